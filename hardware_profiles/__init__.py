@@ -1,0 +1,1 @@
+"""Device profiles of the chips that lnn2loihi knows: one TOML file each."""

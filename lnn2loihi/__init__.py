@@ -1,0 +1,1 @@
+"""Liquid neural networks on Intel Loihi 2."""

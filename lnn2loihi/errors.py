@@ -1,0 +1,97 @@
+"""The exceptions of lnn2loihi: every message lists all that is wrong and says what to do.
+
+Library code raises these types only; the command line prints them as one clean message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class Lnn2LoihiError(Exception):
+    """Base of all errors of this library.
+
+    Attributes:
+        subject: what the problems are about (a file, a network, an argument).
+        problems: every problem that was found, one sentence or two each.
+        exit_code: the exit code that the command line uses for this error.
+    """
+
+    exit_code = 1
+
+    def __init__(self, subject: str, problems: Iterable[str] | str = ()) -> None:
+        self.subject = subject
+        self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        if not self.problems:
+            return self.subject
+        if len(self.problems) == 1:
+            return f"{self.subject}: {self.problems[0]}"
+        lines = [f"{self.subject}: {len(self.problems)} problems"]
+        lines += [f"  - {problem}" for problem in self.problems]
+        return "\n".join(lines)
+
+
+class ImportNetworkError(Lnn2LoihiError):
+    """A module, checkpoint or description cannot be turned into a LiquidNetwork."""
+
+
+class NetworkError(Lnn2LoihiError):
+    """A LiquidNetwork contradicts itself (shapes, NaN, sizes between layers)."""
+
+
+class RecipeError(Lnn2LoihiError):
+    """A quantization recipe is not in the grammar or asks for widths that do not exist."""
+
+
+class QuantizationError(Lnn2LoihiError):
+    """A network cannot be quantized with this recipe without breaking a limit of the chip."""
+
+
+class ProgramError(Lnn2LoihiError):
+    """A neuron program or a LoihiProgram is not well formed or its bounds are not proved."""
+
+
+class ArtifactError(Lnn2LoihiError):
+    """A saved file is damaged, altered, hostile or of an unknown version."""
+
+
+class InputError(Lnn2LoihiError):
+    """An argument given by the caller (an input array, a state) does not fit the program."""
+
+
+class BackendMissingError(Lnn2LoihiError):
+    """A verb needs a package that is not installed; the message says how to install it."""
+
+    exit_code = 3
+
+
+class LavaRunError(Lnn2LoihiError):
+    """A run in Lava failed; the message carries the traceback of the worker."""
+
+
+class Problems:
+    """Collects problems so that all of them are raised together."""
+
+    def __init__(self, error: type[Lnn2LoihiError], subject: str) -> None:
+        self._error = error
+        self._subject = subject
+        self._found: list[str] = []
+
+    def add(self, problem: str) -> None:
+        """Notes one more problem."""
+        self._found.append(problem)
+
+    def extend(self, problems: Iterable[str]) -> None:
+        """Notes several problems."""
+        self._found.extend(problems)
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def raise_if_any(self) -> None:
+        """Raises the error with all problems, if there is at least one."""
+        if self._found:
+            raise self._error(self._subject, self._found)
