@@ -1,0 +1,124 @@
+"""Fits the constants of lnn2loihi/neurons/activations.py and prints them with their errors.
+
+    python benchmarks/fit_activations.py
+
+Real constants come from a minimax linear program, integer constants from a seeded local search
+around them; the error is the largest one over all representable inputs. Needs scipy.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import brentq, linprog
+
+X = np.concatenate([np.linspace(0, 6, 1500), np.linspace(6.05, 10, 20)])
+LARGEST = 16383  # of a tanh in Q14: the difference of two must fit 16 bits
+
+
+def minimax(columns: list[np.ndarray], target: np.ndarray) -> tuple[float, np.ndarray]:
+    matrix, n = np.stack(columns, 1), len(columns)
+    ones = np.ones((len(target), 1))
+    result = linprog(
+        np.r_[np.zeros(n), 1.0],
+        A_ub=np.r_[np.c_[matrix, -ones], np.c_[-matrix, -ones]],
+        b_ub=np.r_[target, -target],
+        bounds=[(None, None)] * n + [(0, None)],
+        method="highs",
+    )
+    return float(result.fun), result.x[:-1]
+
+
+def best_ramp(powers: tuple[int, ...], ends: np.ndarray) -> tuple[float, float, np.ndarray]:
+    tail = 1 - np.tanh(X)
+    fits = []
+    for k in ends:
+        error, coefficients = minimax([np.maximum(0, 1 - X / k) ** p for p in powers], tail)
+        fits.append((error, float(k), coefficients))
+    return min(fits, key=lambda fit: fit[0])
+
+
+def ramp12(c: list[int]) -> np.ndarray:
+    end, a, b, third, one = c
+    w = np.minimum(0, np.arange(0, end + 2000) - end)
+    s = (w * ((w * w) >> 15)) >> 15
+    r = ((s * (s + third)) >> 14) - b
+    return ((s * (((s * r) >> 14) + a)) >> 14) + one
+
+
+def ramp16(c: list[int]) -> np.ndarray:
+    end, a, b, third, one = c
+    end = min(end, 32767)  # w must fit 16 bits
+    w = np.minimum(0, np.arange(0, end + 2000) - end)
+    u2 = (w * w) >> 15
+    u4 = (u2 * u2) >> 15
+    u8 = (u4 * u4) >> 15
+    eighth = (u8 * (((u8 * third) >> 15) - b)) >> 15
+    return eighth - ((u2 * a) >> 15) + one
+
+
+def error(values: np.ndarray, unit: float) -> float:
+    if values.max() > LARGEST:
+        return 1.0
+    return float(np.abs(values / 16384 - np.tanh(np.arange(values.size) / unit)).max())
+
+
+def search(form, start: list[int], unit: float) -> tuple[float, list[int], float]:
+    rng = np.random.default_rng(0)
+    best = (1.0, start, unit)
+    for _ in range(20000):
+        steps = [rng.integers(-n, n + 1) for n in (30, 8, 8, 8, 4)]
+        candidate = [int(v + s) for v, s in zip(best[1], steps, strict=True)]
+        scale = best[2] * (1 + rng.normal(0, 3e-4))
+        found = error(form(candidate), scale)
+        if found < best[0]:
+            best = (found, candidate, scale)
+    return best
+
+
+def lines(count: int, unit: int) -> tuple[float, list[tuple[int, int]]]:
+    """Slopes in Q15 per unit and offsets in Q14 of the best minimum of lines for x >= 0."""
+
+    def build(e: float) -> list[tuple[float, float]]:
+        found, x = [], 0.0
+        while np.tanh(x) < 1 - 2 * e and len(found) < 200:
+            start, above = x, np.tanh(x) + e
+
+            def gap(t: float, start: float = start, above: float = above) -> float:
+                return np.tanh(t) - e - (1 - np.tanh(t) ** 2) * (t - start) - above
+
+            touch = brentq(gap, start, start + 20)
+            if touch > 8:  # the last line is as good as horizontal
+                break
+            slope = 1 - np.tanh(touch) ** 2
+            offset = np.tanh(touch) - e - slope * touch
+            found.append((slope, offset))
+            x = brentq(lambda z, s=slope, o=offset: s * z + o - np.tanh(z) - e, touch, touch + 1e5)
+        return [*found, (0.0, 1 - e)]
+
+    low, high = 1e-5, 0.2
+    for _ in range(60):
+        middle = (low * high) ** 0.5
+        low, high = (low, middle) if len(build(middle)) <= count else (middle, high)
+    real = build(high)
+    constants = [(round(s * 32767), min(round(o * 16384), LARGEST)) for s, o in real]
+    x = np.arange(0, 32768)
+    shift = 15 + int(np.log2(unit)) - 14
+    values = np.min([((x * s) >> shift) + o for s, o in constants], axis=0)
+    return error(values, unit), constants
+
+
+def main() -> None:
+    real, k, (a, b, c, d) = best_ramp((3, 6, 9, 12), np.arange(4.3, 5.3, 0.02))
+    scale = abs(d) ** 0.25
+    end = round((scale * 2**44) ** (1 / 3))
+    start = [end, *(round(v * 2**14) for v in (a / scale, b / scale**2, c / scale**3)), LARGEST]
+    print("ramp12", f"real {real:.2e}", search(ramp12, start, end / k))
+    real, k, (a, b, c) = best_ramp((2, 8, 16), np.arange(4.6, 5.6, 0.02))
+    start = [32767, *(round(v * 2**14) for v in (a, b, -c)), LARGEST]
+    print("ramp16", f"real {real:.2e}", search(ramp16, start, 32767 / k))
+    for count in (8, 16):
+        print(f"lines{count}", *lines(count, 4096))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The integer instruction set, the tracer, the proofs, and one file per neuron family."""

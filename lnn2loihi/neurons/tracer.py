@@ -1,0 +1,172 @@
+"""Traces a neuron program written as Python into instructions.
+
+A family is a Python function over the methods of `Tracer`; every call appends the instructions
+that the chip would execute. There is no MAX, SUB, ABS or right shift in the instruction set:
+the methods of those names append their expansions, so that they are counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from lnn2loihi.neurons.instructions import Bound, Instruction, NeuronProgram
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of the program that is being traced."""
+
+    name: str
+
+
+Value = Word | int
+
+
+class Tracer:
+    """Records instructions; see the module's docstring.
+
+    Args:
+        name: name of the program.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._accumulators: list[str] = []
+        self._parameters: list[tuple[str, int]] = []
+        self._states: list[tuple[str, int]] = []
+        self._instructions: list[Instruction] = []
+        self._bounds: list[Bound] = []
+        self._message_state = ""
+        self._scope = ""
+        self._counter: dict[str, int] = {}
+
+    @contextmanager
+    def scope(self, name: str) -> Iterator[None]:
+        """Words made inside are named `name.something`."""
+        before, self._scope = self._scope, f"{self._scope}{name}."
+        try:
+            yield
+        finally:
+            self._scope = before
+
+    def _name(self, hint: str) -> str:
+        name = self._scope + hint
+        count = self._counter.get(name, 0)
+        self._counter[name] = count + 1
+        return name if count == 0 else f"{name}{count + 1}"
+
+    def _emit(self, opcode: str, hint: str, *operands: Value, shift: int | None = None) -> Word:
+        names = tuple(o.name if isinstance(o, Word) else int(o) for o in operands)
+        result = self._name(hint)
+        self._instructions.append(Instruction(opcode, result, names, shift))
+        return Word(result)
+
+    def accumulator(self, name: str) -> Word:
+        """Declares a dendritic accumulator and reads and clears it (RDC)."""
+        self._accumulators.append(name)
+        result = self._name("sum")
+        self._instructions.append(Instruction("RDC", result, (name,)))
+        return Word(result)
+
+    def parameter(self, name: str, bits: int) -> Word:
+        """Declares a per-neuron parameter of `bits` bits."""
+        self._parameters.append((name, bits))
+        return Word(name)
+
+    def state(self, name: str, bits: int) -> Word:
+        """Declares a state word of `bits` bits and reads it."""
+        self._states.append((name, bits))
+        return Word(name)
+
+    def write(self, state: Word, value: Value) -> None:
+        """Writes a state word (MOV)."""
+        operand = value.name if isinstance(value, Word) else value
+        self._instructions.append(Instruction("MOV", state.name, (operand,)))
+
+    def add(self, a: Value, b: Value, hint: str = "add") -> Word:
+        """a + b."""
+        return self._emit("ADD", hint, a, b)
+
+    def negative(self, a: Value, hint: str = "neg") -> Word:
+        """-a."""
+        return self._emit("NEG", hint, a)
+
+    def subtract(self, a: Value, b: Value, hint: str = "sub") -> Word:
+        """a - b: NEG and ADD."""
+        return self.add(a, self.negative(b), hint)
+
+    def minimum(self, a: Value, b: Value, hint: str = "min") -> Word:
+        """The smaller of two."""
+        return self._emit("MIN", hint, a, b)
+
+    def maximum(self, a: Value, floor: int, hint: str = "max") -> Word:
+        """The larger of a word and an immediate: LT and SEL, with the bound stated."""
+        less = self.less(a, floor)
+        result = self.select(less, floor, a, hint)
+        self._bounds.append(Bound(result.name, floor, None, "clamp"))
+        return result
+
+    def negative_magnitude(self, a: Word, hint: str = "minus_abs") -> Word:
+        """-|a|: NEG and MIN, with the bound stated."""
+        result = self.minimum(a, self.negative(a), hint)
+        self._bounds.append(Bound(result.name, None, 0, "clamp"))
+        return result
+
+    def multiply(self, a: Value, b: Value, shift: int, hint: str = "mul") -> Word:
+        """(a b) >> shift, rounded towards minus infinity."""
+        return self._emit("MUL_SHR", hint, a, b, shift=shift)
+
+    def shift_left(self, a: Value, shift: int, hint: str = "shl") -> Word:
+        """A << shift."""
+        return self._emit("SHL", hint, a, shift=shift)
+
+    def shift_right(self, a: Value, shift: int, hint: str = "shr") -> Word:
+        """A >> shift, rounded towards minus infinity: MUL_SHR by one."""
+        return self.multiply(a, 1, shift, hint)
+
+    def round_half_up(self, a: Word, shift: int, hint: str = "round") -> Word:
+        """A / 2**shift rounded half up: ADD and MUL_SHR; the word itself where shift is 0."""
+        if shift == 0:
+            return a
+        return self.shift_right(self.add(a, 1 << (shift - 1)), shift, hint)
+
+    def less(self, a: Value, b: Value, hint: str = "less") -> Word:
+        """1 if a < b, else 0."""
+        return self._emit("LT", hint, a, b)
+
+    def select(self, condition: Word, a: Value, b: Value, hint: str = "sel") -> Word:
+        """A where the condition holds, else b."""
+        return self._emit("SEL", hint, condition, a, b)
+
+    def exhaust(self, word: Word, root: Word, low: int | None = None, high: int | None = None) -> None:
+        """States that what `word` can be is known by trying every value of `root`."""
+        self._bounds.append(Bound(word.name, low, high, "exhaustion", (root.name,)))
+
+    def convex(self, word: Word, of: tuple[Word, ...], low: int, high: int) -> None:
+        """States a bound that follows from `word` being multilinear in the words `of`."""
+        self._bounds.append(Bound(word.name, low, high, "convexity", tuple(w.name for w in of)))
+
+    def spike(self, message: Word, state: Word | None = None) -> None:
+        """Sends the message; `state` is the state word that keeps it, if there is one."""
+        if state is not None:
+            self.write(state, message)
+            self._message_state = state.name
+        self._instructions.append(Instruction("SPIKE", "", (message.name,)))
+
+    def program(self) -> NeuronProgram:
+        """The traced program, checked.
+
+        Raises:
+            ProgramError: it is not well formed.
+        """
+        return NeuronProgram(
+            self.name,
+            tuple(self._accumulators),
+            tuple(self._parameters),
+            tuple(self._states),
+            tuple(self._instructions),
+            tuple(self._bounds),
+            self._message_state,
+        )
