@@ -1,0 +1,141 @@
+"""The reference executor: the meaning of a LoihiProgram, in NumPy, in chip time.
+
+It is the oracle that every other executor is compared with, so it is written to be read: one
+line per equation, int64 throughout, no shortcut that the chip would not take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from lnn2loihi.errors import ProgramError
+from lnn2loihi.formats import IntegerArray
+from lnn2loihi.neurons.instructions import apply
+from lnn2loihi.program import LoihiProgram, Population
+from lnn2loihi.simulate.result import IntegerRun, recorded_words
+
+NAME = "reference"
+
+
+def update(
+    population: Population,
+    sums: Mapping[str, IntegerArray],
+    state: Mapping[str, IntegerArray],
+    watch: Callable[[str, IntegerArray], None] | None = None,
+) -> tuple[IntegerArray, dict[str, IntegerArray]]:
+    """One update of a population: its message and its new state, (batch, neurons) each.
+
+    Args:
+        population: the neuron program with its parameters.
+        sums: the sum of each accumulator, (batch, neurons).
+        state: each state word, (batch, neurons).
+        watch: called with every word that is made.
+    """
+    words: dict[str, IntegerArray] = {**sums, **population.parameters, **state}
+    new_state = dict(state)
+    message = np.zeros_like(next(iter(sums.values())))
+    for instruction in population.program.instructions:
+        operands = [words[o] if isinstance(o, str) else np.int64(o) for o in instruction.operands]
+        if instruction.opcode == "SPIKE":
+            message = message + operands[0]
+        elif instruction.result in new_state:
+            new_state[instruction.result] = operands[0] + np.zeros_like(message)
+        else:
+            words[instruction.result] = apply(instruction.opcode, operands, instruction.shift)
+            if watch is not None:
+                watch(instruction.result, words[instruction.result])
+    return message, new_state
+
+
+def run_reference(
+    program: LoihiProgram,
+    inputs: IntegerArray,
+    initial_state: Mapping[str, Mapping[str, IntegerArray]],
+    on_step: Callable[[int], None] | None = None,
+    check_bounds: bool = False,
+) -> IntegerRun:
+    """Runs a program step by step.
+
+    Args:
+        program: what to run.
+        inputs: encoded samples, int64 (batch, time, channels).
+        initial_state: for each population and state word int64 (batch, neurons).
+        on_step: called after each chip step with its number.
+        check_bounds: compare every word of every step with its proved bound.
+
+    Raises:
+        ProgramError: `check_bounds` found a word outside its bound, which disproves the proof.
+    """
+    batch, time, _ = inputs.shape
+    schedule = program.schedule
+    weights = {c.name: c.dense() for c in program.connections}
+    states = {name: dict(words) for name, words in initial_state.items()}
+    sent: dict[str, list[IntegerArray]] = {
+        name: [] for name in (program.input.name, *states)
+    }  # every message of every step, by sender
+    record = {
+        p.name: {w: np.zeros((batch, time, p.size), np.int64) for w in recorded_words(p.program)}
+        for p in program.populations
+    }
+    for step in range(schedule.steps(time)):
+        sample = step // schedule.period
+        idle = step % schedule.period or sample >= time
+        sent[program.input.name].append(
+            np.zeros_like(inputs[:, 0]) if idle else inputs[:, sample]
+        )
+        for population in program.populations:
+            name = population.name
+            sums = _accumulate(program, population, weights, sent, step, batch)
+            since = step - schedule.first_valid[name]
+            if since < 0:
+                state = population.program.message_state
+                held = states[name][state] if state else np.zeros((batch, population.size), np.int64)
+                sent[name].append(held)
+                continue
+            watch = _bound_watch(program, name) if check_bounds else None
+            message, states[name] = update(population, sums, states[name], watch)
+            sent[name].append(message)
+            if since // schedule.period < time:
+                for word, values in {**states[name], "message": message}.items():
+                    if word in record[name]:
+                        record[name][word][:, since // schedule.period] = values
+        if on_step is not None:
+            on_step(step)
+    return IntegerRun(NAME, record)
+
+
+def _accumulate(
+    program: LoihiProgram,
+    population: Population,
+    weights: Mapping[str, IntegerArray],
+    sent: Mapping[str, list[IntegerArray]],
+    step: int,
+    batch: int,
+) -> dict[str, IntegerArray]:
+    """Sums of the messages that arrive in this step: those sent 1 + delay steps before."""
+    size = population.size
+    sums = {a: np.zeros((batch, size), np.int64) for a in population.program.accumulators}
+    for connection in program.incoming(population.name):
+        departure = step - 1 - connection.delay
+        if departure < 0:
+            continue
+        arriving = sent[connection.source][departure] @ weights[connection.name].T
+        for place, accumulator in enumerate(connection.accumulators):
+            sums[accumulator] += arriving[:, place * size : (place + 1) * size]
+    return sums
+
+
+def _bound_watch(program: LoihiProgram, name: str) -> Callable[[str, IntegerArray], None]:
+    bounds = program.bounds[name].words
+
+    def watch(word: str, values: IntegerArray) -> None:
+        if np.any(values < bounds[word].low) or np.any(values > bounds[word].high):
+            raise ProgramError(
+                f"population {name}",
+                f"word {word!r} reached [{values.min()}, {values.max()}], proved was "
+                f"{list(bounds[word].hull)}; this is a bug of lnn2loihi, please report it",
+            )
+
+    return watch
