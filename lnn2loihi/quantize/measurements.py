@@ -1,0 +1,87 @@
+"""Measures a fresh LoihiProgram on its calibration data: the rows of the summary table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lnn2loihi.formats import FixedPoint
+from lnn2loihi.network import FloatArray
+from lnn2loihi.program import LoihiProgram
+from lnn2loihi.quantize.calibration import Calibration
+from lnn2loihi.simulate import simulate
+
+#: Sequences of the calibration data on which integers and floats are compared.
+SEQUENCES_MEASURED = 64
+
+
+def signal_to_noise(signal: FloatArray, other: FloatArray) -> float:
+    """Ratio of the signal's power to that of the difference, in decibels (10 log10)."""
+    noise = float(np.sum((signal - other) ** 2))
+    power = float(np.sum(signal**2))
+    if noise == 0.0:
+        return float("inf")
+    return float(10.0 * np.log10(power / noise)) if power > 0.0 else float("-inf")
+
+
+def measured_rows(program: LoihiProgram, calibration: Calibration) -> list[dict[str, Any]]:
+    """One row for the input and one for each population.
+
+    Keys: stage, family, neurons, synapses, message (format), accumulator_bits (of the proved
+    bound), range_used (share of the message range that the data use), saturated (share of the
+    values at an end of the range), signal_to_noise_db (against the float network), compared
+    (number of values behind it), instructions.
+    """
+    x = calibration.x[:SEQUENCES_MEASURED]
+    run = simulate(program, x, return_states=True)
+    assert run.states is not None
+    port = program.input
+    encoded, saturated = port.encode(x)
+    rows = [
+        {
+            "stage": port.name,
+            "family": "input",
+            "neurons": port.size,
+            "synapses": 0,
+            "message": _describe(port.format),
+            "accumulator_bits": None,
+            "range_used": _share(np.abs(encoded).max(), port.format),
+            "saturated": float(saturated.sum()) / encoded.size,
+            "signal_to_noise_db": signal_to_noise(x, port.format.decode(encoded)),
+            "compared": int(encoded.size),
+            "instructions": None,
+        }
+    ]
+    for population in program.populations:
+        words = run.states[population.name]
+        integers = words[population.program.message_state or "message"]
+        truth = calibration.result.states.get(population.name, calibration.result.outputs)
+        ends = (integers <= population.message_low) | (integers >= population.message_high)
+        intervals = program.accumulator_intervals(population.name).values()
+        rows.append(
+            {
+                "stage": population.name,
+                "family": population.program.name,
+                "neurons": population.size,
+                "synapses": sum(c.synapses for c in program.incoming(population.name)),
+                "message": _describe(population.message),
+                "accumulator_bits": max(interval.bits for interval in intervals),
+                "range_used": _share(np.abs(integers).max(), population.message),
+                "saturated": float(np.count_nonzero(ends)) / integers.size,
+                "signal_to_noise_db": signal_to_noise(
+                    truth[: x.shape[0]], population.message.decode(integers)
+                ),
+                "compared": int(integers.size),
+                "instructions": population.program.instruction_count,
+            }
+        )
+    return rows
+
+
+def _describe(format: FixedPoint) -> str:
+    return f"{format.bits} bit {format}"
+
+
+def _share(largest: np.integer[Any], format: FixedPoint) -> float:
+    return float(largest) / float(format.high)

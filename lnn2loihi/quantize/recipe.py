@@ -1,0 +1,90 @@
+"""Quantization recipes and their grammar.
+
+    recipe     = weights messages [inputs] ["-" activation]
+    weights    = "w" BITS      2 to 8     synaptic mantissas
+    messages   = "a" BITS      2 to 16    states and messages between populations
+    inputs     = "x" BITS      2 to 24    samples; default: 12, or the messages' width if larger
+    activation = "ramp12" | "ramp16" | "lines16"    default: ramp12
+
+Examples: `w8a12` (the default), `w8a16`, `w4a8x12`, `w8a12-lines16`. Accumulators, state words
+and outputs are always at most 24 bits wide. One signed bit holds -1 and 0 only, so `w2` is the
+narrowest weight.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from lnn2loihi.errors import Problems, RecipeError
+from lnn2loihi.neurons.activations import ACTIVATIONS
+
+DEFAULT_RECIPE = "w8a12"
+DEFAULT_INPUT_BITS = 12
+WEIGHT_WIDTHS = (2, 8)
+MESSAGE_WIDTHS = (2, 16)
+INPUT_WIDTHS = (2, 24)
+
+_GRAMMAR = re.compile(r"w(\d{1,2})a(\d{1,2})(?:x(\d{1,2}))?(?:-([a-z0-9]+))?")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Widths and forms of a quantized network.
+
+    Attributes:
+        weight_bits: width of synaptic mantissas.
+        message_bits: width of states and of messages between populations.
+        input_bits: width of encoded samples.
+        activation: key of `lnn2loihi.neurons.activations.ACTIVATIONS`.
+
+    Raises:
+        RecipeError: lists every width out of range, when made.
+    """
+
+    weight_bits: int = 8
+    message_bits: int = 12
+    input_bits: int = DEFAULT_INPUT_BITS
+    activation: str = "ramp12"
+
+    def __post_init__(self) -> None:
+        problems = Problems(RecipeError, f"recipe {str(self)!r}")
+        for what, bits, (low, high) in (
+            ("weights (w)", self.weight_bits, WEIGHT_WIDTHS),
+            ("messages (a)", self.message_bits, MESSAGE_WIDTHS),
+            ("inputs (x)", self.input_bits, INPUT_WIDTHS),
+        ):
+            if not low <= bits <= high:
+                problems.add(f"{what} of {bits} bits; {low} to {high} are possible")
+        if self.activation not in ACTIVATIONS:
+            problems.add(
+                f"unknown activation {self.activation!r}; there are {', '.join(ACTIVATIONS)}"
+            )
+        problems.raise_if_any()
+
+    @classmethod
+    def parse(cls, text: str) -> Recipe:
+        """The recipe that a text of the grammar names.
+
+        Raises:
+            RecipeError: the text is not in the grammar, or a width is out of range.
+        """
+        match = _GRAMMAR.fullmatch(text.strip()) if isinstance(text, str) else None
+        if match is None:
+            raise RecipeError(
+                f"recipe {text!r}",
+                "not understood; write w<bits>a<bits>[x<bits>][-<activation>], for example "
+                f"w8a12, w8a16, w4a8x12 or w8a12-lines16 (activations: {', '.join(ACTIVATIONS)})",
+            )
+        weights, messages, inputs, activation = match.groups()
+        return cls(
+            int(weights),
+            int(messages),
+            int(inputs) if inputs else max(DEFAULT_INPUT_BITS, int(messages)),
+            activation or next(iter(ACTIVATIONS)),
+        )
+
+    def __str__(self) -> str:
+        """The recipe in full, as it is stored."""
+        text = f"w{self.weight_bits}a{self.message_bits}x{self.input_bits}"
+        return text + f"-{self.activation}"

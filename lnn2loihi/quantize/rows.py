@@ -1,0 +1,223 @@
+"""Chooses multipliers, mantissas and biases of a population's rows under the accumulator's bound.
+
+A row is one accumulator of one neuron. Its sum counts in units of a real value s that is the
+row's own: s = multiplier / (2**shift * unit), where `unit` is the number of pre-activation steps
+per 1.0. The multiplier is chosen first, as the smallest for which the largest mantissa fits its
+bits and the worst possible sum fits 24 bits; mantissas and bias are rounded afterwards, in the
+chosen units, so the rounding of the multiplier costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lnn2loihi.formats import IntegerArray, signed_range
+from lnn2loihi.network import FloatArray
+from lnn2loihi.neurons.cfc import MULTIPLIER_BITS
+from lnn2loihi.neurons.instructions import LARGEST_SHIFT
+from lnn2loihi.program import LARGEST_EXPONENT
+
+#: Bound of accumulators and of pre-activations: 24-bit words, symmetric so that NEG is safe.
+LARGEST_SUM = signed_range(24)[1]
+LARGEST_MULTIPLIER = signed_range(MULTIPLIER_BITS)[1]
+#: Exponents are chosen on at most this many rows; all rows then use them.
+ROWS_TRIED = 128
+#: A row that the accumulator's bound leaves with mantissas no larger than this is refused, if the
+#: error that it then makes is larger than TOLERATED_ERROR in its pre-activation.
+COARSE_MANTISSA = 3
+TOLERATED_ERROR = 0.05
+
+
+@dataclass(frozen=True)
+class Source:
+    """What feeds a block of columns: integers low..high (columns,), one unit worth `step`."""
+
+    step: float
+    low: IntegerArray
+    high: IntegerArray
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Float rows of one accumulator.
+
+    Attributes:
+        name: name of the accumulator.
+        weight: float64 (neurons, columns of all sources).
+        bias: float64 (neurons,).
+        unit: pre-activation steps per 1.0.
+    """
+
+    name: str
+    weight: FloatArray
+    bias: FloatArray
+    unit: float
+
+
+@dataclass(frozen=True)
+class QuantizedGate:
+    """Integer rows of one accumulator.
+
+    Attributes:
+        mantissas: int64 (neurons, columns).
+        bias, multiplier: int64 (neurons,).
+        shift: right shift of the pre-activation.
+        error: rms error of each row's pre-activation that rounding causes on the calibration
+            data, float64 (neurons,), in units of 1.0.
+        problems: rows that do not fit, by neuron.
+    """
+
+    mantissas: IntegerArray
+    bias: IntegerArray
+    multiplier: IntegerArray
+    shift: int
+    error: FloatArray
+    problems: tuple[str, ...]
+
+
+def quantize_rows(
+    gates: Sequence[Gate], sources: Sequence[Source], moments: FloatArray, weight_bits: int
+) -> tuple[tuple[int, ...], list[QuantizedGate]]:
+    """Integer rows of all gates, and the left shift (exponent) of each source's connection.
+
+    The exponents are those with the least error on the calibration data among all that fit.
+
+    Args:
+        gates: rows of each accumulator.
+        sources: what feeds the columns, in order.
+        moments: E[z z^T] of the columns and a constant 1, (columns + 1, columns + 1).
+        weight_bits: width of the mantissas.
+    """
+    chosen = _sample_rows(gates)
+    best: tuple[tuple[int, float], tuple[int, ...]] | None = None
+    for exponents in np.ndindex(*(LARGEST_EXPONENT + 1,) * len(sources)):
+        rows = [_quantize_gate(g, sources, moments, weight_bits, exponents) for g in chosen]
+        problems = sum(len(row.problems) for row in rows)
+        cost = (problems, float(sum(np.sum(row.error**2) for row in rows)))
+        if best is None or cost < best[0]:
+            best = cost, exponents
+    assert best is not None
+    exponents = best[1]
+    rows = [_quantize_gate(g, sources, moments, weight_bits, exponents) for g in gates]
+    return exponents, rows
+
+
+def _sample_rows(gates: Sequence[Gate]) -> list[Gate]:
+    """All rows, or an even choice of them that keeps the largest, which are the tightest."""
+    neurons = gates[0].bias.size
+    if neurons <= ROWS_TRIED:
+        return list(gates)
+    picked = []
+    for gate in gates:
+        strength = np.argsort(-np.abs(gate.weight).sum(axis=1))
+        index = strength[np.linspace(0, neurons - 1, ROWS_TRIED).astype(int)]
+        picked.append(Gate(gate.name, gate.weight[index], gate.bias[index], gate.unit))
+    return picked
+
+
+def _quantize_gate(
+    gate: Gate,
+    sources: Sequence[Source],
+    moments: FloatArray,
+    weight_bits: int,
+    exponents: tuple[int, ...],
+) -> QuantizedGate:
+    """Rows of one gate for given exponents."""
+    columns = np.array([source.low.size for source in sources])
+    scale = np.repeat([s.step for s in sources], columns)
+    left = np.repeat([2.0**e for e in exponents], columns)
+    low = np.minimum(np.concatenate([s.low for s in sources]), 0)
+    high = np.maximum(np.concatenate([s.high for s in sources]), 0)
+    integer_weight = gate.weight * scale  # real value of a row's sum per unit of its message
+    smallest = _smallest_units(gate, integer_weight, left, low, high, weight_bits)
+    shift = _shift(smallest * gate.unit)
+    per_step = 2.0**shift * gate.unit
+    multiplier = np.clip(np.ceil(smallest * per_step), 1, LARGEST_MULTIPLIER)
+    for _ in range(LARGEST_MULTIPLIER):
+        unit = multiplier / per_step
+        mantissas = _rounded(integer_weight / unit[:, None] / left, weight_bits)
+        bias = np.floor(gate.bias / unit + 0.5)
+        weights = mantissas * left
+        worst = np.maximum(
+            np.maximum(weights * low, weights * high).sum(axis=1) + np.maximum(bias, 0),
+            -np.minimum(weights * low, weights * high).sum(axis=1) - np.minimum(bias, 0),
+        )
+        too_large = (worst > LARGEST_SUM) & (multiplier < LARGEST_MULTIPLIER)
+        if not too_large.any():
+            break
+        multiplier = multiplier + too_large
+    lost = gate.weight - mantissas * (unit[:, None] * left / scale)
+    difference = np.concatenate([lost, (gate.bias - bias * unit)[:, None]], axis=1)
+    error = np.sqrt(np.maximum(np.sum((difference @ moments) * difference, axis=1), 0.0))
+    problems = _problems(gate, worst, multiplier, shift, mantissas, error, weight_bits)
+    bias = np.clip(bias, -LARGEST_SUM, LARGEST_SUM)
+    integers = [values.astype(np.int64) for values in (mantissas, bias, multiplier)]
+    return QuantizedGate(*integers, shift, error, problems)
+
+
+def _rounded(values: FloatArray, bits: int) -> FloatArray:
+    return np.clip(np.floor(values + 0.5), *signed_range(bits))
+
+
+def _smallest_units(
+    gate: Gate,
+    integer_weight: FloatArray,
+    left: FloatArray,
+    low: IntegerArray,
+    high: IntegerArray,
+    weight_bits: int,
+) -> FloatArray:
+    """For each row the smallest unit with which mantissas, sum and bias fit."""
+    bottom, top = signed_range(weight_bits)
+    by_mantissa = np.maximum(integer_weight / (left * top), integer_weight / (left * bottom))
+    ends = integer_weight * low, integer_weight * high
+    reach = np.maximum(
+        np.maximum(*ends).sum(axis=1) + np.maximum(gate.bias, 0.0),
+        -np.minimum(*ends).sum(axis=1) - np.minimum(gate.bias, 0.0),
+    )
+    units = np.maximum(by_mantissa.max(axis=1), reach / LARGEST_SUM)
+    return np.maximum(units, np.finfo(np.float64).tiny)
+
+
+def _shift(steps: FloatArray) -> int:
+    """Largest right shift for which multipliers fit their bits; `steps` are pre-activation
+    steps per unit of the sum, whose ratio to 2**-shift is the multiplier."""
+    shift = int(np.floor(np.log2(LARGEST_MULTIPLIER / steps.max())))
+    return min(max(shift, 0), LARGEST_SHIFT)
+
+
+def _problems(
+    gate: Gate,
+    worst: FloatArray,
+    multiplier: FloatArray,
+    shift: int,
+    mantissas: FloatArray,
+    error: FloatArray,
+    weight_bits: int,
+) -> tuple[str, ...]:
+    """Rows that cannot be represented."""
+    largest = np.abs(mantissas).max(axis=1)
+    coarse = min(COARSE_MANTISSA, signed_range(weight_bits)[1])
+    reach = worst * multiplier / 2.0**shift
+    found: list[str] = []
+    for neuron in np.flatnonzero(worst > LARGEST_SUM):
+        found.append(
+            f"neuron {neuron}, accumulator {gate.name}: its sum can reach {worst[neuron]:.3g}, "
+            f"a 24-bit accumulator holds {LARGEST_SUM}"
+        )
+    for neuron in np.flatnonzero((worst <= LARGEST_SUM) & (reach > LARGEST_SUM)):
+        found.append(
+            f"neuron {neuron}, accumulator {gate.name}: its pre-activation can reach "
+            f"{reach[neuron] / gate.unit:.4g}; 24 bits hold {LARGEST_SUM / gate.unit:.4g}"
+        )
+    bad = (largest < coarse) & (error > TOLERATED_ERROR) & (worst <= LARGEST_SUM)
+    for neuron in np.flatnonzero(bad):
+        found.append(
+            f"neuron {neuron}, accumulator {gate.name}: its 24-bit bound leaves mantissas no "
+            f"larger than {int(largest[neuron])} (rms error {error[neuron]:.2g} of its "
+            "pre-activation)"
+        )
+    return tuple(found)
