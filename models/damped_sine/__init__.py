@@ -1,0 +1,23 @@
+"""A trained NCP that predicts a damped sine wave one sample ahead from noisy samples.
+
+`card.md` says what it was trained on and how well it does; `data.py` makes the data again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lnn2loihi.converters.ncps import NcpsImporter
+from lnn2loihi.network import LiquidNetwork
+
+#: Folder with the shipped `network.toml`, `weights.safetensors` and `card.md`.
+FOLDER = Path(__file__).parent
+
+
+def load() -> LiquidNetwork:
+    """The shipped network: 1 input, 1 output, three layers of CfC units; needs no PyTorch.
+
+    Raises:
+        ImportNetworkError: a file of the package is damaged.
+    """
+    return NcpsImporter().load(FOLDER / "network.toml")

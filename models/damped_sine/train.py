@@ -1,0 +1,135 @@
+"""Trains this network: python -m lnn2loihi.models.damped_sine.train --out FOLDER.
+
+Needs PyTorch and ncps. Writes `weights.safetensors` and `network.toml`, and prints the figures of
+the model card. One core is used, so that the same versions on the same machine give the same
+weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+
+from lnn2loihi.converters.ncps import NcpsImporter
+from lnn2loihi.models.damped_sine import data
+from lnn2loihi.network import LiquidNetwork
+
+UNITS, MOTOR_UNITS = 32, 8
+TIME, BATCH, BATCHES = 64, 64, 32
+TEST_SEED, TEST_COUNT = 2_000_000, 1000
+
+DESCRIPTION = f"""\
+[network]
+module = "ncps.torch.CfC"
+checkpoint = "weights.safetensors"
+name = "damped_sine"
+input_size = 1
+units = {UNITS}
+output_size = {MOTOR_UNITS}
+proj_size = 1
+timespan = 1.0
+"""
+
+
+def train(seed: int, epochs: int, console: Console) -> Any:
+    """Trains a CfC with an AutoNCP wiring on fresh sequences in every epoch.
+
+    Args:
+        seed: seed of the weights, the wiring and the data.
+        epochs: passes over BATCHES batches; the learning rate rises for a tenth of them,
+            to 0.02, and falls as a half cosine.
+        console: where progress is shown, if it is a terminal.
+
+    Returns:
+        the trained `ncps.torch.CfC`.
+    """
+    import torch
+    from ncps.torch import CfC
+    from ncps.wirings import AutoNCP
+
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    model = CfC(1, AutoNCP(UNITS, MOTOR_UNITS, seed=seed), proj_size=1)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(trained)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=0.02, total_steps=epochs * BATCHES, pct_start=0.1
+    )
+    loss = torch.tensor(0.0)
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("training", total=epochs)
+        for epoch in range(epochs):
+            drawn = data.sequences(BATCHES * BATCH, TIME, seed * 10_000 + epoch)
+            x, y = (torch.from_numpy(part).split(BATCH) for part in drawn)
+            for inputs, targets in zip(x, y, strict=True):
+                loss = torch.nn.functional.mse_loss(model(inputs)[0], targets)
+                optimizer.zero_grad()
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(trained, 1.0)
+                optimizer.step()
+                schedule.step()
+            progress.update(task, advance=1, description=f"training, loss {loss.item():.5f}")
+    return model
+
+
+def save(model: Any, folder: Path) -> None:
+    """Writes the weights and their description, each beside its place and then renamed."""
+    from safetensors.numpy import save as safetensors_bytes
+
+    folder.mkdir(parents=True, exist_ok=True)
+    # ncps stores its masks transposed, and safetensors writes the memory of an array as it lies.
+    arrays = {k: v.detach().contiguous().numpy() for k, v in model.state_dict().items()}
+    files = {
+        "weights.safetensors": safetensors_bytes(arrays),
+        "network.toml": DESCRIPTION.encode(),
+    }
+    for name, content in files.items():
+        beside = folder / f"{name}.{os.getpid()}.part"
+        beside.write_bytes(content)
+        os.replace(beside, folder / name)
+
+
+def figures(network: LiquidNetwork) -> dict[str, float]:
+    """Mean squared errors over the test sequences, of the network and of two baselines.
+
+    The network is evaluated in float64 with NumPy.
+    """
+    x, y = data.sequences(TEST_COUNT, TIME, TEST_SEED)
+    x_train, y_train = data.sequences(4 * TEST_COUNT, TIME, TEST_SEED + 1)
+    predictions = {
+        "network": network.evaluate(x).outputs,
+        "last sample": data.last_sample(x),
+        "linear prediction, 8 taps": data.linear_prediction(x_train, y_train, x, 8),
+        "linear prediction, 32 taps": data.linear_prediction(x_train, y_train, x, 32),
+    }
+    return {name: float(np.mean((p - y) ** 2)) for name, p in predictions.items()}
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Train the damped sine network.")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=80)
+    arguments = parser.parse_args()
+    console = Console()
+    try:
+        model = train(arguments.seed, arguments.epochs, console)
+    except ImportError as error:
+        console.print(f"training needs PyTorch and ncps: pip install torch ncps ({error})")
+        raise SystemExit(3) from error
+    save(model, arguments.out)
+    network = NcpsImporter().load(arguments.out / "network.toml")
+    console.print(f"{network.units} units, {network.synapses} synapses with the time gate folded")
+    for name, value in figures(network).items():
+        console.print(f"test MSE, {name}: {value:.5f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""LiquidNetwork: it checks itself when made and evaluates in double precision; no torch here."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies_ncps import STEADY
+
+from lnn2loihi.errors import InputError, NetworkError
+from lnn2loihi.network import CfCLayer, Linear, LiquidNetwork, sigmoid
+
+
+def linear(name: str, outputs: int, inputs: int, seed: int) -> Linear:
+    generator = np.random.default_rng(seed)
+    return Linear(name, generator.normal(size=(outputs, inputs)), generator.normal(size=outputs))
+
+
+def layer(name: str = "layer_0", inputs: int = 2, units: int = 3, seed: int = 0) -> CfCLayer:
+    gates = {
+        gate: linear(gate, units, inputs + units, seed + index)
+        for index, gate in enumerate(CfCLayer.gates)
+    }
+    return CfCLayer(name, **gates)
+
+
+def network(**changes: object) -> LiquidNetwork:
+    values: dict[str, object] = {
+        "name": "net",
+        "layers": (layer(), layer("layer_1", 3, 2, seed=10)),
+        "readout": linear("readout", 1, 2, seed=20),
+        **changes,
+    }
+    return LiquidNetwork(**values)  # type: ignore[arg-type]
+
+
+def test_sizes() -> None:
+    net = network()
+    assert (net.input_size, net.units, net.output_size) == (2, 5, 1)
+    assert network(readout=None).output_size == 2
+    # Three gates (time folded) per layer: 3 * 3 * 5 + 3 * 2 * 5, and 2 of the readout.
+    assert net.synapses == 45 + 30 + 2
+
+
+def test_pruned_weights_are_not_counted_as_synapses() -> None:
+    first = layer()
+    weight = np.array(first.ff1.weight)
+    weight[0, 0] = 0.0
+    pruned = dataclasses.replace(first, ff1=Linear("ff1", weight, first.ff1.bias))
+    assert network(layers=(pruned, layer("layer_1", 3, 2))).synapses == network().synapses - 1
+
+
+def test_one_unit_by_hand() -> None:
+    """The equation of the cell, spelled out with scalars."""
+    parts = {"ff1": (0.5, -1.0, 0.1), "ff2": (-0.3, 0.7, 0.2)}
+    parts |= {"time_a": (1.5, 0.4, -0.2), "time_b": (-0.6, 0.9, 0.3)}
+    gates = {k: Linear(k, np.array([[a, b]]), np.array([c])) for k, (a, b, c) in parts.items()}
+    net = LiquidNetwork("one", (CfCLayer("layer_0", **gates),), timespan=0.5)
+    x, h = [0.8, -1.2], 0.0
+    expected = []
+    for value in x:
+        sums = {k: a * value + b * h + c for k, (a, b, c) in parts.items()}
+        t = 1.0 / (1.0 + math.exp(-(0.5 * sums["time_a"] + sums["time_b"])))
+        h = math.tanh(sums["ff1"]) * (1.0 - t) + t * math.tanh(sums["ff2"])
+        expected.append(h)
+    answer = net.evaluate(np.reshape(x, (1, 2, 1)))
+    np.testing.assert_allclose(answer.outputs[0, :, 0], expected, rtol=0, atol=1e-15)
+    assert answer.states["layer_0"].shape == (1, 2, 1)
+
+
+@STEADY
+@given(timespan=st.floats(-5.0, 5.0), seed=st.integers(0, 100))
+def test_folded_gate_is_the_time_gate(timespan: float, seed: int) -> None:
+    cell = layer(seed=seed)
+    z = np.random.default_rng(seed).normal(size=(4, 5))
+    separate = cell.time_a(z) * timespan + cell.time_b(z)
+    np.testing.assert_allclose(cell.folded_gate(timespan)(z), separate, rtol=0, atol=1e-12)
+
+
+@STEADY
+@given(split=st.integers(1, 6), seed=st.integers(0, 100))
+def test_states_continue_a_sequence(split: int, seed: int) -> None:
+    net = network()
+    x = np.random.default_rng(seed).normal(size=(2, 7, 2))
+    whole = net.evaluate(x)
+    first = net.evaluate(x[:, :split])
+    last = {name: states[:, -1] for name, states in first.states.items()}
+    second = net.evaluate(x[:, split:], last)
+    joined = np.concatenate([first.outputs, second.outputs], axis=1)
+    # The order of a float summation may depend on the shape of the arrays.
+    np.testing.assert_allclose(joined, whole.outputs, rtol=0, atol=1e-12)
+
+
+def test_states_stay_within_one_for_huge_weights() -> None:
+    gates = {g: Linear(g, np.full((1, 2), 1e6), np.zeros(1)) for g in CfCLayer.gates}
+    net = LiquidNetwork("large", (CfCLayer("layer_0", **gates),))
+    outputs = net.evaluate(np.array([[[1e6], [-1e6], [0.0]]])).outputs
+    assert np.all(np.isfinite(outputs))
+    assert np.max(np.abs(outputs)) <= 1.0
+
+
+def test_sigmoid_does_not_overflow() -> None:
+    with np.errstate(all="raise"):
+        np.testing.assert_array_equal(sigmoid(np.array([-1e4, 0.0, 1e4])), [0.0, 0.5, 1.0])
+
+
+def test_evaluate_lists_what_is_wrong_with_the_input() -> None:
+    net = network()
+    with pytest.raises(InputError, match=r"expected \(batch, time, inputs\)"):
+        net.evaluate(np.zeros((4, 2)))
+    x = np.zeros((1, 4, 3))
+    x[0, 0, 0] = np.nan
+    with pytest.raises(InputError) as caught:
+        net.evaluate(x)
+    assert len(caught.value.problems) == 2
+    assert "3 input channels, expected 2" in str(caught.value)
+    assert "1 NaN or infinite of 12 values" in str(caught.value)
+    with pytest.raises(InputError, match="x is empty"):
+        net.evaluate(np.zeros((1, 0, 2)))
+    with pytest.raises(InputError, match="not an array of numbers"):
+        net.evaluate([["a"]])
+
+
+def test_a_network_lists_all_its_contradictions() -> None:
+    first = layer()
+    weight = np.array(first.ff1.weight)
+    weight[0, :2] = np.nan, np.inf
+    broken = dataclasses.replace(
+        first,
+        ff1=Linear("ff1", weight, first.ff1.bias),
+        ff2=Linear("ff2", first.ff2.weight, np.zeros(4)),
+    )
+    with pytest.raises(NetworkError) as caught:
+        network(layers=(broken,), timespan=float("nan"))
+    text = str(caught.value)
+    assert "layer_0.ff1.weight holds 2 NaN or infinite of 15 values" in text
+    assert r"layer_0.ff2.bias has shape (4,), expected (3,)" in text
+    assert "timespan is nan" in text
+
+
+def test_refusals_of_sizes() -> None:
+    with pytest.raises(NetworkError, match="it has no layers"):
+        network(layers=())
+    with pytest.raises(NetworkError, match="layer_1 takes 4 inputs but layer_0 has 3 units"):
+        network(layers=(layer(), layer("layer_1", 4, 2)))
+    with pytest.raises(NetworkError, match="readout takes 2 inputs but layer_0 has 3 units"):
+        network(layers=(layer(),))
+    with pytest.raises(NetworkError, match="layer names are not unique"):
+        network(layers=(layer(), layer("layer_0", 3, 2)))
+    with pytest.raises(NetworkError, match="the four weights differ in shape"):
+        network(layers=(dataclasses.replace(layer(), ff2=linear("ff2", 3, 6, 0)),))
+    square = {gate: linear(gate, 3, 3, 0) for gate in CfCLayer.gates}
+    with pytest.raises(NetworkError, match="cannot hold at least one input"):
+        network(layers=(CfCLayer("layer_0", **square),))
+
+
+def test_a_network_is_frozen_and_compares_its_contents() -> None:
+    net = network()
+    assert net == network()
+    assert net != network(timespan=2.0)
+    assert net != network(layers=(layer(seed=1), layer("layer_1", 3, 2, seed=10)))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        net.name = "other"  # type: ignore[misc]
+    with pytest.raises(ValueError, match="read-only"):
+        net.layers[0].ff1.weight[0, 0] = 1.0
+    with pytest.raises(TypeError):
+        net.source["file"] = "x"  # type: ignore[index]
