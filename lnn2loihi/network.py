@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.errors import InputError, NetworkError, Problems
 from lnn2loihi.frozen import ArrayEquality, read_only, read_only_mapping
+from lnn2loihi.tables import text_table
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -111,6 +112,17 @@ class CfCLayer(ArrayEquality):
         """The time gate for a constant timespan: timespan * time_a + time_b."""
         weight = timespan * self.time_a.weight + self.time_b.weight
         return Linear("time", weight, timespan * self.time_a.bias + self.time_b.bias)
+
+    def _folded(self, timespan: float) -> tuple[Linear, Linear, Linear]:
+        return self.ff1, self.ff2, self.folded_gate(timespan)
+
+    def synapses(self, timespan: float) -> int:
+        """Number of non-zero weights, the time gate folded."""
+        return sum(int(np.count_nonzero(m.weight)) for m in self._folded(timespan))
+
+    def largest_weight(self, timespan: float) -> float:
+        """Largest magnitude of a weight, the time gate folded."""
+        return max(float(np.abs(m.weight).max()) for m in self._folded(timespan))
 
     def step(self, inputs: FloatArray, hidden: FloatArray, timespan: float) -> FloatArray:
         """New state (..., units) from inputs (..., input_size) and hidden (..., units)."""
@@ -226,11 +238,52 @@ class LiquidNetwork(ArrayEquality):
     @property
     def synapses(self) -> int:
         """Number of non-zero weights, the time gate counted once (folded)."""
-        count = 0
-        for layer in self.layers:
-            gate = layer.folded_gate(self.timespan)
-            count += sum(int(np.count_nonzero(m.weight)) for m in (layer.ff1, layer.ff2, gate))
+        count = sum(layer.synapses(self.timespan) for layer in self.layers)
         return count + (int(np.count_nonzero(self.readout.weight)) if self.readout else 0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Sizes and ranges as plain values."""
+        stages = [
+            {
+                "stage": layer.name,
+                "family": layer.family,
+                "inputs": layer.input_size,
+                "units": layer.units,
+                "synapses": layer.synapses(self.timespan),
+                "largest_weight": layer.largest_weight(self.timespan),
+            }
+            for layer in self.layers
+        ]
+        if self.readout is not None:
+            stages.append(
+                {
+                    "stage": self.readout.name,
+                    "family": "linear",
+                    "inputs": self.readout.input_size,
+                    "units": self.readout.output_size,
+                    "synapses": int(np.count_nonzero(self.readout.weight)),
+                    "largest_weight": float(np.abs(self.readout.weight).max()),
+                }
+            )
+        return {
+            "name": self.name,
+            "inputs": self.input_size,
+            "outputs": self.output_size,
+            "timespan": self.timespan,
+            "stages": stages,
+            "source": dict(self.source),
+        }
+
+    def summary(self) -> str:
+        """Sizes and ranges as text."""
+        stages = self.to_dict()["stages"]
+        table = text_table(
+            [key.replace("_", " ") for key in stages[0]], [list(s.values()) for s in stages]
+        )
+        return (
+            f"{self.name}: {self.input_size} inputs, {self.units} units, {self.output_size} "
+            f"outputs, {self.synapses:,} synapses, timespan {self.timespan:g}\n{table}"
+        )
 
     def evaluate(
         self, x: npt.ArrayLike, initial_state: Mapping[str, npt.ArrayLike] | None = None

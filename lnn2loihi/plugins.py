@@ -106,3 +106,29 @@ def export(program: LoihiProgram, format: str, **options: Any) -> Any:
             f"format {format!r}", f"no such exporter; registered are: {', '.join(found)}"
         )
     return found[format].load()().export(program, **options)
+
+
+@runtime_checkable
+class ShippedModel(Protocol):
+    """What an entry point of the group `lnn2loihi.models` must be: a module with these two."""
+
+    def load(self) -> LiquidNetwork:
+        """The trained network."""
+        ...
+
+    def example(self, count: int, time: int, seed: int) -> tuple[Any, Any]:
+        """Inputs (count, time, inputs) and targets (count, time, outputs) that fit it."""
+        ...
+
+
+def shipped_model(name: str) -> ShippedModel:
+    """A trained network that is installed.
+
+    Raises:
+        InputError: no such model.
+    """
+    found = _registered("lnn2loihi.models")
+    if name not in found:
+        known = ", ".join(found) or "none (is lnn2loihi installed? run pip install .)"
+        raise InputError(f"model {name!r}", f"is not there; installed are: {known}")
+    return found[name].load()

@@ -19,12 +19,35 @@ from lnn2loihi.formats import WEIGHT_BITS, FixedPoint, IntegerArray, signed_rang
 from lnn2loihi.frozen import ArrayEquality, read_only, read_only_mapping
 from lnn2loihi.neurons.bounds import Interval, ProvedBounds, prove
 from lnn2loihi.neurons.instructions import NeuronProgram
+from lnn2loihi.tables import decibel, percent, text_table
 
 #: Largest left shift of a connection. The width of Loihi 2's weight exponent is not public;
 #: Loihi 1 had four bits (-8..7), and nothing here needs more.
 LARGEST_EXPONENT = 7
 #: Largest axonal delay beyond the step that every message takes (lava-dl: max_delay = 62).
 LARGEST_DELAY = 62
+#: Most populations and connections of a program, most instructions of all its populations, and most
+#: instructions times neurons (limits of this library, so that a hostile file costs little).
+LARGEST_GRAPH = 1 << 10
+LARGEST_CODE = 1 << 15
+LARGEST_UPDATE = 1 << 25
+_NUMBER = (int, float)
+_PERHAPS = type(None)
+#: Columns of the table of measurements, and what their cells may be.
+TABLE_COLUMNS: Mapping[str, tuple[type, ...]] = {
+    "stage": (str,),
+    "family": (str,),
+    "neurons": (int,),
+    "synapses": (int,),
+    "message": (str,),
+    "weights": (str, _PERHAPS),
+    "accumulator": (str, _PERHAPS),
+    "range_used": _NUMBER,
+    "saturated": _NUMBER,
+    "signal_to_noise_db": (*_NUMBER, _PERHAPS),
+    "compared": (int,),
+    "instructions": (int, _PERHAPS),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +76,8 @@ class InputPort(ArrayEquality):
 
     def encode(self, x: npt.NDArray[np.float64]) -> tuple[IntegerArray, IntegerArray]:
         """Rounds half up to integers (batch, time, channels); see `saturate`."""
-        return self.saturate(np.floor(x * 2.0**self.format.fraction_bits + 0.5))
+        with np.errstate(over="ignore"):  # infinity saturates like any other large value
+            return self.saturate(np.floor(x * 2.0**self.format.fraction_bits + 0.5))
 
     def saturate(self, integers: npt.NDArray[Any]) -> tuple[IntegerArray, IntegerArray]:
         """Integers clipped to the calibrated range, and per channel how many were clipped."""
@@ -122,6 +146,11 @@ class Population(ArrayEquality):
             found.append(f"{self.name}: a population has at least one neuron, not {self.size}")
         if not 1 <= self.message.bits <= 24:
             found.append(f"{self.name}: messages of {self.message.bits} bits; 1 to 24 exist")
+        elif not self.message.low <= self.message_low <= self.message_high <= self.message.high:
+            found.append(
+                f"{self.name}: messages in [{self.message_low}, {self.message_high}] do not fit "
+                f"{self.message.bits} bits"
+            )
         return found
 
 
@@ -221,6 +250,8 @@ class Connection(ArrayEquality):
         """Everything that does not fit."""
         found: list[str] = []
         starts, columns = self.row_starts, self.columns
+        if not self.accumulators:
+            found.append(f"{self.name}: it feeds no accumulator")
         if self.rows != len(self.accumulators) * target_size:
             found.append(
                 f"{self.name}: {self.rows} rows, expected {len(self.accumulators)} accumulators "
@@ -292,19 +323,21 @@ def derive_schedule(
     problems = Problems(ProgramError, "schedule")
     sent = {input_name: 0}
     for population in populations:
-        arrivals = {
-            c.name: sent[c.source] + 1 + c.delay
+        arrivals = [
+            (c.name, sent[c.source] + 1 + c.delay)
             for c in connections
             if c.target == population.name and c.source in sent
-        }
+        ]
+        steps = {step for _, step in arrivals}
         if not arrivals:
             problems.add(f"{population.name} gets no input from any earlier stage")
-        if len(set(arrivals.values())) > 1:
+        if len(steps) > 1:
+            paths = ", ".join(f"{path} in step {step}" for path, step in arrivals)
             problems.add(
-                f"{population.name}: samples arrive in different steps ({arrivals}); "
+                f"{population.name}: samples arrive in different steps ({paths}); "
                 "delay the shorter paths"
             )
-        sent[population.name] = max(arrivals.values(), default=1)
+        sent[population.name] = max(steps, default=1)
     order = {name: place for place, name in enumerate(sent)}
     for c in connections:
         if order.get(c.source, -1) >= order.get(c.target, -1):
@@ -364,6 +397,17 @@ class LoihiProgram(ArrayEquality):
         object.__setattr__(self, "bounds", read_only_mapping(bounds))
 
     def _structure_problems(self) -> list[str]:
+        lengths = (
+            (len(self.populations), LARGEST_GRAPH, "populations"),
+            (len(self.connections), LARGEST_GRAPH, "connections"),
+            (sum(p.program.instruction_count for p in self.populations), LARGEST_CODE,
+             "instructions"),
+            (sum(p.program.instruction_count * p.size for p in self.populations), LARGEST_UPDATE,
+             "instructions times neurons"),
+        )  # fmt: skip
+        found = [f"{n} {what}; the limit is {most}" for n, most, what in lengths if n > most]
+        if found:
+            return found
         found = [problem for p in self.populations for problem in p.problems()]
         sizes = {self.input.name: self.input.size, **{p.name: p.size for p in self.populations}}
         if len(sizes) != 1 + len(self.populations):
@@ -382,6 +426,8 @@ class LoihiProgram(ArrayEquality):
             if c.source_size != sizes[c.source]:
                 found.append(f"{c.name}: {c.source_size} columns, source has {sizes[c.source]}")
             known = self.population(c.target).program.accumulators
+            if c.source == c.target and not self.population(c.target).program.message_state:
+                found.append(f"{c.name}: a recurrent neuron keeps its message in a state word")
             if not set(c.accumulators) <= set(known) or len(set(c.accumulators)) < len(
                 c.accumulators
             ):
@@ -389,6 +435,30 @@ class LoihiProgram(ArrayEquality):
             found += c.problems(sizes[c.target])
         if self.output not in [p.name for p in self.populations]:
             found.append(f"output {self.output!r} is not a population")
+        return found + self._text_problems() + self._table_problems()
+
+    def _text_problems(self) -> list[str]:
+        """Texts end up on terminals and in reports: no line breaks, no control characters."""
+        texts = [self.name, self.recipe, self.input.name]
+        texts += [text for p in self.populations for text in (p.name, p.program.name)]
+        texts += [text for item in self.provenance.items() for text in item]
+        texts += [cell for row in self.table for cell in row.values() if isinstance(cell, str)]
+        return [
+            f"{text!r:.60} is not one line of printable text"
+            for text in texts
+            if not (isinstance(text, str) and text.isprintable())
+        ]
+
+    def _table_problems(self) -> list[str]:
+        found: list[str] = []
+        for number, row in enumerate(self.table):
+            for key in sorted(TABLE_COLUMNS.keys() ^ row.keys()):
+                found.append(f"row {number} of its table: column {key!r} is missing or unknown")
+            for key in sorted(TABLE_COLUMNS.keys() & row.keys()):
+                cell = row[key]
+                fits = isinstance(cell, TABLE_COLUMNS[key]) and not isinstance(cell, bool)
+                if not fits or cell != cell:  # a NaN differs from itself
+                    found.append(f"row {number} of its table: {key} is {cell!r:.60}")
         return found
 
     def population(self, name: str) -> Population:
@@ -431,10 +501,6 @@ class LoihiProgram(ArrayEquality):
         problems = list(proved.problems)
         if min(sent[0], int(initial.min())) < low or max(sent[1], int(initial.max())) > high:
             problems.append(f"messages can reach {list(sent)}, stated is [{low}, {high}]")
-        if low < population.message.low or high > population.message.high:
-            problems.append(
-                f"messages in [{low}, {high}] do not fit {population.message.bits} bits"
-            )
         return ProvedBounds(proved.words, tuple(problems))
 
     @property
@@ -456,3 +522,27 @@ class LoihiProgram(ArrayEquality):
     def neurons(self) -> int:
         """Number of neurons."""
         return sum(p.size for p in self.populations)
+
+    def summary(self) -> str:
+        """What the network became: formats, ranges and what was measured, as text."""
+        headers = ("stage", "family", "neurons", "synapses", "message", "weights", "accumulator",
+                   "range used", "saturated", "signal/noise", "instructions")  # fmt: skip
+        rows = [
+            (
+                row["stage"], row["family"], row["neurons"], row["synapses"], row["message"],
+                row["weights"], row["accumulator"], percent(row["range_used"]),
+                percent(row["saturated"]), decibel(row["signal_to_noise_db"]),
+                row["instructions"],
+            )
+            for row in self.table
+        ]  # fmt: skip
+        head = (
+            f"{self.name}: recipe {self.recipe}, {self.neurons} neurons, {self.synapses:,} "
+            f"synapses, one sample per {self.schedule.period} step(s), answer after "
+            f"{self.latency_steps} steps"
+        )
+        return f"{head}\n{text_table(headers, rows)}" if rows else head
+
+    def __str__(self) -> str:
+        """The summary."""
+        return self.summary()

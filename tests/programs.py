@@ -126,15 +126,21 @@ def _connection(
     columns: int,
     delay: int = 0,
 ) -> Connection:
-    """Random mantissas under the accumulator's bound: at most 10 synapses of full strength."""
-    high = (1 << (sizes.weight_bits - 1)) - 1
+    """Random mantissas; at most as many per row as the accumulator's bound surely allows."""
+    # A readout's multiplier takes five bits more than a CfC's.
+    budget = 1 << (18 if accumulators == (SUM,) else 21)
+    exponent = int(rng.integers(0, 3))
+    scale = exponent + max(sizes.message_bits, sizes.input_bits) - 1
+    high = min((1 << (sizes.weight_bits - 1)) - 1, max((budget >> scale) - 1, 0))
     shape = (len(accumulators) * neurons, columns)
     if sizes.extreme:
         mantissas = rng.choice([-high - 1, high], size=shape)
     else:
         mantissas = rng.integers(-high - 1, high, size=shape, endpoint=True)
-    keep = rng.random(shape) < min(sizes.density, 10 / columns)
+    allowed = budget // ((high + 1) << scale)
+    keep = rng.random(shape) < sizes.density
+    keep &= np.cumsum(keep, axis=1) <= allowed
     return Connection.from_dense(
         source, target, accumulators, np.where(keep, mantissas, 0),
-        exponent=int(rng.integers(0, 3)), delay=delay, mantissa_bits=sizes.weight_bits,
+        exponent=exponent, delay=delay, mantissa_bits=sizes.weight_bits,
     )  # fmt: skip

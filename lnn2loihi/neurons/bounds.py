@@ -11,10 +11,11 @@ Plain intervals alone fail: they give twice the true range for f1 + t (f2 - f1).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
+from math import ceil, floor
 
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +31,16 @@ from lnn2loihi.neurons.instructions import (
     apply,
 )
 
-#: Largest number of values that a proof by exhaustion tries.
-LARGEST_TABLE = 1 << 20
+#: Largest number of values that a proof by exhaustion tries: two words of 16 bits.
+LARGEST_TABLE = 1 << 17
+#: Most table entries of one proof, so that a hostile program cannot eat memory (8 bytes each).
+TABLE_BUDGET = 1 << 24
+#: Most words and terms of a polynomial, most bits of a coefficient, and most operations followed
+#: in all proofs by convexity of a program; what is larger is not proved.
+LARGEST_BOX, LARGEST_POLYNOMIAL, LARGEST_COEFFICIENT, LARGEST_TRAIL = 4, 16, 128, 256
+LARGEST_BOUND = 1 << 62
+#: Neurons that a problem names before it only counts them.
+NEURONS_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,17 @@ class Interval:
     def bits(self) -> int:
         """Width of the narrowest word that holds it."""
         return bits_needed(*self.hull)
+
+    def of_neuron(self, neuron: int) -> Interval:
+        """The interval of one neuron."""
+        if not self.low.ndim:
+            return self
+        return Interval(self.low[neuron], self.high[neuron])
+
+    def fits(self, bits: int) -> npt.NDArray[np.bool_]:
+        """Whether it fits a signed word of `bits` bits, per neuron."""
+        low, high = signed_range(bits)
+        return np.asarray((self.low >= low) & (self.high <= high))
 
 
 def interval_of(opcode: str, operands: list[Interval], shift: int | None) -> Interval:
@@ -99,6 +119,8 @@ class _Prover:
         for bound in program.bounds:
             self.stated.setdefault(bound.word, []).append(bound)
         self.roots = {b.of[0] for b in program.bounds if b.proof == "exhaustion"}
+        self.budget = TABLE_BUDGET
+        self.trail = LARGEST_TRAIL
 
     def operand(self, operand: Operand) -> Interval:
         if isinstance(operand, str):
@@ -107,13 +129,19 @@ class _Prover:
 
     def make_root(self, word: str) -> None:
         low, high = self.intervals[word].hull
-        if high - low < LARGEST_TABLE:
-            self.tables[word] = (word, np.arange(low, high + 1, dtype=np.int64))
-        else:
+        self.tables.pop(word, None)
+        if high - low >= LARGEST_TABLE:
             self.problems.append(
                 f"word {word!r} has {high - low + 1} values, too many to try "
                 f"(at most {LARGEST_TABLE}); clamp it first"
             )
+        elif self.afford(high - low + 1):
+            self.tables[word] = (word, np.arange(low, high + 1, dtype=np.int64))
+
+    def afford(self, entries: int) -> bool:
+        """Whether one more table may be kept; what depends on one that is not has an interval."""
+        self.budget -= entries
+        return self.budget >= 0
 
     def run(self, instruction: Instruction) -> None:
         result = instruction.result or "message"
@@ -143,20 +171,26 @@ class _Prover:
                 for o in instruction.operands
             ]
             table = np.asarray(apply(instruction.opcode, values, instruction.shift))
-            self.tables[result] = (tables[0][0], table)
             self.intervals[result] = Interval.of(table.min(), table.max())
+            if self.afford(table.size):
+                self.tables[result] = (tables[0][0], table)
         else:
             self.intervals[result] = interval_of(instruction.opcode, operands, instruction.shift)
         if instruction.opcode == "MUL_SHR":
             self.check_product(result, operands)
 
     def check_product(self, result: str, operands: list[Interval]) -> None:
-        widths = [operand.bits for operand in operands]
-        if not any(widths[0] <= a and widths[1] <= b for a, b in PRODUCT_WIDTHS):
-            self.problems.append(
-                f"word {result!r} multiplies {widths[0]} by {widths[1]} bits; MUL_SHR takes "
-                "16 by 16 or 24 by 8 (32-bit product)"
+        left, right = operands
+
+        def reason(neuron: int) -> str:
+            widths = left.of_neuron(neuron).bits, right.of_neuron(neuron).bits
+            return (
+                f"multiplies {widths[0]} by {widths[1]} bits; MUL_SHR takes 16 by 16 or 24 by 8 "
+                "(32-bit product)"
             )
+
+        fits = [left.fits(a) & right.fits(b) for a, b in PRODUCT_WIDTHS]
+        self.refuse(result, ~np.logical_or.reduce(fits), reason)
 
     def contain(self, word: str) -> None:
         """After a violation, go on with what fits: no consequential errors, no int64 overflow."""
@@ -169,19 +203,27 @@ class _Prover:
             self.tables[word] = (root, np.clip(table, *WORD_RANGE))
 
     def check_width(self, word: str, interval: Interval, bits: int) -> bool:
-        low, high = signed_range(bits)
-        bad = np.flatnonzero(np.atleast_1d((interval.low < low) | (interval.high > high)))
-        for neuron in bad[:5]:
-            where = f" of neuron {neuron}" if interval.low.ndim else ""
-            lows, highs = np.atleast_1d(interval.low), np.atleast_1d(interval.high)
-            reach = (int(lows[neuron]), int(highs[neuron]))
-            self.problems.append(
-                f"word {word!r}{where} can reach {list(reach)}, which needs "
-                f"{bits_needed(*reach)} bits; the limit is {bits}"
+        def reason(neuron: int) -> str:
+            reach = interval.of_neuron(neuron)
+            return (
+                f"can reach {list(reach.hull)}, which needs {reach.bits} bits; the limit is {bits}"
             )
-        if bad.size > 5:
-            self.problems.append(f"word {word!r}: {bad.size - 5} more neurons above {bits} bits")
-        return bad.size == 0
+
+        return self.refuse(word, ~interval.fits(bits), reason)
+
+    def refuse(
+        self, word: str, bad: npt.NDArray[np.bool_], reason: Callable[[int], str]
+    ) -> bool:
+        """Notes the reason for each bad neuron, by name; whether there was none."""
+        neurons = np.flatnonzero(np.atleast_1d(bad))
+        for neuron in neurons[:NEURONS_NAMED]:
+            where = f" of neuron {neuron}" if bad.ndim else ""
+            self.problems.append(f"word {word!r}{where} {reason(int(neuron))}")
+        if neurons.size > NEURONS_NAMED:
+            self.problems.append(
+                f"word {word!r}: {neurons.size - NEURONS_NAMED} more neurons like these"
+            )
+        return neurons.size == 0
 
     def check_statement(self, bound: Bound) -> None:
         word = bound.word
@@ -212,18 +254,21 @@ class _Prover:
             np.maximum(known.low, proved.low), np.minimum(known.high, proved.high)
         )
 
+    def definition(self, operand: Operand) -> Instruction | None:
+        return self.definitions.get(operand) if isinstance(operand, str) else None
+
     def clamp_interval(self, word: str) -> Interval | None:
         """Patterns that bound a word: SEL(LT(x, y), y, x) is the larger of x and y,
         SEL(LT(x, y), x, y) the smaller, and MIN(x, NEG(x)) is -|x|, never above 0."""
         select = self.definitions[word]
         if select.opcode == "MIN":
             x, y = select.operands
-            mirrored = self.definitions.get(str(y))
+            mirrored = self.definition(y)
             if mirrored is None or mirrored.opcode != "NEG" or mirrored.operands != (x,):
                 return None
             known = self.intervals[word]
             return Interval.of(known.low, np.minimum(known.high, 0))
-        condition = self.definitions.get(str(select.operands[0]))
+        condition = self.definition(select.operands[0])
         if select.opcode != "SEL" or condition is None or condition.opcode != "LT":
             return None
         x, y = condition.operands
@@ -235,25 +280,32 @@ class _Prover:
         return None
 
     def convex_interval(self, word: str, of: tuple[str, ...]) -> Interval | None:
-        known: dict[str, _Polynomial] = {w: _Polynomial({(w,): Fraction(1)}) for w in of}
+        """The word as a polynomial in the words `of`, which may depend on each other: the corners
+        of their box bound it for every point of the box."""
+        if len(of) > LARGEST_BOX or not all(w in self.intervals for w in of):
+            return None
         box = {w: self.intervals[w].hull for w in of}
+        known = {w: _Polynomial({(w,): Fraction(1)}) for w in of}
+        for result, instruction in self.between(of, word):
+            operands = [
+                known.get(o) if isinstance(o, str) else _Polynomial({(): Fraction(o)})
+                for o in instruction.operands
+            ]
+            combined = _combine(instruction, operands, box)
+            self.trail -= 1
+            if combined is None or not combined.is_small() or self.trail < 0:
+                return None
+            known[result] = combined
+        return known[word].bounds(box)
 
-        def polynomial(operand: Operand) -> _Polynomial | None:
-            if isinstance(operand, int):
-                return _Polynomial({(): Fraction(operand)})
-            if operand not in known:
-                instruction = self.definitions.get(operand)
-                if instruction is None:
-                    return None
-                operands = [polynomial(o) for o in instruction.operands]
-                result = _combine(instruction, operands, box)
-                if result is None:
-                    return None
-                known[operand] = result
-            return known[operand]
-
-        result = polynomial(word)
-        return None if result is None else result.bounds(box)
+    def between(self, of: tuple[str, ...], word: str) -> list[tuple[str, Instruction]]:
+        """The instructions that make `word` of the words `of`, in order."""
+        needed, found = {word}, []
+        for result, instruction in reversed(self.definitions.items()):
+            if result in needed and result not in of:
+                found.append((result, instruction))
+                needed.update(o for o in instruction.operands if isinstance(o, str))
+        return found[::-1]
 
 
 @dataclass(frozen=True)
@@ -263,6 +315,13 @@ class _Polynomial:
     terms: dict[tuple[str, ...], Fraction]
     low: Fraction = Fraction(0)
     high: Fraction = Fraction(0)
+
+    def is_small(self) -> bool:
+        numbers = (*self.terms.values(), self.low, self.high)
+        return len(self.terms) <= LARGEST_POLYNOMIAL and all(
+            max(n.numerator.bit_length(), n.denominator.bit_length()) <= LARGEST_COEFFICIENT
+            for n in numbers
+        )
 
     def multilinear(self) -> bool:
         return all(len(set(term)) == len(term) for term in self.terms)
@@ -285,8 +344,10 @@ class _Polynomial:
         if not self.multilinear():
             return None
         low, high = self.range(box)
-        # The word is an integer, so the real bound may be rounded inwards.
-        return Interval.of(-int(-(low + self.low) // 1), int((high + self.high) // 1))
+        # The word is an integer, so the real bound may be rounded inwards. What leaves int64 says
+        # no more than the plain interval, with which it is intersected.
+        whole = (ceil(low + self.low), floor(high + self.high))
+        return Interval.of(*(max(-LARGEST_BOUND, min(end, LARGEST_BOUND)) for end in whole))
 
 
 def _combine(

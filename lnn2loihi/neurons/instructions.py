@@ -14,6 +14,8 @@ operation means; every executor is compared with it.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +31,11 @@ WORD_RANGE = signed_range(24)
 #: Operand widths that a 32-bit product of MUL_SHR allows (assumption, DESIGN.md).
 PRODUCT_WIDTHS = ((16, 16), (24, 8), (8, 24))
 LARGEST_SHIFT = 31
+#: Most instructions, declared words and stated bounds of a program, each (a limit of this library,
+#: so that a hostile file costs little; programs have some hundred).
+LARGEST_PROGRAM = 4096
+#: Names of words: generated code and proofs rely on it (an immediate is never taken for a name).
+WORD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*")
 
 
 @dataclass(frozen=True)
@@ -202,7 +209,26 @@ def apply(opcode: str, operands: Sequence[Any], shift: int | None) -> Any:
 def well_formedness_problems(program: NeuronProgram) -> list[str]:
     """Everything that is not well formed in a program; the executable spec of NeuronProgram."""
     declared = [*program.accumulators, *program.parameter_names, *program.state_names]
-    found = [f"name {n!r} is declared twice" for n in sorted(set(declared)) if declared.count(n) > 1]
+    lengths = {
+        "instructions": len(program.instructions),
+        "declared words": len(declared),
+        "stated bounds": len(program.bounds),
+    }
+    found = [f"{n} {w}; the limit is {LARGEST_PROGRAM}" for w, n in lengths.items()
+             if n > LARGEST_PROGRAM]  # fmt: skip
+    if found:
+        return found
+    found = [f"name {n!r} is declared twice" for n, times in Counter(declared).items() if times > 1]
+    names = (*declared, *(i.result for i in program.instructions if i.result))
+    found += [
+        f"name {n!r} is no name of a word; use letters, digits, _ and dots"
+        for n in dict.fromkeys(names)
+        if not WORD_NAME.fullmatch(n)
+    ]
+    if "message" in program.state_names:
+        found.append("name 'message' is kept for what SPIKE sends; call the state word otherwise")
+    if not program.accumulators:
+        found.append("a neuron has at least one dendritic accumulator")
     for name, bits in (*program.parameters, *program.states):
         if not 1 <= bits <= 24:
             found.append(f"{name} is {bits} bits wide; words have 1 to 24 bits")
@@ -221,11 +247,14 @@ def well_formedness_problems(program: NeuronProgram) -> list[str]:
             if result in written:
                 found.append(f"{place}: state word {result!r} is written twice")
             written.append(result)
+        elif instruction.opcode == "SPIKE":
+            if result:
+                found.append(f"{place}: it makes no word, here {result!r}")
         elif result:
             if result in known or result in program.accumulators:
                 found.append(f"{place}: {result!r} is assigned a second time")
             known.add(result)
-        elif instruction.opcode != "SPIKE":
+        else:
             found.append(f"{place}: the result has no name")
     if sorted(read) != sorted(program.accumulators):
         found.append(
@@ -237,6 +266,13 @@ def well_formedness_problems(program: NeuronProgram) -> list[str]:
         found.append(f"a program sends one message per update (SPIKE); this one has {spikes}")
     if program.message_state and program.message_state not in program.state_names:
         found.append(f"message_state {program.message_state!r} is not a state word")
+    elif program.message_state:
+        kept = [i.operands for i in program.instructions if i.result == program.message_state]
+        if kept != [i.operands for i in program.instructions if i.opcode == "SPIKE"]:
+            found.append(
+                f"message_state {program.message_state!r} must be written with the word that "
+                "SPIKE sends"
+            )
     return found + _bound_problems(program, known)
 
 
@@ -266,6 +302,8 @@ def _operand_problems(
                 found.append(f"state word {operand!r} is read after it was written")
         elif instruction.opcode == "RDC":
             found.append("RDC reads an accumulator, not an immediate")
+        elif type(operand) is not int:
+            found.append(f"operand {operand!r} is neither a word nor an integer")
         elif not WORD_RANGE[0] <= operand <= WORD_RANGE[1]:
             found.append(f"immediate {operand} does not fit 24 bits")
     return found
@@ -273,8 +311,11 @@ def _operand_problems(
 
 def _bound_problems(program: NeuronProgram, known: set[str]) -> list[str]:
     found: list[str] = []
+    made = known.difference(program.parameter_names, program.state_names)
     for bound in program.bounds:
-        for word in (bound.word, *bound.of):
+        if bound.word not in made:
+            found.append(f"bound of {bound.word!r}, which no instruction makes")
+        for word in bound.of:
             if word not in known:
                 found.append(f"bound of {bound.word!r} names {word!r}, which no instruction makes")
         if bound.proof not in PROOFS:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import index
 
 from lnn2loihi.neurons.instructions import Bound, Instruction, NeuronProgram
 
@@ -58,7 +59,7 @@ class Tracer:
         return name if count == 0 else f"{name}{count + 1}"
 
     def _emit(self, opcode: str, hint: str, *operands: Value, shift: int | None = None) -> Word:
-        names = tuple(o.name if isinstance(o, Word) else int(o) for o in operands)
+        names = tuple(o.name if isinstance(o, Word) else index(o) for o in operands)
         result = self._name(hint)
         self._instructions.append(Instruction(opcode, result, names, shift))
         return Word(result)
@@ -82,7 +83,7 @@ class Tracer:
 
     def write(self, state: Word, value: Value) -> None:
         """Writes a state word (MOV)."""
-        operand = value.name if isinstance(value, Word) else value
+        operand = value.name if isinstance(value, Word) else index(value)
         self._instructions.append(Instruction("MOV", state.name, (operand,)))
 
     def add(self, a: Value, b: Value, hint: str = "add") -> Word:

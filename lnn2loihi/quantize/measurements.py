@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from lnn2loihi.formats import FixedPoint
+from lnn2loihi.formats import FixedPoint, IntegerArray
 from lnn2loihi.network import FloatArray
-from lnn2loihi.program import LoihiProgram
+from lnn2loihi.program import Connection, LoihiProgram
 from lnn2loihi.quantize.calibration import Calibration
 from lnn2loihi.simulate import simulate
 
@@ -28,10 +29,11 @@ def signal_to_noise(signal: FloatArray, other: FloatArray) -> float:
 def measured_rows(program: LoihiProgram, calibration: Calibration) -> list[dict[str, Any]]:
     """One row for the input and one for each population.
 
-    Keys: stage, family, neurons, synapses, message (format), accumulator_bits (of the proved
-    bound), range_used (share of the message range that the data use), saturated (share of the
-    values at an end of the range), signal_to_noise_db (against the float network), compared
-    (number of values behind it), instructions.
+    Keys: stage, family, neurons, synapses, message (format), weights (width asked for and mean
+    width that rows use under the accumulator's bound), accumulator (bits of the proved bound),
+    range_used (share of the message range that the data use), saturated (share of the values at
+    an end of the range), signal_to_noise_db (against the float network, whose answer includes no
+    quantization at all), compared (number of values behind it), instructions.
     """
     x = calibration.x[:SEQUENCES_MEASURED]
     run = simulate(program, x, return_states=True)
@@ -45,7 +47,8 @@ def measured_rows(program: LoihiProgram, calibration: Calibration) -> list[dict[
             "neurons": port.size,
             "synapses": 0,
             "message": _describe(port.format),
-            "accumulator_bits": None,
+            "weights": None,
+            "accumulator": None,
             "range_used": _share(np.abs(encoded).max(), port.format),
             "saturated": float(saturated.sum()) / encoded.size,
             "signal_to_noise_db": signal_to_noise(x, port.format.decode(encoded)),
@@ -66,7 +69,8 @@ def measured_rows(program: LoihiProgram, calibration: Calibration) -> list[dict[
                 "neurons": population.size,
                 "synapses": sum(c.synapses for c in program.incoming(population.name)),
                 "message": _describe(population.message),
-                "accumulator_bits": max(interval.bits for interval in intervals),
+                "weights": _weights(program.incoming(population.name)),
+                "accumulator": f"{max(interval.bits for interval in intervals)} bit",
                 "range_used": _share(np.abs(integers).max(), population.message),
                 "saturated": float(np.count_nonzero(ends)) / integers.size,
                 "signal_to_noise_db": signal_to_noise(
@@ -77,6 +81,21 @@ def measured_rows(program: LoihiProgram, calibration: Calibration) -> list[dict[
             }
         )
     return rows
+
+
+def _weights(connections: Sequence[Connection]) -> str:
+    """Width of the mantissas, and what rows use of it on average."""
+    largest = np.maximum.reduce([_largest_mantissas(c) for c in connections])
+    used = np.log2(np.maximum(largest, 1)).mean() + 1
+    exponents = ",".join(str(c.exponent) for c in connections)
+    return f"{connections[0].mantissa_bits} bit, uses {used:.1f}, shl {exponents}"
+
+
+def _largest_mantissas(connection: Connection) -> IntegerArray:
+    rows = np.repeat(np.arange(connection.rows), np.diff(connection.row_starts))
+    largest = np.zeros(connection.rows, np.int64)
+    np.maximum.at(largest, rows, np.abs(connection.mantissas.astype(np.int64)))
+    return largest
 
 
 def _describe(format: FixedPoint) -> str:

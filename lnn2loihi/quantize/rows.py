@@ -135,7 +135,8 @@ def _quantize_gate(
     smallest = _smallest_units(gate, integer_weight, left, low, high, weight_bits)
     shift = _shift(smallest * gate.unit)
     per_step = 2.0**shift * gate.unit
-    multiplier = np.clip(np.ceil(smallest * per_step), 1, LARGEST_MULTIPLIER)
+    wanted = np.ceil(smallest * per_step)
+    multiplier = np.clip(wanted, 1, LARGEST_MULTIPLIER)
     for _ in range(LARGEST_MULTIPLIER):
         unit = multiplier / per_step
         mantissas = _rounded(integer_weight / unit[:, None] / left, weight_bits)
@@ -152,7 +153,8 @@ def _quantize_gate(
     lost = gate.weight - mantissas * (unit[:, None] * left / scale)
     difference = np.concatenate([lost, (gate.bias - bias * unit)[:, None]], axis=1)
     error = np.sqrt(np.maximum(np.sum((difference @ moments) * difference, axis=1), 0.0))
-    problems = _problems(gate, worst, multiplier, shift, mantissas, error, weight_bits)
+    reach = worst * np.maximum(wanted, multiplier) / 2.0**shift
+    problems = _problems(gate, worst, reach, wanted, mantissas, error, weight_bits)
     bias = np.clip(bias, -LARGEST_SUM, LARGEST_SUM)
     integers = [values.astype(np.int64) for values in (mantissas, bias, multiplier)]
     return QuantizedGate(*integers, shift, error, problems)
@@ -192,28 +194,36 @@ def _shift(steps: FloatArray) -> int:
 def _problems(
     gate: Gate,
     worst: FloatArray,
-    multiplier: FloatArray,
-    shift: int,
+    reach: FloatArray,
+    wanted: FloatArray,
     mantissas: FloatArray,
     error: FloatArray,
     weight_bits: int,
 ) -> tuple[str, ...]:
-    """Rows that cannot be represented."""
+    """Rows that cannot be represented: `worst` is the largest sum, `reach` the largest
+    pre-activation in steps, `wanted` the multiplier that the row needs."""
     largest = np.abs(mantissas).max(axis=1)
     coarse = min(COARSE_MANTISSA, signed_range(weight_bits)[1])
-    reach = worst * multiplier / 2.0**shift
     found: list[str] = []
-    for neuron in np.flatnonzero(worst > LARGEST_SUM):
-        found.append(
-            f"neuron {neuron}, accumulator {gate.name}: its sum can reach {worst[neuron]:.3g}, "
-            f"a 24-bit accumulator holds {LARGEST_SUM}"
-        )
-    for neuron in np.flatnonzero((worst <= LARGEST_SUM) & (reach > LARGEST_SUM)):
+    strong = reach > LARGEST_SUM
+    for neuron in np.flatnonzero(strong):
         found.append(
             f"neuron {neuron}, accumulator {gate.name}: its pre-activation can reach "
             f"{reach[neuron] / gate.unit:.4g}; 24 bits hold {LARGEST_SUM / gate.unit:.4g}"
         )
-    bad = (largest < coarse) & (error > TOLERATED_ERROR) & (worst <= LARGEST_SUM)
+    for neuron in np.flatnonzero(~strong & (wanted > LARGEST_MULTIPLIER)):
+        found.append(
+            f"neuron {neuron}, accumulator {gate.name}: a multiplier of {wanted[neuron]:.0f} "
+            f"would be needed, 8 bits hold {LARGEST_MULTIPLIER}; its weights are too large for "
+            "so few mantissa and message bits"
+        )
+    fits = ~strong & (wanted <= LARGEST_MULTIPLIER)
+    for neuron in np.flatnonzero(fits & (worst > LARGEST_SUM)):
+        found.append(
+            f"neuron {neuron}, accumulator {gate.name}: its sum can reach {worst[neuron]:.3g}, "
+            f"a 24-bit accumulator holds {LARGEST_SUM}"
+        )
+    bad = fits & (largest < coarse) & (error > TOLERATED_ERROR) & (worst <= LARGEST_SUM)
     for neuron in np.flatnonzero(bad):
         found.append(
             f"neuron {neuron}, accumulator {gate.name}: its 24-bit bound leaves mantissas no "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from lnn2loihi.formats import IntegerArray
 from lnn2loihi.network import checked_input
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate.reference import run_reference
-from lnn2loihi.simulate.result import IntegerRun, SimulationResult, States
+from lnn2loihi.simulate.result import IntegerRun, OnStep, SimulationResult, States
 from lnn2loihi.version import VERSION
 
 ENGINES = ("auto", "reference")
@@ -25,7 +25,7 @@ def simulate(
     engine: str = "auto",
     initial_state: Mapping[str, Mapping[str, npt.ArrayLike]] | None = None,
     return_states: bool = False,
-    on_step: Callable[[int], None] | None = None,
+    on_step: OnStep | None = None,
 ) -> SimulationResult:
     """Runs a program on sequences, from its initial state.
 
@@ -37,7 +37,7 @@ def simulate(
         initial_state: for each population and state word (batch, neurons) or (neurons,); the
             program's own where absent.
         return_states: whether to return every state of every step.
-        on_step: called after each chip step with its number, for progress bars.
+        on_step: called with the chip steps done and the chip steps in all, for progress bars.
 
     Raises:
         InputError: x or a state does not fit the program, or the engine does not exist.
@@ -57,8 +57,9 @@ def encode(program: LoihiProgram, x: npt.ArrayLike) -> tuple[IntegerArray, Integ
         InputError: the shape is wrong, or x holds NaN or infinite values.
     """
     values = checked_input(x, program.input.size, f"program {program.name!r}")
-    dtype = None if hasattr(x, "detach") else np.asarray(x).dtype
-    if dtype is not None and np.issubdtype(dtype, np.integer):
+    detach = getattr(x, "detach", None)  # torch tensors
+    dtype = np.asarray(detach().cpu() if callable(detach) else x).dtype
+    if np.issubdtype(dtype, np.integer):
         return program.input.saturate(values)
     return program.input.encode(values)
 

@@ -6,7 +6,7 @@ line per equation, int64 throughout, no shortcut that the chip would not take.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from lnn2loihi.errors import ProgramError
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.neurons.instructions import apply
 from lnn2loihi.program import LoihiProgram, Population
-from lnn2loihi.simulate.result import IntegerRun, recorded_words
+from lnn2loihi.simulate.result import IntegerRun, OnStep, recorded_words
 
 NAME = "reference"
 
@@ -53,7 +53,7 @@ def run_reference(
     program: LoihiProgram,
     inputs: IntegerArray,
     initial_state: Mapping[str, Mapping[str, IntegerArray]],
-    on_step: Callable[[int], None] | None = None,
+    on_step: OnStep | None = None,
     check_bounds: bool = False,
 ) -> IntegerRun:
     """Runs a program step by step.
@@ -62,7 +62,7 @@ def run_reference(
         program: what to run.
         inputs: encoded samples, int64 (batch, time, channels).
         initial_state: for each population and state word int64 (batch, neurons).
-        on_step: called after each chip step with its number.
+        on_step: called after each chip step with the steps done and the steps in all.
         check_bounds: compare every word of every step with its proved bound.
 
     Raises:
@@ -70,7 +70,7 @@ def run_reference(
     """
     batch, time, _ = inputs.shape
     schedule = program.schedule
-    weights = {c.name: c.dense() for c in program.connections}
+    weights = [c.dense() for c in program.connections]
     states = {name: dict(words) for name, words in initial_state.items()}
     sent: dict[str, list[IntegerArray]] = {
         name: [] for name in (program.input.name, *states)
@@ -102,14 +102,14 @@ def run_reference(
                     if word in record[name]:
                         record[name][word][:, since // schedule.period] = values
         if on_step is not None:
-            on_step(step)
+            on_step(step + 1, schedule.steps(time))
     return IntegerRun(NAME, record)
 
 
 def _accumulate(
     program: LoihiProgram,
     population: Population,
-    weights: Mapping[str, IntegerArray],
+    weights: Sequence[IntegerArray],
     sent: Mapping[str, list[IntegerArray]],
     step: int,
     batch: int,
@@ -117,11 +117,11 @@ def _accumulate(
     """Sums of the messages that arrive in this step: those sent 1 + delay steps before."""
     size = population.size
     sums = {a: np.zeros((batch, size), np.int64) for a in population.program.accumulators}
-    for connection in program.incoming(population.name):
+    for connection, matrix in zip(program.connections, weights, strict=True):
         departure = step - 1 - connection.delay
-        if departure < 0:
+        if connection.target != population.name or departure < 0:
             continue
-        arriving = sent[connection.source][departure] @ weights[connection.name].T
+        arriving = sent[connection.source][departure] @ matrix.T
         for place, accumulator in enumerate(connection.accumulators):
             sums[accumulator] += arriving[:, place * size : (place + 1) * size]
     return sums

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,8 @@ from lnn2loihi.formats import IntegerArray
 from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.program import LoihiProgram
 
+#: Called with the chip steps done and the chip steps in all, for progress bars.
+OnStep = Callable[[int, int], None]
 States = Mapping[str, Mapping[str, IntegerArray]]
 
 

@@ -1,0 +1,353 @@
+"""Saves and loads LoihiPrograms: one safetensors file (`.l2l`) with a JSON manifest.
+
+The manifest is in the file's metadata under `manifest`, and a SHA-256 over manifest and arrays
+under `sha256`. Loading trusts nothing: sizes are checked against the file before anything is
+read, the checksum before anything is interpreted, and the program proves itself again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_safetensors
+from safetensors.numpy import save as save_safetensors
+
+from lnn2loihi.errors import ArtifactError, Lnn2LoihiError
+from lnn2loihi.files import write_atomically
+from lnn2loihi.formats import FixedPoint
+from lnn2loihi.neurons.instructions import Bound, Instruction, NeuronProgram
+from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population, Schedule
+
+SCHEMA = 1
+FORMAT = "lnn2loihi program"
+SUFFIX = ".l2l"
+
+#: Largest file and largest header that are read (limits of this library: 50 million synapses, and
+#: descriptions some hundred times longer than those of large networks).
+LARGEST_FILE = 1 << 28
+LARGEST_HEADER = 1 << 24
+
+Arrays = dict[str, np.ndarray]
+
+
+def save(program: LoihiProgram, path: str | os.PathLike[str]) -> Path:
+    """Writes a program; the file is whole or not there.
+
+    Raises:
+        ArtifactError: the folder does not exist or cannot be written.
+    """
+    arrays: Arrays = {}
+    manifest = json.dumps(_manifest(program, arrays), sort_keys=True)
+    metadata = {"manifest": manifest, "sha256": _checksum(manifest, arrays)}
+    try:
+        return write_atomically(path, save_safetensors(arrays, metadata))
+    except OSError as error:
+        raise ArtifactError(str(path), f"cannot be written: {error.strerror}") from error
+
+
+def load(path: str | os.PathLike[str]) -> LoihiProgram:
+    """Reads a program.
+
+    Raises:
+        ArtifactError: the file is missing, truncated, altered, of an unknown version, or not a
+            program at all.
+    """
+    content = _read(Path(path))
+    name = Path(path).name
+    metadata = _metadata(content, name)
+    try:
+        arrays: Arrays = load_safetensors(content)
+    except (SafetensorError, ValueError, KeyError, TypeError, OverflowError) as error:
+        raise ArtifactError(name, f"is not a valid safetensors file ({error})") from error
+    manifest = metadata.get("manifest")
+    if not isinstance(manifest, str):
+        raise ArtifactError(name, "has no manifest: it is a safetensors file, but no .l2l program")
+    if metadata.get("sha256") != _checksum(manifest, arrays):
+        raise ArtifactError(
+            name, "its checksum does not match its content: the file was altered or damaged"
+        )
+    try:
+        return _program(json.loads(manifest), arrays, name)
+    except Lnn2LoihiError as error:
+        raise ArtifactError(name, error.problems or error.subject) from error
+    except (
+        KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, OverflowError,
+    ) as error:  # fmt: skip
+        what = f"{type(error).__name__}: {error}"
+        raise ArtifactError(name, f"its manifest is not a program's ({what})") from error
+
+
+def _read(path: Path) -> bytes:
+    """The file's bytes, after a look at the size that its header claims."""
+    try:
+        size = path.stat().st_size
+        if not path.is_file():
+            raise ArtifactError(path.name, "is a folder or a device, not a file")
+        if size > LARGEST_FILE:
+            raise ArtifactError(
+                path.name, f"has {size} bytes; programs have at most {LARGEST_FILE}"
+            )
+        with path.open("rb") as file:
+            claimed = int.from_bytes(file.read(8), "little")
+            if size < 8 or claimed > size - 8:
+                raise ArtifactError(
+                    path.name,
+                    f"is truncated or no .l2l file: it has {size} bytes and its header claims "
+                    f"{claimed}",
+                )
+            if claimed > LARGEST_HEADER:
+                raise ArtifactError(
+                    path.name, f"its header has {claimed} bytes; at most {LARGEST_HEADER} are read"
+                )
+            file.seek(0)
+            return file.read()
+    except FileNotFoundError:
+        raise ArtifactError(path.name, "there is no such file") from None
+    except OSError as error:
+        raise ArtifactError(path.name, f"cannot be read: {error.strerror}") from error
+
+
+def _metadata(content: bytes, name: str) -> Mapping[str, Any]:
+    length = int.from_bytes(content[:8], "little")
+    try:
+        header = json.loads(content[8 : 8 + length])
+        metadata = header.get("__metadata__", {})
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise ArtifactError(name, "its header is not JSON: the file is damaged") from error
+    if not isinstance(metadata, dict):
+        raise ArtifactError(name, "its metadata are not a table: the file is damaged")
+    return metadata
+
+
+def _checksum(manifest: str, arrays: Arrays) -> str:
+    digest = hashlib.sha256(manifest.encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _manifest(program: LoihiProgram, arrays: Arrays) -> dict[str, Any]:
+    """The manifest; puts the arrays that it refers to into `arrays`."""
+
+    def keep(name: str, array: np.ndarray) -> str:
+        arrays[name] = np.asarray(array)
+        return name
+
+    def format_of(format: FixedPoint) -> list[int]:
+        return [format.bits, format.fraction_bits]
+
+    port = program.input
+    return {
+        "format": FORMAT,
+        "schema": SCHEMA,
+        "name": program.name,
+        "recipe": program.recipe,
+        "input": {
+            "name": port.name,
+            "format": format_of(port.format),
+            "low": keep("input.low", port.low),
+            "high": keep("input.high", port.high),
+        },
+        "populations": [
+            {
+                "name": p.name,
+                "size": p.size,
+                "message": format_of(p.message),
+                "message_range": [p.message_low, p.message_high],
+                "program": _neuron_manifest(p.program),
+                "parameters": {
+                    key: keep(f"populations.{i}.parameters.{key}", value)
+                    for key, value in p.parameters.items()
+                },
+                "initial_state": {
+                    key: keep(f"populations.{i}.initial_state.{key}", value)
+                    for key, value in p.initial_state.items()
+                },
+            }
+            for i, p in enumerate(program.populations)
+        ],
+        "connections": [
+            {
+                "source": c.source,
+                "target": c.target,
+                "accumulators": list(c.accumulators),
+                "row_starts": keep(f"connections.{i}.row_starts", c.row_starts),
+                "columns": keep(f"connections.{i}.columns", c.columns),
+                "mantissas": keep(f"connections.{i}.mantissas", c.mantissas),
+                "source_size": c.source_size,
+                "exponent": c.exponent,
+                "delay": c.delay,
+                "mantissa_bits": c.mantissa_bits,
+            }
+            for i, c in enumerate(program.connections)
+        ],
+        "output": program.output,
+        "schedule": {
+            "period": program.schedule.period,
+            "first_valid": dict(program.schedule.first_valid),
+        },
+        "provenance": dict(program.provenance),
+        "table": [dict(row) for row in program.table],
+    }
+
+
+def _neuron_manifest(program: NeuronProgram) -> dict[str, Any]:
+    return {
+        "name": program.name,
+        "accumulators": list(program.accumulators),
+        "parameters": [list(p) for p in program.parameters],
+        "states": [list(s) for s in program.states],
+        "instructions": [
+            [i.opcode, i.result, list(i.operands), i.shift] for i in program.instructions
+        ],
+        "bounds": [[b.word, b.low, b.high, b.proof, list(b.of)] for b in program.bounds],
+        "message_state": program.message_state,
+    }
+
+
+def _program(manifest: Any, arrays: Arrays, name: str) -> LoihiProgram:
+    if manifest.get("format") != FORMAT:
+        raise ArtifactError(name, f"its format is {manifest.get('format')!r}, not {FORMAT!r}")
+    if manifest.get("schema") != SCHEMA:
+        raise ArtifactError(
+            name,
+            f"schema version {manifest.get('schema')!r} is unknown; this lnn2loihi reads "
+            f"version {SCHEMA}. Install the version that wrote it, or quantize again",
+        )
+    port = manifest["input"]
+    unused = dict(arrays)
+    program = LoihiProgram(
+        name=_text(manifest["name"]),
+        recipe=_text(manifest["recipe"]),
+        input=InputPort(
+            _text(port["name"]),
+            _fixed_point(port["format"]),
+            _array(unused, port["low"], np.int32),
+            _array(unused, port["high"], np.int32),
+        ),
+        populations=tuple(_population(p, unused) for p in _list(manifest["populations"])),
+        connections=tuple(_connection(c, unused) for c in _list(manifest["connections"])),
+        output=_text(manifest["output"]),
+        schedule=Schedule(
+            _integer(manifest["schedule"]["period"]),
+            {_text(k): _integer(v) for k, v in manifest["schedule"]["first_valid"].items()},
+        ),
+        provenance={_text(k): _text(v) for k, v in manifest["provenance"].items()},
+        table=tuple(dict(row.items()) for row in _list(manifest["table"])),
+    )
+    if unused:
+        raise ArtifactError(name, f"holds arrays that its manifest does not name: {sorted(unused)}")
+    return program
+
+
+def _population(entry: Any, arrays: Arrays) -> Population:
+    low, high = _list(entry["message_range"])
+    return Population(
+        name=_text(entry["name"]),
+        program=_neuron_program(entry["program"]),
+        parameters={
+            _text(key): _array(arrays, value, np.int32)
+            for key, value in entry["parameters"].items()
+        },
+        initial_state={
+            _text(key): _array(arrays, value, np.int32)
+            for key, value in entry["initial_state"].items()
+        },
+        message=_fixed_point(entry["message"]),
+        message_low=_integer(low),
+        message_high=_integer(high),
+        size=_integer(entry["size"]),
+    )
+
+
+def _connection(entry: Any, arrays: Arrays) -> Connection:
+    return Connection(
+        source=_text(entry["source"]),
+        target=_text(entry["target"]),
+        accumulators=tuple(map(_text, _list(entry["accumulators"]))),
+        row_starts=_array(arrays, entry["row_starts"], np.int32),
+        columns=_array(arrays, entry["columns"], np.int32),
+        mantissas=_array(arrays, entry["mantissas"], np.int8),
+        source_size=_integer(entry["source_size"]),
+        exponent=_integer(entry["exponent"]),
+        delay=_integer(entry["delay"]),
+        mantissa_bits=_integer(entry["mantissa_bits"]),
+    )
+
+
+def _neuron_program(entry: Any) -> NeuronProgram:
+    return NeuronProgram(
+        name=_text(entry["name"]),
+        accumulators=tuple(map(_text, _list(entry["accumulators"]))),
+        parameters=tuple((_text(n), _integer(b)) for n, b in _lists(entry["parameters"])),
+        states=tuple((_text(n), _integer(b)) for n, b in _lists(entry["states"])),
+        instructions=tuple(
+            Instruction(
+                _text(opcode),
+                _text(result),
+                tuple(o if isinstance(o, str) else _integer(o) for o in _list(operands)),
+                None if shift is None else _integer(shift),
+            )
+            for opcode, result, operands, shift in _lists(entry["instructions"])
+        ),
+        bounds=tuple(
+            Bound(
+                _text(word),
+                None if low is None else _integer(low),
+                None if high is None else _integer(high),
+                _text(proof),
+                tuple(map(_text, _list(of))),
+            )
+            for word, low, high, proof, of in _lists(entry["bounds"])
+        ),
+        message_state=_text(entry["message_state"]),
+    )
+
+
+def _array(unused: Arrays, name: Any, dtype: Any) -> np.ndarray:
+    """Takes an array out of those that are left.
+
+    None is used twice, so that a small file cannot become a large program.
+    """
+    array = unused.pop(_text(name))
+    if array.dtype != dtype or array.ndim != 1:
+        raise ValueError(f"array {name!r} is {array.dtype} {array.shape}, expected {dtype} (n,)")
+    return array
+
+
+def _fixed_point(entry: Any) -> FixedPoint:
+    bits, fraction_bits = _list(entry)
+    if not 1 <= _integer(bits) <= 24 or abs(_integer(fraction_bits)) > 1000:
+        raise ValueError(f"no fixed-point format: {entry!r}")
+    return FixedPoint(bits, fraction_bits)
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"expected a list, found {value!r:.100}")
+    return value
+
+
+def _lists(value: Any) -> list[list[Any]]:
+    return [_list(entry) for entry in _list(value)]
+
+
+def _integer(value: Any) -> int:
+    if type(value) is not int or abs(value) > 1 << 31:
+        raise ValueError(f"expected an integer, found {value!r:.100}")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected text, found {value!r:.100}")
+    return value

@@ -1,0 +1,102 @@
+"""Reads and writes sample files: .npy, .npz and .csv."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lnn2loihi.errors import InputError
+from lnn2loihi.files import write_atomically
+
+SUFFIXES = (".npy", ".npz", ".csv")
+#: What NumPy and the modules below it raise for damaged and hostile files.
+_DAMAGE = (
+    OSError, ValueError, EOFError, SyntaxError, TypeError, KeyError, NotImplementedError,
+    RuntimeError, OverflowError, MemoryError, struct.error, zlib.error, zipfile.BadZipFile,
+    tokenize.TokenError,
+)  # fmt: skip
+
+
+def read_samples(path: str | os.PathLike[str], key: str = "x") -> np.ndarray:
+    """Samples (batch, time, inputs) of a file; (time, inputs) becomes a batch of one.
+
+    Args:
+        path: `.npy`; `.npz` with an array named `key`; or `.csv` with one row per step (a first
+            row without any number is a header).
+        key: name of the array in an `.npz` file.
+
+    Raises:
+        InputError: the file is missing, damaged, or holds something else.
+    """
+    file = Path(path)
+    if file.suffix.lower() not in SUFFIXES:
+        raise InputError(str(path), f"samples come as {', '.join(SUFFIXES)}")
+    try:
+        array = _read(file, key)
+    except FileNotFoundError:
+        raise InputError(str(path), "there is no such file") from None
+    except _DAMAGE as error:
+        raise InputError(str(path), f"cannot be read as samples ({error})") from error
+    if array.dtype.kind not in "iuf":
+        raise InputError(str(path), f"holds {array.dtype} values, expected numbers")
+    if array.ndim == 2:
+        array = array[None]
+    if array.ndim != 3 or not array.size:
+        raise InputError(
+            str(path), f"has shape {array.shape}, expected (batch, time, inputs) or (time, inputs)"
+        )
+    return array
+
+
+def _read(file: Path, key: str) -> np.ndarray:
+    if file.suffix.lower() == ".csv":
+        lines = file.read_text("utf-8-sig").splitlines()
+        header = bool(lines) and not any(map(_is_number, lines[0].split(",")))
+        if not any(line.strip() for line in lines[header:]):
+            raise ValueError("it has no row of numbers")
+        return np.loadtxt(io.StringIO("\n".join(lines[header:])), delimiter=",", ndmin=2)
+    arrays = np.load(file, mmap_mode="r", allow_pickle=False)
+    if isinstance(arrays, np.ndarray) != (file.suffix.lower() == ".npy"):
+        raise ValueError("its content is not what its suffix says")
+    if isinstance(arrays, np.ndarray):
+        return arrays
+    with arrays:
+        if key not in arrays:
+            raise ValueError(f"no array named {key!r}; there are {', '.join(arrays.files)}")
+        return np.asarray(arrays[key])  # a member that is no array comes as bytes
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Any]) -> Path:
+    """Writes arrays as `.npz`, or the array "outputs" alone as `.npy`, whole or not at all.
+
+    Raises:
+        InputError: the path has another suffix or cannot be written.
+    """
+    file, content = Path(path), io.BytesIO()
+    if file.suffix.lower() == ".npz":
+        np.savez_compressed(content, **arrays)
+    elif file.suffix.lower() == ".npy":
+        np.save(content, arrays["outputs"])
+    else:
+        raise InputError(str(path), "results are written as .npz or .npy")
+    try:
+        return write_atomically(file, content.getvalue())
+    except OSError as error:
+        raise InputError(str(path), f"cannot be written: {error.strerror}") from error

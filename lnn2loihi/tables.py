@@ -1,0 +1,57 @@
+"""Plain text tables, as every result prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def text_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A table with aligned columns; numbers to the right, text to the left.
+
+    Args:
+        headers: column titles.
+        rows: cells; None prints as a dash, floats with three significant digits.
+    """
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [
+        max(len(header), *(len(row[i]) for row in cells)) if cells else len(header)
+        for i, header in enumerate(headers)
+    ]
+    right = [
+        bool(rows) and all(isinstance(row[i], (int, float, type(None))) for row in rows)
+        for i in range(len(headers))
+    ]
+
+    def line(values: Sequence[str]) -> str:
+        parts = [
+            value.rjust(width) if to_right else value.ljust(width)
+            for value, width, to_right in zip(values, widths, right, strict=True)
+        ]
+        return "  ".join(parts).rstrip()
+
+    rule = "  ".join("-" * width for width in widths)
+    return "\n".join([line(headers), rule, *(line(row) for row in cells)])
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return str(value)
+
+
+def percent(share: float) -> str:
+    """A share as text in percent; a small share that is not zero does not print as zero."""
+    if 0.0 < abs(share) < 0.00005:
+        return "<0.01 %" if share > 0 else ">-0.01 %"
+    return f"{100 * share:.2f} %"
+
+
+def decibel(value: float | None) -> str | None:
+    """A ratio in decibels as text."""
+    return None if value is None else f"{value:.1f} dB"

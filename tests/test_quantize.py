@@ -1,0 +1,225 @@
+"""Quantization: recipes, formats, proofs, refusals."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks import random_network, random_samples
+
+import lnn2loihi as l2l
+from lnn2loihi.formats import signed_range
+from lnn2loihi.neurons.cfc import GATES
+from lnn2loihi.quantize import network_hash
+from lnn2loihi.quantize.recipe import Recipe
+from lnn2loihi.simulate import encode, full_initial_state
+from lnn2loihi.simulate.reference import run_reference
+
+recipes = st.builds(
+    lambda w, a, x, form: f"w{w}a{a}x{x}-{form}",
+    st.integers(4, 8),
+    st.integers(4, 16),
+    st.integers(4, 16),
+    st.sampled_from(["ramp12", "ramp16", "lines16"]),
+)
+
+
+PRE_ACTIVATION = r"(?s)neuron 0, accumulator ff1: its pre-activation can reach.*retrain"
+
+
+class TestRecipe:
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("w8a12", Recipe(8, 12, 12, "ramp12")),
+            ("w8a16", Recipe(8, 16, 16, "ramp12")),
+            ("w4a8", Recipe(4, 8, 12, "ramp12")),
+            ("w4a8x8", Recipe(4, 8, 8, "ramp12")),
+            ("w8a12x14-lines16", Recipe(8, 12, 14, "lines16")),
+        ],
+    )
+    def test_grammar(self, text: str, expected: Recipe) -> None:
+        assert Recipe.parse(text) == expected
+
+    @given(recipes)
+    def test_text_and_recipe_are_one(self, text: str) -> None:
+        assert str(Recipe.parse(text)) == text
+
+    @pytest.mark.parametrize("text", ["", "w8", "a12", "w8a12y3", "W8A12", "w8a12-", "8,12", "w+8a1"])
+    def test_what_is_not_in_the_grammar_is_refused(self, text: str) -> None:
+        with pytest.raises(l2l.RecipeError, match="not understood; write w<bits>a<bits>"):
+            Recipe.parse(text)
+
+    def test_every_width_out_of_range_is_listed(self) -> None:
+        with pytest.raises(l2l.RecipeError) as raised:
+            Recipe.parse("w1a17x25-table")
+        text = str(raised.value)
+        for part in ("weights (w) of 1 bits", "messages (a) of 17", "inputs (x) of 25", "'table'"):
+            assert part in text
+
+
+class TestResult:
+    @settings(max_examples=25)
+    @given(
+        seed=st.integers(0, 10_000),
+        recipe=recipes,
+        layers=st.lists(st.integers(1, 7), min_size=1, max_size=3).map(tuple),
+        outputs=st.integers(0, 3),
+        density=st.sampled_from([0.2, 1.0]),
+        timespan=st.sampled_from([0.1, 1.0, 3.0]),
+    )
+    def test_no_word_leaves_its_proved_bound(
+        self,
+        seed: int,
+        recipe: str,
+        layers: tuple[int, ...],
+        outputs: int,
+        density: float,
+        timespan: float,
+    ) -> None:
+        network = random_network(
+            seed, layers=layers, outputs=outputs, density=density, timespan=timespan
+        )
+        program = l2l.quantize(network, random_samples(seed, 4, 12, 3), recipe)
+        worst = random_samples(seed + 1, 3, 6, 3, scale=1e6)
+        inputs, saturated = encode(program, worst)
+        start = full_initial_state(program, 3, None)
+        run_reference(program, inputs, start, check_bounds=True)
+        assert saturated.sum() > 0
+        for proved in program.bounds.values():
+            for word, interval in proved.words.items():
+                assert interval.bits <= 24, word
+
+    def test_mantissas_fit_their_bits_and_use_them(self) -> None:
+        network = random_network(3)
+        for bits in (2, 3, 4, 8):
+            program = l2l.quantize(network, random_samples(3, 8, 20, 3), f"w{bits}a8")
+            low, high = signed_range(bits)
+            for connection in program.connections:
+                assert connection.mantissa_bits == bits
+                assert low <= connection.mantissas.min() and connection.mantissas.max() <= high
+            largest = max(np.abs(c.mantissas.astype(int)).max() for c in program.connections)
+            assert largest >= high
+
+    def test_multipliers_are_per_neuron_and_8_bit(self) -> None:
+        program = l2l.quantize(random_network(4), random_samples(4, 8, 20, 3))
+        multipliers = program.populations[0].parameters["ff1.multiplier"]
+        assert len(set(multipliers.tolist())) > 1
+        assert 1 <= multipliers.min() and multipliers.max() <= 127
+
+    def test_input_and_recurrent_block_have_their_own_scale(self) -> None:
+        network = random_network(5, scale=1.0)
+        x = random_samples(5, 8, 20, 3, scale=100.0)
+        shifts = []
+        for factor in (1.0, 1e-3):
+            layer = network.layers[0]
+            gates = {}
+            for gate in layer.gates:
+                weight = np.array(getattr(layer, gate).weight)
+                weight[:, :3] *= factor
+                gates[gate] = l2l.Linear(gate, weight, getattr(layer, gate).bias)
+            changed = l2l.LiquidNetwork("net", (l2l.CfCLayer("layer_0", **gates),))
+            program = l2l.quantize(changed, x)
+            from_input, recurrent = program.incoming("layer_0")
+            shifts.append(from_input.exponent - recurrent.exponent)
+        assert shifts[0] > shifts[1]
+
+    def test_a_zero_row_and_a_zero_network_are_fine(self) -> None:
+        network = random_network(6)
+        layer = network.layers[0]
+        zero = l2l.Linear("ff1", np.zeros_like(layer.ff1.weight), np.zeros(layer.units))
+        changed = l2l.LiquidNetwork(
+            "zero", (dataclasses.replace(layer, ff1=zero, ff2=zero, time_a=zero, time_b=zero),)
+        )
+        x = random_samples(6, 2, 10, 3)
+        program = l2l.quantize(changed, x)
+        # tanh of a ramp form is off by its error at 0, times nothing else.
+        assert np.abs(l2l.simulate(program, x).outputs).max() <= 1e-3
+
+    def test_channels_saturate_at_their_own_calibrated_range(self) -> None:
+        x = random_samples(7, 8, 20, 3) * [0.1, 1.0, 10.0]
+        program = l2l.quantize(random_network(7), x)
+        inside = l2l.simulate(program, x)
+        assert inside.saturated_inputs == 0
+        beyond = x[:1, :1].copy()
+        beyond[..., 0] = 2.0 * np.abs(x[..., 0]).max()
+        assert l2l.simulate(program, beyond).saturated.tolist() == [1, 0, 0]
+
+    def test_the_table_tells_what_was_measured(self) -> None:
+        network, x = random_network(8), random_samples(8, 8, 20, 3)
+        program = l2l.quantize(network, x)
+        comparison = l2l.compare(network, program, x)
+        rows = {row["stage"]: row for row in program.table}
+        assert list(rows) == ["input", "layer_0", "layer_1", "readout"]
+        for stage in comparison.stages:
+            row = rows[stage.stage]
+            assert row["signal_to_noise_db"] == pytest.approx(stage.signal_to_noise_db, abs=1e-9)
+            assert row["compared"] == stage.values
+        text = str(program)
+        for word in ("signal/noise", "range used", "saturated", "12 bit Q0.11", "layer_1"):
+            assert word in text
+
+    def test_more_bits_are_closer_to_float(self) -> None:
+        network, x = random_network(9), random_samples(9, 16, 20, 3)
+        errors = [
+            l2l.compare(network, l2l.quantize(network, x, recipe), x).output.relative_mse
+            for recipe in ("w2a4", "w4a8", "w8a12")
+        ]
+        assert errors[0] > errors[1] > errors[2]
+        assert errors[2] < 2e-3
+
+    def test_the_hash_names_the_network(self) -> None:
+        network, x = random_network(10), random_samples(10, 4, 10, 3)
+        program = l2l.quantize(network, x)
+        assert program.provenance["network"] == network_hash(network)
+        assert network_hash(random_network(11)) != network_hash(network)
+        assert network_hash(random_network(10, timespan=2.0)) != network_hash(network)
+
+    def test_large_weights_are_still_exact_in_kind(self) -> None:
+        network = random_network(12, scale=60.0)
+        x = random_samples(12, 8, 20, 3)
+        program = l2l.quantize(network, x)
+        assert l2l.compare(network, program, x).stages[1].relative_mse < 0.05
+
+
+class TestRefusals:
+    def test_all_that_is_wrong_with_the_arguments_is_listed(self) -> None:
+        bad = np.full((2, 3, 5), np.nan)
+        with pytest.raises(l2l.QuantizationError) as raised:
+            l2l.quantize(random_network(1), bad, "w9a12")
+        text = str(raised.value)
+        assert "weights (w) of 9 bits" in text
+        assert "has 5 input channels, expected 3" in text
+        assert "30 NaN or infinite of 30 values" in text
+
+    @pytest.mark.parametrize("shape", [(0, 5, 3), (2, 0, 3), (5, 3)])
+    def test_empty_or_flat_calibration_data(self, shape: tuple[int, ...]) -> None:
+        with pytest.raises(l2l.QuantizationError, match="is empty|expected \\(batch, time, inputs\\)"):
+            l2l.quantize(random_network(1), np.zeros(shape))
+
+    def test_a_row_that_cannot_fit_is_named_with_the_recipe_that_fits(self) -> None:
+        rng = np.random.default_rng(2)
+        weight = rng.choice([-1.0, 1.0], (2, 3002)) * 0.5
+        gates = {g: l2l.Linear(g, weight, np.zeros(2)) for g in l2l.CfCLayer.gates}
+        network = l2l.LiquidNetwork("wide", (l2l.CfCLayer("layer_0", **gates),))
+        x = rng.normal(0.0, 1.0, (4, 5, 3000))
+        with pytest.raises(l2l.QuantizationError) as raised:
+            l2l.quantize(network, x, "w8a16x16")
+        text = str(raised.value)
+        assert "layer_0: neuron 0, accumulator ff1: its 24-bit bound leaves mantissas" in text
+        fits = text.rsplit("recipe '", 1)[1].split("'")[0]
+        assert l2l.quantize(network, x, fits).recipe == fits
+
+    def test_a_pre_activation_beyond_24_bits_is_named(self) -> None:
+        weight = np.full((1, 2), 1e5)
+        gates = {g: l2l.Linear(g, weight, np.zeros(1)) for g in l2l.CfCLayer.gates}
+        network = l2l.LiquidNetwork("strong", (l2l.CfCLayer("layer_0", **gates),))
+        with pytest.raises(l2l.QuantizationError, match=PRE_ACTIVATION):
+            l2l.quantize(network, np.ones((1, 2, 1)))
+
+    def test_every_gate_multiplier_is_named_as_documented(self) -> None:
+        program = l2l.quantize(random_network(1), random_samples(1, 2, 5, 3))
+        assert program.populations[0].program.accumulators == GATES
