@@ -1,0 +1,61 @@
+"""Exports a program as a graph of Lava processes.
+
+The graph runs in Lava's own way::
+
+    graph = LavaExporter().export(program, x=x)
+    graph.input.run(condition=RunSteps(num_steps=graph.steps), run_cfg=graph.run_config())
+    graph.input.stop()
+    states = graph.recorded()
+
+`lnn2loihi.lava.run_lava` does the same and cannot hang; both use one builder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from lnn2loihi.errors import InputError
+from lnn2loihi.lava.graph import LavaGraph, build_graph
+from lnn2loihi.program import LoihiProgram
+from lnn2loihi.simulate import encode, full_initial_state
+
+
+class LavaExporter:
+    """Entry point `lava` of the group `lnn2loihi.exporters`."""
+
+    def export(
+        self,
+        program: LoihiProgram,
+        *,
+        x: npt.ArrayLike | None = None,
+        batch: int = 1,
+        samples: int = 1,
+        initial_state: Mapping[str, Mapping[str, npt.ArrayLike]] | None = None,
+    ) -> LavaGraph:
+        """Builds the process graph, for one sequence or many.
+
+        Args:
+            program: what the graph executes.
+            x: samples (batch, time, inputs), as for `simulate`; zeros where absent.
+            batch: number of sequences, where x is absent.
+            samples: samples of each, where x is absent.
+            initial_state: as for `simulate`.
+
+        Returns:
+            The graph: `.processes`, `.input`, `.populations`, `.run_config()`, `.recorded()`.
+
+        Raises:
+            InputError: x, a size or a state does not fit.
+            BackendMissingError: Lava is not installed.
+            LavaRunError: Lava cannot express a connection.
+        """
+        if x is None:
+            if batch < 1 or samples < 1:
+                raise InputError("export", f"batch {batch} and samples {samples} must be positive")
+            x = np.zeros((batch, samples, program.input.size), np.int64)
+        inputs, _ = encode(program, x)
+        start = full_initial_state(program, inputs.shape[0], initial_state)
+        return build_graph(program, inputs, start)

@@ -1,0 +1,76 @@
+"""How a batch of sequences is laid out for Lava: side by side, and one after another.
+
+A step in Lava costs the same whether its vectors are short or long, until the arithmetic
+outweighs the messages between its processes. So as many sequences as a bound on size admits run
+side by side, as blocks on the diagonal of every weight matrix, and the rest follow in further
+chunks of the same run: at the first step of a chunk the populations set themselves back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lnn2loihi.formats import IntegerArray
+from lnn2loihi.program import LoihiProgram
+
+#: Largest number of synapses and accumulators, all sequences of a chunk taken together. Up to
+#: here a wider chunk has always been the faster one; a synapse takes some 40 bytes while the
+#: workers start.
+LARGEST_SIZE = 4_000_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The layout of one run.
+
+    Attributes:
+        batch: number of sequences.
+        time: samples of each.
+        width: sequences side by side.
+        chunks: how many times one after another; width * chunks >= batch.
+        period: chip steps between two samples.
+        steps: chip steps of a chunk.
+    """
+
+    batch: int
+    time: int
+    width: int
+    chunks: int
+    period: int
+    steps: int
+
+    @property
+    def total_steps(self) -> int:
+        """Chip steps of the run."""
+        return self.chunks * self.steps
+
+    @property
+    def order(self) -> IntegerArray:
+        """Which sequence runs in each place, (chunks * width,); the last fills what is left."""
+        return np.minimum(np.arange(self.chunks * self.width), self.batch - 1)
+
+    def at(self, step: int) -> tuple[int, int]:
+        """Chunk of a step of the run, and the step within it; the last chunk never ends."""
+        chunk = min(step // self.steps, self.chunks - 1)
+        return chunk, step - chunk * self.steps
+
+
+def size_of_one(program: LoihiProgram) -> int:
+    """Synapses and accumulators of one sequence."""
+    rows = sum(p.size * len(p.program.accumulators) for p in program.populations)
+    return program.synapses + rows
+
+
+def plan_run(program: LoihiProgram, batch: int, time: int) -> Plan:
+    """The layout for `batch` sequences of `time` samples."""
+    widest = max(1, LARGEST_SIZE // size_of_one(program))
+    chunks = -(-batch // widest)
+    schedule = program.schedule
+    return Plan(batch, time, -(-batch // chunks), chunks, schedule.period, schedule.steps(time))
+
+
+def chip_steps(program: LoihiProgram, batch: int, time: int) -> int:
+    """Chip steps that `run_lava` takes for `batch` sequences of `time` samples."""
+    return plan_run(program, batch, time).total_steps

@@ -1,0 +1,1 @@
+"""The process that holds messages back for a number of steps."""

@@ -1,0 +1,56 @@
+"""A population as a Lava process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from lava.magma.core.process.ports.ports import InPort, OutPort
+from lava.magma.core.process.process import AbstractProcess
+
+from lnn2loihi.lava.plan import Plan
+from lnn2loihi.program import Population
+
+
+class Neurons(AbstractProcess):
+    """A neuron program times N neurons, for `width` sequences side by side.
+
+    The one input port carries the sums of all accumulators: width blocks of accumulators * N
+    rows, accumulators in the order of the program. The output port carries width blocks of N
+    messages. In the first step of a chunk the neurons take their initial state; they hold and
+    send it until `first_valid`, and whatever arrives earlier is dropped.
+
+    Args:
+        name: name of the process.
+        plan: layout of the run.
+        population: program, parameters and size.
+        first_valid: step of the first update, from the beginning of a chunk.
+        initial: for each state word int32 (chunks, width * N).
+        record: for each recorded word int32 (chunks, time, width * N), in shared memory.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        plan: Plan,
+        population: Population,
+        first_valid: int,
+        initial: Mapping[str, npt.NDArray[np.int32]],
+        record: Mapping[str, npt.NDArray[np.int32]],
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            name=name,
+            plan=plan,
+            population=population,
+            first_valid=first_valid,
+            initial=initial,
+            record=record,
+            **options,
+        )
+        rows = len(population.program.accumulators) * population.size
+        self.a_in = InPort(shape=(plan.width * rows,))
+        self.s_out = OutPort(shape=(plan.width * population.size,))

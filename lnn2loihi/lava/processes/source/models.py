@@ -1,0 +1,39 @@
+"""The input of a program on the CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.model.py.model import PyLoihiProcessModel
+from lava.magma.core.model.py.ports import PyOutPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+
+from lnn2loihi.lava.processes.source.process import Source
+
+
+@implements(proc=Source, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class SourceModel(PyLoihiProcessModel):
+    """Sends samples from an array that the worker inherited."""
+
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=24)  # type: ignore
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self.plan = proc_params["plan"]
+        self.samples = proc_params["samples"]
+        self.progress = proc_params["progress"]
+        self.nothing = np.zeros(self.samples.shape[2], np.int32)
+
+    def run_spk(self) -> None:
+        """Sends what belongs to this step."""
+        self.progress[0] = self.time_step
+        chunk, step = self.plan.at(self.time_step - 1)
+        sample, off_phase = divmod(step, self.plan.period)
+        idle = off_phase or sample >= self.plan.time
+        self.s_out.send(self.nothing if idle else self.samples[chunk, sample])

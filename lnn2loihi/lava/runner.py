@@ -1,0 +1,75 @@
+"""Runs a program in Lava, so that it cannot hang and leaves nothing behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy.typing as npt
+
+from lnn2loihi.formats import IntegerArray
+from lnn2loihi.lava.graph import build_graph
+from lnn2loihi.lava.shim import DISTRIBUTION, import_lava, lava_version
+from lnn2loihi.program import LoihiProgram
+from lnn2loihi.simulate import encode, full_initial_state, result_of
+from lnn2loihi.simulate.result import IntegerRun, OnStep, SimulationResult
+
+
+def execute(
+    program: LoihiProgram,
+    inputs: IntegerArray,
+    initial_state: Mapping[str, Mapping[str, IntegerArray]],
+    on_step: OnStep | None = None,
+    time_limit: float | None = None,
+) -> IntegerRun:
+    """Runs a program in Lava on encoded samples.
+
+    Args:
+        program: what to run.
+        inputs: encoded samples, int64 (batch, time, channels).
+        initial_state: for each population and state word int64 (batch, neurons).
+        on_step: called from this process with the chip steps done and the chip steps in all, some
+            times a second and at the end.
+        time_limit: seconds that the run may take, its start included; None for no limit.
+
+    Raises:
+        BackendMissingError: Lava is not installed.
+        LavaRunError: a process model raised an exception (the message carries its traceback), a
+            worker was killed, the time limit has passed, or workers cannot be started.
+        KeyboardInterrupt: Ctrl-C; like after every error, all workers have ended.
+    """
+    import_lava()
+    from lnn2loihi.lava.processes.runtime import run_graph
+
+    graph = build_graph(program, inputs, initial_state)
+    run_graph(graph, on_step, time_limit)
+    return IntegerRun(f"{DISTRIBUTION} {lava_version()}", graph.recorded())
+
+
+def run_lava(
+    program: LoihiProgram,
+    x: npt.ArrayLike,
+    *,
+    initial_state: Mapping[str, Mapping[str, npt.ArrayLike]] | None = None,
+    return_states: bool = False,
+    on_step: OnStep | None = None,
+    time_limit: float | None = None,
+) -> SimulationResult:
+    """Runs a program on sequences in Lava's process simulator; see `simulate` and `execute`.
+
+    Args:
+        program: what to run.
+        x: (batch, time, inputs), as for `simulate`.
+        initial_state: as for `simulate`.
+        return_states: whether to return every state of every step.
+        on_step: see `execute`.
+        time_limit: see `execute`.
+
+    Raises:
+        InputError: x or a state does not fit the program.
+        BackendMissingError: Lava is not installed.
+        LavaRunError: see `execute`.
+    """
+    inputs, saturated = encode(program, x)
+    start = full_initial_state(program, inputs.shape[0], initial_state)
+    run = execute(program, inputs, start, on_step, time_limit)
+    return result_of(program, run, saturated, return_states)

@@ -1,0 +1,169 @@
+"""Makes lava-nc 0.10.0 importable, on Python 3.11 to 3.13 too, without changing its files.
+
+lava-nc 0.10.0 (August 2024) is the last release, and it admits Python 3.10 only. One thing
+breaks its import later on: `lava/magma/compiler/var_model.py` has dataclass fields whose default
+is an instance of the dataclass `ByteEncoder`, and since 3.11 `dataclass` refuses defaults that
+cannot be hashed. So while that one module is imported, and only then, `dataclass` gives
+`ByteEncoder` a hash; afterwards everything is as it was. On 3.10 nothing is done.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import multiprocessing
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Any
+
+from lnn2loihi.errors import BackendMissingError, LavaRunError
+
+DISTRIBUTION = "lava-nc"
+#: The release whose inner workings `lnn2loihi.lava.processes.runtime` relies on.
+SUPPORTED_VERSION = "0.10.0"
+_DEPENDENCIES = ("numpy", "scipy", "networkx", "asteval")
+_BROKEN_MODULE = "lava.magma.compiler.var_model"
+_BROKEN_CLASS = "ByteEncoder"
+_START_METHOD_MODULE = "lava.magma.runtime.message_infrastructure.multiprocessing"
+_importing = threading.RLock()
+
+
+def lava_version() -> str | None:
+    """Version of the installed lava-nc, without importing it; None where it is missing."""
+    try:
+        return version(DISTRIBUTION)
+    except PackageNotFoundError:
+        return None
+
+
+def lava_is_installed() -> bool:
+    """Whether lava-nc and what it needs are installed, without importing any of it."""
+    return not _missing()
+
+
+def install_command() -> str:
+    """The commands that install lava-nc for the running Python."""
+    if sys.version_info < (3, 11):
+        return f"pip install {DISTRIBUTION}=={SUPPORTED_VERSION}"
+    numpy = '"numpy<2"' if sys.version_info < (3, 13) else "numpy"
+    return (
+        f"pip install --no-deps --ignore-requires-python {DISTRIBUTION}=={SUPPORTED_VERSION} "
+        f"&& pip install {numpy} scipy networkx asteval"
+    )
+
+
+def require_lava() -> None:
+    """Checks, without importing it, that Lava can be used.
+
+    Raises:
+        BackendMissingError: lava-nc 0.10.0 or one of its dependencies is not installed; the
+            message holds the pip command for the running Python.
+    """
+    missing = _missing()
+    if missing:
+        running = ".".join(map(str, sys.version_info[:2]))
+        raise BackendMissingError(
+            "Lava", f"{'; '.join(missing)}. On Python {running}: {install_command()}"
+        )
+
+
+def import_lava() -> None:
+    """Imports Lava's core, so that any later `import lava.…` works.
+
+    Importing Lava makes "fork" the start method of `multiprocessing`, which is the default on
+    Linux up to Python 3.13; here it is left alone where it is already in force.
+
+    Raises:
+        BackendMissingError: see `require_lava`.
+        LavaRunError: another start method was chosen before.
+    """
+    require_lava()
+    with _importing:
+        require_fork()
+        if _START_METHOD_MODULE in sys.modules:
+            return
+        with warnings.catch_warnings(), _start_method_left_alone():
+            warnings.simplefilter("ignore")  # Lava's own: escapes, deprecated names
+            with _byte_encoder_hashable():
+                importlib.import_module(_BROKEN_MODULE)
+            importlib.import_module(_START_METHOD_MODULE)
+
+
+def require_fork() -> None:
+    """Checks that `multiprocessing` starts processes by fork.
+
+    Raises:
+        LavaRunError: another start method is in force.
+    """
+    method = _start_method()
+    if method != "fork":
+        raise LavaRunError(
+            "Lava",
+            f"its workers are started by fork, but the start method of multiprocessing is "
+            f"{method!r}; remove the call of multiprocessing.set_start_method, or use "
+            f"multiprocessing.get_context({method!r}) for your own processes instead",
+        )
+
+
+def _missing() -> list[str]:
+    found = lava_version()
+    missing = [] if found else [f"{DISTRIBUTION} is not installed"]
+    if found and found != SUPPORTED_VERSION:
+        missing = [f"{DISTRIBUTION} {found} is installed, {SUPPORTED_VERSION} is supported"]
+    missing += [f"{name} is not installed" for name in _DEPENDENCIES if find_spec(name) is None]
+    return missing
+
+
+def _start_method() -> str:
+    chosen = multiprocessing.get_start_method(allow_none=True)
+    return chosen or multiprocessing.get_all_start_methods()[0]
+
+
+@contextmanager
+def _start_method_left_alone() -> Iterator[None]:
+    """Lava's `set_start_method("fork")` does nothing where fork is in force already.
+
+    Without this it raises "context has already been set" if anybody has chosen fork before.
+    """
+    original = multiprocessing.set_start_method
+
+    def unless_in_force(method: str | None, force: bool = False) -> None:
+        if force or method != _start_method():
+            original(method, force)
+
+    multiprocessing.set_start_method = unless_in_force
+    try:
+        yield
+    finally:
+        multiprocessing.set_start_method = original
+
+
+@contextmanager
+def _byte_encoder_hashable() -> Iterator[None]:
+    """While the broken module is imported, its `ByteEncoder` has a hash (see the module)."""
+    if sys.version_info < (3, 11) or _BROKEN_MODULE in sys.modules:
+        yield
+        return
+    original = dataclasses.dataclass
+
+    def dataclass(cls: type | None = None, /, **options: Any) -> type | Callable[[type], type]:
+        if cls is None:
+            return lambda later: dataclass(later, **options)  # type: ignore[return-value]
+        made = original(cls, **options)
+        if (cls.__module__, cls.__name__) == (_BROKEN_MODULE, _BROKEN_CLASS):
+            made.__hash__ = object.__hash__
+        return made
+
+    dataclasses.dataclass = dataclass  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        dataclasses.dataclass = original
+        module = sys.modules.get(_BROKEN_MODULE)
+        if module is not None:
+            getattr(module, _BROKEN_CLASS).__hash__ = None

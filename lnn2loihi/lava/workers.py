@@ -1,0 +1,143 @@
+"""Forked workers that report why they ended, and a parent that outlives Ctrl-C among them."""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection, wait
+from time import monotonic
+from typing import Any
+
+#: How long to look for the worker that is to blame, once one has ended.
+_GRACE_SECONDS = 2.0
+_LONGEST_TRACEBACK = 20_000
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+class Worker:
+    """A forked process that does one thing.
+
+    It ignores Ctrl-C if it is started inside `interrupts_deferred`, dies with its parent, and
+    prints to stderr only.
+
+    Args:
+        name: name in messages.
+        work: what to do; its exceptions are reported to the parent.
+    """
+
+    def __init__(self, name: str, work: Callable[[], object]) -> None:
+        context = multiprocessing.get_context("fork")
+        self.name = name
+        self.report, sender = context.Pipe(duplex=False)
+        self._process = context.Process(
+            target=_work, args=(work, sender, os.getpid()), name=f"lava: {name}", daemon=True
+        )
+        self._process.start()
+        sender.close()
+
+    def failure(self) -> str | None:
+        """Why it ended, where that is its own fault: an exception or a signal."""
+        try:
+            if self.report.poll():
+                return f"process {self.name!r} failed\n{self.report.recv_bytes().decode()}"
+        except EOFError:
+            self._process.join(_GRACE_SECONDS)
+        code = self._process.exitcode
+        if code is not None and code < 0:
+            return (
+                f"process {self.name!r} was ended by signal {-code} ({signal.strsignal(-code)}); "
+                "if nobody sent it, the system may have run out of memory"
+            )
+        return None
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """Waits for its end and frees what belongs to it."""
+        self._process.join()
+        self._process.close()
+        self.report.close()
+
+
+def any_ended(workers: Sequence[Worker], timeout: float) -> bool:
+    """Whether a worker has reported or ended; waits for that, at most `timeout` seconds."""
+    return bool(wait([worker.report for worker in workers], timeout))
+
+
+def failures(workers: Sequence[Worker]) -> list[str]:
+    """Why workers ended.
+
+    An exception in one makes Lava end the others in good order, so the one to blame may be seen
+    last.
+    """
+    deadline = monotonic() + _GRACE_SECONDS
+    running = list(workers)
+    while running and monotonic() < deadline:
+        ended = [worker for worker in running if worker.report in _ready(running, deadline)]
+        found = [text for text in (worker.failure() for worker in ended) if text]
+        if found:
+            return found
+        running = [worker for worker in running if worker not in ended]
+    return ["a process ended before the run did"]
+
+
+def _ready(workers: Sequence[Worker], deadline: float) -> list[Any]:
+    return wait([worker.report for worker in workers], max(0.0, deadline - monotonic()))
+
+
+def _work(work: Callable[[], object], sender: Connection, parent: int) -> None:
+    """What a worker does; it leaves by `os._exit`, so that nothing of the parent's is run."""
+    code = 1
+    try:
+        _die_with(parent)
+        with suppress(OSError):  # a parent without stderr
+            os.dup2(2, 1)
+        sys.stdout = sys.stderr
+        warnings.simplefilter("ignore")
+        work()
+        code = 0
+    except BaseException:
+        sender.send_bytes(traceback.format_exc()[-_LONGEST_TRACEBACK:].encode())
+    finally:
+        os._exit(code)
+
+
+def _die_with(parent: int) -> None:
+    """Has the kernel end this process with its parent, which cannot do so when it is killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+
+@contextmanager
+def interrupts_deferred() -> Iterator[None]:
+    """Ctrl-C inside takes effect at the end; processes forked inside never notice it.
+
+    The signal is blocked in this thread, which forked processes inherit. That is not enough for
+    the parent, where another thread (of a library) may receive it: so there is a handler too.
+    """
+    arrived: list[int] = []
+    handler = signal.getsignal(signal.SIGINT)
+    swap = handler is not None and threading.current_thread() is threading.main_thread()
+    if swap:
+        signal.signal(signal.SIGINT, lambda number, _: arrived.append(number))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if swap:
+            signal.signal(signal.SIGINT, handler)
+            if arrived:
+                signal.raise_signal(signal.SIGINT)

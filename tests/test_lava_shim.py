@@ -1,0 +1,185 @@
+"""What is known of Lava without importing it, the import shim, and the exporter."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from programs import Sizes, random_inputs, random_program
+
+from lnn2loihi.converters.lava import LavaExporter
+from lnn2loihi.errors import BackendMissingError, InputError
+from lnn2loihi.lava import import_lava, lava_is_installed, require_lava, shim
+from lnn2loihi.plugins import Exporter
+from lnn2loihi.simulate import full_initial_state
+from lnn2loihi.simulate.reference import run_reference
+
+ROOT = Path(__file__).parent.parent
+needs_lava = pytest.mark.skipif(not lava_is_installed(), reason="lava-nc is not installed")
+
+
+def in_new_interpreter(code: str, *options: str) -> subprocess.CompletedProcess[str]:
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    return subprocess.run(
+        [sys.executable, *options, "-c", code],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def assert_runs(code: str, *options: str) -> None:
+    done = in_new_interpreter(code, *options)
+    assert done.returncode == 0, done.stderr
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_importing_the_package_does_not_import_lava() -> None:
+    assert_runs(
+        "import sys, lnn2loihi.lava, lnn2loihi.lava.graph, lnn2loihi.lava.machine\n"
+        "import lnn2loihi.converters.lava\n"
+        "lnn2loihi.lava.lava_is_installed()\n"
+        "found = [m for m in sys.modules if m.partition('.')[0] in ('lava', 'scipy', 'networkx')]\n"
+        "assert not found, found\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("python", "command"),
+    [
+        ((3, 10), "pip install lava-nc==0.10.0"),
+        (
+            (3, 12),
+            "pip install --no-deps --ignore-requires-python lava-nc==0.10.0 "
+            '&& pip install "numpy<2" scipy networkx asteval',
+        ),
+        (
+            (3, 13),
+            "pip install --no-deps --ignore-requires-python lava-nc==0.10.0 "
+            "&& pip install numpy scipy networkx asteval",
+        ),
+    ],
+)
+def test_where_lava_is_missing(
+    monkeypatch: pytest.MonkeyPatch, python: tuple[int, int], command: str
+) -> None:
+    def missing(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(shim, "version", missing)
+    monkeypatch.setattr(shim, "sys", SimpleNamespace(version_info=(*python, 0)))
+    assert not lava_is_installed()
+    with pytest.raises(BackendMissingError) as info:
+        require_lava()
+    assert info.value.exit_code == 3
+    running = ".".join(map(str, python))
+    assert str(info.value).endswith(f"lava-nc is not installed. On Python {running}: {command}")
+    with pytest.raises(BackendMissingError):
+        LavaExporter().export(random_program(0))
+
+
+def test_where_a_dependency_or_the_version_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shim, "version", lambda name: "0.9.0")
+    monkeypatch.setattr(shim, "find_spec", lambda name: None if name == "asteval" else name)
+    with pytest.raises(BackendMissingError, match="0.9.0 is installed, 0.10.0 is supported; ast"):
+        import_lava()
+
+
+@needs_lava
+@pytest.mark.parametrize("chosen", ["", "multiprocessing.set_start_method('fork')"])
+def test_the_shim_leaves_nothing_behind(chosen: str) -> None:
+    assert_runs(
+        "import dataclasses, logging, multiprocessing, sys, warnings\n"
+        "import asteval, networkx, scipy.sparse\n"
+        f"{chosen}\n"
+        "def world():\n"
+        "    return (dataclasses.dataclass, multiprocessing.set_start_method, sys.meta_path[:],\n"
+        "            list(warnings.filters), logging.getLogger().handlers[:],\n"
+        "            multiprocessing.get_start_method(allow_none=True))\n"
+        "before = world()\n"
+        "from lnn2loihi.lava import import_lava\n"
+        "import_lava()\n"
+        "assert world() == before\n"
+        "from lava.magma.compiler.var_model import ByteEncoder, CoreEncoder\n"
+        "assert ByteEncoder.__hash__ is None and CoreEncoder().x == ByteEncoder()\n"
+        "import_lava()\n"
+        "import lava.proc.sparse.process\n",
+        "-W", "error::UserWarning",
+    )  # fmt: skip
+
+
+@needs_lava
+def test_processes_can_be_imported_first() -> None:
+    assert_runs("import lnn2loihi.lava.processes.population.models")
+
+
+@needs_lava
+def test_after_lava_was_imported_with_another_shim() -> None:
+    assert_runs(
+        "import dataclasses, functools\n"
+        "original = dataclasses.dataclass\n"
+        "dataclasses.dataclass = functools.partial(original, unsafe_hash=True)\n"
+        "import warnings; warnings.simplefilter('ignore')\n"
+        "import lava.magma.compiler.var_model as model, lava.magma.core.process.process\n"
+        "dataclasses.dataclass = original\n"
+        "hashed = model.ByteEncoder.__hash__\n"
+        "from lnn2loihi.lava import import_lava\n"
+        "import_lava()\n"
+        "assert model.ByteEncoder.__hash__ is hashed and hashed is not None\n"
+    )
+
+
+@needs_lava
+def test_another_start_method_is_refused() -> None:
+    done = in_new_interpreter(
+        "import multiprocessing; multiprocessing.set_start_method('spawn')\n"
+        "from lnn2loihi.lava import import_lava; import_lava()"
+    )
+    assert done.returncode == 1
+    assert "LavaRunError: Lava: its workers are started by fork, but" in done.stderr
+    assert "'spawn'" in done.stderr
+
+
+@needs_lava
+def test_the_exporters_graph() -> None:
+    assert isinstance(LavaExporter(), Exporter)
+    program = random_program(1, Sizes(layers=(3, 2)))
+    graph = LavaExporter().export(program)
+    assert (graph.plan.batch, graph.plan.time, graph.steps) == (1, 1, program.schedule.steps(1))
+    graph = LavaExporter().export(program, batch=2, samples=3)
+    assert (graph.plan.batch, graph.plan.time) == (2, 3)
+    assert len(graph.processes) == 1 + 3 + 5
+    assert graph.populations["layer_0"].name == "layer_0"
+    assert graph.run_config().select_tag == "fixed_pt"
+    with pytest.raises(InputError, match="must be positive"):
+        LavaExporter().export(program, batch=0)
+
+
+def scenario_exported() -> None:
+    """Lava's own compiler, runtime and message passing run the exported graph, and further."""
+    program = random_program(1, Sizes(layers=(3, 2)))
+    x = random_inputs(0, program, 2, 6)
+    graph = LavaExporter().export(program, x=x)
+    from lava.magma.core.run_conditions import RunSteps
+
+    graph.input.run(condition=RunSteps(num_steps=graph.steps), run_cfg=graph.run_config())
+    graph.input.run(condition=RunSteps(num_steps=3))
+    graph.input.stop()
+    states = graph.recorded()
+    expected = run_reference(program, x, full_initial_state(program, 2, None)).states
+    for name, words in expected.items():
+        for word, values in words.items():
+            assert np.array_equal(states[name][word], values)
+    assert graph.progress[0] == graph.steps + 3
+
+
+@needs_lava
+def test_the_exported_graph_runs_in_lavas_own_way() -> None:
+    assert_runs("import test_lava_shim; test_lava_shim.scenario_exported()")
