@@ -1,1 +1,78 @@
-"""Liquid neural networks on Intel Loihi 2."""
+"""Liquid neural networks (CfC, NCP) on Intel Loihi 2.
+
+    import lnn2loihi as l2l
+
+    network = l2l.import_network(module)              # or a checkpoint file
+    program = l2l.quantize(network, calibrate=x)      # integers, proved free of overflow
+    print(program)                                    # formats, ranges, signal to noise
+    result = l2l.simulate(program, x)                 # what the chip would answer
+    l2l.verify(program, x).bit_exact                  # Lava gives the same integers
+    l2l.save(program, "net.l2l")
+
+Importing this package imports neither PyTorch nor Lava.
+"""
+
+from lnn2loihi.artifact import load, save
+from lnn2loihi.compare import ComparisonResult, compare
+from lnn2loihi.doctor import DoctorReport, examine
+from lnn2loihi.errors import (
+    ArtifactError,
+    BackendMissingError,
+    ImportNetworkError,
+    InputError,
+    LavaRunError,
+    Lnn2LoihiError,
+    NetworkError,
+    ProgramError,
+    QuantizationError,
+    RecipeError,
+)
+from lnn2loihi.lava import run_lava
+from lnn2loihi.network import CfCLayer, FloatResult, Linear, LiquidNetwork
+from lnn2loihi.plugins import export, import_network
+from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population, Schedule
+from lnn2loihi.quantize import quantize
+from lnn2loihi.quantize.recipe import Recipe
+from lnn2loihi.simulate import simulate
+from lnn2loihi.simulate.result import SimulationResult
+from lnn2loihi.verify import Mismatch, VerificationResult, verify
+from lnn2loihi.version import VERSION as __version__
+
+__all__ = [
+    "ArtifactError",
+    "BackendMissingError",
+    "CfCLayer",
+    "ComparisonResult",
+    "Connection",
+    "DoctorReport",
+    "FloatResult",
+    "ImportNetworkError",
+    "InputError",
+    "InputPort",
+    "LavaRunError",
+    "Linear",
+    "LiquidNetwork",
+    "Lnn2LoihiError",
+    "LoihiProgram",
+    "Mismatch",
+    "NetworkError",
+    "Population",
+    "ProgramError",
+    "QuantizationError",
+    "Recipe",
+    "RecipeError",
+    "Schedule",
+    "SimulationResult",
+    "VerificationResult",
+    "__version__",
+    "compare",
+    "examine",
+    "export",
+    "import_network",
+    "load",
+    "quantize",
+    "run_lava",
+    "save",
+    "simulate",
+    "verify",
+]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lnn2loihi.converters.ncps import NcpsImporter
+from lnn2loihi.models.damped_sine.data import Array, sequences
 from lnn2loihi.network import LiquidNetwork
 
 #: Folder with the shipped `network.toml`, `weights.safetensors` and `card.md`.
@@ -21,3 +22,8 @@ def load() -> LiquidNetwork:
         ImportNetworkError: a file of the package is damaged.
     """
     return NcpsImporter().load(FOLDER / "network.toml")
+
+
+def example(count: int, time: int, seed: int) -> tuple[Array, Array]:
+    """Sequences that fit the network, as `data.sequences` makes them."""
+    return sequences(count, time, seed)

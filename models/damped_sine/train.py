@@ -8,16 +8,15 @@ weights.
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import Progress
 
 from lnn2loihi.converters.ncps import NcpsImporter
 from lnn2loihi.models.damped_sine import data
+from lnn2loihi.models.training import Batches, fit, save_checkpoint
 from lnn2loihi.network import LiquidNetwork
 
 UNITS, MOTOR_UNITS = 32, 8
@@ -56,43 +55,22 @@ def train(seed: int, epochs: int, console: Console) -> Any:
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     model = CfC(1, AutoNCP(UNITS, MOTOR_UNITS, seed=seed), proj_size=1)
-    trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(trained)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=0.02, total_steps=epochs * BATCHES, pct_start=0.1
+
+    def batches(epoch: int) -> Batches:
+        drawn = data.sequences(BATCHES * BATCH, TIME, seed * 10_000 + epoch)
+        x, y = (torch.from_numpy(part).split(BATCH) for part in drawn)
+        return zip(x, y, strict=True)
+
+    fit(
+        model,
+        batches,
+        torch.nn.functional.mse_loss,
+        epochs=epochs,
+        steps_per_epoch=BATCHES,
+        learning_rate=0.02,
+        console=console,
     )
-    loss = torch.tensor(0.0)
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("training", total=epochs)
-        for epoch in range(epochs):
-            drawn = data.sequences(BATCHES * BATCH, TIME, seed * 10_000 + epoch)
-            x, y = (torch.from_numpy(part).split(BATCH) for part in drawn)
-            for inputs, targets in zip(x, y, strict=True):
-                loss = torch.nn.functional.mse_loss(model(inputs)[0], targets)
-                optimizer.zero_grad()
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(trained, 1.0)
-                optimizer.step()
-                schedule.step()
-            progress.update(task, advance=1, description=f"training, loss {loss.item():.5f}")
     return model
-
-
-def save(model: Any, folder: Path) -> None:
-    """Writes the weights and their description, each beside its place and then renamed."""
-    from safetensors.numpy import save as safetensors_bytes
-
-    folder.mkdir(parents=True, exist_ok=True)
-    # ncps stores its masks transposed, and safetensors writes the memory of an array as it lies.
-    arrays = {k: v.detach().contiguous().numpy() for k, v in model.state_dict().items()}
-    files = {
-        "weights.safetensors": safetensors_bytes(arrays),
-        "network.toml": DESCRIPTION.encode(),
-    }
-    for name, content in files.items():
-        beside = folder / f"{name}.{os.getpid()}.part"
-        beside.write_bytes(content)
-        os.replace(beside, folder / name)
 
 
 def figures(network: LiquidNetwork) -> dict[str, float]:
@@ -124,8 +102,7 @@ def main() -> None:
     except ImportError as error:
         console.print(f"training needs PyTorch and ncps: pip install torch ncps ({error})")
         raise SystemExit(3) from error
-    save(model, arguments.out)
-    network = NcpsImporter().load(arguments.out / "network.toml")
+    network = NcpsImporter().load(save_checkpoint(model, arguments.out, DESCRIPTION))
     console.print(f"{network.units} units, {network.synapses} synapses with the time gate folded")
     for name, value in figures(network).items():
         console.print(f"test MSE, {name}: {value:.5f}")

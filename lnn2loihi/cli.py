@@ -1,0 +1,269 @@
+"""The command line: each verb is a few lines over the library.
+
+Results go to standard output, as text or with --json as one JSON document; progress and errors
+go to standard error. Exit codes: 0 done, 1 something given is wrong, 2 a check failed, 3 a
+package is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+import lnn2loihi as l2l
+from lnn2loihi.artifact import SUFFIX
+from lnn2loihi.demo import run_demo
+from lnn2loihi.errors import Lnn2LoihiError
+from lnn2loihi.neurons.listing import listing
+from lnn2loihi.quantize.recipe import DEFAULT_RECIPE
+from lnn2loihi.samples import read_samples, write_arrays
+
+FAILED_CHECK, MISSING_BACKEND, INTERRUPTED = 2, 3, 130
+
+app = typer.Typer(
+    help="Liquid neural networks on Intel Loihi 2: quantize, simulate, verify in Lava.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Source = Annotated[
+    Path, typer.Argument(help="Checkpoint (.pt, .safetensors) or its description (.toml).")
+]
+ProgramFile = Annotated[Path, typer.Argument(help=f"Program ({SUFFIX}).")]
+Samples = Annotated[
+    Path, typer.Option("--input", "-i", help="Samples: .npy, .npz (array x) or .csv.")
+]
+# typer reads these annotations at run time, also on Python 3.10.
+Description = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(help="TOML that says how the module was built; <checkpoint>.toml by default."),
+]
+Timespan = Annotated[
+    Optional[float],  # noqa: UP045
+    typer.Option(help="Constant elapsed time between samples; else the description's, else 1."),
+]
+
+
+def _print(result: Any, text: str, as_json: bool) -> None:
+    typer.echo(json.dumps(result, indent=2, default=_plain) if as_json else text)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    return str(value)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on standard error, where that is a terminal."""
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def on_step(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(f"{name}, chip steps", total=total)
+            bar.update(tasks[name], completed=done)
+
+        yield on_step
+
+
+def _import(source: Path, description: Path | None, timespan: float | None) -> l2l.LiquidNetwork:
+    options: dict[str, Any] = {"description": description, "timespan": timespan}
+    return l2l.import_network(source, **{k: v for k, v in options.items() if v is not None})
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """List what is installed, what is missing, which verbs that costs, and how to mend it."""
+    report = l2l.examine()
+    _print(report.to_dict(), report.summary(), as_json)
+    raise typer.Exit(0 if report.core_works else 1)
+
+
+@app.command()
+def inspect(
+    source: Annotated[Path, typer.Argument(help=f"Checkpoint, description or program ({SUFFIX}).")],
+    description: Description = None,
+    timespan: Timespan = None,
+    show_listing: Annotated[
+        bool, typer.Option("--listing", help="Print the neuron programs of a program file.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Say what is in a checkpoint or in a program."""
+    if source.suffix != SUFFIX:
+        network = _import(source, description, timespan)
+        _print(network.to_dict(), network.summary(), as_json)
+        return
+    program = l2l.load(source)
+    text, listings = [program.summary()], {}
+    for population in program.populations:
+        first_valid = program.schedule.first_valid[population.name]
+        listings[population.name] = listing(
+            population.program, first_valid, program.schedule.period
+        )
+        if show_listing:
+            text.append(f"\n{population.name}\n{listings[population.name].text}")
+    result = {
+        "name": program.name,
+        "recipe": program.recipe,
+        "table": [dict(row) for row in program.table],
+        "schedule": {
+            "period": program.schedule.period,
+            "first_valid": dict(program.schedule.first_valid),
+        },
+        "provenance": dict(program.provenance),
+        "listings": {name: vars(found) for name, found in listings.items()},
+    }
+    _print(result, "\n".join(text), as_json)
+
+
+@app.command()
+def quantize(
+    source: Source,
+    calibrate: Annotated[
+        Path, typer.Option("--calibrate", "-c", help="Typical samples: .npy, .npz or .csv.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help=f"Program to write ({SUFFIX}).")],
+    recipe: Annotated[str, typer.Option("--recipe", "-r", help="For example w8a12.")] = DEFAULT_RECIPE,
+    description: Description = None,
+    timespan: Timespan = None,
+    as_json: Json = False,
+) -> None:
+    """Turn a trained network into integers, proved free of overflow."""
+    network = _import(source, description, timespan)
+    program = l2l.quantize(network, calibrate=read_samples(calibrate), recipe=recipe)
+    written = l2l.save(program, output)
+    result = {"file": str(written), "table": [dict(row) for row in program.table]}
+    _print(result, f"{program.summary()}\nwritten: {written}", as_json)
+
+
+@app.command()
+def compare(
+    source: Source,
+    program: ProgramFile,
+    samples: Samples,
+    description: Description = None,
+    timespan: Timespan = None,
+    as_json: Json = False,
+) -> None:
+    """Compare the float network with its integers, stage by stage and step by step."""
+    network, loaded = _import(source, description, timespan), l2l.load(program)
+    with _progress() as on_step:
+        result = l2l.compare(
+            network, loaded, read_samples(samples), on_step=partial(on_step, "reference")
+        )
+    _print(result.to_dict(), result.summary(), as_json)
+
+
+@app.command()
+def simulate(
+    program: ProgramFile,
+    samples: Samples,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--output", "-o", help="Answers to write: .npz, or .npy for outputs alone."),
+    ] = None,
+    executor: Annotated[str, typer.Option(help="auto, reference or lava.")] = "auto",
+    states: Annotated[bool, typer.Option("--states", help="Write every state too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Compute what the chip would answer."""
+    loaded, x = l2l.load(program), read_samples(samples)
+    run = l2l.run_lava if executor == "lava" else partial(l2l.simulate, engine=executor)
+    with _progress() as on_step:
+        result = run(loaded, x, return_states=states, on_step=partial(on_step, "simulate"))
+    arrays: dict[str, Any] = {"outputs": result.outputs, "integers": result.integers}
+    for name, words in (result.states or {}).items():
+        arrays |= {f"{name}.{word}": values for word, values in words.items()}
+    account = {
+        "sequences": x.shape[0],
+        "steps": x.shape[1],
+        "outputs": result.outputs.shape[2],
+        "smallest": float(result.outputs.min()),
+        "largest": float(result.outputs.max()),
+        "saturated_inputs": result.saturated_inputs,
+        "executor": result.executor,
+        "written": None if output is None else str(write_arrays(output, arrays)),
+    }
+    text = (
+        f"{account['sequences']} sequences of {account['steps']} samples, outputs between "
+        f"{account['smallest']:g} and {account['largest']:g}; "
+        f"{account['saturated_inputs']:,} of {x.size:,} input values outside the calibrated "
+        f"range; {account['executor']}\n"
+    )
+    text += f"written: {output}" if output else "nothing written: give --output for the answers"
+    _print(account, text, as_json)
+
+
+@app.command()
+def verify(
+    program: ProgramFile,
+    samples: Samples,
+    executors: Annotated[
+        str, typer.Option(help="Executors to compare; the first is the standard.")
+    ] = "reference,lava",
+    as_json: Json = False,
+) -> None:
+    """Compare executors bit for bit, every state of every step; exit code 2 on a difference."""
+    names = tuple(name.strip() for name in executors.split(",") if name.strip())
+    loaded, x = l2l.load(program), read_samples(samples)
+    with _progress() as on_step:
+        result = l2l.verify(loaded, x, names, on_step=on_step)
+    _print(result.to_dict(), result.summary(), as_json)
+    raise typer.Exit(0 if result.bit_exact else FAILED_CHECK)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path(
+        "out/demo"
+    ),
+    recipe: Annotated[str, typer.Option("--recipe", "-r")] = DEFAULT_RECIPE,
+    sequences: Annotated[int, typer.Option(min=1, help="Test sequences.")] = 64,
+    as_json: Json = False,
+) -> None:
+    """Walk the whole road with a shipped network for a noisy damped sine wave."""
+    with _progress() as on_step:
+        done = run_demo(folder, recipe=recipe, sequences=sequences, on_step=on_step)
+    parts = [done.network.summary(), done.program.summary()]
+    parts += [done.verification.summary()] if done.verification else []
+    parts += [done.comparison.summary(), done.account()]
+    _print(done.to_dict(), "\n\n".join(parts), as_json)
+    if done.verification is None:
+        raise typer.Exit(MISSING_BACKEND)
+    raise typer.Exit(0 if done.verification.bit_exact else FAILED_CHECK)
+
+
+def main() -> None:
+    """Entry point: errors of the library become one message and an exit code."""
+    try:
+        app()
+    except Lnn2LoihiError as error:
+        Console(stderr=True, soft_wrap=True).print(str(error), markup=False, highlight=False)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted", markup=False)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output has gone: no traceback, and nothing more to flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

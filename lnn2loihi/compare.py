@@ -1,0 +1,198 @@
+"""Compares a float network with its integer program: where, when and how much they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lnn2loihi.errors import InputError, Problems
+from lnn2loihi.network import FloatArray, LiquidNetwork
+from lnn2loihi.program import LoihiProgram
+from lnn2loihi.quantize.measurements import signal_to_noise
+from lnn2loihi.simulate import simulate
+from lnn2loihi.simulate.result import OnStep
+from lnn2loihi.tables import decibel, text_table
+
+WORST = 5
+#: Steps that the summary prints; all of them are in `rms_by_step`.
+PRINTED_STEPS = 8
+
+
+@dataclass(frozen=True)
+class StageError:
+    """Difference of one stage.
+
+    Attributes:
+        stage: name of the input port or of a population.
+        values: number of values compared.
+        rms: root of the mean squared difference.
+        largest: largest difference.
+        relative_mse: mean squared difference over the variance of the float values.
+        signal_to_noise_db: 10 log10 of the float values' power over that of the difference.
+        rms_by_step: rms of each sample step over sequences and neurons, float64 (time,).
+    """
+
+    stage: str
+    values: int
+    rms: float
+    largest: float
+    relative_mse: float
+    signal_to_noise_db: float
+    rms_by_step: FloatArray
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """One of the largest differences: where, and both values."""
+
+    stage: str
+    neuron: int
+    sequence: int
+    step: int
+    float_value: float
+    integer_value: float
+
+    @property
+    def difference(self) -> float:
+        """Integer minus float value."""
+        return self.integer_value - self.float_value
+
+
+@dataclass(frozen=True)
+class ComparisonResult:
+    """What `compare` found.
+
+    Attributes:
+        stages: the input, every layer and the readout, in order.
+        worst: the largest differences of all layers and the readout, largest first.
+        saturated: input values outside the calibrated range.
+        executor: which executor ran the integers.
+    """
+
+    stages: tuple[StageError, ...]
+    worst: tuple[Deviation, ...]
+    saturated: int
+    executor: str
+
+    @property
+    def output(self) -> StageError:
+        """The last stage."""
+        return self.stages[-1]
+
+    def summary(self) -> str:
+        """The result as text."""
+        time = self.stages[0].rms_by_step.size
+        shown = sorted({round(i) for i in np.linspace(0, time - 1, min(PRINTED_STEPS, time))})
+        headers = ("stage", "values", "rms", "largest", "relative MSE", "signal/noise",
+                   *(f"rms at step {step}" for step in shown))  # fmt: skip
+        rows = [
+            (s.stage, s.values, s.rms, s.largest, s.relative_mse, decibel(s.signal_to_noise_db),
+             *(float(s.rms_by_step[step]) for step in shown))
+            for s in self.stages
+        ]  # fmt: skip
+        worst_headers = ("worst", "stage", "neuron", "sequence", "step", "float", "integer", "difference")
+        worst_rows = [
+            (i + 1, d.stage, d.neuron, d.sequence, d.step, d.float_value, d.integer_value, d.difference)
+            for i, d in enumerate(self.worst)
+        ]  # fmt: skip
+        return "\n".join(
+            [
+                f"float network against integers ({self.executor}); input values outside the "
+                f"calibrated range: {self.saturated:,}",
+                text_table(headers, rows),
+                "",
+                text_table(worst_headers, worst_rows),
+            ]
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain values."""
+        return {
+            "stages": [
+                {**vars(stage), "rms_by_step": stage.rms_by_step.tolist()} for stage in self.stages
+            ],
+            "worst": [{**vars(d), "difference": d.difference} for d in self.worst],
+            "saturated": self.saturated,
+            "executor": self.executor,
+        }
+
+
+def compare(
+    network: LiquidNetwork,
+    program: LoihiProgram,
+    x: npt.ArrayLike,
+    *,
+    on_step: OnStep | None = None,
+) -> ComparisonResult:
+    """Compares float and integers, stage by stage and step by step.
+
+    Args:
+        network: the float network that the program was made of.
+        program: the integer program.
+        x: (batch, time, inputs).
+        on_step: called with the chip steps done and the chip steps in all, for progress bars.
+
+    Raises:
+        InputError: x does not fit, or the program was not made of this network.
+    """
+    _check_pair(network, program)
+    truth = network.evaluate(x)
+    run = simulate(program, x, return_states=True, on_step=on_step)
+    assert run.states is not None
+    values = np.asarray(x.detach().cpu() if hasattr(x, "detach") else x, np.float64)  # type: ignore[union-attr]
+    pairs: dict[str, tuple[FloatArray, FloatArray]] = {
+        program.input.name: (values, program.input.format.decode(program.input.encode(values)[0]))
+    }
+    for population in program.populations:
+        integers = run.states[population.name][population.program.message_state or "message"]
+        expected = truth.states.get(population.name, truth.outputs)
+        pairs[population.name] = (expected, population.message.decode(integers))
+    stages = tuple(_stage_error(name, *pair) for name, pair in pairs.items())
+    del pairs[program.input.name]
+    return ComparisonResult(stages, _worst(pairs), run.saturated_inputs, run.executor)
+
+
+def _check_pair(network: LiquidNetwork, program: LoihiProgram) -> None:
+    problems = Problems(InputError, f"program {program.name!r} and network {network.name!r}")
+    expected = {layer.name: layer.units for layer in network.layers}
+    if network.readout is not None:
+        expected[network.readout.name] = network.readout.output_size
+    found = {p.name: p.size for p in program.populations}
+    if expected != found:
+        problems.add(f"the network has stages {expected}, the program {found}; they are no pair")
+    if network.input_size != program.input.size:
+        problems.add(
+            f"the network has {network.input_size} inputs, the program {program.input.size}"
+        )
+    problems.raise_if_any()
+
+
+def _stage_error(name: str, expected: FloatArray, actual: FloatArray) -> StageError:
+    squared = (actual - expected) ** 2
+    variance = float(np.var(expected))
+    mean = float(squared.mean())
+    return StageError(
+        stage=name,
+        values=int(expected.size),
+        rms=mean**0.5,
+        largest=float(squared.max()) ** 0.5,
+        relative_mse=mean / variance if variance else float("inf") if mean else 0.0,
+        signal_to_noise_db=signal_to_noise(expected, actual),
+        rms_by_step=np.sqrt(squared.mean(axis=(0, 2))),
+    )
+
+
+def _worst(pairs: Mapping[str, tuple[FloatArray, FloatArray]]) -> tuple[Deviation, ...]:
+    found: list[Deviation] = []
+    for stage, (expected, actual) in pairs.items():
+        difference = np.abs(actual - expected)
+        for flat in np.argsort(difference, axis=None)[-WORST:]:
+            b, t, n = np.unravel_index(flat, difference.shape)
+            place = int(n), int(b), int(t)
+            found.append(Deviation(stage, *place, float(expected[b, t, n]), float(actual[b, t, n])))
+    found.sort(key=lambda deviation: -abs(deviation.difference))
+    return tuple(found[:WORST])

@@ -1,0 +1,357 @@
+"""What is installed, what is missing, which verbs that costs, and the command that mends it.
+
+Nothing that is examined is imported: versions come from package metadata. `ncps.__version__`
+would not even be true (ncps 1.0.1 says 1.0.0).
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+from lnn2loihi.tables import text_table
+from lnn2loihi.version import VERSION
+
+Status = Literal["ok", "warning", "missing", "broken"]
+
+#: The verbs of the command line that a missing part can cost.
+VERBS: tuple[str, ...] = ("inspect", "quantize", "compare", "simulate", "verify", "demo")
+#: First and last version of Python that are supported.
+PYTHONS = ((3, 10), (3, 13))
+#: Packages without which nothing works, and the versions that they need.
+CORE = {"numpy": ">=1.24.4", "safetensors": ">=0.4.3", "typer": ">=0.12", "rich": ">=13"}
+#: Core packages of Python 3.10 only (tomllib came with 3.11).
+CORE_BEFORE_311 = {"tomli": ">=2"}
+#: Packages for live PyTorch modules and .pt checkpoints.
+TORCH = {"torch": ">=2.3", "ncps": ">=1.0.1"}
+#: The last release of Lava, and what it needs where its own pins are overridden.
+LAVA_VERSION = "0.10.0"
+LAVA_NEEDS = {"asteval": ">=0.9.31", "networkx": ">=2.8.7", "scipy": ">=1.10.1"}
+
+_LAVA_COSTS = {
+    "verify": "the executor lava, which is one of the default two",
+    "demo": "the run in Lava and its comparison with the reference",
+}
+_TORCH_COSTS = {
+    verb: ".pt checkpoints (.safetensors works)" for verb in ("inspect", "quantize", "compare")
+}
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The facts that the diagnosis is drawn from.
+
+    Attributes:
+        python: version of Python.
+        executable: path of the interpreter.
+        platform: name of the system, for the report.
+        versions: installed distributions that matter, name to version.
+        importable: those of them whose module is found.
+        torch_build: `CPU` or `CUDA 13.0`; None where torch is absent or does not say.
+        compiler: path of a C compiler.
+        importers: names of the registered importers.
+        exporters: names of the registered exporters.
+        models: names of the registered shipped networks.
+        checkout: the repository that the library runs from, if it does.
+    """
+
+    python: tuple[int, int, int]
+    executable: str
+    platform: str
+    versions: Mapping[str, str]
+    importable: frozenset[str]
+    torch_build: str | None = None
+    compiler: str | None = None
+    importers: tuple[str, ...] = ()
+    exporters: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    checkout: str | None = None
+
+    @property
+    def pip_install(self) -> str:
+        """The command that installs into this environment."""
+        return f"{shlex.quote(self.executable)} -m pip install"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        name: what was looked at.
+        status: `ok`; `warning` (works, with a reservation); `missing`; `broken`.
+        found: what is there.
+        needed: what should be there.
+        core: whether the library is of no use without it.
+        costs: verbs that do not work, or which part of them.
+        remedy: the command that mends it; None where nothing is to be mended.
+    """
+
+    name: str
+    status: Status
+    found: str
+    needed: str
+    core: bool = False
+    costs: Mapping[str, str] = field(default_factory=dict)
+    remedy: str | None = None
+
+
+@dataclass(frozen=True)
+class DoctorReport:
+    """The diagnosis.
+
+    Attributes:
+        version: version of lnn2loihi.
+        python: version of Python.
+        executable: path of the interpreter.
+        platform: name of the system.
+        checks: everything that was looked at.
+    """
+
+    version: str
+    python: str
+    executable: str
+    platform: str
+    checks: tuple[Check, ...]
+
+    @property
+    def core_works(self) -> bool:
+        """Whether the verbs that need neither PyTorch nor Lava work."""
+        return not any(
+            check.core and check.status in ("missing", "broken") for check in self.checks
+        )
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 1 where the core does not work."""
+        return 0 if self.core_works else 1
+
+    @property
+    def verbs(self) -> dict[str, list[str]]:
+        """For each verb what of it does not work here, and for want of what; empty: all works."""
+        lost: dict[str, list[str]] = {verb: [] for verb in VERBS}
+        for check in self.checks:
+            for verb, what in check.costs.items():
+                lost[verb].append(f"{what} ({check.name}: {check.status})")
+        return lost
+
+    def summary(self) -> str:
+        """The diagnosis as text: what is there, what it costs, how to mend it."""
+        rows = [(check.name, check.status, check.found, check.needed) for check in self.checks]
+        lines = [
+            f"lnn2loihi {self.version}, Python {self.python}, {self.platform}",
+            self.executable,
+            "",
+            text_table(("part", "status", "found", "needed"), rows),
+            "",
+            text_table(("verb", "does not work"), [*self._verb_rows()]),
+        ]
+        mends = [(check.name, check.remedy) for check in self.checks if check.remedy]
+        if mends:
+            lines += ["", "To mend it:", *(f"  {name}: {remedy}" for name, remedy in mends)]
+        return "\n".join(lines)
+
+    def _verb_rows(self) -> Iterator[tuple[str, str]]:
+        for verb, lost in self.verbs.items():
+            yield verb, "; ".join(lost) or "(all of it works)"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The diagnosis as plain data for JSON."""
+        checks = [asdict(check) for check in self.checks]
+        return {
+            **asdict(self), "checks": checks, "core_works": self.core_works, "verbs": self.verbs
+        }  # fmt: skip
+
+
+def examine(environment: Environment | None = None) -> DoctorReport:
+    """Examines an environment, by default the one that this runs in.
+
+    Args:
+        environment: facts that were collected before, or made up by a test.
+    """
+    here = read_environment() if environment is None else environment
+    core = CORE | (CORE_BEFORE_311 if here.python < (3, 11) else {})
+    checks = (
+        _check_python(here),
+        *(_check_package(here, name, needed, core=True) for name, needed in core.items()),
+        _check_plugins(here),
+        *(_check_package(here, name, needed, core=False) for name, needed in TORCH.items()),
+        _check_lava(here),
+        _check_compiler(here),
+    )
+    number = ".".join(map(str, here.python))
+    return DoctorReport(VERSION, number, here.executable, here.platform, checks)
+
+
+def _check_python(here: Environment) -> Check:
+    (first, last), number = PYTHONS, ".".join(map(str, here.python))
+    if first <= here.python[:2] <= last:
+        return Check("Python", "ok", number, "3.10 to 3.13", core=True)
+    return Check(
+        "Python", "broken", number, "3.10 to 3.13", core=True,
+        costs=dict.fromkeys(VERBS, "all of it"), remedy="make setup PYTHON=python3.12",
+    )  # fmt: skip
+
+
+def _check_package(here: Environment, name: str, needed: str, *, core: bool) -> Check:
+    """A package that must be there in a version that is not older than `needed`."""
+    found = here.versions.get(name)
+    costs: Mapping[str, str] = dict.fromkeys(VERBS, "all of it") if core else {}
+    costs = _TORCH_COSTS if name == "torch" else costs
+    remedy = f"{here.pip_install} {shlex.quote(name + needed)}"
+    if name not in here.importable:
+        if found is None:
+            return Check(name, "missing", "nothing", needed, core, costs, remedy)
+        what = f"{found}, whose files are not there"
+        forced = remedy.replace(" install ", " install --force-reinstall ")
+        return Check(name, "broken", what, needed, core, costs, forced)
+    if found is None:
+        return Check(name, "warning", "an unknown version", needed, core)
+    if _numbers(found) < _numbers(needed):
+        return Check(name, "broken", found, needed, core, costs, remedy)
+    build = f" ({here.torch_build} build)" if name == "torch" and here.torch_build else ""
+    return Check(name, "ok", found + build, needed, core)
+
+
+def _check_plugins(here: Environment) -> Check:
+    """Whether the package's own entry points are registered, that is whether it is installed."""
+    groups = ("importers", here.importers), ("exporters", here.exporters), ("models", here.models)
+    found = "; ".join(f"{group}: {', '.join(names) or 'none'}" for group, names in groups)
+    needed = "importer ncps, exporter lava, model damped_sine"
+    if {"ncps", "lava", "damped_sine"} <= {*here.importers, *here.exporters, *here.models}:
+        return Check("entry points", "ok", found, needed, core=True)
+    what = f"--editable {shlex.quote(here.checkout)}" if here.checkout else f"lnn2loihi=={VERSION}"
+    return Check(
+        "entry points", "missing", found, needed, core=True,
+        costs=dict.fromkeys(VERBS, "whatever needs one of them"),
+        remedy=f"{here.pip_install} --force-reinstall --no-deps {what}",
+    )  # fmt: skip
+
+
+def _check_lava(here: Environment) -> Check:
+    """Lava, its version, what it needs and the numpy that it works with."""
+    needed = _lava_needed(here)
+    found, remedy = here.versions.get("lava-nc"), lava_remedy(here.python, here.executable)
+    if found is None or "lava" not in here.importable:
+        status: Status = "missing" if found is None else "broken"
+        what = "nothing" if found is None else f"{found}, whose files are not there"
+        return Check("lava-nc", status, what, needed, costs=_LAVA_COSTS, remedy=remedy)
+    absent = [name for name in LAVA_NEEDS if name not in here.importable]
+    if absent:
+        what = f"{found} without {', '.join(absent)}"
+        return Check("lava-nc", "broken", what, needed, costs=_LAVA_COSTS, remedy=remedy)
+    if found != LAVA_VERSION:
+        what = f"{found}, which is not supported"
+        return Check("lava-nc", "broken", what, needed, costs=_LAVA_COSTS, remedy=remedy)
+    numpy = here.versions.get("numpy", "0")
+    if _numbers(numpy) >= (2,) and here.python < (3, 13):
+        what = f"{found} with numpy {numpy}; our graphs run, other parts of Lava fail"
+        mend = f"{here.pip_install} {shlex.quote(lava_numpy(here.python))}"
+        return Check("lava-nc", "warning", what, needed, remedy=mend)
+    shim = ", behind our import shim" if here.python >= (3, 11) else ""
+    return Check("lava-nc", "ok", f"{found} with numpy {numpy}{shim}", needed)
+
+
+def _lava_needed(here: Environment) -> str:
+    if here.python < (3, 11):
+        return f"=={LAVA_VERSION} under its own pins"
+    below = "" if here.python >= (3, 13) else ", numpy below 2"
+    return f"=={LAVA_VERSION}, its pin on Python 3.10 overridden{below}"
+
+
+def lava_numpy(python: tuple[int, ...]) -> str:
+    """The numpy that Lava works with on a version of Python."""
+    if python < (3, 11):
+        return "numpy>=1.24.4,<2"
+    return "numpy>=1.26,<2" if python < (3, 13) else "numpy>=1.26"
+
+
+def lava_remedy(python: tuple[int, ...], executable: str) -> str:
+    """The command that installs Lava for a version of Python.
+
+    Args:
+        python: version of Python.
+        executable: path of the interpreter.
+    """
+    pip, lava = f"{shlex.quote(executable)} -m pip install", f"lava-nc=={LAVA_VERSION}"
+    numpy = shlex.quote(lava_numpy(python))
+    if python < (3, 11):
+        return f"{pip} {lava} {numpy}"
+    needs = " ".join(shlex.quote(name + bound) for name, bound in LAVA_NEEDS.items())
+    return f"{pip} {numpy} {needs} && {pip} --no-deps --ignore-requires-python {lava}"
+
+
+def _check_compiler(here: Environment) -> Check:
+    needed = "cc, gcc or clang; no verb of this version calls it"
+    if here.compiler:
+        return Check("C compiler", "ok", here.compiler, needed)
+    return Check("C compiler", "missing", "nothing", needed, remedy="apt-get install gcc libc6-dev")
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """The numbers of a version or a bound: `>=2.3` and `2.3.0+cpu` give (2, 3) and (2, 3, 0)."""
+    found = re.search(r"\d+(?:\.\d+)*", text)
+    return tuple(int(part) for part in found.group().split(".")) if found else ()
+
+
+def read_environment() -> Environment:
+    """Collects the facts about the environment that this runs in."""
+    names = (*CORE, *CORE_BEFORE_311, *TORCH, *LAVA_NEEDS, "lava-nc")
+    versions = {name: found for name in names if (found := _installed(name)) is not None}
+    modules = {name: name.removesuffix("-nc") for name in names}
+    root = Path(__file__).resolve().parent.parent
+    return Environment(
+        python=(sys.version_info.major, sys.version_info.minor, sys.version_info.micro),
+        executable=sys.executable,
+        platform=platform.platform(),
+        versions=versions,
+        importable=frozenset(m for m in modules.values() if find_spec(m) is not None),
+        torch_build=_torch_build(),
+        compiler=_compiler(),
+        importers=_registered("importers"),
+        exporters=_registered("exporters"),
+        models=_registered("models"),
+        checkout=str(root) if (root / "pyproject.toml").is_file() else None,
+    )
+
+
+def _installed(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def _registered(group: str) -> tuple[str, ...]:
+    return tuple(sorted({point.name for point in entry_points(group=f"lnn2loihi.{group}")}))
+
+
+def _compiler() -> str | None:
+    """The first C compiler on the PATH; CC may carry options."""
+    chosen = shlex.split(os.environ.get("CC", ""))[:1]
+    return next(filter(None, map(shutil.which, (*chosen, "cc", "gcc", "clang"))), None)
+
+
+def _torch_build() -> str | None:
+    """Whether torch was built for CUDA, from the text of its torch/version.py."""
+    spec = find_spec("torch")
+    if spec is None or spec.origin is None:
+        return None
+    try:
+        text = Path(spec.origin).with_name("version.py").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    found = re.search(r"^cuda\b[^=]*=\s*(?:None|'([^']*)')", text, re.MULTILINE)
+    if found is None:
+        return None
+    return f"CUDA {found.group(1)}" if found.group(1) else "CPU"

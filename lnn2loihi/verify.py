@@ -1,0 +1,186 @@
+"""Runs a program on several executors and compares every state of every step, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lnn2loihi.errors import InputError, Problems
+from lnn2loihi.formats import IntegerArray
+from lnn2loihi.program import LoihiProgram
+from lnn2loihi.simulate import encode, full_initial_state
+from lnn2loihi.simulate.reference import run_reference
+from lnn2loihi.simulate.result import IntegerRun, OnStep
+
+#: Mismatches that a result lists; all are counted.
+LISTED = 20
+
+#: Called with an executor's name, the chip steps done and the chip steps in all.
+Progress = Callable[[str, int, int], None]
+
+
+def _lava(*arguments: Any, **options: Any) -> IntegerRun:
+    from lnn2loihi.lava.runner import execute
+
+    return execute(*arguments, **options)
+
+
+#: Executors by name: (program, inputs, initial_state, on_step) -> IntegerRun.
+EXECUTORS: Mapping[str, Callable[..., IntegerRun]] = {"reference": run_reference, "lava": _lava}
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """One value on which two executors differ.
+
+    Attributes:
+        executor: the executor that differs from the first one.
+        population, word, sequence, step, neuron: where; the step is a sample, not a chip step.
+        expected: what the first executor has.
+        found: what this executor has.
+    """
+
+    executor: str
+    population: str
+    word: str
+    sequence: int
+    step: int
+    neuron: int
+    expected: int
+    found: int
+
+    def __str__(self) -> str:
+        """One line."""
+        return (
+            f"{self.executor}: population {self.population}, word {self.word}, neuron "
+            f"{self.neuron}, step {self.step} of sequence {self.sequence}: has {self.found}, "
+            f"expected {self.expected}"
+        )
+
+
+@dataclass(frozen=True)
+class VerificationResult:
+    """What `verify` found.
+
+    Attributes:
+        executors: executors that ran, with versions; the first is the one compared with.
+        compared: values that were compared, over all executors but the first.
+        mismatch_count: values that differ.
+        mismatches: the first of them in order of step.
+        sequences, steps: what was run, in samples.
+    """
+
+    executors: tuple[str, ...]
+    compared: int
+    mismatch_count: int
+    mismatches: tuple[Mismatch, ...]
+    sequences: int
+    steps: int
+
+    @property
+    def bit_exact(self) -> bool:
+        """Whether every compared value was equal, and at least one was compared."""
+        return self.mismatch_count == 0 and self.compared > 0
+
+    def summary(self) -> str:
+        """The result as text."""
+        verdict = "BIT EXACT" if self.bit_exact else "DIFFERENT"
+        lines = [
+            f"{verdict}: {self.mismatch_count:,} mismatches in {self.compared:,} values "
+            f"({self.sequences} sequences of {self.steps} samples, every state of every step)",
+            f"executors: {', '.join(self.executors)}",
+            *(str(mismatch) for mismatch in self.mismatches),
+        ]
+        if self.mismatch_count > len(self.mismatches):
+            lines.append(f"... and {self.mismatch_count - len(self.mismatches):,} more")
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain values."""
+        return {
+            "bit_exact": self.bit_exact,
+            "compared": self.compared,
+            "mismatch_count": self.mismatch_count,
+            "mismatches": [vars(mismatch) for mismatch in self.mismatches],
+            "executors": list(self.executors),
+            "sequences": self.sequences,
+            "steps": self.steps,
+        }
+
+
+def verify(
+    program: LoihiProgram,
+    x: npt.ArrayLike,
+    executors: Sequence[str] = ("reference", "lava"),
+    *,
+    initial_state: Mapping[str, Mapping[str, npt.ArrayLike]] | None = None,
+    on_step: Progress | None = None,
+) -> VerificationResult:
+    """Compares executors bit for bit.
+
+    Args:
+        program: what to run.
+        x: (batch, time, inputs), as for `simulate`.
+        executors: at least two names of EXECUTORS; all are compared with the first.
+        initial_state: as for `simulate`.
+        on_step: called with the executor's name, the chip steps done and the chip steps in all.
+
+    Raises:
+        InputError: x does not fit, or an executor does not exist.
+        BackendMissingError: an executor is not installed.
+    """
+    problems = Problems(InputError, "executors")
+    for name in sorted(set(executors) - set(EXECUTORS)):
+        problems.add(f"{name!r} does not exist; there are {', '.join(EXECUTORS)}")
+    if len(set(executors)) < 2:
+        problems.add(f"{list(executors)}: give at least two different ones")
+    problems.raise_if_any()
+    inputs, _ = encode(program, x)
+    start = full_initial_state(program, inputs.shape[0], initial_state)
+    runs = []
+    for name in executors:
+        report = None if on_step is None else _named(on_step, name)
+        runs.append(EXECUTORS[name](program, inputs, start, on_step=report))
+    return compare_runs(program, runs)
+
+
+def _named(on_step: Progress, name: str) -> OnStep:
+    return lambda done, total: on_step(name, done, total)
+
+
+def compare_runs(program: LoihiProgram, runs: Sequence[IntegerRun]) -> VerificationResult:
+    """Compares all runs with the first; every recorded word of every population."""
+    first, compared, count = runs[0], 0, 0
+    found: list[Mismatch] = []
+    batch, time = next(iter(first.states[program.output].values())).shape[:2]
+    for run in runs[1:]:
+        for population in program.populations:
+            for word, expected in first.states[population.name].items():
+                actual = run.states[population.name][word]
+                compared += expected.size
+                places = _places(expected, actual)
+                count += len(places)
+                found += [
+                    Mismatch(
+                        run.executor, population.name, word, int(b), int(t), int(n),
+                        int(expected[b, t, n]), int(actual[b, t, n]),
+                    )
+                    for b, t, n in places[:LISTED]
+                ]  # fmt: skip
+    found.sort(key=lambda mismatch: mismatch.step)
+    names = tuple(run.executor for run in runs)
+    return VerificationResult(names, compared, count, tuple(found[:LISTED]), batch, time)
+
+
+def _places(expected: IntegerArray, actual: IntegerArray) -> IntegerArray:
+    """Indices (batch, time, neuron) of differences, in order of time."""
+    if expected.shape != actual.shape:
+        raise InputError(
+            "executors", f"one returned states of shape {actual.shape}, expected {expected.shape}"
+        )
+    places = np.argwhere(expected != actual)
+    return places[np.argsort(places[:, 1], kind="stable")]

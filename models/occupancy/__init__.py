@@ -1,0 +1,1 @@
+"""Occupancy detection from room sensors: binary classification of every step."""

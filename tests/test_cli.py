@@ -1,0 +1,194 @@
+"""The command line: verbs, JSON, exit codes, and errors as one message."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from networks import random_samples
+
+import lnn2loihi as l2l
+from lnn2loihi import cli
+from lnn2loihi.lava import lava_is_installed
+from lnn2loihi.models import damped_sine
+
+CHECKPOINT = damped_sine.FOLDER / "weights.safetensors"
+DESCRIPTION = damped_sine.FOLDER / "network.toml"
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command line in this process: exit code, standard output, standard error."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["lnn2loihi", *map(str, arguments)])
+        code: Any = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def samples(tmp_path: Path) -> Path:
+    path = tmp_path / "x.npy"
+    np.save(path, random_samples(1, 4, 20, 1))
+    return path
+
+
+@pytest.fixture
+def program(tmp_path: Path, samples: Path) -> Path:
+    path = tmp_path / "net.l2l"
+    l2l.save(l2l.quantize(damped_sine.load(), calibrate=np.load(samples)), path)
+    return path
+
+
+class TestVerbs:
+    def test_the_whole_road_from_files(self, run: Run, tmp_path: Path, samples: Path) -> None:
+        program, answers = tmp_path / "net.l2l", tmp_path / "answers.npz"
+        code, out, err = run("quantize", DESCRIPTION, "-c", samples, "-o", program)
+        assert (code, err) == (0, "") and "12 bit Q0.11" in out and str(program) in out
+        code, out, err = run("simulate", program, "-i", samples, "-o", answers, "--states")
+        assert (code, err) == (0, "") and "0 of 80 input values outside" in out
+        with np.load(answers) as written:
+            expected = l2l.simulate(l2l.load(program), np.load(samples), return_states=True)
+            assert np.array_equal(written["outputs"], expected.outputs)
+            assert expected.states is not None
+            assert np.array_equal(written["layer_0.h"], expected.states["layer_0"]["h"])
+        code, out, err = run("compare", DESCRIPTION, program, "-i", samples)
+        assert (code, err) == (0, "") and "worst" in out and "readout" in out
+
+    def test_inspect_a_checkpoint_its_description_and_a_program(
+        self, run: Run, program: Path
+    ) -> None:
+        for source in ((DESCRIPTION,), (CHECKPOINT, "--description", DESCRIPTION)):
+            code, out, _ = run("inspect", *source)
+            assert code == 0 and "damped_sine: 1 inputs, 32 units" in out
+        code, out, _ = run("inspect", program, "--listing")
+        assert code == 0 and "MUL_SHR" in out and "JMP_C" in out
+        code, out, _ = run("inspect", program, "--json")
+        assert json.loads(out)["listings"]["layer_0"]["update_count"] == 75
+
+    @pytest.mark.parametrize(
+        "verb",
+        [
+            ("doctor",),
+            ("inspect", "{program}"),
+            ("quantize", str(DESCRIPTION), "-c", "{samples}", "-o", "{program}"),
+            ("compare", str(DESCRIPTION), "{program}", "-i", "{samples}"),
+            ("simulate", "{program}", "-i", "{samples}"),
+        ],
+    )
+    def test_json_is_one_document_and_nothing_else(
+        self, run: Run, program: Path, samples: Path, verb: tuple[str, ...]
+    ) -> None:
+        arguments = [part.format(program=program, samples=samples) for part in verb]
+        code, out, err = run(*arguments, "--json")
+        assert (code, err) == (0, "")
+        assert isinstance(json.loads(out), dict)
+
+    def test_verify_tells_a_difference_with_exit_code_2(
+        self, run: Run, program: Path, samples: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        module = sys.modules["lnn2loihi.verify"]
+
+        def wrong(*arguments: Any, **options: Any) -> Any:
+            found = module.EXECUTORS["reference"](*arguments, **options)
+            found.states["layer_1"]["h"][2, 5, 1] += 1
+            return found
+
+        monkeypatch.setattr(module, "EXECUTORS", {**module.EXECUTORS, "wrong": wrong})
+        options = ("verify", program, "-i", samples, "--executors", "reference, wrong")
+        code, out, _ = run(*options)
+        assert code == 2
+        assert "population layer_1, word h, neuron 1, step 5 of sequence 2" in out
+        assert json.loads(run(*options, "--json")[1])["mismatch_count"] == 1
+
+    def test_demo(self, run: Run, tmp_path: Path) -> None:
+        code, out, _ = run("demo", "-o", tmp_path / "demo", "--sequences", 3)
+        assert code == (0 if lava_is_installed() else 3)
+        for word in ("Measured on test sequences", "Files:", "answers.npz", "damped_sine.l2l"):
+            assert word in out
+        assert l2l.load(tmp_path / "demo" / "damped_sine.l2l").name == "damped_sine"
+
+
+class TestErrors:
+    """Exit code 1, one message on standard error, no traceback, nothing written."""
+
+    @pytest.mark.parametrize(
+        ("arguments", "text"),
+        [
+            (("inspect", "{tmp}/none.safetensors"), "there is no such file"),
+            (("inspect", "{tmp}/none.l2l"), "there is no such file"),
+            (("inspect", "{tmp}/garbage.l2l"), "is truncated or no .l2l file"),
+            (("inspect", "{tmp}/x.npy"), "no importer recognises it"),
+            (("simulate", "{tmp}/net.l2l", "-i", "{tmp}/wide.npy"), "has 2 input channels"),
+            (("simulate", "{tmp}/net.l2l", "-i", "{tmp}/nan.npy"), "NaN or infinite"),
+            (("simulate", "{tmp}/net.l2l", "-i", "{tmp}/garbage.l2l"), "samples come as"),
+            (("simulate", "{tmp}/net.l2l", "-i", "{tmp}/x.npy", "--executor", "gpu"), "'gpu' does"),
+            (("verify", "{tmp}/net.l2l", "-i", "{tmp}/x.npy", "--executors", "a,b"), "'a' does not"),
+        ],
+    )
+    def test_bad_input(
+        self,
+        run: Run,
+        tmp_path: Path,
+        program: Path,
+        samples: Path,
+        arguments: tuple[str, ...],
+        text: str,
+    ) -> None:
+        np.save(tmp_path / "wide.npy", np.zeros((1, 3, 2)))
+        np.save(tmp_path / "nan.npy", np.full((1, 3, 1), np.nan))
+        (tmp_path / "garbage.l2l").write_bytes(b"\xff" * 100)
+        before = sorted(tmp_path.iterdir())
+        code, out, err = run(*(part.format(tmp=tmp_path) for part in arguments))
+        assert (code, out) == (1, "")
+        assert text in err and "Traceback" not in err
+        assert sorted(tmp_path.iterdir()) == before
+
+    def test_all_problems_in_one_message_and_nothing_written(
+        self, run: Run, tmp_path: Path
+    ) -> None:
+        np.save(tmp_path / "bad.npy", np.full((1, 3, 2), np.inf))
+        code, _, err = run(
+            "quantize", CHECKPOINT, "--description", DESCRIPTION, "-c", tmp_path / "bad.npy",
+            "-o", tmp_path / "net.l2l", "-r", "w8a99",
+        )  # fmt: skip
+        assert code == 1
+        for text in ("messages (a) of 99 bits", "expected 1", "6 NaN or infinite of 6"):
+            assert text in err
+        assert not (tmp_path / "net.l2l").exists()
+
+    def test_a_missing_backend_is_exit_code_3(
+        self, run: Run, program: Path, samples: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def missing(*_: Any, **__: Any) -> Any:
+            raise l2l.BackendMissingError("Lava", "pip install lava-nc==0.10.0")
+
+        module = sys.modules["lnn2loihi.verify"]
+        monkeypatch.setattr(module, "EXECUTORS", {**module.EXECUTORS, "lava": missing})
+        code, _, err = run("verify", program, "-i", samples)
+        assert code == 3 and "pip install lava-nc==0.10.0" in err
+
+    def test_a_closed_pipe_is_no_traceback(self, program: Path) -> None:
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        command = [sys.executable, "-m", "lnn2loihi", "inspect", str(program), "--listing"]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+        ) as process:
+            assert process.stdout is not None and process.stderr is not None
+            process.stdout.close()
+            assert b"Traceback" not in process.stderr.read()

@@ -1,0 +1,65 @@
+"""What the documents show is what the code does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lnn2loihi import cli
+from lnn2loihi.lava import lava_is_installed
+from lnn2loihi.neurons.activations import ACTIVATIONS
+from lnn2loihi.neurons.cfc import cfc_program
+from lnn2loihi.neurons.listing import instruction_table
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_instruction_table_is_the_code() -> None:
+    assert instruction_table() in (ROOT / "docs" / "integers.md").read_text()
+
+
+@pytest.mark.parametrize("form", ACTIVATIONS)
+def test_instruction_counts_in_the_table_of_activations(form: str) -> None:
+    row = next(
+        line
+        for line in (ROOT / "docs" / "integers.md").read_text().splitlines()
+        if line.startswith(f"| `{form}`")
+    )
+    assert int(row.split("|")[-2]) == cfc_program((9, 9, 9), 12, form).instruction_count
+
+
+def test_links_lead_somewhere() -> None:
+    for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\((?!http)([^)#]+)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_the_quickstart_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The README's Python, its description and its commands, in an empty folder."""
+    pytest.importorskip("torch", reason="the quickstart starts with a PyTorch module")
+    pytest.importorskip("ncps", reason="the quickstart starts with an ncps module")
+    if not lava_is_installed():
+        pytest.skip("the quickstart verifies in Lava")
+    monkeypatch.chdir(tmp_path)
+    quickstart, saving = _blocks("python")
+    names: dict[str, object] = {}
+    exec(quickstart + saving, names)  # noqa: S102 (our own document)
+    Path("net.toml").write_text(_blocks("toml")[0])
+    commands = re.findall(r"^    lnn2loihi (\S.*?)(?:\s+#.*)?$", README, re.MULTILINE)
+    assert len(commands) == 6
+    for command in commands:
+        monkeypatch.setattr("sys.argv", ["lnn2loihi", *command.split()])
+        try:
+            cli.main()
+        except SystemExit as end:
+            assert not end.code, command
+    with np.load("answers.npz") as answers:
+        assert answers["outputs"].shape == (16, 50, 2)
