@@ -1,0 +1,64 @@
+# Two commands set up everything that they need, and then do it:
+#
+#   make demo        the whole road with a shipped network: quantize, run in Lava, verify, compare
+#   make test        the tests
+#   make lint        ruff and pyright
+#   make wheel       wheel and source archive in dist/
+#   make setup       only the environment
+#   make clean       removes the environments and everything that was built
+#
+#   PYTHON=python3.12   interpreter, 3.10 to 3.13; default: the first that runs
+#   TORCH=no            leaves out PyTorch and ncps; default: a CPU build where pip finds one
+#   VENV=.venv          where the environment is
+#   TESTS=tests/x.py    which tests;  JOBS=2  in how many processes
+
+VENV ?= .venv
+TORCH ?= auto
+TESTS ?=
+JOBS ?= 2
+
+OTHERS = python3 python3.12 python3.11 python3.10 python3.13 \
+	$(wildcard $(HOME)/.pyenv/versions/3.1[0-3].*/bin/python3)
+# A command may exist and not run (pyenv), or lack ensurepip (Debian without python3-venv).
+RUNS = import sys, ensurepip, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
+SETUP = .ci/setup_environment.py --venv "$(VENV)" --torch "$(TORCH)" $(if $(PYTHON),--exactly)
+# $(call set_up,extras): makes or reuses the environment.
+define set_up
+@for python in $(or $(PYTHON),$(OTHERS)); do \
+	"$$python" -c '$(RUNS)' 2>/dev/null && exec "$$python" $(SETUP) --extras "$(1)"; \
+done; \
+echo "No Python 3.10 to 3.13 that has its venv module; tried: $(or $(PYTHON),$(OTHERS))" >&2; \
+echo "On Debian or Ubuntu: apt-get install python3 python3-venv (for python3.12:" \
+	"python3.12-venv); or choose another one: make PYTHON=/path/to/python3" >&2; \
+exit 1
+endef
+
+.PHONY: help setup setup-dev demo test lint wheel clean
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
+setup:
+	$(call set_up,test)
+
+setup-dev:
+	$(call set_up,test dev)
+
+demo: setup
+	$(VENV)/bin/lnn2loihi demo
+
+test: setup
+	$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadgroup $(TESTS)
+
+lint: setup-dev
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
+
+wheel: setup-dev
+	rm -rf dist
+	$(VENV)/bin/python -m build --outdir dist
+
+clean:
+	rm -rf .venv .venv310 build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

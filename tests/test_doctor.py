@@ -1,0 +1,246 @@
+"""The diagnosis of made-up environments and of this one."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lnn2loihi import doctor
+from lnn2loihi.doctor import Check, DoctorReport, Environment, examine, read_environment
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = {
+    "numpy": "1.26.4",
+    "safetensors": "0.8.0",
+    "typer": "0.29.2",
+    "rich": "15.0.0",
+    "tomli": "2.5.0",
+    "torch": "2.13.0+cpu",
+    "ncps": "1.0.1",
+    "lava-nc": "0.10.0",
+    "asteval": "1.0.10",
+    "networkx": "3.6.1",
+    "scipy": "1.17.1",
+}
+COMPLETE = Environment(
+    python=(3, 11, 7),
+    executable="/some where/python",
+    platform="Linux",
+    versions=PACKAGES,
+    importable=frozenset(name.removesuffix("-nc") for name in PACKAGES),
+    torch_build="CPU",
+    compiler="/usr/bin/cc",
+    importers=("ncps",),
+    exporters=("lava",),
+    models=("damped_sine",),
+)
+
+
+def without(*names: str, start: Environment = COMPLETE) -> Environment:
+    """An environment in which some packages are not installed."""
+    versions = {name: v for name, v in start.versions.items() if name not in names}
+    gone = {name.removesuffix("-nc") for name in names}
+    return dataclasses.replace(start, versions=versions, importable=start.importable - gone)
+
+
+def with_version(name: str, version: str, start: Environment = COMPLETE) -> Environment:
+    return dataclasses.replace(start, versions={**start.versions, name: version})
+
+
+def on_python(*numbers: int, start: Environment = COMPLETE) -> Environment:
+    return dataclasses.replace(start, python=(numbers[0], numbers[1], numbers[2]))
+
+
+def check_of(report: DoctorReport, name: str) -> Check:
+    return next(check for check in report.checks if check.name == name)
+
+
+@pytest.mark.parametrize("minor", [10, 11, 12])
+def test_complete(minor: int) -> None:
+    report = examine(on_python(3, minor, 1))
+    assert {check.status for check in report.checks} == {"ok"}
+    assert {check.remedy for check in report.checks} == {None}
+    assert report.exit_code == 0 and not any(report.verbs.values())
+    assert list(report.verbs) == list(doctor.VERBS)
+
+
+def test_complete_on_python_313_with_numpy_2() -> None:
+    report = examine(on_python(3, 13, 0, start=with_version("numpy", "2.5.5")))
+    assert {check.status for check in report.checks} == {"ok"}
+
+
+@pytest.mark.parametrize(("minor", "shim"), [(10, False), (11, True), (12, True)])
+def test_says_where_the_shim_is_needed(minor: int, shim: bool) -> None:
+    found = check_of(examine(on_python(3, minor, 0)), "lava-nc").found
+    assert ("shim" in found) == shim
+
+
+@pytest.mark.parametrize("name", ["numpy", "safetensors", "typer", "rich"])
+def test_core_package_missing(name: str) -> None:
+    report = examine(without(name))
+    check = check_of(report, name)
+    assert (check.status, check.core, report.exit_code) == ("missing", True, 1)
+    assert all(report.verbs.values()) and not report.core_works
+    assert check.remedy == f"'/some where/python' -m pip install '{name}{check.needed}'"
+
+
+def test_core_package_too_old() -> None:
+    report = examine(with_version("numpy", "1.9.10"))
+    assert check_of(report, "numpy").status == "broken" and report.exit_code == 1
+
+
+def test_package_whose_files_are_gone() -> None:
+    gone = dataclasses.replace(COMPLETE, importable=COMPLETE.importable - {"rich", "lava"})
+    report = examine(gone)
+    assert "--force-reinstall" in (check_of(report, "rich").remedy or "")
+    assert {check_of(report, name).status for name in ("rich", "lava-nc")} == {"broken"}
+
+
+def test_tomli_matters_on_python_310_only() -> None:
+    assert not examine(on_python(3, 10, 0, start=without("tomli"))).core_works
+    assert examine(without("tomli")).core_works
+
+
+def test_python_not_supported() -> None:
+    report = examine(on_python(3, 14, 0))
+    assert check_of(report, "Python").status == "broken" and report.exit_code == 1
+
+
+def test_not_installed() -> None:
+    bare = dataclasses.replace(COMPLETE, importers=(), exporters=(), checkout="/a b")
+    check = check_of(examine(bare), "entry points")
+    assert check.status == "missing" and check.core
+    assert (check.remedy or "").endswith("--no-deps --editable '/a b'")
+
+
+def test_backends_missing_cost_their_verbs_only() -> None:
+    report = examine(without("torch", "ncps", "lava-nc"))
+    assert report.core_works and report.exit_code == 0
+    assert [("torch" in lost) for lost in report.verbs["inspect"]] == [True]
+    assert {verb for verb, lost in report.verbs.items() if "lava-nc" in str(lost)} == {
+        "verify",
+        "demo",
+    }
+
+
+def test_torch_too_old_and_cuda_build() -> None:
+    assert check_of(examine(with_version("torch", "2.2.2")), "torch").status == "broken"
+    cuda = dataclasses.replace(with_version("torch", "2.10.0"), torch_build="CUDA 13.0")
+    assert check_of(examine(cuda), "torch").found == "2.10.0 (CUDA 13.0 build)"
+
+
+@pytest.mark.parametrize(
+    ("minor", "parts"),
+    [
+        (10, ["lava-nc==0.10.0", "'numpy>=1.24.4,<2'"]),
+        (11, ["--no-deps --ignore-requires-python lava-nc==0.10.0", "'numpy>=1.26,<2'"]),
+        (12, ["--no-deps --ignore-requires-python lava-nc==0.10.0", "'numpy>=1.26,<2'", "scipy"]),
+        (13, ["--no-deps --ignore-requires-python lava-nc==0.10.0", "'numpy>=1.26'", "asteval"]),
+    ],
+)
+def test_remedy_of_lava(minor: int, parts: list[str]) -> None:
+    remedy = check_of(examine(on_python(3, minor, 0, start=without("lava-nc"))), "lava-nc").remedy
+    assert remedy is not None and all(part in remedy for part in parts)
+    assert ("--no-deps" in remedy) == (minor > 10)
+
+
+def test_lava_with_numpy_2() -> None:
+    check = check_of(examine(with_version("numpy", "2.4.6")), "lava-nc")
+    assert check.status == "warning" and "numpy>=1.26,<2" in (check.remedy or "")
+    assert not check.costs
+
+
+def test_another_lava() -> None:
+    check = check_of(examine(with_version("lava-nc", "0.9.0")), "lava-nc")
+    assert check.status == "broken" and check.costs and check.remedy
+
+
+def test_lava_without_what_it_needs() -> None:
+    check = check_of(examine(without("asteval", "scipy")), "lava-nc")
+    assert check.status == "broken" and check.found == "0.10.0 without asteval, scipy"
+
+
+def test_no_compiler_costs_nothing() -> None:
+    report = examine(dataclasses.replace(COMPLETE, compiler=None))
+    assert check_of(report, "C compiler").status == "missing"
+    assert report.core_works and not any(report.verbs.values())
+
+
+def test_summary_names_what_is_lost_and_how_to_mend_it() -> None:
+    report = examine(without("lava-nc"))
+    text = report.summary()
+    assert f"lava-nc: {check_of(report, 'lava-nc').remedy}" in text
+    assert "lava-nc: missing" in text
+    assert "To mend it" not in examine(COMPLETE).summary()
+
+
+def test_report_is_plain_data() -> None:
+    report = examine(without("lava-nc"))
+    again = json.loads(json.dumps(report.to_dict()))
+    assert again == report.to_dict()
+    assert again["core_works"] and again["verbs"]["verify"]
+
+
+def test_this_environment() -> None:
+    here = read_environment()
+    assert here.python == sys.version_info[:3]
+    assert here.versions["numpy"] == importlib.metadata.version("numpy")
+    assert {"numpy", "safetensors", "typer", "rich"} <= here.importable
+    if here.importers:  # else the tests run from the root, and nothing is installed
+        assert examine().core_works
+    if "torch" in here.importable:
+        assert here.torch_build is not None
+
+
+def test_compiler_may_come_with_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    own = tmp_path / "own-cc"
+    own.write_text("#!/bin/sh\n")
+    own.chmod(0o755)
+    monkeypatch.setenv("CC", f"{shlex.quote(str(own))} -O2")
+    assert read_environment().compiler == str(own)
+
+
+@pytest.mark.skipif(not (ROOT / "pyproject.toml").exists(), reason="not a checkout")
+def test_agrees_with_pyproject() -> None:
+    tomllib = pytest.importorskip("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    core = [name + bound for name, bound in doctor.CORE.items()]
+    core += [f"{n}{b}; python_version < '3.11'" for n, b in doctor.CORE_BEFORE_311.items()]
+    assert sorted(project["dependencies"]) == sorted(core)
+    assert extras["torch"] == [name + bound for name, bound in doctor.TORCH.items()]
+    lava = [requirement.split(";")[0] for requirement in extras["lava"]]
+    assert lava == [
+        f"lava-nc=={doctor.LAVA_VERSION}",
+        doctor.lava_numpy((3, 12)),
+        *(name + bound for name, bound in doctor.LAVA_NEEDS.items()),
+    ]
+    set_up = (ROOT / ".ci" / "setup_environment.py").read_text()
+    assert f'LAVA = "lava-nc=={doctor.LAVA_VERSION}"' in set_up
+
+
+def test_looks_without_importing(tmp_path: Path) -> None:
+    """A torch that cannot be imported is examined all the same."""
+    package = tmp_path / "torch"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise SystemExit('imported')")
+    (package / "version.py").write_text("cuda: Optional[str] = '13.0'\n")
+    code = "from lnn2loihi import doctor; print(doctor.read_environment().torch_build)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == "CUDA 13.0\n", done.stderr
