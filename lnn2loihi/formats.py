@@ -72,7 +72,8 @@ class FixedPoint:
         Returns:
             int64 array of the same shape.
         """
-        scaled = np.floor(np.asarray(values, dtype=np.float64) * 2.0**self.fraction_bits + 0.5)
+        with np.errstate(over="ignore"):  # infinity saturates like any other large value
+            scaled = np.floor(np.asarray(values, dtype=np.float64) * 2.0**self.fraction_bits + 0.5)
         return np.clip(scaled, self.low, self.high).astype(np.int64)
 
     def decode(self, integers: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -81,8 +82,12 @@ class FixedPoint:
 
     @classmethod
     def covering(cls, bits: int, largest: float) -> FixedPoint:
-        """The finest format of `bits` bits in which `largest` (a magnitude) does not saturate."""
-        if largest <= 0.0 or not np.isfinite(largest):
+        """The finest format of `bits` bits in which `largest` (a magnitude) does not saturate.
+
+        A magnitude that is zero, negligible (below 2**-900) or not finite asks for nothing: the
+        format then covers [-1, 1).
+        """
+        if largest < 2.0**-900 or not np.isfinite(largest):
             return cls(bits, bits - 1)
         fraction_bits = bits - 1 - int(np.ceil(np.log2(largest)))
         while np.floor(largest * 2.0**fraction_bits + 0.5) > signed_range(bits)[1]:

@@ -10,12 +10,29 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.errors import ProgramError
+
 
 def read_only(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """A contiguous copy of `values` in `dtype` that cannot be written to."""
-    array = np.array(values, dtype=dtype, order="C")
+    """A contiguous copy of `values` in `dtype` that cannot be written to.
+
+    Raises:
+        ProgramError: `dtype` is an integer type that does not hold every value exactly.
+    """
+    source = np.asarray(values)
+    if np.issubdtype(dtype, np.integer) and not _holds(np.iinfo(np.dtype(dtype)), source):
+        raise ProgramError("array", f"{source.dtype} values that {np.dtype(dtype)} cannot hold")
+    array = np.array(source, dtype=dtype, order="C")
     array.setflags(write=False)
     return array
+
+
+def _holds(ends: Any, source: npt.NDArray[Any]) -> bool:
+    if not source.size:
+        return True
+    if source.dtype.kind not in "biuf" or not ends.min <= source.min() <= source.max() <= ends.max:
+        return False
+    return source.dtype.kind != "f" or bool(np.all(source == np.floor(source)))
 
 
 def read_only_mapping(values: Mapping[str, Any]) -> Mapping[str, Any]:
