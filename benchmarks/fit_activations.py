@@ -9,7 +9,7 @@ around them; the error is the largest one over all representable inputs. Needs s
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import brentq, linprog
+from scipy.optimize import linprog, root_scalar
 
 X = np.concatenate([np.linspace(0, 6, 1500), np.linspace(6.05, 10, 20)])
 LARGEST = 16383  # of a tanh in Q14: the difference of two must fit 16 bits
@@ -75,6 +75,10 @@ def search(form, start: list[int], unit: float) -> tuple[float, list[int], float
     return best
 
 
+def root(function, low: float, high: float) -> float:
+    return float(root_scalar(function, bracket=(low, high)).root)
+
+
 def lines(count: int, unit: int) -> tuple[float, list[tuple[int, int]]]:
     """Slopes in Q15 per unit and offsets in Q14 of the best minimum of lines for x >= 0."""
 
@@ -86,13 +90,13 @@ def lines(count: int, unit: int) -> tuple[float, list[tuple[int, int]]]:
             def gap(t: float, start: float = start, above: float = above) -> float:
                 return np.tanh(t) - e - (1 - np.tanh(t) ** 2) * (t - start) - above
 
-            touch = brentq(gap, start, start + 20)
+            touch = root(gap, start, start + 20)
             if touch > 8:  # the last line is as good as horizontal
                 break
             slope = 1 - np.tanh(touch) ** 2
             offset = np.tanh(touch) - e - slope * touch
             found.append((slope, offset))
-            x = brentq(lambda z, s=slope, o=offset: s * z + o - np.tanh(z) - e, touch, touch + 1e5)
+            x = root(lambda z, s=slope, o=offset: s * z + o - np.tanh(z) - e, touch, touch + 1e5)
         return [*found, (0.0, 1 - e)]
 
     low, high = 1e-5, 0.2

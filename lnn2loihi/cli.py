@@ -19,7 +19,7 @@ from typing import Annotated, Any, Optional
 import numpy as np
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 import lnn2loihi as l2l
 from lnn2loihi.artifact import SUFFIX
@@ -46,6 +46,7 @@ ProgramFile = Annotated[Path, typer.Argument(help=f"Program ({SUFFIX}).")]
 Samples = Annotated[
     Path, typer.Option("--input", "-i", help="Samples: .npy, .npz (array x) or .csv.")
 ]
+RecipeText = Annotated[str, typer.Option("--recipe", "-r", help="For example w8a12 or w4a8x12.")]
 # typer reads these annotations at run time, also on Python 3.10.
 Description = Annotated[
     Optional[Path],  # noqa: UP045
@@ -73,8 +74,14 @@ def _plain(value: Any) -> Any:
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
     """A progress bar on standard error, where that is a terminal."""
     console = Console(stderr=True)
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+    )
+    with Progress(
+        *columns, console=console, disable=not console.is_terminal, transient=True
+    ) as bar:
         tasks: dict[str, Any] = {}
 
         def on_step(name: str, done: int, total: int) -> None:
@@ -143,7 +150,9 @@ def quantize(
         Path, typer.Option("--calibrate", "-c", help="Typical samples: .npy, .npz or .csv.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help=f"Program to write ({SUFFIX}).")],
-    recipe: Annotated[str, typer.Option("--recipe", "-r", help="For example w8a12.")] = DEFAULT_RECIPE,
+    recipe: Annotated[
+        str, typer.Option("--recipe", "-r", help="For example w8a12.")
+    ] = DEFAULT_RECIPE,
     description: Description = None,
     timespan: Timespan = None,
     as_json: Json = False,
@@ -237,7 +246,7 @@ def demo(
     folder: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path(
         "out/demo"
     ),
-    recipe: Annotated[str, typer.Option("--recipe", "-r")] = DEFAULT_RECIPE,
+    recipe: RecipeText = DEFAULT_RECIPE,
     sequences: Annotated[int, typer.Option(min=1, help="Test sequences.")] = 64,
     as_json: Json = False,
 ) -> None:

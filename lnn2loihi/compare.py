@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.errors import InputError, Problems
-from lnn2loihi.network import FloatArray, LiquidNetwork
+from lnn2loihi.network import FloatArray, LiquidNetwork, checked_input
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantize.measurements import signal_to_noise
 from lnn2loihi.simulate import simulate
@@ -94,11 +94,11 @@ class ComparisonResult:
              *(float(s.rms_by_step[step]) for step in shown))
             for s in self.stages
         ]  # fmt: skip
-        worst_headers = ("worst", "stage", "neuron", "sequence", "step", "float", "integer", "difference")
+        worst_headers = ("worst", "neuron", "sequence", "step", "float", "integer", "difference")
         worst_rows = [
-            (i + 1, d.stage, d.neuron, d.sequence, d.step, d.float_value, d.integer_value, d.difference)
-            for i, d in enumerate(self.worst)
-        ]  # fmt: skip
+            (d.stage, d.neuron, d.sequence, d.step, d.float_value, d.integer_value, d.difference)
+            for d in self.worst
+        ]
         return "\n".join(
             [
                 f"float network against integers ({self.executor}); input values outside the "
@@ -143,7 +143,7 @@ def compare(
     truth = network.evaluate(x)
     run = simulate(program, x, return_states=True, on_step=on_step)
     assert run.states is not None
-    values = np.asarray(x.detach().cpu() if hasattr(x, "detach") else x, np.float64)  # type: ignore[union-attr]
+    values = checked_input(x, network.input_size, f"network {network.name!r}")
     pairs: dict[str, tuple[FloatArray, FloatArray]] = {
         program.input.name: (values, program.input.format.decode(program.input.encode(values)[0]))
     }

@@ -1,7 +1,7 @@
 """What is installed, what is missing, which verbs that costs, and the command that mends it.
 
 Nothing that is examined is imported: versions come from package metadata. `ncps.__version__`
-would not even be true (ncps 1.0.1 says 1.0.0).
+would not even be true (ncps 1.0.1 says 0.0.2).
 """
 
 from __future__ import annotations

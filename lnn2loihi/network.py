@@ -60,9 +60,7 @@ class Linear(ArrayEquality):
             shape = self.weight.shape
             found.append(f"{name}.weight has shape {shape}, expected (outputs, inputs)")
         elif self.bias.shape != (self.output_size,):
-            found.append(
-                f"{name}.bias has shape {self.bias.shape}, expected ({self.output_size},)"
-            )
+            found.append(f"{name}.bias has shape {self.bias.shape}, expected ({self.output_size},)")
         for part, array in (("weight", self.weight), ("bias", self.bias)):
             bad = int(np.count_nonzero(~np.isfinite(array)))
             if bad:
@@ -313,17 +311,21 @@ class LiquidNetwork(ArrayEquality):
         return FloatResult(outputs, states)
 
 
+def as_array(x: Any) -> npt.NDArray[Any]:
+    """The value as an array; a torch tensor is detached and copied to the CPU first."""
+    return np.asarray(x.detach().cpu() if hasattr(x, "detach") else x)
+
+
 def checked_input(x: npt.ArrayLike, channels: int, subject: str) -> FloatArray:
-    """x as float64 (batch, time, inputs), checked.
+    """X as float64 (batch, time, inputs), checked.
 
     torch tensors are accepted (they convert through `__array__`).
 
     Raises:
         InputError: lists wrong rank, wrong width, no samples, NaN or infinite values.
     """
-    detach = getattr(x, "detach", None)
     try:
-        array = np.asarray(detach().cpu() if callable(detach) else x, dtype=np.float64)
+        array = as_array(x).astype(np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(subject, f"x is not an array of numbers ({error})") from error
     problems = Problems(InputError, subject)

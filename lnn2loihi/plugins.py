@@ -23,7 +23,8 @@ class Importer(Protocol):
 
     def recognises(self, source: object) -> bool:
         """Whether this importer is the one for `source` (a path or a live object); fast, and
-        without importing a framework that the caller has not imported."""
+        without importing a framework that the caller has not imported.
+        """
         ...
 
     def load(self, source: object, **options: Any) -> LiquidNetwork:

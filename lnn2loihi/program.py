@@ -62,8 +62,8 @@ class InputPort(ArrayEquality):
 
     name: str
     format: FixedPoint
-    low: npt.NDArray[np.int32]
-    high: npt.NDArray[np.int32]
+    low: npt.NDArray[Any]
+    high: npt.NDArray[Any]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "low", read_only(self.low, np.int32))
@@ -101,8 +101,8 @@ class Population(ArrayEquality):
 
     name: str
     program: NeuronProgram
-    parameters: Mapping[str, npt.NDArray[np.int32]]
-    initial_state: Mapping[str, npt.NDArray[np.int32]]
+    parameters: Mapping[str, npt.NDArray[Any]]
+    initial_state: Mapping[str, npt.NDArray[Any]]
     message: FixedPoint
     message_low: int
     message_high: int
@@ -177,16 +177,20 @@ class Connection(ArrayEquality):
     source: str
     target: str
     accumulators: tuple[str, ...]
-    row_starts: npt.NDArray[np.int32]
-    columns: npt.NDArray[np.int32]
-    mantissas: npt.NDArray[np.int8]
+    row_starts: npt.NDArray[Any]
+    columns: npt.NDArray[Any]
+    mantissas: npt.NDArray[Any]
     source_size: int
     exponent: int = 0
     delay: int = 0
     mantissa_bits: int = WEIGHT_BITS
 
     def __post_init__(self) -> None:
-        for name, dtype in (("row_starts", np.int32), ("columns", np.int32), ("mantissas", np.int8)):
+        for name, dtype in (
+            ("row_starts", np.int32),
+            ("columns", np.int32),
+            ("mantissas", np.int8),
+        ):
             object.__setattr__(self, name, read_only(getattr(self, name), dtype))
 
     @classmethod
@@ -238,9 +242,7 @@ class Connection(ArrayEquality):
         high = np.maximum(np.broadcast_to(high, self.source_size), 0).astype(np.int64)
         weights = self.mantissas.astype(np.int64) << self.exponent
         ends = weights * low[self.columns], weights * high[self.columns]
-        return Interval(
-            self._row_sums(np.minimum(*ends)), self._row_sums(np.maximum(*ends))
-        )
+        return Interval(self._row_sums(np.minimum(*ends)), self._row_sums(np.maximum(*ends)))
 
     def _row_sums(self, values: IntegerArray) -> IntegerArray:
         running = np.concatenate([[0], np.cumsum(values)])
@@ -415,8 +417,10 @@ class LoihiProgram(ArrayEquality):
         low, high = self.input.low, self.input.high
         if low.shape != high.shape or low.ndim != 1 or not low.size:
             found.append(f"{self.input.name}: low and high need the shape (channels,)")
-        elif np.any(low > high) or low.min() < self.input.format.low or (
-            high.max() > self.input.format.high
+        elif (
+            np.any(low > high)
+            or low.min() < self.input.format.low
+            or (high.max() > self.input.format.high)
         ):
             found.append(f"{self.input.name}: its ranges do not fit {self.input.format.bits} bits")
         for c in self.connections:
@@ -492,7 +496,8 @@ class LoihiProgram(ArrayEquality):
 
     def _prove(self, population: Population) -> ProvedBounds:
         """Bounds of all words. Messages are bounded by induction: what was assumed of them when
-        they fed the accumulators must hold of what SPIKE sends and of the initial state."""
+        they fed the accumulators must hold of what SPIKE sends and of the initial state.
+        """
         intervals = self.accumulator_intervals(population.name)
         proved = prove(population.program, intervals, population.parameters)
         sent = proved.words["message'"].hull

@@ -138,7 +138,10 @@ class TestErrors:
             (("simulate", "{tmp}/net.l2l", "-i", "{tmp}/nan.npy"), "NaN or infinite"),
             (("simulate", "{tmp}/net.l2l", "-i", "{tmp}/garbage.l2l"), "samples come as"),
             (("simulate", "{tmp}/net.l2l", "-i", "{tmp}/x.npy", "--executor", "gpu"), "'gpu' does"),
-            (("verify", "{tmp}/net.l2l", "-i", "{tmp}/x.npy", "--executors", "a,b"), "'a' does not"),
+            (
+                ("verify", "{tmp}/net.l2l", "-i", "{tmp}/x.npy", "--executors", "a,b"),
+                "'a' does not",
+            ),
         ],
     )
     def test_bad_input(

@@ -115,7 +115,7 @@ class TestIdentical:
         [
             (1, 1.0),
             (1, True),
-            (np.int64([1]), np.int32([1])),
+            (np.array([1], np.int64), np.array([1], np.int32)),
             (np.zeros((1, 2)), np.zeros((2, 1))),
             ({"a": 1}, {"b": 1}),
             ((1, 2), (1, 2, 3)),

@@ -24,9 +24,7 @@ from lnn2loihi.neurons.instructions import (
 from lnn2loihi.neurons.tracer import Tracer
 
 #: The public list of DESIGN.md.
-PUBLIC = (
-    "RMW RDC MOV SEL AND OR SHL ADD NEG MIN MUL_SHR LT GE EQ SKP_C JMP_C SPIKE PROBE"
-).split()
+PUBLIC = ("RMW RDC MOV SEL AND OR SHL ADD NEG MIN MUL_SHR LT GE EQ SKP_C JMP_C SPIKE PROBE").split()
 WORDS = st.integers(-(1 << 23), (1 << 23) - 1)
 #: What each operation makes, written once more in plain Python.
 EXPECTED: dict[str, Callable[..., int]] = {
@@ -63,7 +61,9 @@ class TestTable:
         self, opcode: str, data: st.DataObject
     ) -> None:
         operation = OPERATIONS[opcode]
-        operands = [data.draw(st.one_of(WORDS, st.integers(-3, 3))) for _ in range(operation.operands)]
+        operands = [
+            data.draw(st.one_of(WORDS, st.integers(-3, 3))) for _ in range(operation.operands)
+        ]
         shift = data.draw(st.integers(0, 31)) if operation.shifts else None
         expected = EXPECTED[opcode](*operands, *([] if shift is None else [shift]))
         arrays = [np.array([operand, operand], np.int64) for operand in operands]
@@ -202,7 +202,9 @@ class TestWellFormed:
         start = sound()
         read, low, _, spike = start.instructions
         write = () if written is None else (Instruction("MOV", "h", (written,)),)
-        with pytest.raises(ProgramError, match="'h' must be written with the word that SPIKE sends"):
+        with pytest.raises(
+            ProgramError, match="'h' must be written with the word that SPIKE sends"
+        ):
             dataclasses.replace(start, instructions=(read, low, *write, spike))
 
     def test_all_problems_are_listed_together(self) -> None:

@@ -48,7 +48,9 @@ class TestRecipe:
     def test_text_and_recipe_are_one(self, text: str) -> None:
         assert str(Recipe.parse(text)) == text
 
-    @pytest.mark.parametrize("text", ["", "w8", "a12", "w8a12y3", "W8A12", "w8a12-", "8,12", "w+8a1"])
+    @pytest.mark.parametrize(
+        "text", ["", "w8", "a12", "w8a12y3", "W8A12", "w8a12-", "8,12", "w+8a1"]
+    )
     def test_what_is_not_in_the_grammar_is_refused(self, text: str) -> None:
         with pytest.raises(l2l.RecipeError, match="not understood; write w<bits>a<bits>"):
             Recipe.parse(text)
@@ -197,7 +199,9 @@ class TestRefusals:
 
     @pytest.mark.parametrize("shape", [(0, 5, 3), (2, 0, 3), (5, 3)])
     def test_empty_or_flat_calibration_data(self, shape: tuple[int, ...]) -> None:
-        with pytest.raises(l2l.QuantizationError, match="is empty|expected \\(batch, time, inputs\\)"):
+        with pytest.raises(
+            l2l.QuantizationError, match="is empty|expected \\(batch, time, inputs\\)"
+        ):
             l2l.quantize(random_network(1), np.zeros(shape))
 
     def test_a_row_that_cannot_fit_is_named_with_the_recipe_that_fits(self) -> None:

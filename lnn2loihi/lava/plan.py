@@ -16,8 +16,8 @@ from lnn2loihi.formats import IntegerArray
 from lnn2loihi.program import LoihiProgram
 
 #: Largest number of synapses and accumulators, all sequences of a chunk taken together. Up to
-#: here a wider chunk has always been the faster one; a synapse takes some 40 bytes while the
-#: workers start.
+#: here a wider chunk has always been the faster one; a run takes some 50 bytes for each, in all
+#: processes together.
 LARGEST_SIZE = 4_000_000
 
 

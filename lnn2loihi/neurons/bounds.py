@@ -211,9 +211,7 @@ class _Prover:
 
         return self.refuse(word, ~interval.fits(bits), reason)
 
-    def refuse(
-        self, word: str, bad: npt.NDArray[np.bool_], reason: Callable[[int], str]
-    ) -> bool:
+    def refuse(self, word: str, bad: npt.NDArray[np.bool_], reason: Callable[[int], str]) -> bool:
         """Notes the reason for each bad neuron, by name; whether there was none."""
         neurons = np.flatnonzero(np.atleast_1d(bad))
         for neuron in neurons[:NEURONS_NAMED]:
@@ -259,7 +257,8 @@ class _Prover:
 
     def clamp_interval(self, word: str) -> Interval | None:
         """Patterns that bound a word: SEL(LT(x, y), y, x) is the larger of x and y,
-        SEL(LT(x, y), x, y) the smaller, and MIN(x, NEG(x)) is -|x|, never above 0."""
+        SEL(LT(x, y), x, y) the smaller, and MIN(x, NEG(x)) is -|x|, never above 0.
+        """
         select = self.definitions[word]
         if select.opcode == "MIN":
             x, y = select.operands
@@ -281,7 +280,8 @@ class _Prover:
 
     def convex_interval(self, word: str, of: tuple[str, ...]) -> Interval | None:
         """The word as a polynomial in the words `of`, which may depend on each other: the corners
-        of their box bound it for every point of the box."""
+        of their box bound it for every point of the box.
+        """
         if len(of) > LARGEST_BOX or not all(w in self.intervals for w in of):
             return None
         box = {w: self.intervals[w].hull for w in of}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lnn2loihi.neurons.activations import ACTIVATIONS, FRACTION_BITS
 from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.neurons.tracer import Tracer, Word
@@ -19,7 +21,7 @@ def preactivation(t: Tracer, accumulator: str, shift: int) -> Word:
     return t.multiply(total, multiplier, shift, "preactivation")
 
 
-def cfc_program(shifts: tuple[int, int, int], message_bits: int, activation: str) -> NeuronProgram:
+def cfc_program(shifts: Sequence[int], message_bits: int, activation: str) -> NeuronProgram:
     """A CfC unit: h' = f1 (1 - g) + g f2 with g = sigma(time).
 
     With f1, f2 and tau = tanh(time / 2) = 2 g - 1 in Q14, twice the new state in Q14 is

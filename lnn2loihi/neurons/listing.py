@@ -85,7 +85,5 @@ def instruction_table() -> str:
     rows = ["| operation | result | widths | used |", "|---|---|---|---|"]
     for operation in OPERATIONS.values():
         used = "listings" if operation.opcode in LISTING_ONLY else "programs"
-        rows.append(
-            f"| `{operation.opcode}` | {operation.meaning} | {operation.widths} | {used} |"
-        )
+        rows.append(f"| `{operation.opcode}` | {operation.meaning} | {operation.widths} | {used} |")
     return "\n".join(rows)

@@ -87,7 +87,7 @@ class Tracer:
         self._instructions.append(Instruction("MOV", state.name, (operand,)))
 
     def add(self, a: Value, b: Value, hint: str = "add") -> Word:
-        """a + b."""
+        """A + b."""
         return self._emit("ADD", hint, a, b)
 
     def negative(self, a: Value, hint: str = "neg") -> Word:
@@ -95,7 +95,7 @@ class Tracer:
         return self._emit("NEG", hint, a)
 
     def subtract(self, a: Value, b: Value, hint: str = "sub") -> Word:
-        """a - b: NEG and ADD."""
+        """A - b: NEG and ADD."""
         return self.add(a, self.negative(b), hint)
 
     def minimum(self, a: Value, b: Value, hint: str = "min") -> Word:
@@ -141,7 +141,9 @@ class Tracer:
         """A where the condition holds, else b."""
         return self._emit("SEL", hint, condition, a, b)
 
-    def exhaust(self, word: Word, root: Word, low: int | None = None, high: int | None = None) -> None:
+    def exhaust(
+        self, word: Word, root: Word, low: int | None = None, high: int | None = None
+    ) -> None:
         """States that what `word` can be is known by trying every value of `root`."""
         self._bounds.append(Bound(word.name, low, high, "exhaustion", (root.name,)))
 

@@ -87,7 +87,8 @@ def _recipe_that_fits(
     network: LiquidNetwork, calibration: Calibration, recipe: Recipe
 ) -> Recipe | None:
     """The widest narrower recipe that fits: fewer message and input bits leave the accumulator
-    more room for the weights."""
+    more room for the weights.
+    """
     for bits in range(recipe.message_bits - 1, MESSAGE_WIDTHS[0] - 1, -1):
         candidate = dataclasses.replace(
             recipe, message_bits=bits, input_bits=min(recipe.input_bits, max(bits, 8))

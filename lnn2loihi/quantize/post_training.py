@@ -46,7 +46,8 @@ class _Stage:
 
 def input_port(calibration: Calibration, bits: int) -> InputPort:
     """The finest format in which nothing that was calibrated saturates; each channel saturates
-    at the ends of its own calibrated range."""
+    at the ends of its own calibrated range.
+    """
     largest = max(np.abs(calibration.input_low).max(), np.abs(calibration.input_high).max())
     chosen = FixedPoint.covering(bits, float(largest))
     return InputPort(
@@ -131,7 +132,7 @@ def _cfc_stage(
     _collect(layer.name, rows, problems)
     population = Population(
         name=layer.name,
-        program=cfc_program(tuple(row.shift for row in rows), message.bits, recipe.activation),
+        program=cfc_program([row.shift for row in rows], message.bits, recipe.activation),
         parameters=_parameters(GATES, rows),
         initial_state={"h": np.zeros(layer.units, np.int32)},
         message=message,
@@ -186,7 +187,8 @@ def _readout_stage(
 
 def _readout_fraction_bits(readout: Linear, before: _Stage, calibration: Calibration) -> int:
     """Fraction bits for READOUT_BITS over the calibrated range, fewer if the largest output that
-    weights and messages allow would not fit 24 bits: readouts never saturate."""
+    weights and messages allow would not fit 24 bits: readouts never saturate.
+    """
     calibrated = float(np.abs(calibration.result.outputs).max())
     wanted = FixedPoint.covering(READOUT_BITS, calibrated).fraction_bits
     largest_message = np.maximum(np.abs(before.low), np.abs(before.high)) * before.format.step

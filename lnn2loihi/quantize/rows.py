@@ -137,7 +137,7 @@ def _quantize_gate(
     per_step = 2.0**shift * gate.unit
     wanted = np.ceil(smallest * per_step)
     multiplier = np.clip(wanted, 1, LARGEST_MULTIPLIER)
-    for _ in range(LARGEST_MULTIPLIER):
+    while True:  # at most LARGEST_MULTIPLIER times, since multipliers only grow
         unit = multiplier / per_step
         mantissas = _rounded(integer_weight / unit[:, None] / left, weight_bits)
         bias = np.floor(gate.bias / unit + 0.5)
@@ -156,8 +156,14 @@ def _quantize_gate(
     reach = worst * np.maximum(wanted, multiplier) / 2.0**shift
     problems = _problems(gate, worst, reach, wanted, mantissas, error, weight_bits)
     bias = np.clip(bias, -LARGEST_SUM, LARGEST_SUM)
-    integers = [values.astype(np.int64) for values in (mantissas, bias, multiplier)]
-    return QuantizedGate(*integers, shift, error, problems)
+    return QuantizedGate(
+        mantissas.astype(np.int64),
+        bias.astype(np.int64),
+        multiplier.astype(np.int64),
+        shift,
+        error,
+        problems,
+    )
 
 
 def _rounded(values: FloatArray, bits: int) -> FloatArray:
@@ -186,7 +192,8 @@ def _smallest_units(
 
 def _shift(steps: FloatArray) -> int:
     """Largest right shift for which multipliers fit their bits; `steps` are pre-activation
-    steps per unit of the sum, whose ratio to 2**-shift is the multiplier."""
+    steps per unit of the sum, whose ratio to 2**-shift is the multiplier.
+    """
     shift = int(np.floor(np.log2(LARGEST_MULTIPLIER / steps.max())))
     return min(max(shift, 0), LARGEST_SHIFT)
 
@@ -201,7 +208,8 @@ def _problems(
     weight_bits: int,
 ) -> tuple[str, ...]:
     """Rows that cannot be represented: `worst` is the largest sum, `reach` the largest
-    pre-activation in steps, `wanted` the multiplier that the row needs."""
+    pre-activation in steps, `wanted` the multiplier that the row needs.
+    """
     largest = np.abs(mantissas).max(axis=1)
     coarse = min(COARSE_MANTISSA, signed_range(weight_bits)[1])
     found: list[str] = []

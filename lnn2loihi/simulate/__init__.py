@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.formats import IntegerArray
-from lnn2loihi.network import checked_input
+from lnn2loihi.network import as_array, checked_input
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate.reference import run_reference
 from lnn2loihi.simulate.result import IntegerRun, OnStep, SimulationResult, States
@@ -57,9 +57,7 @@ def encode(program: LoihiProgram, x: npt.ArrayLike) -> tuple[IntegerArray, Integ
         InputError: the shape is wrong, or x holds NaN or infinite values.
     """
     values = checked_input(x, program.input.size, f"program {program.name!r}")
-    detach = getattr(x, "detach", None)  # torch tensors
-    dtype = np.asarray(detach().cpu() if callable(detach) else x).dtype
-    if np.issubdtype(dtype, np.integer):
+    if np.issubdtype(as_array(x).dtype, np.integer):
         return program.input.saturate(values)
     return program.input.encode(values)
 

@@ -7,6 +7,7 @@ line per equation, int64 throughout, no shortcut that the chip would not take.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ def update(
         state: each state word, (batch, neurons).
         watch: called with every word that is made.
     """
-    words: dict[str, IntegerArray] = {**sums, **population.parameters, **state}
+    words: dict[str, Any] = {**sums, **population.parameters, **state}
     new_state = dict(state)
     message = np.zeros_like(next(iter(sums.values())))
     for instruction in population.program.instructions:
@@ -82,17 +83,15 @@ def run_reference(
     for step in range(schedule.steps(time)):
         sample = step // schedule.period
         idle = step % schedule.period or sample >= time
-        sent[program.input.name].append(
-            np.zeros_like(inputs[:, 0]) if idle else inputs[:, sample]
-        )
+        sent[program.input.name].append(np.zeros_like(inputs[:, 0]) if idle else inputs[:, sample])
         for population in program.populations:
             name = population.name
             sums = _accumulate(program, population, weights, sent, step, batch)
             since = step - schedule.first_valid[name]
             if since < 0:
                 state = population.program.message_state
-                held = states[name][state] if state else np.zeros((batch, population.size), np.int64)
-                sent[name].append(held)
+                silence = np.zeros((batch, population.size), np.int64)
+                sent[name].append(states[name][state] if state else silence)
                 continue
             watch = _bound_watch(program, name) if check_bounds else None
             message, states[name] = update(population, sums, states[name], watch)

@@ -19,7 +19,8 @@ States = Mapping[str, Mapping[str, IntegerArray]]
 
 def recorded_words(program: NeuronProgram) -> tuple[str, ...]:
     """What executors record of a neuron: its state words, and its message where no state word
-    holds it."""
+    holds it.
+    """
     return program.state_names if program.message_state else (*program.state_names, "message")
 
 

@@ -60,8 +60,8 @@ def load(path: str | os.PathLike[str]) -> HalfCheetah:
         raise InputError(str(path), f"x has shape {traces.shape}, expected (31, 1000, {CHANNELS})")
     mean, deviation = traces[TRAIN].mean(axis=(0, 1)), traces[TRAIN].std(axis=(0, 1))
     scaled = (traces - mean) / deviation
-    pairs = [_windows(scaled[part]) for part in (TRAIN, VALIDATION, TEST)]
-    return HalfCheetah(*(array for pair in pairs for array in pair), mean, deviation)
+    train, held_out, test = (_windows(scaled[part]) for part in (TRAIN, VALIDATION, TEST))
+    return HalfCheetah(*train, *held_out, *test, mean, deviation)
 
 
 def _windows(traces: Array) -> tuple[Array, Array]:
