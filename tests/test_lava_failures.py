@@ -208,7 +208,7 @@ def test_no_memory_for_the_states(monkeypatch: pytest.MonkeyPatch) -> None:
         run()
 
 
-def test_runs_from_two_threads() -> None:
+def test_runs_from_several_threads() -> None:
     failed: list[BaseException] = []
 
     def guarded() -> None:
@@ -218,7 +218,7 @@ def test_runs_from_two_threads() -> None:
             failed.append(error)
 
     filters = list(warnings.filters)
-    threads = [threading.Thread(target=guarded) for _ in range(2)]
+    threads = [threading.Thread(target=guarded) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -13,11 +13,13 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 #: How long to look for the worker that is to blame, once one has ended.
 _GRACE_SECONDS = 2.0
+#: How long another thread may take to note an exit code that it has collected.
+_TELLING_SECONDS = 0.2
 _LONGEST_TRACEBACK = 20_000
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -44,13 +46,13 @@ class Worker:
         sender.close()
 
     def failure(self) -> str | None:
-        """Why it ended, where that is its own fault: an exception or a signal."""
-        try:
-            if self.report.poll():
-                return f"process {self.name!r} failed\n{self.report.recv_bytes().decode()}"
-        except EOFError:
-            self._process.join(_GRACE_SECONDS)
-        code = self._process.exitcode
+        """Why it ended, where that is its own fault: an exception or a signal.
+
+        Call it when `report` is ready.
+        """
+        with suppress(EOFError):
+            return f"process {self.name!r} failed\n{self.report.recv_bytes().decode()}"
+        code = self._exit_code()
         if code is not None and code < 0:
             return (
                 f"process {self.name!r} was ended by signal {-code} ({signal.strsignal(-code)}); "
@@ -64,9 +66,21 @@ class Worker:
 
     def close(self) -> None:
         """Waits for its end and frees what belongs to it."""
-        self._process.join()
-        self._process.close()
+        if self._exit_code() is not None:
+            self._process.close()
         self.report.close()
+
+    def _exit_code(self) -> int | None:
+        """Waits for the end and says which it was.
+
+        Another thread that starts or lists processes collects ended ones too, and may be about
+        to say so. Code that waits for any child of this process never says so: that is None.
+        """
+        self._process.join(_GRACE_SECONDS)
+        deadline = monotonic() + _TELLING_SECONDS
+        while self._process.exitcode is None and monotonic() < deadline:
+            sleep(0.001)
+        return self._process.exitcode
 
 
 def any_ended(workers: Sequence[Worker], timeout: float) -> bool:
