@@ -53,7 +53,7 @@ def ramp16(c: list[int]) -> np.ndarray:
     u4 = (u2 * u2) >> 15
     u8 = (u4 * u4) >> 15
     eighth = (u8 * (((u8 * third) >> 15) - b)) >> 15
-    return eighth - ((u2 * a) >> 15) + one
+    return eighth + ((u2 * -a) >> 15) + one
 
 
 def error(values: np.ndarray, unit: float) -> float:

@@ -47,9 +47,17 @@ def save(program: LoihiProgram, path: str | os.PathLike[str]) -> Path:
     manifest = json.dumps(_manifest(program, arrays), sort_keys=True)
     metadata = {"manifest": manifest, "sha256": _checksum(manifest, arrays)}
     try:
-        return write_atomically(path, save_safetensors(arrays, metadata))
+        return write_atomically(path, _sorted(save_safetensors(arrays, metadata)))
     except OSError as error:
         raise ArtifactError(str(path), f"cannot be written: {error.strerror}") from error
+
+
+def _sorted(content: bytes) -> bytes:
+    """The same file with the keys of its header in order: equal programs give equal bytes."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[end:]
 
 
 def load(path: str | os.PathLike[str]) -> LoihiProgram:
@@ -75,8 +83,11 @@ def load(path: str | os.PathLike[str]) -> LoihiProgram:
         )
     try:
         return _program(json.loads(manifest), arrays, name)
+    except ArtifactError:
+        raise
     except Lnn2LoihiError as error:
-        raise ArtifactError(name, error.problems or error.subject) from error
+        problems = [f"{error.subject}: {problem}" for problem in error.problems]
+        raise ArtifactError(name, problems or error.subject) from error
     except (
         KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, OverflowError,
     ) as error:  # fmt: skip

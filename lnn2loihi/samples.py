@@ -64,12 +64,12 @@ def _read(file: Path, key: str) -> np.ndarray:
         if not any(line.strip() for line in lines[header:]):
             raise ValueError("it has no row of numbers")
         return np.loadtxt(io.StringIO("\n".join(lines[header:])), delimiter=",", ndmin=2)
-    arrays = np.load(file, mmap_mode="r", allow_pickle=False)
-    if isinstance(arrays, np.ndarray) != (file.suffix.lower() == ".npy"):
-        raise ValueError("its content is not what its suffix says")
-    if isinstance(arrays, np.ndarray):
-        return arrays
-    with arrays:
+    if file.suffix.lower() == ".npy":
+        return np.lib.format.open_memmap(file, mode="r")
+    with file.open("rb") as stream:
+        arrays = np.load(stream, allow_pickle=False)
+        if isinstance(arrays, np.ndarray):
+            raise ValueError("it is one array, not an archive of arrays: call it .npy")
         if key not in arrays:
             raise ValueError(f"no array named {key!r}; there are {', '.join(arrays.files)}")
         return np.asarray(arrays[key])  # a member that is no array comes as bytes

@@ -67,8 +67,8 @@ def _ramp16(t: Tracer, x: Word) -> Word:
     u2 = t.multiply(ramp, ramp, 15, "ramp2")
     u4 = t.multiply(u2, u2, 15, "ramp4")
     u8 = t.multiply(u4, u4, 15, "ramp8")
-    high = t.multiply(u8, t.add(t.multiply(u8, 5926, 15), -21844), 15)
-    low = t.multiply(u2, -451, 15)
+    high = t.multiply(u8, t.add(t.multiply(u8, 5911, 15), -21840), 15)
+    low = t.multiply(u2, -443, 15)
     return _signed(t, x, t.add(t.add(high, low), 16383, "magnitude"), ramp)
 
 
@@ -95,7 +95,7 @@ ACTIVATIONS: dict[str, Activation] = {
     form.name: form
     for form in (
         Activation("ramp12", 5525.448047213509, 6.6e-4, _ramp12),
-        Activation("ramp16", 6424.012916354734, 1.2e-3, _ramp16),
+        Activation("ramp16", 6419.302350627253, 1.15e-3, _ramp16),
         Activation("lines16", 4096.0, 8.4e-4, _lines16),
     )
 }

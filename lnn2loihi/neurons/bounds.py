@@ -37,7 +37,7 @@ LARGEST_TABLE = 1 << 17
 TABLE_BUDGET = 1 << 24
 #: Most words and terms of a polynomial, most bits of a coefficient, and most operations followed
 #: in all proofs by convexity of a program; what is larger is not proved.
-LARGEST_BOX, LARGEST_POLYNOMIAL, LARGEST_COEFFICIENT, LARGEST_TRAIL = 4, 16, 128, 256
+LARGEST_BOX, LARGEST_POLYNOMIAL, LARGEST_COEFFICIENT, LARGEST_TRAIL = 4, 16, 128, 512
 LARGEST_BOUND = 1 << 62
 #: Neurons that a problem names before it only counts them.
 NEURONS_NAMED = 5
@@ -282,7 +282,8 @@ class _Prover:
         """The word as a polynomial in the words `of`, which may depend on each other: the corners
         of their box bound it for every point of the box.
         """
-        if len(of) > LARGEST_BOX or not all(w in self.intervals for w in of):
+        self.trail -= 1
+        if self.trail < 0 or len(of) > LARGEST_BOX or not all(w in self.intervals for w in of):
             return None
         box = {w: self.intervals[w].hull for w in of}
         known = {w: _Polynomial({(w,): Fraction(1)}) for w in of}
