@@ -69,7 +69,7 @@ def convert(description: Path, arguments: Any, calibrate: np.ndarray, x: np.ndar
         def on_step(name: str, done: int, total: int) -> None:
             progress.update(tasks[name], completed=done, total=total)
 
-        verified = l2l.verify(program, chosen, on_step=on_step)
+        verified = l2l.verify(program, chosen, progress=on_step)
     console.print(verified.summary(), highlight=False, soft_wrap=True)
     if not verified.bit_exact:
         raise SystemExit(2)

@@ -178,7 +178,7 @@ def compare(
     network, loaded = _import(source, description, timespan), l2l.load(program)
     with _progress() as on_step:
         result = l2l.compare(
-            network, loaded, read_samples(samples), on_step=partial(on_step, "reference")
+            network, loaded, read_samples(samples), progress=partial(on_step, "reference")
         )
     _print(result.to_dict(), result.summary(), as_json)
 
@@ -191,7 +191,7 @@ def simulate(
         Optional[Path],  # noqa: UP045
         typer.Option("--output", "-o", help="Answers to write: .npz, or .npy for outputs alone."),
     ] = None,
-    executor: Annotated[str, typer.Option(help="auto, reference or lava.")] = "auto",
+    executor: Annotated[str, typer.Option(help="auto, c, blas, reference or lava.")] = "auto",
     states: Annotated[bool, typer.Option("--states", help="Write every state too.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -199,7 +199,7 @@ def simulate(
     loaded, x = l2l.load(program), read_samples(samples)
     run = l2l.run_lava if executor == "lava" else partial(l2l.simulate, engine=executor)
     with _progress() as on_step:
-        result = run(loaded, x, return_states=states, on_step=partial(on_step, "simulate"))
+        result = run(loaded, x, return_states=states, progress=partial(on_step, "simulate"))
     arrays: dict[str, Any] = {"outputs": result.outputs, "integers": result.integers}
     for name, words in (result.states or {}).items():
         arrays |= {f"{name}.{word}": values for word, values in words.items()}
@@ -236,7 +236,7 @@ def verify(
     names = tuple(name.strip() for name in executors.split(",") if name.strip())
     loaded, x = l2l.load(program), read_samples(samples)
     with _progress() as on_step:
-        result = l2l.verify(loaded, x, names, on_step=on_step)
+        result = l2l.verify(loaded, x, names, progress=on_step)
     _print(result.to_dict(), result.summary(), as_json)
     raise typer.Exit(0 if result.bit_exact else FAILED_CHECK)
 
@@ -252,7 +252,7 @@ def demo(
 ) -> None:
     """Walk the whole road with a shipped network for a noisy damped sine wave."""
     with _progress() as on_step:
-        done = run_demo(folder, recipe=recipe, sequences=sequences, on_step=on_step)
+        done = run_demo(folder, recipe=recipe, sequences=sequences, progress=on_step)
     parts = [done.network.summary(), done.program.summary()]
     parts += [done.verification.summary()] if done.verification else []
     parts += [done.comparison.summary(), done.account()]

@@ -126,7 +126,7 @@ def compare(
     program: LoihiProgram,
     x: npt.ArrayLike,
     *,
-    on_step: OnStep | None = None,
+    progress: OnStep | None = None,
 ) -> ComparisonResult:
     """Compares float and integers, stage by stage and step by step.
 
@@ -134,14 +134,14 @@ def compare(
         network: the float network that the program was made of.
         program: the integer program.
         x: (batch, time, inputs).
-        on_step: called with the chip steps done and the chip steps in all, for progress bars.
+        progress: called with the chip steps done and the chip steps in all, for progress bars.
 
     Raises:
         InputError: x does not fit, or the program was not made of this network.
     """
     _check_pair(network, program)
     truth = network.evaluate(x)
-    run = simulate(program, x, return_states=True, on_step=on_step)
+    run = simulate(program, x, return_states=True, progress=progress)
     assert run.states is not None
     values = checked_input(x, network.input_size, f"network {network.name!r}")
     pairs: dict[str, tuple[FloatArray, FloatArray]] = {

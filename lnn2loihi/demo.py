@@ -102,7 +102,7 @@ def run_demo(
     *,
     recipe: str = DEFAULT_RECIPE,
     sequences: int = 64,
-    on_step: Progress | None = None,
+    progress: Progress | None = None,
 ) -> Demonstration:
     """Quantizes, simulates, verifies and compares the shipped network.
 
@@ -110,7 +110,7 @@ def run_demo(
         folder: where the program and the answers are written; made if missing.
         recipe: quantization recipe.
         sequences: test sequences, each of TIME samples.
-        on_step: as for `verify`.
+        progress: as for `verify`.
     """
     seconds: dict[str, float] = {}
 
@@ -138,7 +138,7 @@ def run_demo(
     )  # fmt: skip
     verification, missing = None, ""
     try:
-        verification = timed("verify", lambda: verify(program, x, on_step=on_step))
+        verification = timed("verify", lambda: verify(program, x, progress=progress))
     except BackendMissingError as error:
         missing = str(error)
     comparison = timed("compare", lambda: compare(network, program, x))

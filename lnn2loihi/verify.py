@@ -13,8 +13,10 @@ from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate import encode, full_initial_state
+from lnn2loihi.simulate.blas import run_blas
+from lnn2loihi.simulate.choice import chosen_engine, native_engine
 from lnn2loihi.simulate.reference import run_reference
-from lnn2loihi.simulate.result import IntegerRun, OnStep
+from lnn2loihi.simulate.result import EngineRun, IntegerRun, OnStep
 
 #: Mismatches that a result lists; all are counted.
 LISTED = 20
@@ -29,8 +31,30 @@ def _lava(*arguments: Any, **options: Any) -> IntegerRun:
     return execute(*arguments, **options)
 
 
-#: Executors by name: (program, inputs, initial_state, on_step) -> IntegerRun.
-EXECUTORS: Mapping[str, Callable[..., IntegerRun]] = {"reference": run_reference, "lava": _lava}
+def _c(
+    program: LoihiProgram, inputs: IntegerArray, initial_state: Any, on_step: OnStep | None = None
+) -> EngineRun:
+    chosen_engine(program, "c")
+    everything = np.full(len(inputs), inputs.shape[1])
+    samples = np.ascontiguousarray(inputs, np.int32)
+    engine = native_engine(program)
+    return engine.run(samples, everything, initial_state, record=True, progress=on_step)[0]
+
+
+def _blas(
+    program: LoihiProgram, inputs: IntegerArray, initial_state: Any, on_step: OnStep | None = None
+) -> EngineRun:
+    everything = np.full(len(inputs), inputs.shape[1])
+    return run_blas(program, inputs, initial_state, everything, record=True, on_step=on_step)
+
+
+#: Executors by name: (program, inputs, initial_state, on_step) -> a run with states.
+EXECUTORS: Mapping[str, Callable[..., IntegerRun | EngineRun]] = {
+    "reference": run_reference,
+    "c": _c,
+    "blas": _blas,
+    "lava": _lava,
+}
 
 
 @dataclass(frozen=True)
@@ -118,7 +142,7 @@ def verify(
     executors: Sequence[str] = ("reference", "lava"),
     *,
     initial_state: Mapping[str, Mapping[str, npt.ArrayLike]] | None = None,
-    on_step: Progress | None = None,
+    progress: Progress | None = None,
 ) -> VerificationResult:
     """Compares executors bit for bit.
 
@@ -127,7 +151,7 @@ def verify(
         x: (batch, time, inputs), as for `simulate`.
         executors: at least two names of EXECUTORS; all are compared with the first.
         initial_state: as for `simulate`.
-        on_step: called with the executor's name, the chip steps done and the chip steps in all.
+        progress: called with the executor's name, the chip steps done and the chip steps in all.
 
     Raises:
         InputError: x does not fit, or an executor does not exist.
@@ -143,7 +167,7 @@ def verify(
     start = full_initial_state(program, inputs.shape[0], initial_state)
     runs = []
     for name in executors:
-        report = None if on_step is None else _named(on_step, name)
+        report = None if progress is None else _named(progress, name)
         runs.append(EXECUTORS[name](program, inputs, start, on_step=report))
     return compare_runs(program, runs)
 
@@ -152,8 +176,12 @@ def _named(on_step: Progress, name: str) -> OnStep:
     return lambda done, total: on_step(name, done, total)
 
 
-def compare_runs(program: LoihiProgram, runs: Sequence[IntegerRun]) -> VerificationResult:
+def compare_runs(
+    program: LoihiProgram, runs: Sequence[IntegerRun | EngineRun]
+) -> VerificationResult:
     """Compares all runs with the first; every recorded word of every population."""
+    states = [run.states for run in runs]
+    assert all(words is not None for words in states)
     first, compared, count = runs[0], 0, 0
     found: list[Mismatch] = []
     batch, time = next(iter(first.states[program.output].values())).shape[:2]

@@ -78,7 +78,7 @@ class TestVerify:
             program,
             random_inputs(4, program, 1, 5),
             ("reference", "same"),
-            on_step=lambda *step: seen.append(step),
+            progress=lambda *step: seen.append(step),
         )
         assert seen[-1] == ("same", 9, 9) and seen[0] == ("reference", 1, 9)
 

@@ -184,7 +184,7 @@ def test_run_lava_returns_what_simulate_returns() -> None:
     steps: list[tuple[int, int]] = []
     state = random_states(program, 2)
     result = run_lava(
-        program, x, initial_state=state, return_states=True, on_step=lambda *s: steps.append(s)
+        program, x, initial_state=state, return_states=True, progress=lambda *s: steps.append(s)
     )
     expected = simulate(program, x, initial_state=state, return_states=True, engine="reference")
     assert result.executor.startswith("lava-nc 0.10.0")

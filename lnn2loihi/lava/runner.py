@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.formats import IntegerArray
@@ -12,6 +13,7 @@ from lnn2loihi.lava.shim import DISTRIBUTION, import_lava, lava_version
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate import encode, full_initial_state, result_of
 from lnn2loihi.simulate.result import IntegerRun, OnStep, SimulationResult
+from lnn2loihi.simulate.traces import from_trace
 
 
 def execute(
@@ -51,7 +53,7 @@ def run_lava(
     *,
     initial_state: Mapping[str, Mapping[str, npt.ArrayLike]] | None = None,
     return_states: bool = False,
-    on_step: OnStep | None = None,
+    progress: OnStep | None = None,
     time_limit: float | None = None,
 ) -> SimulationResult:
     """Runs a program on sequences in Lava's process simulator; see `simulate` and `execute`.
@@ -61,7 +63,7 @@ def run_lava(
         x: (batch, time, inputs), as for `simulate`.
         initial_state: as for `simulate`.
         return_states: whether to return every state of every step.
-        on_step: see `execute`.
+        progress: as for `simulate`.
         time_limit: see `execute`.
 
     Raises:
@@ -71,5 +73,7 @@ def run_lava(
     """
     inputs, saturated = encode(program, x)
     start = full_initial_state(program, inputs.shape[0], initial_state)
-    run = execute(program, inputs, start, on_step, time_limit)
-    return result_of(program, run, saturated, return_states)
+    trace = execute(program, inputs, start, progress, time_limit)
+    everything = np.full(len(inputs), inputs.shape[1])
+    run = from_trace(program, trace, inputs, start, everything, return_states)
+    return result_of(program, run, saturated)

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.errors import InputError, Problems
-from lnn2loihi.formats import IntegerArray
+from lnn2loihi.formats import IntegerArray, signed_range
 from lnn2loihi.network import as_array, checked_input
 from lnn2loihi.program import LoihiProgram
+from lnn2loihi.simulate.blas import run_blas
+from lnn2loihi.simulate.choice import chosen_engine, native_engine
 from lnn2loihi.simulate.reference import run_reference
-from lnn2loihi.simulate.result import IntegerRun, OnStep, SimulationResult, States
+from lnn2loihi.simulate.result import EngineRun, OnStep, SimulationResult
+from lnn2loihi.simulate.traces import from_trace
 from lnn2loihi.version import VERSION
 
-ENGINES = ("auto", "reference")
+State = Mapping[str, Mapping[str, npt.ArrayLike]]
 
 
 def simulate(
     program: LoihiProgram,
     x: npt.ArrayLike,
-    *,
     engine: str = "auto",
-    initial_state: Mapping[str, Mapping[str, npt.ArrayLike]] | None = None,
+    *,
+    lengths: npt.ArrayLike | None = None,
+    initial_state: State | None = None,
     return_states: bool = False,
-    on_step: OnStep | None = None,
+    threads: int | None = None,
+    progress: OnStep | None = None,
 ) -> SimulationResult:
     """Runs a program on sequences, from its initial state.
 
@@ -33,21 +39,75 @@ def simulate(
         program: what to run.
         x: (batch, time, inputs). Floats are encoded (rounded half up, saturated to the
             calibrated range and counted); integers are taken as encoded messages.
-        engine: "reference", or "auto" for the fastest there is.
+        engine: "c", "blas", "reference", or "auto" for the fastest there is. All give the same
+            integers.
+        lengths: samples of each sequence, (batch,); all of them by default. What stands beyond is
+            ignored, and answered with zeros.
         initial_state: for each population and state word (batch, neurons) or (neurons,); the
             program's own where absent.
         return_states: whether to return every state of every step.
-        on_step: called with the chip steps done and the chip steps in all, for progress bars.
+        threads: threads of the C engine; all cores by default. The result does not depend on it.
+        progress: called with the steps done and the steps in all, for progress bars.
 
     Raises:
-        InputError: x or a state does not fit the program, or the engine does not exist.
+        InputError: x, a length or a state does not fit the program, or the engine cannot run it.
+        BackendMissingError: the C engine was asked for, and there is no compiler.
     """
-    if engine not in ENGINES:
-        raise InputError("engine", f"{engine!r} does not exist; use one of {', '.join(ENGINES)}")
-    inputs, saturated = encode(program, x)
-    start = full_initial_state(program, inputs.shape[0], initial_state)
-    run = run_reference(program, inputs, start, on_step)
-    return result_of(program, run, saturated, return_states)
+    if threads is not None and threads < 1:
+        raise InputError("threads", f"{threads} threads cannot run anything; give 1 or more")
+    chosen = chosen_engine(program, engine)
+    array, counts = _without_padding(program, as_array(x), lengths)
+    values = checked_input(array, program.input.size, f"program {program.name!r}")
+    start = full_initial_state(program, len(values), initial_state)
+    if chosen == "c":
+        encoded = np.issubdtype(array.dtype, np.integer)
+        ends = np.iinfo(np.int32)  # what leaves them saturates in the engine, and must not wrap
+        samples = np.clip(values, ends.min, ends.max).astype(np.int32) if encoded else values
+        native = native_engine(program)
+        run, saturated = native.run(
+            np.ascontiguousarray(samples), counts, start, return_states, threads, progress
+        )
+    else:
+        inputs, saturated = encode(program, array)
+        if chosen == "blas":
+            run = run_blas(program, inputs, start, counts, return_states, progress)
+        else:
+            trace = run_reference(program, inputs, start, progress)
+            run = from_trace(program, trace, inputs, start, counts, return_states)
+    return result_of(program, run, saturated)
+
+
+def _without_padding(
+    program: LoihiProgram, array: npt.NDArray[Any], lengths: npt.ArrayLike | None
+) -> tuple[npt.NDArray[Any], IntegerArray]:
+    """The samples with a value in range beyond the end of each sequence, and the lengths.
+
+    Raises:
+        InputError: lists what is wrong with the lengths.
+    """
+    batch, time = array.shape[:2] if array.ndim == 3 else (0, 0)
+    if lengths is None:
+        return array, np.full(batch, time, np.int64)
+    counts = np.asarray(lengths)
+    problems = Problems(InputError, "lengths")
+    if counts.shape != (batch,):
+        problems.add(f"has shape {counts.shape}, expected ({batch},): one for each sequence")
+    if not np.issubdtype(counts.dtype, np.integer):
+        problems.add(f"is {counts.dtype}, give integers")
+    elif counts.size and counts.min() < 0:
+        problems.add(f"sequence {int(counts.argmin())} has {counts.min()} samples; give 0 or more")
+    elif counts.size and counts.max() > time:
+        problems.add(
+            f"sequence {int(counts.argmax())} has {counts.max()} samples, x has {time} steps"
+        )
+    problems.raise_if_any()
+    beyond = np.arange(time) >= counts[:, None]
+    inside = program.input.low
+    if not np.issubdtype(array.dtype, np.integer):
+        inside = program.input.format.decode(inside)
+    fits = array.ndim == 3 and array.shape[2] == inside.size
+    filled = np.where(beyond[..., None], inside, array) if fits else array
+    return filled.astype(array.dtype), counts.astype(np.int64)
 
 
 def encode(program: LoihiProgram, x: npt.ArrayLike) -> tuple[IntegerArray, IntegerArray]:
@@ -63,9 +123,7 @@ def encode(program: LoihiProgram, x: npt.ArrayLike) -> tuple[IntegerArray, Integ
 
 
 def full_initial_state(
-    program: LoihiProgram,
-    batch: int,
-    given: Mapping[str, Mapping[str, npt.ArrayLike]] | None,
+    program: LoihiProgram, batch: int, given: State | None
 ) -> dict[str, dict[str, IntegerArray]]:
     """Initial state of every population, (batch, neurons) each.
 
@@ -85,7 +143,7 @@ def full_initial_state(
         for word, bits in population.program.states:
             values = np.asarray(own.get(word, population.initial_state[word]))
             shape = (batch, population.size)
-            low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+            low, high = signed_range(bits)
             if word == population.program.message_state:
                 low, high = population.message_low, population.message_high
             if not np.issubdtype(values.dtype, np.integer):
@@ -100,20 +158,14 @@ def full_initial_state(
     return full
 
 
-def result_of(
-    program: LoihiProgram, run: IntegerRun, saturated: IntegerArray, return_states: bool
-) -> SimulationResult:
+def result_of(program: LoihiProgram, run: EngineRun, saturated: IntegerArray) -> SimulationResult:
     """Decodes a run."""
-    integers = run.outputs(program)
-    final: States = {
-        p.name: {word: run.states[p.name][word][:, -1] for word in p.program.state_names}
-        for p in program.populations
-    }
     return SimulationResult(
-        outputs=program.output_population.message.decode(integers),
-        integers=integers,
-        states=run.states if return_states else None,
-        final_state=final,
+        outputs=program.output_population.message.decode(run.integers),
+        integers=run.integers,
+        states=run.states,
+        final_state=run.final_state,
         saturated=saturated,
+        counters=run.counters,
         executor=f"{run.executor} (lnn2loihi {VERSION})",
     )

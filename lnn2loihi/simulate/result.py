@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,25 +44,98 @@ class IntegerRun:
 
 
 @dataclass(frozen=True)
+class Counters:
+    """Messages per source neuron, summed over steps and sequences.
+
+    Attributes:
+        non_zero: for the input and each population int64 (neurons,): messages that are not zero,
+            which is what the chip sends.
+        changed: the same for messages that differ from the neuron's last one, which is what a
+            delta code would send.
+        samples: samples that were run, over all sequences.
+    """
+
+    non_zero: Mapping[str, IntegerArray]
+    changed: Mapping[str, IntegerArray]
+    samples: int
+
+
+@dataclass(frozen=True)
+class EngineRun:
+    """What an engine hands back, in sample time; zeros stand beyond the end of a sequence.
+
+    Attributes:
+        executor: name of the engine.
+        integers: int32 (batch, time, outputs).
+        states: for each population and recorded word int32 (batch, time, neurons), or None.
+        final_state: for each population and state word int32 (batch, neurons).
+        counters: messages per source neuron.
+    """
+
+    executor: str
+    integers: npt.NDArray[np.int32]
+    states: Mapping[str, Mapping[str, npt.NDArray[np.int32]]] | None
+    final_state: Mapping[str, Mapping[str, npt.NDArray[np.int32]]]
+    counters: Counters
+
+    @classmethod
+    def empty(
+        cls,
+        executor: str,
+        program: LoihiProgram,
+        time: int,
+        initial_state: Mapping[str, Mapping[str, npt.NDArray[Any]]],
+        lengths: IntegerArray,
+        record: bool,
+    ) -> EngineRun:
+        """Arrays to be filled: zeros, and the initial state as the final one."""
+        batch = lengths.size
+        sizes = {program.input.name: program.input.size}
+        sizes |= {p.name: p.size for p in program.populations}
+        states = {
+            p.name: {
+                word: np.zeros((batch, time, p.size), np.int32) for word in recorded_words(p.program)
+            }
+            for p in program.populations
+        }
+        return cls(
+            executor,
+            np.zeros((batch, time, program.output_population.size), np.int32),
+            states if record else None,
+            {
+                name: {word: np.array(values, np.int32) for word, values in words.items()}
+                for name, words in initial_state.items()
+            },
+            Counters(
+                {name: np.zeros(size, np.int64) for name, size in sizes.items()},
+                {name: np.zeros(size, np.int64) for name, size in sizes.items()},
+                int(lengths.sum()),
+            ),
+        )
+
+
+@dataclass(frozen=True)
 class SimulationResult:
     """What `simulate` and `run_lava` return.
 
     Attributes:
         outputs: decoded outputs, float64 (batch, time, outputs).
-        integers: the same as the chip sends them, int64 (batch, time, outputs).
-        states: for each population and state word int64 (batch, time, neurons); for a stateless
+        integers: the same as the chip sends them, int32 (batch, time, outputs).
+        states: for each population and state word int32 (batch, time, neurons); for a stateless
             population its "message". None unless asked for.
-        final_state: for each population and state word int64 (batch, neurons), after the last
-            sample.
+        final_state: for each population and state word int32 (batch, neurons), after the last
+            sample of each sequence.
         saturated: int64 (channels,): input values that were outside the calibrated range.
+        counters: non-zero and changed messages per source neuron.
         executor: which executor ran, with its version.
     """
 
     outputs: npt.NDArray[np.float64]
-    integers: IntegerArray
-    states: States | None
-    final_state: States
+    integers: npt.NDArray[np.int32]
+    states: Mapping[str, Mapping[str, npt.NDArray[np.int32]]] | None
+    final_state: Mapping[str, Mapping[str, npt.NDArray[np.int32]]]
     saturated: IntegerArray
+    counters: Counters
     executor: str
 
     @property
