@@ -34,7 +34,8 @@ from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population, S
 from lnn2loihi.quantize import quantize
 from lnn2loihi.quantize.recipe import Recipe
 from lnn2loihi.simulate import simulate
-from lnn2loihi.simulate.result import SimulationResult
+from lnn2loihi.simulate.result import Counters, SimulationResult
+from lnn2loihi.simulate.streams import Stream, open_stream, simulate_stream
 from lnn2loihi.verify import Mismatch, VerificationResult, verify
 from lnn2loihi.version import VERSION as __version__
 
@@ -44,6 +45,7 @@ __all__ = [
     "CfCLayer",
     "ComparisonResult",
     "Connection",
+    "Counters",
     "DoctorReport",
     "FloatResult",
     "ImportNetworkError",
@@ -63,6 +65,7 @@ __all__ = [
     "RecipeError",
     "Schedule",
     "SimulationResult",
+    "Stream",
     "VerificationResult",
     "__version__",
     "compare",
@@ -70,9 +73,11 @@ __all__ = [
     "export",
     "import_network",
     "load",
+    "open_stream",
     "quantize",
     "run_lava",
     "save",
     "simulate",
+    "simulate_stream",
     "verify",
 ]

@@ -20,7 +20,7 @@ def read_only(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         ProgramError: `dtype` is an integer type that does not hold every value exactly.
     """
     source = np.asarray(values)
-    if np.issubdtype(dtype, np.integer) and not _holds(np.iinfo(np.dtype(dtype)), source):
+    if np.issubdtype(dtype, np.integer) and not _holds(np.iinfo(np.dtype(dtype).name), source):
         raise ProgramError("array", f"{source.dtype} values that {np.dtype(dtype)} cannot hold")
     array = np.array(source, dtype=dtype, order="C")
     array.setflags(write=False)

@@ -99,8 +99,11 @@ class TestForms:
             x = np.arange(low, high + 1)
             proved, values = proof_of(form, low, high), values_of(form, x)
             assert not proved.problems
-            assert proved.words["tanh"].low <= values.min() <= values.max() <= (
-                proved.words["tanh"].high
+            assert (
+                proved.words["tanh"].low
+                <= values.min()
+                <= values.max()
+                <= (proved.words["tanh"].high)
             )
 
 

@@ -104,8 +104,8 @@ class TestRoundTrip:
         loaded = load(path)
         assert loaded == program
         x = random_inputs(seed, program, 1, 3)
-        answers = [simulate(p, x, engine="reference").integers for p in (loaded, program)]
-        assert np.array_equal(*answers)
+        first, second = (simulate(p, x, engine="reference") for p in (loaded, program))
+        assert np.array_equal(first.integers, second.integers)
 
     def test_table_and_provenance_come_back(self, path: Path) -> None:
         assert save(small(), str(path)) == path
@@ -339,7 +339,10 @@ class TestHostileManifests:
             (lambda m, a: a.update({"input.low": np.zeros(2)}), "float64 (2,), expected"),
             (lambda m, a: a.update({"input.low": np.zeros((2, 1), np.int32)}), "(2, 1), expected"),
             (lambda m, a: a.update({"input.low": np.zeros(2, np.uint32)}), "uint32 (2,), expected"),
-            (lambda m, a: a.update({"input.low": np.int32([-4096, 0])}), "its ranges do not fit"),
+            (
+                lambda m, a: a.update({"input.low": np.array([-4096, 0], np.int32)}),
+                "its ranges do not fit",
+            ),
         ],
     )
     def test_what_is_wrong_is_said(self, path: Path, change: Change, message: str) -> None:

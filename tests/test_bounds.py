@@ -44,7 +44,7 @@ def execute(
     words = {name: np.asarray(values, np.int64) for name, values in given_words.items()}
     made: dict[str, IntegerArray] = {}
     for i in program.instructions:
-        operands = [words[o] if isinstance(o, str) else np.int64(o) for o in i.operands]
+        operands = [words[o] if isinstance(o, str) else np.asarray(o) for o in i.operands]
         if i.opcode == "SPIKE":
             made["message'"] = operands[0]
         elif i.result in program.state_names:
@@ -247,7 +247,9 @@ class TestSoundness:
             )
             for g in GATES
         }
-        assert_inside(proved, execute(program, {**sums, **parameters, "h": np.zeros(shape)}))
+        assert_inside(
+            proved, execute(program, {**sums, **parameters, "h": np.zeros(shape, np.int64)})
+        )
 
 
 class TestExhaustion:

@@ -48,9 +48,7 @@ def relay(name: str, size: int = 1, bits: int = 12) -> Population:
     return Population(name, t.program(), {}, start, message, message.low, message.high, size)
 
 
-def joined(
-    source: str, target: str, sources: int = 1, size: int = 1, **options: Any
-) -> Connection:
+def joined(source: str, target: str, sources: int = 1, size: int = 1, **options: Any) -> Connection:
     return Connection.from_dense(source, target, ("sum_in",), np.ones((size, sources)), **options)
 
 
@@ -332,9 +330,7 @@ class TestProofs:
         wide = Connection.from_dense("input", "p", ("sum_in",), rows, exponent=7)
         port = InputPort("input", FixedPoint(24, 0), [-(1 << 12)] * 3, [(1 << 12)] * 3)  # type: ignore[arg-type]
         with pytest.raises(ProgramError) as caught:
-            LoihiProgram(
-                "wide", "", port, (relay("p", 2),), (wide,), "p", Schedule(1, {"p": 1})
-            )
+            LoihiProgram("wide", "", port, (relay("p", 2),), (wide,), "p", Schedule(1, {"p": 1}))
         reach = 3 * 127 * 128 * 4096
         assert caught.value.problems == (
             f"p: word 'sum' of neuron 1 can reach [{-reach}, {reach}], which needs 29 bits; "

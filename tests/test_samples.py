@@ -39,9 +39,7 @@ class Harmful:
 class TestReading:
     @pytest.mark.parametrize("suffix", [".npy", ".npz", ".NPY", ".NpZ"])
     @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int16, np.uint8])
-    def test_arrays_come_back_in_their_type(
-        self, tmp_path: Path, suffix: str, dtype: type
-    ) -> None:
+    def test_arrays_come_back_in_their_type(self, tmp_path: Path, suffix: str, dtype: type) -> None:
         path, content = tmp_path / f"x{suffix}", io.BytesIO()
         x = (7 * X).astype(dtype)
         if suffix.lower() == ".npy":
@@ -88,9 +86,7 @@ class TestReading:
         ids=["empty", "empty lines", "header alone", "ragged", "gap in the first row",
              "word in the first row", "two headers", "semicolons"],
     )  # fmt: skip
-    def test_csv_that_is_not_a_table_of_numbers_is_refused(
-        self, tmp_path: Path, text: str
-    ) -> None:
+    def test_csv_that_is_not_a_table_of_numbers_is_refused(self, tmp_path: Path, text: str) -> None:
         path = tmp_path / "x.csv"
         path.write_text(text)
         assert "cannot be read as samples" in refused(path)

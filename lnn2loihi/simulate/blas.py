@@ -136,12 +136,8 @@ class _Block:
                 for word in recorded_words(population.program):
                     self.run.states[population.name][word][place[live], step] = words[word][live]
 
-    def _send(
-        self, name: str, messages: IntegerArray, live: npt.NDArray[np.bool_]
-    ) -> None:
+    def _send(self, name: str, messages: IntegerArray, live: npt.NDArray[np.bool_]) -> None:
         counters: Counters = self.run.counters
         counters.non_zero[name][:] += np.count_nonzero(messages[live], axis=0)
-        counters.changed[name][:] += np.count_nonzero(
-            (messages != self.sent[name])[live], axis=0
-        )
+        counters.changed[name][:] += np.count_nonzero((messages != self.sent[name])[live], axis=0)
         self.sent[name] = messages

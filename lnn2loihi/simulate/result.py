@@ -94,7 +94,8 @@ class EngineRun:
         sizes |= {p.name: p.size for p in program.populations}
         states = {
             p.name: {
-                word: np.zeros((batch, time, p.size), np.int32) for word in recorded_words(p.program)
+                word: np.zeros((batch, time, p.size), np.int32)
+                for word in recorded_words(p.program)
             }
             for p in program.populations
         }

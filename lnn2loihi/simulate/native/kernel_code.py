@@ -164,9 +164,7 @@ def rows_function(level: Level, vectors: int) -> str:
         value = multiply_add.format(f"a{v}", load.format(f"w + {v * level.lanes}"), "m")
         lines.append(f"        a{v} = {value};")
     lines.append("    }")
-    lines += [
-        f"    {store.format(f'sums + {v * level.lanes}', f'a{v}')};" for v in range(vectors)
-    ]
+    lines += [f"    {store.format(f'sums + {v * level.lanes}', f'a{v}')};" for v in range(vectors)]
     return "\n".join([*lines, "}", ""])
 
 

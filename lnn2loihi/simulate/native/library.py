@@ -26,7 +26,16 @@ from lnn2loihi.simulate.native.kernel_code import (
 )
 from lnn2loihi.simulate.native.neuron_code import update_functions
 
-FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-shared", "-fno-math-errno", "-Wall", "-Werror", "-Wno-unused-function")
+FLAGS = (
+    "-std=gnu11",
+    "-O3",
+    "-fPIC",
+    "-shared",
+    "-fno-math-errno",
+    "-Wall",
+    "-Werror",
+    "-Wno-unused-function",
+)
 #: Environment variable that names another folder for compiled engines.
 CACHE_VARIABLE = "LNN2LOIHI_CACHE"
 
@@ -63,7 +72,9 @@ def level_named(name: str | None) -> Level:
 
 def compiler() -> str | None:
     """The C compiler: CC, or the first of cc, gcc and clang."""
-    return next(filter(None, map(shutil.which, (os.environ.get("CC") or "cc", "gcc", "clang"))), None)
+    return next(
+        filter(None, map(shutil.which, (os.environ.get("CC") or "cc", "gcc", "clang"))), None
+    )
 
 
 def source_text(programs: tuple[NeuronProgram, ...], level: Level) -> str:
@@ -127,7 +138,9 @@ def build(
         return target
     command = compiler()
     if command is None:
-        raise BackendMissingError("C engine", "no C compiler was found: apt-get install gcc libc6-dev")
+        raise BackendMissingError(
+            "C engine", "no C compiler was found: apt-get install gcc libc6-dev"
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         source, library = Path(folder) / "engine.c", Path(folder) / "engine.so"

@@ -1,0 +1,178 @@
+"""Everything that the C engine needs for one run, as the structures of engine.c."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lnn2loihi.formats import IntegerArray
+from lnn2loihi.program import InputPort, Population
+from lnn2loihi.simulate.native.kernel_code import LANES
+from lnn2loihi.simulate.native.layout import Layout
+from lnn2loihi.simulate.result import Counters, EngineRun
+
+
+class _PopulationStructure(ctypes.Structure):
+    """population_t."""
+
+    _fields_ = [
+        *((name, ctypes.c_int32) for name in (
+            "neurons", "accumulators", "states", "parameters", "program", "tile_neurons",
+            "first_pair", "message_state")),
+        *((name, ctypes.c_void_p) for name in (
+            "weights", "columns", "weight_starts", "column_starts", "pair_counts",
+            "parameter_values", "row_weights", "row_columns")),
+        ("row_pairs", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in (
+            "row_parameters", "initial", "final", "record", "non_zero", "changed")),
+    ]  # fmt: skip
+
+
+class _RunStructure(ctypes.Structure):
+    """run_t."""
+
+    _fields_ = [
+        ("batch", ctypes.c_int64), ("time", ctypes.c_int64),
+        *((name, ctypes.c_int32) for name in ("channels", "populations", "pairs", "output")),
+        ("scale", ctypes.c_double),
+        *((name, ctypes.c_void_p) for name in (
+            "x", "low", "high", "lengths", "saturated", "input_non_zero", "input_changed",
+            "outputs", "shared", "list")),
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _BoundPopulation:
+    """A population's structure and the arrays that it points to."""
+
+    name: str
+    structure: _PopulationStructure
+    recorded: dict[str, npt.NDArray[np.int32]]
+    initial: npt.NDArray[np.int32]
+    final: npt.NDArray[np.int32]
+    counts: IntegerArray
+    words: tuple[str, ...]
+
+
+class Job:
+    """Arrays and structures of one run; they live as long as it does.
+
+    Args:
+        layout: the program as the kernels want it.
+        port: input port of the program.
+        populations: populations of the program.
+        output: place of the output population.
+        x: (batch, time, channels), float64 samples or int32 encoded messages, contiguous.
+        lengths: samples of each sequence, int64 (batch,).
+        initial_state: for each population and state word (batch, neurons).
+        record: whether to keep every state of every step.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        port: InputPort,
+        populations: tuple[Population, ...],
+        output: int,
+        x: npt.NDArray[Any],
+        lengths: IntegerArray,
+        initial_state: Mapping[str, Mapping[str, npt.NDArray[Any]]],
+        record: bool,
+    ) -> None:
+        self.batch, self.time = x.shape[:2]
+        self.x, self.port, self.record = x, port, record
+        self.lengths = np.ascontiguousarray(lengths, np.int64)
+        #: The order to stop, and the steps that are done.
+        self.shared = np.zeros(2, np.int64)
+        self.outputs = np.zeros((self.batch, self.time, populations[output].size), np.int32)
+        self.counts = np.zeros((3, port.size), np.int64)
+        self.populations = [
+            self._bind(layout, index, population, initial_state[population.name])
+            for index, population in enumerate(populations)
+        ]
+        self._ends = port.low.astype(np.int32), port.high.astype(np.int32)
+        self._list = (_PopulationStructure * len(populations))(
+            *(bound.structure for bound in self.populations)
+        )
+        pointers = (
+            x, *self._ends, self.lengths, self.counts[0], self.counts[1], self.counts[2],
+            self.outputs, self.shared,
+        )  # fmt: skip
+        self._structure = _RunStructure(
+            self.batch, self.time, port.size, len(populations), layout.pairs, output,
+            2.0**port.format.fraction_bits if x.dtype == np.float64 else 0.0,
+            *(array.ctypes.data for array in pointers),
+            ctypes.addressof(self._list),
+        )  # fmt: skip
+        self.address = ctypes.addressof(self._structure)
+
+    @property
+    def total(self) -> int:
+        """Steps of all blocks, as progress counts them."""
+        blocks = range(0, self.batch, LANES)
+        return int(sum(self.lengths[first : first + LANES].max() for first in blocks))
+
+    def carry_over(self) -> None:
+        """From now on a run starts where the last one ended."""
+        for place, bound in enumerate(self.populations):
+            self._list[place].initial = bound.final.ctypes.data
+
+    def result(self, executor: str) -> tuple[EngineRun, IntegerArray]:
+        """What the engine wrote, and the saturated input values of each channel."""
+        non_zero = {self.port.name: self.counts[1]}
+        changed = {self.port.name: self.counts[2]}
+        for bound in self.populations:
+            non_zero[bound.name], changed[bound.name] = bound.counts
+        run = EngineRun(
+            executor,
+            self.outputs,
+            {bound.name: bound.recorded for bound in self.populations} if self.record else None,
+            {
+                bound.name: dict(zip(bound.words, bound.final, strict=False))
+                for bound in self.populations
+            },
+            Counters(non_zero, changed, int(self.lengths.sum())),
+        )
+        return run, self.counts[0]
+
+    def _bind(
+        self,
+        layout: Layout,
+        index: int,
+        population: Population,
+        start: Mapping[str, npt.NDArray[Any]],
+    ) -> _BoundPopulation:
+        words, size = population.program.state_names, population.size
+        initial = np.zeros((max(len(words), 1), self.batch, size), np.int32)
+        for place, word in enumerate(words):
+            initial[place] = start[word]
+        final = initial.copy()
+        shape = (len(words) + 1, self.batch, self.time, size) if self.record else (1,)
+        recorded = np.zeros(shape, np.int32)
+        counts = np.zeros((2, size), np.int64)
+        laid = layout.populations[index]
+        state = population.program.message_state
+        tiled = (
+            laid.weights, laid.columns, laid.weight_starts, laid.column_starts,
+            laid.pair_counts, laid.parameters,
+        )  # fmt: skip
+        structure = _PopulationStructure(
+            size, len(population.program.accumulators), len(words), laid.parameters.shape[1],
+            laid.program, laid.tile_neurons, laid.first_pair,
+            words.index(state) if state else -1,
+            *(array.ctypes.data for array in tiled),
+            None if laid.row_weights is None else laid.row_weights.ctypes.data,
+            laid.row_columns.ctypes.data, laid.row_columns.size, laid.row_parameters.ctypes.data,
+            initial.ctypes.data, final.ctypes.data,
+            recorded.ctypes.data if self.record else None,
+            counts[0].ctypes.data, counts[1].ctypes.data,
+        )  # fmt: skip
+        kept = {word: recorded[i] for i, word in enumerate(words)} if self.record else {}
+        if self.record and not state:
+            kept["message"] = recorded[len(words)]
+        return _BoundPopulation(population.name, structure, kept, initial, final, counts, words)
