@@ -292,7 +292,7 @@ def lava_remedy(python: tuple[int, ...], executable: str) -> str:
 
 
 def _check_compiler(here: Environment) -> Check:
-    needed = "cc, gcc or clang; no verb of this version calls it"
+    needed = "cc, gcc or clang, for the C engine; without it simulations use BLAS"
     if here.compiler:
         return Check("C compiler", "ok", here.compiler, needed)
     return Check("C compiler", "missing", "nothing", needed, remedy="apt-get install gcc libc6-dev")

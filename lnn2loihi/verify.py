@@ -16,7 +16,7 @@ from lnn2loihi.simulate import encode, full_initial_state
 from lnn2loihi.simulate.blas import run_blas
 from lnn2loihi.simulate.choice import chosen_engine, native_engine
 from lnn2loihi.simulate.reference import run_reference
-from lnn2loihi.simulate.result import EngineRun, IntegerRun, OnStep
+from lnn2loihi.simulate.result import EngineRun, IntegerRun, OnStep, States
 
 #: Mismatches that a result lists; all are counted.
 LISTED = 20
@@ -180,15 +180,15 @@ def compare_runs(
     program: LoihiProgram, runs: Sequence[IntegerRun | EngineRun]
 ) -> VerificationResult:
     """Compares all runs with the first; every recorded word of every population."""
-    states = [run.states for run in runs]
-    assert all(words is not None for words in states)
-    first, compared, count = runs[0], 0, 0
+    compared, count = 0, 0
     found: list[Mismatch] = []
-    batch, time = next(iter(first.states[program.output].values())).shape[:2]
+    expected_states = _states(runs[0])
+    batch, time = next(iter(expected_states[program.output].values())).shape[:2]
     for run in runs[1:]:
+        states = _states(run)
         for population in program.populations:
-            for word, expected in first.states[population.name].items():
-                actual = run.states[population.name][word]
+            for word, expected in expected_states[population.name].items():
+                actual = states[population.name][word]
                 compared += expected.size
                 places = _places(expected, actual)
                 count += len(places)
@@ -204,7 +204,13 @@ def compare_runs(
     return VerificationResult(names, compared, count, tuple(found[:LISTED]), batch, time)
 
 
-def _places(expected: IntegerArray, actual: IntegerArray) -> IntegerArray:
+def _states(run: IntegerRun | EngineRun) -> States:
+    if run.states is None:
+        raise InputError("executors", f"{run.executor} returned no states to compare")
+    return run.states
+
+
+def _places(expected: npt.NDArray[Any], actual: npt.NDArray[Any]) -> IntegerArray:
     """Indices (batch, time, neuron) of differences, in order of time."""
     if expected.shape != actual.shape:
         raise InputError(

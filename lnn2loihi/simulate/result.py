@@ -15,7 +15,8 @@ from lnn2loihi.program import LoihiProgram
 
 #: Called with the chip steps done and the chip steps in all, for progress bars.
 OnStep = Callable[[int, int], None]
-States = Mapping[str, Mapping[str, IntegerArray]]
+#: For each population and word an array of integers.
+States = Mapping[str, Mapping[str, npt.NDArray[Any]]]
 
 
 def recorded_words(program: NeuronProgram) -> tuple[str, ...]:
@@ -74,8 +75,8 @@ class EngineRun:
 
     executor: str
     integers: npt.NDArray[np.int32]
-    states: Mapping[str, Mapping[str, npt.NDArray[np.int32]]] | None
-    final_state: Mapping[str, Mapping[str, npt.NDArray[np.int32]]]
+    states: States | None
+    final_state: States
     counters: Counters
 
     @classmethod
@@ -133,8 +134,8 @@ class SimulationResult:
 
     outputs: npt.NDArray[np.float64]
     integers: npt.NDArray[np.int32]
-    states: Mapping[str, Mapping[str, npt.NDArray[np.int32]]] | None
-    final_state: Mapping[str, Mapping[str, npt.NDArray[np.int32]]]
+    states: States | None
+    final_state: States
     saturated: IntegerArray
     counters: Counters
     executor: str

@@ -97,8 +97,9 @@ def tile_function(level: Level, rows: int) -> str:
     groups = LANES // (level.lanes * level.vectors)
     names = [(r, v) for r in range(rows) for v in range(level.vectors)]
     lines = [
-        f"static void tile_{rows}(const int32_t *restrict weights, const int32_t *restrict columns,",
-        "                   int pairs, const int16_t *restrict messages, int32_t *restrict sums)",
+        f"static void tile_{rows}(const int32_t *restrict weights,",
+        "    const int32_t *restrict columns, int pairs, const int16_t *restrict messages,",
+        "    int32_t *restrict sums)",
         "{",
         f"    for (int group = 0; group < {groups}; group++) {{",
         f"        const int first = group * {level.lanes * level.vectors};",

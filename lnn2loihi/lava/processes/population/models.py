@@ -12,8 +12,8 @@ from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-from lnn2loihi.simulate.machine import Machine
 from lnn2loihi.lava.processes.population.process import Neurons
+from lnn2loihi.simulate.machine import Machine
 
 
 @implements(proc=Neurons, protocol=LoihiProtocol)
