@@ -43,7 +43,7 @@ def assert_runs(code: str, *options: str) -> None:
 
 def test_importing_the_package_does_not_import_lava() -> None:
     assert_runs(
-        "import sys, lnn2loihi.lava, lnn2loihi.lava.graph, lnn2loihi.lava.machine\n"
+        "import sys, lnn2loihi.lava, lnn2loihi.lava.graph, lnn2loihi.simulate.machine\n"
         "import lnn2loihi.converters.lava\n"
         "lnn2loihi.lava.lava_is_installed()\n"
         "found = [m for m in sys.modules if m.partition('.')[0] in ('lava', 'scipy', 'networkx')]\n"
