@@ -8,6 +8,7 @@ copies the last state. Needs PyTorch and ncps for training, Lava for the verific
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from evaluation import console, convert, parser, run
 from ncps.torch import CfC
@@ -34,6 +35,7 @@ def main() -> None:
     """Trains, converts, evaluates."""
     arguments = parser(__doc__ or "", "halfcheetah.npz", epochs=60).parse_args()
     cheetah = data.load(arguments.data)
+    torch.set_num_threads(1)  # the same machine then gives the same weights again
     torch.manual_seed(arguments.seed)
     wiring = AutoNCP(UNITS, MOTOR_UNITS, seed=arguments.seed)
     model = CfC(data.CHANNELS, wiring, proj_size=data.CHANNELS)
@@ -48,7 +50,8 @@ def main() -> None:
         console=console,
     )
     description = save_checkpoint(model, arguments.out, DESCRIPTION)
-    converted = convert(description, arguments, cheetah.x_train, cheetah.x_test)
+    calibrate = np.concatenate([cheetah.x_train, cheetah.x_validation])
+    converted = convert(description, arguments, calibrate, cheetah.x_test)
     answers = {
         "copy the last state": cheetah.x_test,
         "float network": converted.float_outputs,

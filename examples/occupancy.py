@@ -36,6 +36,7 @@ def main() -> None:
     """Trains, converts, evaluates."""
     arguments = parser(__doc__ or "", "folder with datatraining.txt", epochs=2).parse_args()
     rooms = data.load(arguments.data)
+    torch.set_num_threads(1)  # the same machine then gives the same weights again
     torch.manual_seed(arguments.seed)
     wiring = AutoNCP(UNITS, MOTOR_UNITS, seed=arguments.seed)
     model = CfC(data.FEATURES, wiring, proj_size=1)
