@@ -1,1 +1,1 @@
-"""Device profiles of the chips that lnn2loihi knows: one TOML file each."""
+"""The place of device profiles, one TOML file each; this version ships none yet."""

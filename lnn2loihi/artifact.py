@@ -207,6 +207,7 @@ def _manifest(program: LoihiProgram, arrays: Arrays) -> dict[str, Any]:
             "first_valid": dict(program.schedule.first_valid),
         },
         "provenance": dict(program.provenance),
+        "warnings": list(program.warnings),
         "table": [dict(row) for row in program.table],
     }
 
@@ -253,6 +254,7 @@ def _program(manifest: Any, arrays: Arrays, name: str) -> LoihiProgram:
             {_text(k): _integer(v) for k, v in manifest["schedule"]["first_valid"].items()},
         ),
         provenance={_text(k): _text(v) for k, v in manifest["provenance"].items()},
+        warnings=tuple(map(_text, _list(manifest["warnings"]))),
         table=tuple(dict(row.items()) for row in _list(manifest["table"])),
     )
     if unused:

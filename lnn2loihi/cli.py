@@ -7,11 +7,13 @@ package is missing.
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -29,7 +31,12 @@ from lnn2loihi.neurons.listing import listing
 from lnn2loihi.quantize.recipe import DEFAULT_RECIPE
 from lnn2loihi.samples import read_samples, write_arrays
 
-FAILED_CHECK, MISSING_BACKEND, INTERRUPTED = 2, 3, 130
+BAD_INPUT, FAILED_CHECK, MISSING_BACKEND, INTERRUPTED = 1, 2, 3, 130
+
+try:  # typer carries its own copy of click since 0.20
+    from typer._click.exceptions import ClickException
+except ImportError:
+    from click import ClickException
 
 app = typer.Typer(
     help="Liquid neural networks on Intel Loihi 2: quantize, simulate, verify in Lava.",
@@ -59,15 +66,22 @@ Timespan = Annotated[
 
 
 def _print(result: Any, text: str, as_json: bool) -> None:
-    typer.echo(json.dumps(result, indent=2, default=_plain) if as_json else text)
+    typer.echo(json.dumps(_plain(result), indent=2, allow_nan=False) if as_json else text)
 
 
 def _plain(value: Any) -> Any:
+    """What JSON can hold: numbers that it has no notation for become null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
     if isinstance(value, np.ndarray):
-        return value.tolist()
+        return _plain(value.tolist())
     if isinstance(value, np.generic):
-        return value.item()
-    return str(value)
+        return _plain(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, (str, int, type(None))) else str(value)
 
 
 @contextmanager
@@ -95,6 +109,21 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
 def _import(source: Path, description: Path | None, timespan: float | None) -> l2l.LiquidNetwork:
     options: dict[str, Any] = {"description": description, "timespan": timespan}
     return l2l.import_network(source, **{k: v for k, v in options.items() if v is not None})
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"lnn2loihi {l2l.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Liquid neural networks on Intel Loihi 2: quantize, simulate, verify in Lava."""
 
 
 @app.command()
@@ -158,6 +187,8 @@ def quantize(
     as_json: Json = False,
 ) -> None:
     """Turn a trained network into integers, proved free of overflow."""
+    if output.suffix != SUFFIX or not output.parent.is_dir():
+        raise l2l.InputError(str(output), f"give a {SUFFIX} file in a folder that exists")
     network = _import(source, description, timespan)
     program = l2l.quantize(network, calibrate=read_samples(calibrate), recipe=recipe)
     written = l2l.save(program, output)
@@ -196,6 +227,8 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """Compute what the chip would answer."""
+    if states and (output is None or output.suffix != ".npz"):
+        raise l2l.InputError("--states", "states are written to an .npz file: give --output x.npz")
     loaded, x = l2l.load(program), read_samples(samples)
     run = l2l.run_lava if executor == "lava" else partial(l2l.simulate, engine=executor)
     with _progress() as on_step:
@@ -265,14 +298,33 @@ def demo(
 def main() -> None:
     """Entry point: errors of the library become one message and an exit code."""
     try:
-        app()
+        code = app(standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(code or 0)
     except Lnn2LoihiError as error:
-        Console(stderr=True, soft_wrap=True).print(str(error), markup=False, highlight=False)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("interrupted", markup=False)
-        sys.exit(INTERRUPTED)
+        _complain(str(error), error.exit_code)
+    except ClickException as error:
+        _complain(f"{error.format_message()} (see lnn2loihi --help)", BAD_INPUT)
+    except (KeyboardInterrupt, typer.Abort):
+        _complain("interrupted", INTERRUPTED)
     except BrokenPipeError:
-        # The reader of our output has gone: no traceback, and nothing more to flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # the reader has gone, which is no error
         sys.exit(0)
+    except OSError as error:
+        _drop_output()
+        _complain(f"{error.filename or 'output'}: {error.strerror or error}", BAD_INPUT)
+
+
+def _complain(message: str, code: int) -> None:
+    """One message on standard error, and the end."""
+    Console(stderr=True, soft_wrap=True).print(message, markup=False, highlight=False)
+    sys.exit(code)
+
+
+def _drop_output() -> None:
+    """What could not be written is not tried again while the interpreter ends."""
+    with suppress(io.UnsupportedOperation):  # standard output is no file
+        target = sys.stdout.fileno()
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, target)
+        os.close(null)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.network import FloatArray, LiquidNetwork, checked_input
 from lnn2loihi.program import LoihiProgram
+from lnn2loihi.quantize import network_hash
 from lnn2loihi.quantize.measurements import signal_to_noise
 from lnn2loihi.simulate import simulate
 from lnn2loihi.simulate.result import OnStep
@@ -31,8 +32,10 @@ class StageError:
         values: number of values compared.
         rms: root of the mean squared difference.
         largest: largest difference.
-        relative_mse: mean squared difference over the variance of the float values.
-        signal_to_noise_db: 10 log10 of the float values' power over that of the difference.
+        relative_mse: mean squared difference over the variance of the float values; None where
+            that is zero.
+        signal_to_noise_db: 10 log10 of the float values' power over that of the difference; None
+            where either is zero.
         rms_by_step: rms of each sample step over sequences and neurons, float64 (time,).
     """
 
@@ -40,8 +43,8 @@ class StageError:
     values: int
     rms: float
     largest: float
-    relative_mse: float
-    signal_to_noise_db: float
+    relative_mse: float | None
+    signal_to_noise_db: float | None
     rms_by_step: FloatArray
 
 
@@ -168,6 +171,12 @@ def _check_pair(network: LiquidNetwork, program: LoihiProgram) -> None:
         problems.add(
             f"the network has {network.input_size} inputs, the program {program.input.size}"
         )
+    made_of = program.provenance.get("network")
+    if not problems and made_of is not None and made_of != network_hash(network):
+        problems.add(
+            "the sizes fit, but the program was made of another network (other weights or another "
+            "timespan); quantize this one, or compare with the one that the program was made of"
+        )
     problems.raise_if_any()
 
 
@@ -180,7 +189,7 @@ def _stage_error(name: str, expected: FloatArray, actual: FloatArray) -> StageEr
         values=int(expected.size),
         rms=mean**0.5,
         largest=float(squared.max()) ** 0.5,
-        relative_mse=mean / variance if variance else float("inf") if mean else 0.0,
+        relative_mse=mean / variance if variance else None,
         signal_to_noise_db=signal_to_noise(expected, actual),
         rms_by_step=np.sqrt(squared.mean(axis=(0, 2))),
     )

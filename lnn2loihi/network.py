@@ -283,6 +283,10 @@ class LiquidNetwork(ArrayEquality):
             f"outputs, {self.synapses:,} synapses, timespan {self.timespan:g}\n{table}"
         )
 
+    def __str__(self) -> str:
+        """The summary."""
+        return self.summary()
+
     def evaluate(
         self, x: npt.ArrayLike, initial_state: Mapping[str, npt.ArrayLike] | None = None
     ) -> FloatResult:

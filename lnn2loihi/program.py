@@ -41,6 +41,7 @@ TABLE_COLUMNS: Mapping[str, tuple[type, ...]] = {
     "synapses": (int,),
     "message": (str,),
     "weights": (str, _PERHAPS),
+    "weight_bits_used": (*_NUMBER, _PERHAPS),
     "accumulator": (str, _PERHAPS),
     "range_used": _NUMBER,
     "saturated": _NUMBER,
@@ -364,6 +365,7 @@ class LoihiProgram(ArrayEquality):
         output: name of the population whose messages are the answer.
         schedule: when each population updates.
         provenance: source hash and tool versions.
+        warnings: losses of precision that nobody asked for, a sentence each.
         table: one row of plain values per stage: what quantization measured (see `quantize`).
         bounds: for each population the proved interval of every word; derived, not stored.
 
@@ -380,11 +382,13 @@ class LoihiProgram(ArrayEquality):
     schedule: Schedule
     provenance: Mapping[str, str] = field(default_factory=dict)
     table: tuple[Mapping[str, Any], ...] = ()
+    warnings: tuple[str, ...] = ()
     bounds: Mapping[str, ProvedBounds] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "populations", tuple(self.populations))
         object.__setattr__(self, "connections", tuple(self.connections))
+        object.__setattr__(self, "warnings", tuple(self.warnings))
         object.__setattr__(self, "provenance", read_only_mapping(self.provenance))
         object.__setattr__(self, "table", tuple(read_only_mapping(row) for row in self.table))
         problems = Problems(ProgramError, f"program {self.name!r}")
@@ -546,7 +550,8 @@ class LoihiProgram(ArrayEquality):
             f"synapses, one sample per {self.schedule.period} step(s), answer after "
             f"{self.latency_steps} steps"
         )
-        return f"{head}\n{text_table(headers, rows)}" if rows else head
+        lines = [head, *([text_table(headers, rows)] if rows else [])]
+        return "\n".join([*lines, *(f"warning: {warning}" for warning in self.warnings)])
 
     def __str__(self) -> str:
         """The summary."""

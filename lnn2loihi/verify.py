@@ -139,7 +139,7 @@ class VerificationResult:
 def verify(
     program: LoihiProgram,
     x: npt.ArrayLike,
-    executors: Sequence[str] = ("reference", "lava"),
+    executors: Sequence[str] | str = ("reference", "lava"),
     *,
     initial_state: Mapping[str, Mapping[str, npt.ArrayLike]] | None = None,
     progress: Progress | None = None,
@@ -149,7 +149,8 @@ def verify(
     Args:
         program: what to run.
         x: (batch, time, inputs), as for `simulate`.
-        executors: at least two names of EXECUTORS; all are compared with the first.
+        executors: at least two names of EXECUTORS, in a sequence or a text with commas; all are
+            compared with the first.
         initial_state: as for `simulate`.
         progress: called with the executor's name, the chip steps done and the chip steps in all.
 
@@ -157,6 +158,8 @@ def verify(
         InputError: x does not fit, or an executor does not exist.
         BackendMissingError: an executor is not installed.
     """
+    if isinstance(executors, str):
+        executors = [name.strip() for name in executors.split(",") if name.strip()]
     problems = Problems(InputError, "executors")
     for name in sorted(set(executors) - set(EXECUTORS)):
         problems.add(f"{name!r} does not exist; there are {', '.join(EXECUTORS)}")

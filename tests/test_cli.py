@@ -116,6 +116,9 @@ class TestVerbs:
         assert "population layer_1, word h, neuron 1, step 5 of sequence 2" in out
         assert json.loads(run(*options, "--json")[1])["mismatch_count"] == 1
 
+    def test_version(self, run: Run) -> None:
+        assert run("--version") == (0, f"lnn2loihi {l2l.__version__}\n", "")
+
     def test_demo(self, run: Run, tmp_path: Path) -> None:
         code, out, _ = run("demo", "-o", tmp_path / "demo", "--sequences", 3)
         assert code == (0 if lava_is_installed() else 3)
@@ -174,6 +177,23 @@ class TestErrors:
         for text in ("messages (a) of 99 bits", "expected 1", "6 NaN or infinite of 6"):
             assert text in err
         assert not (tmp_path / "net.l2l").exists()
+
+    @pytest.mark.parametrize(
+        ("arguments", "text"),
+        [
+            (("verify", "net.l2l"), "Missing option"),
+            (("frobnicate",), "No such command"),
+            (("demo", "--sequences", "0"), "--sequences"),
+            (("demo", "-o", "/dev/null/nowhere"), "Not a directory"),
+            (("quantize", str(DESCRIPTION), "-c", "x.npy", "-o", "net.txt"), "give a .l2l file"),
+            (("simulate", "net.l2l", "-i", "x.npy", "--states"), "give --output x.npz"),
+        ],
+    )
+    def test_wrong_usage_is_exit_code_1(
+        self, run: Run, arguments: tuple[str, ...], text: str
+    ) -> None:
+        code, _, err = run(*arguments)
+        assert code == 1 and text in err and "Traceback" not in err
 
     def test_a_missing_backend_is_exit_code_3(
         self, run: Run, program: Path, samples: Path, monkeypatch: pytest.MonkeyPatch

@@ -120,6 +120,13 @@ class TestCompare:
         assert stage.stage == "input"
         assert 0.0 < stage.largest <= program.input.format.step
 
+    def test_a_program_of_other_weights_is_refused(self) -> None:
+        x = random_samples(3, 4, 10, 3)
+        program = l2l.quantize(random_network(3), x)
+        for other in (random_network(4), random_network(3, timespan=0.5)):
+            with pytest.raises(l2l.InputError, match="made of another network"):
+                l2l.compare(other, program, x)
+
     def test_a_program_of_another_network_is_refused(self) -> None:
         x = random_samples(3, 4, 10, 3)
         program = l2l.quantize(random_network(3), x)

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from networks import random_network, random_samples
 
@@ -22,7 +22,7 @@ recipes = st.builds(
     lambda w, a, x, form: f"w{w}a{a}x{x}-{form}",
     st.integers(4, 8),
     st.integers(4, 16),
-    st.integers(4, 16),
+    st.integers(6, 16),
     st.sampled_from(["ramp12", "ramp16", "lines16"]),
 )
 
@@ -85,7 +85,12 @@ class TestResult:
         network = random_network(
             seed, layers=layers, outputs=outputs, density=density, timespan=timespan
         )
-        program = l2l.quantize(network, random_samples(seed, 4, 12, 3), recipe)
+        try:
+            program = l2l.quantize(network, random_samples(seed, 4, 12, 3), recipe)
+        except l2l.QuantizationError as error:
+            # Some widths do not go together, for instance inputs of 4 bits and messages of 16.
+            assert "fits" in str(error) or "retrain" in str(error)
+            reject()
         worst = random_samples(seed + 1, 3, 6, 3, scale=1e6)
         inputs, saturated = encode(program, worst)
         start = full_initial_state(program, 3, None)
@@ -187,7 +192,41 @@ class TestResult:
         assert l2l.compare(network, program, x).stages[1].relative_mse < 0.05
 
 
+class TestWarnings:
+    def test_a_good_network_has_none(self) -> None:
+        assert l2l.quantize(random_network(1), random_samples(1, 8, 20, 3)).warnings == ()
+
+    def test_a_channel_that_others_drown_is_named(self) -> None:
+        x = random_samples(2, 8, 20, 3) * [0.1, 100.0, 0.1]
+        program = l2l.quantize(random_network(2), x)
+        assert any("input channels 0, 2 span fewer than 32" in w for w in program.warnings)
+        assert "warning: input channels 0, 2" in str(program)
+
+    def test_a_constant_channel_is_named(self) -> None:
+        x = random_samples(3, 8, 20, 3)
+        x[..., 1] = 0.5
+        program = l2l.quantize(random_network(3), x)
+        assert any("input channels 1 are constant" in w for w in program.warnings)
+
+    def test_weight_bits_that_the_accumulator_takes_are_named(self) -> None:
+        network = random_network(4, layers=(60,), inputs=3)
+        program = l2l.quantize(network, random_samples(4, 8, 20, 3), "w8a16")
+        assert any("layer_0: the 24-bit accumulator leaves" in w for w in program.warnings)
+
+    def test_a_poor_stage_is_named(self) -> None:
+        program = l2l.quantize(random_network(5), random_samples(5, 8, 20, 3), "w2a4")
+        assert any("readout: the error is within" in w for w in program.warnings)
+
+
 class TestRefusals:
+    def test_inputs_that_leave_their_block_nothing_are_refused(self) -> None:
+        with pytest.raises(l2l.QuantizationError, match="recipe 'w8a12x12-ramp12' fits"):
+            l2l.quantize(random_network(1), random_samples(1, 8, 20, 3), "w8a12x24")
+
+    def test_what_is_no_network_is_refused(self) -> None:
+        with pytest.raises(l2l.QuantizationError, match="import_network"):
+            l2l.quantize("net.pt", np.zeros((1, 2, 3)))  # type: ignore[arg-type]
+
     def test_all_that_is_wrong_with_the_arguments_is_listed(self) -> None:
         bad = np.full((2, 3, 5), np.nan)
         with pytest.raises(l2l.QuantizationError) as raised:
@@ -206,14 +245,14 @@ class TestRefusals:
 
     def test_a_row_that_cannot_fit_is_named_with_the_recipe_that_fits(self) -> None:
         rng = np.random.default_rng(2)
-        weight = rng.choice([-1.0, 1.0], (2, 3002)) * 0.5
+        weight = rng.choice([-1.0, 1.0], (2, 802)) * 0.5
         gates = {g: l2l.Linear(g, weight, np.zeros(2)) for g in l2l.CfCLayer.gates}
         network = l2l.LiquidNetwork("wide", (l2l.CfCLayer("layer_0", **gates),))
-        x = rng.normal(0.0, 1.0, (4, 5, 3000))
+        x = rng.normal(0.0, 1.0, (4, 5, 800))
         with pytest.raises(l2l.QuantizationError) as raised:
             l2l.quantize(network, x, "w8a16x16")
         text = str(raised.value)
-        assert "layer_0: neuron 0, accumulator ff1: its 24-bit bound leaves mantissas" in text
+        assert "layer_0: neuron 0, accumulator ff1: its 24-bit bound" in text
         fits = text.rsplit("recipe '", 1)[1].split("'")[0]
         assert l2l.quantize(network, x, fits).recipe == fits
 

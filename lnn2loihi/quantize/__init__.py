@@ -15,8 +15,12 @@ from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantize.calibration import Calibration, measure
 from lnn2loihi.quantize.measurements import measured_rows
 from lnn2loihi.quantize.post_training import convert
-from lnn2loihi.quantize.recipe import DEFAULT_RECIPE, MESSAGE_WIDTHS, Recipe
+from lnn2loihi.quantize.recipe import DEFAULT_RECIPE, Recipe
+from lnn2loihi.quantize.warnings import precision_warnings
 from lnn2loihi.version import VERSION
+
+#: Widths that are tried in search of a recipe that fits.
+TRIED_INPUTS, TRIED_MESSAGES = (12, 8), (14, 12, 10, 8, 6, 4)
 
 
 def quantize(
@@ -37,6 +41,11 @@ def quantize(
         QuantizationError: lists what is wrong with the recipe and the calibration data, or
             every row that does not fit and the recipe that would.
     """
+    if not isinstance(network, LiquidNetwork):
+        raise QuantizationError(
+            f"quantize a {type(network).__qualname__}",
+            "give a LiquidNetwork: import_network(module_or_checkpoint) makes one",
+        )
     problems = Problems(QuantizationError, f"quantize network {network.name!r}")
     chosen = _parsed(recipe, problems)
     x = _calibration_data(calibrate, network, problems)
@@ -60,7 +69,9 @@ def quantize(
             else "no narrower recipe fits: retrain with smaller weights, or scale the inputs down"
         )
         raise QuantizationError(error.subject, [*error.problems, advice]) from None
-    return dataclasses.replace(program, table=tuple(measured_rows(program, calibration)))
+    rows = measured_rows(program, calibration)
+    warnings = precision_warnings(program, calibration, rows)
+    return dataclasses.replace(program, table=tuple(rows), warnings=tuple(warnings))
 
 
 def _parsed(recipe: str | Recipe, problems: Problems) -> Recipe | None:
@@ -89,10 +100,20 @@ def _recipe_that_fits(
     """The widest narrower recipe that fits: fewer message and input bits leave the accumulator
     more room for the weights.
     """
-    for bits in range(recipe.message_bits - 1, MESSAGE_WIDTHS[0] - 1, -1):
-        candidate = dataclasses.replace(
+    # A conversion of a large network takes seconds, so only a few widths are tried.
+    narrower = [
+        dataclasses.replace(recipe, input_bits=bits)
+        for bits in TRIED_INPUTS
+        if bits < recipe.input_bits
+    ]
+    narrower += [
+        dataclasses.replace(
             recipe, message_bits=bits, input_bits=min(recipe.input_bits, max(bits, 8))
         )
+        for bits in TRIED_MESSAGES
+        if bits < recipe.message_bits
+    ]
+    for candidate in narrower:
         try:
             convert(network, calibration, candidate, {})
         except QuantizationError:

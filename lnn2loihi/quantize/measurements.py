@@ -17,26 +17,27 @@ from lnn2loihi.simulate import simulate
 SEQUENCES_MEASURED = 64
 
 
-def signal_to_noise(signal: FloatArray, other: FloatArray) -> float:
-    """Ratio of the signal's power to that of the difference, in decibels (10 log10)."""
+def signal_to_noise(signal: FloatArray, other: FloatArray) -> float | None:
+    """Ratio of the signal's power to that of the difference, in decibels (10 log10).
+
+    None where the difference or the signal is zero: there is no ratio then.
+    """
     noise = float(np.sum((signal - other) ** 2))
     power = float(np.sum(signal**2))
-    if noise == 0.0:
-        return float("inf")
-    return float(10.0 * np.log10(power / noise)) if power > 0.0 else float("-inf")
+    return float(10.0 * np.log10(power / noise)) if noise > 0.0 and power > 0.0 else None
 
 
 def measured_rows(program: LoihiProgram, calibration: Calibration) -> list[dict[str, Any]]:
     """One row for the input and one for each population.
 
-    Keys: stage, family, neurons, synapses, message (format), weights (width asked for and mean
+    Keys: weight_bits_used, stage, family, neurons, synapses, message (format), weights (width asked for and mean
     width that rows use under the accumulator's bound), accumulator (bits of the proved bound),
     range_used (share of the message range that the data use), saturated (share of the values at
     an end of the range), signal_to_noise_db (against the float network, whose answer includes no
     quantization at all), compared (number of values behind it), instructions.
     """
     x = calibration.x[:SEQUENCES_MEASURED]
-    run = simulate(program, x, return_states=True)
+    run = simulate(program, x, "blas", return_states=True)  # no compiler runs for a table
     assert run.states is not None
     port = program.input
     encoded, saturated = port.encode(x)
@@ -48,6 +49,7 @@ def measured_rows(program: LoihiProgram, calibration: Calibration) -> list[dict[
             "synapses": 0,
             "message": _describe(port.format),
             "weights": None,
+            "weight_bits_used": None,
             "accumulator": None,
             "range_used": _share(np.abs(encoded).max(), port.format),
             "saturated": float(saturated.sum()) / encoded.size,
@@ -70,6 +72,7 @@ def measured_rows(program: LoihiProgram, calibration: Calibration) -> list[dict[
                 "synapses": sum(c.synapses for c in program.incoming(population.name)),
                 "message": _describe(population.message),
                 "weights": _weights(program.incoming(population.name)),
+                "weight_bits_used": _bits_used(program.incoming(population.name)),
                 "accumulator": f"{max(interval.bits for interval in intervals)} bit",
                 "range_used": _share(np.abs(integers).max(), population.message),
                 "saturated": float(np.count_nonzero(ends)) / integers.size,
@@ -85,10 +88,15 @@ def measured_rows(program: LoihiProgram, calibration: Calibration) -> list[dict[
 
 def _weights(connections: Sequence[Connection]) -> str:
     """Width of the mantissas, and what rows use of it on average."""
-    largest = np.maximum.reduce([_largest_mantissas(c) for c in connections])
-    used = np.log2(np.maximum(largest, 1)).mean() + 1
     exponents = ",".join(str(c.exponent) for c in connections)
+    used = _bits_used(connections)
     return f"{connections[0].mantissa_bits} bit, uses {used:.1f}, shl {exponents}"
+
+
+def _bits_used(connections: Sequence[Connection]) -> float:
+    """Mean width of the largest mantissa of each row."""
+    largest = np.maximum.reduce([_largest_mantissas(c) for c in connections])
+    return float(np.log2(np.maximum(largest, 1) + 1).mean() + 1)
 
 
 def _largest_mantissas(connection: Connection) -> IntegerArray:
@@ -103,4 +111,4 @@ def _describe(format: FixedPoint) -> str:
 
 
 def _share(largest: np.integer[Any], format: FixedPoint) -> float:
-    return float(largest) / float(format.high)
+    return float(largest) / float(-format.low)

@@ -6,7 +6,7 @@
     inputs     = "x" BITS      2 to 24    samples; default: 12, or the messages' width if larger
     activation = "ramp12" | "ramp16" | "lines16"    default: ramp12
 
-Examples: `w8a12` (the default), `w8a16`, `w4a8x12`, `w8a12-lines16`. Accumulators, state words
+Examples: `w8a12` (the default), `w8a10`, `w4a8x12`, `w8a12-lines16`. Accumulators, state words
 and outputs are always at most 24 bits wide. One signed bit holds -1 and 0 only, so `w2` is the
 narrowest weight.
 """
@@ -74,7 +74,7 @@ class Recipe:
             raise RecipeError(
                 f"recipe {text!r}",
                 "not understood; write w<bits>a<bits>[x<bits>][-<activation>], for example "
-                f"w8a12, w8a16, w4a8x12 or w8a12-lines16 (activations: {', '.join(ACTIVATIONS)})",
+                f"w8a12, w8a10, w4a8x12 or w8a12-lines16 (activations: {', '.join(ACTIVATIONS)})",
             )
         weights, messages, inputs, activation = match.groups()
         return cls(

@@ -28,6 +28,8 @@ ROWS_TRIED = 128
 #: A row that the accumulator's bound leaves with mantissas no larger than this is refused, if the
 #: error that it then makes is larger than TOLERATED_ERROR in its pre-activation.
 COARSE_MANTISSA = 3
+#: Narrower weights than this have coarse mantissas by their own choice.
+COARSE_BITS = 4
 TOLERATED_ERROR = 0.05
 
 
@@ -132,7 +134,8 @@ def _quantize_gate(
     low = np.minimum(np.concatenate([s.low for s in sources]), 0)
     high = np.maximum(np.concatenate([s.high for s in sources]), 0)
     integer_weight = gate.weight * scale  # real value of a row's sum per unit of its message
-    smallest = _smallest_units(gate, integer_weight, left, low, high, weight_bits)
+    by_mantissa, by_sum = _smallest_units(gate, integer_weight, left, low, high, weight_bits)
+    smallest = np.maximum(by_mantissa, by_sum)
     shift = _shift(smallest * gate.unit)
     per_step = 2.0**shift * gate.unit
     wanted = np.ceil(smallest * per_step)
@@ -153,8 +156,12 @@ def _quantize_gate(
     lost = gate.weight - mantissas * (unit[:, None] * left / scale)
     difference = np.concatenate([lost, (gate.bias - bias * unit)[:, None]], axis=1)
     error = np.sqrt(np.maximum(np.sum((difference @ moments) * difference, axis=1), 0.0))
+    ends = np.cumsum(columns)
+    blocks = [slice(end - size, end) for end, size in zip(ends, columns, strict=True)]
+    bound = by_sum > by_mantissa
+    coarse = _coarse_blocks(lost, mantissas, moments, blocks, bound, weight_bits)
     reach = worst * np.maximum(wanted, multiplier) / 2.0**shift
-    problems = _problems(gate, worst, reach, wanted, mantissas, error, weight_bits)
+    problems = _problems(gate, worst, reach, wanted, coarse)
     bias = np.clip(bias, -LARGEST_SUM, LARGEST_SUM)
     return QuantizedGate(
         mantissas.astype(np.int64),
@@ -164,6 +171,32 @@ def _quantize_gate(
         error,
         problems,
     )
+
+
+def _coarse_blocks(
+    lost: FloatArray,
+    mantissas: FloatArray,
+    moments: FloatArray,
+    blocks: Sequence[slice],
+    bound: FloatArray,
+    weight_bits: int,
+) -> FloatArray:
+    """For each row the rms error of a block (input or recurrent) that the bound left too little.
+
+    That is so where all mantissas of a row are below COARSE_MANTISSA and its unit follows from
+    the accumulator's bound (`bound`), or where a block's are in most rows, although mantissas are
+    wide enough: its messages are too fine for the accumulator. 0 elsewhere.
+    """
+    largest = np.zeros(len(lost))
+    small_rows = bound & (np.abs(mantissas).max(axis=1) < COARSE_MANTISSA)
+    for block in blocks:
+        part = lost[:, block]
+        error = np.sqrt(np.maximum(((part @ moments[block, block]) * part).sum(axis=1), 0.0))
+        small = np.abs(mantissas[:, block]).max(axis=1) < COARSE_MANTISSA
+        collapsed = (small & (error > TOLERATED_ERROR)).mean() > 0.5
+        blamed = small_rows | (small & (collapsed and weight_bits >= COARSE_BITS))
+        largest = np.maximum(largest, np.where(blamed, error, 0.0))
+    return largest
 
 
 def _rounded(values: FloatArray, bits: int) -> FloatArray:
@@ -177,8 +210,8 @@ def _smallest_units(
     low: IntegerArray,
     high: IntegerArray,
     weight_bits: int,
-) -> FloatArray:
-    """For each row the smallest unit with which mantissas, sum and bias fit."""
+) -> tuple[FloatArray, FloatArray]:
+    """For each row the smallest unit with which mantissas fit, and with which sum and bias do."""
     bottom, top = signed_range(weight_bits)
     by_mantissa = np.maximum(integer_weight / (left * top), integer_weight / (left * bottom))
     ends = integer_weight * low, integer_weight * high
@@ -186,8 +219,7 @@ def _smallest_units(
         np.maximum(*ends).sum(axis=1) + np.maximum(gate.bias, 0.0),
         -np.minimum(*ends).sum(axis=1) - np.minimum(gate.bias, 0.0),
     )
-    units = np.maximum(by_mantissa.max(axis=1), reach / LARGEST_SUM)
-    return np.maximum(units, np.finfo(np.float64).tiny)
+    return np.maximum(by_mantissa.max(axis=1), np.finfo(np.float64).tiny), reach / LARGEST_SUM
 
 
 def _shift(steps: FloatArray) -> int:
@@ -203,15 +235,12 @@ def _problems(
     worst: FloatArray,
     reach: FloatArray,
     wanted: FloatArray,
-    mantissas: FloatArray,
-    error: FloatArray,
-    weight_bits: int,
+    coarse: FloatArray,
 ) -> tuple[str, ...]:
     """Rows that cannot be represented: `worst` is the largest sum, `reach` the largest
-    pre-activation in steps, `wanted` the multiplier that the row needs.
+    pre-activation in steps, `wanted` the multiplier that the row needs, `coarse` the error of
+    blocks that the bound leaves too little.
     """
-    largest = np.abs(mantissas).max(axis=1)
-    coarse = min(COARSE_MANTISSA, signed_range(weight_bits)[1])
     found: list[str] = []
     strong = reach > LARGEST_SUM
     for neuron in np.flatnonzero(strong):
@@ -231,11 +260,9 @@ def _problems(
             f"neuron {neuron}, accumulator {gate.name}: its sum can reach {worst[neuron]:.3g}, "
             f"a 24-bit accumulator holds {LARGEST_SUM}"
         )
-    bad = fits & (largest < coarse) & (error > TOLERATED_ERROR) & (worst <= LARGEST_SUM)
-    for neuron in np.flatnonzero(bad):
+    for neuron in np.flatnonzero(fits & (coarse > TOLERATED_ERROR) & (worst <= LARGEST_SUM)):
         found.append(
-            f"neuron {neuron}, accumulator {gate.name}: its 24-bit bound leaves mantissas no "
-            f"larger than {int(largest[neuron])} (rms error {error[neuron]:.2g} of its "
-            "pre-activation)"
+            f"neuron {neuron}, accumulator {gate.name}: its 24-bit bound, or scales of inputs and "
+            f"messages too far apart, leave mantissas below {COARSE_MANTISSA} (rms error {coarse[neuron]:.2g} of its pre-activation)"
         )
     return tuple(found)
