@@ -3,6 +3,7 @@
 #   make demo        the whole road with a shipped network: quantize, run in Lava, verify, compare
 #   make test        the tests
 #   make lint        ruff and pyright
+#   make benchmark   the simulators side by side (needs torch and Lava); BENCHMARK=--quick
 #   make wheel       wheel and source archive in dist/
 #   make setup       only the environment
 #   make clean       removes the environments and everything that was built
@@ -33,7 +34,7 @@ echo "On Debian or Ubuntu: apt-get install python3 python3-venv (for python3.12:
 exit 1
 endef
 
-.PHONY: help setup setup-dev demo test lint wheel clean
+.PHONY: help setup setup-dev demo test benchmark lint wheel clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -49,6 +50,10 @@ demo: setup
 
 test: setup
 	$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadgroup $(TESTS)
+
+benchmark:
+	$(call set_up,test benchmark)
+	$(VENV)/bin/python benchmarks/simulate.py $(BENCHMARK)
 
 lint: setup-dev
 	$(VENV)/bin/ruff check

@@ -63,8 +63,8 @@ def auto_ncp(inputs: int, units: int, outputs: int) -> tuple[LiquidNetwork, Any]
     return NcpsImporter().load(module), module
 
 
-def layer(inputs: int, units: int, density: float = 1.0) -> LiquidNetwork:
-    """One CfC layer; the gates share a random mask."""
+def layer(inputs: int, units: int, density: float = 1.0, outputs: int = 0) -> LiquidNetwork:
+    """One CfC layer, and a readout if there are `outputs`; the gates share a random mask."""
     rng = np.random.default_rng(units)
     shape = (units, inputs + units)
     mask = rng.random(shape) < density
@@ -73,7 +73,12 @@ def layer(inputs: int, units: int, density: float = 1.0) -> LiquidNetwork:
     def gate(name: str) -> Linear:
         return Linear(name, rng.normal(0.0, deviation, shape) * mask, rng.normal(0.0, 0.2, units))
 
-    return LiquidNetwork(f"layer {units}", (CfCLayer("layer", *map(gate, CfCLayer.gates)),))
+    readout = None
+    if outputs:
+        weight = rng.normal(0.0, 1.0 / np.sqrt(units), (outputs, units))
+        readout = Linear("readout", weight, np.zeros(outputs))
+    layers = (CfCLayer("layer", *map(gate, CfCLayer.gates)),)
+    return LiquidNetwork(f"layer {units}", layers, readout)
 
 
 def one_layer(inputs: int, units: int, density: float = 1.0) -> tuple[LiquidNetwork, Any]:
@@ -116,7 +121,7 @@ def case(name: str) -> Case:
 
 
 def dense_layer(units: int, density: float = 1.0) -> Case:
-    """A layer with 32 inputs, without a module."""
-    network = layer(32, units, density)
+    """A layer with 8 inputs and a readout of 8 outputs, without a module."""
+    network = layer(8, units, density, 8)
     program, seconds = prepared(network)
     return Case(f"layer {units}", network, program, None, seconds)

@@ -34,7 +34,7 @@ def _layer_nodes(layer: CfCLayer, timespan: float, source: str) -> tuple[list[An
         numpy_helper.from_array(np.array([2 * units, units], np.int64), f"{name}_sizes"),
     ]
 
-    def node(operation: str, inputs: list[str], outputs: list[str], **attributes: int) -> Any:
+    def node(operation: str, inputs: list[str], outputs: list[str], **attributes: Any) -> Any:
         full = [i if i == source else f"{name}_{i}" for i in inputs]
         return helper.make_node(operation, full, [f"{name}_{o}" for o in outputs], **attributes)
 
@@ -72,11 +72,11 @@ def scan_model(network: LiquidNetwork) -> Any:
         return helper.make_tensor_value_info(name, FLOAT, list(shape))
 
     states = [(layer.name, layer.units) for layer in network.layers]
-    outputs = network.output_size
+    inputs, outputs = network.input_size, network.output_size
     body = helper.make_graph(
         nodes,
         "step",
-        [*(value(f"{n}_old", "batch", u) for n, u in states), value("x", "batch", network.input_size)],
+        [*(value(f"{n}_old", "batch", u) for n, u in states), value("x", "batch", inputs)],
         [*(value(f"{n}_new", "batch", u) for n, u in states), value("y", "batch", outputs)],
         weights,
     )
@@ -90,7 +90,7 @@ def scan_model(network: LiquidNetwork) -> Any:
         "network",
         [
             *(value(f"{name}_start", "batch", units) for name, units in states),
-            value("x", "time", "batch", network.input_size),
+            value("x", "time", "batch", inputs),
         ],
         [value("y", "time", "batch", outputs)],
     )
@@ -123,4 +123,4 @@ class OnnxFloat:
 
     def run(self, feed: dict[str, npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
         """Outputs (time, batch, outputs)."""
-        return self._session.run(["y"], feed)[0]
+        return np.asarray(self._session.run(["y"], feed)[0])

@@ -19,7 +19,7 @@ from lnn2loihi.simulate.native import library
 from lnn2loihi.simulate.native.engine import NativeEngine
 
 #: Synapses and accumulators of all sequences of a Lava run together (about 2 GB).
-LARGEST_LAVA = 40_000_000
+LARGEST_LAVA = 45_000_000
 #: Share of a Lava run that is over before its steps are timed.
 WARM_UP = 0.25
 
@@ -80,7 +80,7 @@ def ncps_eager(case: Case) -> Runner:
 
 
 def onnx_scan(case: Case) -> Runner:
-    """onnxruntime in float32."""
+    """The network in onnxruntime, in float32, on one thread."""
     from onnx_float import OnnxFloat
 
     model = OnnxFloat(case.network)

@@ -172,11 +172,11 @@ class TestResult:
     def test_more_bits_are_closer_to_float(self) -> None:
         network, x = random_network(9), random_samples(9, 16, 20, 3)
         errors = [
-            l2l.compare(network, l2l.quantize(network, x, recipe), x).output.relative_mse
+            l2l.compare(network, l2l.quantize(network, x, recipe), x).output.rms
             for recipe in ("w2a4", "w4a8", "w8a12")
         ]
         assert errors[0] > errors[1] > errors[2]
-        assert errors[2] < 2e-3
+        assert errors[2] < 0.05
 
     def test_the_hash_names_the_network(self) -> None:
         network, x = random_network(10), random_samples(10, 4, 10, 3)
@@ -189,7 +189,7 @@ class TestResult:
         network = random_network(12, scale=60.0)
         x = random_samples(12, 8, 20, 3)
         program = l2l.quantize(network, x)
-        assert l2l.compare(network, program, x).stages[1].relative_mse < 0.05
+        assert l2l.compare(network, program, x).stages[1].rms < 0.2
 
 
 class TestWarnings:

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from programs import Sizes, random_inputs, random_program
 
 from lnn2loihi.errors import InputError, ProgramError
-from lnn2loihi.formats import IntegerArray
 from lnn2loihi.neurons.bounds import Interval, ProvedBounds
 from lnn2loihi.program import LoihiProgram, Population
 from lnn2loihi.simulate import encode, full_initial_state, simulate
@@ -101,9 +100,7 @@ def oracle(
     return sent
 
 
-def random_start(
-    program: LoihiProgram, seed: int, batch: int
-) -> dict[str, dict[str, IntegerArray]]:
+def random_start(program: LoihiProgram, seed: int, batch: int) -> dict[str, dict[str, Any]]:
     rng = np.random.default_rng(seed)
     return {
         p.name: {

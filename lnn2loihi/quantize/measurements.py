@@ -30,9 +30,9 @@ def signal_to_noise(signal: FloatArray, other: FloatArray) -> float | None:
 def measured_rows(program: LoihiProgram, calibration: Calibration) -> list[dict[str, Any]]:
     """One row for the input and one for each population.
 
-    Keys: weight_bits_used, stage, family, neurons, synapses, message (format), weights (width asked for and mean
-    width that rows use under the accumulator's bound), accumulator (bits of the proved bound),
-    range_used (share of the message range that the data use), saturated (share of the values at
+    Keys: stage, family, neurons, synapses, message (format), weights (width asked for and mean
+    width that rows use under the accumulator's bound), weight_bits_used (the latter),
+    accumulator (bits of the proved bound), range_used (share of the message range that the data use), saturated (share of the values at
     an end of the range), signal_to_noise_db (against the float network, whose answer includes no
     quantization at all), compared (number of values behind it), instructions.
     """

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from lnn2loihi.formats import IntegerArray, signed_range
 from lnn2loihi.network import FloatArray
@@ -178,7 +179,7 @@ def _coarse_blocks(
     mantissas: FloatArray,
     moments: FloatArray,
     blocks: Sequence[slice],
-    bound: FloatArray,
+    bound: npt.NDArray[np.bool_],
     weight_bits: int,
 ) -> FloatArray:
     """For each row the rms error of a block (input or recurrent) that the bound left too little.
@@ -263,6 +264,7 @@ def _problems(
     for neuron in np.flatnonzero(fits & (coarse > TOLERATED_ERROR) & (worst <= LARGEST_SUM)):
         found.append(
             f"neuron {neuron}, accumulator {gate.name}: its 24-bit bound, or scales of inputs and "
-            f"messages too far apart, leave mantissas below {COARSE_MANTISSA} (rms error {coarse[neuron]:.2g} of its pre-activation)"
+            f"messages too far apart, leave mantissas below {COARSE_MANTISSA} (rms error "
+            f"{coarse[neuron]:.2g} of its pre-activation)"
         )
     return tuple(found)

@@ -53,12 +53,17 @@ def simulate(
         InputError: x, a length or a state does not fit the program, or the engine cannot run it.
         BackendMissingError: the C engine was asked for, and there is no compiler.
     """
-    if threads is not None and threads < 1:
-        raise InputError("threads", f"{threads} threads cannot run anything; give 1 or more")
-    chosen = chosen_engine(program, engine)
-    array, counts = _without_padding(program, as_array(x), lengths)
-    values = checked_input(array, program.input.size, f"program {program.name!r}")
+    if threads is not None and not (isinstance(threads, int) and threads >= 1):
+        raise InputError("threads", f"{threads!r} threads cannot run anything; give 1 or more")
+    subject = f"program {program.name!r}"
+    try:
+        array = as_array(x)
+    except (TypeError, ValueError) as error:
+        raise InputError(subject, f"x is not an array of numbers ({error})") from error
+    array, counts = _without_padding(program, array, lengths)
+    values = checked_input(array, program.input.size, subject)
     start = full_initial_state(program, len(values), initial_state)
+    chosen = chosen_engine(program, engine)  # the last check: it may compile
     if chosen == "c":
         encoded = np.issubdtype(array.dtype, np.integer)
         ends = np.iinfo(np.int32)  # what leaves them saturates in the engine, and must not wrap
@@ -85,11 +90,16 @@ def _without_padding(
     Raises:
         InputError: lists what is wrong with the lengths.
     """
-    batch, time = array.shape[:2] if array.ndim == 3 else (0, 0)
+    if array.ndim != 3:
+        return array, np.zeros(0, np.int64)  # checked_input will say so
+    batch, time, channels = array.shape
     if lengths is None:
         return array, np.full(batch, time, np.int64)
-    counts = np.asarray(lengths)
     problems = Problems(InputError, "lengths")
+    try:
+        counts = as_array(lengths)
+    except (TypeError, ValueError) as error:
+        raise InputError("lengths", f"is not an array of integers ({error})") from error
     if counts.shape != (batch,):
         problems.add(f"has shape {counts.shape}, expected ({batch},): one for each sequence")
     if not np.issubdtype(counts.dtype, np.integer):
@@ -101,13 +111,17 @@ def _without_padding(
             f"sequence {int(counts.argmax())} has {counts.max()} samples, x has {time} steps"
         )
     problems.raise_if_any()
-    beyond = np.arange(time) >= counts[:, None]
+    counts = counts.astype(np.int64)
+    if channels != program.input.size or array.dtype.kind not in "biuf":
+        return array, counts  # the same
+    beyond = (np.arange(time) >= counts[:, None])[..., None]
     inside = program.input.low
-    if not np.issubdtype(array.dtype, np.integer):
-        inside = program.input.format.decode(inside)
-    fits = array.ndim == 3 and array.shape[2] == inside.size
-    filled = np.where(beyond[..., None], inside, array) if fits else array
-    return filled.astype(array.dtype), counts.astype(np.int64)
+    if np.issubdtype(array.dtype, np.integer):
+        # In a type that holds the filling; what is cut off here saturates all the same.
+        if array.dtype == np.uint64:
+            array = np.minimum(array, np.uint64(np.iinfo(np.int64).max))
+        return np.where(beyond, inside, array.astype(np.int64)), counts
+    return np.where(beyond, program.input.format.decode(inside), array), counts
 
 
 def encode(program: LoihiProgram, x: npt.ArrayLike) -> tuple[IntegerArray, IntegerArray]:
@@ -131,7 +145,12 @@ def full_initial_state(
         InputError: lists unknown names, wrong shapes and values that do not fit their words.
     """
     problems = Problems(InputError, "initial_state")
-    given = given or {}
+    given = {} if given is None else given
+    wanted = "give for each population and state word an array, as final_state of a result is"
+    if not isinstance(given, Mapping):
+        raise InputError("initial_state", f"is a {type(given).__name__}; {wanted}")
+    for name in sorted(n for n, words in given.items() if not isinstance(words, Mapping)):
+        raise InputError("initial_state", f"{name} holds a {type(given[name]).__name__}; {wanted}")
     full: dict[str, dict[str, IntegerArray]] = {}
     for name in sorted(set(given) - {p.name for p in program.populations}):
         problems.add(f"there is no population {name!r}")

@@ -226,6 +226,10 @@ static void add_counts(int64_t *to, const int64_t *from, int64_t count)
         __atomic_fetch_add(&to[i], from[i], __ATOMIC_RELAXED);
 }
 
+#ifdef __SANITIZE_ADDRESS__
+void __asan_poison_memory_region(const volatile void *, size_t);
+#endif
+
 /* Scratch from one allocation: laid out twice, first only to learn its size. */
 typedef struct {
     char *base;
@@ -234,8 +238,14 @@ typedef struct {
 
 static void *carve(arena_t *arena, int64_t bytes)
 {
-    void *place = arena->base ? arena->base + arena->used : NULL;
+    char *place = arena->base ? arena->base + arena->used : NULL;
     arena->used += ((size_t)bytes + 63) / 64 * 64;
+#ifdef __SANITIZE_ADDRESS__
+    arena->used += 64; /* nothing may be touched between two arrays */
+    if (place)
+        __asan_poison_memory_region(place + bytes,
+                                    (size_t)(arena->base + arena->used - place) - (size_t)bytes);
+#endif
     return place;
 }
 

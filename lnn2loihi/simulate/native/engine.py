@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,10 @@ from lnn2loihi.simulate.native import library
 from lnn2loihi.simulate.native.job import Job
 from lnn2loihi.simulate.native.kernel_code import LANES, Level, row_vector_lanes
 from lnn2loihi.simulate.native.layout import Layout, lay_out
+from lnn2loihi.simulate.native.workers import run_workers
 from lnn2loihi.simulate.result import EngineRun, OnStep
 
 NAME = "c"
-#: Seconds between two looks at Ctrl-C.
-PATIENCE = 0.1
 NO_MEMORY = 2
 #: Batches below this run one sequence at a time, with a neuron in each lane.
 SINGLE_BELOW = 8
@@ -101,18 +99,12 @@ class NativeEngine:
         if workers == 1 and total * self.layout.multiply_adds < SHORT and progress is None:
             results = [function(job.address, 0, 1)]
         else:
-            with ThreadPoolExecutor(workers) as pool:
-                futures = [
-                    pool.submit(function, job.address, worker, workers) for worker in range(workers)
-                ]
-                try:
-                    # Waiting without a limit would keep Ctrl-C from this thread.
-                    while wait(futures, PATIENCE).not_done:
-                        if progress is not None:
-                            progress(min(int(job.shared[1]), total), total)
-                finally:
-                    job.shared[0] = 1
-            results = [future.result() for future in futures]
+
+            def look() -> None:
+                if progress is not None:
+                    progress(min(int(job.shared[1]), total), total)
+
+            results = run_workers(function, job, workers, look)
         if NO_MEMORY in results:
             raise MemoryError("the C engine found no memory for the states of a block of sequences")
         if progress is not None:

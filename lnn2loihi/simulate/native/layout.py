@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -126,24 +127,27 @@ def _population(
     tile_neurons = wide if used >= DENSE_FROM else 1
     tiles = _tiles(paired, numbers, tile_neurons, used >= DENSE_FROM)
     names = population.program.parameter_names
-    parameters = np.stack([population.parameters[n] for n in names], axis=1).astype(np.int32)
+    parameters = np.zeros((population.size, len(names)), np.int32)
+    for place, name in enumerate(names):
+        parameters[:, place] = population.parameters[name]
     dense = used >= DENSE_FROM
     return PopulationLayout(
         index,
         tile_neurons,
         first_pairs[population.name],
         *tiles,
-        np.ascontiguousarray(parameters),
+        parameters,
         _row_weights(paired, vector_lanes) if dense else None,
         numbers,
-        _padded(np.ascontiguousarray(parameters.T)),
+        # What is proved of the last neuron holds of the lanes beyond it.
+        _padded(np.ascontiguousarray(parameters.T), "edge"),
     )
 
 
-def _padded(values: Int32) -> Int32:
-    """The last axis padded with zeros to a multiple of ROW_LANES."""
+def _padded(values: Int32, mode: Literal["constant", "edge"] = "constant") -> Int32:
+    """The last axis padded, with zeros or its last values, to a multiple of ROW_LANES."""
     missing = -values.shape[-1] % ROW_LANES
-    return np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, missing)])
+    return np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, missing)], mode)
 
 
 def _row_weights(paired: Int32, vector_lanes: int) -> Int32:

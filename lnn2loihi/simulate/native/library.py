@@ -26,16 +26,8 @@ from lnn2loihi.simulate.native.kernel_code import (
 )
 from lnn2loihi.simulate.native.neuron_code import update_functions
 
-FLAGS = (
-    "-std=gnu11",
-    "-O3",
-    "-fPIC",
-    "-shared",
-    "-fno-math-errno",
-    "-Wall",
-    "-Werror",
-    "-Wno-unused-function",
-)
+#: Warnings are left to the tests: what a generated program warns of is no error of its user.
+FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-shared", "-fno-math-errno")
 #: Environment variable that names another folder for compiled engines.
 CACHE_VARIABLE = "LNN2LOIHI_CACHE"
 
@@ -128,7 +120,7 @@ def build(
     The name is a hash of source, flags and level, so that a change of either makes another file.
 
     Raises:
-        BackendMissingError: there is no C compiler.
+        BackendMissingError: there is no C compiler, it fails, or the cache cannot be written.
     """
     text = source_text(programs, level)
     flags = (*FLAGS, *level.flags, *extra_flags)
@@ -141,28 +133,42 @@ def build(
         raise BackendMissingError(
             "C engine", "no C compiler was found: apt-get install gcc libc6-dev"
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        source, library = Path(folder) / "engine.c", Path(folder) / "engine.so"
-        source.write_text(text)
-        done = subprocess.run(
-            [command, *flags, "-o", str(library), str(source), "-lm"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise BackendMissingError(
-                "C engine", f"{command} failed with {done.returncode}:\n{done.stderr[-2000:]}"
-            )
-        os.replace(library, target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            source, library = Path(folder) / "engine.c", Path(folder) / "engine.so"
+            source.write_text(text)
+            _compile([command, *flags, "-o", str(library), str(source), "-lm"])
+            os.replace(library, target)
+    except OSError as error:
+        raise BackendMissingError(
+            "C engine",
+            f"it cannot be compiled ({error}); set {CACHE_VARIABLE} to a writable folder",
+        ) from error
     return target
+
+
+def _compile(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BackendMissingError(
+            "C engine", f"{command[0]} failed with {done.returncode}:\n{done.stderr[-2000:]}"
+        )
 
 
 @functools.lru_cache(maxsize=64)
 def load(path: Path) -> ctypes.CDLL:
-    """A compiled engine."""
-    library = ctypes.CDLL(str(path))
+    """A compiled engine.
+
+    Raises:
+        BackendMissingError: the file is damaged, or its folder does not allow programs.
+    """
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise BackendMissingError(
+            "C engine", f"{error}; delete that file, or set {CACHE_VARIABLE} to another folder"
+        ) from error
     for function in (library.run_blocks, library.run_sequences):
         function.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64]
         function.restype = ctypes.c_int32

@@ -1,0 +1,109 @@
+"""How the C engine's cost goes with size, steps, batch and threads."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+import numpy as np
+from cases import Case, dense_layer
+from rivals import at_level
+from timing import Cell, load, measure, planned, seconds_of
+
+from lnn2loihi.simulate import simulate
+from lnn2loihi.simulate.native import library
+from lnn2loihi.tables import text_table
+
+SIZES = (16, 32, 64, 128, 256, 512, 1024)
+STEPS = (16, 64, 256, 1024)
+BATCHES = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
+#: Neurons of the layer that has one synapse each, and so shows what a neuron alone costs.
+ALMOST_EMPTY = 1024
+
+Peaks = dict[str, dict[str, float]]
+
+
+def _vector_levels() -> list[library.Level]:
+    return [level for level in library.usable_levels() if level.vector]
+
+
+def dense_layers(rounds: int, budget: float, peaks: Peaks, sizes: tuple[int, ...]) -> Any:
+    """Dense layers of many sizes at batch 64: multiply-adds a second and time per neuron."""
+    rows, found = [], []
+    for units in (*sizes, ALMOST_EMPTY):
+        empty = len(rows) == len(sizes)
+        case = dense_layer(units, 1.0 / (units + 8) if empty else 1.0)
+        runners = {level.name: at_level(case, level) for level in _vector_levels()}
+        cells = {name: planned(case, runner, 64, budget) for name, runner in runners.items()}
+        for _ in range(rounds):
+            for name, runner in runners.items():
+                measure(case, runner, 64, cells[name])
+        row: list[object] = ["1 synapse a row" if empty else "dense", units, case.multiply_adds]
+        entry: dict[str, Any] = {"units": units, "multiply_adds": case.multiply_adds}
+        for name, cell in cells.items():
+            nanoseconds = cell.cpu_ns
+            assert nanoseconds is not None
+            rate = case.multiply_adds / nanoseconds
+            share = rate / peaks["int16"][name]
+            row += [nanoseconds, nanoseconds / units, rate, f"{100 * share:.0f} %"]
+            entry[name] = {"ns": nanoseconds, "gmac": rate, "peak_share": share}
+        rows.append(row)
+        found.append({**entry, "almost_empty": empty})
+    headers = ["layer", "units", "multiply-adds"]
+    for level in _vector_levels():
+        headers += [f"{level.name} ns", "ns/neuron", "GMAC/s", "of peak"]
+    print("\nC engine, layers with 8 inputs and 8 outputs, batch 64, CPU time of a sample-step")
+    print(text_table(headers, rows))
+    return found
+
+
+def flatness(case: Case, rounds: int, samples: int) -> dict[str, dict[int, float]]:
+    """CPU nanoseconds of a sample-step by number of steps and by batch.
+
+    Args:
+        case: what to run.
+        rounds: rounds, interleaved over all points.
+        samples: sample-steps of a measurement, over several calls where one is shorter.
+    """
+    runner = at_level(case, library.usable_levels()[0])
+    by_steps = {steps: Cell(steps) for steps in STEPS}
+    by_batch = {batch: Cell(64) for batch in BATCHES}
+    for _ in range(rounds):
+        for steps, cell in by_steps.items():
+            measure(case, runner, 64, cell, max(samples // (64 * steps), 1))
+        for batch, cell in by_batch.items():
+            measure(case, runner, batch, cell, max(samples // (64 * batch), 1))
+    found: dict[str, dict[int, float]] = {}
+    for what, cells in (("steps, batch 64", by_steps), ("batch, 64 steps", by_batch)):
+        values = {n: cell.cpu_ns or 0.0 for n, cell in cells.items()}
+        print(f"\n{case.name}, {runner.name}: CPU ns of a sample-step by {what}")
+        print(text_table([str(n) for n in values], [list(values.values())]))
+        found[what] = values
+    return found
+
+
+def two_threads(cases: list[Case], rounds: int, budget: float) -> dict[str, float]:
+    """Wall time of one thread over that of two, batch 1024; prints the load with it."""
+    rows, found = [], {}
+    for case in cases:
+        before = load()
+        cell = planned(case, at_level(case, library.usable_levels()[0]), 1024, budget)
+        x = case.samples(1024, cell.steps)
+        walls: dict[int, list[float]] = {1: [], 2: []}
+        answers: dict[int, Any] = {}
+        for _ in range(rounds):
+            for threads in walls:
+
+                def call(threads: int = threads) -> None:
+                    answers[threads] = simulate(case.program, x, engine="c", threads=threads)  # noqa: B023
+
+                walls[threads].append(seconds_of(call)[1])
+        assert np.array_equal(answers[1].integers, answers[2].integers)
+        one, two = (statistics.median(walls[threads]) for threads in (1, 2))
+        found[case.name] = one / two
+        per = 1e9 / (1024 * cell.steps)
+        rows.append([case.name, one * per, two * per, one / two, before, load()])
+    print("\nTwo threads, batch 1024, wall time of a sample-step (a loaded machine hides the gain)")
+    headers = ["net", "1 thread ns", "2 threads ns", "speed-up", "load before", "load after"]
+    print(text_table(headers, rows))
+    return found

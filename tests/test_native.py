@@ -1,0 +1,361 @@
+"""Compiling the C engine: with and without a compiler, once, and never half."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from engines import CODES, level_parameters, random_code, zoo_program
+from programs import Sizes, random_program
+
+from lnn2loihi.errors import BackendMissingError, InputError
+from lnn2loihi.formats import FixedPoint
+from lnn2loihi.neurons.tracer import Tracer
+from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population, derive_schedule
+from lnn2loihi.simulate import choice, simulate
+from lnn2loihi.simulate.native import library
+from lnn2loihi.simulate.native.engine import NativeEngine
+from lnn2loihi.simulate.native.layout import lay_out, unsupported
+
+needs_compiler = pytest.mark.skipif(library.compiler() is None, reason="there is no C compiler")
+PLAIN = library.level_named("plain")
+QUICK = ("-O0",)
+X = np.zeros((2, 3, 3))
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv(library.CACHE_VARIABLE, str(folder))
+    return folder
+
+
+@pytest.fixture
+def no_compiler(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library, "compiler", lambda: None)
+
+
+@pytest.fixture(autouse=True)
+def warns_again() -> Iterator[None]:
+    choice._say_once.cache_clear()
+    yield
+    choice._say_once.cache_clear()
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [r.getMessage() for r in caplog.records if r.name == "lnn2loihi"]
+
+
+def codes(number: int = 1) -> tuple[Any, ...]:
+    return CODES[:number]
+
+
+class TestWithoutACompiler:
+    def test_auto_uses_blas_and_says_so_once(
+        self, no_compiler: None, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with caplog.at_level(logging.WARNING, "lnn2loihi"):
+            for seed in range(2):
+                result = simulate(random_program(seed), X)
+                assert result.executor.startswith("blas ")
+        assert warnings_of(caplog) == [
+            "the C engine is not there, simulations use BLAS instead: C engine: "
+            "no C compiler was found: apt-get install gcc libc6-dev"
+        ]
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+    @pytest.mark.usefixtures("no_compiler")
+    def test_the_c_engine_is_missing(self) -> None:
+        with pytest.raises(BackendMissingError, match="no C compiler was found: apt-get") as caught:
+            simulate(random_program(1), X, "c")
+        assert caught.value.exit_code == 3
+
+    @pytest.mark.usefixtures("no_compiler")
+    def test_the_other_engines_do_not_mind(self, caplog: pytest.LogCaptureFixture) -> None:
+        for engine in ("blas", "reference"):
+            simulate(random_program(1), X, engine)
+        assert not warnings_of(caplog)
+
+    @needs_compiler
+    def test_what_is_in_the_cache_runs(self, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        simulate(random_program(1), X, "c")
+        monkeypatch.setattr(library, "compiler", lambda: None)
+        assert simulate(random_program(1), X).executor.startswith("c ")
+
+    def test_cc_is_asked_first(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        mine = tmp_path / "mine"
+        mine.write_text("#!/bin/sh\n")
+        mine.chmod(0o755)
+        monkeypatch.setenv("CC", str(mine))
+        assert library.compiler() == str(mine)
+        monkeypatch.setenv("PATH", "")
+        monkeypatch.delenv("CC")
+        assert library.compiler() is None
+
+
+class TestABrokenCompiler:
+    def test_it_is_said(
+        self, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setenv("CC", "false")
+        with pytest.raises(BackendMissingError, match="C engine: .*false failed with 1:") as caught:
+            simulate(random_program(1), X, "c")
+        assert caught.value.exit_code == 3
+        assert simulate(random_program(1), X).executor.startswith("blas ")
+        assert len(warnings_of(caplog)) == 1 and "false failed with 1" in warnings_of(caplog)[0]
+        assert not list(cache.iterdir())
+
+    def test_its_last_words_are_passed_on(
+        self, cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        broken = tmp_path / "broken"
+        broken.write_text("#!/bin/sh\necho 'no space left on device' >&2\nexit 7\n")
+        broken.chmod(0o755)
+        monkeypatch.setenv("CC", str(broken))
+        with pytest.raises(BackendMissingError, match="failed with 7:\nno space left on device"):
+            library.build(codes(), PLAIN)
+
+    @needs_compiler
+    def test_a_cache_that_cannot_be_written(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "file").write_text("")
+        monkeypatch.setenv(library.CACHE_VARIABLE, str(tmp_path / "file" / "cache"))
+        with pytest.raises(BackendMissingError, match="set LNN2LOIHI_CACHE to a writable folder"):
+            simulate(random_program(1), X, "c")
+        assert simulate(random_program(1), X).executor.startswith("blas ")
+
+    @needs_compiler
+    def test_a_damaged_library(self, cache: Path) -> None:
+        path = library.build(codes(), PLAIN, QUICK)
+        path.write_bytes(b"no library")
+        with pytest.raises(BackendMissingError, match="delete that file") as caught:
+            library.load(path)
+        assert path.name in str(caught.value)
+
+
+class TestUnsupportedPrograms:
+    """What the C engine cannot run, it refuses with the reason; auto uses BLAS."""
+
+    @staticmethod
+    def check(program: LoihiProgram, reason: str, caplog: pytest.LogCaptureFixture) -> None:
+        assert unsupported(program) == reason
+        x = np.random.default_rng(1).normal(0, 1e3, (3, 4, program.input.size))
+        with pytest.raises(InputError) as caught:
+            simulate(program, x, "c")
+        assert caught.value.subject == "engine"
+        assert caught.value.problems == (f"the C engine cannot run {program.name!r}: {reason}",)
+        found, expected = simulate(program, x), simulate(program, x, "reference")
+        assert found.executor.startswith("blas ")
+        assert np.array_equal(found.integers, expected.integers)
+        assert not warnings_of(caplog), "it is not missing"
+
+    @pytest.mark.parametrize("bits", [17, 20, 24])
+    def test_wide_inputs(self, bits: int, caplog: pytest.LogCaptureFixture) -> None:
+        program = random_program(1, Sizes(input_bits=bits))
+        self.check(program, f"its inputs have {bits} bits, the kernels take 16", caplog)
+        assert not unsupported(random_program(1, Sizes(input_bits=16)))
+
+    @pytest.mark.parametrize("bits", [17, 24])
+    def test_wide_messages_between_populations(
+        self, bits: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        reason = f"first sends messages of {bits} bits, the kernels take 16"
+        self.check(relays(bits), reason, caplog)
+
+    @needs_compiler
+    def test_a_wide_message_that_nobody_reads(self) -> None:
+        program = relays(16, 24)
+        assert not unsupported(program)
+        x = np.random.default_rng(1).normal(0, 1e4, (9, 4, 1))
+        found = simulate(program, x, "c", return_states=True)
+        assert np.array_equal(found.integers, simulate(program, x, "reference").integers)
+
+    def test_seven_accumulators(self, caplog: pytest.LogCaptureFixture) -> None:
+        population = Population(
+            "many",
+            random_code(9, 7, 0, 1),
+            {},
+            {"s0": np.zeros(3)},
+            FixedPoint(8, 0),
+            -128,
+            127,
+            3,
+        )
+        weights = np.arange(21).reshape(21, 1)
+        names = population.program.accumulators
+        connection = Connection.from_dense("input", "many", names, weights)
+        self.check(chain([population], [connection]), "many has 7 accumulators", caplog)
+
+
+def relays(bits: int, last_bits: int = 8) -> LoihiProgram:
+    """Two populations, the first of which sends wide messages."""
+    populations = []
+    for name, width in (("first", bits), ("second", last_bits)):
+        t = Tracer("relay")
+        message = FixedPoint(width, 0)
+        state = t.state("h", width)
+        t.spike(t.minimum(t.maximum(t.accumulator("sum_in"), message.low), message.high), state)
+        populations.append(
+            Population(
+                name, t.program(), {}, {"h": np.zeros(1)}, message, message.low, message.high, 1
+            )
+        )
+    connections = [
+        Connection.from_dense(a, b, ("sum_in",), [[1]])
+        for a, b in (("input", "first"), ("first", "second"))
+    ]
+    return chain(populations, connections)
+
+
+def chain(populations: list[Population], connections: list[Connection]) -> LoihiProgram:
+    port = InputPort("input", FixedPoint(16, 0), np.array([-(1 << 15)]), np.array([(1 << 15) - 1]))
+    schedule = derive_schedule("input", tuple(populations), tuple(connections))
+    return LoihiProgram(
+        "by hand", "none", port, tuple(populations), tuple(connections),
+        populations[-1].name, schedule,
+    )  # fmt: skip
+
+
+@needs_compiler
+class TestCache:
+    def test_a_library_is_compiled_once(self, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        first = NativeEngine(random_program(1), PLAIN, QUICK)
+        assert [p.suffix for p in cache.iterdir()] == [".so"]
+
+        def refused(*arguments: Any, **options: Any) -> None:
+            raise AssertionError("compiled again")
+
+        monkeypatch.setattr(subprocess, "run", refused)
+        # Another program of the same families, with other weights and other sizes.
+        other = NativeEngine(random_program(2, Sizes(inputs=7, layers=(3, 2, 9))), PLAIN, QUICK)
+        assert first.layout.programs == other.layout.programs
+        assert len(list(cache.iterdir())) == 1
+        with pytest.raises(AssertionError, match="compiled again"):
+            NativeEngine(random_program(1, Sizes(activation="ramp16")), PLAIN, QUICK)
+
+    def test_the_name_says_what_it_was_made_of(self, cache: Path) -> None:
+        names = {
+            library.build(codes(), PLAIN, QUICK),
+            library.build(codes(2), PLAIN, QUICK),
+            library.build(codes(), PLAIN, ("-O0", "-DOTHER")),
+            *(library.build(codes(), level, QUICK) for level in library.usable_levels()),
+        }
+        assert len(names) == 2 + len(library.usable_levels())
+        assert set(cache.iterdir()) == names
+
+    def test_another_text_is_another_file(
+        self, cache: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before = library.build(codes(), PLAIN, QUICK)
+        original = library.source_text
+        monkeypatch.setattr(library, "source_text", lambda *a: original(*a) + "\n/* changed */\n")
+        assert library.build(codes(), PLAIN, QUICK) != before
+
+    def test_an_interrupted_compilation_leaves_nothing(
+        self, cache: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupted(command: list[str], **options: Any) -> None:
+            output = Path(command[command.index("-o") + 1])
+            assert output.parent.parent == cache
+            output.write_bytes(b"\x7fELF, and half of a library")
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(subprocess, "run", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                library.build(codes(), PLAIN, QUICK)
+        assert not list(cache.iterdir())
+        library.load(library.build(codes(), PLAIN, QUICK))
+
+    def test_a_failed_compilation_leaves_nothing(self, cache: Path) -> None:
+        with pytest.raises(BackendMissingError, match="-fno-such-flag"):
+            library.build(codes(), PLAIN, ("-fno-such-flag",))
+        assert not list(cache.iterdir())
+
+    def test_two_at_once_make_one_file(self, cache: Path) -> None:
+        together, found = threading.Barrier(3), list[Path]()
+
+        def build() -> None:
+            together.wait()
+            found.append(library.build(codes(), PLAIN, QUICK))
+
+        threads = [threading.Thread(target=build) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(found) == 3 and set(cache.iterdir()) == set(found)
+        library.load(found[0])
+
+    def test_where_it_is(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setenv(library.CACHE_VARIABLE, str(tmp_path))
+        assert library.cache_folder() == tmp_path
+        monkeypatch.delenv(library.CACHE_VARIABLE)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        assert library.cache_folder() == tmp_path / "lnn2loihi"
+        monkeypatch.delenv("XDG_CACHE_HOME")
+        monkeypatch.setenv("HOME", str(tmp_path))
+        assert library.cache_folder() == tmp_path / ".cache" / "lnn2loihi"
+
+
+@needs_compiler
+class TestText:
+    @pytest.mark.parametrize("level", level_parameters())
+    def test_the_shipped_families_compile_without_warnings(self, cache: Path, level: str) -> None:
+        """Random code does warn (words that nobody reads), and compiles all the same."""
+        strict = ("-O0", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function")
+        strict += ("-Wno-unused-parameter",)
+        programs = tuple(
+            {p.program.name: p.program for p in random_program(1).populations}.values()
+        )
+        library.build(programs, library.level_named(level), strict)
+        with pytest.raises(BackendMissingError, match="unused variable"):
+            library.build(CODES, library.level_named(level), strict)
+        library.build(CODES, library.level_named(level), QUICK)
+
+
+class TestLayout:
+    def test_every_tile_fits(self) -> None:
+        for seed, sizes in enumerate([(1,), (5, 17), (33, 2, 16)]):
+            program = zoo_program(seed, sizes, density=1.0 if seed else 0.05)
+            layout = lay_out(program, 16)
+            for population, laid in zip(program.populations, layout.populations, strict=True):
+                gates = len(population.program.accumulators)
+                assert 1 <= laid.tile_neurons * gates <= 6
+                tiles = -(-population.size // laid.tile_neurons)
+                assert laid.pair_counts.shape == laid.weight_starts.shape == (tiles,)
+                assert laid.columns.min() >= 0 and laid.columns.max() < layout.pairs
+                assert laid.parameters.shape == (
+                    population.size,
+                    len(population.program.parameters),
+                )
+                last = laid.row_parameters[:, population.size :]
+                assert np.all(last == laid.row_parameters[:, [population.size - 1]])
+                for starts, values, height in (
+                    (laid.weight_starts, laid.weights, gates),
+                    (laid.column_starts, laid.columns, 1),
+                ):
+                    rows = np.minimum(
+                        laid.tile_neurons,
+                        population.size - laid.tile_neurons * np.arange(tiles),
+                    )
+                    ends = starts + laid.pair_counts * (rows * height if height > 1 else 1)
+                    assert ends.max() <= values.size
+
+    def test_all_weights_are_there(self) -> None:
+        """The sum of all paired weights, for the tiles and for single sequences."""
+        program = zoo_program(3, (5, 17), density=1.0)
+        layout = lay_out(program, 16)
+        for population, laid in zip(program.populations, layout.populations, strict=True):
+            total = sum(int(c.dense().sum()) for c in program.incoming(population.name))
+            assert int(laid.weights.view(np.int16).astype(np.int64).sum()) == total
+            if laid.row_weights is not None:
+                assert int(laid.row_weights.view(np.int16).astype(np.int64).sum()) == total

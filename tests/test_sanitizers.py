@@ -1,0 +1,165 @@
+"""The C engine under AddressSanitizer and UndefinedBehaviorSanitizer.
+
+Scenarios run in an interpreter of their own, with the sanitizer's library loaded first; NumPy's
+arrays then end in forbidden memory, and so do the parts of the engine's own scratch.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from engines import (
+    BLOCK,
+    SINGLE,
+    assert_same,
+    level_parameters,
+    on_level,
+    random_start,
+    zoo_program,
+)
+from programs import random_inputs
+
+from lnn2loihi.neurons.instructions import NeuronProgram
+from lnn2loihi.simulate import simulate
+from lnn2loihi.simulate.native import library
+from lnn2loihi.simulate.native.engine import NativeEngine
+from lnn2loihi.simulate.native.kernel_code import Level
+
+FLAGS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O0")
+#: Deliberate errors in the C text, by what they do: text, replacement, what is reported. Each is
+#: made if MISTAKE holds its number, so that all of them are compiled once.
+MISTAKES = {
+    "none": ("", "", ""),
+    "writes beyond the outputs": (
+        "* p->neurons + neuron] =\n                        message[lane];",
+        "* p->neurons + neuron + mistake(1)] =\n                        message[lane];",
+        "AddressSanitizer: heap-buffer-overflow",
+    ),
+    "reads one pair of weights too many": (
+        "for (int k = 0; k < pairs; k++)",
+        "for (int k = 0; k < pairs + mistake(2); k++)",
+        "AddressSanitizer: heap-buffer-overflow",
+    ),
+    "writes beyond a part of the scratch": (
+        "(size_t)run->channels * LANES * sizeof(int32_t)",
+        "(size_t)run->channels * LANES * sizeof(int32_t) + 4 * mistake(3)",
+        "AddressSanitizer: use-after-poison",
+    ),
+    "overflows": (
+        "*non_zero += some;",
+        "*non_zero += some + INT32_MAX * (2 * mistake(4));",
+        "runtime error: signed integer overflow",
+    ),
+}
+MISTAKE = """\
+static int mistake(int which)
+{
+    return atoi(getenv("MISTAKE")) == which;
+}
+"""
+TESTS = Path(__file__).parent
+LIMIT = 300.0  # seconds; it takes a few
+
+
+@functools.cache
+def sanitizer() -> str:
+    """The library that is loaded first, or "" if the compiler has none."""
+    command = library.compiler()
+    if command is None:
+        return ""
+    asked = [command, "-print-file-name=libasan.so"]
+    found = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+    return found if os.path.isabs(found) and os.path.exists(found) else ""
+
+
+pytestmark = pytest.mark.skipif(not sanitizer(), reason="the C compiler has no libasan.so")
+
+
+def run(call: str) -> subprocess.CompletedProcess[str]:
+    """Runs a scenario of this file."""
+    return subprocess.run(
+        [sys.executable, "-c", f"import test_sanitizers as t; t.{call}"],
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)]),
+            "PYTHONMALLOC": "malloc",
+            "LD_PRELOAD": sanitizer(),
+            "ASAN_OPTIONS": "detect_leaks=0",
+            "UBSAN_OPTIONS": "print_stacktrace=1",
+        },
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+
+
+def scenario(level_name: str) -> None:
+    """Programs, batches, lengths and kernels; results are compared as well."""
+    level = library.level_named(level_name)
+    rng = np.random.default_rng(1)
+    for seed, (sizes, density) in enumerate(
+        [((1,), 1.0), ((16,), 1.0), ((3, 17, 2), 0.9), ((5, 34, 1), 0.03), ((7, 9), 0.0)]
+    ):
+        program = zoo_program(seed, sizes, inputs=1 + seed, density=density)
+        native = NativeEngine(program, level, FLAGS)
+        for batch in (1, 2, 7, 8, 63, 64, 65, 129):
+            record = bool(batch % 2)
+            x = random_inputs(seed, program, batch, 3)
+            lengths = None if batch == 2 else rng.integers(0, 4, batch)
+            options = {
+                "lengths": lengths,
+                "return_states": record,
+                "initial_state": random_start(program, seed, batch),
+            }
+            expected = simulate(program, x, "blas", **options)
+            for single_below in (BLOCK, SINGLE):
+                found = on_level(program, x, None, single_below, native, threads=2, **options)
+                assert_same(found, expected)
+        floats = rng.normal(0, 1e3, (9, 2, program.input.size)) * 10.0 ** rng.integers(-300, 300)
+        for single_below in (BLOCK, SINGLE):
+            found = on_level(program, floats, None, single_below, native)
+            assert_same(found, simulate(program, floats, "blas"))
+    os.write(1, b"clean\n")
+
+
+def mistaken() -> None:
+    """A small run of an engine with deliberate errors."""
+    original = library.source_text
+
+    def broken(programs: tuple[NeuronProgram, ...], level: Level) -> str:
+        source = original(programs, level)
+        for text, replacement, _ in MISTAKES.values():
+            assert text in source, "the text is not there any more: choose another one"
+            source = source.replace(text, replacement) if text else source
+        return f"static int mistake(int which);\n{source}\n{MISTAKE}"
+
+    program = zoo_program(2, (3, 17, 2), inputs=3, density=0.9)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(library, "source_text", broken)
+        native = NativeEngine(program, library.level_named("plain"), FLAGS)
+    on_level(program, np.zeros((65, 2, 3)), None, BLOCK, native, return_states=True)
+    os.write(1, b"clean\n")
+
+
+@pytest.mark.parametrize("level", level_parameters())
+def test_the_engine_is_clean(level: str) -> None:
+    done = run(f"scenario({level!r})")
+    assert (done.returncode, done.stdout) == (0, "clean\n"), done.stderr[-6000:]
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("number", range(len(MISTAKES)), ids=list(MISTAKES))
+def test_a_deliberate_error_is_found(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    reported = list(MISTAKES.values())[number][2]
+    monkeypatch.setenv("MISTAKE", str(number))
+    done = run("mistaken()")
+    assert reported in done.stderr, done.stderr[-6000:]
+    found = (done.returncode != 0, done.stdout, bool(done.stderr))
+    assert found == ((True, "", True) if number else (False, "clean\n", False)), done.stderr[-6000:]
