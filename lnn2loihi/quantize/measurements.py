@@ -32,9 +32,10 @@ def measured_rows(program: LoihiProgram, calibration: Calibration) -> list[dict[
 
     Keys: stage, family, neurons, synapses, message (format), weights (width asked for and mean
     width that rows use under the accumulator's bound), weight_bits_used (the latter),
-    accumulator (bits of the proved bound), range_used (share of the message range that the data use), saturated (share of the values at
-    an end of the range), signal_to_noise_db (against the float network, whose answer includes no
-    quantization at all), compared (number of values behind it), instructions.
+    accumulator (bits of the proved bound), range_used (share of the message range that the data
+    use), saturated (share of the values at an end of the range), signal_to_noise_db (against the
+    float network, whose answer includes no quantization at all), compared (number of values
+    behind it), instructions.
     """
     x = calibration.x[:SEQUENCES_MEASURED]
     run = simulate(program, x, "blas", return_states=True)  # no compiler runs for a table
