@@ -17,7 +17,7 @@ from programs import (
     random_program,
 )
 
-from lnn2loihi.formats import FixedPoint
+from lnn2loihi.formats import FixedPoint, signed_range
 from lnn2loihi.neurons.cfc import GATES
 from lnn2loihi.neurons.instructions import (
     LISTING_ONLY,
@@ -38,6 +38,8 @@ from lnn2loihi.simulate.result import SimulationResult
 BYTE = FixedPoint(8, 3)
 #: The package; its name in lnn2loihi is the function.
 simulation = import_module("lnn2loihi.simulate")
+#: Operations that make a word of words.
+MAKERS = sorted(set(OPERATIONS) - set(LISTING_ONLY) - {"RDC", "SPIKE"})
 #: Never, and always, one sequence at a time.
 BLOCK, SINGLE = 0, 1 << 30
 
@@ -173,7 +175,7 @@ def random_code(seed: int, accumulators: int, parameters: int, states: int) -> N
     Many of its words are never read. The last state keeps its message.
     """
     rng = np.random.default_rng(seed)
-    makers = sorted(set(OPERATIONS) - set(LISTING_ONLY) - {"RDC", "SPIKE"})
+    makers = MAKERS
     code: list[Instruction] = []
     bounds: list[Bound] = []
     words: list[str | int] = [f"p{n}" for n in range(parameters)]
@@ -275,6 +277,26 @@ def zoo_program(
         if place != 4:  # code_4 is a dead end
             before, columns = population.name, size
     return made("zoo", port, populations, connections, "code_2")
+
+
+def operations_program() -> LoihiProgram:
+    """A neuron for each operation, which sends what the operation makes of the input channels."""
+    port = InputPort("input", FixedPoint(16, 0), np.full(3, -(1 << 15)), np.full(3, (1 << 15) - 1))
+    populations: list[Population] = []
+    connections: list[Connection] = []
+    for opcode in MAKERS:
+        names = tuple(f"acc{n}" for n in range(OPERATIONS[opcode].operands))
+        for shift in {"MUL_SHR": (8, 31), "SHL": (0, 8)}.get(opcode, (None,)):
+            words = [f"sum{n}" for n in range(len(names))]
+            code = [Instruction("RDC", w, (n,)) for w, n in zip(words, names, strict=True)]
+            code.append(Instruction(opcode, "result", tuple(words), shift))
+            code.append(Instruction("SPIKE", "", ("result",)))
+            name = opcode if shift is None else f"{opcode}_{shift}"
+            neuron = NeuronProgram(name, names, (), (), tuple(code))
+            low, high = signed_range(24)
+            populations.append(Population(name, neuron, {}, {}, FixedPoint(24, 0), low, high, 1))
+            connections.append(Connection.from_dense("input", name, names, np.eye(len(names), 3)))
+    return made("operations", port, populations, connections, populations[0].name)
 
 
 def long_program() -> LoihiProgram:

@@ -24,6 +24,7 @@ from engines import (
     long_program,
     on_blas,
     on_level,
+    operations_program,
     random_start,
     simulation,
     zoo_program,
@@ -217,6 +218,18 @@ class TestPaths:
         x, options = data.draw(runs(program))
         expected = simulate(program, x, "reference", **options)
         assert_same(on_level(program, x, level, single_below, **options), expected)
+
+    @pytest.mark.parametrize("level", LEVELS)
+    def test_every_operation(self, level: str) -> None:
+        program = operations_program()
+        values = np.array([-(1 << 15), 1 - (1 << 15), -3, -1, 0, 1, 2, (1 << 15) - 1])
+        x = np.stack(np.meshgrid(values, values, values), axis=-1).reshape(64, 8, 3)
+        expected = simulate(program, x, "reference", return_states=True)
+        for single_below in (BLOCK, SINGLE):
+            found = on_level(program, x, level, single_below, return_states=True)
+            assert_same(found, expected)
+        for carrier in CARRIERS:
+            assert_same(on_blas(program, x, carrier, return_states=True), expected)
 
     @pytest.mark.parametrize("level", LEVELS)
     @pytest.mark.parametrize("density", [0.005, 0.5, 1.0])
