@@ -24,6 +24,11 @@ _LONGEST_TRACEBACK = 20_000
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
+#: multiprocessing keeps one table of children for all threads, and a start looks through it while
+#: a close in another thread takes entries out.
+_CHILDREN = threading.Lock()
+
+
 class Worker:
     """A forked process that does one thing.
 
@@ -42,7 +47,8 @@ class Worker:
         self._process = context.Process(
             target=_work, args=(work, sender, os.getpid()), name=f"lava: {name}", daemon=True
         )
-        self._process.start()
+        with _CHILDREN:
+            self._process.start()
         sender.close()
 
     def failure(self) -> str | None:
@@ -66,8 +72,9 @@ class Worker:
 
     def close(self) -> None:
         """Waits for its end and frees what belongs to it."""
-        if self._exit_code() is not None:
-            self._process.close()
+        with _CHILDREN:
+            if self._exit_code() is not None:
+                self._process.close()
         self.report.close()
 
     def _exit_code(self) -> int | None:
