@@ -15,20 +15,10 @@ from ncps.torch import CfC
 from ncps.wirings import AutoNCP
 
 from lnn2loihi.models.halfcheetah import data
-from lnn2loihi.models.training import fit, save_checkpoint, shuffled_batches
+from lnn2loihi.models.training import description, fit, save_checkpoint, shuffled_batches
 from lnn2loihi.tables import percent, text_table
 
 UNITS, MOTOR_UNITS, BATCH = 96, 32, 32
-DESCRIPTION = f"""\
-[network]
-module = "ncps.torch.CfC"
-checkpoint = "weights.safetensors"
-name = "halfcheetah"
-input_size = {data.CHANNELS}
-units = {UNITS}
-output_size = {MOTOR_UNITS}
-proj_size = {data.CHANNELS}
-"""
 
 
 def main() -> None:
@@ -49,9 +39,10 @@ def main() -> None:
         learning_rate=0.01,
         console=console,
     )
-    description = save_checkpoint(model, arguments.out, DESCRIPTION)
+    toml = description("halfcheetah", data.CHANNELS, UNITS, MOTOR_UNITS, data.CHANNELS)
+    checkpoint = save_checkpoint(model, arguments.out, toml)
     calibrate = np.concatenate([cheetah.x_train, cheetah.x_validation])
-    converted = convert(description, arguments, calibrate, cheetah.x_test)
+    converted = convert(checkpoint, arguments, calibrate, cheetah.x_test)
     answers = {
         "copy the last state": cheetah.x_test,
         "float network": converted.float_outputs,

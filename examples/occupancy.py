@@ -16,20 +16,10 @@ from ncps.torch import CfC
 from ncps.wirings import AutoNCP
 
 from lnn2loihi.models.occupancy import data
-from lnn2loihi.models.training import fit, save_checkpoint, shuffled_batches
+from lnn2loihi.models.training import description, fit, save_checkpoint, shuffled_batches
 from lnn2loihi.tables import percent, text_table
 
 UNITS, MOTOR_UNITS, BATCH = 16, 4, 64
-DESCRIPTION = f"""\
-[network]
-module = "ncps.torch.CfC"
-checkpoint = "weights.safetensors"
-name = "occupancy"
-input_size = {data.FEATURES}
-units = {UNITS}
-output_size = {MOTOR_UNITS}
-proj_size = 1
-"""
 
 
 def main() -> None:
@@ -49,8 +39,9 @@ def main() -> None:
         learning_rate=0.005,
         console=console,
     )
-    description = save_checkpoint(model, arguments.out, DESCRIPTION)
-    converted = convert(description, arguments, rooms.x_train[::8], rooms.x_test)
+    toml = description("occupancy", data.FEATURES, UNITS, MOTOR_UNITS, 1)
+    checkpoint = save_checkpoint(model, arguments.out, toml)
+    converted = convert(checkpoint, arguments, rooms.x_train[::8], rooms.x_test)
     light = rooms.x_test[..., data.LIGHT] > rooms.light_threshold()
     real = converted.float_outputs[..., 0] > 0
     integer = converted.integer_outputs[..., 0] > 0

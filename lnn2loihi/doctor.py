@@ -14,11 +14,12 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+from lnn2loihi.plugins import exporter_names, importer_names, model_names
 from lnn2loihi.tables import text_table
 from lnn2loihi.version import VERSION
 
@@ -318,9 +319,9 @@ def read_environment() -> Environment:
         importable=frozenset(m for m in modules.values() if find_spec(m) is not None),
         torch_build=_torch_build(),
         compiler=_compiler(),
-        importers=_registered("importers"),
-        exporters=_registered("exporters"),
-        models=_registered("models"),
+        importers=tuple(importer_names()),
+        exporters=tuple(exporter_names()),
+        models=tuple(model_names()),
         checkout=str(root) if (root / "pyproject.toml").is_file() else None,
     )
 
@@ -330,10 +331,6 @@ def _installed(distribution: str) -> str | None:
         return version(distribution)
     except PackageNotFoundError:
         return None
-
-
-def _registered(group: str) -> tuple[str, ...]:
-    return tuple(sorted({point.name for point in entry_points(group=f"lnn2loihi.{group}")}))
 
 
 def _compiler() -> str | None:

@@ -59,6 +59,11 @@ def exporter_names() -> list[str]:
     return list(_registered("lnn2loihi.exporters"))
 
 
+def model_names() -> list[str]:
+    """Names of all trained networks that are installed."""
+    return list(_registered("lnn2loihi.models"))
+
+
 def import_network(source: object, *, format: str | None = None, **options: Any) -> LiquidNetwork:
     """Makes a LiquidNetwork of a live module or of a checkpoint file.
 

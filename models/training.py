@@ -78,7 +78,30 @@ def shuffled_batches(x: Any, y: Any, size: int, seed: int) -> Callable[[int], Ba
     return of_epoch
 
 
-def save_checkpoint(model: Any, folder: Path, description: str) -> Path:
+def description(name: str, inputs: int, units: int, motor_units: int, outputs: int) -> str:
+    """The TOML of a CfC with an AutoNCP wiring and a readout, for `save_checkpoint`.
+
+    Args:
+        name: name of the network.
+        inputs: input channels.
+        units: all units of the wiring.
+        motor_units: units of its last layer.
+        outputs: outputs of the readout.
+    """
+    return f"""\
+[network]
+module = "ncps.torch.CfC"
+checkpoint = "weights.safetensors"
+name = "{name}"
+input_size = {inputs}
+units = {units}
+output_size = {motor_units}
+proj_size = {outputs}
+timespan = 1.0
+"""
+
+
+def save_checkpoint(model: Any, folder: Path, toml: str) -> Path:
     """Writes `weights.safetensors` and `network.toml`, each whole or not at all.
 
     Returns:
@@ -90,4 +113,4 @@ def save_checkpoint(model: Any, folder: Path, description: str) -> Path:
     # ncps stores its masks transposed, and safetensors writes the memory of an array as it lies.
     arrays = {k: v.detach().contiguous().numpy() for k, v in model.state_dict().items()}
     write_atomically(folder / "weights.safetensors", safetensors_bytes(arrays))
-    return write_atomically(folder / "network.toml", description.encode())
+    return write_atomically(folder / "network.toml", toml.encode())

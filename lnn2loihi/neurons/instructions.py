@@ -23,11 +23,11 @@ from typing import Any
 import numpy as np
 
 from lnn2loihi.errors import ProgramError
-from lnn2loihi.formats import IntegerArray, signed_range
+from lnn2loihi.formats import WORD_BITS, IntegerArray, signed_range
 
 Operand = str | int
 
-WORD_RANGE = signed_range(24)
+WORD_RANGE = signed_range(WORD_BITS)
 #: Operand widths that a 32-bit product of MUL_SHR allows (assumption, DESIGN.md).
 PRODUCT_WIDTHS = ((16, 16), (24, 8), (8, 24))
 LARGEST_SHIFT = 31

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lnn2loihi.formats import IntegerArray, signed_range
+from lnn2loihi.formats import WORD_BITS, IntegerArray, signed_range
 from lnn2loihi.network import FloatArray
 from lnn2loihi.neurons.cfc import MULTIPLIER_BITS
 from lnn2loihi.neurons.instructions import LARGEST_SHIFT
 from lnn2loihi.program import LARGEST_EXPONENT
 
 #: Bound of accumulators and of pre-activations: 24-bit words, symmetric so that NEG is safe.
-LARGEST_SUM = signed_range(24)[1]
+LARGEST_SUM = signed_range(WORD_BITS)[1]
 LARGEST_MULTIPLIER = signed_range(MULTIPLIER_BITS)[1]
 #: Exponents are chosen on at most this many rows; all rows then use them.
 ROWS_TRIED = 128
@@ -156,7 +156,7 @@ def _quantize_gate(
         multiplier = multiplier + too_large
     lost = gate.weight - mantissas * (unit[:, None] * left / scale)
     difference = np.concatenate([lost, (gate.bias - bias * unit)[:, None]], axis=1)
-    error = np.sqrt(np.maximum(np.sum((difference @ moments) * difference, axis=1), 0.0))
+    error = _rms(difference, moments)
     ends = np.cumsum(columns)
     blocks = [slice(end - size, end) for end, size in zip(ends, columns, strict=True)]
     bound = by_sum > by_mantissa
@@ -172,6 +172,11 @@ def _quantize_gate(
         error,
         problems,
     )
+
+
+def _rms(errors: FloatArray, moments: FloatArray) -> FloatArray:
+    """Rms over the calibration data of what errors of weights add to each row's pre-activation."""
+    return np.sqrt(np.maximum(np.sum((errors @ moments) * errors, axis=1), 0.0))
 
 
 def _coarse_blocks(
@@ -191,9 +196,10 @@ def _coarse_blocks(
     largest = np.zeros(len(lost))
     small_rows = bound & (np.abs(mantissas).max(axis=1) < COARSE_MANTISSA)
     for block in blocks:
-        part = lost[:, block]
-        error = np.sqrt(np.maximum(((part @ moments[block, block]) * part).sum(axis=1), 0.0))
         small = np.abs(mantissas[:, block]).max(axis=1) < COARSE_MANTISSA
+        if not small.any():
+            continue
+        error = _rms(lost[:, block], moments[block, block])
         collapsed = (small & (error > TOLERATED_ERROR)).mean() > 0.5
         blamed = small_rows | (small & (collapsed and weight_bits >= COARSE_BITS))
         largest = np.maximum(largest, np.where(blamed, error, 0.0))

@@ -16,24 +16,12 @@ from rich.console import Console
 
 from lnn2loihi.converters.ncps import NcpsImporter
 from lnn2loihi.models.damped_sine import data
-from lnn2loihi.models.training import Batches, fit, save_checkpoint
+from lnn2loihi.models.training import Batches, description, fit, save_checkpoint
 from lnn2loihi.network import LiquidNetwork
 
 UNITS, MOTOR_UNITS = 32, 8
 TIME, BATCH, BATCHES = 64, 64, 32
 TEST_SEED, TEST_COUNT = 2_000_000, 1000
-
-DESCRIPTION = f"""\
-[network]
-module = "ncps.torch.CfC"
-checkpoint = "weights.safetensors"
-name = "damped_sine"
-input_size = 1
-units = {UNITS}
-output_size = {MOTOR_UNITS}
-proj_size = 1
-timespan = 1.0
-"""
 
 
 def train(seed: int, epochs: int, console: Console) -> Any:
@@ -102,7 +90,8 @@ def main() -> None:
     except ImportError as error:
         console.print(f"training needs PyTorch and ncps: pip install torch ncps ({error})")
         raise SystemExit(3) from error
-    network = NcpsImporter().load(save_checkpoint(model, arguments.out, DESCRIPTION))
+    toml = description("damped_sine", 1, UNITS, MOTOR_UNITS, 1)
+    network = NcpsImporter().load(save_checkpoint(model, arguments.out, toml))
     console.print(f"{network.units} units, {network.synapses} synapses with the time gate folded")
     for name, value in figures(network).items():
         console.print(f"test MSE, {name}: {value:.5f}")

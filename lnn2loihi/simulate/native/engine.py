@@ -90,10 +90,14 @@ class NativeEngine:
         self._execute(job, threads, progress)
         return job.result(self.name)
 
+    def _function(self, batch: int) -> tuple[Any, int]:
+        """The function of the library for a batch, and into how many pieces it divides it."""
+        if batch < SINGLE_BELOW and self.layout.single_sequences:
+            return self._library.run_sequences, batch
+        return self._library.run_blocks, -(-batch // LANES)
+
     def _execute(self, job: Job, threads: int | None, progress: OnStep | None) -> None:
-        single = job.batch < SINGLE_BELOW and self.layout.single_sequences
-        function = self._library.run_sequences if single else self._library.run_blocks
-        pieces = job.batch if single else -(-job.batch // LANES)
+        function, pieces = self._function(job.batch)
         workers = max(min(threads or len(os.sched_getaffinity(0)), pieces), 1)
         total = job.total
         if workers == 1 and total * self.layout.multiply_adds < SHORT and progress is None:
@@ -117,10 +121,7 @@ class NativeEngine:
         job = self._job(
             np.zeros((1, 1, self._input.size)), np.ones(1, np.int64), initial_state, False
         )
-        single = self.layout.single_sequences
-        return NativeStream(
-            job, self._library.run_sequences if single else self._library.run_blocks
-        )
+        return NativeStream(job, self._function(1)[0])
 
 
 class NativeStream:
