@@ -82,6 +82,39 @@ def flatness(case: Case, rounds: int, samples: int) -> dict[str, dict[int, float
     return found
 
 
+def counting(cases: list[Case], rounds: int, budget: float) -> dict[str, float]:
+    """What the counters cost at batch 64: CPU time over that of an engine that does not count.
+
+    The other engine is made of the same text with an empty `count`; it answers the same integers.
+    """
+    begin, empty = "lanes_t some = {0}, other = {0};", "return;"
+    level, original = library.usable_levels()[0], library.engine_text
+    assert begin in original(level), "count() in block.c is another one: change this too"
+    rows, found = [], {}
+    for case in cases:
+        counted = at_level(case, level)
+        library.engine_text = lambda level: original(level).replace(begin, empty + begin)
+        try:
+            bare = at_level(case, level)
+        finally:
+            library.engine_text = original
+        x = case.samples(64, 3)
+        both = [runner.run(runner.prepare(x)) for runner in (counted, bare)]
+        assert np.array_equal(both[0].integers, both[1].integers)
+        assert both[0].counters.changed[case.program.output].any()
+        assert not both[1].counters.changed[case.program.output].any()
+        cells = [planned(case, counted, 64, budget), planned(case, counted, 64, budget)]
+        for _ in range(3 * rounds):
+            for runner, cell in zip((counted, bare), cells, strict=True):
+                measure(case, runner, 64, cell)
+        with_counters, without = (cell.cpu_ns or 0.0 for cell in cells)
+        found[case.name] = with_counters / without
+        rows.append([case.name, with_counters, without, with_counters / without])
+    print("\nCounters at batch 64, CPU ns of a sample-step")
+    print(text_table(["net", "with", "without", "ratio"], rows))
+    return found
+
+
 def two_threads(cases: list[Case], rounds: int, budget: float) -> dict[str, float]:
     """Wall time of one thread over that of two, batch 1024; prints the load with it."""
     rows, found = [], {}

@@ -70,6 +70,9 @@ def _shapes(results: dict[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for net, ratio in results["threads"].items():
         found.append(_entry(f"{net}: two threads at least 1.8 times one (see load)", ratio, 1.8))
+    for net, ratio in results["counting"].items():
+        text = f"{net}: counters cost at most 5 %"
+        found.append({"target": text, "reached": f"{ratio:.3g}", "met": ratio <= 1.05})
     for what, values in results["flatness"].items():
         flat = [ns for n, ns in values.items() if "steps," in what or n >= 64]
         spread = max(flat) / min(flat)

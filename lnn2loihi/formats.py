@@ -78,7 +78,7 @@ class FixedPoint:
 
     def decode(self, integers: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Real values of integers of this format (exact: a float64 holds every 24-bit integer)."""
-        return np.asarray(integers, dtype=np.float64) * self.step
+        return np.multiply(integers, self.step, dtype=np.float64)
 
     @classmethod
     def covering(cls, bits: int, largest: float) -> FixedPoint:

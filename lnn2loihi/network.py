@@ -320,16 +320,26 @@ def as_array(x: Any) -> npt.NDArray[Any]:
     return np.asarray(x.detach().cpu() if hasattr(x, "detach") else x)
 
 
-def checked_input(x: npt.ArrayLike, channels: int, subject: str) -> FloatArray:
-    """X as float64 (batch, time, inputs), checked.
+def checked_samples(
+    x: npt.ArrayLike, channels: int, subject: str, lengths: npt.NDArray[Any] | None = None
+) -> npt.NDArray[Any]:
+    """X as an array (batch, time, inputs) of floats or integers in its own type, checked.
 
-    torch tensors are accepted (they convert through `__array__`).
+    torch tensors are accepted. Nothing is copied that is an array of real numbers already.
+
+    Args:
+        x: samples.
+        channels: expected inputs.
+        subject: who says so, for the error.
+        lengths: samples of each sequence, (batch,); what stands beyond is not looked at.
 
     Raises:
         InputError: lists wrong rank, wrong width, no samples, NaN or infinite values.
     """
     try:
-        array = as_array(x).astype(np.float64)
+        array = as_array(x)
+        if array.dtype.kind not in "iuf":
+            array = array.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(subject, f"x is not an array of numbers ({error})") from error
     problems = Problems(InputError, subject)
@@ -339,8 +349,31 @@ def checked_input(x: npt.ArrayLike, channels: int, subject: str) -> FloatArray:
         problems.add(f"x has {array.shape[2]} input channels, expected {channels}")
     if array.size == 0:
         problems.add(f"x is empty (shape {array.shape}); give at least one sample")
-    bad = int(np.count_nonzero(~np.isfinite(array)))
+    bad = _not_finite(array, lengths)
     if bad:
         problems.add(f"x holds {bad} NaN or infinite of {array.size} values; remove or fill them")
     problems.raise_if_any()
     return array
+
+
+def _not_finite(array: npt.NDArray[Any], lengths: npt.NDArray[Any] | None) -> int:
+    """Values that are NaN or infinite, before the end of each sequence."""
+    if array.dtype.kind != "f" or not array.size:
+        return 0
+    # NaN and infinity survive every sum; unlike isfinite of the array this needs no memory.
+    with np.errstate(invalid="ignore", over="ignore"):
+        if np.isfinite(array.sum()):
+            return 0
+    bad = ~np.isfinite(array)
+    if lengths is not None and array.ndim == 3:
+        bad &= (np.arange(array.shape[1]) < lengths[:, None])[..., None]
+    return int(np.count_nonzero(bad))
+
+
+def checked_input(x: npt.ArrayLike, channels: int, subject: str) -> FloatArray:
+    """X as float64 (batch, time, inputs), checked as `checked_samples` does.
+
+    Raises:
+        InputError: as `checked_samples`.
+    """
+    return checked_samples(x, channels, subject).astype(np.float64)

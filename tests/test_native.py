@@ -16,12 +16,17 @@ from programs import Sizes, random_program
 
 from lnn2loihi.errors import BackendMissingError, InputError
 from lnn2loihi.formats import FixedPoint
+from lnn2loihi.neurons.cfc import cfc_program
+from lnn2loihi.neurons.linear import linear_program
 from lnn2loihi.neurons.tracer import Tracer
 from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population, derive_schedule
 from lnn2loihi.simulate import choice, simulate
 from lnn2loihi.simulate.native import library
 from lnn2loihi.simulate.native.engine import NativeEngine
+from lnn2loihi.simulate.native.kernel_code import Level
 from lnn2loihi.simulate.native.layout import lay_out, unsupported
+from lnn2loihi.simulate.native.neuron_code import neuron_text, shift_arguments
+from lnn2loihi.simulate.native.shipped import shipped_programs
 
 needs_compiler = pytest.mark.skipif(library.compiler() is None, reason="there is no C compiler")
 PLAIN = library.level_named("plain")
@@ -53,8 +58,9 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [r.getMessage() for r in caplog.records if r.name == "lnn2loihi"]
 
 
-def codes(number: int = 1) -> tuple[Any, ...]:
-    return CODES[:number]
+def built(number: int = 0, level: Level = PLAIN, flags: tuple[str, ...] = QUICK) -> Path:
+    """The library of one of CODES."""
+    return library.build("neuron", neuron_text(CODES[number]), level, flags)
 
 
 class TestWithoutACompiler:
@@ -120,7 +126,7 @@ class TestABrokenCompiler:
         broken.chmod(0o755)
         monkeypatch.setenv("CC", str(broken))
         with pytest.raises(BackendMissingError, match="failed with 7:\nno space left on device"):
-            library.build(codes(), PLAIN)
+            built()
 
     @needs_compiler
     def test_a_cache_that_cannot_be_written(
@@ -134,7 +140,7 @@ class TestABrokenCompiler:
 
     @needs_compiler
     def test_a_damaged_library(self, cache: Path) -> None:
-        path = library.build(codes(), PLAIN, QUICK)
+        path = built()
         path.write_bytes(b"no library")
         with pytest.raises(BackendMissingError, match="delete that file") as caught:
             library.load(path)
@@ -228,7 +234,8 @@ def chain(populations: list[Population], connections: list[Connection]) -> Loihi
 class TestCache:
     def test_a_library_is_compiled_once(self, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         first = NativeEngine(random_program(1), PLAIN, QUICK)
-        assert [p.suffix for p in cache.iterdir()] == [".so"]
+        kinds = sorted(p.name.partition("-")[0] for p in cache.iterdir())
+        assert kinds == ["engine", "neuron", "neuron"]
 
         def refused(*arguments: Any, **options: Any) -> None:
             raise AssertionError("compiled again")
@@ -237,16 +244,24 @@ class TestCache:
         # Another program of the same families, with other weights and other sizes.
         other = NativeEngine(random_program(2, Sizes(inputs=7, layers=(3, 2, 9))), PLAIN, QUICK)
         assert first.layout.programs == other.layout.programs
-        assert len(list(cache.iterdir())) == 1
+        assert len(list(cache.iterdir())) == 3
         with pytest.raises(AssertionError, match="compiled again"):
             NativeEngine(random_program(1, Sizes(activation="ramp16")), PLAIN, QUICK)
 
+    @pytest.mark.parametrize("bits", [8, 12])
+    def test_a_family_is_one_library_whatever_its_shifts(self, bits: int) -> None:
+        programs = [cfc_program(shifts, bits, "ramp12") for shifts in ((9, 8, 7), (1, 2, 3))]
+        assert [shift_arguments(p) for p in programs] == [(9, 8, 7), (1, 2, 3)]
+        assert neuron_text(programs[0]) == neuron_text(programs[1])
+        assert neuron_text(programs[0]) != neuron_text(cfc_program((9, 8, 7), bits + 1, "ramp12"))
+        assert neuron_text(linear_program(3)) == neuron_text(linear_program(9))
+
     def test_the_name_says_what_it_was_made_of(self, cache: Path) -> None:
         names = {
-            library.build(codes(), PLAIN, QUICK),
-            library.build(codes(2), PLAIN, QUICK),
-            library.build(codes(), PLAIN, ("-O0", "-DOTHER")),
-            *(library.build(codes(), level, QUICK) for level in library.usable_levels()),
+            built(),
+            built(1),
+            built(0, PLAIN, ("-O0", "-DOTHER")),
+            *(built(0, level) for level in library.usable_levels()),
         }
         assert len(names) == 2 + len(library.usable_levels())
         assert set(cache.iterdir()) == names
@@ -254,10 +269,9 @@ class TestCache:
     def test_another_text_is_another_file(
         self, cache: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        before = library.build(codes(), PLAIN, QUICK)
-        original = library.source_text
-        monkeypatch.setattr(library, "source_text", lambda *a: original(*a) + "\n/* changed */\n")
-        assert library.build(codes(), PLAIN, QUICK) != before
+        before = library.build("engine", library.engine_text(PLAIN), PLAIN, QUICK)
+        changed = library.engine_text(PLAIN) + "\n/* changed */\n"
+        assert library.build("engine", changed, PLAIN, QUICK) != before
 
     def test_an_interrupted_compilation_leaves_nothing(
         self, cache: Path, monkeypatch: pytest.MonkeyPatch
@@ -271,13 +285,13 @@ class TestCache:
         with monkeypatch.context() as patch:
             patch.setattr(subprocess, "run", interrupted)
             with pytest.raises(KeyboardInterrupt):
-                library.build(codes(), PLAIN, QUICK)
+                built()
         assert not list(cache.iterdir())
-        library.load(library.build(codes(), PLAIN, QUICK))
+        library.load(built())
 
     def test_a_failed_compilation_leaves_nothing(self, cache: Path) -> None:
         with pytest.raises(BackendMissingError, match="-fno-such-flag"):
-            library.build(codes(), PLAIN, ("-fno-such-flag",))
+            built(0, PLAIN, ("-fno-such-flag",))
         assert not list(cache.iterdir())
 
     def test_two_at_once_make_one_file(self, cache: Path) -> None:
@@ -285,7 +299,7 @@ class TestCache:
 
         def build() -> None:
             together.wait()
-            found.append(library.build(codes(), PLAIN, QUICK))
+            found.append(built())
 
         threads = [threading.Thread(target=build) for _ in range(3)]
         for thread in threads:
@@ -313,13 +327,13 @@ class TestText:
         """Random code does warn (words that nobody reads), and compiles all the same."""
         strict = ("-O0", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function")
         strict += ("-Wno-unused-parameter",)
-        programs = tuple(
-            {p.program.name: p.program for p in random_program(1).populations}.values()
-        )
-        library.build(programs, library.level_named(level), strict)
+        chosen = library.level_named(level)
+        library.build("engine", library.engine_text(chosen), chosen, strict)
+        for program in shipped_programs():
+            library.build("neuron", neuron_text(program), chosen, strict)
         with pytest.raises(BackendMissingError, match="unused variable"):
-            library.build(CODES, library.level_named(level), strict)
-        library.build(CODES, library.level_named(level), QUICK)
+            built(0, chosen, strict)
+        built(0, chosen)
 
 
 class TestLayout:

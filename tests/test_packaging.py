@@ -15,6 +15,9 @@ from typing import Literal
 
 import pytest
 
+from lnn2loihi.simulate.native import library
+from lnn2loihi.simulate.native.neuron_code import neuron_text
+from lnn2loihi.simulate.native.shipped import shipped_programs
 from lnn2loihi.version import VERSION
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,6 +25,8 @@ NAME = f"lnn2loihi-{VERSION}"
 LINKED = ("converters", "models", "hardware_profiles")
 # Everything that the build may look at; data sets and environments of the checkout stay behind.
 BUILT_FROM = ("lnn2loihi", *LINKED, "tests", ".ci")
+#: Compiled while the wheel is built.
+BUILT = "simulate/native/built/"
 FILES = ("pyproject.toml", "README.md", "LICENSE", "MANIFEST.in", "Makefile")
 # Python 3.12 and later unpack through a filter, and warn where none is named.
 SAFELY: dict[str, Literal["data"]] = {"filter": "data"} if sys.version_info >= (3, 12) else {}
@@ -40,17 +45,18 @@ def setuptools_version() -> tuple[int, ...]:
         return (0,)
 
 
-def build(kind: str, source: Path, target: Path) -> Path:
+def build(kind: str, source: Path, target: Path, environment: dict[str, str] | None = None) -> Path:
     """Runs the build backend in `source`, which it litters; the repository stays clean."""
     target.mkdir(exist_ok=True)
     code = f"from setuptools import build_meta; print(build_meta.build_{kind}({str(target)!r}))"
-    return target / run([sys.executable, "-c", code], source).splitlines()[-1]
+    return target / run([sys.executable, "-c", code], source, environment).splitlines()[-1]
 
 
-def run(command: Sequence[str], cwd: Path) -> str:
+def run(command: Sequence[str], cwd: Path, environment: dict[str, str] | None = None) -> str:
     done = subprocess.run(
-        command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120
-    )
+        command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=240,
+        env=environment,
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -106,9 +112,27 @@ def test_wheel_holds_every_file_once_and_nothing_else(wheel: Path) -> None:
     names = names_in_wheel(wheel)
     assert len(names) == len(set(names))
     assert {name.split("/")[0] for name in names} == {"lnn2loihi", f"{NAME}.dist-info"}
-    assert sorted(name for name in names if name.startswith("lnn2loihi/")) == library_files()
+    copied = [name for name in names if name.startswith("lnn2loihi/") and BUILT not in name]
+    assert sorted(copied) == library_files()
     assert f"{NAME}.dist-info/licenses/LICENSE" in names
     assert "lnn2loihi/py.typed" in names
+
+
+@pytest.mark.skipif(library.compiler() is None, reason="there is no C compiler")
+def test_wheel_brings_the_engine_for_its_platform(wheel: Path) -> None:
+    assert wheel.name.startswith(f"{NAME}-py3-none-linux_"), "any Python, this platform"
+    built = [Path(name).name for name in names_in_wheel(wheel) if BUILT in name]
+    for level in library.usable_levels():
+        assert library.file_name("engine", library.engine_text(level), level) in built
+        for program in shipped_programs():
+            assert library.file_name("neuron", neuron_text(program), level) in built
+
+
+def test_a_wheel_without_a_compiler_is_for_every_platform(work: Path) -> None:
+    environment = {**os.environ, "PATH": "", "CC": "/no/compiler"}
+    made = build("wheel", work / "checkout", work / "pure", environment)
+    assert made.name == f"{NAME}-py3-none-any.whl"
+    assert not [name for name in names_in_wheel(made) if BUILT in name]
 
 
 def test_archive_holds_the_linked_folders_once(archive: Path) -> None:
@@ -137,6 +161,7 @@ def test_installed_wheel_works_from_elsewhere(wheel: Path, work: Path) -> None:
         "lnn2loihi",
         f"{NAME}.dist-info",
     ]
+    expected = "blas " if library.compiler() is None else "c "
     code = f"""
 import importlib.metadata, importlib.util, runpy, sys
 sys.path.insert(0, {str(place)!r})
@@ -147,10 +172,17 @@ found = importlib.metadata.distribution("lnn2loihi")
 assert found.version == {VERSION!r}
 for point in found.entry_points:
     assert importlib.util.find_spec(point.module), point
+from lnn2loihi.models import damped_sine
+program = lnn2loihi.quantize(damped_sine.load(), damped_sine.example(2, 8, 1)[0])
+result = lnn2loihi.simulate(program, damped_sine.example(2, 8, 1)[0])
+assert result.executor.startswith({expected!r}), result.executor
 sys.argv = ["lnn2loihi", "--help"]
 try:
     runpy.run_module("lnn2loihi", run_name="__main__", alter_sys=True)
 except SystemExit as end:
     assert not end.code, end.code
 """
-    run([sys.executable, "-I", "-c", code], work)
+    # No compiler and an empty cache: what the wheel brings must do.
+    environment = {**os.environ, "PATH": "", "CC": "/no/compiler"}
+    environment[library.CACHE_VARIABLE] = str(work / "empty")
+    run([sys.executable, "-I", "-c", code], work, environment)

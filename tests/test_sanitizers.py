@@ -25,7 +25,6 @@ from engines import (
 )
 from programs import random_inputs
 
-from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.simulate import simulate
 from lnn2loihi.simulate.native import library
 from lnn2loihi.simulate.native.engine import NativeEngine
@@ -37,8 +36,8 @@ FLAGS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O0
 MISTAKES = {
     "none": ("", "", ""),
     "writes beyond the outputs": (
-        "* p->neurons + neuron] =\n                        message[lane];",
-        "* p->neurons + neuron + mistake(1)] =\n                        message[lane];",
+        "for (int64_t k = 0; k < n; k++)\n                    to[k]",
+        "for (int64_t k = 0; k < n + mistake(1); k++)\n                    to[k]",
         "AddressSanitizer: heap-buffer-overflow",
     ),
     "reads one pair of weights too many": (
@@ -47,13 +46,13 @@ MISTAKES = {
         "AddressSanitizer: heap-buffer-overflow",
     ),
     "writes beyond a part of the scratch": (
-        "(size_t)run->channels * LANES * sizeof(int32_t)",
-        "(size_t)run->channels * LANES * sizeof(int32_t) + 4 * mistake(3)",
+        "(size_t)run->pairs * 2 * LANES * sizeof *block->messages",
+        "(size_t)run->pairs * 2 * LANES * sizeof *block->messages + 4 * mistake(3)",
         "AddressSanitizer: use-after-poison",
     ),
     "overflows": (
-        "*non_zero += some;",
-        "*non_zero += some + INT32_MAX * (2 * mistake(4));",
+        "non_zero[i] += row[i] != 0;",
+        "non_zero[i] += (row[i] != 0) + INT32_MAX * (2 * mistake(4));",
         "runtime error: signed integer overflow",
     ),
 }
@@ -131,10 +130,10 @@ def scenario(level_name: str) -> None:
 
 def mistaken() -> None:
     """A small run of an engine with deliberate errors."""
-    original = library.source_text
+    original = library.engine_text
 
-    def broken(programs: tuple[NeuronProgram, ...], level: Level) -> str:
-        source = original(programs, level)
+    def broken(level: Level) -> str:
+        source = original(level)
         for text, replacement, _ in MISTAKES.values():
             assert text in source, "the text is not there any more: choose another one"
             source = source.replace(text, replacement) if text else source
@@ -142,7 +141,7 @@ def mistaken() -> None:
 
     program = zoo_program(2, (3, 17, 2), inputs=3, density=0.9)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(library, "source_text", broken)
+        patch.setattr(library, "engine_text", broken)
         native = NativeEngine(program, library.level_named("plain"), FLAGS)
     on_level(program, np.zeros((65, 2, 3)), None, BLOCK, native, return_states=True)
     os.write(1, b"clean\n")

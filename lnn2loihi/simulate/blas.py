@@ -17,7 +17,7 @@ import numpy.typing as npt
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.program import LoihiProgram, Population
 from lnn2loihi.simulate.machine import Machine
-from lnn2loihi.simulate.result import Counters, EngineRun, OnStep, recorded_words
+from lnn2loihi.simulate.result import EngineRun, OnStep, recorded_words
 
 NAME = "blas"
 #: Sequences that run side by side.
@@ -66,6 +66,7 @@ def run_blas(
     lengths: IntegerArray,
     record: bool = False,
     on_step: OnStep | None = None,
+    step_totals: bool = False,
 ) -> EngineRun:
     """Runs a program on encoded samples.
 
@@ -76,9 +77,10 @@ def run_blas(
         lengths: samples of each sequence, int64 (batch,).
         record: whether to keep every state of every step.
         on_step: called with the steps done and the steps in all, over all blocks.
+        step_totals: whether to count messages of each step too.
     """
     batch, time, _ = inputs.shape
-    run = EngineRun.empty(NAME, program, time, initial_state, lengths, record)
+    run = EngineRun.empty(NAME, program, time, initial_state, lengths, record, step_totals)
     blocks = range(0, batch, BLOCK)
     for number, first in enumerate(blocks):
         chosen = slice(first, min(first + BLOCK, batch))
@@ -119,14 +121,14 @@ class _Block:
     def step(self, step: int, inputs: IntegerArray) -> None:
         """One sample of every sequence; sequences that have ended are run but not kept."""
         live, ending = step < self.lengths, step + 1 == self.lengths
-        self._send(self.program.input.name, inputs, live)
+        self._send(self.program.input.name, inputs, live, step)
         for stage in self.stages:
             population = stage.population
             stage.update(self.sent)
             words = {
                 word: values.reshape(len(live), -1) for word, values in stage.machine.words.items()
             }
-            self._send(population.name, words["message"].astype(np.int64), live)
+            self._send(population.name, words["message"].astype(np.int64), live, step)
             place = np.arange(self.chosen.start, self.chosen.stop)
             if population.name == self.program.output:
                 self.run.integers[place[live], step] = words["message"][live]
@@ -136,8 +138,9 @@ class _Block:
                 for word in recorded_words(population.program):
                     self.run.states[population.name][word][place[live], step] = words[word][live]
 
-    def _send(self, name: str, messages: IntegerArray, live: npt.NDArray[np.bool_]) -> None:
-        counters: Counters = self.run.counters
-        counters.non_zero[name][:] += np.count_nonzero(messages[live], axis=0)
-        counters.changed[name][:] += np.count_nonzero((messages != self.sent[name])[live], axis=0)
+    def _send(
+        self, name: str, messages: IntegerArray, live: npt.NDArray[np.bool_], step: int
+    ) -> None:
+        sent = messages[live][:, None]
+        self.run.counters.add(name, sent != 0, sent != self.sent[name][live][:, None], step)
         self.sent[name] = messages

@@ -54,11 +54,32 @@ class Counters:
         changed: the same for messages that differ from the neuron's last one, which is what a
             delta code would send.
         samples: samples that were run, over all sequences.
+        non_zero_per_step, changed_per_step: the same summed over neurons and sequences instead,
+            int64 (time,) for the input and each population; None unless asked for.
     """
 
     non_zero: Mapping[str, IntegerArray]
     changed: Mapping[str, IntegerArray]
     samples: int
+    non_zero_per_step: Mapping[str, IntegerArray] | None = None
+    changed_per_step: Mapping[str, IntegerArray] | None = None
+
+    def add(
+        self,
+        name: str,
+        non_zero: npt.NDArray[np.bool_],
+        changed: npt.NDArray[np.bool_],
+        first: int = 0,
+    ) -> None:
+        """Counts messages of a source, (batch, time, neurons), from step `first` on."""
+        steps = slice(first, first + non_zero.shape[1])
+        for found, total, per_step in (
+            (non_zero, self.non_zero, self.non_zero_per_step),
+            (changed, self.changed, self.changed_per_step),
+        ):
+            total[name][:] += np.count_nonzero(found, axis=(0, 1))
+            if per_step is not None:
+                per_step[name][steps] += np.count_nonzero(found, axis=(0, 2))
 
 
 @dataclass(frozen=True)
@@ -88,6 +109,7 @@ class EngineRun:
         initial_state: Mapping[str, Mapping[str, npt.NDArray[Any]]],
         lengths: IntegerArray,
         record: bool,
+        step_totals: bool = False,
     ) -> EngineRun:
         """Arrays to be filled: zeros, and the initial state as the final one."""
         batch = lengths.size
@@ -112,6 +134,8 @@ class EngineRun:
                 {name: np.zeros(size, np.int64) for name, size in sizes.items()},
                 {name: np.zeros(size, np.int64) for name, size in sizes.items()},
                 int(lengths.sum()),
+                {name: np.zeros(time, np.int64) for name in sizes} if step_totals else None,
+                {name: np.zeros(time, np.int64) for name in sizes} if step_totals else None,
             ),
         )
 

@@ -20,6 +20,7 @@ def from_trace(
     initial_state: Mapping[str, Mapping[str, npt.NDArray[Any]]],
     lengths: IntegerArray,
     record: bool,
+    step_totals: bool = False,
 ) -> EngineRun:
     """The run that a trace shows.
 
@@ -30,9 +31,12 @@ def from_trace(
         initial_state: for each population and state word (batch, neurons).
         lengths: samples of each sequence, int64 (batch,).
         record: whether to hand the states on.
+        step_totals: whether to count messages of each step too.
     """
     batch, time, _ = inputs.shape
-    run = EngineRun.empty(trace.executor, program, time, initial_state, lengths, record)
+    run = EngineRun.empty(
+        trace.executor, program, time, initial_state, lengths, record, step_totals
+    )
     live = (np.arange(time) < lengths[:, None])[..., None]
     run.integers[:] = np.where(live, trace.outputs(program), 0)
     _count(run, program.input.name, np.zeros((batch, program.input.size)), inputs, live)
@@ -61,5 +65,4 @@ def _count(
 ) -> None:
     """Non-zero and changed messages (batch, time, neurons), after `before` (batch, neurons)."""
     previous = np.concatenate([before[:, None], messages[:, :-1]], axis=1)
-    run.counters.non_zero[name][:] = np.count_nonzero((messages != 0) & live, axis=(0, 1))
-    run.counters.changed[name][:] = np.count_nonzero((messages != previous) & live, axis=(0, 1))
+    run.counters.add(name, (messages != 0) & live, (messages != previous) & live)

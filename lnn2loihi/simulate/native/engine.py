@@ -22,9 +22,9 @@ NAME = "c"
 NO_MEMORY = 2
 #: Batches below this run one sequence at a time, with a neuron in each lane.
 SINGLE_BELOW = 8
-#: Work (multiply-adds times steps of a block) that is over before anyone could press Ctrl-C, and
-#: that is done in the calling thread: starting another one takes longer than a step.
-SHORT = 2_000_000
+#: Operations (see Layout.operations) that are over before anyone could press Ctrl-C, and that the
+#: calling thread does itself: to start another one takes about as long.
+SHORT = 50_000_000
 
 
 class NativeEngine:
@@ -47,18 +47,26 @@ class NativeEngine:
         self._output = [p.name for p in program.populations].index(program.output)
         self.level = level or library.level_named(None)
         self.layout: Layout = lay_out(program, row_vector_lanes(self.level))
-        path = library.build(self.layout.programs, self.level, extra_flags)
-        self._library = library.load(path)
+        self._library = library.engine(self.level, extra_flags)
+        self._updates = [library.neuron(p, self.level, extra_flags) for p in self.layout.programs]
 
     @property
     def name(self) -> str:
         """Name for results."""
         return f"{NAME} {self.level.name}"
 
-    def _job(self, x: npt.NDArray[Any], lengths: IntegerArray, start: Any, record: bool) -> Job:
+    def _job(
+        self,
+        x: npt.NDArray[Any],
+        lengths: IntegerArray,
+        start: Any,
+        record: bool = False,
+        step_totals: bool = False,
+    ) -> Job:
         return Job(
-            self.layout, self._input, self._populations, self._output, x, lengths, start, record
-        )
+            self.layout, self._updates, self._input, self._populations, self._output, x, lengths,
+            start, record, step_totals,
+        )  # fmt: skip
 
     def run(
         self,
@@ -68,16 +76,19 @@ class NativeEngine:
         record: bool = False,
         threads: int | None = None,
         progress: OnStep | None = None,
+        step_totals: bool = False,
     ) -> tuple[EngineRun, IntegerArray]:
         """Runs sequences.
 
         Args:
-            x: (batch, time, channels), float64 samples or int32 encoded messages, contiguous.
+            x: (batch, time, channels), float64 or float32 samples or int32 encoded messages,
+                contiguous.
             lengths: samples of each sequence, int64 (batch,).
             initial_state: for each population and state word (batch, neurons).
             record: whether to return every state of every step.
             threads: number of threads; all cores by default.
             progress: called with the steps done and the steps in all, over all blocks.
+            step_totals: whether to count messages of each step too.
 
         Returns:
             The run, and the saturated input values of each channel, int64 (channels,).
@@ -86,21 +97,22 @@ class NativeEngine:
             MemoryError: there is not enough memory for the scratch of a block.
             KeyboardInterrupt: Ctrl-C; the threads have ended.
         """
-        job = self._job(x, lengths, initial_state, record)
+        job = self._job(x, lengths, initial_state, record, step_totals)
         self._execute(job, threads, progress)
         return job.result(self.name)
 
     def _function(self, batch: int) -> tuple[Any, int]:
         """The function of the library for a batch, and into how many pieces it divides it."""
-        if batch < SINGLE_BELOW and self.layout.single_sequences:
+        if batch < SINGLE_BELOW:
             return self._library.run_sequences, batch
         return self._library.run_blocks, -(-batch // LANES)
 
     def _execute(self, job: Job, threads: int | None, progress: OnStep | None) -> None:
         function, pieces = self._function(job.batch)
         workers = max(min(threads or len(os.sched_getaffinity(0)), pieces), 1)
-        total = job.total
-        if workers == 1 and total * self.layout.multiply_adds < SHORT and progress is None:
+        single = function is self._library.run_sequences
+        total, lanes = (int(job.lengths.sum()), 1) if single else (job.block_steps, LANES)
+        if total * lanes * self.layout.operations < SHORT and progress is None:
             results = [function(job.address, 0, 1)]
         else:
 
@@ -118,9 +130,7 @@ class NativeEngine:
         self, initial_state: Mapping[str, Mapping[str, npt.NDArray[Any]]]
     ) -> NativeStream:
         """One endless sequence; states (1, neurons)."""
-        job = self._job(
-            np.zeros((1, 1, self._input.size)), np.ones(1, np.int64), initial_state, False
-        )
+        job = self._job(np.zeros((1, 1, self._input.size)), np.ones(1, np.int64), initial_state)
         return NativeStream(job, self._function(1)[0])
 
 

@@ -1,9 +1,9 @@
-"""Everything that the C engine needs for one run, as the structures of engine.c."""
+"""Everything that the C engine needs for one run, as the structures of source/types.h."""
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,8 @@ from lnn2loihi.formats import IntegerArray
 from lnn2loihi.program import InputPort, Population
 from lnn2loihi.simulate.native.kernel_code import LANES
 from lnn2loihi.simulate.native.layout import Layout
-from lnn2loihi.simulate.result import Counters, EngineRun
+from lnn2loihi.simulate.native.neuron_code import shift_arguments
+from lnn2loihi.simulate.result import Counters, EngineRun, recorded_words
 
 
 class _PopulationStructure(ctypes.Structure):
@@ -22,14 +23,16 @@ class _PopulationStructure(ctypes.Structure):
 
     _fields_ = [
         *((name, ctypes.c_int32) for name in (
-            "neurons", "accumulators", "states", "parameters", "program", "tile_neurons",
-            "first_pair", "message_state")),
+            "neurons", "accumulators", "states", "parameters", "tile_neurons", "first_pair",
+            "message_state", "planes")),
         *((name, ctypes.c_void_p) for name in (
-            "weights", "columns", "weight_starts", "column_starts", "pair_counts",
-            "parameter_values", "row_weights", "row_columns")),
+            "update_sequences", "update_neurons", "shifts", "weights", "columns",
+            "weight_starts", "column_starts", "pair_counts", "parameter_values", "row_weights",
+            "row_columns")),
         ("row_pairs", ctypes.c_int64),
         *((name, ctypes.c_void_p) for name in (
-            "row_parameters", "initial", "final", "record", "non_zero", "changed")),
+            "row_starts", "row_values", "row_parameters", "initial", "final", "record",
+            "non_zero", "changed")),
     ]  # fmt: skip
 
 
@@ -38,12 +41,17 @@ class _RunStructure(ctypes.Structure):
 
     _fields_ = [
         ("batch", ctypes.c_int64), ("time", ctypes.c_int64),
-        *((name, ctypes.c_int32) for name in ("channels", "populations", "pairs", "output")),
+        *((name, ctypes.c_int32) for name in (
+            "channels", "populations", "pairs", "output", "kind")),
         ("scale", ctypes.c_double),
         *((name, ctypes.c_void_p) for name in (
             "x", "low", "high", "lengths", "saturated", "input_non_zero", "input_changed",
-            "outputs", "shared", "list")),
+            "outputs", "step_totals", "shared", "list")),
     ]  # fmt: skip
+
+
+#: Types of samples, as the enumeration of source/types.h.
+_KINDS = {np.dtype(np.int32): 0, np.dtype(np.float64): 1, np.dtype(np.float32): 2}
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,7 @@ class _BoundPopulation:
 
     name: str
     structure: _PopulationStructure
+    shifts: npt.NDArray[np.int32]
     recorded: dict[str, npt.NDArray[np.int32]]
     initial: npt.NDArray[np.int32]
     final: npt.NDArray[np.int32]
@@ -64,18 +73,22 @@ class Job:
 
     Args:
         layout: the program as the kernels want it.
+        updates: for each neuron program of the layout the addresses of its two updates.
         port: input port of the program.
         populations: populations of the program.
         output: place of the output population.
-        x: (batch, time, channels), float64 samples or int32 encoded messages, contiguous.
+        x: (batch, time, channels), float64 or float32 samples or int32 encoded messages,
+            contiguous.
         lengths: samples of each sequence, int64 (batch,).
         initial_state: for each population and state word (batch, neurons).
         record: whether to keep every state of every step.
+        step_totals: whether to count messages of each step too.
     """
 
     def __init__(
         self,
         layout: Layout,
+        updates: Sequence[tuple[int, int]],
         port: InputPort,
         populations: tuple[Population, ...],
         output: int,
@@ -83,6 +96,7 @@ class Job:
         lengths: IntegerArray,
         initial_state: Mapping[str, Mapping[str, npt.NDArray[Any]]],
         record: bool,
+        step_totals: bool,
     ) -> None:
         self.batch, self.time = x.shape[:2]
         self.x, self.port, self.record = x, port, record
@@ -91,8 +105,12 @@ class Job:
         self.shared = np.zeros(2, np.int64)
         self.outputs = np.zeros((self.batch, self.time, populations[output].size), np.int32)
         self.counts = np.zeros((3, port.size), np.int64)
+        #: (input and populations, non-zero and changed, time).
+        self.step_totals = (
+            np.zeros((len(populations) + 1, 2, self.time), np.int64) if step_totals else None
+        )
         self.populations = [
-            self._bind(layout, index, population, initial_state[population.name])
+            self._bind(layout, updates, index, population, initial_state[population.name])
             for index, population in enumerate(populations)
         ]
         self._ends = port.low.astype(np.int32), port.high.astype(np.int32)
@@ -101,19 +119,21 @@ class Job:
         )
         pointers = (
             x, *self._ends, self.lengths, self.counts[0], self.counts[1], self.counts[2],
-            self.outputs, self.shared,
+            self.outputs,
         )  # fmt: skip
         self._structure = _RunStructure(
             self.batch, self.time, port.size, len(populations), layout.pairs, output,
-            2.0**port.format.fraction_bits if x.dtype == np.float64 else 0.0,
+            _KINDS[x.dtype], 2.0**port.format.fraction_bits,
             *(array.ctypes.data for array in pointers),
+            None if self.step_totals is None else self.step_totals.ctypes.data,
+            self.shared.ctypes.data,
             ctypes.addressof(self._list),
         )  # fmt: skip
         self.address = ctypes.addressof(self._structure)
 
     @property
-    def total(self) -> int:
-        """Steps of all blocks, as progress counts them."""
+    def block_steps(self) -> int:
+        """Steps of all blocks of sequences."""
         blocks = range(0, self.batch, LANES)
         return int(sum(self.lengths[first : first + LANES].max() for first in blocks))
 
@@ -136,13 +156,20 @@ class Job:
                 bound.name: dict(zip(bound.words, bound.final, strict=False))
                 for bound in self.populations
             },
-            Counters(non_zero, changed, int(self.lengths.sum())),
+            Counters(non_zero, changed, int(self.lengths.sum()), *self._step_totals()),
         )
         return run, self.counts[0]
+
+    def _step_totals(self) -> tuple[dict[str, IntegerArray] | None, ...]:
+        if self.step_totals is None:
+            return None, None
+        names = [self.port.name, *(bound.name for bound in self.populations)]
+        return tuple(dict(zip(names, self.step_totals[:, kind], strict=True)) for kind in range(2))
 
     def _bind(
         self,
         layout: Layout,
+        updates: Sequence[tuple[int, int]],
         index: int,
         population: Population,
         start: Mapping[str, npt.NDArray[Any]],
@@ -152,27 +179,30 @@ class Job:
         for place, word in enumerate(words):
             initial[place] = start[word]
         final = initial.copy()
-        shape = (len(words) + 1, self.batch, self.time, size) if self.record else (1,)
+        planes = recorded_words(population.program)
+        shape = (len(planes), self.batch, self.time, size) if self.record else (1,)
         recorded = np.zeros(shape, np.int32)
         counts = np.zeros((2, size), np.int64)
         laid = layout.populations[index]
         state = population.program.message_state
+        shifts = np.array([*shift_arguments(population.program), 0], np.int32)
         tiled = (
-            laid.weights, laid.columns, laid.weight_starts, laid.column_starts,
+            shifts, laid.weights, laid.columns, laid.weight_starts, laid.column_starts,
             laid.pair_counts, laid.parameters,
         )  # fmt: skip
         structure = _PopulationStructure(
             size, len(population.program.accumulators), len(words), laid.parameters.shape[1],
-            laid.program, laid.tile_neurons, laid.first_pair,
-            words.index(state) if state else -1,
+            laid.tile_neurons, laid.first_pair, words.index(state) if state else -1, len(planes),
+            *updates[laid.program],
             *(array.ctypes.data for array in tiled),
             None if laid.row_weights is None else laid.row_weights.ctypes.data,
-            laid.row_columns.ctypes.data, laid.row_columns.size, laid.row_parameters.ctypes.data,
+            laid.row_columns.ctypes.data, laid.row_columns.size, laid.row_starts.ctypes.data,
+            laid.row_values.ctypes.data, laid.row_parameters.ctypes.data,
             initial.ctypes.data, final.ctypes.data,
             recorded.ctypes.data if self.record else None,
             counts[0].ctypes.data, counts[1].ctypes.data,
         )  # fmt: skip
-        kept = {word: recorded[i] for i, word in enumerate(words)} if self.record else {}
-        if self.record and not state:
-            kept["message"] = recorded[len(words)]
-        return _BoundPopulation(population.name, structure, kept, initial, final, counts, words)
+        kept = dict(zip(planes, recorded, strict=True)) if self.record else {}
+        return _BoundPopulation(
+            population.name, structure, shifts, kept, initial, final, counts, words
+        )

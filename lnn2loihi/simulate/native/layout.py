@@ -10,11 +10,14 @@ import numpy.typing as npt
 
 from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.program import LoihiProgram, Population
-from lnn2loihi.simulate.native.kernel_code import LANES, ROW_LANES, ROW_VECTORS, TILE_ROWS
+from lnn2loihi.simulate.native.kernel_code import ROW_LANES, ROW_VECTORS, TILE_ROWS
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
+#: Single sequences run dense rows from this share of synapses on: a sparse synapse costs about as
+#: much as sixteen dense ones.
+ROWS_DENSE_FROM = 1 / 16
 #: A tile lists only the pairs that it needs below this share of them (performance study: dense
 #: rows are faster from about two thirds on).
 DENSE_FROM = 0.65
@@ -22,7 +25,7 @@ DENSE_FROM = 0.65
 
 @dataclass(frozen=True)
 class PopulationLayout:
-    """One population as the kernels want it; see population_t in engine.c."""
+    """One population as the kernels want it; see population_t in source/types.h."""
 
     program: int
     tile_neurons: int
@@ -35,6 +38,8 @@ class PopulationLayout:
     parameters: Int32
     row_weights: Int32 | None
     row_columns: Int32
+    row_starts: Int64
+    row_values: npt.NDArray[np.int16]
     row_parameters: Int32
 
 
@@ -53,14 +58,15 @@ class Layout:
     pairs: int
 
     @property
-    def multiply_adds(self) -> int:
-        """Multiply-adds of a step of a block, roughly."""
-        return sum(2 * p.weights.size for p in self.populations) * LANES
-
-    @property
-    def single_sequences(self) -> bool:
-        """Whether the kernel for single sequences can run it: all of it is dense."""
-        return all(p.row_weights is not None for p in self.populations)
+    def operations(self) -> int:
+        """Operations of a step of one sequence in a block, roughly: multiply-adds of synapses and
+        instructions of neurons.
+        """
+        return sum(
+            2 * p.weights.size
+            + self.programs[p.program].instruction_count * p.row_parameters.shape[1]
+            for p in self.populations
+        )
 
 
 def unsupported(program: LoihiProgram) -> str:
@@ -109,8 +115,9 @@ def _population(
     vector_lanes: int,
 ) -> PopulationLayout:
     gates = len(population.program.accumulators)
+    incoming = program.incoming(population.name)
     blocks, pair_numbers = [], []
-    for connection in program.incoming(population.name):
+    for connection in incoming:
         count = -(-connection.source_size // 2)
         dense = np.zeros((population.size, gates, 2 * count), np.int16)
         weights = connection.dense().reshape(len(connection.accumulators), population.size, -1)
@@ -123,25 +130,43 @@ def _population(
     paired = np.ascontiguousarray(rows).view(np.int32)  # [neuron][gate][pair]
     numbers = np.concatenate(pair_numbers).astype(np.int32)
     wide = max(TILE_ROWS[-1] // gates, 1)
-    used = (paired != 0).any(axis=1).mean()
-    tile_neurons = wide if used >= DENSE_FROM else 1
-    tiles = _tiles(paired, numbers, tile_neurons, used >= DENSE_FROM)
+    listed = (paired != 0).any(axis=1).mean() < DENSE_FROM
+    tile_neurons = 1 if listed else wide
+    tiles = _tiles(paired, numbers, tile_neurons, not listed)
     names = population.program.parameter_names
     parameters = np.zeros((population.size, len(names)), np.int32)
     for place, name in enumerate(names):
         parameters[:, place] = population.parameters[name]
-    dense = used >= DENSE_FROM
+    if sum(c.synapses for c in incoming) < ROWS_DENSE_FROM * rows.size:
+        row_weights = None
+        row_columns, row_starts, row_values = _sparse_rows(rows, numbers)
+    else:
+        row_weights = _row_weights(paired, vector_lanes)
+        row_columns, row_starts, row_values = numbers, np.zeros(1, np.int64), np.zeros(1, np.int16)
     return PopulationLayout(
         index,
         tile_neurons,
         first_pairs[population.name],
         *tiles,
         parameters,
-        _row_weights(paired, vector_lanes) if dense else None,
-        numbers,
+        row_weights,
+        row_columns,
+        row_starts,
+        row_values,
         # What is proved of the last neuron holds of the lanes beyond it.
         _padded(np.ascontiguousarray(parameters.T), "edge"),
     )
+
+
+def _sparse_rows(
+    rows: npt.NDArray[np.int16], numbers: Int32
+) -> tuple[Int32, Int64, npt.NDArray[np.int16]]:
+    """Messages, starts and weights of the synapses of each row; rows are [accumulator][neuron]."""
+    ordered = rows.transpose(1, 0, 2).reshape(-1, rows.shape[2])
+    row, column = np.nonzero(ordered)
+    starts = np.searchsorted(row, np.arange(len(ordered) + 1)).astype(np.int64)
+    messages = 2 * numbers[column // 2] + column % 2
+    return messages.astype(np.int32), starts, ordered[row, column]
 
 
 def _padded(values: Int32, mode: Literal["constant", "edge"] = "constant") -> Int32:

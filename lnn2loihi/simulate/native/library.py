@@ -1,4 +1,6 @@
-"""Compiles the C engine for a set of neuron programs, once, and loads it."""
+"""The libraries of the C engine: the engine itself, one for each instruction-set level, and one for
+each neuron program. What the wheel does not bring is compiled on first use and kept.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +26,13 @@ from lnn2loihi.simulate.native.kernel_code import (
     rows_function,
     tile_function,
 )
-from lnn2loihi.simulate.native.neuron_code import update_functions
+from lnn2loihi.simulate.native.neuron_code import neuron_text
 
 #: Warnings are left to the tests: what a generated program warns of is no error of its user.
-FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-shared", "-fno-math-errno")
+#: -fno-trapping-math lets compilers vectorise comparisons of floats.
+FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math")
+#: Libraries that the wheel brings; see `shipped`.
+SHIPPED = Path(__file__).with_name("built")
 #: Environment variable that names another folder for compiled engines.
 CACHE_VARIABLE = "LNN2LOIHI_CACHE"
 
@@ -69,36 +74,36 @@ def compiler() -> str | None:
     )
 
 
-def source_text(programs: tuple[NeuronProgram, ...], level: Level) -> str:
-    """The whole C text of an engine."""
-    engine = Path(__file__).with_name("engine.c").read_text()
-    types, rest = engine.split("/* Scratch of one block", 1)
+_INCLUDES = "#include <math.h>\n#include <stdint.h>\n#include <stdlib.h>\n#include <string.h>"
+#: What every level of the engine is made of, in this order, below the generated kernels.
+_SOURCES = ("types.h", "encode.c", "block.c", "single.c")
+
+
+@functools.lru_cache(maxsize=len(LEVELS))
+def engine_text(level: Level) -> str:
+    """The C text of the engine of one level."""
+    folder = Path(__file__).with_name("source")
+    types, *rest = (folder.joinpath(name).read_text() for name in _SOURCES)
     tiles = ", ".join(f"tile_{rows}" for rows in TILE_ROWS)
     rows_of = ", ".join(f"rows_{vectors}" for vectors in ROW_VECTORS)
     constants = {
         "LANES": LANES,
+        "COUNT_LANES": max(level.lanes, 4),
         "ROW_LANES": ROW_LANES,
         "ROW_VECTOR": row_vector_lanes(level),
         "ROW_VECTORS": ROW_VECTORS[-1],
     }
-    tables = [
-        f"static const tile_t tiles[] = {{0, {tiles}}};",
-        f"static const tile_t rows_of[] = {{0, {rows_of}}};",
-    ]
-    for kind, table in (("sequences", "sequence_updates"), ("neurons", "neuron_updates")):
-        names = ", ".join(f"update_{kind}_{index}" for index in range(len(programs)))
-        tables.append(f"static const update_t {table}[] = {{{names}}};")
     return "\n".join(
         [
-            "#include <math.h>\n#include <stdint.h>\n#include <stdlib.h>\n#include <string.h>",
+            _INCLUDES,
             "#include <immintrin.h>" if level.vector else "",
             *(f"#define {name} {value}" for name, value in constants.items()),
             *(tile_function(level, rows) for rows in TILE_ROWS),
             *(rows_function(level, vectors) for vectors in ROW_VECTORS),
-            *(update_functions(program, index) for index, program in enumerate(programs)),
             types,
-            *tables,
-            "/* Scratch of one block" + rest,
+            f"static const tile_t tiles[] = {{0, {tiles}}};",
+            f"static const tile_t rows_of[] = {{0, {rows_of}}};",
+            *rest,
         ]
     )
 
@@ -112,22 +117,44 @@ def cache_folder() -> Path:
     return Path(base) / "lnn2loihi"
 
 
-def build(
-    programs: tuple[NeuronProgram, ...], level: Level, extra_flags: tuple[str, ...] = ()
-) -> Path:
-    """The shared library of an engine; compiled if it is not in the cache.
+def flags_of(level: Level, extra_flags: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Compiler flags of a level."""
+    return (*FLAGS, *level.flags, *extra_flags)
 
-    The name is a hash of source, flags and level, so that a change of either makes another file.
+
+def file_name(kind: str, text: str, level: Level, extra_flags: tuple[str, ...] = ()) -> str:
+    """Name of a library: a hash of text and flags, so that a change of either is another file."""
+    content = "\0".join((text, *flags_of(level, extra_flags)))
+    return f"{kind}-{level.name}-{hashlib.sha256(content.encode()).hexdigest()[:32]}.so"
+
+
+def build(kind: str, text: str, level: Level, extra_flags: tuple[str, ...] = ()) -> Path:
+    """A shared library; compiled if it came neither with the wheel nor is in the cache.
+
+    Args:
+        kind: "engine" or "neuron", the beginning of its name.
+        text: C text.
+        level: instruction-set level.
+        extra_flags: further compiler flags, for sanitizers.
 
     Raises:
         BackendMissingError: there is no C compiler, it fails, or the cache cannot be written.
     """
-    text = source_text(programs, level)
-    flags = (*FLAGS, *level.flags, *extra_flags)
-    digest = hashlib.sha256("\0".join((text, *flags)).encode()).hexdigest()[:32]
-    target = cache_folder() / f"engine-{level.name}-{digest}.so"
-    if target.exists():
-        return target
+    name = file_name(kind, text, level, extra_flags)
+    shipped, target = SHIPPED / name, cache_folder() / name
+    if shipped.exists():
+        return shipped
+    if not target.exists():
+        compile_into(target, text, flags_of(level, extra_flags))
+    return target
+
+
+def compile_into(target: Path, text: str, flags: tuple[str, ...]) -> None:
+    """Compiles a text; the file appears whole or not at all.
+
+    Raises:
+        BackendMissingError: as `build`.
+    """
     command = compiler()
     if command is None:
         raise BackendMissingError(
@@ -136,7 +163,7 @@ def build(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-            source, library = Path(folder) / "engine.c", Path(folder) / "engine.so"
+            source, library = Path(folder) / "text.c", Path(folder) / "text.so"
             source.write_text(text)
             _compile([command, *flags, "-o", str(library), str(source), "-lm"])
             os.replace(library, target)
@@ -145,7 +172,6 @@ def build(
             "C engine",
             f"it cannot be compiled ({error}); set {CACHE_VARIABLE} to a writable folder",
         ) from error
-    return target
 
 
 def _compile(command: list[str]) -> None:
@@ -156,9 +182,9 @@ def _compile(command: list[str]) -> None:
         )
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=256)
 def load(path: Path) -> ctypes.CDLL:
-    """A compiled engine.
+    """A compiled library.
 
     Raises:
         BackendMissingError: the file is damaged, or its folder does not allow programs.
@@ -169,7 +195,31 @@ def load(path: Path) -> ctypes.CDLL:
         raise BackendMissingError(
             "C engine", f"{error}; delete that file, or set {CACHE_VARIABLE} to another folder"
         ) from error
+    return library
+
+
+def engine(level: Level, extra_flags: tuple[str, ...] = ()) -> ctypes.CDLL:
+    """The engine of one level: `run_blocks` and `run_sequences`.
+
+    Raises:
+        BackendMissingError: as `build` and `load`.
+    """
+    library = load(build("engine", engine_text(level), level, extra_flags))
     for function in (library.run_blocks, library.run_sequences):
         function.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64]
         function.restype = ctypes.c_int32
     return library
+
+
+def neuron(
+    program: NeuronProgram, level: Level, extra_flags: tuple[str, ...] = ()
+) -> tuple[int, int]:
+    """Addresses of the updates of a neuron program, over sequences and over neurons.
+
+    Raises:
+        BackendMissingError: as `build` and `load`.
+    """
+    library = load(build("neuron", neuron_text(program), level, extra_flags))
+    functions = (library.update_sequences, library.update_neurons)
+    sequences, neurons = (ctypes.cast(f, ctypes.c_void_p).value or 0 for f in functions)
+    return sequences, neurons

@@ -3,6 +3,10 @@
 Both are straight-line loops over lanes of int32, which compilers vectorise as they stand: the
 proofs say that no product and no sum leaves 32 bits. Over sequences, a lane is a sequence and
 parameters are scalars; over neurons, a lane is a neuron and parameters are vectors.
+
+Networks of a family differ in the shifts by which their per-neuron multipliers are scaled. Those
+shifts are arguments, so that one library serves them all; every other number is in the code,
+which is a third faster than to make them all arguments.
 """
 
 from __future__ import annotations
@@ -10,14 +14,15 @@ from __future__ import annotations
 import re
 
 from lnn2loihi.neurons.instructions import Instruction, NeuronProgram, Operand
+from lnn2loihi.simulate.native.kernel_code import LANES
 
 _EXPRESSIONS = {
     "MOV": "{0}",
     "SEL": "{0} ? {1} : {2}",
     "AND": "{0} & {1}",
     "OR": "{0} | {1}",
-    # The product of a power of two: C leaves the left shift of a negative number undefined.
-    "SHL": "{0} * (1 << {n})",
+    # C leaves the left shift of a negative number undefined.
+    "SHL": "(int32_t)((uint32_t)({0}) << {n})",
     "ADD": "{0} + {1}",
     "NEG": "-{0}",
     "MIN": "{0} < {1} ? {0} : {1}",
@@ -27,10 +32,12 @@ _EXPRESSIONS = {
     "EQ": "{0} == {1}",
 }
 
-_SIGNATURE = """\
-static void {name}(const int32_t *restrict sums, const int32_t *restrict parameters,
-                   int32_t *restrict states, int32_t *restrict message, int lanes)
+_FUNCTION = """\
+void {name}(const int32_t *restrict sums, const int32_t *restrict parameters,
+            const int32_t *restrict shifts, int32_t *restrict states,
+            int32_t *restrict message{more})
 {{
+{head}
     for (int lane = 0; lane < lanes; lane++) {{
 {body}
     }}
@@ -38,21 +45,49 @@ static void {name}(const int32_t *restrict sums, const int32_t *restrict paramet
 """
 
 
-def update_functions(program: NeuronProgram, index: int) -> str:
-    """C text of `update_sequences_<index>` and `update_neurons_<index>`.
+def takes_its_shift(program: NeuronProgram, instruction: Instruction) -> bool:
+    """Whether an instruction's shift is an argument: it scales by a per-neuron parameter."""
+    return instruction.opcode == "MUL_SHR" and any(
+        operand in program.parameter_names for operand in instruction.operands
+    )
 
-    Arrays are laid out as [accumulator | state word][LANES] and, over sequences, parameters as
-    [parameter], over neurons as [parameter][lanes]; `lanes` is the stride of all of them.
+
+def shift_arguments(program: NeuronProgram) -> tuple[int, ...]:
+    """The shifts that `neuron_text` leaves open, in its order."""
+    return tuple(
+        instruction.shift or 0
+        for instruction in program.instructions
+        if takes_its_shift(program, instruction)
+    )
+
+
+def neuron_text(program: NeuronProgram) -> str:
+    """C text of `update_sequences` and `update_neurons`: the identity of a family's library.
+
+    Arrays are laid out as [accumulator | state word][lanes] and, over sequences, parameters as
+    [parameter], over neurons as [parameter][lanes].
     """
-    return "\n".join(
-        _SIGNATURE.format(name=f"update_{kind}_{index}", body=_body(program, by_neuron))
-        for kind, by_neuron in (("sequences", False), ("neurons", True))
+    shifts = "\n".join(
+        f"    const int32_t shift_{place} = shifts[{place}];"
+        for place in range(len(shift_arguments(program)))
+    )
+    over_sequences = f"    const int lanes = {LANES};\n{shifts}"
+    return "#include <stdint.h>\n" + "\n".join(
+        (
+            _FUNCTION.format(
+                name="update_sequences", more="", head=over_sequences, body=_body(program, False)
+            ),
+            _FUNCTION.format(
+                name="update_neurons", more=", int lanes", head=shifts, body=_body(program, True)
+            ),
+        )
     )
 
 
 def _body(program: NeuronProgram, by_neuron: bool) -> str:
     names: dict[str, str] = {}
     lines: list[str] = []
+    taken = 0
 
     def declare(word: str, expression: str) -> None:
         names[word] = f"w{len(names)}_{re.sub('[^a-zA-Z0-9]', '_', word)}"
@@ -77,13 +112,16 @@ def _body(program: NeuronProgram, by_neuron: bool) -> str:
             value = _operand(instruction.operands[0], names)
             lines.append(f"        states[{place} * lanes + lane] = {value};")
         else:
-            declare(instruction.result, _expression(instruction, names))
+            shift: object = instruction.shift
+            if takes_its_shift(program, instruction):
+                shift, taken = f"shift_{taken}", taken + 1
+            declare(instruction.result, _expression(instruction, names, shift))
     return "\n".join(lines)
 
 
-def _expression(instruction: Instruction, names: dict[str, str]) -> str:
+def _expression(instruction: Instruction, names: dict[str, str], shift: object) -> str:
     operands = [_operand(operand, names) for operand in instruction.operands]
-    return _EXPRESSIONS[instruction.opcode].format(*operands, n=instruction.shift)
+    return _EXPRESSIONS[instruction.opcode].format(*operands, n=shift)
 
 
 def _operand(operand: Operand, names: dict[str, str]) -> str:

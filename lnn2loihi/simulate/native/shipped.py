@@ -1,0 +1,58 @@
+"""The libraries that a wheel brings, so that the shipped families need no compiler."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from lnn2loihi.errors import BackendMissingError
+from lnn2loihi.neurons.activations import ACTIVATIONS
+from lnn2loihi.neurons.cfc import GATES, cfc_program
+from lnn2loihi.neurons.instructions import NeuronProgram
+from lnn2loihi.neurons.linear import linear_program
+from lnn2loihi.simulate.native import library
+from lnn2loihi.simulate.native.kernel_code import LEVELS, Level
+from lnn2loihi.simulate.native.neuron_code import neuron_text
+
+#: Message widths of the shipped programs.
+MESSAGE_BITS = range(4, 17)
+
+
+def shipped_programs() -> Iterator[NeuronProgram]:
+    """The families with the default activation; shifts are arguments of their libraries."""
+    default = next(iter(ACTIVATIONS))
+    yield from (cfc_program([1] * len(GATES), bits, default) for bits in MESSAGE_BITS)
+    yield from (linear_program(shift) for shift in (0, 1))
+
+
+def build_shipped(folder: Path) -> list[Path]:
+    """Compiles the engine and the shipped programs, for every level that this compiler knows.
+
+    Args:
+        folder: where the libraries go.
+
+    Returns:
+        The libraries.
+
+    Raises:
+        BackendMissingError: there is no C compiler, or not even plain C compiles.
+    """
+    texts = [("neuron", neuron_text(program)) for program in shipped_programs()]
+    made: list[Path] = []
+    with ThreadPoolExecutor() as pool:
+        for level in LEVELS:
+
+            def compile_one(item: tuple[str, str], level: Level = level) -> Path:
+                target = folder / library.file_name(*item, level)
+                library.compile_into(target, item[1], library.flags_of(level))
+                return target
+
+            try:
+                made.append(compile_one(("engine", library.engine_text(level))))
+            except BackendMissingError:
+                if not level.needs:
+                    raise
+                continue  # a compiler for another kind of CPU
+            made += pool.map(compile_one, texts)
+    return made

@@ -1,0 +1,351 @@
+/* Blocks: LANES sequences run all their steps side by side, a sequence in each lane. */
+
+/* Steps whose samples are encoded at once. */
+#define CHUNK 16
+/* Bytes of outputs that are kept until they are written in rows. */
+#define KEPT (64 * 1024)
+/* Steps after which running counts are added up, long before they could leave 32 bits. */
+#define COUNT_STEPS (1 << 24)
+/* A vector of the level. Spelled out, because compilers do not find every loop over lanes. */
+typedef int32_t lanes_t __attribute__((vector_size(COUNT_LANES * 4)));
+
+static inline lanes_t load(const int32_t *from)
+{
+    lanes_t lanes;
+    memcpy(&lanes, from, sizeof lanes);
+    return lanes;
+}
+
+/* Scratch of one block. */
+typedef struct {
+    int16_t *messages;      /* [pair][lane][2] */
+    int32_t *states;        /* of all populations [neuron][state][lane] */
+    int32_t *sent[2];       /* of all populations [neuron][lane]: of this step and of the last */
+    int32_t *running;       /* of all populations [neuron][non-zero, changed][COUNT_LANES] */
+    int64_t *counts;
+    int16_t *encoded;       /* [lane][1 + CHUNK][channel]: the step before the chunk, the chunk */
+    int64_t encoded_stride;
+    int32_t *row;           /* [CHUNK][channel] */
+    ends_t ends;
+    int32_t *input_counts;  /* [saturated, non-zero, changed][CHUNK][channel] */
+    int32_t *kept;          /* [step][output][lane] outputs that are not written yet */
+    int64_t kept_steps;
+    int32_t live[LANES];    /* 1: the sequence goes on */
+    int lanes;
+    int64_t first;          /* sequence of the first lane */
+} block_t;
+
+static void count_inputs(const run_t *run, block_t *block, int64_t step)
+{
+    const int64_t channels = run->channels;
+    for (int kind = 0; kind < 3; kind++)
+        for (int64_t k = 0; k < CHUNK; k++) {
+            const int32_t *from = block->input_counts + (kind * CHUNK + k) * channels;
+            int64_t total = 0;
+            for (int64_t c = 0; c < channels; c++) {
+                block->counts[kind * channels + c] += from[c];
+                total += from[c];
+            }
+            if (run->step_totals && kind && step + k < run->time)
+                add_total(run, 0, kind - 1, step + k, total);
+        }
+}
+
+/* Encodes and counts the samples of the next CHUNK steps. */
+static void encode_chunk(const run_t *run, block_t *block, int64_t step)
+{
+    const int64_t channels = run->channels, all = CHUNK * channels;
+    int32_t *restrict saturated = block->input_counts, *restrict non_zero = saturated + all;
+    int32_t *restrict changed = non_zero + all;
+    memset(saturated, 0, (size_t)(3 * all) * sizeof *saturated);
+    for (int lane = 0; lane < block->lanes; lane++) {
+        int16_t *last = block->encoded + lane * block->encoded_stride, *row = last + channels;
+        const int64_t left = run->lengths[block->first + lane] - step;
+        const int64_t n = (left < 0 ? 0 : left > CHUNK ? CHUNK : left) * channels;
+        memcpy(last, last + all, (size_t)channels * sizeof *last);
+        encode(run, ((block->first + lane) * run->time + step) * channels, block->ends, n,
+               block->row, saturated);
+        for (int64_t i = 0; i < n; i++)
+            row[i] = (int16_t)block->row[i];
+        for (int64_t i = 0; i < n; i++) {
+            non_zero[i] += row[i] != 0;
+            changed[i] += row[i] != last[i];
+        }
+    }
+    count_inputs(run, block, step);
+}
+
+/* The samples of one step of the chunk, as pairs of message rows. */
+static void send_inputs(const run_t *run, block_t *block, int64_t place)
+{
+    const int64_t channels = run->channels, stride = block->encoded_stride;
+    const int16_t *from = block->encoded + (1 + place) * channels;
+    int16_t *to = block->messages;
+    for (int64_t c = 0; c + 1 < channels; c += 2, to += 2 * LANES)
+        for (int lane = 0; lane < LANES; lane++)
+            memcpy(to + 2 * lane, from + lane * stride + c, 2 * sizeof *to);
+    if (channels % 2)
+        for (int lane = 0; lane < LANES; lane++)
+            to[2 * lane] = from[lane * stride + channels - 1];
+}
+
+/* Two rows of messages as pairs; the second may be absent. */
+static void deliver(int16_t *restrict to, const int32_t *restrict even,
+                    const int32_t *restrict odd)
+{
+    for (int k = 0; k < LANES; k += COUNT_LANES) {
+        lanes_t low = load(even + k) & 0xffff;
+        if (odd)
+            low |= load(odd + k) << 16;
+        memcpy(to + 2 * k, &low, sizeof low);
+    }
+}
+
+/* Adds the non-zero and the changed messages of a neuron to its running counts. */
+static void count(const int32_t *restrict fresh, const int32_t *restrict last,
+                  const int32_t *restrict live, int32_t *restrict running)
+{
+    lanes_t some = {0}, other = {0};
+    for (int k = 0; k < LANES; k += COUNT_LANES) {
+        const lanes_t message = load(fresh + k), alive = load(live + k);
+        some += (message != 0) & alive;
+        other += (message != load(last + k)) & alive;
+    }
+    some += load(running);
+    other += load(running + COUNT_LANES);
+    memcpy(running, &some, sizeof some);
+    memcpy(running + COUNT_LANES, &other, sizeof other);
+}
+
+/* Adds the running counts up. */
+static void settle(const run_t *run, block_t *block)
+{
+    int64_t *counts = block->counts + 3 * run->channels;
+    int32_t *running = block->running;
+    for (int32_t i = 0; i < run->populations; i++) {
+        const int64_t n = run->list[i].neurons;
+        for (int64_t k = 0; k < 2 * n; k++, running += COUNT_LANES)
+            for (int lane = 0; lane < COUNT_LANES; lane++) {
+                counts[k % 2 * n + k / 2] += running[lane];
+                running[lane] = 0;
+            }
+        counts += 2 * n;
+    }
+}
+
+/* Totals of a population in one step, over its neurons and the sequences of the block. */
+static void add_step_totals(const run_t *run, const block_t *block, int32_t index, int64_t step,
+                            const int32_t *fresh, const int32_t *last)
+{
+    int64_t non_zero = 0, changed = 0;
+    for (int64_t i = 0; i < (int64_t)run->list[index].neurons * LANES; i++) {
+        non_zero += (fresh[i] != 0) & block->live[i % LANES];
+        changed += (fresh[i] != last[i]) & block->live[i % LANES];
+    }
+    add_total(run, index + 1, 0, step, non_zero);
+    add_total(run, index + 1, 1, step, changed);
+}
+
+static void record_neuron(const run_t *run, const population_t *p, const block_t *block,
+                          int64_t neuron, int64_t step, const int32_t *states,
+                          const int32_t *message)
+{
+    const int64_t plane = run->batch * run->time * p->neurons;
+    for (int32_t s = 0; s < p->planes; s++) {
+        const int32_t *from = s < p->states ? states + s * LANES : message;
+        for (int lane = 0; lane < block->lanes; lane++)
+            if (block->live[lane])
+                p->record[s * plane + ((block->first + lane) * run->time + step) * p->neurons +
+                          neuron] = from[lane];
+    }
+}
+
+/* Updates a population in one step; its messages are `fresh` and not yet delivered. */
+static void update_block(const run_t *run, const population_t *p, const block_t *block,
+                         int64_t step, int32_t *states, int32_t *fresh)
+{
+    int32_t sums[6 * LANES] __attribute__((aligned(64)));
+    for (int64_t tile = 0, neuron = 0; neuron < p->neurons; tile++) {
+        const int64_t left = p->neurons - neuron;
+        const int width = (int)(left < p->tile_neurons ? left : p->tile_neurons);
+        tiles[width * p->accumulators](p->weights + p->weight_starts[tile],
+                                       p->columns + p->column_starts[tile],
+                                       (int)p->pair_counts[tile], block->messages, sums);
+        for (int n = 0; n < width; n++, neuron++) {
+            int32_t *own = states + neuron * p->states * LANES;
+            p->update_sequences(sums + n * p->accumulators * LANES,
+                                p->parameter_values + neuron * p->parameters, p->shifts, own,
+                                fresh + neuron * LANES);
+            if (p->record)
+                record_neuron(run, p, block, neuron, step, own, fresh + neuron * LANES);
+        }
+    }
+}
+
+/* Writes the kept outputs: rows of each sequence, 16 values at a time while they are in cache. */
+static void write_outputs(const run_t *run, const block_t *block, int64_t begin, int64_t steps)
+{
+    const int64_t outputs = run->list[run->output].neurons, all = steps * outputs;
+    for (int64_t i = 0; i < all; i += 16)
+        for (int lane = 0; lane < block->lanes; lane++) {
+            const int64_t sequence = block->first + lane;
+            const int64_t there = (run->lengths[sequence] - begin) * outputs;
+            const int64_t n = (there < all ? there : all) - i;
+            int32_t *to = run->outputs + (sequence * run->time + begin) * outputs + i;
+            const int32_t *from = block->kept + i * LANES + lane;
+            if (n >= 16)
+                for (int k = 0; k < 16; k++)
+                    to[k] = from[k * LANES];
+            else
+                for (int64_t k = 0; k < n; k++)
+                    to[k] = from[k * LANES];
+        }
+}
+
+static void keep_outputs(const run_t *run, block_t *block, int64_t step, int64_t longest,
+                         const int32_t *fresh)
+{
+    const int64_t values = (int64_t)run->list[run->output].neurons * LANES;
+    const int64_t place = step % block->kept_steps;
+    memcpy(block->kept + place * values, fresh, (size_t)values * sizeof *fresh);
+    if (place == block->kept_steps - 1 || step + 1 == longest)
+        write_outputs(run, block, step - place, place + 1);
+}
+
+static void run_populations(const run_t *run, block_t *block, int64_t step, int64_t longest)
+{
+    int32_t *states = block->states, *running = block->running;
+    int32_t *fresh = block->sent[step % 2], *last = block->sent[1 - step % 2];
+    for (int32_t i = 0; i < run->populations; i++) {
+        const population_t *p = run->list + i;
+        update_block(run, p, block, step, states, fresh);
+        for (int64_t n = 0; n < p->neurons; n++)
+            count(fresh + n * LANES, last + n * LANES, block->live,
+                  running + 2 * n * COUNT_LANES);
+        if (run->step_totals)
+            add_step_totals(run, block, i, step, fresh, last);
+        if (p->first_pair >= 0)
+            for (int64_t n = 0; n < p->neurons; n += 2)
+                deliver(block->messages + ((int64_t)p->first_pair + n / 2) * 2 * LANES,
+                        fresh + n * LANES, n + 1 < p->neurons ? fresh + (n + 1) * LANES : NULL);
+        if (i == run->output)
+            keep_outputs(run, block, step, longest, fresh);
+        const int64_t values = (int64_t)p->neurons * LANES;
+        states += values * p->states;
+        fresh += values;
+        last += values;
+        running += 2 * (int64_t)p->neurons * COUNT_LANES;
+    }
+}
+
+static void start_block(const run_t *run, block_t *block)
+{
+    const int64_t values = all_neurons(run) * LANES;
+    memset(block->messages, 0, (size_t)run->pairs * 2 * LANES * sizeof *block->messages);
+    memset(block->encoded, 0, (size_t)(block->encoded_stride * LANES) * sizeof *block->encoded);
+    memset(block->sent[1], 0, (size_t)values * sizeof **block->sent);
+    int32_t *states = block->states, *sent = block->sent[1];
+    for (int32_t i = 0; i < run->populations; i++) {
+        const population_t *p = run->list + i;
+        memset(states, 0, (size_t)p->neurons * p->states * LANES * sizeof *states);
+        for (int32_t s = 0; s < p->states; s++)
+            for (int lane = 0; lane < block->lanes; lane++)
+                for (int64_t n = 0; n < p->neurons; n++) {
+                    const int64_t place = (int64_t)s * run->batch + block->first + lane;
+                    const int32_t value = p->initial[place * p->neurons + n];
+                    states[(n * p->states + s) * LANES + lane] = value;
+                    if (s == p->message_state)
+                        sent[n * LANES + lane] = value;
+                    if (s == p->message_state && p->first_pair >= 0)
+                        block->messages[((p->first_pair + n / 2) * LANES + lane) * 2 + n % 2] =
+                            (int16_t)value;
+                }
+        states += (int64_t)p->neurons * p->states * LANES;
+        sent += (int64_t)p->neurons * LANES;
+    }
+}
+
+/* Stores the states of the sequences that end with this step. */
+static void finish_lanes(const run_t *run, const block_t *block, int64_t step)
+{
+    for (int lane = 0; lane < block->lanes; lane++) {
+        if (run->lengths[block->first + lane] != step + 1)
+            continue;
+        const int32_t *states = block->states;
+        for (int32_t i = 0; i < run->populations; i++) {
+            const population_t *p = run->list + i;
+            for (int32_t s = 0; s < p->states; s++)
+                for (int64_t n = 0; n < p->neurons; n++)
+                    p->final[((int64_t)s * run->batch + block->first + lane) * p->neurons + n] =
+                        states[(n * p->states + s) * LANES + lane];
+            states += (int64_t)p->neurons * p->states * LANES;
+        }
+    }
+}
+
+static void run_block(const run_t *run, block_t *block, int64_t first)
+{
+    const int64_t left = run->batch - first;
+    int64_t longest = 0;
+    block->first = first;
+    block->lanes = (int)(left < LANES ? left : LANES);
+    for (int lane = 0; lane < block->lanes; lane++)
+        if (run->lengths[first + lane] > longest)
+            longest = run->lengths[first + lane];
+    start_block(run, block);
+    for (int64_t step = 0; step < longest && !stopped(run); step++) {
+        for (int lane = 0; lane < LANES; lane++)
+            block->live[lane] = lane < block->lanes && step < run->lengths[first + lane];
+        if (step % CHUNK == 0)
+            encode_chunk(run, block, step);
+        send_inputs(run, block, step % CHUNK);
+        run_populations(run, block, step, longest);
+        finish_lanes(run, block, step);
+        if (step % COUNT_STEPS == COUNT_STEPS - 1)
+            settle(run, block);
+        __atomic_fetch_add(&run->shared[1], 1, __ATOMIC_RELAXED);
+    }
+    settle(run, block);
+}
+
+static void lay_out_block(const run_t *run, arena_t *arena, block_t *block)
+{
+    const int64_t word = sizeof(int32_t), values = all_neurons(run) * LANES;
+    const int64_t row = CHUNK * (int64_t)run->channels;
+    const int64_t output = (int64_t)run->list[run->output].neurons * LANES * word;
+    int64_t states = 0;
+    for (int32_t i = 0; i < run->populations; i++)
+        states += (int64_t)run->list[i].neurons * run->list[i].states;
+    block->kept_steps = KEPT / output < 1 ? 1 : KEPT / output > 64 ? 64 : KEPT / output;
+    block->encoded_stride = (row + run->channels + 31) / 32 * 32 + 32;
+    block->messages = carve(arena, (int64_t)run->pairs * LANES * word);
+    block->states = carve(arena, states * LANES * word);
+    block->sent[0] = carve(arena, values * word);
+    block->sent[1] = carve(arena, values * word);
+    block->running = carve(arena, 2 * all_neurons(run) * COUNT_LANES * word);
+    block->counts = carve(arena, counters(run) * (int64_t)sizeof(int64_t));
+    block->encoded = carve(arena, block->encoded_stride * LANES * (int64_t)sizeof(int16_t));
+    block->row = carve(arena, row * word);
+    block->ends.low = carve(arena, row * (int64_t)sizeof(double));
+    block->ends.high = carve(arena, row * (int64_t)sizeof(double));
+    block->input_counts = carve(arena, 3 * row * word);
+    block->kept = carve(arena, block->kept_steps * output);
+}
+
+/* Runs blocks begin, begin + stride, ... Returns 0, 1 if stopped, 2 without memory. */
+int32_t run_blocks(const run_t *run, int64_t begin, int64_t stride)
+{
+    arena_t arena = {NULL, 0};
+    block_t block;
+    lay_out_block(run, &arena, &block);
+    if (!claim(&arena))
+        return 2;
+    lay_out_block(run, &arena, &block);
+    fill_ends(run, block.ends, CHUNK);
+    for (int64_t first = begin * LANES; first < run->batch && !stopped(run);
+         first += stride * LANES)
+        run_block(run, &block, first);
+    add_all_counts(run, block.counts);
+    free(arena.base);
+    return stopped(run) ? 1 : 0;
+}

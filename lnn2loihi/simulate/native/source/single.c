@@ -1,0 +1,213 @@
+/* Single sequences: one after the other, a neuron in each lane. */
+
+typedef struct {
+    int16_t *messages;      /* (pairs, 2) */
+    int32_t *sums;          /* [accumulator][padded neuron] of the largest population */
+    int32_t *fresh;         /* (padded neurons,) of the largest population */
+    int32_t *states;        /* of all populations [state][padded neuron] */
+    int32_t *sent;          /* of all populations (padded neurons,), messages of the last step */
+    int32_t *row, *last;    /* (channels,): the encoded sample, and the one before */
+    int32_t *saturated;     /* (channels,) */
+    ends_t ends;
+    int64_t *counts;
+} single_t;
+
+static int64_t padded(int64_t neurons)
+{
+    return (neurons + ROW_LANES - 1) / ROW_LANES * ROW_LANES;
+}
+
+static void sum_dense(const population_t *p, const int16_t *messages, int32_t *sums)
+{
+    const int64_t rows = p->accumulators * padded(p->neurons);
+    const int32_t *weights = p->row_weights;
+    for (int64_t row = 0; row < rows;) {
+        const int64_t left = (rows - row) / ROW_VECTOR;
+        const int vectors = (int)(left < ROW_VECTORS ? left : ROW_VECTORS);
+        rows_of[vectors](weights, p->row_columns, (int)p->row_pairs, messages, sums + row);
+        weights += p->row_pairs * vectors * ROW_VECTOR;
+        row += (int64_t)vectors * ROW_VECTOR;
+    }
+}
+
+/* Scalar loads: a gather costs as much as the loads that it stands for. */
+static void sum_sparse(const population_t *p, const int16_t *restrict messages,
+                       int32_t *restrict sums)
+{
+    const int32_t *restrict columns = p->row_columns;
+    const int16_t *restrict values = p->row_values;
+    for (int64_t gate = 0, row = 0; gate < p->accumulators; gate++)
+        for (int64_t n = 0; n < p->neurons; n++, row++) {
+            const int64_t end = p->row_starts[row + 1];
+            int64_t i = p->row_starts[row];
+            int32_t a = 0, b = 0, c = 0, d = 0;
+            for (; i + 4 <= end; i += 4) {
+                a += values[i] * messages[columns[i]];
+                b += values[i + 1] * messages[columns[i + 1]];
+                c += values[i + 2] * messages[columns[i + 2]];
+                d += values[i + 3] * messages[columns[i + 3]];
+            }
+            for (; i < end; i++)
+                a += values[i] * messages[columns[i]];
+            sums[gate * padded(p->neurons) + n] = a + b + c + d;
+        }
+    for (int64_t gate = 0; gate < p->accumulators; gate++)
+        for (int64_t n = p->neurons; n < padded(p->neurons); n++)
+            sums[gate * padded(p->neurons) + n] = 0;
+}
+
+static void count_single(const run_t *run, int32_t source, int64_t step, int32_t *restrict sent,
+                         const int32_t *restrict fresh, int64_t n, int64_t *restrict non_zero,
+                         int64_t *restrict changed)
+{
+    if (run->step_totals) {
+        int64_t some = 0, other = 0;
+        for (int64_t i = 0; i < n; i++) {
+            some += fresh[i] != 0;
+            other += fresh[i] != sent[i];
+        }
+        add_total(run, source, 0, step, some);
+        add_total(run, source, 1, step, other);
+    }
+    for (int64_t i = 0; i < n; i++) {
+        non_zero[i] += fresh[i] != 0;
+        changed[i] += fresh[i] != sent[i];
+        sent[i] = fresh[i];
+    }
+}
+
+static void encode_single(const run_t *run, single_t *single, int64_t sequence, int64_t step)
+{
+    const int64_t channels = run->channels;
+    encode(run, (sequence * run->time + step) * channels, single->ends, channels, single->row,
+           single->saturated);
+    for (int64_t c = 0; c < channels; c++) {
+        single->messages[c] = (int16_t)single->row[c];
+        single->counts[c] += single->saturated[c];
+        single->saturated[c] = 0;
+    }
+    count_single(run, 0, step, single->last, single->row, channels, single->counts + channels,
+                 single->counts + 2 * channels);
+}
+
+static void update_single(const run_t *run, int32_t index, single_t *single, int32_t *states,
+                          int32_t *sent, int64_t *counts, int64_t sequence, int64_t step)
+{
+    const population_t *p = run->list + index;
+    const int64_t lanes = padded(p->neurons);
+    if (p->row_weights)
+        sum_dense(p, single->messages, single->sums);
+    else
+        sum_sparse(p, single->messages, single->sums);
+    p->update_neurons(single->sums, p->row_parameters, p->shifts, states, single->fresh,
+                      (int)lanes);
+    count_single(run, index + 1, step, sent, single->fresh, p->neurons, counts,
+                 counts + p->neurons);
+    if (p->first_pair >= 0)
+        for (int64_t n = 0; n < p->neurons; n++)
+            single->messages[2 * (int64_t)p->first_pair + n] = (int16_t)single->fresh[n];
+    const int64_t place = (sequence * run->time + step) * p->neurons;
+    const size_t size = (size_t)p->neurons * sizeof(int32_t);
+    if (index == run->output)
+        memcpy(run->outputs + place, single->fresh, size);
+    if (p->record) {
+        const int64_t plane = run->batch * run->time * p->neurons;
+        for (int32_t s = 0; s < p->planes; s++)
+            memcpy(p->record + s * plane + place,
+                   s < p->states ? states + s * lanes : single->fresh, size);
+    }
+}
+
+static void start_single(const run_t *run, single_t *single, int64_t sequence)
+{
+    int32_t *states = single->states, *sent = single->sent;
+    memset(single->messages, 0, (size_t)run->pairs * 2 * sizeof *single->messages);
+    memset(single->last, 0, (size_t)run->channels * sizeof *single->last);
+    for (int32_t i = 0; i < run->populations; i++) {
+        const population_t *p = run->list + i;
+        const int64_t lanes = padded(p->neurons);
+        memset(sent, 0, (size_t)lanes * sizeof *sent);
+        for (int32_t s = 0; s < p->states; s++, states += lanes) {
+            const int64_t place = ((int64_t)s * run->batch + sequence) * p->neurons;
+            memcpy(states, p->initial + place, (size_t)p->neurons * sizeof *states);
+            if (s == p->message_state)
+                for (int64_t n = 0; n < p->neurons; n++) {
+                    sent[n] = states[n];
+                    if (p->first_pair >= 0)
+                        single->messages[2 * (int64_t)p->first_pair + n] = (int16_t)states[n];
+                }
+        }
+        sent += lanes;
+    }
+}
+
+static void finish_single(const run_t *run, const single_t *single, int64_t sequence)
+{
+    const int32_t *states = single->states;
+    for (int32_t i = 0; i < run->populations; i++) {
+        const population_t *p = run->list + i;
+        for (int32_t s = 0; s < p->states; s++, states += padded(p->neurons))
+            memcpy(p->final + ((int64_t)s * run->batch + sequence) * p->neurons, states,
+                   (size_t)p->neurons * sizeof *states);
+    }
+}
+
+static void run_single(const run_t *run, single_t *single, int64_t sequence)
+{
+    start_single(run, single, sequence);
+    for (int64_t step = 0; step < run->lengths[sequence] && !stopped(run); step++) {
+        int64_t *counts = single->counts + 3 * run->channels;
+        int32_t *states = single->states, *sent = single->sent;
+        encode_single(run, single, sequence, step);
+        for (int32_t i = 0; i < run->populations; i++) {
+            const population_t *p = run->list + i;
+            update_single(run, i, single, states, sent, counts, sequence, step);
+            states += p->states * padded(p->neurons);
+            sent += padded(p->neurons);
+            counts += 2 * (int64_t)p->neurons;
+        }
+    }
+    if (run->lengths[sequence])
+        finish_single(run, single, sequence);
+    __atomic_fetch_add(&run->shared[1], run->lengths[sequence], __ATOMIC_RELAXED);
+}
+
+static void lay_out_single(const run_t *run, arena_t *arena, single_t *single)
+{
+    const int64_t word = sizeof(int32_t);
+    int64_t rows = 1, states = 0, sent = 0;
+    for (int32_t i = 0; i < run->populations; i++) {
+        const int64_t lanes = padded(run->list[i].neurons);
+        rows = run->list[i].accumulators * lanes > rows ? run->list[i].accumulators * lanes : rows;
+        states += run->list[i].states * lanes;
+        sent += lanes;
+    }
+    single->messages = carve(arena, (int64_t)run->pairs * word);
+    single->sums = carve(arena, rows * word);
+    single->fresh = carve(arena, padded(widest(run)) * word);
+    single->states = carve(arena, states * word);
+    single->sent = carve(arena, sent * word);
+    single->row = carve(arena, run->channels * word);
+    single->last = carve(arena, run->channels * word);
+    single->saturated = carve(arena, run->channels * word);
+    single->ends.low = carve(arena, run->channels * (int64_t)sizeof(double));
+    single->ends.high = carve(arena, run->channels * (int64_t)sizeof(double));
+    single->counts = carve(arena, counters(run) * (int64_t)sizeof(int64_t));
+}
+
+/* Runs sequences begin, begin + stride, ... one at a time. Returns as run_blocks. */
+int32_t run_sequences(const run_t *run, int64_t begin, int64_t stride)
+{
+    arena_t arena = {NULL, 0};
+    single_t single;
+    lay_out_single(run, &arena, &single);
+    if (!claim(&arena))
+        return 2;
+    lay_out_single(run, &arena, &single);
+    fill_ends(run, single.ends, 1);
+    for (int64_t sequence = begin; sequence < run->batch && !stopped(run); sequence += stride)
+        run_single(run, &single, sequence);
+    add_all_counts(run, single.counts);
+    free(arena.base);
+    return stopped(run) ? 1 : 0;
+}
