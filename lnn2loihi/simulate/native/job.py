@@ -103,7 +103,7 @@ class Job:
         self.lengths = np.ascontiguousarray(lengths, np.int64)
         #: The order to stop, and the steps that are done.
         self.shared = np.zeros(2, np.int64)
-        self.outputs = np.zeros((self.batch, self.time, populations[output].size), np.int32)
+        self.outputs = self._answers(populations[output].size)
         self.counts = np.zeros((3, port.size), np.int64)
         #: (input and populations, non-zero and changed, time).
         self.step_totals = (
@@ -160,6 +160,17 @@ class Job:
         )
         return run, self.counts[0]
 
+    def _answers(self, neurons: int, *planes: int) -> npt.NDArray[np.int32]:
+        """An array [plane][sequence][step][neuron] that the engine fills; zeros where it does not.
+
+        NumPy asks for huge pages for large arrays that it does not have to clear: with them the
+        first touch of the memory takes a seventh of the time.
+        """
+        array = np.empty((*planes, self.batch, self.time, neurons), np.int32)
+        for sequence in np.flatnonzero(self.lengths < self.time):
+            array[..., sequence, self.lengths[sequence] :, :] = 0
+        return array
+
     def _step_totals(self) -> tuple[dict[str, IntegerArray] | None, ...]:
         if self.step_totals is None:
             return None, None
@@ -180,8 +191,7 @@ class Job:
             initial[place] = start[word]
         final = initial.copy()
         planes = recorded_words(population.program)
-        shape = (len(planes), self.batch, self.time, size) if self.record else (1,)
-        recorded = np.zeros(shape, np.int32)
+        recorded = self._answers(size, len(planes)) if self.record else np.zeros(1, np.int32)
         counts = np.zeros((2, size), np.int64)
         laid = layout.populations[index]
         state = population.program.message_state
