@@ -56,12 +56,14 @@ def scan_model(network: LiquidNetwork) -> Any:
     """An ONNX model: x (time, batch, inputs) and `<layer>_start` give y (time, batch, outputs).
 
     Raises:
-        ValueError: the network has a readout.
+        ValueError: the network has a readout, irregular time, or other layers.
     """
-    if network.readout is not None:
-        raise ValueError("a readout is not built here")
+    if network.readout is not None or network.timespan is None:
+        raise ValueError("a readout and irregular time are not built here")
     nodes, weights, source = [], [], "x"
     for layer in network.layers:
+        if not isinstance(layer, CfCLayer) or layer.backbone or layer.memory:
+            raise ValueError(f"{layer.name}: only plain CfC layers are built here")
         more_nodes, more_weights = _layer_nodes(layer, network.timespan, source)
         nodes += more_nodes
         weights += more_weights

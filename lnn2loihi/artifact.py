@@ -25,7 +25,7 @@ from lnn2loihi.formats import FixedPoint
 from lnn2loihi.neurons.instructions import Bound, Instruction, NeuronProgram
 from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population, Schedule
 
-SCHEMA = 1
+SCHEMA = 2
 FORMAT = "lnn2loihi program"
 SUFFIX = ".l2l"
 
@@ -167,6 +167,8 @@ def _manifest(program: LoihiProgram, arrays: Arrays) -> dict[str, Any]:
             "format": format_of(port.format),
             "low": keep("input.low", port.low),
             "high": keep("input.high", port.high),
+            "gain": keep("input.gain", port.gain),
+            "offset": keep("input.offset", port.offset),
         },
         "populations": [
             {
@@ -205,7 +207,10 @@ def _manifest(program: LoihiProgram, arrays: Arrays) -> dict[str, Any]:
         "schedule": {
             "period": program.schedule.period,
             "first_valid": dict(program.schedule.first_valid),
+            "first_input": program.schedule.first_input,
+            "interleave": program.schedule.interleave,
         },
+        "timed": program.timed,
         "provenance": dict(program.provenance),
         "warnings": list(program.warnings),
         "table": [dict(row) for row in program.table],
@@ -245,6 +250,8 @@ def _program(manifest: Any, arrays: Arrays, name: str) -> LoihiProgram:
             _fixed_point(port["format"]),
             _array(unused, port["low"], np.int32),
             _array(unused, port["high"], np.int32),
+            _array(unused, port["gain"], np.float64),
+            _array(unused, port["offset"], np.float64),
         ),
         populations=tuple(_population(p, unused) for p in _list(manifest["populations"])),
         connections=tuple(_connection(c, unused) for c in _list(manifest["connections"])),
@@ -252,7 +259,10 @@ def _program(manifest: Any, arrays: Arrays, name: str) -> LoihiProgram:
         schedule=Schedule(
             _integer(manifest["schedule"]["period"]),
             {_text(k): _integer(v) for k, v in manifest["schedule"]["first_valid"].items()},
+            _integer(manifest["schedule"]["first_input"]),
+            _integer(manifest["schedule"]["interleave"]),
         ),
+        timed=_flag(manifest["timed"]),
         provenance={_text(k): _text(v) for k, v in manifest["provenance"].items()},
         warnings=tuple(map(_text, _list(manifest["warnings"]))),
         table=tuple(dict(row.items()) for row in _list(manifest["table"])),
@@ -357,6 +367,12 @@ def _lists(value: Any) -> list[list[Any]]:
 def _integer(value: Any) -> int:
     if type(value) is not int or abs(value) > 1 << 31:
         raise ValueError(f"expected an integer, found {value!r:.100}")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{value!r:.60} is neither true nor false")
     return value
 
 

@@ -29,7 +29,7 @@ from lnn2loihi.demo import run_demo
 from lnn2loihi.errors import Lnn2LoihiError
 from lnn2loihi.neurons.listing import listing
 from lnn2loihi.quantize.recipe import DEFAULT_RECIPE
-from lnn2loihi.samples import read_samples, write_arrays
+from lnn2loihi.samples import read_samples, read_timespans, write_arrays
 
 BAD_INPUT, FAILED_CHECK, MISSING_BACKEND, INTERRUPTED = 1, 2, 3, 130
 
@@ -51,7 +51,8 @@ Source = Annotated[
 ]
 ProgramFile = Annotated[Path, typer.Argument(help=f"Program ({SUFFIX}).")]
 Samples = Annotated[
-    Path, typer.Option("--input", "-i", help="Samples: .npy, .npz (array x) or .csv.")
+    Path,
+    typer.Option("--input", "-i", help="Samples: .npy, .npz (x, perhaps timespans) or .csv."),
 ]
 RecipeText = Annotated[str, typer.Option("--recipe", "-r", help="For example w8a12 or w4a8x12.")]
 # typer reads these annotations at run time, also on Python 3.10.
@@ -60,8 +61,11 @@ Description = Annotated[
     typer.Option(help="TOML that says how the module was built; <checkpoint>.toml by default."),
 ]
 Timespan = Annotated[
-    Optional[float],  # noqa: UP045
-    typer.Option(help="Constant elapsed time between samples; else the description's, else 1."),
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        help="Constant elapsed time between samples, or: irregular (it comes with the samples, as "
+        "timespans in the .npz file); else the description's, else 1."
+    ),
 ]
 
 
@@ -106,8 +110,15 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
         yield on_step
 
 
-def _import(source: Path, description: Path | None, timespan: float | None) -> l2l.LiquidNetwork:
+def _import(source: Path, description: Path | None, timespan: str | None) -> l2l.LiquidNetwork:
     options: dict[str, Any] = {"description": description, "timespan": timespan}
+    if timespan is not None and timespan != "irregular":
+        try:
+            options["timespan"] = float(timespan)
+        except ValueError:
+            raise l2l.InputError(
+                "--timespan", f"{timespan!r} is neither a number nor: irregular"
+            ) from None
     return l2l.import_network(source, **{k: v for k, v in options.items() if v is not None})
 
 
@@ -152,9 +163,10 @@ def inspect(
     program = l2l.load(source)
     text, listings = [program.summary()], {}
     for population in program.populations:
-        first_valid = program.schedule.first_valid[population.name]
         listings[population.name] = listing(
-            population.program, first_valid, program.schedule.period
+            population.program,
+            program.schedule.first_valid[population.name],
+            program.schedule.period,
         )
         if show_listing:
             text.append(f"\n{population.name}\n{listings[population.name].text}")
@@ -165,6 +177,8 @@ def inspect(
         "schedule": {
             "period": program.schedule.period,
             "first_valid": dict(program.schedule.first_valid),
+            "first_input": program.schedule.first_input,
+            "interleave": program.schedule.interleave,
         },
         "provenance": dict(program.provenance),
         "listings": {name: vars(found) for name, found in listings.items()},
@@ -190,7 +204,9 @@ def quantize(
     if output.suffix != SUFFIX or not output.parent.is_dir():
         raise l2l.InputError(str(output), f"give a {SUFFIX} file in a folder that exists")
     network = _import(source, description, timespan)
-    program = l2l.quantize(network, calibrate=read_samples(calibrate), recipe=recipe)
+    x = read_samples(calibrate)
+    elapsed = read_timespans(calibrate) if network.irregular else None
+    program = l2l.quantize(network, calibrate=x, calibrate_timespans=elapsed, recipe=recipe)
     written = l2l.save(program, output)
     result = {"file": str(written), "table": [dict(row) for row in program.table]}
     _print(result, f"{program.summary()}\nwritten: {written}", as_json)
@@ -207,9 +223,11 @@ def compare(
 ) -> None:
     """Compare the float network with its integers, stage by stage and step by step."""
     network, loaded = _import(source, description, timespan), l2l.load(program)
+    x = read_samples(samples)
+    elapsed = read_timespans(samples) if loaded.timed else None
     with _progress() as on_step:
         result = l2l.compare(
-            network, loaded, read_samples(samples), progress=partial(on_step, "reference")
+            network, loaded, x, timespans=elapsed, progress=partial(on_step, "integers")
         )
     _print(result.to_dict(), result.summary(), as_json)
 
@@ -231,8 +249,15 @@ def simulate(
         raise l2l.InputError("--states", "states are written to an .npz file: give --output x.npz")
     loaded, x = l2l.load(program), read_samples(samples)
     run = l2l.run_lava if executor == "lava" else partial(l2l.simulate, engine=executor)
+    elapsed = read_timespans(samples) if loaded.timed else None
     with _progress() as on_step:
-        result = run(loaded, x, return_states=states, progress=partial(on_step, "simulate"))
+        result = run(
+            loaded,
+            x,
+            timespans=elapsed,
+            return_states=states,
+            progress=partial(on_step, "simulate"),
+        )
     arrays: dict[str, Any] = {"outputs": result.outputs, "integers": result.integers}
     for name, words in (result.states or {}).items():
         arrays |= {f"{name}.{word}": values for word, values in words.items()}
@@ -268,8 +293,9 @@ def verify(
     """Compare executors bit for bit, every state of every step; exit code 2 on a difference."""
     names = tuple(name.strip() for name in executors.split(",") if name.strip())
     loaded, x = l2l.load(program), read_samples(samples)
+    elapsed = read_timespans(samples) if loaded.timed else None
     with _progress() as on_step:
-        result = l2l.verify(loaded, x, names, progress=on_step)
+        result = l2l.verify(loaded, x, names, timespans=elapsed, progress=on_step)
     _print(result.to_dict(), result.summary(), as_json)
     raise typer.Exit(0 if result.bit_exact else FAILED_CHECK)
 

@@ -14,7 +14,7 @@ from lnn2loihi.network import FloatArray, LiquidNetwork, checked_input
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantize import network_hash
 from lnn2loihi.quantize.measurements import signal_to_noise
-from lnn2loihi.simulate import simulate
+from lnn2loihi.simulate import encode, simulate
 from lnn2loihi.simulate.result import OnStep
 from lnn2loihi.tables import decibel, text_table
 
@@ -129,6 +129,7 @@ def compare(
     program: LoihiProgram,
     x: npt.ArrayLike,
     *,
+    timespans: npt.ArrayLike | None = None,
     progress: OnStep | None = None,
 ) -> ComparisonResult:
     """Compares float and integers, stage by stage and step by step.
@@ -137,22 +138,26 @@ def compare(
         network: the float network that the program was made of.
         program: the integer program.
         x: (batch, time, inputs).
+        timespans: elapsed times, (batch, time), where time is irregular.
         progress: called with the chip steps done and the chip steps in all, for progress bars.
 
     Raises:
         InputError: x does not fit, or the program was not made of this network.
     """
     _check_pair(network, program)
-    truth = network.evaluate(x)
-    run = simulate(program, x, return_states=True, progress=progress)
+    truth = network.evaluate(x, timespans=timespans)
+    run = simulate(program, x, timespans=timespans, return_states=True, progress=progress)
     assert run.states is not None
     values = checked_input(x, network.input_size, f"network {network.name!r}")
     pairs: dict[str, tuple[FloatArray, FloatArray]] = {
-        program.input.name: (values, program.input.format.decode(program.input.encode(values)[0]))
+        program.input.name: (
+            values,
+            program.input.decode(encode(program, values, timespans)[0])[..., : program.channels],
+        )
     }
     for population in program.populations:
         integers = run.states[population.name][population.program.message_state or "message"]
-        expected = truth.states.get(population.name, truth.outputs)
+        expected = truth.states[population.name]
         pairs[population.name] = (expected, population.message.decode(integers))
     stages = tuple(_stage_error(name, *pair) for name, pair in pairs.items())
     del pairs[program.input.name]
@@ -161,16 +166,12 @@ def compare(
 
 def _check_pair(network: LiquidNetwork, program: LoihiProgram) -> None:
     problems = Problems(InputError, f"program {program.name!r} and network {network.name!r}")
-    expected = {layer.name: layer.units for layer in network.layers}
-    if network.readout is not None:
-        expected[network.readout.name] = network.readout.output_size
+    expected = {stage.name: stage.units for stage in network.stages}
     found = {p.name: p.size for p in program.populations}
     if expected != found:
         problems.add(f"the network has stages {expected}, the program {found}; they are no pair")
-    if network.input_size != program.input.size:
-        problems.add(
-            f"the network has {network.input_size} inputs, the program {program.input.size}"
-        )
+    if network.input_size != program.channels:
+        problems.add(f"the network has {network.input_size} inputs, the program {program.channels}")
     made_of = program.provenance.get("network")
     if not problems and made_of is not None and made_of != network_hash(network):
         problems.add(

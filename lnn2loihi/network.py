@@ -8,146 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.errors import InputError, NetworkError, Problems
 from lnn2loihi.frozen import ArrayEquality, read_only, read_only_mapping
+from lnn2loihi.layers.cfc import CfCLayer
+from lnn2loihi.layers.dense import SUM, DenseLayer
+from lnn2loihi.layers.linear import FloatArray, Linear
+from lnn2loihi.layers.readout import ReadoutStage
+from lnn2loihi.layers.stage import INPUT, Stage, StageSource
 from lnn2loihi.tables import text_table
 
-FloatArray = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Linear(ArrayEquality):
-    """An affine map y = weight x + bias.
-
-    Attributes:
-        name: name in messages and tables.
-        weight: float64 (outputs, inputs).
-        bias: float64 (outputs,).
-    """
-
-    name: str
-    weight: FloatArray
-    bias: FloatArray
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "weight", read_only(self.weight, np.float64))
-        object.__setattr__(self, "bias", read_only(self.bias, np.float64))
-
-    @property
-    def input_size(self) -> int:
-        """Number of inputs."""
-        return self.weight.shape[1]
-
-    @property
-    def output_size(self) -> int:
-        """Number of outputs."""
-        return self.weight.shape[0]
-
-    def __call__(self, inputs: FloatArray) -> FloatArray:
-        """Applies the map to the last axis."""
-        return inputs @ self.weight.T + self.bias
-
-    def problems(self, owner: str = "") -> list[str]:
-        """Everything that is wrong with the arrays, named by `owner`."""
-        name = f"{owner}.{self.name}" if owner else self.name
-        found: list[str] = []
-        if self.weight.ndim != 2 or 0 in self.weight.shape:
-            shape = self.weight.shape
-            found.append(f"{name}.weight has shape {shape}, expected (outputs, inputs)")
-        elif self.bias.shape != (self.output_size,):
-            found.append(f"{name}.bias has shape {self.bias.shape}, expected ({self.output_size},)")
-        for part, array in (("weight", self.weight), ("bias", self.bias)):
-            bad = int(np.count_nonzero(~np.isfinite(array)))
-            if bad:
-                found.append(
-                    f"{name}.{part} holds {bad} NaN or infinite of {array.size} values; "
-                    "the training diverged or the file is damaged"
-                )
-        return found
-
-
-@dataclass(frozen=True, eq=False)
-class CfCLayer(ArrayEquality):
-    """One layer of closed-form continuous-time units (default mode, no backbone).
-
-    With z = [x; h], the inputs followed by the layer's own state of the step before::
-
-        f1 = tanh(ff1 z)    f2 = tanh(ff2 z)    t = sigmoid(time_a z * timespan + time_b z)
-        h' = f1 (1 - t) + t f2
-
-    Source: ncps 1.0.1, torch/cfc_cell.py; Hasani et al. 2022, arXiv:2106.13898, equation 10.
-
-    Attributes:
-        name: name in messages and tables.
-        ff1, ff2, time_a, time_b: Linear maps, weight (units, inputs + units).
-    """
-
-    family: ClassVar[str] = "cfc"
-    gates: ClassVar[tuple[str, ...]] = ("ff1", "ff2", "time_a", "time_b")
-
-    name: str
-    ff1: Linear
-    ff2: Linear
-    time_a: Linear
-    time_b: Linear
-
-    @property
-    def units(self) -> int:
-        """Number of units."""
-        return self.ff1.output_size
-
-    @property
-    def input_size(self) -> int:
-        """Number of inputs from outside the layer."""
-        return self.ff1.input_size - self.units
-
-    def folded_gate(self, timespan: float) -> Linear:
-        """The time gate for a constant timespan: timespan * time_a + time_b."""
-        weight = timespan * self.time_a.weight + self.time_b.weight
-        return Linear("time", weight, timespan * self.time_a.bias + self.time_b.bias)
-
-    def _folded(self, timespan: float) -> tuple[Linear, Linear, Linear]:
-        return self.ff1, self.ff2, self.folded_gate(timespan)
-
-    def synapses(self, timespan: float) -> int:
-        """Number of non-zero weights, the time gate folded."""
-        return sum(int(np.count_nonzero(m.weight)) for m in self._folded(timespan))
-
-    def largest_weight(self, timespan: float) -> float:
-        """Largest magnitude of a weight, the time gate folded."""
-        return max(float(np.abs(m.weight).max()) for m in self._folded(timespan))
-
-    def step(self, inputs: FloatArray, hidden: FloatArray, timespan: float) -> FloatArray:
-        """New state (..., units) from inputs (..., input_size) and hidden (..., units)."""
-        z = np.concatenate([inputs, hidden], axis=-1)
-        f1 = np.tanh(self.ff1(z))
-        f2 = np.tanh(self.ff2(z))
-        t = sigmoid(self.time_a(z) * timespan + self.time_b(z))
-        return f1 * (1.0 - t) + t * f2
-
-    def problems(self) -> list[str]:
-        """Everything that is wrong with the layer."""
-        maps = [getattr(self, gate) for gate in self.gates]
-        found = [problem for gate in maps for problem in gate.problems(self.name)]
-        shapes = {gate: m.weight.shape for gate, m in zip(self.gates, maps, strict=True)}
-        if len(set(shapes.values())) > 1:
-            found.append(f"{self.name}: the four weights differ in shape: {shapes}")
-        elif not found and self.input_size < 1:
-            units, columns = self.ff1.weight.shape
-            found.append(
-                f"{self.name}: {columns} columns cannot hold at least one input and {units} units"
-            )
-        return found
-
-
-def sigmoid(x: FloatArray) -> FloatArray:
-    """Logistic function without overflow."""
-    return 0.5 * (np.tanh(0.5 * x) + 1.0)
+Layer = CfCLayer | DenseLayer
+__all__ = ["CfCLayer", "DenseLayer", "FloatArray", "FloatResult", "Linear", "LiquidNetwork"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,11 +33,16 @@ class FloatResult:
 
     Attributes:
         outputs: float64 (batch, time, outputs).
-        states: for each layer name, float64 (batch, time, units): the state after each step.
+        states: for each stage (see `LiquidNetwork.stages`), float64 (batch, time, units): its
+            message in each step, which is the state of a CfC layer.
+        final_state: for each layer with a state, and for each memory, float64 (batch, units).
+        memory: for each stage with a memory, float64 (batch, time, units): its cell state.
     """
 
     outputs: FloatArray
     states: Mapping[str, FloatArray]
+    final_state: Mapping[str, FloatArray]
+    memory: Mapping[str, FloatArray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,25 +52,34 @@ class LiquidNetwork(ArrayEquality):
     Attributes:
         name: name in messages and tables.
         layers: layers in order; layer l reads layer l-1 of the same step and its own last state.
-        readout: affine map on the last layer's state, or None.
+        readout: affine map on the last layer's answer, or None.
         timespan: constant elapsed time between two samples, in the unit of the training
-            (1.0 where the network was trained without timespans).
+            (1.0 where the network was trained without timespans); None where it comes with the
+            samples (irregular time).
         source: where it came from: importer, file, SHA-256, versions.
+        input_offset, input_scale: float64 (inputs,): samples enter as (x - offset) / scale;
+            an input normalisation that came with the network. 0 and 1 by default.
+        host: names of what follows on the host and is no part of the network, such as a softmax.
 
     Raises:
         NetworkError: lists everything that contradicts itself, when made.
     """
 
     name: str
-    layers: tuple[CfCLayer, ...]
+    layers: tuple[Layer, ...]
     readout: Linear | None = None
-    timespan: float = 1.0
+    timespan: float | None = 1.0
     source: Mapping[str, str] = field(default_factory=dict)
+    input_offset: FloatArray = None  # pyright: ignore[reportAssignmentType]
+    input_scale: FloatArray = None  # pyright: ignore[reportAssignmentType]
+    host: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
+        object.__setattr__(self, "host", tuple(self.host))
         object.__setattr__(self, "source", read_only_mapping(self.source))
-        object.__setattr__(self, "timespan", float(self.timespan))
+        if self.timespan is not None:
+            object.__setattr__(self, "timespan", float(self.timespan))
         problems = Problems(NetworkError, f"network {self.name!r}")
         if not self.layers:
             problems.add("it has no layers; at least one is needed")
@@ -196,17 +87,16 @@ class LiquidNetwork(ArrayEquality):
             problems.extend(layer.problems())
         if self.readout is not None:
             problems.extend(self.readout.problems())
-        if not np.isfinite(self.timespan):
+        if self.timespan is not None and not np.isfinite(self.timespan):
             problems.add(f"timespan is {self.timespan}; give a finite number")
         if not problems:
             problems.extend(self._size_problems())
+            problems.extend(self._normalisation_problems())
         problems.raise_if_any()
 
     def _size_problems(self) -> list[str]:
         found: list[str] = []
-        stages: Sequence[CfCLayer | Linear] = self.layers + (
-            (self.readout,) if self.readout else ()
-        )
+        stages: Sequence[Layer | Linear] = self.layers + ((self.readout,) if self.readout else ())
         for before, after in zip(self.layers, stages[1:], strict=False):
             if after.input_size != before.units:
                 found.append(
@@ -214,8 +104,22 @@ class LiquidNetwork(ArrayEquality):
                     f"has {before.units} units"
                 )
         names = [stage.name for stage in stages]
-        if len(set(names)) != len(names):
+        if len(set(names)) != len(names) or INPUT in names:
             found.append(f"layer names are not unique: {names}")
+        return found
+
+    def _normalisation_problems(self) -> list[str]:
+        found: list[str] = []
+        for part, default in (("input_offset", 0.0), ("input_scale", 1.0)):
+            given = getattr(self, part)
+            array = np.full(self.input_size, default) if given is None else np.asarray(given)
+            if array.shape != (self.input_size,) or not np.isfinite(array).all():
+                found.append(
+                    f"{part} has shape {array.shape}, expected ({self.input_size},) finite"
+                )
+            elif part == "input_scale" and not (array > 0).all():
+                found.append("input_scale holds values that are not above 0")
+            object.__setattr__(self, part, read_only(array, np.float64))
         return found
 
     @property
@@ -234,35 +138,46 @@ class LiquidNetwork(ArrayEquality):
         return sum(layer.units for layer in self.layers)
 
     @property
+    def irregular(self) -> bool:
+        """Whether the elapsed time comes with the samples."""
+        return self.timespan is None
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """What the network consists of, in the order of evaluation; the last one answers."""
+        made: list[Stage] = []
+        before, scale = StageSource(INPUT, self.input_size), 1.0
+        for layer in self.layers:
+            own, scale = layer.stages(before, self.timespan, scale)
+            made += own
+            before = StageSource(layer.name, layer.units)
+        if self.readout is not None or scale != 1.0:
+            linear = self.readout or Linear(
+                "output", np.eye(before.columns), np.zeros(before.columns)
+            )
+            made.append(
+                ReadoutStage(linear.name, (before,), {SUM: linear.scaled(SUM, inputs=scale)})
+            )
+        return tuple(made)
+
+    @property
     def synapses(self) -> int:
-        """Number of non-zero weights, the time gate counted once (folded)."""
-        count = sum(layer.synapses(self.timespan) for layer in self.layers)
-        return count + (int(np.count_nonzero(self.readout.weight)) if self.readout else 0)
+        """Number of non-zero weights, a constant time gate counted once (folded)."""
+        return sum(stage.synapses for stage in self.stages)
 
     def to_dict(self) -> dict[str, Any]:
         """Sizes and ranges as plain values."""
         stages = [
             {
-                "stage": layer.name,
-                "family": layer.family,
-                "inputs": layer.input_size,
-                "units": layer.units,
-                "synapses": layer.synapses(self.timespan),
-                "largest_weight": layer.largest_weight(self.timespan),
+                "stage": stage.name,
+                "family": stage.family,
+                "inputs": sum(s.columns for s in stage.sources if not s.previous),
+                "units": stage.units,
+                "synapses": stage.synapses,
+                "largest_weight": stage.largest_weight,
             }
-            for layer in self.layers
+            for stage in self.stages
         ]
-        if self.readout is not None:
-            stages.append(
-                {
-                    "stage": self.readout.name,
-                    "family": "linear",
-                    "inputs": self.readout.input_size,
-                    "units": self.readout.output_size,
-                    "synapses": int(np.count_nonzero(self.readout.weight)),
-                    "largest_weight": float(np.abs(self.readout.weight).max()),
-                }
-            )
         return {
             "name": self.name,
             "inputs": self.input_size,
@@ -280,39 +195,152 @@ class LiquidNetwork(ArrayEquality):
         )
         return (
             f"{self.name}: {self.input_size} inputs, {self.units} units, {self.output_size} "
-            f"outputs, {self.synapses:,} synapses, timespan {self.timespan:g}\n{table}"
+            f"outputs, {self.synapses:,} synapses, timespan {self._timespan_text()}\n{table}"
         )
+
+    def _timespan_text(self) -> str:
+        return "irregular" if self.timespan is None else f"{self.timespan:g}"
 
     def __str__(self) -> str:
         """The summary."""
         return self.summary()
 
     def evaluate(
-        self, x: npt.ArrayLike, initial_state: Mapping[str, npt.ArrayLike] | None = None
+        self,
+        x: npt.ArrayLike,
+        initial_state: Mapping[str, npt.ArrayLike] | None = None,
+        *,
+        timespans: npt.ArrayLike | None = None,
     ) -> FloatResult:
         """Runs the network in float64.
 
         Args:
             x: float (batch, time, inputs).
-            initial_state: for each layer name, (batch, units) or (units,); zeros where absent.
+            initial_state: for each layer name (its state), and for `<layer>.memory` (the cell
+                state), (batch, units) or (units,); zeros where absent.
+            timespans: elapsed time before each sample, (batch, time), where time is irregular.
 
         Raises:
-            InputError: the shape is wrong or x holds NaN or infinite values.
+            InputError: a shape is wrong, x holds NaN or infinite values, or timespans are given
+                where time is constant, or missing where it is not.
         """
-        inputs = checked_input(x, self.input_size, f"network {self.name!r}")
-        batch, time, _ = inputs.shape
-        states: dict[str, FloatArray] = {}
-        sequence = inputs
-        for layer in self.layers:
-            start = (initial_state or {}).get(layer.name, 0.0)
-            hidden = np.broadcast_to(np.asarray(start, np.float64), (batch, layer.units))
-            steps = np.empty((batch, time, layer.units))
-            for t in range(time):
-                hidden = layer.step(sequence[:, t], hidden, self.timespan)
-                steps[:, t] = hidden
-            states[layer.name] = sequence = steps
-        outputs = self.readout(sequence) if self.readout else sequence
-        return FloatResult(outputs, states)
+        subject = f"network {self.name!r}"
+        inputs = checked_input(x, self.input_size, subject)
+        elapsed = checked_timespans(timespans, inputs.shape[:2], self.irregular, subject)
+        return evaluate_stages(
+            self.stages, (inputs - self.input_offset) / self.input_scale, elapsed,
+            initial_state or {},
+        )  # fmt: skip
+
+
+def evaluate_stages(
+    stages: Sequence[Stage],
+    inputs: FloatArray,
+    elapsed: FloatArray | None,
+    initial_state: Mapping[str, npt.ArrayLike],
+) -> FloatResult:
+    """Runs stages on normalised inputs (batch, time, channels); see `LiquidNetwork.evaluate`."""
+    batch, time, _ = inputs.shape
+    messages = {INPUT: inputs}
+    final: dict[str, FloatArray] = {}
+    kept: dict[str, FloatArray] = {}
+    for group in loops(stages):
+        if not any(stage.recurrent or stage.memory for stage in group):
+            (stage,) = group
+            answer = stage.answer(stage.sums(messages[stage.sources[0].name]), {}, None)
+            messages[stage.name] = answer[0]
+            continue
+        now = {
+            stage.name: np.broadcast_to(
+                np.asarray(initial_state.get(stage.name, 0.0), np.float64), (batch, stage.units)
+            )
+            for stage in group
+        }
+        memory = {stage.name: {w: now[stage.name] for w in stage.memory} for stage in group}
+        steps = {stage.name: np.empty((batch, time, stage.units)) for stage in group}
+        kept |= {s.name: np.empty((batch, time, s.units)) for s in group if s.memory}
+        for t in range(time):
+            since = None if elapsed is None else elapsed[:, t, None]
+            for stage in group:
+                z = [
+                    now[s.name] if s.name in now else messages[s.name][:, t] for s in stage.sources
+                ]
+                sums = stage.sums(np.concatenate(z, axis=-1))
+                answer = stage.answer(sums, memory[stage.name], since if stage.timed else None)
+                now[stage.name], memory[stage.name] = answer
+                steps[stage.name][:, t] = now[stage.name]
+                for word in stage.memory:
+                    kept[stage.name][:, t] = memory[stage.name][word]
+        messages |= steps
+        final |= {
+            stage.name: next(iter(memory[stage.name].values()), now[stage.name])
+            for stage in group
+            if stage.memory or stage.name in _heard_again(group)
+        }
+    answer_of_all = messages[stages[-1].name]
+    del messages[INPUT]
+    return FloatResult(answer_of_all, messages, final, kept)
+
+
+def _heard_again(stages: Sequence[Stage]) -> set[str]:
+    """Stages whose last message is heard in the next step."""
+    return {s.name for stage in stages for s in stage.sources if s.previous}
+
+
+def loops(stages: Sequence[Stage]) -> list[list[Stage]]:
+    """The stages in groups that have to run step by step: a recurrent loop, or a single stage."""
+    groups: list[list[Stage]] = []
+    waiting: list[Stage] = []
+    for place, stage in enumerate(stages):
+        waiting.append(stage)
+        later = _heard_again(waiting) & {s.name for s in stages[place + 1 :]}
+        if not later:
+            groups.append(waiting)
+            waiting = []
+    return groups
+
+
+def checked_timespans(
+    timespans: npt.ArrayLike | None,
+    shape: tuple[int, ...],
+    irregular: bool,
+    subject: str,
+    inside: npt.NDArray[np.bool_] | None = None,
+) -> FloatArray | None:
+    """Elapsed times as float64 (batch, time), or None where time is constant.
+
+    What is not `inside` (before the end of its sequence) is not looked at.
+
+    Raises:
+        InputError: they are missing or superfluous, of wrong shape, negative or not finite.
+    """
+    if timespans is None:
+        if irregular:
+            raise InputError(
+                subject, "its time is irregular: give timespans (batch, time), the elapsed time "
+                "before each sample"
+            )  # fmt: skip
+        return None
+    if not irregular:
+        raise InputError(
+            subject, "its time is constant and folded into the weights; leave timespans out, or "
+            'import the network with timespan="irregular"'
+        )  # fmt: skip
+    problems = Problems(InputError, "timespans")
+    try:
+        array = as_array(timespans).astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError("timespans", f"is not an array of numbers ({error})") from error
+    if array.shape != tuple(shape):
+        problems.add(f"has shape {array.shape}, expected (batch, time) = {tuple(shape)}")
+    wrong = ~(np.isfinite(array) & (array >= 0))
+    if inside is not None and wrong.shape == inside.shape:
+        wrong &= inside
+    bad = int(np.count_nonzero(wrong))
+    if bad:
+        problems.add(f"holds {bad} negative, NaN or infinite of {array.size} values")
+    problems.raise_if_any()
+    return array
 
 
 def as_array(x: Any) -> npt.NDArray[Any]:

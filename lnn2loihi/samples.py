@@ -57,6 +57,30 @@ def read_samples(path: str | os.PathLike[str], key: str = "x") -> np.ndarray:
     return array
 
 
+def read_timespans(path: str | os.PathLike[str]) -> np.ndarray:
+    """Elapsed times (batch, time) that lie beside the samples of an `.npz` file; (time,) becomes
+    a batch of one.
+
+    Raises:
+        InputError: the file is no `.npz` with an array `timespans`, or is damaged.
+    """
+    file = Path(path)
+    if file.suffix.lower() != ".npz":
+        raise InputError(
+            str(path), "the network's time is irregular: give an .npz file with the samples as x "
+            "(batch, time, inputs) and their elapsed times as timespans (batch, time)"
+        )  # fmt: skip
+    try:
+        array = _read(file, "timespans")
+    except _DAMAGE as error:
+        raise InputError(str(path), f"cannot be read as elapsed times ({error})") from error
+    if array.dtype.kind not in "iuf" or array.ndim not in (1, 2):
+        raise InputError(
+            str(path), f"timespans is {array.dtype} {array.shape}, expected numbers (batch, time)"
+        )
+    return array[None] if array.ndim == 1 else array
+
+
 def _read(file: Path, key: str) -> np.ndarray:
     if file.suffix.lower() == ".csv":
         lines = file.read_text("utf-8-sig").splitlines()

@@ -141,6 +141,7 @@ def verify(
     x: npt.ArrayLike,
     executors: Sequence[str] | str = ("reference", "lava"),
     *,
+    timespans: npt.ArrayLike | None = None,
     initial_state: Mapping[str, Mapping[str, npt.ArrayLike]] | None = None,
     progress: Progress | None = None,
 ) -> VerificationResult:
@@ -151,6 +152,7 @@ def verify(
         x: (batch, time, inputs), as for `simulate`.
         executors: at least two names of EXECUTORS, in a sequence or a text with commas; all are
             compared with the first.
+        timespans: as for `simulate`.
         initial_state: as for `simulate`.
         progress: called with the executor's name, the chip steps done and the chip steps in all.
 
@@ -166,7 +168,7 @@ def verify(
     if len(set(executors)) < 2:
         problems.add(f"{list(executors)}: give at least two different ones")
     problems.raise_if_any()
-    inputs, _ = encode(program, x)
+    inputs, _ = encode(program, x, timespans)
     start = full_initial_state(program, inputs.shape[0], initial_state)
     runs = []
     for name in executors:

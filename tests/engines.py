@@ -18,6 +18,7 @@ from programs import (
 )
 
 from lnn2loihi.formats import FixedPoint, signed_range
+from lnn2loihi.graph.schedule import derive_schedule
 from lnn2loihi.neurons.cfc import GATES
 from lnn2loihi.neurons.instructions import (
     LISTING_ONLY,
@@ -27,7 +28,7 @@ from lnn2loihi.neurons.instructions import (
     NeuronProgram,
 )
 from lnn2loihi.neurons.linear import SUM
-from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population, derive_schedule
+from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population
 from lnn2loihi.simulate import blas, choice, simulate
 from lnn2loihi.simulate.native import engine as native_module
 from lnn2loihi.simulate.native import library
@@ -163,7 +164,7 @@ def made(
     output: str,
 ) -> LoihiProgram:
     """A program with the schedule that its connections ask for."""
-    schedule = derive_schedule(port.name, tuple(populations), tuple(connections))
+    schedule = derive_schedule(port.name, [p.name for p in populations], connections)
     return LoihiProgram(
         name, "by hand", port, tuple(populations), tuple(connections), output, schedule
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lnn2loihi.formats import FixedPoint
+from lnn2loihi.graph.schedule import derive_schedule
 from lnn2loihi.neurons.cfc import GATES, cfc_program
 from lnn2loihi.neurons.linear import SUM, linear_program
 from lnn2loihi.program import (
@@ -14,7 +15,6 @@ from lnn2loihi.program import (
     InputPort,
     LoihiProgram,
     Population,
-    derive_schedule,
 )
 
 
@@ -71,7 +71,7 @@ def random_program(seed: int, sizes: Sizes = Sizes()) -> LoihiProgram:  # noqa: 
                 )
             )  # fmt: skip
     ordered = tuple(populations)
-    schedule = derive_schedule("input", ordered, tuple(connections))
+    schedule = derive_schedule("input", [p.name for p in ordered], connections)
     return LoihiProgram(
         f"random {seed}",
         f"w{sizes.weight_bits}a{sizes.message_bits}x{sizes.input_bits}",

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import importlib.util
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import numpy.typing as npt
 import pytest
-from test_bounds import execute
+from hypothesis import given
+from hypothesis import strategies as st
+from test_bounds import assert_inside, execute
 
 from lnn2loihi.formats import IntegerArray
-from lnn2loihi.neurons.activations import ACTIVATIONS, FRACTION_BITS, LARGEST, Activation
+from lnn2loihi.neurons.activations import (
+    ACTIVATIONS,
+    EXP_ERROR,
+    EXP_FRACTION_BITS,
+    EXP_LARGEST,
+    FRACTION_BITS,
+    FUNCTIONS,
+    GELU_FRACTION_BITS,
+    LARGEST,
+    SILU_FRACTION_BITS,
+    Activation,
+    PlainFunction,
+    exp_negative,
+)
 from lnn2loihi.neurons.bounds import Interval, ProvedBounds, prove
 from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.neurons.tracer import Tracer
@@ -123,6 +142,133 @@ class TestDefault:
         assert all(key == form.name for key, form in ACTIVATIONS.items())
 
 
+FloatArray = npt.NDArray[np.float64]
+WORD = (-(1 << 23), (1 << 23) - 1)
+#: All arguments below the end of any ramp, and some beyond.
+NEAR = np.arange(-30_000, 30_001)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A function over words: what is stated of it, and what it should be."""
+
+    function: PlainFunction
+    result_bits: int
+    lowest: int
+    instructions: int
+    real: Callable[[FloatArray], FloatArray]
+
+    def program(self) -> NeuronProgram:
+        t = Tracer(self.function.name)
+        t.spike(self.function.trace(t, t.accumulator("a")))
+        return t.program()
+
+    def proof(self, low: int, high: int) -> ProvedBounds:
+        return prove(self.program(), {"a": Interval.of(low, high)}, {})
+
+    def values(self, x: IntegerArray) -> IntegerArray:
+        return execute(self.program(), {"a": x})["message'"]
+
+    def error(self, x: IntegerArray) -> float:
+        wanted = self.real(x / 2**self.function.fraction_bits)
+        return float(np.abs(self.values(x) / 2**self.result_bits - wanted).max())
+
+    def near(self) -> IntegerArray:
+        return NEAR[self.lowest <= NEAR]
+
+
+def real_silu(x: FloatArray) -> FloatArray:
+    return x * (0.5 + 0.5 * np.tanh(x / 2))
+
+
+def real_gelu(x: FloatArray) -> FloatArray:
+    return np.array([v * math.erfc(-v / math.sqrt(2)) / 2 for v in np.atleast_1d(x)])
+
+
+EXPONENTIAL = PlainFunction("exp", EXP_FRACTION_BITS, EXP_ERROR, exp_negative)
+PLAIN = {
+    "relu": Case(FUNCTIONS["relu"], FRACTION_BITS, WORD[0], 2, lambda x: np.maximum(x, 0)),
+    "silu": Case(FUNCTIONS["silu"], SILU_FRACTION_BITS, WORD[0], 16, real_silu),
+    "gelu": Case(FUNCTIONS["gelu"], GELU_FRACTION_BITS, WORD[0], 15, real_gelu),
+    "exp": Case(EXPONENTIAL, FRACTION_BITS, 0, 8, lambda y: np.exp(-y)),
+}
+CASES = pytest.mark.parametrize("case", PLAIN.values(), ids=list(PLAIN))
+RECTIFIERS = pytest.mark.parametrize("case", [PLAIN["silu"], PLAIN["gelu"]], ids=["silu", "gelu"])
+
+
+@CASES
+class TestPlainFunctions:
+    def test_the_documented_error_holds_for_every_input_and_is_not_pessimistic(
+        self, case: Case
+    ) -> None:
+        ends = np.array([case.lowest, WORD[1]])
+        error = max(case.error(case.near()), case.error(ends))
+        assert 0.98 * case.function.error <= error <= case.function.error < 1e-3
+
+    def test_it_is_trivial_beyond_its_ramp_so_that_the_near_values_are_all(
+        self, case: Case
+    ) -> None:
+        far = np.r_[np.arange(-40_000, -25_000), np.arange(25_000, 40_000), WORD]
+        far = far[case.lowest <= far]
+        trivial = np.zeros_like(far) if case.lowest == 0 else np.maximum(far, 0)
+        assert np.array_equal(case.values(far), trivial)
+
+    def test_any_word_is_proved_and_the_interval_is_the_exhausted_one(self, case: Case) -> None:
+        proved = case.proof(case.lowest, WORD[1])
+        values = case.values(np.r_[case.near(), case.lowest, WORD[1]])
+        assert not proved.problems
+        assert proved.words["message'"].hull == (values.min(), values.max())
+
+    def test_every_word_is_within_its_proved_interval(self, case: Case) -> None:
+        for low, high in ((case.lowest, WORD[1]), (0, 0), (0, 1), (5, 9), (20_000, 27_000)):
+            proved = case.proof(low, high)
+            assert not proved.problems
+            x = np.unique(np.clip(case.near(), low, high))
+            assert_inside(proved, execute(case.program(), {"a": x}))
+
+    def test_instructions_are_pinned(self, case: Case) -> None:
+        assert case.program().instruction_count - 2 == case.instructions  # without RDC and SPIKE
+
+    def test_operands_of_products_keep_fourteen_bits(self, case: Case) -> None:
+        proved = case.proof(case.lowest, WORD[1]).words
+        for i in case.program().instructions:
+            if i.opcode == "MUL_SHR":
+                assert all(proved[o].bits >= 14 for o in i.operands if isinstance(o, str)), i
+
+    @given(data=st.data())
+    def test_random_words_agree_with_the_formula(self, case: Case, data: st.DataObject) -> None:
+        words = st.integers(case.lowest, WORD[1]) | st.integers(max(case.lowest, -30_000), 30_000)
+        x = np.array(data.draw(st.lists(words, min_size=1, max_size=50)))
+        assert case.error(x) <= case.function.error
+
+
+class TestShapes:
+    @RECTIFIERS
+    def test_odd_parts_are_exact(self, case: Case) -> None:
+        # f(x) - f(-x) = x: whatever the error, the second term is the same on both sides.
+        values = case.values(NEAR)
+        assert np.array_equal(values - values[::-1], NEAR)
+
+    @RECTIFIERS
+    @pytest.mark.parametrize("ends", [(WORD[0], WORD[0]), (-300, 7), (-9, -2)])
+    def test_negative_arguments_are_proved_too(self, case: Case, ends: tuple[int, int]) -> None:
+        proved = case.proof(*ends)
+        assert not proved.problems
+        assert_inside(proved, execute(case.program(), {"a": np.arange(ends[0], ends[1] + 1)}))
+
+    def test_the_exponential_falls_and_fits_16_bits(self) -> None:
+        values = PLAIN["exp"].values(np.arange(0, 30_000))
+        assert np.all(np.diff(values) <= 0)
+        assert (values[0], values[-1]) == (EXP_LARGEST, 0) and EXP_LARGEST < 1 << FRACTION_BITS
+
+    def test_an_exponent_far_below_zero_is_refused(self) -> None:
+        problems = PLAIN["exp"].proof(*WORD).problems
+        assert problems and "word 'add' can reach" in problems[0]
+
+    def test_names_are_keys(self) -> None:
+        assert all(key == function.name for key, function in FUNCTIONS.items())
+
+
 @pytest.fixture(scope="module")
 def fit() -> ModuleType:
     pytest.importorskip("scipy")
@@ -160,3 +306,23 @@ class TestFit:
         offsets = [i.operands[1] for i in code if i.opcode == "ADD"]
         assert constants == [*zip(slopes, offsets, strict=True), (0, 16372)]
         assert 0.98 * form.error <= error <= form.error
+
+    @pytest.mark.parametrize(
+        ("name", "constants"),
+        [
+            ("silu", [23025, 3479, -29367]),
+            ("gelu", [20063, -6430, -17147]),
+            ("exp", [20196, 16268]),
+        ],
+    )
+    def test_plain_functions_agree_integer_for_integer(
+        self, fit: ModuleType, name: str, constants: list[int]
+    ) -> None:
+        case = PLAIN[name]
+        fitted = getattr(fit, name)(constants)
+        x = np.arange(fitted.size)
+        values = case.values(x if name == "exp" else -x)
+        assert np.array_equal(fitted, values)
+        error = fit.plain_error(name, constants)
+        assert 0.98 * case.function.error <= error <= case.function.error
+        assert error < fit.plain_error(name, fit.PLAIN[name][-1])

@@ -291,7 +291,7 @@ class TestHostileManifests:
         ("change", "message"),
         [
             (replace("format", value="x"), "its format is 'x', not 'lnn2loihi program'"),
-            (replace("schema", value=2), "schema version 2 is unknown; this lnn2loihi reads"),
+            (replace("schema", value=3), "schema version 3 is unknown; this lnn2loihi reads"),
             (replace("schema", value=None), "schema version None is unknown"),
             (remove("schema"), "schema version None is unknown"),
             (remove("input"), "its manifest is not a program's (KeyError: 'input')"),

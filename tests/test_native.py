@@ -16,10 +16,11 @@ from programs import Sizes, random_program
 
 from lnn2loihi.errors import BackendMissingError, InputError
 from lnn2loihi.formats import FixedPoint
+from lnn2loihi.graph.schedule import derive_schedule
 from lnn2loihi.neurons.cfc import cfc_program
 from lnn2loihi.neurons.linear import linear_program
 from lnn2loihi.neurons.tracer import Tracer
-from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population, derive_schedule
+from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population
 from lnn2loihi.simulate import choice, simulate
 from lnn2loihi.simulate.native import library
 from lnn2loihi.simulate.native.engine import NativeEngine
@@ -223,7 +224,7 @@ def relays(bits: int, last_bits: int = 8) -> LoihiProgram:
 
 def chain(populations: list[Population], connections: list[Connection]) -> LoihiProgram:
     port = InputPort("input", FixedPoint(16, 0), np.array([-(1 << 15)]), np.array([(1 << 15) - 1]))
-    schedule = derive_schedule("input", tuple(populations), tuple(connections))
+    schedule = derive_schedule("input", [p.name for p in populations], connections)
     return LoihiProgram(
         "by hand", "none", port, tuple(populations), tuple(connections),
         populations[-1].name, schedule,

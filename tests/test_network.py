@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from strategies_ncps import STEADY
 
 from lnn2loihi.errors import InputError, NetworkError
-from lnn2loihi.network import CfCLayer, Linear, LiquidNetwork, sigmoid
+from lnn2loihi.layers.stage import sigmoid
+from lnn2loihi.network import CfCLayer, Linear, LiquidNetwork
 
 
 def linear(name: str, outputs: int, inputs: int, seed: int) -> Linear:
@@ -25,7 +26,7 @@ def layer(name: str = "layer_0", inputs: int = 2, units: int = 3, seed: int = 0)
         gate: linear(gate, units, inputs + units, seed + index)
         for index, gate in enumerate(CfCLayer.gates)
     }
-    return CfCLayer(name, **gates)
+    return CfCLayer(name, *gates.values())
 
 
 def network(**changes: object) -> LiquidNetwork:
@@ -59,7 +60,7 @@ def test_one_unit_by_hand() -> None:
     parts = {"ff1": (0.5, -1.0, 0.1), "ff2": (-0.3, 0.7, 0.2)}
     parts |= {"time_a": (1.5, 0.4, -0.2), "time_b": (-0.6, 0.9, 0.3)}
     gates = {k: Linear(k, np.array([[a, b]]), np.array([c])) for k, (a, b, c) in parts.items()}
-    net = LiquidNetwork("one", (CfCLayer("layer_0", **gates),), timespan=0.5)
+    net = LiquidNetwork("one", (CfCLayer("layer_0", *gates.values()),), timespan=0.5)
     x, h = [0.8, -1.2], 0.0
     expected = []
     for value in x:
@@ -97,7 +98,7 @@ def test_states_continue_a_sequence(split: int, seed: int) -> None:
 
 def test_states_stay_within_one_for_huge_weights() -> None:
     gates = {g: Linear(g, np.full((1, 2), 1e6), np.zeros(1)) for g in CfCLayer.gates}
-    net = LiquidNetwork("large", (CfCLayer("layer_0", **gates),))
+    net = LiquidNetwork("large", (CfCLayer("layer_0", *gates.values()),))
     outputs = net.evaluate(np.array([[[1e6], [-1e6], [0.0]]])).outputs
     assert np.all(np.isfinite(outputs))
     assert np.max(np.abs(outputs)) <= 1.0
@@ -155,7 +156,7 @@ def test_refusals_of_sizes() -> None:
         network(layers=(dataclasses.replace(layer(), ff2=linear("ff2", 3, 6, 0)),))
     square = {gate: linear(gate, 3, 3, 0) for gate in CfCLayer.gates}
     with pytest.raises(NetworkError, match="cannot hold at least one input"):
-        network(layers=(CfCLayer("layer_0", **square),))
+        network(layers=(CfCLayer("layer_0", *square.values()),))
 
 
 def test_a_network_is_frozen_and_compares_its_contents() -> None:
@@ -166,6 +167,6 @@ def test_a_network_is_frozen_and_compares_its_contents() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         net.name = "other"  # type: ignore[misc]
     with pytest.raises(ValueError, match="read-only"):
-        net.layers[0].ff1.weight[0, 0] = 1.0
+        net.layers[0].maps[0].weight[0, 0] = 1.0  # type: ignore[union-attr]
     with pytest.raises(TypeError):
         net.source["file"] = "x"  # type: ignore[index]

@@ -43,9 +43,9 @@ class LavaGraph:
         input: the `Source` process.
         populations: the `Neurons` process of each population, by its name.
         synapses: the `Sparse` process of each connection, in the order of the program.
-        delays: the `Delay` process of each connection that has one, by the connection's name.
-        records: for each population and recorded word int32 (chunks, time, width * N), filled
-            while the graph runs.
+        delays: the `Delay` process of each connection that has one, by its name.
+        records: for each population and recorded word int32 (chunks, interleave, time, width * N),
+            filled while the graph runs.
         progress: int64 (1,): number of steps that have begun.
     """
 
@@ -79,10 +79,8 @@ class LavaGraph:
         plan = self.plan
 
         def sequences(values: npt.NDArray[np.int32]) -> IntegerArray:
-            split = values.reshape(plan.chunks, plan.time, plan.width, -1).swapaxes(1, 2)
-            return split.reshape(plan.chunks * plan.width, plan.time, -1)[: plan.batch].astype(
-                np.int64
-            )
+            split = values.reshape(*values.shape[:3], plan.width, -1).swapaxes(2, 3)
+            return split.reshape(-1, plan.time, split.shape[-1])[: plan.batch].astype(np.int64)
 
         return {
             name: {word: sequences(values) for word, values in words.items()}
@@ -112,12 +110,13 @@ def build_graph(
     _check(program)
     records = {
         p.name: {
-            word: shared_array((plan.chunks, time, plan.width * p.size), np.int32)
+            word: shared_array((*plan.order.shape[:2], time, plan.width * p.size), np.int32)
             for word in recorded_words(p.program)
         }
         for p in program.populations
     }
     progress = shared_array((1,), np.int64)
+    named = _named(program)
     with quiet_lava():
         graph = LavaGraph(
             program,
@@ -127,8 +126,8 @@ def build_graph(
                 p.name: _neurons(program, p, plan, initial_state[p.name], records[p.name])
                 for p in program.populations
             },
-            tuple(_sparse(program, c, plan) for c in program.connections),
-            {c.name: _delay(c, plan) for c in program.connections if c.delay},
+            tuple(_sparse(program, c, plan, name) for name, c in named.items()),
+            {name: _delay(c, plan, name) for name, c in named.items() if c.delay},
             records,
             progress,
         )
@@ -136,11 +135,17 @@ def build_graph(
     return graph
 
 
+def _named(program: LoihiProgram) -> dict[str, Connection]:
+    """The connections by a name of their own; several may join the same populations."""
+    named: dict[str, Connection] = {}
+    for c in program.connections:
+        place = sum(name.partition(" (")[0] == c.name for name in named)
+        named[f"{c.name} ({place + 1})" if place else c.name] = c
+    return named
+
+
 def _check(program: LoihiProgram) -> None:
     problems = Problems(LavaRunError, f"program {program.name!r} in Lava")
-    names = [c.name for c in program.connections]
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        problems.add(f"there is more than one connection {name}; merge them")
     for c in program.connections:
         rows = np.repeat(np.arange(c.rows), np.diff(c.row_starts))
         if np.unique(rows * c.source_size + c.columns).size < c.synapses:
@@ -156,9 +161,15 @@ def _source(
 ) -> Any:
     from lnn2loihi.lava.processes.source.process import Source
 
-    ordered = inputs[plan.order].reshape(plan.chunks, plan.width, plan.time, -1)
-    samples = ordered.swapaxes(1, 2).reshape(plan.chunks, plan.time, -1).astype(np.int32)
-    return Source(name=program.input.name, plan=plan, samples=samples, progress=progress)
+    ordered = inputs[plan.order].swapaxes(2, 3)  # [chunk][sequence][time][width][channel]
+    samples = ordered.reshape(*ordered.shape[:3], -1).astype(np.int32)
+    return Source(
+        name=program.input.name,
+        plan=plan,
+        first=program.schedule.first_input,
+        samples=samples,
+        progress=progress,
+    )
 
 
 def _neurons(
@@ -176,14 +187,14 @@ def _neurons(
         population=population,
         first_valid=program.schedule.first_valid[population.name],
         initial={
-            word: values[plan.order].reshape(plan.chunks, -1).astype(np.int32)
+            word: values[plan.order].reshape(*plan.order.shape[:2], -1).astype(np.int32)
             for word, values in initial_state.items()
         },
         record=record,
     )
 
 
-def _sparse(program: LoihiProgram, connection: Connection, plan: Plan) -> Any:
+def _sparse(program: LoihiProgram, connection: Connection, plan: Plan, name: str) -> Any:
     """The synapses of a connection.
 
     Lava's signed 8-bit weights are the even numbers of [-256, 254], and its shift acts on the
@@ -196,7 +207,7 @@ def _sparse(program: LoihiProgram, connection: Connection, plan: Plan) -> Any:
 
     population = program.population(connection.target)
     return Sparse(
-        name=connection.name,
+        name=name,
         weights=block_diagonal(
             connection, population.program.accumulators, population.size, plan.width
         ),
@@ -207,12 +218,11 @@ def _sparse(program: LoihiProgram, connection: Connection, plan: Plan) -> Any:
     )
 
 
-def _delay(connection: Connection, plan: Plan) -> Any:
+def _delay(connection: Connection, plan: Plan, name: str) -> Any:
     from lnn2loihi.lava.processes.delay.process import Delay
 
     size = plan.width * connection.source_size
-    name = f"delay of {connection.name}"
-    return Delay(name=name, plan=plan, delay=connection.delay, size=size)
+    return Delay(name=f"delay of {name}", plan=plan, delay=connection.delay, size=size)
 
 
 def block_diagonal(
@@ -249,10 +259,11 @@ def block_diagonal(
 
 def _connect(graph: LavaGraph) -> None:
     senders = {graph.program.input.name: graph.input, **graph.populations}
-    for connection, synapses in zip(graph.program.connections, graph.synapses, strict=True):
+    named = _named(graph.program)
+    for (name, connection), synapses in zip(named.items(), graph.synapses, strict=True):
         sent = senders[connection.source].s_out
         if connection.delay:
-            delay = graph.delays[connection.name]
+            delay = graph.delays[name]
             sent.connect(delay.s_in)
             sent = delay.s_out
         sent.connect(synapses.s_in)

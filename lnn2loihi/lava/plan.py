@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lnn2loihi.formats import IntegerArray
+from lnn2loihi.graph.schedule import Schedule
 from lnn2loihi.program import LoihiProgram
 
 #: Largest number of synapses and accumulators, all sequences of a chunk taken together. Up to
@@ -29,17 +30,20 @@ class Plan:
         batch: number of sequences.
         time: samples of each.
         width: sequences side by side.
-        chunks: how many times one after another; width * chunks >= batch.
-        period: chip steps between two samples.
-        steps: chip steps of a chunk.
+        chunks: how many times one after another; width * interleave * chunks >= batch.
+        schedule: when populations update within a chunk.
     """
 
     batch: int
     time: int
     width: int
     chunks: int
-    period: int
-    steps: int
+    schedule: Schedule
+
+    @property
+    def steps(self) -> int:
+        """Chip steps of a chunk."""
+        return self.schedule.steps(self.time)
 
     @property
     def total_steps(self) -> int:
@@ -48,13 +52,20 @@ class Plan:
 
     @property
     def order(self) -> IntegerArray:
-        """Which sequence runs in each place, (chunks * width,); the last fills what is left."""
-        return np.minimum(np.arange(self.chunks * self.width), self.batch - 1)
+        """Which sequence runs where, (chunks, interleave, width); the last fills what is left."""
+        shape = (self.chunks, self.schedule.interleave, self.width)
+        places = np.arange(self.chunks * self.schedule.interleave * self.width)
+        return np.minimum(places, self.batch - 1).reshape(shape)
 
     def at(self, step: int) -> tuple[int, int]:
         """Chunk of a step of the run, and the step within it; the last chunk never ends."""
         chunk = min(step // self.steps, self.chunks - 1)
         return chunk, step - chunk * self.steps
+
+    def turn(self, step: int, first: int) -> tuple[int, int] | None:
+        """Sample and interleaved sequence that are due in a step of a chunk, or None."""
+        turn = self.schedule.turn(step, first)
+        return turn if turn is not None and turn[0] < self.time else None
 
 
 def size_of_one(program: LoihiProgram) -> int:
@@ -65,10 +76,10 @@ def size_of_one(program: LoihiProgram) -> int:
 
 def plan_run(program: LoihiProgram, batch: int, time: int) -> Plan:
     """The layout for `batch` sequences of `time` samples."""
-    widest = max(1, LARGEST_SIZE // size_of_one(program))
+    taking_turns = program.schedule.interleave
+    widest = max(1, LARGEST_SIZE // size_of_one(program)) * taking_turns
     chunks = -(-batch // widest)
-    schedule = program.schedule
-    return Plan(batch, time, -(-batch // chunks), chunks, schedule.period, schedule.steps(time))
+    return Plan(batch, time, -(-batch // (chunks * taking_turns)), chunks, program.schedule)
 
 
 def chip_steps(program: LoihiProgram, batch: int, time: int) -> int:

@@ -51,6 +51,7 @@ def run_lava(
     program: LoihiProgram,
     x: npt.ArrayLike,
     *,
+    timespans: npt.ArrayLike | None = None,
     initial_state: Mapping[str, Mapping[str, npt.ArrayLike]] | None = None,
     return_states: bool = False,
     progress: OnStep | None = None,
@@ -61,6 +62,7 @@ def run_lava(
     Args:
         program: what to run.
         x: (batch, time, inputs), as for `simulate`.
+        timespans: as for `simulate`.
         initial_state: as for `simulate`.
         return_states: whether to return every state of every step.
         progress: as for `simulate`.
@@ -71,7 +73,7 @@ def run_lava(
         BackendMissingError: Lava is not installed.
         LavaRunError: see `execute`.
     """
-    inputs, saturated = encode(program, x)
+    inputs, saturated = encode(program, x, timespans)
     start = full_initial_state(program, inputs.shape[0], initial_state)
     trace = execute(program, inputs, start, progress, time_limit)
     everything = np.full(len(inputs), inputs.shape[1])

@@ -1,9 +1,13 @@
-"""Hyperbolic tangent without table look-up, divide or exponential.
+"""Activations without table look-up, divide or exponential.
 
-All forms take a pre-activation word in units of 1 / `unit` and give a Q14 word of at most
-16383 in magnitude, so that the difference of two of them fits the 16-bit operand of MUL_SHR.
-The logistic function needs no form of its own: sigma(x) = (1 + tanh(x / 2)) / 2, and a gate
-multiplies just as well by tanh(x / 2), with half the error.
+All forms of the hyperbolic tangent take a pre-activation word in units of 1 / `unit` and give a
+Q14 word of at most 16383 in magnitude, so that the difference of two of them fits the 16-bit
+operand of MUL_SHR. The logistic function needs no form of its own: sigma(x) is
+(1 + tanh(x / 2)) / 2, and a gate multiplies just as well by tanh(x / 2), with half the error.
+
+What does not saturate (relu, silu, gelu) takes and gives words of one unit, a power of two:
+f(x) = max(x, 0) - |x| p(|x|), where the second term is 0 from some magnitude on. The exponential
+of a negative argument vanishes likewise.
 
 The constants are fitted by benchmarks/fit_activations.py, which prints the error of each form
 over all representable inputs; tests repeat that exhaustion on the traced programs.
@@ -97,5 +101,103 @@ ACTIVATIONS: dict[str, Activation] = {
         Activation("ramp12", 5525.448047213509, 6.6e-4, _ramp12),
         Activation("ramp16", 6419.302350627253, 1.15e-3, _ramp16),
         Activation("lines16", 4096.0, 8.4e-4, _lines16),
+    )
+}
+
+#: Fraction bits of the argument and result of `silu` and of `gelu`, and of the argument of
+#: `exp_negative`, whose result has FRACTION_BITS. 11 and 12 are the most with which the ramps fit
+#: the 16-bit operands of MUL_SHR.
+SILU_FRACTION_BITS = 11
+GELU_FRACTION_BITS = 12
+EXP_FRACTION_BITS = 11
+#: Largest error of `exp_negative` for any y (rounded up), and its largest result.
+EXP_ERROR = 4.91e-4
+EXP_LARGEST = 16376
+
+
+def relu(t: Tracer, x: Word) -> Word:
+    """max(x, 0), exact, in the unit of x."""
+    return t.maximum(x, 0, "relu")
+
+
+def _rectified_and_ramp(t: Tracer, x: Word, end: int) -> tuple[Word, Word, Word]:
+    """max(x, 0), -min(|x|, end) and the ramp end - min(|x|, end).
+
+    NEG of the rectified word rather than of x: -2**23 has no positive counterpart.
+    """
+    rectified = t.maximum(x, 0, "rectified")
+    minus_abs = t.minimum(x, t.negative(rectified), "minus_abs")
+    clamped = t.maximum(minus_abs, -end, "clamped")
+    return rectified, clamped, t.add(clamped, end, "ramp")
+
+
+def silu(t: Tracer, x: Word) -> Word:
+    """X sigma(x), as torch.nn.SiLU; x is any word in units of 2**-SILU_FRACTION_BITS.
+
+    sigma(-m) = (a p (p + b))^2 with p = u^6 + c u^2 and u the ramp. The result has the unit of x.
+    """
+    rectified, clamped, ramp = _rectified_and_ramp(t, x, 23025)
+    u2 = t.multiply(ramp, ramp, 14, "ramp2")
+    u4 = t.multiply(u2, u2, 16, "ramp4")
+    u6 = t.multiply(u2, t.add(u4, 3479), 16, "ramp6")
+    root = t.multiply(u6, t.add(u6, -29367), 13, "root")
+    minus_bump = t.multiply(root, t.multiply(clamped, root, 11), 19, "minus_bump")
+    t.exhaust(minus_bump, clamped, None, 0)
+    return t.add(rectified, minus_bump, "silu")
+
+
+def gelu(t: Tracer, x: Word) -> Word:
+    """X Phi(x), as torch.nn.GELU() (erf, not tanh); x is any word in 2**-GELU_FRACTION_BITS.
+
+    Phi(-m) = a u (u (m (m u + b) + c))^2 with u the ramp. The result has the unit of x.
+    """
+    rectified, clamped, ramp = _rectified_and_ramp(t, x, 20063)
+    hill = t.multiply(ramp, clamped, 13, "hill")
+    cubic = t.multiply(clamped, t.add(hill, -6430), 14, "cubic")
+    root = t.multiply(ramp, t.add(cubic, -17147), 14, "root")
+    minus_bump = t.multiply(root, t.multiply(hill, root, 13), 18, "minus_bump")
+    t.exhaust(minus_bump, clamped, None, 0)
+    return t.add(rectified, minus_bump, "gelu")
+
+
+def exp_negative(t: Tracer, y: Word) -> Word:
+    """exp(-y) in Q14, falling and at most EXP_LARGEST; y >= 0 in units of 2**-EXP_FRACTION_BITS.
+
+    It is (a u (u^3 + b))^4 with u the ramp of y. The proof refuses a y that can be far below 0.
+    """
+    ramp = t.minimum(t.add(y, -20196), 0, "ramp")
+    u2 = t.multiply(ramp, ramp, 14, "ramp2")
+    u3 = t.multiply(ramp, u2, 15, "ramp3")
+    root = t.multiply(ramp, t.add(u3, -16268), 15, "root")
+    square = t.multiply(root, root, 14, "square")
+    result = t.multiply(square, square, 15, "exp")
+    t.exhaust(result, ramp, 0, EXP_LARGEST)
+    return result
+
+
+@dataclass(frozen=True)
+class PlainFunction:
+    """A function that does not saturate, in integers.
+
+    Attributes:
+        name: its name in ncps.
+        fraction_bits: argument and result are in units of 2**-fraction_bits.
+        error: largest error over all 24-bit arguments (rounded up), in units of 1.0.
+        trace: appends the instructions; takes the tracer and the argument.
+    """
+
+    name: str
+    fraction_bits: int
+    error: float
+    trace: Callable[[Tracer, Word], Word]
+
+
+#: The functions beside tanh that ncps can name. relu takes any unit; its own is as fine as tanh's.
+FUNCTIONS: dict[str, PlainFunction] = {
+    function.name: function
+    for function in (
+        PlainFunction("relu", FRACTION_BITS, 0.0, relu),
+        PlainFunction("silu", SILU_FRACTION_BITS, 7.3e-4, silu),
+        PlainFunction("gelu", GELU_FRACTION_BITS, 6.0e-4, gelu),
     )
 }

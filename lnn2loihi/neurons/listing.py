@@ -1,8 +1,9 @@
 """Listings of neuron programs for people who port them to microcode.
 
 In a listing the schedule is part of the program: a counter in one more state word makes the
-neuron wait for its first valid sample and for its phase. Branches exist only here; executors take
-the schedule from the LoihiProgram.
+neuron wait for its first valid sample and for its phase. Interleaved sequences need as many
+copies of all state words, which the listing leaves to the microcode. Branches exist only here;
+executors take the schedule from the LoihiProgram.
 """
 
 from __future__ import annotations
@@ -43,17 +44,23 @@ def listing(program: NeuronProgram, first_valid: int, period: int) -> Listing:
     """
     reads = [i for i in program.instructions if i.opcode == "RDC"]
     body = [i for i in program.instructions if i.opcode != "RDC"]
-    held = Instruction("SPIKE", "", (program.message_state or 0,))
+    held = program.message_state
     prologue = [
         *map(str, reads),
         f"{COUNTER:<14} = RMW     {COUNTER}, -1",
         f"{'waiting':<14} = GE      {COUNTER}, 1",
-        f"{'':<17}JMP_C   waiting, wait",
+        f"{'':<17}JMP_C   waiting, {'wait' if held else 'end'}",
         str(Instruction("MOV", COUNTER, (period,))),
     ]
+    # What a loop needs before the first sample is sent one period before the first update.
+    branch = [
+        str(Instruction("EQ", "initial", (COUNTER, period))),
+        str(Instruction("SEL", "held", ("initial", held, 0))),
+        str(Instruction("SPIKE", "", ("held",))),
+    ] if held else []  # fmt: skip
     counts = ", ".join(f"{name} {n}" for name, n in sorted(program.opcode_counts().items()))
-    update_count = len(prologue) + len(body) + 1  # the jump over the waiting branch
-    waiting_count = len(reads) + 3 + 1
+    update_count = len(prologue) + len(body) + bool(branch)  # the jump over the waiting branch
+    waiting_count = len(reads) + 3 + len(branch)
     lines = [
         f"; {program.name}: {program.instruction_count} instructions without the schedule "
         f"({counts})",
@@ -63,8 +70,7 @@ def listing(program: NeuronProgram, first_valid: int, period: int) -> Listing:
         f"{first_valid + 1}",
         *prologue,
         *map(str, body),
-        f"{'':<17}JMP_C   1, end",
-        f"wait:{str(held)[5:]}",
+        *([f"{'':<17}JMP_C   1, end", "wait:", *branch] if branch else []),
         "end:",
     ]
     return Listing(

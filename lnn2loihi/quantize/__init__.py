@@ -5,17 +5,19 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.errors import Lnn2LoihiError, Problems, QuantizationError
-from lnn2loihi.network import FloatArray, LiquidNetwork, checked_input
+from lnn2loihi.network import FloatArray, LiquidNetwork, checked_input, checked_timespans
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.quantize.calibration import Calibration, measure
+from lnn2loihi.quantize.calibration import RANGES, Calibration, measure
 from lnn2loihi.quantize.measurements import measured_rows
-from lnn2loihi.quantize.post_training import convert
-from lnn2loihi.quantize.recipe import DEFAULT_RECIPE, Recipe
+from lnn2loihi.quantize.post_training import Exponents, Plan
+from lnn2loihi.quantize.recipe import DEFAULT_RECIPE, Recipe, Recipes
 from lnn2loihi.quantize.warnings import precision_warnings
 from lnn2loihi.version import VERSION
 
@@ -24,7 +26,14 @@ TRIED_INPUTS, TRIED_MESSAGES = (12, 8), (14, 12, 10, 8, 6, 4)
 
 
 def quantize(
-    network: LiquidNetwork, calibrate: npt.ArrayLike, recipe: str | Recipe = DEFAULT_RECIPE
+    network: LiquidNetwork,
+    calibrate: npt.ArrayLike,
+    recipe: str | Recipe = DEFAULT_RECIPE,
+    *,
+    calibrate_timespans: npt.ArrayLike | None = None,
+    layers: Mapping[str, str | Recipe] | None = None,
+    ranges: str = "range",
+    bias_correction: bool = True,
 ) -> LoihiProgram:
     """Quantizes a trained network, and proves the result free of overflow.
 
@@ -33,45 +42,122 @@ def quantize(
         calibrate: typical inputs, (batch, time, inputs); a few hundred steps are enough. They
             set the range of every input channel and weigh the errors of the weights.
         recipe: widths and activation form; see `lnn2loihi.quantize.recipe` for the grammar.
+        calibrate_timespans: elapsed times of these inputs, (batch, time), where the network's
+            time is irregular.
+        layers: recipes of layers or of single stages by name, where they differ (mixed precision).
+        ranges: how formats follow from the data: "range" (nothing saturates), "percentile" (the
+            outermost 0.1 % does) or "mse" (least error of rounding and saturation together).
+        bias_correction: whether biases take up what rounding the weights adds on average.
 
     Returns:
         The integer program, with a table of what was measured on the calibration data.
 
     Raises:
-        QuantizationError: lists what is wrong with the recipe and the calibration data, or
+        QuantizationError: lists what is wrong with the recipes and the calibration data, or
             every row that does not fit and the recipe that would.
     """
+    setting = prepared(network, calibrate, recipe, calibrate_timespans, layers, ranges)
+    return setting.convert(network, bias_correction=bias_correction)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What was settled before a network is converted: measurements and recipes.
+
+    Attributes:
+        network: what was measured.
+        calibration: the measurements.
+        recipes: widths.
+    """
+
+    network: LiquidNetwork
+    calibration: Calibration
+    recipes: Recipes
+
+    def convert(
+        self,
+        network: LiquidNetwork,
+        exponents: Exponents | None = None,
+        bias_correction: bool = False,
+    ) -> LoihiProgram:
+        """The program of this network, or of one with the same stages and other weights.
+
+        Raises:
+            QuantizationError: lists the rows that do not fit, and the recipe that would.
+        """
+        ranges = self.calibration.ranges
+        provenance = {
+            "network": network_hash(network),
+            "lnn2loihi": VERSION,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+            "ranges": ranges,
+            "bias_correction": "yes" if bias_correction else "no",
+            **{f"source.{key}": value for key, value in network.source.items()},
+        }
+        plan = Plan(network, self.calibration, self.recipes)
+        try:
+            program = plan.convert(provenance, bias_correction, exponents)
+        except QuantizationError as error:
+            fits = _recipe_that_fits(network, self.calibration, self.recipes.common)
+            advice = (
+                f"recipe {str(fits)!r} fits"
+                if fits
+                else "no narrower recipe fits: retrain with smaller weights, or scale the inputs "
+                "down"
+            )
+            raise QuantizationError(error.subject, [*error.problems, advice]) from None
+        fresh = self.calibration
+        if network is not self.network:
+            fresh = measure(network, fresh.x, fresh.timespans, ranges)
+        rows = measured_rows(program, fresh)
+        warnings = precision_warnings(program, fresh, rows)
+        return dataclasses.replace(program, table=tuple(rows), warnings=tuple(warnings))
+
+    def memory_step(self, stage: str) -> float:
+        """Real value of one unit of a stage's memory."""
+        plan = Plan(self.network, self.calibration, self.recipes)
+        return plan.lowering(next(s for s in self.network.stages if s.name == stage)).memory_step
+
+
+def prepared(
+    network: LiquidNetwork,
+    calibrate: npt.ArrayLike,
+    recipe: str | Recipe = DEFAULT_RECIPE,
+    calibrate_timespans: npt.ArrayLike | None = None,
+    layers: Mapping[str, str | Recipe] | None = None,
+    ranges: str = "range",
+) -> Setting:
+    """Checks and measures what `quantize` is given; see there."""
     if not isinstance(network, LiquidNetwork):
         raise QuantizationError(
             f"quantize a {type(network).__qualname__}",
             "give a LiquidNetwork: import_network(module_or_checkpoint) makes one",
         )
     problems = Problems(QuantizationError, f"quantize network {network.name!r}")
-    chosen = _parsed(recipe, problems)
-    x = _calibration_data(calibrate, network, problems)
+    recipes = _recipes(network, recipe, layers or {}, problems)
+    data = _calibration_data(calibrate, calibrate_timespans, network, problems)
+    if ranges not in RANGES:
+        problems.add(f"ranges {ranges!r} does not exist; there are {', '.join(RANGES)}")
     problems.raise_if_any()
-    assert chosen is not None and x is not None
-    calibration = measure(network, x)
-    provenance = {
-        "network": network_hash(network),
-        "lnn2loihi": VERSION,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        **{f"source.{key}": value for key, value in network.source.items()},
-    }
-    try:
-        program = convert(network, calibration, chosen, provenance)
-    except QuantizationError as error:
-        fits = _recipe_that_fits(network, calibration, chosen)
-        advice = (
-            f"recipe {str(fits)!r} fits"
-            if fits
-            else "no narrower recipe fits: retrain with smaller weights, or scale the inputs down"
-        )
-        raise QuantizationError(error.subject, [*error.problems, advice]) from None
-    rows = measured_rows(program, calibration)
-    warnings = precision_warnings(program, calibration, rows)
-    return dataclasses.replace(program, table=tuple(rows), warnings=tuple(warnings))
+    assert recipes is not None and data is not None
+    return Setting(network, measure(network, *data, ranges), recipes)
+
+
+def _recipes(
+    network: LiquidNetwork,
+    recipe: str | Recipe,
+    layers: Mapping[str, str | Recipe],
+    problems: Problems,
+) -> Recipes | None:
+    common = _parsed(recipe, problems)
+    own = {name: _parsed(text, problems) for name, text in layers.items()}
+    names = [stage.name for stage in network.stages]
+    known = {*names, *(name.partition(".")[0] for name in names)}
+    for name in sorted(set(layers) - known):
+        problems.add(f"layers: there is no layer {name!r}; there are {', '.join(sorted(known))}")
+    chosen = {name: found for name, found in own.items() if found is not None}
+    return Recipes(common, chosen) if common is not None and len(chosen) == len(own) else None
 
 
 def _parsed(recipe: str | Recipe, problems: Problems) -> Recipe | None:
@@ -85,12 +171,17 @@ def _parsed(recipe: str | Recipe, problems: Problems) -> Recipe | None:
 
 
 def _calibration_data(
-    calibrate: npt.ArrayLike, network: LiquidNetwork, problems: Problems
-) -> FloatArray | None:
+    calibrate: npt.ArrayLike,
+    timespans: npt.ArrayLike | None,
+    network: LiquidNetwork,
+    problems: Problems,
+) -> tuple[FloatArray, FloatArray | None] | None:
     try:
-        return checked_input(calibrate, network.input_size, "calibration data")
+        x = checked_input(calibrate, network.input_size, "calibration data")
+        subject = "calibrate_timespans"
+        return x, checked_timespans(timespans, x.shape[:2], network.irregular, subject)
     except Lnn2LoihiError as error:
-        problems.extend(f"calibration data: {problem}" for problem in error.problems)
+        problems.extend(f"{error.subject}: {problem}" for problem in error.problems)
         return None
 
 
@@ -115,7 +206,7 @@ def _recipe_that_fits(
     ]
     for candidate in narrower:
         try:
-            convert(network, calibration, candidate, {})
+            Plan(network, calibration, Recipes(candidate)).convert({})
         except QuantizationError:
             continue
         return candidate
@@ -123,14 +214,18 @@ def _recipe_that_fits(
 
 
 def network_hash(network: LiquidNetwork) -> str:
-    """SHA-256 over layer names, shapes and effective float64 weights, as hexadecimal text."""
+    """SHA-256 over the stages with their effective float64 weights, as hexadecimal text."""
     digest = hashlib.sha256()
-    stages = [(m.name, m) for m in [network.readout] if m is not None]
-    for layer in network.layers:
-        stages += [(f"{layer.name}.{gate}", getattr(layer, gate)) for gate in layer.gates]
-    for name, stage in sorted(stages, key=lambda pair: pair[0]):
-        for array in (stage.weight, stage.bias):
-            digest.update(f"{name} {array.shape}".encode())
-            digest.update(np.ascontiguousarray(array, "<f8").tobytes())
-    digest.update(repr(network.timespan).encode())
+    for stage in network.stages:
+        for field in dataclasses.fields(stage):
+            value = getattr(stage, field.name)
+            if field.name != "gates":
+                text = value.tobytes().hex() if isinstance(value, np.ndarray) else repr(value)
+                digest.update(f"{stage.name} {field.name} {text}".encode())
+        for name, gate in stage.gates.items():
+            for array in (gate.weight, gate.bias):
+                digest.update(f"{stage.name}.{name} {array.shape}".encode())
+                digest.update(np.ascontiguousarray(array, "<f8").tobytes())
+    for array in (network.input_offset, network.input_scale):
+        digest.update(np.ascontiguousarray(array, "<f8").tobytes())
     return digest.hexdigest()

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lnn2loihi.network import FloatArray, FloatResult, LiquidNetwork
+from lnn2loihi.layers.stage import INPUT, Stage
+from lnn2loihi.network import FloatArray, FloatResult, LiquidNetwork, evaluate_stages
+
+#: Ways to choose a range from data: all of it, or what is worth its cost.
+RANGES = ("range", "percentile", "mse")
+#: Share of the values that `percentile` keeps.
+PERCENTILE = 99.9
+#: Fractions of the largest magnitude that `mse` tries.
+CLIPPED = tuple(0.5**n for n in range(5))
 
 
 @dataclass(frozen=True)
@@ -15,41 +23,88 @@ class Calibration:
     """Measurements on calibration data.
 
     Attributes:
-        x: the data, float64 (batch, time, inputs).
+        x: the data, float64 (batch, time, inputs), as they were given.
+        timespans: elapsed times, float64 (batch, time), or None.
+        inputs: the data, normalised as the network says.
         result: the float network's answer to them.
-        input_low, input_high: smallest and largest value of each channel, (inputs,).
-        moments: for each stage name E[z z^T] with z = [inputs; own state before; 1],
-            float64 (n, n): what a weight error costs.
+        input_low, input_high: smallest and largest normalised value of each channel, (inputs,).
+        elapsed_range: smallest and largest elapsed time; None where time is constant.
+        moments: for each stage name E[z z^T] with z = [all sources; 1], float64 (n, n): what a
+            weight error costs.
+        ranges: key of RANGES: how formats are chosen from the data.
     """
 
     x: FloatArray
+    timespans: FloatArray | None
+    inputs: FloatArray
     result: FloatResult
     input_low: FloatArray
     input_high: FloatArray
+    elapsed_range: tuple[float, float] | None
     moments: Mapping[str, FloatArray]
+    ranges: str
+
+    def largest(self, values: FloatArray, bits: int) -> float:
+        """The magnitude that a format of `bits` bits for such values has to hold."""
+        return largest_magnitude(values, bits, self.ranges)
 
 
-def measure(network: LiquidNetwork, x: FloatArray) -> Calibration:
+def largest_magnitude(values: FloatArray, bits: int, ranges: str) -> float:
+    """The magnitude to cover: the largest one, a percentile of them, or the one with the smallest
+    mean squared error of rounding and saturation together.
+    """
+    magnitudes = np.abs(values).ravel()
+    most = float(magnitudes.max())
+    if ranges == "range" or most == 0.0:
+        return most
+    if ranges == "percentile":
+        return float(np.percentile(magnitudes, PERCENTILE))
+
+    def error(limit: float) -> float:
+        step = limit / 2.0 ** (bits - 1)
+        rounded = np.clip(np.floor(magnitudes / step + 0.5) * step, 0.0, limit)
+        return float(np.mean((rounded - magnitudes) ** 2))
+
+    return min((fraction * most for fraction in CLIPPED), key=error)
+
+
+def measure(
+    network: LiquidNetwork,
+    x: FloatArray,
+    timespans: FloatArray | None = None,
+    ranges: str = "range",
+) -> Calibration:
     """Runs the float network on calibration data.
 
     Args:
         network: the network.
         x: float64 (batch, time, inputs), finite and not empty.
+        timespans: float64 (batch, time), or None where time is constant.
+        ranges: key of RANGES.
     """
-    result = network.evaluate(x)
-    moments: dict[str, FloatArray] = {}
-    entering = x
-    for layer in network.layers:
-        states = result.states[layer.name]
-        before = np.concatenate([np.zeros_like(states[:, :1]), states[:, :-1]], axis=1)
-        moments[layer.name] = _second_moments(np.concatenate([entering, before], axis=-1))
-        entering = states
-    if network.readout is not None:
-        moments[network.readout.name] = _second_moments(entering)
-    return Calibration(x, result, x.min(axis=(0, 1)), x.max(axis=(0, 1)), moments)
+    inputs = (x - network.input_offset) / network.input_scale
+    result = evaluate_stages(network.stages, inputs, timespans, {})
+    moments = {
+        stage.name: second_moments(entering(stage, inputs, result)) for stage in network.stages
+    }
+    elapsed = None if timespans is None else (float(timespans.min()), float(timespans.max()))
+    low, high = inputs.min(axis=(0, 1)), inputs.max(axis=(0, 1))
+    return Calibration(x, timespans, inputs, result, low, high, elapsed, moments, ranges)
 
 
-def _second_moments(z: FloatArray) -> FloatArray:
+def entering(stage: Stage, inputs: FloatArray, result: FloatResult) -> FloatArray:
+    """What a stage reads, (batch, time, columns); initial states are 0."""
+    blocks = []
+    for source in stage.sources:
+        values = inputs if source.name == INPUT else result.states[source.name]
+        if source.previous:
+            values = np.concatenate([np.zeros_like(values[:, :1]), values[:, :-1]], axis=1)
+        blocks.append(values)
+    return np.concatenate(blocks, axis=-1)
+
+
+def second_moments(z: FloatArray) -> FloatArray:
+    """E[z z^T] of the columns and a constant 1."""
     flat = z.reshape(-1, z.shape[-1])
     flat = np.concatenate([flat, np.ones((flat.shape[0], 1))], axis=1)
     return flat.T @ flat / flat.shape[0]

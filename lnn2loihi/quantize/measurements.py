@@ -9,9 +9,10 @@ import numpy as np
 
 from lnn2loihi.formats import FixedPoint, IntegerArray
 from lnn2loihi.network import FloatArray
+from lnn2loihi.neurons.cfc import ELAPSED
 from lnn2loihi.program import Connection, LoihiProgram
 from lnn2loihi.quantize.calibration import Calibration
-from lnn2loihi.simulate import simulate
+from lnn2loihi.simulate import encode, simulate
 
 #: Sequences of the calibration data on which integers and floats are compared.
 SEQUENCES_MEASURED = 64
@@ -38,10 +39,13 @@ def measured_rows(program: LoihiProgram, calibration: Calibration) -> list[dict[
     behind it), instructions.
     """
     x = calibration.x[:SEQUENCES_MEASURED]
-    run = simulate(program, x, "blas", return_states=True)  # no compiler runs for a table
+    elapsed = None if calibration.timespans is None else calibration.timespans[: len(x)]
+    # No compiler runs for a table.
+    run = simulate(program, x, "blas", timespans=elapsed, return_states=True)
     assert run.states is not None
     port = program.input
-    encoded, saturated = port.encode(x)
+    encoded, saturated = encode(program, x, elapsed)
+    decoded = port.decode(encoded)[..., : program.channels]
     rows = [
         {
             "stage": port.name,
@@ -54,7 +58,7 @@ def measured_rows(program: LoihiProgram, calibration: Calibration) -> list[dict[
             "accumulator": None,
             "range_used": _share(np.abs(encoded).max(), port.format),
             "saturated": float(saturated.sum()) / encoded.size,
-            "signal_to_noise_db": signal_to_noise(x, port.format.decode(encoded)),
+            "signal_to_noise_db": signal_to_noise(x, decoded),
             "compared": int(encoded.size),
             "instructions": None,
         }
@@ -62,7 +66,7 @@ def measured_rows(program: LoihiProgram, calibration: Calibration) -> list[dict[
     for population in program.populations:
         words = run.states[population.name]
         integers = words[population.program.message_state or "message"]
-        truth = calibration.result.states.get(population.name, calibration.result.outputs)
+        truth = calibration.result.states[population.name]
         ends = (integers <= population.message_low) | (integers >= population.message_high)
         intervals = program.accumulator_intervals(population.name).values()
         rows.append(
@@ -72,8 +76,8 @@ def measured_rows(program: LoihiProgram, calibration: Calibration) -> list[dict[
                 "neurons": population.size,
                 "synapses": sum(c.synapses for c in program.incoming(population.name)),
                 "message": _describe(population.message),
-                "weights": _weights(program.incoming(population.name)),
-                "weight_bits_used": _bits_used(program.incoming(population.name)),
+                "weights": _weights(weighted(program, population.name)),
+                "weight_bits_used": _bits_used(weighted(program, population.name)),
                 "accumulator": f"{max(interval.bits for interval in intervals)} bit",
                 "range_used": _share(np.abs(integers).max(), population.message),
                 "saturated": float(np.count_nonzero(ends)) / integers.size,
@@ -85,6 +89,11 @@ def measured_rows(program: LoihiProgram, calibration: Calibration) -> list[dict[
             }
         )
     return rows
+
+
+def weighted(program: LoihiProgram, population: str) -> list[Connection]:
+    """Connections into a population that carry trained weights: all but the elapsed time's."""
+    return [c for c in program.incoming(population) if c.accumulators != (ELAPSED,)]
 
 
 def _weights(connections: Sequence[Connection]) -> str:

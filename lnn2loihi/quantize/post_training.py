@@ -1,4 +1,4 @@
-"""Builds a LoihiProgram from a float network, calibration measurements and a recipe."""
+"""Builds a LoihiProgram from a float network, calibration measurements and recipes."""
 
 from __future__ import annotations
 
@@ -10,207 +10,233 @@ import numpy as np
 from lnn2loihi.errors import Problems, QuantizationError
 from lnn2loihi.formats import MESSAGE_BITS, FixedPoint, bits_needed
 from lnn2loihi.frozen import read_only_mapping
-from lnn2loihi.network import CfCLayer, Linear, LiquidNetwork
-from lnn2loihi.neurons.activations import ACTIVATIONS
-from lnn2loihi.neurons.cfc import GATES, cfc_program
-from lnn2loihi.neurons.linear import SUM, linear_program
-from lnn2loihi.program import (
-    Connection,
-    InputPort,
-    LoihiProgram,
-    Population,
-    derive_schedule,
-)
+from lnn2loihi.graph.schedule import derive_schedule, matched_delays
+from lnn2loihi.layers.stage import INPUT, Stage
+from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.neurons.cfc import ELAPSED
+from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population
 from lnn2loihi.quantize.calibration import Calibration
-from lnn2loihi.quantize.recipe import Recipe
+from lnn2loihi.quantize.families import Lowering, Measured, lower, message_format
+from lnn2loihi.quantize.recipe import Recipes
 from lnn2loihi.quantize.rows import Gate, QuantizedGate, Source, quantize_rows
 
-INPUT = "input"
-#: Resolution that a readout aims at: its calibrated range takes about this many bits.
-READOUT_BITS = 16
+Exponents = Mapping[str, tuple[int, ...]]
+#: Widest elapsed time: the operand of a 16-bit product.
+ELAPSED_BITS = 16
 
 
 @dataclass(frozen=True)
-class _Stage:
-    """What a population or the input sends."""
+class Senders:
+    """What stages can hear: integers low..high, one unit worth `step`, for each source by name.
 
-    name: str
-    format: FixedPoint
-    low: np.ndarray
-    high: np.ndarray
-
-    @property
-    def source(self) -> Source:
-        return Source(self.format.step, self.low, self.high)
-
-
-def input_port(calibration: Calibration, bits: int) -> InputPort:
-    """The finest format in which nothing that was calibrated saturates; each channel saturates
-    at the ends of its own calibrated range.
+    Attributes:
+        port: where samples enter.
+        elapsed: format of the elapsed time, the port's last channel; None where it is constant.
+        sources: by name of a stage, or INPUT, without the elapsed time.
     """
-    largest = max(np.abs(calibration.input_low).max(), np.abs(calibration.input_high).max())
-    chosen = FixedPoint.covering(bits, float(largest))
-    return InputPort(
-        INPUT, chosen, chosen.encode(calibration.input_low), chosen.encode(calibration.input_high)
-    )
+
+    port: InputPort
+    elapsed: FixedPoint | None
+    sources: dict[str, Source]
 
 
-def convert(
-    network: LiquidNetwork,
-    calibration: Calibration,
-    recipe: Recipe,
-    provenance: Mapping[str, str],
-) -> LoihiProgram:
-    """The integer program of a network.
-
-    Raises:
-        QuantizationError: lists, by population and neuron, every row that does not fit.
+def input_port(
+    network: LiquidNetwork, calibration: Calibration, bits: int
+) -> tuple[InputPort, FixedPoint | None, Source]:
+    """For each channel the finest format in which nothing that was calibrated saturates; each
+    saturates at the ends of its own calibrated range. The elapsed time is the last channel.
     """
-    problems = Problems(QuantizationError, f"network {network.name!r} with recipe {recipe}")
-    port = input_port(calibration, recipe.input_bits)
-    before = _Stage(INPUT, port.format, port.low.astype(np.int64), port.high.astype(np.int64))
-    populations: list[Population] = []
-    connections: list[Connection] = []
-    for layer in network.layers:
-        population, fed = _cfc_stage(layer, network.timespan, before, calibration, recipe, problems)
-        populations.append(population)
-        connections += fed
-        before = _sender(population)
-    if network.readout is not None:
-        stage = _readout_stage(network.readout, before, calibration, recipe, problems)
-        populations.append(stage[0])
-        connections.append(stage[1])
-    problems.raise_if_any()
-    chain, wiring = tuple(populations), tuple(connections)
-    return LoihiProgram(
-        name=network.name,
-        recipe=str(recipe),
-        input=port,
-        populations=chain,
-        connections=wiring,
-        output=chain[-1].name,
-        schedule=derive_schedule(INPUT, chain, wiring),
-        provenance=read_only_mapping(provenance),
-    )
-
-
-def _sender(population: Population) -> _Stage:
-    size = population.size
-    return _Stage(
-        population.name,
-        population.message,
-        np.full(size, population.message_low, np.int64),
-        np.full(size, population.message_high, np.int64),
-    )
-
-
-def _cfc_stage(
-    layer: CfCLayer,
-    timespan: float,
-    before: _Stage,
-    calibration: Calibration,
-    recipe: Recipe,
-    problems: Problems,
-) -> tuple[Population, list[Connection]]:
-    unit = ACTIVATIONS[recipe.activation].unit
-    message = FixedPoint(recipe.message_bits, recipe.message_bits - 1)
-    # The time gate is computed as tanh of half its pre-activation (neurons/cfc.py).
-    units = (unit, unit, unit / 2)
-    maps = (layer.ff1, layer.ff2, layer.folded_gate(timespan))
-    gates = [
-        Gate(name, m.weight, m.bias, steps)
-        for name, m, steps in zip(GATES, maps, units, strict=True)
+    formats = [
+        FixedPoint.covering(bits, calibration.largest(calibration.inputs[..., c], bits))
+        for c in range(network.input_size)
     ]
-    own = Source(
-        message.step,
-        np.full(layer.units, message.low, np.int64),
-        np.full(layer.units, message.high, np.int64),
-    )
-    exponents, rows = quantize_rows(
-        gates, (before.source, own), calibration.moments[layer.name], recipe.weight_bits
-    )
-    _collect(layer.name, rows, problems)
-    population = Population(
-        name=layer.name,
-        program=cfc_program([row.shift for row in rows], message.bits, recipe.activation),
-        parameters=_parameters(GATES, rows),
-        initial_state={"h": np.zeros(layer.units, np.int32)},
-        message=message,
-        message_low=message.low,
-        message_high=message.high,
-        size=layer.units,
-    )
-    split = layer.input_size
+    low = [int(f.encode(v)) for f, v in zip(formats, calibration.input_low, strict=True)]
+    high = [int(f.encode(v)) for f, v in zip(formats, calibration.input_high, strict=True)]
+    step = np.array([f.step for f in formats])
+    source = Source(step, np.array(low), np.array(high))
+    gain, offset = 1.0 / (step * network.input_scale), network.input_offset
+    elapsed = None
+    if calibration.elapsed_range is not None:
+        shortest, longest = calibration.elapsed_range
+        elapsed = FixedPoint.covering(min(bits, ELAPSED_BITS), longest)
+        low.append(int(elapsed.encode(shortest)))
+        high.append(int(elapsed.encode(longest)))
+        gain, offset = np.append(gain, 1.0 / elapsed.step), np.append(offset, 0.0)
+    nominal = min(formats, key=lambda f: f.fraction_bits)
+    return InputPort(INPUT, nominal, np.array(low), np.array(high), gain, offset), elapsed, source
+
+
+class Plan:
+    """How a network becomes integers: formats, and for each stage what it hears.
+
+    Formats follow from the calibration alone, so that they stay while weights are trained.
+
+    Args:
+        network: the float network.
+        calibration: measurements on it, or on what it was before training.
+        recipes: widths.
+
+    Attributes:
+        port: where samples enter.
+        senders: what stages can hear.
+        formats: format of each stage's message; None for readouts, whose rows decide.
+    """
+
+    def __init__(self, network: LiquidNetwork, calibration: Calibration, recipes: Recipes) -> None:
+        self.network, self.calibration, self.recipes = network, calibration, recipes
+        port, elapsed, source = input_port(network, calibration, recipes.common.input_bits)
+        self.port = port
+        self.senders = Senders(port, elapsed, {INPUT: source})
+        self.formats: dict[str, FixedPoint | None] = {}
+        for stage in network.stages:
+            form = message_format(stage, self._largest(stage), recipes.of(stage))
+            self.formats[stage.name] = form
+            if form is not None:
+                self.senders.sources[stage.name] = _every(form, stage.units)
+
+    def _largest(self, stage: Stage) -> float:
+        values = self.calibration.result.states[stage.name]
+        return self.calibration.largest(values, self.recipes.of(stage).message_bits)
+
+    def sources(self, stage: Stage) -> list[Source]:
+        """What a stage hears, in the order of its columns."""
+        return [self.senders.sources[source.name] for source in stage.sources]
+
+    def lowering(self, stage: Stage) -> Lowering:
+        """How a stage becomes a population."""
+        largest_message = np.concatenate(
+            [np.maximum(np.abs(s.low), np.abs(s.high)) * s.step for s in self.sources(stage)]
+        )
+        memory = self.calibration.result.memory.get(stage.name)
+        measured = Measured(
+            self._largest(stage),
+            0.0 if memory is None else float(np.abs(memory).max()),
+            {
+                name: np.abs(gate.weight) @ largest_message + np.abs(gate.bias)
+                for name, gate in stage.gates.items()
+            },
+            self.senders.elapsed if stage.timed else None,
+        )
+        return lower(stage, measured, self.recipes.of(stage))
+
+    def rows(
+        self, stage: Stage, bias_correction: bool = False, exponents: Exponents | None = None
+    ) -> tuple[tuple[int, ...], list[QuantizedGate]]:
+        """Exponents of a stage's connections, searched for unless given, and its integer rows."""
+        units = self.lowering(stage).units
+        gates = [Gate(n, gate.weight, gate.bias, units[n]) for n, gate in stage.gates.items()]
+        return quantize_rows(
+            gates, self.sources(stage), self.calibration.moments[stage.name],
+            self.recipes.of(stage).weight_bits, bias_correction,
+            None if exponents is None else exponents[stage.name],
+        )  # fmt: skip
+
+    def exponents(self) -> dict[str, tuple[int, ...]]:
+        """The exponents of every stage's connections."""
+        return {stage.name: self.rows(stage)[0] for stage in self.network.stages}
+
+    def convert(
+        self,
+        provenance: Mapping[str, str],
+        bias_correction: bool = False,
+        exponents: Exponents | None = None,
+    ) -> LoihiProgram:
+        """The integer program.
+
+        Raises:
+            QuantizationError: lists, by population and neuron, every row that does not fit.
+        """
+        subject = f"network {self.network.name!r} with recipe {self.recipes}"
+        problems = Problems(QuantizationError, subject)
+        populations: list[Population] = []
+        connections: list[Connection] = []
+        for stage in self.network.stages:
+            chosen, rows = self.rows(stage, bias_correction, exponents)
+            _collect(stage.name, rows, problems)
+            fed = _connections(
+                stage, self.senders, rows, chosen, self.recipes.of(stage).weight_bits
+            )
+            populations.append(self._population(stage, rows, fed))
+            connections += fed
+        problems.raise_if_any()
+        names = [p.name for p in populations]
+        wiring = matched_delays(INPUT, names, connections)
+        return LoihiProgram(
+            name=self.network.name,
+            recipe=str(self.recipes),
+            input=self.port,
+            populations=tuple(populations),
+            connections=wiring,
+            output=names[-1],
+            schedule=derive_schedule(INPUT, names, wiring),
+            timed=self.senders.elapsed is not None,
+            provenance=read_only_mapping(provenance),
+        )
+
+    def _population(
+        self, stage: Stage, rows: Sequence[QuantizedGate], connections: Sequence[Connection]
+    ) -> Population:
+        lowering = self.lowering(stage)
+        parameters: dict[str, np.ndarray] = dict(lowering.parameters)
+        for name, row in zip(stage.gates, rows, strict=True):
+            parameters[f"{name}.bias"] = row.bias
+            parameters[f"{name}.multiplier"] = row.multiplier
+        message, bound = lowering.message, 0
+        if message is None:
+            bound = _message_bound(connections[0], self.sources(stage)[0], rows[0])
+            bits = min(bits_needed(-bound, bound), MESSAGE_BITS)
+            message = FixedPoint(bits, lowering.fraction_bits)
+        return Population(
+            name=stage.name,
+            program=lowering.program([row.shift for row in rows]),
+            parameters=parameters,
+            initial_state={word: np.zeros(stage.units, np.int32) for word in lowering.states},
+            message=message,
+            message_low=-bound if bound else message.low,
+            message_high=bound if bound else message.high,
+            size=stage.units,
+        )
+
+
+def _every(message: FixedPoint, units: int) -> Source:
+    """A source that may send every integer of its format."""
+    ends = (np.full(units, end, np.int64) for end in (message.low, message.high))
+    return Source(message.step, *ends)
+
+
+def _connections(
+    stage: Stage,
+    senders: Senders,
+    rows: Sequence[QuantizedGate],
+    exponents: Sequence[int],
+    weight_bits: int,
+) -> list[Connection]:
+    """One connection from each source, and one for the elapsed time."""
     fused = np.concatenate([row.mantissas for row in rows])
-    connections = [
-        Connection.from_dense(
-            source, layer.name, GATES, block, exponent=exponent, mantissa_bits=recipe.weight_bits
-        )
-        for source, block, exponent in (
-            (before.name, fused[:, :split], exponents[0]),
-            (layer.name, fused[:, split:], exponents[1]),
-        )
-    ]
-    return population, connections
+    made: list[Connection] = []
+    begin = 0
+    for source, exponent in zip(stage.sources, exponents, strict=True):
+        block = fused[:, begin : begin + source.columns]
+        begin += source.columns
+        if source.name == INPUT and senders.elapsed is not None:
+            block = np.concatenate([block, np.zeros((len(block), 1), np.int64)], axis=1)
+        made.append(
+            Connection.from_dense(
+                source.name, stage.name, tuple(stage.gates), block,
+                exponent=exponent, mantissa_bits=weight_bits,
+            )
+        )  # fmt: skip
+    if stage.timed:
+        only_time = np.zeros((stage.units, senders.port.size), np.int64)
+        only_time[:, -1] = 1
+        made.append(Connection.from_dense(INPUT, stage.name, (ELAPSED,), only_time))
+    return made
 
 
-def _readout_stage(
-    readout: Linear,
-    before: _Stage,
-    calibration: Calibration,
-    recipe: Recipe,
-    problems: Problems,
-) -> tuple[Population, Connection]:
-    fraction_bits = _readout_fraction_bits(readout, before, calibration)
-    gate = Gate(SUM, readout.weight, readout.bias, 2.0**fraction_bits)
-    exponents, rows = quantize_rows(
-        [gate], (before.source,), calibration.moments[readout.name], recipe.weight_bits
-    )
-    _collect(readout.name, rows, problems)
-    connection = Connection.from_dense(
-        before.name, readout.name, (SUM,), rows[0].mantissas,
-        exponent=exponents[0], mantissa_bits=recipe.weight_bits,
-    )  # fmt: skip
-    bound = _message_bound(connection, before, rows[0])
-    population = Population(
-        name=readout.name,
-        program=linear_program(rows[0].shift),
-        parameters=_parameters((SUM,), rows),
-        initial_state={},
-        message=FixedPoint(min(bits_needed(-bound, bound), MESSAGE_BITS), fraction_bits),
-        message_low=-bound,
-        message_high=bound,
-        size=readout.output_size,
-    )
-    return population, connection
-
-
-def _readout_fraction_bits(readout: Linear, before: _Stage, calibration: Calibration) -> int:
-    """Fraction bits for READOUT_BITS over the calibrated range, fewer if the largest output that
-    weights and messages allow would not fit 24 bits: readouts never saturate.
-    """
-    calibrated = float(np.abs(calibration.result.outputs).max())
-    wanted = FixedPoint.covering(READOUT_BITS, calibrated).fraction_bits
-    largest_message = np.maximum(np.abs(before.low), np.abs(before.high)) * before.format.step
-    reach = float((np.abs(readout.weight) @ largest_message + np.abs(readout.bias)).max())
-    # One bit is left for rounding weights and biases, one for the half unit of rounding.
-    return min(wanted, FixedPoint.covering(MESSAGE_BITS - 2, reach).fraction_bits)
-
-
-def _message_bound(connection: Connection, before: _Stage, rows: QuantizedGate) -> int:
+def _message_bound(connection: Connection, before: Source, rows: QuantizedGate) -> int:
     interval = connection.interval(before.low, before.high)
     worst = np.maximum(np.abs(interval.low + rows.bias), np.abs(interval.high + rows.bias))
     return int((worst * rows.multiplier).max() >> rows.shift) + 1
-
-
-def _parameters(
-    accumulators: Sequence[str], rows: Sequence[QuantizedGate]
-) -> dict[str, np.ndarray]:
-    parameters: dict[str, np.ndarray] = {}
-    for name, row in zip(accumulators, rows, strict=True):
-        parameters[f"{name}.bias"] = row.bias
-        parameters[f"{name}.multiplier"] = row.multiplier
-    return parameters
 
 
 def _collect(stage: str, rows: Sequence[QuantizedGate], problems: Problems) -> None:

@@ -14,9 +14,11 @@ narrowest weight.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from lnn2loihi.errors import Problems, RecipeError
+from lnn2loihi.layers.stage import Stage
 from lnn2loihi.neurons.activations import ACTIVATIONS
 
 DEFAULT_RECIPE = "w8a12"
@@ -88,3 +90,26 @@ class Recipe:
         """The recipe in full, as it is stored."""
         text = f"w{self.weight_bits}a{self.message_bits}x{self.input_bits}"
         return text + f"-{self.activation}"
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """A recipe for all layers, and other ones for some of them (mixed precision).
+
+    Attributes:
+        common: the recipe of every layer that has none of its own; it says the inputs' width.
+        layers: recipes by name of a layer or of one of its stages (`layer_0.memory`), which goes
+            before.
+    """
+
+    common: Recipe
+    layers: Mapping[str, Recipe] = field(default_factory=dict)
+
+    def of(self, stage: Stage) -> Recipe:
+        """The recipe of a stage."""
+        layer = stage.name.partition(".")[0]
+        return self.layers.get(stage.name, self.layers.get(layer, self.common))
+
+    def __str__(self) -> str:
+        """All of them, as they are stored."""
+        return "; ".join([str(self.common), *(f"{n}: {r}" for n, r in self.layers.items())])

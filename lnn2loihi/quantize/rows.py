@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.formats import WORD_BITS, IntegerArray, signed_range
+from lnn2loihi.graph.connection import LARGEST_EXPONENT
 from lnn2loihi.network import FloatArray
 from lnn2loihi.neurons.cfc import MULTIPLIER_BITS
 from lnn2loihi.neurons.instructions import LARGEST_SHIFT
-from lnn2loihi.program import LARGEST_EXPONENT
 
 #: Bound of accumulators and of pre-activations: 24-bit words, symmetric so that NEG is safe.
 LARGEST_SUM = signed_range(WORD_BITS)[1]
@@ -32,13 +32,19 @@ COARSE_MANTISSA = 3
 #: Narrower weights than this have coarse mantissas by their own choice.
 COARSE_BITS = 4
 TOLERATED_ERROR = 0.05
+#: Up to this width the largest weights of a row may be clipped, to one of these shares, where that
+#: lowers the row's error; with more bits it never does.
+CLIPPED_BITS = 5
+CLIPPINGS = (1.0, 0.85, 0.7, 0.6, 0.5, 0.4, 0.3)
 
 
 @dataclass(frozen=True)
 class Source:
-    """What feeds a block of columns: integers low..high (columns,), one unit worth `step`."""
+    """What feeds a block of columns: integers low..high (columns,), one unit worth `step`, which
+    may differ from column to column.
+    """
 
-    step: float
+    step: float | FloatArray
     low: IntegerArray
     high: IntegerArray
 
@@ -82,7 +88,12 @@ class QuantizedGate:
 
 
 def quantize_rows(
-    gates: Sequence[Gate], sources: Sequence[Source], moments: FloatArray, weight_bits: int
+    gates: Sequence[Gate],
+    sources: Sequence[Source],
+    moments: FloatArray,
+    weight_bits: int,
+    bias_correction: bool = False,
+    exponents: tuple[int, ...] | None = None,
 ) -> tuple[tuple[int, ...], list[QuantizedGate]]:
     """Integer rows of all gates, and the left shift (exponent) of each source's connection.
 
@@ -93,19 +104,29 @@ def quantize_rows(
         sources: what feeds the columns, in order.
         moments: E[z z^T] of the columns and a constant 1, (columns + 1, columns + 1).
         weight_bits: width of the mantissas.
+        bias_correction: whether biases take up what rounding the weights adds on average.
+        exponents: the exponents, if they are settled.
     """
+    found = exponents or _best_exponents(gates, sources, moments, weight_bits)
+    return found, [
+        quantize_gate(g, sources, moments, weight_bits, found, bias_correction) for g in gates
+    ]
+
+
+def _best_exponents(
+    gates: Sequence[Gate], sources: Sequence[Source], moments: FloatArray, weight_bits: int
+) -> tuple[int, ...]:
+    """The exponents with the least error among all that fit."""
     chosen = _sample_rows(gates)
     best: tuple[tuple[int, float], tuple[int, ...]] | None = None
     for exponents in np.ndindex(*(LARGEST_EXPONENT + 1,) * len(sources)):
-        rows = [_quantize_gate(g, sources, moments, weight_bits, exponents) for g in chosen]
+        rows = [quantize_gate(g, sources, moments, weight_bits, exponents) for g in chosen]
         problems = sum(len(row.problems) for row in rows)
         cost = (problems, float(sum(np.sum(row.error**2) for row in rows)))
         if best is None or cost < best[0]:
             best = cost, exponents
     assert best is not None
-    exponents = best[1]
-    rows = [_quantize_gate(g, sources, moments, weight_bits, exponents) for g in gates]
-    return exponents, rows
+    return best[1]
 
 
 def _sample_rows(gates: Sequence[Gate]) -> list[Gate]:
@@ -121,21 +142,26 @@ def _sample_rows(gates: Sequence[Gate]) -> list[Gate]:
     return picked
 
 
-def _quantize_gate(
+def quantize_gate(
     gate: Gate,
     sources: Sequence[Source],
     moments: FloatArray,
     weight_bits: int,
     exponents: tuple[int, ...],
+    bias_correction: bool = False,
 ) -> QuantizedGate:
     """Rows of one gate for given exponents."""
     columns = np.array([source.low.size for source in sources])
-    scale = np.repeat([s.step for s in sources], columns)
+    scale = np.concatenate([np.broadcast_to(s.step, s.low.size) for s in sources])
     left = np.repeat([2.0**e for e in exponents], columns)
     low = np.minimum(np.concatenate([s.low for s in sources]), 0)
     high = np.maximum(np.concatenate([s.high for s in sources]), 0)
     integer_weight = gate.weight * scale  # real value of a row's sum per unit of its message
     by_mantissa, by_sum = _smallest_units(gate, integer_weight, left, low, high, weight_bits)
+    if weight_bits <= CLIPPED_BITS:
+        by_mantissa = by_mantissa * _best_clipping(
+            gate, integer_weight, left, scale, by_mantissa, moments, weight_bits
+        )
     smallest = np.maximum(by_mantissa, by_sum)
     shift = _shift(smallest * gate.unit)
     per_step = 2.0**shift * gate.unit
@@ -144,7 +170,11 @@ def _quantize_gate(
     while True:  # at most LARGEST_MULTIPLIER times, since multipliers only grow
         unit = multiplier / per_step
         mantissas = _rounded(integer_weight / unit[:, None] / left, weight_bits)
-        bias = np.floor(gate.bias / unit + 0.5)
+        wanted_bias = gate.bias
+        if bias_correction:
+            lost = gate.weight - mantissas * (unit[:, None] * left / scale)
+            wanted_bias = gate.bias + lost @ moments[:-1, -1]
+        bias = np.floor(wanted_bias / unit + 0.5)
         weights = mantissas * left
         worst = np.maximum(
             np.maximum(weights * low, weights * high).sum(axis=1) + np.maximum(bias, 0),
@@ -172,6 +202,29 @@ def _quantize_gate(
         error,
         problems,
     )
+
+
+def _best_clipping(
+    gate: Gate,
+    integer_weight: FloatArray,
+    left: FloatArray,
+    scale: FloatArray,
+    by_mantissa: FloatArray,
+    moments: FloatArray,
+    weight_bits: int,
+) -> FloatArray:
+    """For each row the share of its unit with the least error: a smaller unit clips the largest
+    weights and rounds all others more finely.
+    """
+    best = np.ones(len(by_mantissa))
+    least = np.full(len(by_mantissa), np.inf)
+    for share in CLIPPINGS:
+        unit = (share * by_mantissa)[:, None] * left
+        rounded = _rounded(integer_weight / unit, weight_bits)
+        error = _rms(gate.weight - rounded * unit / scale, moments[:-1, :-1])
+        better = error < least
+        best, least = np.where(better, share, best), np.where(better, error, least)
+    return best
 
 
 def _rms(errors: FloatArray, moments: FloatArray) -> FloatArray:

@@ -9,8 +9,9 @@ import numpy as np
 
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantize.calibration import Calibration
+from lnn2loihi.quantize.measurements import weighted
 
-#: An input channel that spans fewer steps of its format than this is called coarse.
+#: An input channel that spans fewer steps of its own format than this is called coarse.
 COARSE_STEPS = 32
 #: A stage whose signal is not this much stronger than its error is named, in decibels.
 POOR_DB = 15.0
@@ -31,7 +32,7 @@ def precision_warnings(
     """
     found = _input_warnings(program, calibration)
     for row in rows[1:]:
-        asked = max(c.mantissa_bits for c in program.incoming(row["stage"]))
+        asked = max(c.mantissa_bits for c in weighted(program, row["stage"]))
         if asked - row["weight_bits_used"] > TAKEN_BITS:
             found.append(
                 f"{row['stage']}: the 24-bit accumulator leaves {row['weight_bits_used']:.1f} of "
@@ -48,7 +49,7 @@ def precision_warnings(
 
 def _input_warnings(program: LoihiProgram, calibration: Calibration) -> list[str]:
     spans = calibration.input_high - calibration.input_low
-    steps = spans / program.input.format.step
+    steps = (program.input.high - program.input.low)[: program.channels]
     constant = np.flatnonzero(spans == 0)
     coarse = np.flatnonzero((spans > 0) & (steps < COARSE_STEPS))
     found: list[str] = []
@@ -58,12 +59,10 @@ def _input_warnings(program: LoihiProgram, calibration: Calibration) -> list[str
             "value will saturate; calibrate with data that vary"
         )
     if coarse.size:
-        largest = int(np.argmax(np.maximum(np.abs(calibration.input_low),
-                                           np.abs(calibration.input_high))))  # fmt: skip
         found.append(
-            f"input channels {_names(coarse)} span fewer than {COARSE_STEPS} steps of the input "
-            f"format, whose range channel {largest} sets: bring the channels to like ranges "
-            "(standardise them, remove outliers) or give inputs more bits"
+            f"input channels {_names(coarse)} span fewer than {COARSE_STEPS} steps of their "
+            "formats, since they vary little around a large value: subtract it (standardise the "
+            "channels in front of the network) or give inputs more bits"
         )
     return found
 

@@ -31,6 +31,7 @@ def simulate(
     engine: str = "auto",
     *,
     lengths: npt.ArrayLike | None = None,
+    timespans: npt.ArrayLike | None = None,
     initial_state: State | None = None,
     return_states: bool = False,
     threads: int | None = None,
@@ -47,6 +48,8 @@ def simulate(
             integers.
         lengths: samples of each sequence, (batch,); all of them by default. What stands beyond is
             ignored, and answered with zeros.
+        timespans: elapsed time before each sample, (batch, time), where the network's time is
+            irregular; encoded like the samples.
         initial_state: for each population and state word (batch, neurons) or (neurons,); the
             program's own where absent.
         return_states: whether to return every state of every step.
@@ -60,7 +63,7 @@ def simulate(
     """
     if threads is not None and not (isinstance(threads, int) and threads >= 1):
         raise InputError("threads", f"{threads!r} threads cannot run anything; give 1 or more")
-    samples, counts = checked(program, x, lengths)
+    samples, counts = checked(program, x, lengths, timespans)
     start = full_initial_state(program, len(samples), initial_state)
     chosen = chosen_engine(program, engine)  # the last check: it may compile
     if chosen == "c":

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.formats import IntegerArray, signed_range
-from lnn2loihi.network import as_array, checked_samples
+from lnn2loihi.network import as_array, checked_samples, checked_timespans
 from lnn2loihi.program import LoihiProgram
 
 State = Mapping[str, Mapping[str, npt.ArrayLike]]
@@ -19,11 +19,15 @@ _NATIVE = (np.dtype(np.float64), np.dtype(np.float32))
 
 
 def checked(
-    program: LoihiProgram, x: npt.ArrayLike, lengths: npt.ArrayLike | None
+    program: LoihiProgram,
+    x: npt.ArrayLike,
+    lengths: npt.ArrayLike | None = None,
+    timespans: npt.ArrayLike | None = None,
 ) -> tuple[npt.NDArray[Any], IntegerArray]:
-    """Samples (batch, time, inputs) in their own type and lengths int64 (batch,).
+    """Samples (batch, time, channels of the port) in their own type and lengths int64 (batch,).
 
-    What stands beyond the end of a sequence is not looked at.
+    Elapsed times become the last channel. What stands beyond the end of a sequence is not looked
+    at.
 
     Raises:
         InputError: lists what is wrong with the lengths, or with x.
@@ -34,10 +38,17 @@ def checked(
     except (TypeError, ValueError) as error:
         raise InputError(subject, f"x is not an array of numbers ({error})") from error
     if array.ndim != 3:
-        return checked_samples(array, program.input.size, subject), np.zeros(0, np.int64)
+        return checked_samples(array, program.channels, subject), np.zeros(0, np.int64)
     counts = _checked_lengths(lengths, *array.shape[:2])
     known = None if lengths is None else counts
-    return checked_samples(array, program.input.size, subject, known), counts
+    samples = checked_samples(array, program.channels, subject, known)
+    inside = np.arange(array.shape[1]) < counts[:, None]
+    elapsed = checked_timespans(timespans, array.shape[:2], program.timed, subject, inside)
+    if elapsed is None:
+        return samples, counts
+    if samples.dtype.kind != "f":
+        elapsed = np.round(elapsed)
+    return np.concatenate([samples, elapsed[..., None].astype(samples.dtype)], axis=-1), counts
 
 
 def _checked_lengths(lengths: npt.ArrayLike | None, batch: int, time: int) -> IntegerArray:
@@ -90,20 +101,22 @@ def encode_live(
     if x.dtype.kind == "f":
         real = x.astype(np.float64)
         if beyond.any():
-            real = np.where(beyond, program.input.format.decode(inside), real)
+            real = np.where(beyond, program.input.decode(inside), real)
         return program.input.encode(real)
     if x.dtype == np.uint64:
         x = np.minimum(x, np.uint64(np.iinfo(np.int64).max))
     return program.input.saturate(np.where(beyond, inside, x.astype(np.int64)))
 
 
-def encode(program: LoihiProgram, x: npt.ArrayLike) -> tuple[IntegerArray, IntegerArray]:
+def encode(
+    program: LoihiProgram, x: npt.ArrayLike, timespans: npt.ArrayLike | None = None
+) -> tuple[IntegerArray, IntegerArray]:
     """Encoded samples int64 (batch, time, channels), and saturated values per channel.
 
     Raises:
         InputError: the shape is wrong, or x holds NaN or infinite values.
     """
-    return encode_live(program, *checked(program, x, None))
+    return encode_live(program, *checked(program, x, None, timespans))
 
 
 def full_initial_state(

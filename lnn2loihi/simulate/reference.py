@@ -81,25 +81,35 @@ def run_reference(
         for p in program.populations
     }
     for step in range(schedule.steps(time)):
-        sample = step // schedule.period
-        idle = step % schedule.period or sample >= time
-        sent[program.input.name].append(np.zeros_like(inputs[:, 0]) if idle else inputs[:, sample])
+        message = np.zeros_like(inputs[:, 0])
+        turn = schedule.turn(step, schedule.first_input)
+        if turn is not None and 0 <= turn[0] < time:
+            rows = slice(turn[1], None, schedule.interleave)
+            message[rows] = inputs[rows, turn[0]]
+        sent[program.input.name].append(message)
         for population in program.populations:
-            name = population.name
+            name, state = population.name, states[population.name]
             sums = _accumulate(program, population, weights, sent, step, batch)
-            since = step - schedule.first_valid[name]
-            if since < 0:
-                state = population.program.message_state
-                silence = np.zeros((batch, population.size), np.int64)
-                sent[name].append(states[name][state] if state else silence)
-                continue
-            watch = _bound_watch(program, name) if check_bounds else None
-            message, states[name] = update(population, sums, states[name], watch)
+            message = np.zeros((batch, population.size), np.int64)
+            turn = schedule.turn(step, schedule.first_valid[name])
+            if turn is not None and turn[0] < time:
+                sample, sequence = turn
+                rows = slice(sequence, None, schedule.interleave)  # the sequences whose turn it is
+                if sample < 0:
+                    held = population.program.message_state
+                    message[rows] = state[held][rows] if held else 0
+                else:
+                    watch = _bound_watch(program, name) if check_bounds else None
+                    own = {word: values[rows] for word, values in sums.items()}
+                    now = {word: values[rows] for word, values in state.items()}
+                    message[rows], new = update(population, own, now, watch)
+                    for word, values in new.items():
+                        state[word] = state[word].copy()
+                        state[word][rows] = values
+                    for word in record[name]:
+                        words = {**new, "message": message[rows]}
+                        record[name][word][rows, sample] = words[word]
             sent[name].append(message)
-            if since // schedule.period < time:
-                for word, values in {**states[name], "message": message}.items():
-                    if word in record[name]:
-                        record[name][word][:, since // schedule.period] = values
         if on_step is not None:
             on_step(step + 1, schedule.steps(time))
     return IntegerRun(NAME, record)

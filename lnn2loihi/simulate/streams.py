@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import repeat
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.errors import InputError
-from lnn2loihi.network import FloatArray
+from lnn2loihi.network import FloatArray, checked_timespans
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate import State, full_initial_state, simulate
 from lnn2loihi.simulate.choice import chosen_engine, native_engine
@@ -21,6 +22,7 @@ def simulate_stream(
     chunks: Iterable[npt.ArrayLike],
     engine: str = "auto",
     *,
+    timespans: Iterable[npt.ArrayLike] | None = None,
     initial_state: State | None = None,
     return_states: bool = False,
     threads: int | None = None,
@@ -33,6 +35,7 @@ def simulate_stream(
         program: what to run.
         chunks: arrays (batch, time, inputs); the batch is the same in all of them.
         engine: as for `simulate`.
+        timespans: elapsed times (batch, time) of each chunk, where time is irregular.
         initial_state: before the first chunk, as for `simulate`.
         return_states: as for `simulate`, for each chunk.
         threads: as for `simulate`.
@@ -45,10 +48,11 @@ def simulate_stream(
     """
     state: Any = initial_state
     batch: int | None = None
-    for number, chunk in enumerate(chunks):
+    every = repeat(None) if timespans is None else timespans
+    for number, (chunk, elapsed) in enumerate(zip(chunks, every, strict=False)):
         result = simulate(
-            program, chunk, engine, initial_state=state, return_states=return_states,
-            threads=threads,
+            program, chunk, engine, timespans=elapsed, initial_state=state,
+            return_states=return_states, threads=threads,
         )  # fmt: skip
         if batch is not None and len(result.integers) != batch:
             raise InputError(
@@ -83,11 +87,12 @@ class Stream:
         )
         self._state: Mapping[str, Mapping[str, Any]] = self._start
 
-    def step(self, x: npt.ArrayLike) -> FloatArray:
+    def step(self, x: npt.ArrayLike, elapsed: float | None = None) -> FloatArray:
         """The answer to the next sample.
 
         Args:
             x: float (inputs,).
+            elapsed: time since the sample before, where time is irregular.
 
         Returns:
             Decoded outputs, float64 (outputs,).
@@ -96,16 +101,24 @@ class Stream:
             InputError: x has another shape, or holds NaN or infinite values.
         """
         sample = np.asarray(x, np.float64)
-        if sample.shape != (self.program.input.size,) or not np.isfinite(sample).all():
+        if sample.shape != (self.program.channels,) or not np.isfinite(sample).all():
             raise InputError(
                 "x",
-                f"a sample is {self.program.input.size} finite numbers, this has shape "
+                f"a sample is {self.program.channels} finite numbers, this has shape "
                 f"{sample.shape} and {int(np.count_nonzero(~np.isfinite(sample)))} NaN or "
                 "infinite values",
             )
+        times = checked_timespans(
+            None if elapsed is None else [elapsed], (1,), self.program.timed, "elapsed"
+        )
+        if times is not None:
+            sample = np.append(sample, times)
         if self._native is not None:
             return self._native.step(sample) * self._decode
-        result = simulate(self.program, sample[None, None], self._engine, initial_state=self._state)
+        result = simulate(
+            self.program, sample[None, None, : self.program.channels], self._engine,
+            timespans=None if times is None else times[None], initial_state=self._state,
+        )  # fmt: skip
         self._state = result.final_state
         return result.outputs[0, 0]
 

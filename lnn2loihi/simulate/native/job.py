@@ -43,10 +43,9 @@ class _RunStructure(ctypes.Structure):
         ("batch", ctypes.c_int64), ("time", ctypes.c_int64),
         *((name, ctypes.c_int32) for name in (
             "channels", "populations", "pairs", "output", "kind")),
-        ("scale", ctypes.c_double),
         *((name, ctypes.c_void_p) for name in (
-            "x", "low", "high", "lengths", "saturated", "input_non_zero", "input_changed",
-            "outputs", "step_totals", "shared", "list")),
+            "x", "gain", "offset", "low", "high", "lengths", "saturated", "input_non_zero",
+            "input_changed", "outputs", "step_totals", "shared", "list")),
     ]  # fmt: skip
 
 
@@ -118,12 +117,12 @@ class Job:
             *(bound.structure for bound in self.populations)
         )
         pointers = (
-            x, *self._ends, self.lengths, self.counts[0], self.counts[1], self.counts[2],
-            self.outputs,
+            x, port.gain, port.offset, *self._ends, self.lengths, self.counts[0],
+            self.counts[1], self.counts[2], self.outputs,
         )  # fmt: skip
         self._structure = _RunStructure(
             self.batch, self.time, port.size, len(populations), layout.pairs, output,
-            _KINDS[x.dtype], 2.0**port.format.fraction_bits,
+            _KINDS[x.dtype],
             *(array.ctypes.data for array in pointers),
             None if self.step_totals is None else self.step_totals.ctypes.data,
             self.shared.ctypes.data,

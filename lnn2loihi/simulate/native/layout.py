@@ -71,8 +71,6 @@ class Layout:
 
 def unsupported(program: LoihiProgram) -> str:
     """Why the C engine cannot run a program, or "" if it can."""
-    if program.schedule.period != 1:
-        return "its initiation interval is above 1"
     if program.input.format.bits > 16:
         return f"its inputs have {program.input.format.bits} bits, the kernels take 16"
     sources = {c.source for c in program.connections}

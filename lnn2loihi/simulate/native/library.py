@@ -29,8 +29,12 @@ from lnn2loihi.simulate.native.kernel_code import (
 from lnn2loihi.simulate.native.neuron_code import neuron_text
 
 #: Warnings are left to the tests: what a generated program warns of is no error of its user.
-#: -fno-trapping-math lets compilers vectorise comparisons of floats.
-FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math")
+#: -fno-trapping-math lets compilers vectorise comparisons of floats; -ffp-contract=off forbids
+#: products that are not rounded before a sum, which would encode other integers than NumPy.
+FLAGS = (
+    "-std=gnu11", "-O3", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math",
+    "-ffp-contract=off",
+)  # fmt: skip
 #: Libraries that the wheel brings; see `shipped`.
 SHIPPED = Path(__file__).with_name("built")
 #: Environment variable that names another folder for compiled engines.

@@ -31,18 +31,26 @@ class NeuronsModel(PyLoihiProcessModel):
         self.first_valid = proc_params["first_valid"]
         self.initial = proc_params["initial"]
         self.record = proc_params["record"]
-        self.machine: Any = Machine(proc_params["population"], self.plan.width)
+        population = proc_params["population"]
+        interleave = self.plan.schedule.interleave
+        self.machines: Any = [Machine(population, self.plan.width) for _ in range(interleave)]
+        self.silence = np.zeros(self.plan.width * population.size, np.int32)
 
     def run_spk(self) -> None:
         """Receives the sums, updates where the schedule says so, and sends the message."""
         chunk, step = self.plan.at(self.time_step - 1)
         if step == 0:
-            self.machine.reset({word: values[chunk] for word, values in self.initial.items()})
+            for sequence, machine in enumerate(self.machines):
+                machine.reset({w: values[chunk, sequence] for w, values in self.initial.items()})
         sums = self.a_in.recv()
-        sample, off_phase = divmod(step - self.first_valid, self.plan.period)
-        if sample >= 0 and not off_phase:
-            self.machine.update(sums)
-            if sample < self.plan.time:
-                for word, values in self.record.items():
-                    values[chunk, sample] = self.machine.words[word]
-        self.s_out.send(self.machine.message)
+        turn = self.plan.turn(step, self.first_valid)
+        if turn is None:
+            self.s_out.send(self.silence)
+            return
+        sample, sequence = turn
+        machine = self.machines[sequence]
+        if sample >= 0:
+            machine.update(sums)
+            for word, values in self.record.items():
+                values[chunk, sequence, sample] = machine.words[word]
+        self.s_out.send(machine.message)

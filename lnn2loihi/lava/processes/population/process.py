@@ -19,16 +19,17 @@ class Neurons(AbstractProcess):
 
     The one input port carries the sums of all accumulators: width blocks of accumulators * N
     rows, accumulators in the order of the program. The output port carries width blocks of N
-    messages. In the first step of a chunk the neurons take their initial state; they hold and
-    send it until `first_valid`, and whatever arrives earlier is dropped.
+    messages. In the first step of a chunk the neurons take their initial state, which they send a
+    period before their first update; whatever arrives off their phase is dropped.
 
     Args:
         name: name of the process.
         plan: layout of the run.
         population: program, parameters and size.
         first_valid: step of the first update, from the beginning of a chunk.
-        initial: for each state word int32 (chunks, width * N).
-        record: for each recorded word int32 (chunks, time, width * N), in shared memory.
+        initial: for each state word int32 (chunks, interleave, width * N).
+        record: for each recorded word int32 (chunks, interleave, time, width * N), in shared
+            memory.
     """
 
     def __init__(

@@ -28,12 +28,16 @@ class SourceModel(PyLoihiProcessModel):
         self.plan = proc_params["plan"]
         self.samples = proc_params["samples"]
         self.progress = proc_params["progress"]
-        self.nothing = np.zeros(self.samples.shape[2], np.int32)
+        self.first = proc_params["first"]
+        self.nothing = np.zeros(self.samples.shape[-1], np.int32)
 
     def run_spk(self) -> None:
         """Sends what belongs to this step."""
         self.progress[0] = self.time_step
         chunk, step = self.plan.at(self.time_step - 1)
-        sample, off_phase = divmod(step, self.plan.period)
-        idle = off_phase or sample >= self.plan.time
-        self.s_out.send(self.nothing if idle else self.samples[chunk, sample])
+        turn = self.plan.turn(step, self.first)
+        if turn is None or turn[0] < 0:
+            self.s_out.send(self.nothing)
+            return
+        sample, sequence = turn
+        self.s_out.send(self.samples[chunk, sequence, sample])

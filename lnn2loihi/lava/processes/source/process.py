@@ -13,12 +13,13 @@ from lnn2loihi.lava.plan import Plan
 
 
 class Source(AbstractProcess):
-    """Sends sample s of a chunk in the step s * period of the chunk, and zeros in all others.
+    """Sends the samples of a chunk in the steps that the schedule says, and zeros in all others.
 
     Args:
         name: name of the process.
         plan: layout of the run.
-        samples: int32 (chunks, time, width * channels).
+        first: step of the first sample, from the beginning of a chunk.
+        samples: int32 (chunks, interleave, time, width * channels).
         progress: int64 (1,) in shared memory; holds the number of steps that have begun.
     """
 
@@ -27,9 +28,12 @@ class Source(AbstractProcess):
         *,
         name: str,
         plan: Plan,
+        first: int,
         samples: npt.NDArray[np.int32],
         progress: npt.NDArray[np.int64],
         **options: Any,
     ) -> None:
-        super().__init__(name=name, plan=plan, samples=samples, progress=progress, **options)
-        self.s_out = OutPort(shape=(samples.shape[2],))
+        super().__init__(
+            name=name, plan=plan, first=first, samples=samples, progress=progress, **options
+        )
+        self.s_out = OutPort(shape=(samples.shape[-1],))

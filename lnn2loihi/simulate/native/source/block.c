@@ -26,7 +26,7 @@ typedef struct {
     int16_t *encoded;       /* [lane][1 + CHUNK][channel]: the step before the chunk, the chunk */
     int64_t encoded_stride;
     int32_t *row;           /* [CHUNK][channel] */
-    ends_t ends;
+    codec_t codec;
     int32_t *input_counts;  /* [saturated, non-zero, changed][CHUNK][channel] */
     int32_t *kept;          /* [step][output][lane] outputs that are not written yet */
     int64_t kept_steps;
@@ -63,7 +63,7 @@ static void encode_chunk(const run_t *run, block_t *block, int64_t step)
         const int64_t left = run->lengths[block->first + lane] - step;
         const int64_t n = (left < 0 ? 0 : left > CHUNK ? CHUNK : left) * channels;
         memcpy(last, last + all, (size_t)channels * sizeof *last);
-        encode(run, ((block->first + lane) * run->time + step) * channels, block->ends, n,
+        encode(run, ((block->first + lane) * run->time + step) * channels, block->codec, n,
                block->row, saturated);
         for (int64_t i = 0; i < n; i++)
             row[i] = (int16_t)block->row[i];
@@ -326,8 +326,7 @@ static void lay_out_block(const run_t *run, arena_t *arena, block_t *block)
     block->counts = carve(arena, counters(run) * (int64_t)sizeof(int64_t));
     block->encoded = carve(arena, block->encoded_stride * LANES * (int64_t)sizeof(int16_t));
     block->row = carve(arena, row * word);
-    block->ends.low = carve(arena, row * (int64_t)sizeof(double));
-    block->ends.high = carve(arena, row * (int64_t)sizeof(double));
+    carve_codec(arena, &block->codec, row);
     block->input_counts = carve(arena, 3 * row * word);
     block->kept = carve(arena, block->kept_steps * output);
 }
@@ -341,7 +340,7 @@ int32_t run_blocks(const run_t *run, int64_t begin, int64_t stride)
     if (!claim(&arena))
         return 2;
     lay_out_block(run, &arena, &block);
-    fill_ends(run, block.ends, CHUNK);
+    fill_codec(run, block.codec, CHUNK);
     for (int64_t first = begin * LANES; first < run->batch && !stopped(run);
          first += stride * LANES)
         run_block(run, &block, first);

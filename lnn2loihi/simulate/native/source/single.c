@@ -8,7 +8,7 @@ typedef struct {
     int32_t *sent;          /* of all populations (padded neurons,), messages of the last step */
     int32_t *row, *last;    /* (channels,): the encoded sample, and the one before */
     int32_t *saturated;     /* (channels,) */
-    ends_t ends;
+    codec_t codec;
     int64_t *counts;
 } single_t;
 
@@ -79,7 +79,7 @@ static void count_single(const run_t *run, int32_t source, int64_t step, int32_t
 static void encode_single(const run_t *run, single_t *single, int64_t sequence, int64_t step)
 {
     const int64_t channels = run->channels;
-    encode(run, (sequence * run->time + step) * channels, single->ends, channels, single->row,
+    encode(run, (sequence * run->time + step) * channels, single->codec, channels, single->row,
            single->saturated);
     for (int64_t c = 0; c < channels; c++) {
         single->messages[c] = (int16_t)single->row[c];
@@ -190,8 +190,7 @@ static void lay_out_single(const run_t *run, arena_t *arena, single_t *single)
     single->row = carve(arena, run->channels * word);
     single->last = carve(arena, run->channels * word);
     single->saturated = carve(arena, run->channels * word);
-    single->ends.low = carve(arena, run->channels * (int64_t)sizeof(double));
-    single->ends.high = carve(arena, run->channels * (int64_t)sizeof(double));
+    carve_codec(arena, &single->codec, run->channels);
     single->counts = carve(arena, counters(run) * (int64_t)sizeof(int64_t));
 }
 
@@ -204,7 +203,7 @@ int32_t run_sequences(const run_t *run, int64_t begin, int64_t stride)
     if (!claim(&arena))
         return 2;
     lay_out_single(run, &arena, &single);
-    fill_ends(run, single.ends, 1);
+    fill_codec(run, single.codec, 1);
     for (int64_t sequence = begin; sequence < run->batch && !stopped(run); sequence += stride)
         run_single(run, &single, sequence);
     add_all_counts(run, single.counts);

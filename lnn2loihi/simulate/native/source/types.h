@@ -46,8 +46,8 @@ enum { INT32, FLOAT64, FLOAT32 };
 typedef struct {
     int64_t batch, time;
     int32_t channels, populations, pairs, output, kind;
-    double scale;           /* encoder of floats: floor(x * scale + 0.5) */
     const void *x;          /* [batch][time][channel] of that kind */
+    const double *gain, *offset; /* (channels,): floats become floor((x - offset) * gain + 0.5) */
     const int32_t *low, *high; /* (channels,) */
     const int64_t *lengths; /* (batch,) */
     int64_t *saturated;     /* (channels,) */

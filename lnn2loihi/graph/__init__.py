@@ -1,0 +1,1 @@
+"""The parts of a LoihiProgram: input port, populations, connections, schedule."""

@@ -1,0 +1,164 @@
+"""When populations update: two clocks, samples and chip steps, and how they belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from lnn2loihi.errors import Problems, ProgramError
+from lnn2loihi.frozen import read_only_mapping
+from lnn2loihi.graph.connection import Connection
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When the input sends and each population updates, in chip steps.
+
+    The input sends sample s of a sequence in step first_input + s * period. Population p updates
+    in the steps first_valid[p] + s * period, and sends what it makes of the sample. What the
+    recurrence needs before the first sample, the initial state, it sends one period earlier. In
+    all other steps it is silent, and what arrives is dropped.
+
+    With `interleave` above 1, so many independent sequences take turns: sequence k runs k steps
+    later, on its own copy of every state word.
+
+    Attributes:
+        period: initiation interval: chip steps between two samples of a sequence.
+        first_valid: for each population the step of its first update.
+        first_input: step of the first sample.
+        interleave: independent sequences that share the chip, 1 to period.
+    """
+
+    period: int
+    first_valid: Mapping[str, int]
+    first_input: int = 0
+    interleave: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "first_valid", read_only_mapping(self.first_valid))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Schedule):
+            return NotImplemented
+        return self._key() == other._key()
+
+    def _key(self) -> tuple[object, ...]:
+        return self.period, dict(self.first_valid), self.first_input, self.interleave
+
+    def steps(self, samples: int) -> int:
+        """Chip steps from the first to the last population's last update, of all interleaved
+        sequences.
+        """
+        last = max(self.first_valid.values())
+        return (samples - 1) * self.period + last + 1 + (self.interleave - 1)
+
+    def turn(self, step: int, first: int) -> tuple[int, int] | None:
+        """Which sample of which interleaved sequence is due; -1 is the initial state.
+
+        Args:
+            step: chip step.
+            first: first step of the population or the input.
+
+        Returns:
+            (sample, sequence), or None where nothing is due.
+        """
+        sample, sequence = divmod(step - first, self.period)
+        return (sample, sequence) if sample >= -1 and sequence < self.interleave else None
+
+
+def _places(input_name: str, names: Sequence[str]) -> dict[str, int]:
+    return {name: place for place, name in enumerate((input_name, *names))}
+
+
+def is_recurrent(connection: Connection, places: Mapping[str, int]) -> bool:
+    """Whether a connection carries the messages of the sample before: it goes back."""
+    return places[connection.source] >= places[connection.target]
+
+
+def matched_delays(
+    input_name: str, names: Sequence[str], connections: Sequence[Connection]
+) -> tuple[Connection, ...]:
+    """The connections with the delays that make all paths meet.
+
+    Populations update as soon as their last input can be there; the initiation interval is the
+    length of the longest loop.
+
+    Args:
+        input_name: name of the input port.
+        names: populations in the order in which they follow each other within a sample.
+        connections: all connections, whatever their delays.
+    """
+    places = _places(input_name, names)
+    first = {input_name: 0}
+    for name in names:
+        sent = [first[c.source] for c in connections
+                if c.target == name and not is_recurrent(c, places)]  # fmt: skip
+        first[name] = 1 + max(sent, default=0)
+    period = max(
+        (1 + first[c.source] - first[c.target] for c in connections if is_recurrent(c, places)),
+        default=1,
+    )
+    return tuple(
+        replace(
+            c,
+            delay=first[c.target] - first[c.source] - 1
+            + (period if is_recurrent(c, places) else 0),
+        )
+        for c in connections
+    )  # fmt: skip
+
+
+def derive_schedule(
+    input_name: str, names: Sequence[str], connections: Sequence[Connection], interleave: int = 1
+) -> Schedule:
+    """The schedule that follows from the connections and their delays.
+
+    Args:
+        input_name: name of the input port.
+        names: populations in the order in which they follow each other within a sample.
+        connections: all connections.
+        interleave: independent sequences that take turns.
+
+    Raises:
+        ProgramError: paths of different length meet without a delay that matches them, loops
+            take different numbers of steps, or more sequences are to be interleaved than fit.
+    """
+    problems = Problems(ProgramError, "schedule")
+    places = _places(input_name, names)
+    known = [c for c in connections if c.source in places and c.target in places]
+    sent = {input_name: 0}
+    for name in names:
+        arrivals = [
+            (c.name, sent[c.source] + 1 + c.delay)
+            for c in known
+            if c.target == name and not is_recurrent(c, places)
+        ]
+        steps = {step for _, step in arrivals}
+        if not arrivals:
+            problems.add(f"{name} gets no input from any earlier stage")
+        if len(steps) > 1:
+            paths = ", ".join(f"{path} in step {step}" for path, step in arrivals)
+            problems.add(
+                f"{name}: samples arrive in different steps ({paths}); delay the shorter paths"
+            )
+        sent[name] = max(steps, default=1)
+    loops = {
+        c.name: 1 + c.delay + sent[c.source] - sent[c.target]
+        for c in known
+        if is_recurrent(c, places)
+    }
+    period = max(loops.values(), default=1)
+    if len(set(loops.values())) > 1:
+        lengths = ", ".join(f"{name} takes {length} steps" for name, length in loops.items())
+        problems.add(f"loops of different length ({lengths}); delay the shorter ones")
+    if not 1 <= interleave <= period:
+        problems.add(
+            f"{interleave} interleaved sequences; its initiation interval of {period} steps has "
+            f"room for 1 to {period}"
+        )
+    problems.raise_if_any()
+    # The initial state is sent a period before the first update, and no step comes before 0.
+    senders = [c.source for c in known if is_recurrent(c, places)]
+    wait = max((period - sent[name] for name in senders), default=0)
+    wait = max(wait, 0)
+    return Schedule(period, {name: sent[name] + wait for name in names}, wait, interleave)

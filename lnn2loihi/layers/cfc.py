@@ -1,0 +1,231 @@
+"""Closed-form continuous-time layers (CfC), as ncps 1.0.1 computes them.
+
+Sources: ncps 1.0.1, torch/cfc.py, torch/cfc_cell.py, torch/lstm.py; Hasani et al. 2022,
+arXiv:2106.13898, equation 10.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from lnn2loihi.frozen import ArrayEquality, read_only
+from lnn2loihi.layers.dense import ACTIVATION_NAMES, SUM, DenseStage, folded
+from lnn2loihi.layers.linear import FloatArray, Linear
+from lnn2loihi.layers.memory import Memory
+from lnn2loihi.layers.stage import Stage, StageSource, State, sigmoid
+
+#: Modes of the cell.
+MODES = ("default", "no_gate", "pure")
+
+
+@dataclass(frozen=True, eq=False)
+class CfCStage(Stage):
+    """The cell in its modes `default` and `no_gate`; a constant timespan is folded into `time`.
+
+    Gates: ff1, ff2 and time; timed ff1, ff2, time_a and time_b.
+    """
+
+    family: ClassVar[str] = "cfc"
+
+    mode: str = "default"
+
+    def answer(
+        self, sums: Mapping[str, FloatArray], state: State, elapsed: FloatArray | None
+    ) -> tuple[FloatArray, dict[str, FloatArray]]:
+        """f1 (1 - t) + t f2, or f1 + t f2 without gate."""
+        f1, f2 = np.tanh(sums["ff1"]), np.tanh(sums["ff2"])
+        time = sums["time"] if elapsed is None else sums["time_a"] * elapsed + sums["time_b"]
+        t = sigmoid(time)
+        return (f1 + t * f2 if self.mode == "no_gate" else f1 + t * (f2 - f1)), {}
+
+
+@dataclass(frozen=True, eq=False)
+class PureStage(Stage):
+    """The cell in its mode `pure`: A - A exp(-elapsed (|w_tau| + |f|)) f with f = ff1 z.
+
+    Attributes:
+        w_tau, amplitude: float64 (units,).
+        timespan: the constant elapsed time; None if timed.
+    """
+
+    family: ClassVar[str] = "pure"
+
+    w_tau: FloatArray
+    amplitude: FloatArray
+    timespan: float | None
+
+    def answer(
+        self, sums: Mapping[str, FloatArray], state: State, elapsed: FloatArray | None
+    ) -> tuple[FloatArray, dict[str, FloatArray]]:
+        """The solution of the differential equation."""
+        f = sums["ff1"]
+        time: Any = self.timespan if elapsed is None else elapsed
+        rate: Any = np.abs(self.w_tau) + np.abs(f)
+        decay = np.exp(-rate * time)
+        return self.amplitude * (1.0 - decay * f), {}
+
+
+@dataclass(frozen=True, eq=False)
+class CfCLayer(ArrayEquality):
+    """One layer of closed-form continuous-time units.
+
+    With z = [x; h], the inputs followed by the layer's own state of the step before (or by the
+    memory's answer, where there is one), passed through the backbone if there is one::
+
+        f1 = tanh(ff1 z)    f2 = tanh(ff2 z)    t = sigmoid(time_a z * timespan + time_b z)
+        default: h' = f1 (1 - t) + t f2
+        no_gate: h' = f1 + t f2
+        pure:    h' = A - A exp(-timespan (|w_tau| + |ff1 z|)) ff1 z
+
+    Attributes:
+        name: name in messages and tables.
+        ff1, ff2, time_a, time_b: Linear maps, weight (units, columns of z or of the backbone's
+            answer). Mode pure has ff1 alone: the others are ff1 as well there, and not looked at.
+        mode: one of MODES.
+        backbone: Linear maps in order, each followed by the activation.
+        activation: activation of the backbone, one of ACTIVATION_NAMES.
+        memory: the mixed memory, or None.
+        w_tau, amplitude: float64 (units,) in mode pure (`w_tau` and `A`), else None.
+    """
+
+    family: ClassVar[str] = "cfc"
+    gates: ClassVar[tuple[str, ...]] = ("ff1", "ff2", "time_a", "time_b")
+
+    name: str
+    ff1: Linear
+    ff2: Linear
+    time_a: Linear
+    time_b: Linear
+    _: KW_ONLY
+    mode: str = "default"
+    backbone: tuple[Linear, ...] = ()
+    activation: str = "lecun_tanh"
+    memory: Memory | None = None
+    w_tau: FloatArray | None = None
+    amplitude: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "backbone", tuple(self.backbone))
+        for part in ("w_tau", "amplitude"):
+            if getattr(self, part) is not None:
+                object.__setattr__(self, part, read_only(getattr(self, part), np.float64))
+
+    @property
+    def units(self) -> int:
+        """Number of units."""
+        return self.ff1.output_size
+
+    @property
+    def input_size(self) -> int:
+        """Number of inputs from outside the layer."""
+        first = self.backbone[0] if self.backbone else self.ff1
+        return first.input_size - self.units
+
+    @property
+    def maps(self) -> tuple[Linear, ...]:
+        """The maps of the cell."""
+        names = self.gates[:1] if self.mode == "pure" else self.gates
+        return tuple(getattr(self, gate) for gate in names)
+
+    def stages(
+        self, before: StageSource, timespan: float | None, scale: float
+    ) -> tuple[tuple[Stage, ...], float]:
+        """The stages of the layer, and the factor by which its answer is too small.
+
+        Args:
+            before: what feeds the layer.
+            timespan: constant elapsed time, or None where it comes with the samples.
+            scale: factor by which the answer of `before` is too small; it goes into the weights.
+        """
+        made: list[Stage] = []
+        hidden = StageSource(self.name, self.units, previous=True)
+        if self.memory is not None:
+            name = f"{self.name}.memory"
+            made.append(self.memory.stage(name, before, hidden, scale))
+            hidden = StageSource(name, self.units)
+        sources: tuple[StageSource, ...] = (before, hidden)
+        factors = np.ones(sum(source.columns for source in sources))
+        factors[: before.columns] = scale
+        for number, linear in enumerate(self.backbone):
+            widened = Linear(SUM, linear.weight * factors, linear.bias)
+            own, function, factor = folded(widened, self.activation)
+            name = f"{self.name}.backbone_{number}"
+            made.append(DenseStage(name, sources, {SUM: own}, activation=function))
+            sources = (StageSource(name, own.output_size),)
+            factors = np.full(own.output_size, factor)
+        made.append(self._cell(sources, timespan, factors))
+        return tuple(made), 1.0
+
+    def folded_gate(self, timespan: float) -> Linear:
+        """The time gate for a constant timespan: timespan * time_a + time_b."""
+        weight = timespan * self.time_a.weight + self.time_b.weight
+        return Linear("time", weight, timespan * self.time_a.bias + self.time_b.bias)
+
+    def _cell(
+        self, sources: tuple[StageSource, ...], timespan: float | None, factors: FloatArray
+    ) -> Stage:
+        gates = {
+            gate: Linear(gate, linear.weight * factors, linear.bias)
+            for gate, linear in zip(self.gates, self.maps, strict=False)
+        }
+        timed = timespan is None
+        if self.mode == "pure":
+            assert self.w_tau is not None and self.amplitude is not None
+            return PureStage(
+                self.name, sources, gates, self.w_tau, self.amplitude, timespan, timed=timed
+            )
+        if timespan is not None:
+            del gates["time_a"], gates["time_b"]
+            time = self.folded_gate(timespan)
+            gates["time"] = Linear("time", time.weight * factors, time.bias)
+        return CfCStage(self.name, sources, gates, mode=self.mode, timed=timed)
+
+    def problems(self) -> list[str]:
+        """Everything that is wrong with the layer."""
+        if self.mode not in MODES:
+            return [f"{self.name}: unknown mode {self.mode!r}; there are {', '.join(MODES)}"]
+        found = [problem for linear in self.maps for problem in linear.problems(self.name)]
+        for number, linear in enumerate(self.backbone):
+            found += linear.problems(f"{self.name}.backbone_{number}")
+        if self.backbone and self.activation not in ACTIVATION_NAMES:
+            found.append(
+                f"{self.name}: unknown activation {self.activation!r}; there are "
+                f"{', '.join(ACTIVATION_NAMES)}"
+            )
+        if self.memory is not None:
+            found += self.memory.problems(f"{self.name}.memory")
+        return found or self._size_problems()
+
+    def _size_problems(self) -> list[str]:
+        found: list[str] = []
+        shapes = {linear.name: linear.weight.shape for linear in self.maps}
+        if len(set(shapes.values())) > 1:
+            found.append(f"{self.name}: the four weights differ in shape: {shapes}")
+        for before, after in zip(self.backbone, (*self.backbone[1:], self.ff1), strict=False):
+            if after.input_size != before.output_size:
+                found.append(
+                    f"{self.name}: {after.name} takes {after.input_size} inputs, the map before "
+                    f"it answers {before.output_size}"
+                )
+        if not found and self.input_size < 1:
+            first = self.backbone[0] if self.backbone else self.ff1
+            found.append(
+                f"{self.name}: {first.input_size} columns cannot hold at least one input and "
+                f"{self.units} units"
+            )
+        for part in ("w_tau", "amplitude"):
+            array = getattr(self, part)
+            if self.mode != "pure":
+                continue
+            if array is None or array.shape != (self.units,):
+                shape = None if array is None else array.shape
+                found.append(f"{self.name}.{part} has shape {shape}, expected ({self.units},)")
+            elif not np.isfinite(array).all():
+                found.append(f"{self.name}.{part} holds NaN or infinite values")
+        if self.memory is not None and not found:
+            found += self.memory.size_problems(self.name, self.input_size, self.units)
+        return found

@@ -1,0 +1,67 @@
+"""The affine map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from lnn2loihi.frozen import ArrayEquality, read_only
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Linear(ArrayEquality):
+    """An affine map y = weight x + bias.
+
+    Attributes:
+        name: name in messages and tables.
+        weight: float64 (outputs, inputs).
+        bias: float64 (outputs,).
+    """
+
+    name: str
+    weight: FloatArray
+    bias: FloatArray
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weight", read_only(self.weight, np.float64))
+        object.__setattr__(self, "bias", read_only(self.bias, np.float64))
+
+    @property
+    def input_size(self) -> int:
+        """Number of inputs."""
+        return self.weight.shape[1]
+
+    @property
+    def output_size(self) -> int:
+        """Number of outputs."""
+        return self.weight.shape[0]
+
+    def __call__(self, inputs: FloatArray) -> FloatArray:
+        """Applies the map to the last axis."""
+        return inputs @ self.weight.T + self.bias
+
+    def scaled(self, name: str, inputs: float = 1.0, outputs: float = 1.0) -> Linear:
+        """The map that answers `outputs` times this one's answer to `inputs` times the input."""
+        return Linear(name, self.weight * (inputs * outputs), self.bias * outputs)
+
+    def problems(self, owner: str = "") -> list[str]:
+        """Everything that is wrong with the arrays, named by `owner`."""
+        name = f"{owner}.{self.name}" if owner else self.name
+        found: list[str] = []
+        if self.weight.ndim != 2 or 0 in self.weight.shape:
+            shape = self.weight.shape
+            found.append(f"{name}.weight has shape {shape}, expected (outputs, inputs)")
+        elif self.bias.shape != (self.output_size,):
+            found.append(f"{name}.bias has shape {self.bias.shape}, expected ({self.output_size},)")
+        for part, array in (("weight", self.weight), ("bias", self.bias)):
+            bad = int(np.count_nonzero(~np.isfinite(array)))
+            if bad:
+                found.append(
+                    f"{name}.{part} holds {bad} NaN or infinite of {array.size} values; "
+                    "the training diverged or the file is damaged"
+                )
+        return found

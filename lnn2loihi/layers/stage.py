@@ -1,0 +1,105 @@
+"""Stages: what one population of the chip will compute, as a float function.
+
+A layer consists of one stage or of several. A stage reads the messages of others, of the same
+sample or of the sample before, sums them up in its gates, and turns the sums into its own
+message. Quantization makes one population of each stage, and training for the chip runs the same
+stages with the chip's arithmetic.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from lnn2loihi.layers.linear import FloatArray, Linear
+
+#: Name of the network's input among the sources of stages.
+INPUT = "input"
+
+State = Mapping[str, FloatArray]
+
+
+@dataclass(frozen=True)
+class StageSource:
+    """Where a block of columns of a stage comes from.
+
+    Attributes:
+        name: INPUT, or the name of a stage.
+        columns: width of the block.
+        previous: whether it is the message of the sample before.
+    """
+
+    name: str
+    columns: int
+    previous: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Stage(ABC):
+    """One stage.
+
+    Attributes:
+        name: name in messages and tables, and of the population.
+        sources: what it reads, in the order of the columns of its gates.
+        gates: for each sum its affine map, weight (units, columns of all sources).
+        timed: whether it also takes the elapsed time of each sample.
+    """
+
+    family: ClassVar[str]
+    #: Words that it keeps from sample to sample beside its message.
+    memory: ClassVar[tuple[str, ...]] = ()
+
+    name: str
+    sources: tuple[StageSource, ...]
+    gates: Mapping[str, Linear]
+    timed: bool = field(default=False, kw_only=True)
+
+    @property
+    def units(self) -> int:
+        """Number of units."""
+        return next(iter(self.gates.values())).output_size
+
+    @property
+    def columns(self) -> int:
+        """Columns of all sources."""
+        return sum(source.columns for source in self.sources)
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether it reads messages of the sample before."""
+        return any(source.previous for source in self.sources)
+
+    @property
+    def synapses(self) -> int:
+        """Number of non-zero weights."""
+        return sum(int(np.count_nonzero(gate.weight)) for gate in self.gates.values())
+
+    @property
+    def largest_weight(self) -> float:
+        """Largest magnitude of a weight."""
+        return max(float(np.abs(gate.weight).max()) for gate in self.gates.values())
+
+    def sums(self, z: FloatArray) -> dict[str, FloatArray]:
+        """The sum of each gate, (..., units), from all sources side by side, (..., columns)."""
+        return {name: gate(z) for name, gate in self.gates.items()}
+
+    @abstractmethod
+    def answer(
+        self, sums: Mapping[str, FloatArray], state: State, elapsed: FloatArray | None
+    ) -> tuple[FloatArray, dict[str, FloatArray]]:
+        """The message and the new memory, (..., units) each.
+
+        Args:
+            sums: the sum of each gate, (..., units).
+            state: each word of `memory`, (..., units).
+            elapsed: time since the sample before, (..., 1); None unless the stage is timed.
+        """
+
+
+def sigmoid(x: FloatArray) -> FloatArray:
+    """Logistic function without overflow."""
+    return 0.5 * (np.tanh(0.5 * x) + 1.0)

@@ -1,0 +1,61 @@
+"""The neuron program of a feed-forward unit: a sum and an activation."""
+
+from __future__ import annotations
+
+from lnn2loihi.neurons.activations import ACTIVATIONS, FRACTION_BITS, FUNCTIONS
+from lnn2loihi.neurons.cfc import preactivation
+from lnn2loihi.neurons.instructions import NeuronProgram
+from lnn2loihi.neurons.linear import SUM
+from lnn2loihi.neurons.tracer import Tracer, Word
+
+#: Activations whose answer stays within (-1, 1), so that its format needs no calibration.
+BOUNDED = ("tanh", "sigmoid")
+#: Activations that are exact in any unit.
+EXACT = ("identity", "relu")
+#: Fraction bits of a sum that only has to be rounded, beyond those of the message.
+GUARD_BITS = 4
+
+
+def sum_fraction_bits(function: str, message_fraction_bits: int) -> int:
+    """Fraction bits of the pre-activation of an activation that is not BOUNDED."""
+    if function in EXACT:
+        return message_fraction_bits + GUARD_BITS
+    return FUNCTIONS[function].fraction_bits
+
+
+def saturated(t: Tracer, word: Word, message_bits: int) -> Word:
+    """The word within the range of a message."""
+    top = (1 << (message_bits - 1)) - 1
+    return t.minimum(t.maximum(word, -top - 1), top, "message")
+
+
+def dense_program(
+    shift: int, function: str, message_bits: int, message_fraction_bits: int, activation: str
+) -> NeuronProgram:
+    """A feed-forward unit; it has no state.
+
+    Args:
+        shift: right shift of the pre-activation.
+        function: key of lnn2loihi.layers.dense.FUNCTIONS.
+        message_bits: width of the message.
+        message_fraction_bits: its fraction bits; BOUNDED answers have message_bits - 1.
+        activation: key of ACTIVATIONS, the form of tanh.
+    """
+    t = Tracer(f"dense {function}")
+    x = preactivation(t, SUM, shift)
+    if function == "tanh":
+        value, fraction_bits = ACTIVATIONS[activation].tanh(t, x), FRACTION_BITS
+    elif function == "sigmoid":
+        # With tanh of half the sum in Q14, 1 + tanh is twice the answer: a Q15 word of it.
+        value = t.add(ACTIVATIONS[activation].tanh(t, x), 1 << FRACTION_BITS, "doubled")
+        fraction_bits = FRACTION_BITS + 1
+    else:
+        value = FUNCTIONS[function].trace(t, x) if function in FUNCTIONS else x
+        fraction_bits = sum_fraction_bits(function, message_fraction_bits)
+    t.spike(saturated(t, _rescaled(t, value, fraction_bits - message_fraction_bits), message_bits))
+    return t.program()
+
+
+def _rescaled(t: Tracer, word: Word, shift: int) -> Word:
+    """The word shifted right by so many bits, rounded half up, or left."""
+    return t.shift_left(word, -shift) if shift < 0 else t.round_half_up(word, shift)

@@ -1,0 +1,66 @@
+"""The neuron program of an LSTM unit, as a CfC's mixed memory has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lnn2loihi.neurons.activations import ACTIVATIONS, FRACTION_BITS
+from lnn2loihi.neurons.cfc import preactivation
+from lnn2loihi.neurons.dense import saturated
+from lnn2loihi.neurons.instructions import NeuronProgram
+from lnn2loihi.neurons.tracer import Tracer, Word
+
+#: Accumulators, in the order of lnn2loihi.layers.memory.
+LSTM_GATES = ("cell_input", "input_gate", "forget_gate", "output_gate")
+#: Width of the cell state: the operand of a 16-bit product.
+CELL_BITS = 16
+
+
+def lstm_program(
+    shifts: Sequence[int], message_bits: int, cell_fraction_bits: int, activation: str
+) -> NeuronProgram:
+    """An LSTM unit: c' = c sigma(f) + tanh(g) sigma(i), message tanh(c') sigma(o).
+
+    The gates are tanh of half their sums, so that a product with a gate, a (1 + tau) / 2, is half
+    of a + a tau. The cell state saturates at the ends of its 16-bit format.
+
+    Args:
+        shifts: right shifts of the pre-activations, LSTM_GATES.
+        message_bits: width of the message, Q0.(bits - 1).
+        cell_fraction_bits: fraction bits of the cell state, 0 to 14.
+        activation: key of ACTIVATIONS.
+    """
+    t = Tracer("lstm")
+    form = ACTIVATIONS[activation]
+    cell = t.state("c", CELL_BITS)
+    values: list[Word] = []
+    for gate, shift in zip(LSTM_GATES, shifts, strict=True):
+        with t.scope(gate):
+            values.append(form.tanh(t, preactivation(t, gate, shift)))
+    cell_input, input_gate, forget_gate, output_gate = values
+    kept = _doubled(t, cell, forget_gate, "kept")
+    added = _doubled(t, cell_input, input_gate, "added")
+    spare = FRACTION_BITS - cell_fraction_bits
+    total = t.add(t.shift_left(kept, spare) if spare else kept, added, "total")
+    new_cell = saturated(t, t.round_half_up(total, spare + 1), CELL_BITS)
+    t.write(cell, new_cell)
+    with t.scope("squashed"):
+        numerator, shift = _ratio(form.unit / 2.0**cell_fraction_bits)
+        squashed = form.tanh(t, t.multiply(new_cell, numerator, shift, "preactivation"))
+    answer = _doubled(t, squashed, output_gate, "answer")
+    rounded = t.round_half_up(answer, FRACTION_BITS + 1 - (message_bits - 1))
+    t.spike(saturated(t, rounded, message_bits))
+    return t.program()
+
+
+def _doubled(t: Tracer, value: Word, gate: Word, hint: str) -> Word:
+    """Twice the value times its gate (1 + tau) / 2: one fraction bit more than the value's."""
+    return t.add(value, t.multiply(value, gate, FRACTION_BITS), hint)
+
+
+def _ratio(real: float) -> tuple[int, int]:
+    """A 15-bit numerator and a right shift for a real factor; a relative error below 2**-15."""
+    shift = 0
+    while real * 2.0 ** (shift + 1) < 1 << 15:
+        shift += 1
+    return int(real * 2.0**shift + 0.5), shift

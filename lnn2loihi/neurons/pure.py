@@ -1,0 +1,75 @@
+"""The neuron program of a CfC unit in mode pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lnn2loihi.neurons.activations import EXP_FRACTION_BITS, FRACTION_BITS, exp_negative
+from lnn2loihi.neurons.cfc import ELAPSED, preactivation
+from lnn2loihi.neurons.dense import GUARD_BITS, saturated
+from lnn2loihi.neurons.instructions import NeuronProgram
+from lnn2loihi.neurons.tracer import Tracer
+
+#: Width of the operands of products.
+OPERAND_BITS = 16
+
+
+@dataclass(frozen=True)
+class PureFormats:
+    """Formats of a pure unit, all chosen by calibration.
+
+    Attributes:
+        message_bits, message_fraction_bits: format of the state and message.
+        sum_fraction_bits: of f, at most what lets its largest value fit 16 bits.
+        rate_fraction_bits: of |w_tau| + |f|, at most sum_fraction_bits; with constant time this is
+            EXP_FRACTION_BITS and the time is in numerator and shift.
+        amplitude_fraction_bits: of A as an operand.
+        time_numerator, time_shift: constant elapsed time, as a factor of |f|; 0 where it is timed.
+        elapsed_fraction_bits: fraction bits of the elapsed time, or None where it is constant.
+    """
+
+    message_bits: int
+    message_fraction_bits: int
+    sum_fraction_bits: int
+    rate_fraction_bits: int
+    amplitude_fraction_bits: int
+    time_numerator: int
+    time_shift: int
+    elapsed_fraction_bits: int | None
+
+
+def pure_program(shifts: Sequence[int], formats: PureFormats) -> NeuronProgram:
+    """A pure unit: h' = A - A exp(-elapsed (|w_tau| + |f|)) f.
+
+    Parameters beside bias and multiplier: `rate` is |w_tau| with rate_fraction_bits (times the
+    elapsed time where that is constant), `amplitude` is A as an operand, `rest` is A in the units
+    of the new state.
+
+    Args:
+        shifts: right shift of the one pre-activation, f.
+        formats: see PureFormats.
+    """
+    t = Tracer("cfc pure")
+    state = t.state("h", formats.message_bits)
+    f = preactivation(t, "ff1", shifts[0])
+    rate = t.parameter("rate", 24)
+    amplitude = t.parameter("amplitude", OPERAND_BITS)
+    rest = t.parameter("rest", 24)
+    magnitude = t.negative(t.negative_magnitude(f), "magnitude")
+    if formats.elapsed_fraction_bits is None:
+        own = t.multiply(magnitude, formats.time_numerator, formats.time_shift, "scaled")
+        exponent = t.add(own, rate, "exponent")
+    else:
+        drop = formats.sum_fraction_bits - formats.rate_fraction_bits
+        own = t.shift_right(magnitude, drop) if drop else magnitude
+        total = t.minimum(t.add(own, rate), (1 << (OPERAND_BITS - 1)) - 1, "decay_rate")
+        shift = formats.rate_fraction_bits + formats.elapsed_fraction_bits - EXP_FRACTION_BITS
+        exponent = t.multiply(total, t.accumulator(ELAPSED), shift, "exponent")
+    decay = exp_negative(t, exponent)
+    product = t.multiply(decay, f, FRACTION_BITS, "decayed")
+    unit = formats.message_fraction_bits + GUARD_BITS
+    shift = formats.amplitude_fraction_bits + formats.sum_fraction_bits - unit
+    new = t.subtract(rest, t.multiply(amplitude, product, shift, "lost"), "new_state")
+    t.spike(saturated(t, t.round_half_up(new, GUARD_BITS), formats.message_bits), state)
+    return t.program()

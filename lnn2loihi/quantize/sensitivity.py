@@ -1,0 +1,103 @@
+"""Which layers bear low precision, and which do not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from lnn2loihi.errors import QuantizationError
+from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.quantize import quantize
+from lnn2loihi.quantize.recipe import DEFAULT_RECIPE
+from lnn2loihi.simulate import simulate
+from lnn2loihi.tables import text_table
+
+#: Precision whose damage is measured.
+LOW = "w4a8"
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What low precision of one layer does to the network's answer.
+
+    Attributes:
+        stage: the stage that has low precision, alone.
+        synapses: its synapses, that is what low precision saves.
+        relative_mse: mean squared error of the outputs against the float network, over their
+            variance; None where the stage does not fit the recipe.
+        added: relative_mse less that of the network with all layers in the common recipe.
+    """
+
+    stage: str
+    synapses: int
+    relative_mse: float | None
+    added: float | None
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """The stages, most damaged first.
+
+    Attributes:
+        common, low: recipes of the other stages and of the one that is tried.
+        baseline: relative error with all stages in the common recipe.
+        damages: one for each stage.
+    """
+
+    common: str
+    low: str
+    baseline: float
+    damages: tuple[Damage, ...]
+
+    def summary(self) -> str:
+        """The ranking as text."""
+        rows = [(d.stage, d.synapses, d.relative_mse, d.added) for d in self.damages]
+        return (
+            f"each stage alone in {self.low}, the others in {self.common} (relative MSE "
+            f"{self.baseline:.3g})\n"
+            + text_table(["stage", "synapses", "relative MSE", "added"], rows)
+        )
+
+
+def sensitivity(
+    network: LiquidNetwork,
+    x: npt.ArrayLike,
+    recipe: str = DEFAULT_RECIPE,
+    low: str = LOW,
+    *,
+    timespans: npt.ArrayLike | None = None,
+) -> Sensitivity:
+    """Ranks the stages by the damage that low precision does, one stage at a time.
+
+    Args:
+        network: the trained network.
+        x: typical inputs, (batch, time, inputs), for calibration and measurement.
+        recipe: of all stages but one.
+        low: of that one.
+        timespans: elapsed times, (batch, time), where time is irregular.
+
+    Raises:
+        QuantizationError: the network does not fit the common recipe.
+        InputError: x does not fit.
+    """
+    truth = network.evaluate(x, timespans=timespans).outputs
+    variance = float(np.var(truth)) or 1.0
+
+    def error(layers: dict[str, str]) -> float:
+        program = quantize(network, x, recipe, calibrate_timespans=timespans, layers=layers)
+        answer = simulate(program, x, timespans=timespans).outputs
+        return float(np.mean((answer - truth) ** 2)) / variance
+
+    baseline = error({})
+    damages = []
+    for stage in network.stages:
+        try:
+            found: float | None = error({stage.name: low})
+        except QuantizationError:
+            found = None
+        added = None if found is None else found - baseline
+        damages.append(Damage(stage.name, stage.synapses, found, added))
+    damages.sort(key=lambda d: float("inf") if d.added is None else d.added, reverse=True)
+    return Sensitivity(recipe, low, baseline, tuple(damages))

@@ -1,0 +1,107 @@
+"""Random networks of every kind of CfC, with dense layers around them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from lnn2loihi.layers.memory import MEMORY_GATES, Memory
+from lnn2loihi.network import CfCLayer, DenseLayer, Linear, LiquidNetwork
+
+ACTIVATIONS = ("lecun_tanh", "silu", "relu", "tanh", "gelu")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What a random network is like."""
+
+    mode: str = "default"
+    backbone: tuple[int, ...] = ()
+    activation: str = "lecun_tanh"
+    memory: bool = False
+    irregular: bool = False
+    layers: int = 1
+    before: str = ""
+    after: str = ""
+    readout: bool = True
+    units: int = 5
+    inputs: int = 3
+    seed: int = 0
+
+
+def variants() -> st.SearchStrategy[Variant]:
+    """Every combination."""
+    dense = st.sampled_from(["", "relu", "tanh", "sigmoid", "silu", "gelu", "identity"])
+    return st.builds(
+        Variant,
+        mode=st.sampled_from(["default", "no_gate", "pure"]),
+        backbone=st.lists(st.integers(1, 9), max_size=3).map(tuple),
+        activation=st.sampled_from(ACTIVATIONS),
+        memory=st.booleans(),
+        irregular=st.booleans(),
+        layers=st.integers(1, 2),
+        before=dense,
+        after=dense,
+        readout=st.booleans(),
+        units=st.integers(1, 8),
+        inputs=st.integers(1, 4),
+        seed=st.integers(0, 1 << 30),
+    )
+
+
+def network(variant: Variant) -> LiquidNetwork:
+    """The random network."""
+    rng = np.random.default_rng(variant.seed)
+
+    def linear(name: str, outputs: int, inputs: int, bias: float = 0.3) -> Linear:
+        weight = rng.normal(0, 1 / np.sqrt(inputs), (outputs, inputs))
+        return Linear(name, weight, rng.normal(0, bias, outputs))
+
+    width, layers = variant.inputs, []
+    if variant.before:
+        layers.append(DenseLayer("before", linear("linear", 6, width), variant.before))
+        width = 6
+    for number in range(variant.layers):
+        layers.append(_layer(f"layer_{number}", variant, width, rng, linear))
+        width = variant.units
+    if variant.after:
+        layers.append(DenseLayer("after", linear("linear", 4, width), variant.after))
+        width = 4
+    readout = linear("readout", 2, width) if variant.readout else None
+    timespan = None if variant.irregular else float(rng.uniform(0.2, 2.0))
+    return LiquidNetwork("variant", tuple(layers), readout, timespan)
+
+
+def _layer(name: str, variant: Variant, inputs: int, rng: Any, linear: Any) -> CfCLayer:
+    units, width = variant.units, inputs + variant.units
+    backbone = []
+    for number, size in enumerate(variant.backbone):
+        backbone.append(linear(f"backbone_{number}", size, width))
+        width = size
+    pure = variant.mode == "pure"
+    gates = [linear(gate, units, width) for gate in CfCLayer.gates]
+    memory = None
+    if variant.memory:
+        memory = Memory(tuple(linear(gate, units, inputs + units) for gate in MEMORY_GATES))
+    return CfCLayer(
+        name,
+        gates[0],
+        *gates[1:],
+        mode=variant.mode,
+        backbone=tuple(backbone),
+        activation=variant.activation,
+        memory=memory,
+        w_tau=rng.uniform(-1, 1, units) if pure else None,
+        amplitude=rng.normal(0, 1, units) if pure else None,
+    )
+
+
+def samples(variant: Variant, batch: int, time: int, seed: int = 0) -> tuple[Any, Any]:
+    """Samples and elapsed times that fit; the times are None where time is constant."""
+    rng = np.random.default_rng((variant.seed, seed))
+    x = rng.normal(size=(batch, time, variant.inputs))
+    elapsed = rng.choice([0.0, 0.5, 1.0, 2.0, 5.0], (batch, time)) if variant.irregular else None
+    return x, elapsed
