@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from hypothesis import settings
@@ -108,26 +108,47 @@ def state_in_float64(source: Any) -> dict[str, np.ndarray]:
     return {key: value.detach().double().numpy() for key, value in source.state_dict().items()}
 
 
-def torch_answer(source: Any, x: np.ndarray, timespan: float) -> tuple[np.ndarray, np.ndarray]:
+class Answer(NamedTuple):
+    """What PyTorch computes: each output, the state of all layers, and the last cell state."""
+
+    outputs: np.ndarray
+    states: np.ndarray
+    cell: np.ndarray | None
+
+
+def torch_steps(source: Any, x: np.ndarray, timespans: float | np.ndarray) -> Answer:
     """What PyTorch computes in double precision, step by step.
 
     The loop over the cell is the way around the broken `timespans` of ncps 1.0.1 (issue 81).
 
-    Returns:
-        outputs (batch, time, outputs) and states (batch, time, units of all layers).
+    Args:
+        source: a CfC of ncps; it is double afterwards.
+        x: inputs (batch, time, inputs).
+        timespans: one elapsed time, or (batch, time).
     """
     import torch
 
-    double = source.double()
+    double = source.double().eval()
     inputs = torch.from_numpy(x)
+    spans = torch.from_numpy(np.broadcast_to(timespans, x.shape[:2]).astype(np.float64))
     hidden = torch.zeros(x.shape[0], double.state_size, dtype=torch.float64)
+    cell = torch.zeros_like(hidden)
     outputs, states = [], []
     with torch.no_grad():
         for t in range(x.shape[1]):
-            output, hidden = double.rnn_cell(inputs[:, t], hidden, timespan)
+            if double.use_mixed:
+                hidden, cell = double.lstm(inputs[:, t], (hidden, cell))
+            output, hidden = double.rnn_cell(inputs[:, t], hidden, spans[:, t : t + 1])
             outputs.append(double.fc(output))
             states.append(hidden)
-    return torch.stack(outputs, 1).numpy(), torch.stack(states, 1).numpy()
+    last = cell.numpy() if double.use_mixed else None
+    return Answer(torch.stack(outputs, 1).numpy(), torch.stack(states, 1).numpy(), last)
+
+
+def torch_answer(source: Any, x: np.ndarray, timespan: float) -> tuple[np.ndarray, np.ndarray]:
+    """Outputs (batch, time, outputs) and states (batch, time, units of all layers)."""
+    answer = torch_steps(source, x, timespan)
+    return answer.outputs, answer.states
 
 
 def described(state: Mapping[str, Any], **changes: Any) -> str:
@@ -135,9 +156,10 @@ def described(state: Mapping[str, Any], **changes: Any) -> str:
     layers = sorted({k.split(".")[1] for k in state if k.startswith("rnn_cell.layer_")})
     cells = [f"rnn_cell.{layer}." for layer in layers] or ["rnn_cell."]
     sizes = [len(state[f"{cell}ff1.bias"]) for cell in cells]
+    first = state.get("rnn_cell.backbone.0.weight", state[f"{cells[0]}ff1.weight"])
     values: dict[str, Any] = {
         "module": "ncps.torch.CfC",
-        "input_size": state[f"{cells[0]}ff1.weight"].shape[1] - sizes[0],
+        "input_size": first.shape[1] - sizes[0],
         "units": sum(sizes),
         **changes,
     }
@@ -160,3 +182,32 @@ modules = st.fixed_dictionaries(
     }
 )
 timespans = st.sampled_from([0.0, 0.25, 1.0, 3.5])
+
+MODES = ("default", "no_gate", "pure")
+ACTIVATIONS = ("lecun_tanh", "silu", "relu", "tanh", "gelu")
+
+
+@st.composite
+def variants(draw: st.DrawFn) -> dict[str, Any]:
+    """Arguments of `module` for any CfC that can be imported."""
+    kind = draw(st.sampled_from((*KINDS, "dense", "dense")))
+    made: dict[str, Any] = draw(modules) | {
+        "kind": kind,
+        "mode": draw(st.sampled_from(MODES)),
+        "activation": draw(st.sampled_from(ACTIVATIONS)),
+        # One memory over several layers is refused.
+        "mixed_memory": draw(st.booleans()) if kind in ("dense", "full", "random") else False,
+    }
+    if kind == "dense":
+        made["backbone_layers"] = draw(st.integers(0, 3))
+        made["backbone_units"] = draw(st.integers(1, 8))
+        made["backbone_dropout"] = draw(st.sampled_from([0.0, 0.2]))
+    return made
+
+
+def random_timespans(seed: int, batch: int, time: int) -> np.ndarray:
+    """Elapsed times (batch, time), some of them 0."""
+    generator = np.random.default_rng(seed)
+    spans = generator.uniform(0.0, 4.0, (batch, time))
+    spans[generator.random((batch, time)) < 0.1] = 0.0
+    return spans
