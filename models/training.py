@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import copy
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
 
+from lnn2loihi.errors import Lnn2LoihiError
 from lnn2loihi.files import write_atomically
 
-Batches = Iterable[tuple[Any, Any]]
+Batches = Iterable[tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass over the training sequences gave.
+
+    Attributes:
+        number: from 1.
+        training: mean loss over the batches, of the weights as they were at each.
+        validation: loss over the validation sequences after the epoch.
+        is_best: whether no epoch before had a lower validation loss.
+        seconds: duration of the pass, without validation.
+    """
+
+    number: int
+    training: float
+    validation: float
+    is_best: bool
+    seconds: float
 
 
 def fit(
@@ -48,32 +71,107 @@ def fit(
         for epoch in range(epochs):
             for inputs, targets in batches(epoch):
                 value = loss(model(inputs)[0], targets)
-                optimizer.zero_grad()
-                value.backward()
-                torch.nn.utils.clip_grad_norm_(trained, 1.0)
-                optimizer.step()
+                _descend(optimizer, trained, value)
                 schedule.step()
             progress.update(task, advance=1, description=f"training, loss {value.item():.5f}")
 
 
-def shuffled_batches(x: Any, y: Any, size: int, seed: int) -> Callable[[int], Batches]:
-    """Batches of float32 tensors in an order that seed and epoch determine.
+def fit_best(
+    model: Any,
+    batches: Callable[[int], Batches],
+    loss: Callable[..., Any],
+    validation: Callable[[], float],
+    *,
+    epochs: int,
+    learning_rate: float,
+    decay: float,
+    console: Console,
+    report: Callable[[Epoch], None] = lambda epoch: None,
+) -> list[Epoch]:
+    """Trains with Adam at a rate that falls by a factor per epoch, and keeps the best epoch.
 
     Args:
-        x: (sequences, time, inputs).
-        y: (sequences, time, outputs).
-        size: sequences of a batch.
-        seed: seed of the order.
+        model: a module of PyTorch; it has the weights of the best epoch afterwards.
+        batches: for an epoch's number, from 0, its batches: tuples of tensors.
+        loss: of the tensors of a batch.
+        validation: the loss over the validation sequences, of `model` as it is.
+        epochs: number of epochs.
+        learning_rate: that of the first epoch.
+        decay: factor of the learning rate from one epoch to the next.
+        console: where progress is shown, if it is a terminal.
+        report: is called after each epoch, with the weights of that epoch in `model`.
+
+    Returns:
+        What each epoch gave.
+
+    Raises:
+        Lnn2LoihiError: no epoch had a finite validation loss.
     """
     import torch
 
-    inputs = torch.as_tensor(x, dtype=torch.float32)
-    targets = torch.as_tensor(y, dtype=torch.float32)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(trained, lr=learning_rate)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, decay)
+    done: list[Epoch] = []
+    lowest, best = float("inf"), None
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("training", total=epochs)
+        for number in range(epochs):
+            began = time.monotonic()
+            losses = []
+            for batch in batches(number):
+                value = loss(*batch)
+                _descend(optimizer, trained, value)
+                losses.append(value.item())
+            seconds = time.monotonic() - began
+            schedule.step()
+            found = validation()
+            is_best = found < lowest
+            if is_best:
+                lowest, best = found, copy.deepcopy(model.state_dict())
+            done.append(Epoch(number + 1, sum(losses) / len(losses), found, is_best, seconds))
+            report(done[-1])
+            progress.update(task, advance=1, description=f"training, validation {found:.5f}")
+    if best is None:
+        raise Lnn2LoihiError("training", "no epoch had a finite loss; lower the learning rate")
+    model.load_state_dict(best)
+    return done
+
+
+def _descend(optimizer: Any, trained: list[Any], value: Any) -> None:
+    """One step of the optimizer down the clipped gradient of a loss."""
+    import torch
+
+    optimizer.zero_grad()
+    value.backward()
+    torch.nn.utils.clip_grad_norm_(trained, 1.0)
+    optimizer.step()
+
+
+def shuffled_batches(x: Any, y: Any, size: int, seed: int) -> Callable[[int], Batches]:
+    """`shuffled` batches of inputs x and targets y, both (sequences, time, ...)."""
+    return shuffled((x, y), size, seed)
+
+
+def shuffled(arrays: Sequence[Any], size: int, seed: int) -> Callable[[int], Batches]:
+    """Batches of float32 tensors in an order that seed and epoch determine.
+
+    Args:
+        arrays: (sequences, ...) each, for example inputs and targets.
+        size: sequences of a batch.
+        seed: seed of the order.
+
+    Returns:
+        For an epoch's number its batches, tuples of one tensor per array.
+    """
+    import torch
+
+    tensors = [torch.as_tensor(array, dtype=torch.float32) for array in arrays]
 
     def of_epoch(epoch: int) -> Batches:
         generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
-        order = torch.randperm(len(inputs), generator=generator)
-        return [(inputs[index], targets[index]) for index in order.split(size)]
+        order = torch.randperm(len(tensors[0]), generator=generator)
+        return [tuple(tensor[index] for tensor in tensors) for index in order.split(size)]
 
     return of_epoch
 

@@ -1,1 +1,24 @@
-"""HalfCheetah: next-state prediction on recorded traces, the protocol of the LTC paper."""
+"""A trained NCP that predicts the next state of a HalfCheetah, in the protocol of the LTC paper.
+
+`card.md` says what it was trained on and how well it does; `data.py` reads the data, which is not
+part of the package.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lnn2loihi.converters.ncps import NcpsImporter
+from lnn2loihi.network import LiquidNetwork
+
+#: Folder with the shipped `network.toml`, `weights.safetensors` and `card.md`.
+FOLDER = Path(__file__).parent
+
+
+def load() -> LiquidNetwork:
+    """The shipped network: 17 inputs and outputs, three layers of CfC units; needs no PyTorch.
+
+    Raises:
+        ImportNetworkError: a file of the package is damaged.
+    """
+    return NcpsImporter().load(FOLDER / "network.toml")

@@ -1,1 +1,24 @@
-"""Occupancy detection from room sensors: binary classification of every step."""
+"""A trained NCP that tells from room sensors, at every step, whether the room is occupied.
+
+`card.md` says what it was trained on and how well it does; `data.py` reads the data, which is not
+part of the package.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lnn2loihi.converters.ncps import NcpsImporter
+from lnn2loihi.network import LiquidNetwork
+
+#: Folder with the shipped `network.toml`, `weights.safetensors` and `card.md`.
+FOLDER = Path(__file__).parent
+
+
+def load() -> LiquidNetwork:
+    """The shipped network: 5 inputs, 1 logit, three layers of CfC units; needs no PyTorch.
+
+    Raises:
+        ImportNetworkError: a file of the package is damaged.
+    """
+    return NcpsImporter().load(FOLDER / "network.toml")

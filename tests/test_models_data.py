@@ -1,0 +1,211 @@
+"""The data protocols and figures of the reference networks, and the CfC that trains some of them.
+
+The data are not part of the repository: without ../shared/data the tests of protocols are skipped.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from lnn2loihi.converters.ncps import NcpsImporter
+from lnn2loihi.errors import InputError
+from lnn2loihi.models.halfcheetah import data as halfcheetah
+from lnn2loihi.models.halfcheetah import train as halfcheetah_train
+from lnn2loihi.models.occupancy import data as occupancy
+from lnn2loihi.models.occupancy import train as occupancy_train
+from lnn2loihi.models.walker2d import data as walker2d
+from lnn2loihi.models.walker2d import train as walker2d_train
+from lnn2loihi.tables import percent
+
+FOLDER = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+
+
+def measured(name: str) -> Path:
+    path = FOLDER / name
+    if not path.exists():
+        pytest.skip(f"the data are not in the repository: no {path}")
+    return path
+
+
+@pytest.fixture(scope="module")
+def torch() -> ModuleType:
+    pytest.importorskip("ncps", reason="needs ncps: pip install ncps")
+    return pytest.importorskip("torch", reason="needs torch and ncps: pip install torch ncps")
+
+
+def test_walker2d_has_the_sequences_of_the_paper() -> None:
+    walker = walker2d.load(measured("walker2d.npz"))
+    parts = (walker.train, walker.validation, walker.test)
+    assert [len(part) for part in parts] == [9684, 1272, 1937]
+    assert [int(part.timespans.max()) for part in parts] == [5, 5, 6]
+    for part in parts:
+        assert part.x.shape == part.y.shape == (len(part), 64, 17)
+        assert part.timespans.shape == (len(part), 64)
+        assert part.x.dtype == part.timespans.dtype == part.y.dtype == np.float32
+        assert part.timespans.min() == 1
+        # Where the next sample was kept too, it is the target of the one before.
+        follows = part.timespans[:, 1:] == 1
+        np.testing.assert_array_equal(part.y[:, :-1][follows], part.x[:, 1:][follows])
+
+
+@pytest.mark.parametrize(
+    ("arrays", "expected"),
+    [
+        ({}, "is not walker2d.npz"),
+        ({"x": np.zeros((800, 16)), "lengths": np.full(400, 2)}, "x (800, 16)"),
+        ({"x": np.zeros((801, 17)), "lengths": np.full(400, 2)}, "make up x"),
+    ],
+)
+def test_files_that_are_not_walker2d(
+    tmp_path: Path, arrays: dict[str, np.ndarray], expected: str
+) -> None:
+    path = tmp_path / "walker2d.npz"
+    np.savez(path, **arrays)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError) as error:
+        walker2d.load(path)
+    assert expected in str(error.value)
+
+
+def test_occupancy_has_the_windows_of_the_paper() -> None:
+    rooms = occupancy.load(measured("occupancy"))
+    assert (len(rooms.x_train), len(rooms.x_validation), len(rooms.x_test)) == (7315, 812, 1549)
+
+
+def test_halfcheetah_has_the_sequences_of_the_paper() -> None:
+    cheetah = halfcheetah.load(measured("halfcheetah.npz"))
+    parts = (cheetah.x_train, cheetah.x_validation, cheetah.x_test)
+    assert [len(part) for part in parts] == [970, 485, 970]
+
+
+# ---------------------------------------------------------------- the shipped networks
+
+
+def shipped(module: ModuleType) -> Path:
+    """Folder of a shipped network, by its module `train`."""
+    assert module.__file__ is not None
+    return Path(module.__file__).parent
+
+
+def test_halfcheetah_is_as_good_as_its_card_says() -> None:
+    cheetah = halfcheetah.load(measured("halfcheetah.npz"))
+    folder = shipped(halfcheetah_train)
+    found = halfcheetah_train.figures(NcpsImporter().load(folder / "network.toml"), cheetah)
+    card = (folder / "card.md").read_text(encoding="utf-8")
+    assert all(f"{value:#.4g}" in card for value in found.values())
+    assert found["test MSE"] < 0.1 * found["test MSE, copy the last state"]
+
+
+def test_occupancy_is_as_good_as_its_card_says() -> None:
+    rooms = occupancy.load(measured("occupancy"))
+    folder = shipped(occupancy_train)
+    found = occupancy_train.figures(NcpsImporter().load(folder / "network.toml"), rooms)
+    card = (folder / "card.md").read_text(encoding="utf-8")
+    for part in found.values():
+        shares = (part.accuracy, part.balanced_accuracy, part.f1)
+        assert " | ".join(percent(share) for share in shares) in card
+
+
+def test_walker2d_is_as_good_as_its_card_says(torch: ModuleType) -> None:
+    from safetensors.torch import load_file
+
+    from lnn2loihi.models.fast_cfc import FastCfC
+
+    walker = walker2d.load(measured("walker2d.npz"))
+    folder = shipped(walker2d_train)
+    chosen = walker2d_train.Settings()
+    model = FastCfC(
+        walker2d.CHANNELS,
+        walker2d_train.UNITS,
+        walker2d.CHANNELS,
+        activation=chosen.activation,
+        backbone_units=chosen.backbone_units,
+    )
+    model.load_state_dict(load_file(folder / "weights.safetensors"))
+    assert (folder / "network.toml").read_text() == walker2d_train.description(chosen)
+    card = (folder / "card.md").read_text(encoding="utf-8")
+    found = walker2d_train.figures(model, walker)
+    # Three digits: machines differ in the rounding of float32.
+    assert all(f"{value:.3f}" in card for value in found.values())
+    assert found["test MSE"] < 0.8
+
+
+# ---------------------------------------------------------------- the fast CfC
+
+
+def pair(activation: str, layers: int, proj_size: int | None) -> tuple:
+    """A fast CfC and that of ncps with its weights, in float32."""
+    from ncps.torch import CfC
+
+    from lnn2loihi.models.fast_cfc import FastCfC
+
+    sizes = {"activation": activation, "backbone_units": 11, "backbone_layers": layers}
+    fast, slow = FastCfC(3, 7, proj_size, **sizes), CfC(3, 7, proj_size=proj_size, **sizes)
+    slow.load_state_dict(fast.state_dict())
+    return fast, slow
+
+
+@pytest.mark.parametrize(
+    ("activation", "layers", "proj_size"),
+    [("lecun_tanh", 1, 2), ("silu", 2, None), ("relu", 1, 2), ("tanh", 3, 2), ("gelu", 0, 2)]
+    + [("lecun_tanh", 0, 2), ("lecun_tanh", 3, None)],
+)
+def test_equals_the_cell_of_ncps_step_by_step(
+    torch: ModuleType, activation: str, layers: int, proj_size: int | None
+) -> None:
+    torch.manual_seed(layers)
+    fast, slow = pair(activation, layers, proj_size)
+    x, timespans = torch.randn(5, 20, 3), torch.randint(1, 6, (5, 20)) * 0.7
+    start = 0.5 * torch.randn(5, 7)
+    leaves = [x, start]
+    for leaf in leaves:
+        leaf.requires_grad_()
+    state, outputs = start, []
+    for t in range(20):
+        out, state = slow.rnn_cell(x[:, t], state, timespans[:, t : t + 1])
+        outputs.append(slow.fc(out))
+    expected = torch.stack(outputs, 1)
+    found, last = fast(x, start, timespans)
+    assert found.shape == expected.shape
+    assert (found - expected).abs().max() < 1e-6 and (last - state).abs().max() < 1e-6
+    names = [name for name, _ in fast.named_parameters()] + ["x", "start"]
+    gradients = (
+        torch.autograd.grad(outputs.square().sum(), [*module.parameters(), *leaves])
+        for module, outputs in ((fast, found), (slow, expected))
+    )
+    for name, a, b in zip(names, *gradients, strict=True):
+        assert (a - b).abs().max() < 1e-5 * (1 + b.abs().max()), name
+    whole, last = slow(x)
+    found, state = fast(x)
+    assert (found - whole).abs().max() < 1e-6 and (last - state).abs().max() < 1e-6
+
+
+def test_has_the_first_weights_of_ncps(torch: ModuleType) -> None:
+    from ncps.torch import CfC
+
+    from lnn2loihi.models.fast_cfc import FastCfC
+
+    states = []
+    for module in (FastCfC, CfC):
+        torch.manual_seed(3)
+        states.append(module(17, 64, proj_size=17, backbone_layers=2).state_dict())
+    fast, slow = states
+    assert list(fast) == list(slow)
+    assert all(torch.equal(fast[key], slow[key]) for key in fast)
+
+
+def test_refuses_what_does_not_fit(torch: ModuleType) -> None:
+    from lnn2loihi.models.fast_cfc import FastCfC
+
+    with pytest.raises(InputError, match="sinus"):
+        FastCfC(3, 7, activation="sinus")
+    model = FastCfC(3, 7)
+    with pytest.raises(InputError, match="expected .batch, time, 3."):
+        model(torch.zeros(2, 5, 4))
+    with pytest.raises(InputError, match=r"expected \(2, 5\)"):
+        model(torch.zeros(2, 5, 3), timespans=torch.ones(2, 5, 1))
+    with pytest.raises(InputError, match="have no gradient here"):
+        model(torch.zeros(2, 5, 3), timespans=torch.ones(2, 5, requires_grad=True))
