@@ -1,0 +1,90 @@
+"""What stages make of their sums, on tensors; the float functions are in lnn2loihi.layers.
+
+A pair of functions for every kind of stage: these for gradients, those for NumPy. They are
+compared in the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import singledispatch
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lnn2loihi.layers.cfc import CfCStage, PureStage
+from lnn2loihi.layers.dense import SUM, DenseStage
+from lnn2loihi.layers.memory import MemoryStage
+from lnn2loihi.layers.readout import ReadoutStage
+from lnn2loihi.layers.stage import Stage
+
+#: Activations by name; keys of lnn2loihi.layers.dense.FUNCTIONS.
+ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "identity": lambda x: x,
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "silu": torch.nn.functional.silu,
+    "gelu": torch.nn.functional.gelu,
+}
+
+
+@singledispatch
+def answer(
+    stage: Stage, sums: Mapping[str, Tensor], memory: Tensor | None, elapsed: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    """The message and the new memory of a stage, (batch, units).
+
+    Args:
+        stage: the float stage.
+        sums: the sum of each gate, (batch, units).
+        memory: its memory, or None.
+        elapsed: time since the sample before, (batch, 1), or None.
+    """
+    raise NotImplementedError(f"no training for {type(stage).__name__}")
+
+
+@answer.register
+def _(
+    stage: CfCStage, sums: Mapping[str, Tensor], memory: Tensor | None, elapsed: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    f1, f2 = torch.tanh(sums["ff1"]), torch.tanh(sums["ff2"])
+    time = sums["time"] if elapsed is None else sums["time_a"] * elapsed + sums["time_b"]
+    gate = torch.sigmoid(time)
+    return (f1 + gate * f2 if stage.mode == "no_gate" else f1 + gate * (f2 - f1)), None
+
+
+@answer.register
+def _(
+    stage: PureStage, sums: Mapping[str, Tensor], memory: Tensor | None, elapsed: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    f = sums["ff1"]
+    slowness = torch.tensor(stage.w_tau, dtype=f.dtype, device=f.device).abs()
+    amplitude = torch.tensor(stage.amplitude, dtype=f.dtype, device=f.device)
+    time: Any = stage.timespan if elapsed is None else elapsed
+    return amplitude * (1.0 - torch.exp(-(slowness + f.abs()) * time) * f), None
+
+
+@answer.register
+def _(
+    stage: DenseStage, sums: Mapping[str, Tensor], memory: Tensor | None, elapsed: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    return ACTIVATIONS[stage.activation](sums[SUM]), None
+
+
+@answer.register
+def _(
+    stage: MemoryStage, sums: Mapping[str, Tensor], memory: Tensor | None, elapsed: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    assert memory is not None
+    kept = memory * torch.sigmoid(sums["forget_gate"])
+    cell = kept + torch.tanh(sums["cell_input"]) * torch.sigmoid(sums["input_gate"])
+    return torch.tanh(cell) * torch.sigmoid(sums["output_gate"]), cell
+
+
+@answer.register
+def _(
+    stage: ReadoutStage, sums: Mapping[str, Tensor], memory: Tensor | None, elapsed: Tensor | None
+) -> tuple[Tensor, Tensor | None]:
+    return sums[SUM], None

@@ -1,0 +1,344 @@
+"""A network that trains with the chip's weights and messages, as a PyTorch module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from lnn2loihi.errors import InputError, QuantizationError
+from lnn2loihi.formats import FixedPoint
+from lnn2loihi.layers.cfc import CfCLayer
+from lnn2loihi.layers.rebuild import with_gates
+from lnn2loihi.layers.stage import INPUT, Stage
+from lnn2loihi.network import LiquidNetwork, loops
+from lnn2loihi.plugins import import_network
+from lnn2loihi.program import LoihiProgram
+from lnn2loihi.qat.functions import answer
+from lnn2loihi.qat.rounding import message
+from lnn2loihi.qat.stage import TrainableStage
+from lnn2loihi.quantize import Setting, prepared
+from lnn2loihi.quantize.post_training import Plan
+from lnn2loihi.quantize.recipe import DEFAULT_RECIPE, Recipe
+from lnn2loihi.simulate import simulate
+
+Hidden = Tensor | tuple[Tensor, Tensor]
+
+
+def prepare(
+    source: Any,
+    recipe: str | Recipe = DEFAULT_RECIPE,
+    *,
+    calibrate: npt.ArrayLike,
+    calibrate_timespans: npt.ArrayLike | None = None,
+    layers: Mapping[str, str | Recipe] | None = None,
+    mask_time_gates: bool = False,
+    **options: Any,
+) -> TrainableNetwork:
+    """A module that computes what `source` does, with the chip's arithmetic.
+
+    Args:
+        source: what `import_network` takes (a live ncps.torch.CfC, a module around it, a
+            checkpoint), or a LiquidNetwork.
+        recipe: as for `quantize`.
+        calibrate: as for `quantize`; ranges and formats are settled here, once.
+        calibrate_timespans: as for `quantize`.
+        layers: as for `quantize`.
+        mask_time_gates: gives the time gates the masks of ff1, which ncps leaves dense: a truly
+            sparse network, whose accuracy training has to win back.
+        options: for `import_network`, such as timespan="irregular".
+
+    Raises:
+        ImportNetworkError: the module holds a submodule that the chip cannot run, by name.
+        QuantizationError: the recipe or the calibration data do not fit.
+    """
+    returns_state = not isinstance(source, LiquidNetwork)
+    sequences = bool(getattr(source, "return_sequences", True))
+    network = source if isinstance(source, LiquidNetwork) else import_network(source, **options)
+    setting = prepared(network, calibrate, recipe, calibrate_timespans, layers)
+    module = TrainableNetwork(network, setting, returns_state, sequences)
+    if mask_time_gates:
+        module.mask_time_gates()
+    return module
+
+
+class TrainableNetwork(nn.Module):
+    """A drop-in for the module that it was made of; see `prepare`.
+
+    In training mode it computes in floats with the rounded weights, messages and inputs of the
+    chip, and gradients pass through the rounding. In evaluation mode it answers the integers of
+    `export()`, decoded: bit for bit what the chip answers.
+
+    Args:
+        network: the float network.
+        setting: calibration and recipes.
+        returns_state: whether it returns (output, hidden) as ncps does, or the output alone.
+        sequences: whether it returns the outputs of all steps, or of the last one.
+    """
+
+    def __init__(
+        self,
+        network: LiquidNetwork,
+        setting: Setting,
+        returns_state: bool = False,
+        sequences: bool = True,
+    ) -> None:
+        super().__init__()
+        self.network_before, self.setting = network, setting
+        self.returns_state, self.return_sequences = returns_state, sequences
+        plan = Plan(network, setting.calibration, setting.recipes)
+        exponents = plan.exponents()
+        self.trainable = nn.ModuleList(
+            TrainableStage(
+                stage,
+                plan.sources(stage),
+                dict(plan.lowering(stage).units),
+                exponents[stage.name],
+                setting.calibration.moments[stage.name],
+                setting.recipes.of(stage).weight_bits,
+                plan.formats[stage.name],
+            )
+            for stage in network.stages
+        )
+        port = plan.port
+        for part in ("gain", "offset", "low", "high"):
+            self.register_buffer(f"input_{part}", torch.tensor(np.array(getattr(port, part))))
+        source = plan.senders.sources[INPUT]
+        self.register_buffer("input_step", torch.tensor(np.array(source.step)))
+        self._elapsed: FixedPoint | None = plan.senders.elapsed
+        self._exported: tuple[tuple[int, ...], LoihiProgram] | None = None
+
+    @property
+    def stages(self) -> dict[str, TrainableStage]:
+        """The stages by name."""
+        return {module.stage.name: module for module in self.trainable}  # type: ignore[union-attr]
+
+    def network(self) -> LiquidNetwork:
+        """The float network with the weights as they are now."""
+        gates = {
+            name: {gate: own.linear(gate) for gate in own.stage.gates}
+            for name, own in self.stages.items()
+        }
+        return with_gates(self.network_before, gates)
+
+    def export(self) -> LoihiProgram:
+        """The integer program of the weights as they are now.
+
+        Raises:
+            QuantizationError: rows do not fit; the penalty `crowding` keeps them inside.
+        """
+        versions = self._versions()
+        if self._exported is None or self._exported[0] != versions:
+            network = self.network()
+            try:
+                program = self.setting.convert(network, self._exponents())
+            except QuantizationError:
+                # Weights have outgrown the exponents that they were trained with: choose anew.
+                plan = Plan(network, self.setting.calibration, self.setting.recipes)
+                for name, exponents in plan.exponents().items():
+                    self.stages[name].exponents = exponents
+                program = self.setting.convert(network, self._exponents())
+            self._exported = versions, program
+        return self._exported[1]
+
+    def _versions(self) -> tuple[int, ...]:
+        """Changes with every change of a weight or a mask."""
+        return tuple(int(p._version) for p in (*self.parameters(), *self.buffers()))
+
+    def _exponents(self) -> dict[str, tuple[int, ...]]:
+        return {name: own.exponents for name, own in self.stages.items()}
+
+    def crowding(self) -> Tensor:
+        """A penalty on rows that the 24-bit accumulator leaves fewer weight bits than the recipe
+        has; 0 where none is. See `TrainableStage.crowding`.
+        """
+        return torch.stack([own.crowding() for own in self.stages.values()]).sum()
+
+    def prune(self, share: float) -> int:
+        """Takes the smallest weights of every gate away, for good.
+
+        Args:
+            share: of the synapses that are there, 0 to 1.
+
+        Returns:
+            The number of synapses that are left.
+        """
+        if not 0.0 <= share < 1.0:
+            raise InputError("share", f"is {share}; give a number from 0 up to, but not, 1")
+        left = 0
+        for own in self.stages.values():
+            for gate in own.stage.gates:
+                magnitude = own.effective(gate).detach().abs()
+                alive = magnitude[own.mask(gate)]
+                drop = int(share * alive.numel())
+                if drop:
+                    limit = torch.kthvalue(alive, drop).values
+                    own.set_mask(gate, own.mask(gate) & (magnitude > limit))
+                left += int(own.mask(gate).sum())
+        return left
+
+    def mask_time_gates(self) -> None:
+        """Gives time gates the masks of ff1."""
+        for own in self.stages.values():
+            for gate in ("time", "time_a", "time_b"):
+                if gate in own.stage.gates and "ff1" in own.stage.gates:
+                    own.set_mask(gate, own.mask(gate) & own.mask("ff1"))
+
+    def forward(
+        self, input: Tensor, hx: Hidden | None = None, timespans: Tensor | None = None
+    ) -> Any:
+        """As ncps.torch.CfC: (batch, time, inputs) or (time, inputs) to outputs and state.
+
+        Args:
+            input: float samples.
+            hx: state that a call returned, or None.
+            timespans: elapsed times, (batch, time), where time is irregular.
+
+        Returns:
+            Outputs (batch, time, outputs), or the last ones, and with it the state (batch, units),
+            a pair of state and memory where there is one; outputs alone for LiquidNetworks.
+        """
+        batched = input.dim() == 3
+        x = input if batched else input[None]
+        elapsed = None if timespans is None else timespans.reshape(x.shape[:2])
+        if (elapsed is None) == self.network_before.irregular:
+            wanted = "missing" if elapsed is None else "given, but time is constant"
+            raise InputError("timespans", f"are {wanted}")
+        state = self._state_of(hx, x)
+        run = self._train if self.training else self._evaluate
+        outputs, state = run(x, elapsed, state)
+        if not self.return_sequences:
+            outputs = outputs[:, -1]
+        if not batched:
+            outputs, state = outputs[0], {k: v[0] for k, v in state.items()}
+        return (outputs, self._hidden(state)) if self.returns_state else outputs
+
+    def _train(
+        self, x: Tensor, elapsed: Tensor | None, state: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The chip's arithmetic in floats."""
+        channels = x.shape[-1]
+        gain, offset = (self.get_buffer(f"input_{n}")[:channels].to(x) for n in ("gain", "offset"))
+        low, high = (self.get_buffer(f"input_{n}")[:channels].to(x) for n in ("low", "high"))
+        step = self.get_buffer("input_step").to(x)
+        messages = {INPUT: message((x - offset) * gain, 1.0, low, high) * step}
+        if elapsed is not None:
+            assert self._elapsed is not None
+            ends = (float(self.get_buffer(f"input_{n}")[-1]) for n in ("low", "high"))
+            elapsed = message(elapsed.to(x), self._elapsed.step, *ends)
+        final: dict[str, Tensor] = {}
+        for group in loops(self.network_before.stages):
+            messages |= self._run_group(group, messages, elapsed, state, final)
+        return messages[self.network_before.stages[-1].name], final
+
+    def _run_group(
+        self,
+        group: list[Stage],
+        messages: dict[str, Tensor],
+        elapsed: Tensor | None,
+        state: dict[str, Tensor],
+        final: dict[str, Tensor],
+    ) -> dict[str, Tensor]:
+        """A loop of stages over all steps, or one stage without a loop on all steps at once."""
+        names = {stage.name for stage in group}
+        inside: dict[str, list[tuple[str, Tensor]]] = {}
+        outside: dict[str, Tensor] = {}
+        for stage in group:
+            weight, bias = self.stages[stage.name].maps()
+            begin, known = 0, bias
+            inside[stage.name] = []
+            for source in stage.sources:
+                block = weight[:, begin : begin + source.columns]
+                begin += source.columns
+                if source.name in names:
+                    inside[stage.name].append((source.name, block.T))
+                else:  # for all steps at once
+                    known = known + messages[source.name] @ block.T
+            outside[stage.name] = known
+        x = messages[INPUT]
+        if not any(inside.values()) and not any(stage.memory for stage in group):
+            (stage,) = group
+            sums = dict(
+                zip(stage.gates, outside[stage.name].chunk(len(stage.gates), -1), strict=True)
+            )
+            return {stage.name: self.stages[stage.name].sent(answer(stage, sums, None, None)[0])}
+        now = {name: state[name] for name in names if name in state}
+        memory = {s.name: state[s.name] for s in group if s.memory}
+        steps: dict[str, list[Tensor]] = {name: [] for name in names}
+        for t in range(x.shape[1]):
+            since = None if elapsed is None else elapsed[:, t, None]
+            for stage in group:
+                known = outside[stage.name]
+                total = known[:, t] if known.dim() == 3 else known
+                for name, block in inside[stage.name]:
+                    total = total + now[name] @ block
+                sums = dict(zip(stage.gates, total.chunk(len(stage.gates), -1), strict=True))
+                value, kept = answer(
+                    stage, sums, memory.get(stage.name), since if stage.timed else None
+                )
+                if kept is not None:
+                    memory[stage.name] = kept
+                now[stage.name] = self.stages[stage.name].sent(value)
+                steps[stage.name].append(now[stage.name])
+        final.update({name: now[name] for name in state if name in names} | memory)
+        return {name: torch.stack(values, dim=1) for name, values in steps.items()}
+
+    @torch.no_grad()
+    def _evaluate(
+        self, x: Tensor, elapsed: Tensor | None, state: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The chip's integers, decoded; 24-bit integers are exact in float32."""
+        program = self.export()
+        start: dict[str, dict[str, np.ndarray]] = {}
+        for population in program.populations:
+            for word in population.program.state_names:
+                step = self._step(program, population.name, word)
+                values = state[population.name].detach().cpu().double().numpy() / step
+                start[population.name] = {word: np.round(values).astype(np.int64)}
+        times = None if elapsed is None else elapsed.cpu().double().numpy()
+        result = simulate(program, x.cpu().double().numpy(), timespans=times, initial_state=start)
+        final = {
+            name: torch.as_tensor(values * self._step(program, name, word)).to(x)
+            for name, words in result.final_state.items()
+            for word, values in words.items()
+        }
+        return torch.as_tensor(result.outputs).to(x), final
+
+    def _step(self, program: LoihiProgram, name: str, word: str) -> float:
+        """Real value of one unit of a state word."""
+        population = program.population(name)
+        if word == population.program.message_state:
+            return population.message.step
+        return self.setting.memory_step(name)
+
+    def _state_of(self, hx: Hidden | None, x: Tensor) -> dict[str, Tensor]:
+        """The state of every stage that has one, from ncps's order; zeros without."""
+        parts = hx if isinstance(hx, tuple) else (hx,)
+        state: dict[str, Tensor] = {}
+        for kind, given in enumerate(parts if hx is not None else (None,)):
+            names = self._stateful(memory=kind == 1)
+            sizes = [self.stages[name].stage.units for name in names]
+            if given is None:
+                continue
+            split = (given if given.dim() == 2 else given[None]).to(x).split(sizes, dim=-1)
+            state |= dict(zip(names, split, strict=True))
+        for name in (*self._stateful(memory=False), *self._stateful(memory=True)):
+            state.setdefault(name, x.new_zeros(x.shape[0], self.stages[name].stage.units))
+        return state
+
+    def _stateful(self, memory: bool) -> list[str]:
+        layers = [la for la in self.network_before.layers if isinstance(la, CfCLayer)]
+        if memory:
+            return [f"{layer.name}.memory" for layer in layers if layer.memory is not None]
+        return [layer.name for layer in layers]
+
+    def _hidden(self, state: dict[str, Tensor]) -> Hidden:
+        hidden = torch.cat([state[name] for name in self._stateful(memory=False)], dim=-1)
+        memory = self._stateful(memory=True)
+        if not memory:
+            return hidden
+        return hidden, torch.cat([state[name] for name in memory], dim=-1)

@@ -1,0 +1,117 @@
+"""One stage with weights that train."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lnn2loihi.formats import FixedPoint
+from lnn2loihi.layers.linear import Linear
+from lnn2loihi.layers.stage import Stage
+from lnn2loihi.qat.rounding import message, straight_through
+from lnn2loihi.quantize.rows import LARGEST_SUM, Gate, Source, quantize_gate
+
+
+class TrainableStage(nn.Module):
+    """The maps of a stage as parameters, and the integers that the chip would have of them.
+
+    Weights that are zero in the network stay zero: their masks are kept.
+
+    Args:
+        stage: the float stage.
+        sources: what it hears.
+        units: for each gate the pre-activation steps per 1.0.
+        exponents: left shift of each source's connection.
+        moments: second moments of what it hears; see `quantize_rows`.
+        weight_bits: width of the mantissas.
+        form: format of its message; None for a readout, which is not rounded.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        sources: list[Source],
+        units: dict[str, float],
+        exponents: tuple[int, ...],
+        moments: np.ndarray,
+        weight_bits: int,
+        form: FixedPoint | None,
+    ) -> None:
+        super().__init__()
+        self.stage, self.form, self.weight_bits = stage, form, weight_bits
+        self._sources, self._units, self._moments = sources, units, moments
+        self.exponents = exponents
+        self.weight = nn.ParameterDict()
+        self.bias = nn.ParameterDict()
+        for name, gate in stage.gates.items():
+            self.weight[name] = nn.Parameter(torch.tensor(gate.weight, dtype=torch.float32))
+            self.bias[name] = nn.Parameter(torch.tensor(gate.bias, dtype=torch.float32))
+            self.register_buffer(f"mask_{name}", (self.weight[name] != 0).detach().clone())
+
+    def mask(self, gate: str) -> Tensor:
+        """Bool (units, columns): the synapses that exist."""
+        return self.get_buffer(f"mask_{gate}")
+
+    def set_mask(self, gate: str, mask: Tensor) -> None:
+        """Takes synapses away; they stay away in training and in the program."""
+        self.mask(gate).copy_(mask)
+        with torch.no_grad():
+            self.weight[gate].mul_(mask)
+
+    def effective(self, gate: str) -> Tensor:
+        """The masked weight."""
+        return self.weight[gate] * self.mask(gate)
+
+    def linear(self, gate: str) -> Linear:
+        """The masked map in float64."""
+        weight, bias = self.effective(gate), self.bias[gate]
+        return Linear(gate, *(p.detach().cpu().numpy().astype(np.float64) for p in (weight, bias)))
+
+    def maps(self) -> tuple[Tensor, Tensor]:
+        """All gates, fused: weight (gates * units, columns) and bias (gates * units,), with the
+        values that the chip's mantissas stand for.
+        """
+        weights, biases = [], []
+        for name in self.stage.gates:
+            effective = self.effective(name)
+            weight, bias = (torch.as_tensor(v).to(effective) for v in self._chip_values(name))
+            weights.append(straight_through(weight, effective))
+            biases.append(straight_through(bias, self.bias[name]))
+        return torch.cat(weights), torch.cat(biases)
+
+    def _chip_values(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        linear = self.linear(name)
+        gate = Gate(name, linear.weight, linear.bias, self._units[name])
+        rows = quantize_gate(gate, self._sources, self._moments, self.weight_bits, self.exponents)
+        unit = rows.multiplier / (2.0**rows.shift * gate.unit)
+        left = np.repeat([2.0**e for e in self.exponents], [s.low.size for s in self._sources])
+        scale = np.concatenate([np.broadcast_to(s.step, s.low.size) for s in self._sources])
+        return rows.mantissas * (unit[:, None] * left / scale), rows.bias * unit
+
+    def sent(self, value: Tensor) -> Tensor:
+        """The message as others hear it."""
+        if self.form is None:
+            return value
+        return message(value, self.form.step, self.form.low, self.form.high)
+
+    def crowding(self) -> Tensor:
+        """How far the 24-bit accumulator is from holding rows with all bits of their mantissas.
+
+        For each row the ratio of the unit that the largest sum asks for to the one that the
+        largest mantissa asks for; above 1, weight bits are lost. The sum over rows of what is
+        above 1; differentiable, for a penalty in the loss.
+        """
+        reach = [np.maximum(np.abs(s.low), np.abs(s.high)) * s.step for s in self._sources]
+        total = torch.zeros(())
+        for name in self.stage.gates:
+            weight = self.effective(name)
+            largest = torch.as_tensor(np.concatenate(reach)).to(weight)
+            left = np.repeat([2.0**e for e in self.exponents], [s.low.size for s in self._sources])
+            step = np.concatenate([np.broadcast_to(s.step, s.low.size) for s in self._sources])
+            factor = torch.as_tensor(step / left).to(weight)
+            by_sum = (weight.abs() @ largest + self.bias[name].abs()) / LARGEST_SUM
+            most = (weight.abs() * factor).amax(dim=1) / (2.0 ** (self.weight_bits - 1) - 1)
+            ratio = by_sum / most.clamp_min(torch.finfo(weight.dtype).tiny)
+            total = total.to(weight) + torch.relu(ratio - 1.0).sum()
+        return total

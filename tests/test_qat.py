@@ -1,0 +1,230 @@
+"""Training for the chip: its evaluation mode is the program, and training mode is close to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from variants import Variant, network, samples, variants
+
+import lnn2loihi as l2l
+from lnn2loihi.errors import ImportNetworkError, InputError
+from lnn2loihi.layers.rebuild import with_gates
+from lnn2loihi.quantize.sensitivity import sensitivity
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+qat = pytest.importorskip("lnn2loihi.qat")
+
+SLOW = settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Any:
+    """Small tensors: threads cost more than they give."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def made(variant: Variant, recipe: str = "w6a10", **options: Any) -> tuple[Any, Any, Any]:
+    """A module, samples and elapsed times as tensors."""
+    x, elapsed = samples(variant, 6, 12)
+    module = qat.prepare(
+        network(variant), recipe, calibrate=x, calibrate_timespans=elapsed, **options
+    )
+    times = None if elapsed is None else torch.tensor(elapsed, dtype=torch.float32)
+    return module, torch.tensor(x, dtype=torch.float32), times
+
+
+def decoded(module: Any, x: Any, elapsed: Any) -> Any:
+    times = None if elapsed is None else elapsed.numpy()
+    return torch.tensor(l2l.simulate(module.export(), x.numpy(), timespans=times).outputs).to(x)
+
+
+@SLOW
+@given(variant=variants())
+def test_evaluation_is_the_program_bit_for_bit(variant: Variant) -> None:
+    module, x, elapsed = made(variant)
+    module.eval()
+    assert torch.equal(module(x, timespans=elapsed), decoded(module, x, elapsed))
+
+
+@SLOW
+@given(variant=variants(), seed=st.integers(0, 100))
+def test_so_it_is_after_training(variant: Variant, seed: int) -> None:
+    module, x, elapsed = made(variant)
+    torch.manual_seed(seed)
+    optimizer = torch.optim.Adam(module.parameters(), 1e-3)
+    before = module.export()
+    module.train()
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss = (module(x, timespans=elapsed) - 0.3).square().mean() + 1e-3 * module.crowding()
+        loss.backward()
+        optimizer.step()
+    module.eval()
+    assert module.export() != before
+    assert torch.equal(module(x, timespans=elapsed), decoded(module, x, elapsed))
+    times = None if elapsed is None else elapsed.numpy()
+    assert l2l.verify(module.export(), x.numpy(), "reference,c", timespans=times).bit_exact
+
+
+@SLOW
+@given(variant=variants())
+def test_training_mode_computes_what_the_chip_computes(variant: Variant) -> None:
+    """Up to the error of the integer activations and of rounding that falls the other way."""
+    module, x, elapsed = made(variant, "w8a12x16")
+    module.train()
+    trained = module(x, timespans=elapsed).detach()
+    exact = decoded(module, x, elapsed)
+    spread = float(exact.std()) + 0.05
+    assert float((trained - exact).square().mean().sqrt()) < 0.06 * spread + 0.02
+
+
+@SLOW
+@given(variant=variants())
+def test_the_network_survives_the_way_through_the_module(variant: Variant) -> None:
+    before = network(variant)
+    gates = {stage.name: dict(stage.gates) for stage in before.stages}
+    x, elapsed = samples(variant, 3, 5)
+    again = with_gates(before, gates).evaluate(x, timespans=elapsed).outputs
+    np.testing.assert_allclose(
+        again, before.evaluate(x, timespans=elapsed).outputs, rtol=0, atol=1e-12
+    )
+
+
+def test_training_lowers_the_error_of_a_coarse_recipe() -> None:
+    variant = Variant(units=8, layers=1, seed=3)
+    module, x, _ = made(variant, "w2a4")
+    wanted = torch.tensor(network(variant).evaluate(x.numpy()).outputs, dtype=torch.float32)
+
+    def error() -> float:
+        module.eval()
+        return float((module(x) - wanted).square().mean())
+
+    before = error()
+    optimizer = torch.optim.Adam(module.parameters(), 1e-2)
+    module.train()
+    for _ in range(200):
+        optimizer.zero_grad()
+        (module(x) - wanted).square().mean().backward()
+        optimizer.step()
+    assert error() < 0.6 * before
+
+
+class TestSparsity:
+    def test_missing_synapses_stay_away(self) -> None:
+        module, x, _ = made(Variant(units=8))
+        total = network(Variant(units=8)).synapses
+        left = module.prune(0.5)
+        assert left <= 0.52 * total and module.export().synapses <= left
+        module.train()
+        optimizer = torch.optim.SGD(module.parameters(), 1.0)
+        module(x).sum().backward()
+        optimizer.step()
+        assert module.network().synapses <= left
+        assert module.prune(0.0) == left
+
+    def test_time_gates_take_the_masks_of_the_wiring(self) -> None:
+        ncps = pytest.importorskip("ncps.torch")
+        from ncps.wirings import AutoNCP
+
+        torch.manual_seed(0)
+        cfc = ncps.CfC(3, AutoNCP(12, 2))
+        x = np.random.default_rng(0).normal(size=(4, 6, 3))
+        dense = qat.prepare(cfc, "w8a12", calibrate=x).export().synapses
+        module = qat.prepare(cfc, "w8a12", calibrate=x, mask_time_gates=True)
+        assert module.export().synapses < dense
+        for own in module.stages.values():
+            assert torch.equal(own.mask("time"), own.mask("time") & own.mask("ff1"))
+
+    def test_a_share_of_one_is_refused(self) -> None:
+        with pytest.raises(InputError, match="share: is 1.0; give a number from 0"):
+            made(Variant())[0].prune(1.0)
+
+
+class TestDropIn:
+    """Where the module was an ncps.torch.CfC, it is called like one."""
+
+    @pytest.fixture
+    def pair(self) -> tuple[Any, Any, Any]:
+        ncps = pytest.importorskip("ncps.torch")
+        from ncps.wirings import AutoNCP
+
+        torch.manual_seed(1)
+        cfc = ncps.CfC(3, AutoNCP(10, 2), proj_size=2)
+        x = torch.tensor(np.random.default_rng(0).normal(size=(4, 9, 3)), dtype=torch.float32)
+        return cfc, qat.prepare(cfc, "w8a12", calibrate=x.numpy()), x
+
+    def test_it_returns_what_ncps_returns(self, pair: tuple[Any, Any, Any]) -> None:
+        cfc, module, x = pair
+        for mode in (True, False):
+            module.train(mode)
+            for given_x in (x, x[0]):
+                with torch.no_grad():
+                    (y, h), (expected, state) = module(given_x), cfc(given_x)
+                assert (y.shape, h.shape) == (expected.shape, state.shape)
+                assert float((y - expected).abs().max()) < 0.03
+                assert float((h - state).abs().max()) < 0.03
+
+    @pytest.mark.parametrize("training", [True, False])
+    def test_the_state_is_carried_over(self, pair: tuple[Any, Any, Any], training: bool) -> None:
+        _, module, x = pair
+        module.train(training)
+        whole, end = module(x)
+        first, state = module(x[:, :4])
+        second, last = module(x[:, 4:], state)
+        if training:
+            torch.testing.assert_close(torch.cat([first, second], 1), whole, rtol=0, atol=1e-3)
+        else:
+            assert torch.equal(torch.cat([first, second], 1), whole) and torch.equal(last, end)
+
+    def test_the_memory_is_carried_over(self) -> None:
+        ncps = pytest.importorskip("ncps.torch")
+        torch.manual_seed(2)
+        cfc = ncps.CfC(3, 5, mixed_memory=True, backbone_units=6)
+        x = torch.tensor(np.random.default_rng(0).normal(size=(4, 9, 3)), dtype=torch.float32)
+        module = qat.prepare(cfc, "w8a12", calibrate=x.numpy()).eval()
+        whole, end = module(x)
+        first, state = module(x[:, :4])
+        second, last = module(x[:, 4:], state)
+        assert torch.equal(torch.cat([first, second], 1), whole)
+        assert all(torch.equal(a, b) for a, b in zip(last, end, strict=True))
+
+    def test_a_state_dict_can_be_loaded(self, pair: tuple[Any, Any, Any]) -> None:
+        cfc, module, x = pair
+        other = qat.prepare(cfc, "w8a12", calibrate=x.numpy())
+        with torch.no_grad():
+            for parameter in module.parameters():
+                parameter.add_(0.01 * torch.randn_like(parameter))
+        other.load_state_dict(module.state_dict())
+        module.eval(), other.eval()
+        assert torch.equal(module(x)[0], other(x)[0])
+
+
+def test_an_unknown_module_is_refused_by_name() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.LSTM(4, 4))
+    with pytest.raises(ImportNetworkError):
+        qat.prepare(model, "w8a12", calibrate=np.zeros((1, 2, 3)))
+
+
+def test_timespans_are_asked_for() -> None:
+    module, x, _ = made(Variant(irregular=True))
+    with pytest.raises(InputError, match="timespans: are missing"):
+        module(x)
+
+
+def test_sensitivity_ranks_stages() -> None:
+    variant = Variant(layers=2, units=6)
+    x, _ = samples(variant, 8, 15)
+    found = sensitivity(network(variant), x)
+    assert {d.stage for d in found.damages} == {"layer_0", "layer_1", "readout"}
+    added = [d.added for d in found.damages if d.added is not None]
+    assert added == sorted(added, reverse=True) and added[0] > 0
+    assert "each stage alone in w4a8, the others in w8a12" in found.summary()
