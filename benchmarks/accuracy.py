@@ -1,0 +1,202 @@
+"""What integers cost in accuracy, on three tasks with real data, before and after training.
+
+    python benchmarks/accuracy.py --data ../shared/data --out out/accuracy [--seeds 3]
+        [--tasks occupancy,halfcheetah,walker2d] [--qat-epochs 8] [--json FILE]
+
+Float networks are trained by models/*/train.py for each seed, or taken from the folder if they are
+there (`<out>/<task>/seed<n>/network.toml`). Every figure of an integer network is what its program
+answers in the C engine, bit for bit what the chip would. QAT fine-tunes the float network for a few
+epochs and keeps the one with the best validation error of its integers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accuracy_tasks import TASKS, Task, task_named
+from rich.console import Console
+
+from lnn2loihi import qat
+from lnn2loihi.converters.ncps import NcpsImporter
+from lnn2loihi.files import write_atomically
+from lnn2loihi.models.training import fit_best, shuffled
+from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.quantize import quantize
+from lnn2loihi.simulate import simulate
+from lnn2loihi.tables import text_table
+
+#: Sequences that set ranges.
+CALIBRATION = 256
+#: Steps of the run that shows drift, and of the blocks that are compared.
+LONG_RUN, BLOCK = 10_000, 1_000
+#: Batches of a measurement of training cost.
+COST_BATCHES = 6
+
+
+def options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with the data sets")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the float networks")
+    parser.add_argument("--tasks", default=",".join(TASKS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--qat-epochs", type=int, default=8)
+    parser.add_argument("--json", type=Path, help="also writes everything to this file")
+    return parser.parse_args()
+
+
+def float_network(task: Task, given: argparse.Namespace, seed: int) -> LiquidNetwork:
+    """The trained network of a seed; trains it if it is not there."""
+    folder = given.out / task.name / f"seed{seed}"
+    if not (folder / "network.toml").exists():
+        command = [sys.executable, "-m", f"lnn2loihi.models.{task.name}.train"]
+        command += ["--data", str(task.source), "--out", str(folder), "--seed", str(seed)]
+        subprocess.run(command, check=True)
+    return NcpsImporter().load(folder / "network.toml")
+
+
+def trained_for_the_chip(
+    task: Task, network: LiquidNetwork, recipe: str, seed: int, epochs: int, console: Console
+) -> Any:
+    """The network after fine-tuning with the chip's arithmetic."""
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    module = qat.prepare(
+        network, recipe, calibrate=task.train.x[:CALIBRATION],
+        calibrate_timespans=task.train.calibration_times(CALIBRATION),
+    )  # fmt: skip
+
+    def loss(x: Any, y: Any, *elapsed: Any) -> Any:
+        module.train()
+        return task.loss(module(x, timespans=elapsed[0] if elapsed else None), y)
+
+    def validation() -> float:
+        module.eval()
+        return task.error(module.export(), task.validation)
+
+    fit_best(
+        module, shuffled(task.train.arrays, task.batch, seed), loss, validation,
+        epochs=epochs, learning_rate=task.qat_rate, decay=0.7, console=console,
+    )  # fmt: skip
+    module.eval()
+    return module.export()
+
+
+def measure(task: Task, given: argparse.Namespace, console: Console) -> list[dict[str, Any]]:
+    """Every recipe on every seed."""
+    found: list[dict[str, Any]] = []
+    for seed in range(1, given.seeds + 1):
+        network = float_network(task, given, seed)
+        truth = network.evaluate(task.test.x, timespans=task.test.timespans).outputs
+        found.append({"seed": seed, "recipe": "float", **task.figures(truth, truth)})
+        for recipe, trains in task.recipes:
+            began = time.monotonic()
+            if trains:
+                program = trained_for_the_chip(
+                    task, network, recipe, seed, given.qat_epochs, console
+                )
+            else:
+                program = quantize(
+                    network, task.train.x[:CALIBRATION], recipe,
+                    calibrate_timespans=task.train.calibration_times(CALIBRATION),
+                )  # fmt: skip
+            answer = simulate(program, task.test.x, timespans=task.test.timespans).outputs
+            name = f"{recipe} {'QAT' if trains else 'PTQ'}"
+            found.append({"seed": seed, "recipe": name, **task.figures(answer, truth)})
+            seconds = time.monotonic() - began
+            console.print(f"{task.name}, seed {seed}, {name}: {found[-1]}, {seconds:.0f} s")
+    return found
+
+
+def drift(task: Task, network: LiquidNetwork) -> list[float]:
+    """Rms of the outputs' difference from float, for each block of a long run."""
+    samples = -(-LONG_RUN // task.test.x.shape[1])
+    x = task.test.x[:samples].reshape(1, -1, task.test.x.shape[2])[:, :LONG_RUN]
+    times = task.test.timespans
+    elapsed = None if times is None else times[:samples].reshape(1, -1)[:, :LONG_RUN]
+    program = quantize(
+        network, task.train.x[:CALIBRATION],
+        calibrate_timespans=task.train.calibration_times(CALIBRATION),
+    )  # fmt: skip
+    truth = network.evaluate(x, timespans=elapsed).outputs
+    squared = (simulate(program, x, timespans=elapsed).outputs - truth) ** 2
+    count = x.shape[1] // BLOCK
+    return [float(np.sqrt(squared[:, i * BLOCK : (i + 1) * BLOCK].mean())) for i in range(count)]
+
+
+def training_cost(task: Task, network: LiquidNetwork, rounds: int = 5) -> dict[str, float]:
+    """Seconds of a training step with `ncps` eager and for the chip, interleaved, medians."""
+    torch.set_num_threads(1)
+    module = qat.prepare(
+        network, "w4a8x12", calibrate=task.train.x[:CALIBRATION],
+        calibrate_timespans=task.train.calibration_times(CALIBRATION),
+    ).train()  # fmt: skip
+    eager = task.eager()
+    batches = list(shuffled(task.train.arrays, task.batch, 0)(0))[:COST_BATCHES]
+    seconds: dict[str, list[float]] = {"ncps eager": [], "for the chip": []}
+    for _ in range(rounds):
+        for name, model in (("ncps eager", eager), ("for the chip", module)):
+            began = time.perf_counter()
+            for x, y, *elapsed in batches:
+                if name == "ncps eager":
+                    answer = task.eager_answer(model, x, *elapsed)
+                else:
+                    answer = model(x, timespans=elapsed[0] if elapsed else None)
+                task.loss(answer, y).backward()
+            seconds[name].append((time.perf_counter() - began) / len(batches))
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    return {**medians, "ratio": medians["for the chip"] / medians["ncps eager"]}
+
+
+def table(task: Task, rows: list[dict[str, Any]]) -> str:
+    """Mean over seeds and, in brackets, smallest and largest."""
+    recipes = list(dict.fromkeys(row["recipe"] for row in rows))
+    keys = [key for key in rows[0] if key not in ("seed", "recipe")]
+    lines: list[list[object]] = []
+    for recipe in recipes:
+        cells: list[object] = [recipe]
+        for key in keys:
+            values = [row[key] for row in rows if row["recipe"] == recipe]
+            spread = f" ({min(values):.4g} to {max(values):.4g})" if len(values) > 1 else ""
+            cells.append(f"{statistics.mean(values):.5g}{spread}")
+        lines.append(cells)
+    return text_table(["recipe", *keys], lines)
+
+
+def main() -> None:
+    """Runs everything that was asked for."""
+    given = options()
+    console = Console(stderr=True)
+    results: dict[str, Any] = {}
+    for name in given.tasks.split(","):
+        task = task_named(name, given.data)
+        rows = measure(task, given, console)
+        network = float_network(task, given, 1)
+        blocks, cost = drift(task, network), training_cost(task, network)
+        print(f"\n== {name}: {task.description}; {given.seeds} seeds, mean (range)")
+        print(f"beside it: {task.beside}")
+        print(table(task, rows))
+        print(
+            f"w8a12 PTQ against float over {LONG_RUN} steps, rms of each {BLOCK}: "
+            f"{', '.join(f'{value:.3g}' for value in blocks)}"
+        )
+        print(
+            f"training step: ncps eager {1e3 * cost['ncps eager']:.0f} ms, for the chip "
+            f"{1e3 * cost['for the chip']:.0f} ms, ratio {cost['ratio']:.2f}"
+        )
+        results[name] = {"rows": rows, "drift": blocks, "training_step": cost}
+    if given.json:
+        write_atomically(given.json, (json.dumps(results, indent=1) + "\n").encode())
+
+
+if __name__ == "__main__":
+    main()

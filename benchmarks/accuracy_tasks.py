@@ -1,0 +1,222 @@
+"""The tasks of accuracy.py: data, loss, figures, and the recipes that are tried on them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from lnn2loihi.models.halfcheetah import data as halfcheetah
+from lnn2loihi.models.occupancy import data as occupancy
+from lnn2loihi.models.walker2d import data as walker2d
+from lnn2loihi.program import LoihiProgram
+from lnn2loihi.simulate import simulate
+from lnn2loihi.tables import percent
+
+Array = npt.NDArray[Any]
+#: Recipes and whether the network is trained for them.
+Recipes = tuple[tuple[str, bool], ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Sequences x (n, time, inputs), targets y, and elapsed times (n, time) or None."""
+
+    x: Array
+    y: Array
+    timespans: Array | None = None
+
+    @property
+    def arrays(self) -> tuple[Array, ...]:
+        """What a training batch consists of."""
+        return (self.x, self.y) if self.timespans is None else (self.x, self.y, self.timespans)
+
+    def calibration_times(self, count: int) -> Array | None:
+        """Elapsed times of the first sequences."""
+        return None if self.timespans is None else self.timespans[:count]
+
+
+class Task(ABC):
+    """One task.
+
+    Attributes:
+        name: folder in models/.
+        source: where its data are.
+        train, validation, test: its sequences.
+        beside: what a trivial method reaches.
+    """
+
+    name: str
+    description: str
+    recipes: Recipes
+    batch: int
+    qat_rate: float
+    source: Path
+    train: Part
+    validation: Part
+    test: Part
+    beside: str
+
+    @abstractmethod
+    def loss(self, answer: Any, y: Any) -> Any:
+        """Training loss of tensors."""
+
+    @abstractmethod
+    def figures(self, answer: Array, truth: Array) -> dict[str, float]:
+        """Figures on the test sequences; `truth` is the float network's answer."""
+
+    @abstractmethod
+    def eager(self) -> Any:
+        """A fresh ncps module of the same architecture."""
+
+    def eager_answer(self, model: Any, x: Any, *elapsed: Any) -> Any:
+        """The module's outputs in training."""
+        return model(x)[0]
+
+    def error(self, program: LoihiProgram, part: Part) -> float:
+        """Training loss of what a program answers."""
+        answer = simulate(program, part.x, timespans=part.timespans).outputs
+        return float(self.loss(torch.as_tensor(answer), torch.as_tensor(part.y)))
+
+
+class Occupancy(Task):
+    """Is the room occupied? Five sensors, windows of 16 steps."""
+
+    name = "occupancy"
+    description = "per-step accuracy and F1 in percent, AutoNCP CfC"
+    recipes = (
+        ("w8a12", False), ("w8a8x12", False), ("w4a8", False), ("w4a8", True), ("w2a8", True),
+    )  # fmt: skip
+    batch, qat_rate = 64, 2e-3
+
+    def __init__(self, folder: Path) -> None:
+        self.source = folder / "occupancy"
+        rooms = occupancy.load(self.source)
+        self._rooms = rooms
+        self.train = Part(rooms.x_train, rooms.y_train[..., None])
+        self.validation = Part(rooms.x_validation, rooms.y_validation[..., None])
+        self.test = Part(rooms.x_test, rooms.y_test[..., None])
+        light = rooms.x_test[..., occupancy.LIGHT] > rooms.light_threshold()
+        found = occupancy.scores(light.astype(np.int64), rooms.y_test)
+        self.beside = f"a threshold on light has {percent(found.accuracy)}, F1 {percent(found.f1)}"
+
+    def loss(self, answer: Any, y: Any) -> Any:
+        return torch.nn.functional.binary_cross_entropy_with_logits(answer, y.to(answer))
+
+    def figures(self, answer: Array, truth: Array) -> dict[str, float]:
+        said, meant = answer[..., 0] > 0, truth[..., 0] > 0
+        found = occupancy.scores(said.astype(np.int64), self._rooms.y_test)
+        return {
+            "accuracy": 100 * found.accuracy,
+            "F1": 100 * found.f1,
+            "agreement with float": 100 * float(np.mean(said == meant)),
+        }
+
+    def eager(self) -> Any:
+        from ncps.torch import CfC
+        from ncps.wirings import AutoNCP
+
+        from lnn2loihi.models.occupancy import train
+
+        wiring = AutoNCP(train.UNITS, train.MOTOR_UNITS)
+        return CfC(occupancy.FEATURES, wiring, proj_size=1)
+
+
+class _Prediction(Task):
+    """Next-state prediction: mean squared error."""
+
+    def loss(self, answer: Any, y: Any) -> Any:
+        return (answer - y.to(answer)).square().mean()
+
+    def _squared_error(self, answer: Array) -> float:
+        return float(np.mean((answer - self.test.y) ** 2))
+
+    def figures(self, answer: Array, truth: Array) -> dict[str, float]:
+        error, base = self._squared_error(answer), self._squared_error(truth)
+        return {"MSE": error, "percent above float": 100 * (error / base - 1)}
+
+
+class HalfCheetah(_Prediction):
+    """The LTC paper's protocol."""
+
+    name = "halfcheetah"
+    description = "test MSE in the original units, AutoNCP CfC"
+    recipes = (
+        ("w8a12", False), ("w8a8x12", False), ("w8a12", True), ("w4a8x12", False),
+        ("w4a8x12", True),
+    )  # fmt: skip
+    batch, qat_rate = 32, 2e-3
+
+    def __init__(self, folder: Path) -> None:
+        self.source = folder / "halfcheetah.npz"
+        cheetah = halfcheetah.load(self.source)
+        self._cheetah = cheetah
+        self.train = Part(cheetah.x_train, cheetah.y_train)
+        self.validation = Part(cheetah.x_validation, cheetah.y_validation)
+        self.test = Part(cheetah.x_test, cheetah.y_test)
+        self.beside = f"copying the last state has {self._squared_error(cheetah.x_test):.4g}"
+
+    def _squared_error(self, answer: Array) -> float:
+        return self._cheetah.squared_error(answer, self.test.y)
+
+    def eager(self) -> Any:
+        from ncps.torch import CfC
+        from ncps.wirings import AutoNCP
+
+        from lnn2loihi.models.halfcheetah import train
+
+        wiring = AutoNCP(train.UNITS, train.MOTOR_UNITS)
+        return CfC(halfcheetah.CHANNELS, wiring, proj_size=halfcheetah.CHANNELS)
+
+
+class Walker2d(_Prediction):
+    """The CfC paper's protocol, with irregular time."""
+
+    name = "walker2d"
+    description = "test MSE, CfC with a backbone and irregular time (the paper reports 0.643)"
+    recipes = (
+        ("w8a12", False), ("w8a8x12", False), ("w8a12", True), ("w4a8x12", False),
+        ("w4a8x12", True),
+    )  # fmt: skip
+    batch, qat_rate = 128, 1e-3
+
+    def __init__(self, folder: Path) -> None:
+        self.source = folder / "walker2d.npz"
+        walker = walker2d.load(self.source)
+        self.train, self.validation, self.test = (
+            Part(part.x, part.y, part.timespans)
+            for part in (walker.train, walker.validation, walker.test)
+        )
+        self.beside = f"copying the last state has {self._squared_error(self.test.x):.4g}"
+
+    def eager(self) -> Any:
+        from ncps.torch import CfC
+
+        from lnn2loihi.models.walker2d import train
+
+        return CfC(
+            walker2d.CHANNELS, train.UNITS, proj_size=walker2d.CHANNELS,
+            backbone_units=train.Settings.backbone_units, backbone_layers=1,
+        )  # fmt: skip
+
+    def eager_answer(self, model: Any, x: Any, *elapsed: Any) -> Any:
+        """Step by step: batches of timespans are wrong in ncps 1.0.1."""
+        hidden = x.new_zeros(len(x), model.state_size)
+        answers = []
+        for t in range(x.shape[1]):
+            answer, hidden = model.rnn_cell(x[:, t], hidden, elapsed[0][:, t : t + 1])
+            answers.append(answer)
+        return model.fc(torch.stack(answers, dim=1))
+
+
+TASKS = {task.name: task for task in (Occupancy, HalfCheetah, Walker2d)}
+
+
+def task_named(name: str, folder: Path) -> Task:
+    """The task of that name, with its data."""
+    return TASKS[name](folder)
