@@ -35,7 +35,7 @@ from lnn2loihi.simulate import simulate
 from lnn2loihi.tables import text_table
 
 #: Sequences that set ranges.
-CALIBRATION = 256
+CALIBRATION = 2048
 #: Steps of the run that shows drift, and of the blocks that are compared.
 LONG_RUN, BLOCK = 10_000, 1_000
 #: Batches of a measurement of training cost.

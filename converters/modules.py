@@ -15,7 +15,8 @@ applies its parts in the order in which they are registered. The parts may be, i
   the readout.
 
 Layers have the names under which the parts are registered, with `_` in place of dots: `rnn_layer_0`
-is the first layer of the wiring of `rnn`, `layer_2` is part 2 of a `Sequential`.
+is the first layer of the wiring of `rnn` (and `rnn_memory` the mixed memory of all its layers),
+`layer_2` is part 2 of a `Sequential`.
 
 The order is not believed but tried: the module and the network made of its parts answer random
 input, and a difference above 1e-6 is refused. A `Sequential` cannot pass on the tuple that a CfC

@@ -23,7 +23,7 @@ from lnn2loihi.converters.ncps_module import (
 from lnn2loihi.converters.ncps_state import parts_from_state
 from lnn2loihi.layers.linear import Linear
 from lnn2loihi.layers.memory import Memory
-from lnn2loihi.network import CfCLayer, DenseLayer
+from lnn2loihi.network import CfCLayer, DenseLayer, WiredMemory
 
 _CONTAINER = "torch.nn.modules.container"
 _CONTAINERS = {(_CONTAINER, name) for name in ("Sequential", "ModuleList", "ModuleDict")}
@@ -141,7 +141,7 @@ class Chain:
         normalisation: `input_offset` and `input_scale` of the network, if there are any.
     """
 
-    layers: list[CfCLayer | DenseLayer] = field(default_factory=list)
+    layers: list[CfCLayer | DenseLayer | WiredMemory] = field(default_factory=list)
     host: list[str] = field(default_factory=list)
     host_path: str | None = None
     problems: list[str] = field(default_factory=list)
@@ -210,13 +210,20 @@ class Chain:
             return
         alone = len(parts.layers) == 1
         for place, layer in enumerate(parts.layers):
-            own = replace(
-                layer, name=self._name(part.path if alone else f"{part.path}.{layer.name}")
-            )
+            if isinstance(layer, WiredMemory):
+                own = self._named(part.path, layer)
+            else:
+                path = part.path if alone else f"{part.path}.{layer.name}"
+                own = replace(layer, name=self._name(path))
             self.layers.append(self._adapted(own) if place == 0 else own)
         if parts.readout is not None:
             readout = parts.readout
             self._open = Linear(self._name(f"{part.path}.fc"), readout.weight, readout.bias)
+
+    def _named(self, path: str, shared: WiredMemory) -> WiredMemory:
+        """The layers with a common memory, all under names of their own."""
+        layers = [replace(la, name=self._name(f"{path}.{la.name}")) for la in shared.layers]
+        return replace(shared, name=self._name(f"{path}.{shared.name}"), layers=tuple(layers))
 
     def _add_batch_norm(self, part: Part) -> None:
         if part.module.running_mean is None:
@@ -296,6 +303,8 @@ class Chain:
         name = path.replace(".", "_")
         name = f"layer_{name}" if name[0].isdigit() else name
         taken = {layer.name for layer in self.layers} | set(_RESERVED)
+        for layer in self.layers:
+            taken |= {la.name for la in layer.layers} if isinstance(layer, WiredMemory) else set()
         while name in taken:
             name += "_layer"
         return name
@@ -336,6 +345,10 @@ def _with_inputs(layer: Any, factor: FloatArray, offset: FloatArray) -> Any:
 
     if isinstance(layer, Linear):
         return adapted(layer)
+    if isinstance(layer, WiredMemory):
+        first = _with_inputs(layer.layers[0], factor, offset)
+        memory = Memory(tuple(map(adapted, layer.memory.gates)))
+        return replace(layer, layers=(first, *layer.layers[1:]), memory=memory)
     changes: dict[str, Any] = {}
     if layer.backbone:
         changes["backbone"] = (adapted(layer.backbone[0]), *layer.backbone[1:])

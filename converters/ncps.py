@@ -3,7 +3,8 @@
 What is accepted: every `ncps.torch.CfC`, as a live module or as a checkpoint of its state_dict in
 `.pt`, `.pth` or `.safetensors`: modes default, no_gate and pure; any wiring (AutoNCP, NCP,
 FullyConnected, Random, one's own) or a number of units with a backbone of any depth and any of
-its activations; mixed memory, except over a wiring of several layers; a projection (`proj_size`).
+its activations; mixed memory; a projection (`proj_size`). A mixed memory over a wiring of several
+layers is one layer `memory` with the others in it (`lnn2loihi.layers.wired`).
 Masks are taken from the arrays (`sparsity_mask`), never from a wiring object, because building a
 module changes its wiring. Modules that hold a CfC among others: `lnn2loihi.converters.modules`.
 

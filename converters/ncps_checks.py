@@ -39,12 +39,6 @@ def part_problems(own: Mapping[str, Tensor], layout: Layout, description: Descri
             f"mixed_memory is {str(description.mixed_memory).lower()} in {origin}, but its keys "
             f"have {'a' if layout.memory else 'no'} mixed memory (lstm.*)"
         )
-    if layout.memory and len(layout.cells) > 1:
-        found.append(
-            f"it has a mixed memory over a wiring of {len(layout.cells)} layers: one memory that "
-            "reads the state of all layers, which is not supported; train with "
-            "mixed_memory=False, or with a number of units in place of the wiring"
-        )
     if description.module == TORCH_CFC:
         absent = [] if layout.backbone else ["no keys rnn_cell.backbone.*"]
         absent += [] if layout.readout else ["no key fc.weight"]

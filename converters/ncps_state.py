@@ -27,7 +27,10 @@ from lnn2loihi.converters.ncps_layout import (
 )
 from lnn2loihi.errors import ImportNetworkError, Problems
 from lnn2loihi.layers.memory import MEMORY_GATES, Memory
-from lnn2loihi.network import CfCLayer, Linear, LiquidNetwork
+from lnn2loihi.network import CfCLayer, Linear, LiquidNetwork, WiredMemory
+
+#: Name of the memory that all layers of a wiring share.
+SHARED_MEMORY = "memory"
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,11 @@ class CfCParts:
     """What one CfC module consists of.
 
     Attributes:
-        layers: its layers in order.
+        layers: its layers in order; one WiredMemory where they share a memory.
         readout: the map after the last one (`fc`), or None.
     """
 
-    layers: tuple[CfCLayer, ...]
+    layers: tuple[CfCLayer | WiredMemory, ...]
     readout: Linear | None
 
 
@@ -103,8 +106,13 @@ def parts_from_state(
     if problems:
         return None, problems
     readout = _map("readout", "fc", arrays) if layout.readout else None
-    layers = (_layer(cell, layout, description, arrays) for cell in layout.cells)
-    return CfCParts(tuple(layers), readout), []
+    layers = tuple(_layer(cell, layout, description, arrays) for cell in layout.cells)
+    if not layout.memory:
+        return CfCParts(layers, readout), []
+    memory = _memory(arrays)
+    if len(layers) == 1:
+        return CfCParts((replace(layers[0], memory=memory),), readout), []
+    return CfCParts((WiredMemory(SHARED_MEMORY, layers, memory),), readout), []
 
 
 def _map(name: str, key: str, arrays: Mapping[str, FloatArray]) -> Linear:
@@ -114,7 +122,10 @@ def _map(name: str, key: str, arrays: Mapping[str, FloatArray]) -> Linear:
 def _layer(
     cell: Cell, layout: Layout, description: Description, arrays: Mapping[str, FloatArray]
 ) -> CfCLayer:
-    """One layer with effective weights: ncps masks ff1 and ff2 only, the time gates are dense."""
+    """One layer with effective weights: ncps masks ff1 and ff2 only, the time gates are dense.
+
+    The mixed memory is not in it.
+    """
     maps: dict[str, Linear] = {}
     for gate in layout.maps:
         own = _map(gate, cell.prefix + gate, arrays)
@@ -131,7 +142,6 @@ def _layer(
             _map(f"backbone_{number}", key, arrays) for number, key in enumerate(layout.backbone)
         ),
         activation=description.activation if layout.backbone else "lecun_tanh",
-        memory=_memory(arrays) if layout.memory else None,
         w_tau=arrays[f"{cell.prefix}w_tau"][0] if pure else None,
         amplitude=arrays[f"{cell.prefix}A"][0] if pure else None,
     )
@@ -152,7 +162,11 @@ def arrays_digest(network: LiquidNetwork) -> str:
     def add(key: str, linear: Linear) -> None:
         arrays[f"{key}.weight"], arrays[f"{key}.bias"] = linear.weight, linear.bias
 
-    for layer in network.layers:
+    for shared in network.layers:
+        if isinstance(shared, WiredMemory):
+            for linear in shared.memory.gates:
+                add(f"{shared.name}.{linear.name}", linear)
+    for layer in network.single_layers:
         if not isinstance(layer, CfCLayer):
             add(layer.name, layer.linear)
             continue

@@ -21,10 +21,19 @@ from lnn2loihi.layers.dense import SUM, DenseLayer
 from lnn2loihi.layers.linear import FloatArray, Linear
 from lnn2loihi.layers.readout import ReadoutStage
 from lnn2loihi.layers.stage import INPUT, Stage, StageSource
+from lnn2loihi.layers.wired import WiredMemory
 from lnn2loihi.tables import text_table
 
-Layer = CfCLayer | DenseLayer
-__all__ = ["CfCLayer", "DenseLayer", "FloatArray", "FloatResult", "Linear", "LiquidNetwork"]
+Layer = CfCLayer | DenseLayer | WiredMemory
+__all__ = [
+    "CfCLayer",
+    "DenseLayer",
+    "FloatArray",
+    "FloatResult",
+    "Linear",
+    "LiquidNetwork",
+    "WiredMemory",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +61,7 @@ class LiquidNetwork(ArrayEquality):
     Attributes:
         name: name in messages and tables.
         layers: layers in order; layer l reads layer l-1 of the same step and its own last state.
+            Layers that share a memory stand in one WiredMemory.
         readout: affine map on the last layer's answer, or None.
         timespan: constant elapsed time between two samples, in the unit of the training
             (1.0 where the network was trained without timespans); None where it comes with the
@@ -103,7 +113,9 @@ class LiquidNetwork(ArrayEquality):
                     f"{after.name} takes {after.input_size} inputs but {before.name} "
                     f"has {before.units} units"
                 )
-        names = [stage.name for stage in stages]
+        shared = [layer for layer in self.layers if isinstance(layer, WiredMemory)]
+        names = [layer.name for layer in (*self.single_layers, *shared)]
+        names += [self.readout.name] if self.readout else []
         if len(set(names)) != len(names) or INPUT in names:
             found.append(f"layer names are not unique: {names}")
         return found
@@ -134,8 +146,16 @@ class LiquidNetwork(ArrayEquality):
 
     @property
     def units(self) -> int:
-        """Number of units of all layers."""
-        return sum(layer.units for layer in self.layers)
+        """Number of units of all layers, without memories."""
+        return sum(layer.units for layer in self.single_layers)
+
+    @property
+    def single_layers(self) -> tuple[CfCLayer | DenseLayer, ...]:
+        """The layers in order, those that share a memory one by one."""
+        found: list[CfCLayer | DenseLayer] = []
+        for layer in self.layers:
+            found += layer.layers if isinstance(layer, WiredMemory) else [layer]
+        return tuple(found)
 
     @property
     def irregular(self) -> bool:
@@ -150,7 +170,7 @@ class LiquidNetwork(ArrayEquality):
         for layer in self.layers:
             own, scale = layer.stages(before, self.timespan, scale)
             made += own
-            before = StageSource(layer.name, layer.units)
+            before = StageSource(own[-1].name, layer.units)
         if self.readout is not None or scale != 1.0:
             linear = self.readout or Linear(
                 "output", np.eye(before.columns), np.zeros(before.columns)
@@ -216,8 +236,8 @@ class LiquidNetwork(ArrayEquality):
 
         Args:
             x: float (batch, time, inputs).
-            initial_state: for each layer name (its state), and for `<layer>.memory` (the cell
-                state), (batch, units) or (units,); zeros where absent.
+            initial_state: for each layer name (its state), and for `<layer>.memory`, or the name
+                of a WiredMemory (the cell state), (batch, units) or (units,); zeros where absent.
             timespans: elapsed time before each sample, (batch, time), where time is irregular.
 
         Raises:

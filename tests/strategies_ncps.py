@@ -195,8 +195,7 @@ def variants(draw: st.DrawFn) -> dict[str, Any]:
         "kind": kind,
         "mode": draw(st.sampled_from(MODES)),
         "activation": draw(st.sampled_from(ACTIVATIONS)),
-        # One memory over several layers is refused.
-        "mixed_memory": draw(st.booleans()) if kind in ("dense", "full", "random") else False,
+        "mixed_memory": draw(st.booleans()),
     }
     if kind == "dense":
         made["backbone_layers"] = draw(st.integers(0, 3))

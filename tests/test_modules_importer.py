@@ -573,6 +573,39 @@ def test_a_normalisation_that_was_broken_later() -> None:
     assert "divides by deviations that are not above 0" in problems_of(nn.Sequential(norm, cfc()))
 
 
+@pytest.mark.parametrize("mode", nets.MODES)
+def test_memories_over_several_layers_among_other_parts(mode: str) -> None:
+    """A normalisation goes into the first layer and into the memory, which hears the same."""
+    norm, between = batch_norm(3), batch_norm(4, seed=1)
+    with torch.no_grad():
+        norm.weight.copy_(torch.tensor([-1.5, 0.0, 0.5]))
+    first = cfc(3, nets.wiring("auto", 8, 1), mixed_memory=True, mode=mode)
+    second = cfc(4, nets.wiring("own", 4, 2), mixed_memory=True, mode=mode, proj_size=2)
+    parts = [norm, first, nn.Linear(2, 4), nn.Tanh(), between, second]
+    network = load(nn.Sequential(*parts))
+    assert names(network) == ["layer_1_memory", "layer_2", "layer_5_memory"]
+    assert [layer.name for layer in network.single_layers] == [
+        "layer_1_layer_0", "layer_1_layer_1", "layer_1_layer_2", "layer_2", "layer_5_layer_0",
+        "layer_5_layer_1", "layer_5_layer_2", "layer_5_layer_3",
+    ]  # fmt: skip
+    assert_same(network, parts)
+    spans = nets.random_timespans(0, 3, 8)
+    assert_same(load(nn.Sequential(*parts), timespan="irregular"), parts, spans)
+
+
+def test_names_do_not_meet_those_of_layers_with_a_common_memory() -> None:
+    parts = {
+        "rnn": cfc(3, nets.wiring("auto", 8, 1), mixed_memory=True),
+        "rnn_layer_0": nn.Linear(2, 4),
+        "relu": nn.ReLU(),
+        "rnn_memory": nn.Linear(4, 2),
+        "tanh": nn.Tanh(),
+    }
+    network = load(InOrder(parts))
+    assert names(network) == ["rnn_memory", "rnn_layer_0_layer", "rnn_memory_layer"]
+    assert_same(network, parts.values())
+
+
 def test_cfcs_in_whole_modules_are_those_alone() -> None:
     module = cfc(mode="no_gate", mixed_memory=True, activation="relu", proj_size=2)
     alone = NcpsImporter().load(module)

@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 from lnn2loihi.converters.ncps import NcpsImporter
 from lnn2loihi.converters.ncps_module import describe
 from lnn2loihi.errors import ImportNetworkError
-from lnn2loihi.network import CfCLayer, LiquidNetwork
+from lnn2loihi.network import CfCLayer, LiquidNetwork, WiredMemory
 
 pytest.importorskip("ncps", reason="needs ncps: pip install ncps")
 torch = pytest.importorskip("torch", reason="needs torch and ncps: pip install torch ncps")
@@ -47,11 +47,13 @@ def assert_same_function(
     expected = nets.torch_steps(module, x, spans)
     assert np.isfinite(expected.outputs).all()
     assert_equal(result.outputs, expected.outputs)
-    names = [layer.name for layer in network.layers]
+    names = [layer.name for layer in network.single_layers]
     assert_equal(np.concatenate([result.states[n] for n in names], -1), expected.states)
     assert_equal(np.concatenate([result.final_state[n] for n in names], -1), expected.states[:, -1])
     if expected.cell is not None:
-        assert_equal(result.final_state[f"{names[0]}.memory"], expected.cell)
+        (layer,) = network.layers
+        memory = layer.name if isinstance(layer, WiredMemory) else f"{layer.name}.memory"
+        assert_equal(result.final_state[memory], expected.cell)
 
 
 def only_layer(network: LiquidNetwork) -> CfCLayer:
@@ -118,20 +120,54 @@ def test_every_combination(mode: str, mixed: bool, layers: int, activation: str)
     assert_same_function(load(module, timespan="irregular"), module, x, spans)
 
 
-@pytest.mark.parametrize("mixed", [False, True])
-def test_the_forward_pass_of_ncps_itself(mixed: bool) -> None:
+@pytest.mark.parametrize("kind", ["auto", "ncp", "own"])
+@pytest.mark.parametrize("mode", nets.MODES)
+@pytest.mark.parametrize("scale", [1.0, 4.0])
+def test_a_memory_over_several_layers(kind: str, mode: str, scale: float) -> None:
+    """Outputs, all states, and the final states of every layer and of the memory."""
+    module = nets.module(kind, mode=mode, mixed_memory=True, proj_size=2, scale=scale)
+    x = np.random.default_rng(3).normal(size=(3, 12, 3))
+    network = load(module, timespan=0.7)
+    (layer,) = network.layers
+    assert isinstance(layer, WiredMemory) and len(layer.layers) > 1
+    assert network.units == layer.memory_units == module.state_size
+    assert [stage.name for stage in network.stages] == [
+        "memory", *(f"layer_{place}" for place in range(len(layer.layers))), "readout"
+    ]  # fmt: skip
+    assert_same_function(network, module, x, 0.7)
+    irregular = load(module, timespan="irregular")
+    assert_same_function(irregular, module, x, nets.random_timespans(5, 3, 12))
+
+
+def test_states_of_several_layers_carry_over() -> None:
+    network = load(nets.module("auto", mixed_memory=True))
+    x = np.random.default_rng(0).normal(size=(2, 8, 3))
+    first = network.evaluate(x[:, :5])
+    assert set(first.final_state) == {"memory", "layer_0", "layer_1", "layer_2"}
+    second = network.evaluate(x[:, 5:], first.final_state)
+    whole = network.evaluate(x)
+    assert_equal(second.outputs, whole.outputs[:, 5:])
+    for name, state in whole.final_state.items():
+        assert_equal(second.final_state[name], state)
+
+
+@pytest.mark.parametrize(("kind", "mixed"), [("dense", False), ("dense", True), ("auto", True)])
+def test_the_forward_pass_of_ncps_itself(kind: str, mixed: bool) -> None:
     """Not the loop of these tests; ncps needs the first states in float64 for a mixed memory."""
-    module = nets.module("dense", mixed_memory=mixed, backbone_layers=2, proj_size=2).double()
+    options = {"backbone_layers": 2} if kind == "dense" else {}
+    module = nets.module(kind, mixed_memory=mixed, proj_size=2, **options).double()
     x = np.random.default_rng(0).normal(size=(4, 6, 3))
-    zeros = torch.zeros(4, 6, dtype=torch.float64)
+    zeros = torch.zeros(4, module.state_size, dtype=torch.float64)
     with torch.no_grad():
         outputs, last = module(torch.from_numpy(x), (zeros, zeros) if mixed else zeros)
     result = load(module).evaluate(x)
     assert_equal(result.outputs, outputs.numpy())
     state, cell = last if mixed else (last, None)
-    assert_equal(result.final_state["layer_0"], state.numpy())
+    own = [result.final_state[layer.name] for layer in load(module).single_layers]
+    assert_equal(np.concatenate(own, -1), state.numpy())
     if cell is not None:
-        assert_equal(result.final_state["layer_0.memory"], cell.numpy())
+        memory = "layer_0.memory" if kind == "dense" else "memory"
+        assert_equal(result.final_state[memory], cell.numpy())
 
 
 def test_states_carry_over() -> None:
@@ -303,9 +339,28 @@ def test_wrong_shapes_of_the_new_arrays(tmp_path: Path) -> None:
     assert "is 4; expected (6, 4)" in text
 
 
-def test_a_mixed_memory_over_several_layers_is_refused() -> None:
-    text = problems_of(nets.module("auto", mixed_memory=True))
-    assert "a mixed memory over a wiring of 3 layers" in text and "mixed_memory=False" in text
+def test_a_memory_that_does_not_fit_its_layers(tmp_path: Path) -> None:
+    module = nets.module("auto", mixed_memory=True)
+    units = module.state_size
+    state = nets.state_in_float64(module)
+    state["lstm.recurrent_map.weight"] = np.zeros((4 * units, units - 1))
+    path = saved(tmp_path, module)
+    save_file({key: np.ascontiguousarray(array) for key, array in state.items()}, path)
+    text = problems_of(path)
+    assert f"lstm.recurrent_map.weight has shape {(4 * units, units - 1)}, expected" in text
+    assert str((4 * units, units)) in text
+
+
+def test_the_digest_holds_the_memory_of_several_layers() -> None:
+    module = nets.module("auto", mixed_memory=True)
+    before = load(module).source["sha256"]
+    assert load(module).source["sha256"] == before
+    for key in ("lstm.input_map.bias", "rnn_cell.layer_1.ff2.bias"):
+        with torch.no_grad():
+            module.state_dict()[key][0] += 1.0
+        after = load(module).source["sha256"]
+        assert after != before
+        before = after
 
 
 # ---------------------------------------------------------------- live modules

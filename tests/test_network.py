@@ -13,6 +13,10 @@ from strategies_ncps import STEADY
 
 from lnn2loihi.errors import InputError, NetworkError
 from lnn2loihi.layers.stage import sigmoid
+from lnn2loihi.layers.dense import LECUN_INPUT, LECUN_OUTPUT, DenseLayer
+from lnn2loihi.layers.memory import MEMORY_GATES, Memory
+from lnn2loihi.layers.rebuild import with_gates
+from lnn2loihi.layers.wired import WiredMemory
 from lnn2loihi.network import CfCLayer, Linear, LiquidNetwork
 
 
@@ -157,6 +161,107 @@ def test_refusals_of_sizes() -> None:
     square = {gate: linear(gate, 3, 3, 0) for gate in CfCLayer.gates}
     with pytest.raises(NetworkError, match="cannot hold at least one input"):
         network(layers=(CfCLayer("layer_0", *square.values()),))
+
+
+def memory(inputs: int, units: int, seed: int = 30) -> Memory:
+    return Memory(
+        tuple(linear(g, units, inputs + units, seed + i) for i, g in enumerate(MEMORY_GATES))
+    )
+
+
+def wired(**changes: object) -> WiredMemory:
+    values: dict[str, object] = {
+        "name": "memory",
+        "layers": (layer(), layer("layer_1", 3, 2, seed=10), layer("layer_2", 2, 4, seed=20)),
+        "memory": memory(2, 9),
+        **changes,
+    }
+    return WiredMemory(**values)  # type: ignore[arg-type]
+
+
+class TestSharedMemory:
+    def test_by_hand_between_other_layers(self) -> None:
+        """LeCun's tanh before, whose factor goes into the weights; a layer and a readout after."""
+        before = DenseLayer("before", linear("linear", 2, 3, 40), "lecun_tanh")
+        after = layer("after", 4, 2, seed=50)
+        net = network(layers=(before, wired(), after), timespan=0.6)
+        assert net.units == 2 + 9 + 2 and net.input_size == 3 and net.output_size == 1
+        x = np.random.default_rng(0).normal(size=(2, 5, 3))
+        hidden, cell, last = np.zeros((2, 9)), np.zeros((2, 9)), np.zeros((2, 2))
+
+        def step(own: CfCLayer, z: np.ndarray) -> np.ndarray:
+            f1, f2 = np.tanh(own.ff1(z)), np.tanh(own.ff2(z))
+            t = sigmoid(0.6 * own.time_a(z) + own.time_b(z))
+            return f1 * (1 - t) + t * f2
+
+        for t in range(5):
+            u = LECUN_OUTPUT * np.tanh(LECUN_INPUT * before.linear(x[:, t]))
+            g, i, f, o = (gate(np.hstack([u, hidden])) for gate in wired().memory.gates)
+            cell = cell * sigmoid(f + 1.0) + np.tanh(g) * sigmoid(i)
+            heard, states = np.tanh(cell) * sigmoid(o), []
+            for own, part in zip(wired().layers, np.split(heard, [3, 5], axis=1), strict=True):
+                u = step(own, np.hstack([u, part]))
+                states.append(u)
+            hidden = np.hstack(states)
+            last = step(after, np.hstack([u, last]))
+        result = net.evaluate(x)
+        assert net.readout is not None
+        np.testing.assert_allclose(result.outputs[:, -1], net.readout(last), rtol=0, atol=1e-12)
+        final = result.final_state
+        assert set(final) == {"memory", "layer_0", "layer_1", "layer_2", "after"}
+        own = np.hstack([final[f"layer_{place}"] for place in range(3)])
+        np.testing.assert_allclose(own, hidden, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(final["memory"], cell, rtol=0, atol=1e-12)
+
+    def test_of_one_layer_is_the_layers_own(self) -> None:
+        own = dataclasses.replace(layer(), memory=memory(2, 3))
+        shared = wired(layers=(layer(),), memory=memory(2, 3))
+        x = np.random.default_rng(0).normal(size=(2, 5, 2))
+        expected = network(layers=(own,), readout=None).evaluate(x).outputs
+        found = network(layers=(shared,), readout=None).evaluate(x).outputs
+        np.testing.assert_array_equal(found, expected)
+
+    def test_other_weights_come_back(self) -> None:
+        """The gates of all stages, changed where there are synapses, and nowhere else."""
+        net = network(layers=(wired(),), readout=linear("readout", 1, 4, 60))
+        gates = {
+            stage.name: {
+                gate: Linear(gate, 2.0 * own.weight, own.bias - 1.0)
+                for gate, own in stage.gates.items()
+            }
+            for stage in net.stages
+        }
+        changed = with_gates(net, gates)
+        for before, after in zip(net.stages, changed.stages, strict=True):
+            for gate, own in before.gates.items():
+                np.testing.assert_allclose(after.gates[gate].weight, 2.0 * own.weight, rtol=1e-15)
+                np.testing.assert_allclose(after.gates[gate].bias, own.bias - 1.0, atol=1e-15)
+        for gates_of_stage in gates.values():
+            for gate, own in gates_of_stage.items():
+                gates_of_stage[gate] = Linear(gate, own.weight + (own.weight == 0.0), own.bias)
+        assert with_gates(net, gates) == changed
+
+    def test_what_contradicts_itself(self) -> None:
+        with pytest.raises(NetworkError, match="memory: it has no layers; at least one is needed"):
+            network(layers=(wired(layers=()),))
+        backbone = dataclasses.replace(layer(), backbone=(linear("map", 5, 5, 0),))
+        with pytest.raises(NetworkError, match="layer_0: has a backbone, which the memory memory"):
+            network(layers=(wired(layers=(backbone,)),))
+        own = dataclasses.replace(layer(), memory=memory(2, 3))
+        with pytest.raises(NetworkError, match="layer_0: has a memory of its own, which"):
+            network(layers=(wired(layers=(own,)),))
+        with pytest.raises(NetworkError, match="layer_1 takes 4 inputs but layer_0 has 3 units"):
+            network(layers=(wired(layers=(layer(), layer("layer_1", 4, 6))),))
+        expected = r"memory.cell_input.weight has shape \(9, 12\), expected \(9, 11\)"
+        with pytest.raises(NetworkError, match=expected):
+            network(layers=(wired(memory=memory(3, 9)),))
+        with pytest.raises(NetworkError, match="memory: has 3 gates, expected cell_input"):
+            network(layers=(wired(memory=Memory(memory(2, 9).gates[:3])),))
+        with pytest.raises(NetworkError, match="readout takes 2 inputs but memory has 4 units"):
+            network(layers=(wired(),))
+        for name in ("memory", "layer_1", "readout"):
+            with pytest.raises(NetworkError, match="layer names are not unique"):
+                network(layers=(wired(), layer(name, 4, 2)))
 
 
 def test_a_network_is_frozen_and_compares_its_contents() -> None:

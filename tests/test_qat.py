@@ -118,6 +118,24 @@ def test_training_lowers_the_error_of_a_coarse_recipe() -> None:
     assert error() < 0.6 * before
 
 
+def test_layers_do_not_begin_to_hear_others_parts_of_a_shared_memory() -> None:
+    variant = Variant(shared_memory=True, layers=3, units=3)
+    module, x, _ = made(variant)
+    before = network(variant)
+    optimizer = torch.optim.Adam(module.parameters(), 1e-2)
+    module.train()
+    for _ in range(5):
+        optimizer.zero_grad()
+        (module(x) - 0.3).square().mean().backward()
+        optimizer.step()
+    after = module.network()
+    assert [s.synapses for s in after.stages] == [s.synapses for s in before.stages]
+    for own, stage in zip(module.stages.values(), after.stages, strict=True):
+        for gate, linear in stage.gates.items():
+            np.testing.assert_allclose(own.linear(gate).weight, linear.weight, rtol=1e-12)
+            np.testing.assert_allclose(own.linear(gate).bias, linear.bias, rtol=1e-12)
+
+
 class TestSparsity:
     def test_missing_synapses_stay_away(self) -> None:
         module, x, _ = made(Variant(units=8))
@@ -196,6 +214,31 @@ class TestDropIn:
         second, last = module(x[:, 4:], state)
         assert torch.equal(torch.cat([first, second], 1), whole)
         assert all(torch.equal(a, b) for a, b in zip(last, end, strict=True))
+
+    @pytest.mark.parametrize("training", [True, False])
+    def test_the_memory_of_several_layers_is_carried_over(self, training: bool) -> None:
+        ncps = pytest.importorskip("ncps.torch")
+        from ncps.wirings import AutoNCP
+
+        torch.manual_seed(2)
+        cfc = ncps.CfC(3, AutoNCP(10, 2), mixed_memory=True)
+        x = torch.tensor(np.random.default_rng(0).normal(size=(4, 9, 3)), dtype=torch.float32)
+        module = qat.prepare(cfc, "w8a12", calibrate=x.numpy()).train(training)
+        whole, end = module(x)
+        first, state = module(x[:, :4])
+        second, last = module(x[:, 4:], state)
+        joined = torch.cat([first, second], 1)
+        for part, expected in ((joined, whole), *zip(last, end, strict=True)):
+            if training:
+                torch.testing.assert_close(part, expected, rtol=0, atol=1e-3)
+            else:
+                assert torch.equal(part, expected)
+        if not training:
+            assert torch.equal(whole, decoded(module, x, None))
+        # States stand in the order of ncps: those of all layers, and the memory's.
+        outputs, states = cfc(x)
+        for part, expected in ((whole, outputs), *zip(end, states, strict=True)):
+            torch.testing.assert_close(part, expected, rtol=0, atol=0.03)
 
     def test_a_state_dict_can_be_loaded(self, pair: tuple[Any, Any, Any]) -> None:
         cfc, module, x = pair

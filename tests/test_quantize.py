@@ -13,8 +13,10 @@ from networks import random_network, random_samples
 import lnn2loihi as l2l
 from lnn2loihi.formats import signed_range
 from lnn2loihi.neurons.cfc import GATES
-from lnn2loihi.quantize import network_hash
+from lnn2loihi.quantize import network_hash, prepared
+from lnn2loihi.quantize.post_training import Plan
 from lnn2loihi.quantize.recipe import Recipe
+from lnn2loihi.quantize.rows import CORRECTIONS
 from lnn2loihi.simulate import encode, full_initial_state
 from lnn2loihi.simulate.reference import run_reference
 
@@ -170,6 +172,35 @@ class TestResult:
         text = str(program)
         for word in ("signal/noise", "range used", "saturated", "12 bit Q0.11", "layer_1"):
             assert word in text
+
+    @pytest.mark.parametrize("recipe", ["w8a12", "w4a8", "w2a4"])
+    def test_corrections_lower_the_error_of_the_rows(self, recipe: str) -> None:
+        """On the data that they look at; and synapses that do not exist stay away."""
+        network = random_network(7, layers=(12, 8), density=0.6)
+        x = random_samples(7, 16, 30, 3).cumsum(axis=1) / 5
+        setting = prepared(network, x, recipe)
+        errors = {}
+        for correction in CORRECTIONS:
+            plan = Plan(network, setting.calibration, setting.recipes)
+            rows = [row for stage in network.stages for row in plan.rows(stage, correction)[1]]
+            errors[correction] = sum(float(np.sum(row.error**2)) for row in rows)
+            assert setting.convert(network, correction=correction).synapses <= network.synapses
+        assert errors["full"] < errors["bias"] < errors["none"]
+
+    def test_an_unknown_correction_is_refused(self) -> None:
+        with pytest.raises(l2l.QuantizationError, match="correction: 'more' does not exist"):
+            l2l.quantize(random_network(1), random_samples(1, 2, 3, 3), correction="more")
+
+    @pytest.mark.parametrize("ranges", ["percentile", "mse"])
+    def test_ranges_leave_outliers_out(self, ranges: str) -> None:
+        x = random_samples(8, 16, 60, 3)
+        x[0, 0, 0] = 60.0
+        whole = l2l.quantize(random_network(8), x, "w8a8x4")
+        chosen = l2l.quantize(random_network(8), x, "w8a8x4", ranges=ranges)
+        assert chosen.input.gain[0] >= 2 * whole.input.gain[0]
+        assert chosen.provenance["ranges"] == ranges
+        with pytest.raises(l2l.QuantizationError, match="ranges 'all' does not exist"):
+            l2l.quantize(random_network(8), x, ranges="all")
 
     def test_more_bits_are_closer_to_float(self) -> None:
         network, x = random_network(9), random_samples(9, 16, 20, 3)

@@ -27,6 +27,8 @@ KINDS = (
     Variant(backbone=(7,), activation="gelu", irregular=True, layers=2),
     Variant(memory=True, backbone=(6,), activation="relu"),
     Variant(memory=True, irregular=True, before="tanh", after="sigmoid", readout=False),
+    Variant(shared_memory=True, layers=3, units=3),
+    Variant(shared_memory=True, layers=2, mode="pure", irregular=True, before="lecun_tanh"),
 )
 
 
@@ -88,6 +90,7 @@ class TestSchedule:
             (Variant(backbone=(3, 3)), 3, 4),
             (Variant(memory=True), 2, 3),
             (Variant(memory=True, backbone=(3,), layers=2, readout=False), 3, 6),
+            (Variant(shared_memory=True, layers=3), 4, 5),
         ],
     )
     def test_a_loop_sets_the_initiation_interval(
@@ -171,6 +174,29 @@ def test_mixed_precision() -> None:
     assert {c.mantissa_bits for c in program.incoming("layer_1")} == {4}
     assert program.recipe == "w8a12x12-ramp12; layer_1: w4a8x12-ramp12"
     assert l2l.verify(program, x, "reference,c,blas").bit_exact
+
+
+def test_a_shared_memory_has_a_recipe_of_its_own() -> None:
+    variant = Variant(shared_memory=True, layers=3)
+    x, _ = samples(variant, 8, 20)
+    program = l2l.quantize(
+        network(variant), x, "w8a12", layers={"memory": "w6a14", "layer_1": "w4a8"}
+    )
+    widths = {p.name: p.message.bits for p in program.populations[:4]}
+    assert widths == {"memory": 14, "layer_0": 12, "layer_1": 8, "layer_2": 12}
+    assert {c.mantissa_bits for c in program.incoming("memory")} == {6}
+    assert {c.mantissa_bits for c in program.incoming("layer_1")} == {4}
+    assert l2l.verify(program, x, "reference,c,blas").bit_exact
+
+
+def test_layers_hear_only_their_part_of_a_shared_memory() -> None:
+    variant = Variant(shared_memory=True, layers=3)
+    float_network, program = network(variant), quantized(variant)
+    (layer,) = (la for la in float_network.layers if isinstance(la, l2l.network.WiredMemory))
+    for single in layer.layers:
+        (stage,) = (s for s in float_network.stages if s.name == single.name)
+        assert stage.synapses == 3 * single.units * (single.input_size + single.units)
+    assert program.synapses <= float_network.synapses
 
 
 def test_elapsed_time_does_not_move_what_ended_before() -> None:

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
 from lnn2loihi.layers.memory import MEMORY_GATES, Memory
-from lnn2loihi.network import CfCLayer, DenseLayer, Linear, LiquidNetwork
+from lnn2loihi.network import CfCLayer, DenseLayer, Linear, LiquidNetwork, WiredMemory
 
 ACTIVATIONS = ("lecun_tanh", "silu", "relu", "tanh", "gelu")
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What a random network is like."""
+    """What a random network is like.
+
+    A shared memory is one over all layers, which then differ in size and have no backbone.
+    """
 
     mode: str = "default"
     backbone: tuple[int, ...] = ()
     activation: str = "lecun_tanh"
     memory: bool = False
+    shared_memory: bool = False
     irregular: bool = False
     layers: int = 1
     before: str = ""
@@ -41,6 +45,7 @@ def variants() -> st.SearchStrategy[Variant]:
         backbone=st.lists(st.integers(1, 9), max_size=3).map(tuple),
         activation=st.sampled_from(ACTIVATIONS),
         memory=st.booleans(),
+        shared_memory=st.sampled_from([False, False, True]),
         irregular=st.booleans(),
         layers=st.integers(1, 2),
         before=dense,
@@ -64,7 +69,10 @@ def network(variant: Variant) -> LiquidNetwork:
     if variant.before:
         layers.append(DenseLayer("before", linear("linear", 6, width), variant.before))
         width = 6
-    for number in range(variant.layers):
+    if variant.shared_memory:
+        layers.append(_with_shared_memory(variant, width, rng, linear))
+        width = layers[-1].units
+    for number in range(0 if variant.shared_memory else variant.layers):
         layers.append(_layer(f"layer_{number}", variant, width, rng, linear))
         width = variant.units
     if variant.after:
@@ -73,6 +81,17 @@ def network(variant: Variant) -> LiquidNetwork:
     readout = linear("readout", 2, width) if variant.readout else None
     timespan = None if variant.irregular else float(rng.uniform(0.2, 2.0))
     return LiquidNetwork("variant", tuple(layers), readout, timespan)
+
+
+def _with_shared_memory(variant: Variant, inputs: int, rng: Any, linear: Any) -> WiredMemory:
+    layers, width = [], inputs
+    for number in range(variant.layers):
+        own = replace(variant, backbone=(), memory=False, units=variant.units + number)
+        layers.append(_layer(f"layer_{number}", own, width, rng, linear))
+        width = own.units
+    total = sum(layer.units for layer in layers)
+    gates = tuple(linear(gate, total, inputs + total) for gate in MEMORY_GATES)
+    return WiredMemory("memory", tuple(layers), Memory(gates))
 
 
 def _layer(name: str, variant: Variant, inputs: int, rng: Any, linear: Any) -> CfCLayer:

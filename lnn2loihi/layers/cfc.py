@@ -145,7 +145,7 @@ class CfCLayer(ArrayEquality):
         hidden = StageSource(self.name, self.units, previous=True)
         if self.memory is not None:
             name = f"{self.name}.memory"
-            made.append(self.memory.stage(name, before, hidden, scale))
+            made.append(self.memory.stage(name, before, (hidden,), scale))
             hidden = StageSource(name, self.units)
         sources: tuple[StageSource, ...] = (before, hidden)
         factors = np.ones(sum(source.columns for source in sources))
@@ -157,7 +157,7 @@ class CfCLayer(ArrayEquality):
             made.append(DenseStage(name, sources, {SUM: own}, activation=function))
             sources = (StageSource(name, own.output_size),)
             factors = np.full(own.output_size, factor)
-        made.append(self._cell(sources, timespan, factors))
+        made.append(self.cell(sources, timespan, factors))
         return tuple(made), 1.0
 
     def folded_gate(self, timespan: float) -> Linear:
@@ -165,9 +165,17 @@ class CfCLayer(ArrayEquality):
         weight = timespan * self.time_a.weight + self.time_b.weight
         return Linear("time", weight, timespan * self.time_a.bias + self.time_b.bias)
 
-    def _cell(
+    def cell(
         self, sources: tuple[StageSource, ...], timespan: float | None, factors: FloatArray
     ) -> Stage:
+        """The stage of the cell alone, without backbone and memory.
+
+        Args:
+            sources: what it reads, in the order of the columns of its maps.
+            timespan: constant elapsed time, or None where it comes with the samples.
+            factors: float64 (columns,), by which each column is too small; they go into the
+                weights.
+        """
         gates = {
             gate: Linear(gate, linear.weight * factors, linear.bias)
             for gate, linear in zip(self.gates, self.maps, strict=False)
@@ -227,5 +235,6 @@ class CfCLayer(ArrayEquality):
             elif not np.isfinite(array).all():
                 found.append(f"{self.name}.{part} holds NaN or infinite values")
         if self.memory is not None and not found:
-            found += self.memory.size_problems(self.name, self.input_size, self.units)
+            name = f"{self.name}.memory"
+            found += self.memory.size_problems(name, self.input_size, self.units)
         return found

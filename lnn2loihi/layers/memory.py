@@ -54,16 +54,23 @@ class Memory(ArrayEquality):
         object.__setattr__(self, "gates", tuple(self.gates))
 
     def stage(
-        self, name: str, before: StageSource, hidden: StageSource, scale: float
+        self, name: str, before: StageSource, hidden: tuple[StageSource, ...], scale: float
     ) -> MemoryStage:
-        """The stage; see `CfCLayer.stages`."""
-        factors = np.ones(before.columns + hidden.columns)
+        """The stage; see `CfCLayer.stages`.
+
+        Args:
+            name: its name.
+            before: what feeds the layer.
+            hidden: the last states of the layers that hear it.
+            scale: factor by which the answer of `before` is too small.
+        """
+        factors = np.ones(before.columns + sum(source.columns for source in hidden))
         factors[: before.columns] = scale
         gates = {}
         for gate, linear in zip(MEMORY_GATES, self.gates, strict=True):
             bias = linear.bias + (FORGET_BIAS if gate == "forget_gate" else 0.0)
             gates[gate] = Linear(gate, linear.weight * factors, bias)
-        return MemoryStage(name, (before, hidden), gates)
+        return MemoryStage(name, (before, *hidden), gates)
 
     def problems(self, owner: str) -> list[str]:
         """Everything that is wrong with the arrays."""
@@ -72,9 +79,9 @@ class Memory(ArrayEquality):
         return [problem for gate in self.gates for problem in gate.problems(owner)]
 
     def size_problems(self, owner: str, inputs: int, units: int) -> list[str]:
-        """What does not fit a layer of that size."""
+        """What does not fit layers of that size, named by `owner`."""
         return [
-            f"{owner}.memory.{gate.name}.weight has shape {gate.weight.shape}, expected "
+            f"{owner}.{gate.name}.weight has shape {gate.weight.shape}, expected "
             f"{(units, inputs + units)}"
             for gate in self.gates
             if gate.weight.shape != (units, inputs + units)

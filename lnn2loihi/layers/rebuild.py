@@ -12,9 +12,11 @@ from lnn2loihi.layers.cfc import CfCLayer
 from lnn2loihi.layers.dense import SUM
 from lnn2loihi.layers.linear import Linear
 from lnn2loihi.layers.memory import FORGET_BIAS, MEMORY_GATES, Memory
+from lnn2loihi.layers.readout import ReadoutStage
+from lnn2loihi.layers.wired import WiredMemory
 
 if TYPE_CHECKING:
-    from lnn2loihi.network import LiquidNetwork
+    from lnn2loihi.network import Layer, LiquidNetwork
 
 Gates = Mapping[str, Mapping[str, Linear]]
 
@@ -29,19 +31,28 @@ def with_gates(network: LiquidNetwork, gates: Gates) -> LiquidNetwork:
         network: the network whose structure is kept.
         gates: for each stage of `network.stages` its maps by gate.
     """
-    layers = [
-        _cfc(layer, network.timespan, gates) if isinstance(layer, CfCLayer)
-        else dataclasses.replace(
-            layer, linear=gates[layer.name][SUM], activation=_folded_name(layer.activation)
-        )
-        for layer in network.layers
-    ]  # fmt: skip
-    last = network.stages[-1].name
+    layers = tuple(_layer(layer, network.timespan, gates) for layer in network.layers)
+    last = network.stages[-1]
     readout = network.readout
-    if last != network.layers[-1].name:
-        trained = gates[last][SUM]
-        readout = Linear(last, trained.weight, trained.bias)
-    return dataclasses.replace(network, layers=tuple(layers), readout=readout)
+    if isinstance(last, ReadoutStage):
+        trained = gates[last.name][SUM]
+        readout = Linear(last.name, trained.weight, trained.bias)
+    return dataclasses.replace(network, layers=layers, readout=readout)
+
+
+def _layer(layer: Layer, timespan: float | None, gates: Gates) -> Layer:
+    if isinstance(layer, CfCLayer):
+        return _cfc(layer, timespan, gates)
+    if isinstance(layer, WiredMemory):
+        own = {
+            name: {gate: layer.narrowed(name, wide) for gate, wide in gates[name].items()}
+            for name in (single.name for single in layer.layers)
+        }
+        layers = tuple(_cfc(single, timespan, own) for single in layer.layers)
+        return WiredMemory(layer.name, layers, _memory(gates[layer.name]))
+    return dataclasses.replace(
+        layer, linear=gates[layer.name][SUM], activation=_folded_name(layer.activation)
+    )
 
 
 def _folded_name(activation: str) -> str:
@@ -58,16 +69,17 @@ def _cfc(layer: CfCLayer, timespan: float | None, gates: Gates) -> CfCLayer:
         dataclasses.replace(gates[f"{layer.name}.backbone_{number}"][SUM], name=linear.name)
         for number, linear in enumerate(layer.backbone)
     )
-    memory = None
-    if layer.memory is not None:
-        own = gates[f"{layer.name}.memory"]
-        memory = Memory(
-            tuple(
-                Linear(gate, own[gate].weight,
-                       own[gate].bias - (FORGET_BIAS if gate == "forget_gate" else 0.0))
-                for gate in MEMORY_GATES
-            )
-        )  # fmt: skip
+    memory = None if layer.memory is None else _memory(gates[f"{layer.name}.memory"])
     return dataclasses.replace(
         layer, **cell, backbone=backbone, memory=memory, activation=_folded_name(layer.activation)
     )
+
+
+def _memory(own: Mapping[str, Linear]) -> Memory:
+    return Memory(
+        tuple(
+            Linear(gate, own[gate].weight,
+                   own[gate].bias - (FORGET_BIAS if gate == "forget_gate" else 0.0))
+            for gate in MEMORY_GATES
+        )
+    )  # fmt: skip

@@ -15,6 +15,7 @@ from lnn2loihi.formats import FixedPoint
 from lnn2loihi.layers.cfc import CfCLayer
 from lnn2loihi.layers.rebuild import with_gates
 from lnn2loihi.layers.stage import INPUT, Stage
+from lnn2loihi.layers.wired import WiredMemory
 from lnn2loihi.network import LiquidNetwork, loops
 from lnn2loihi.plugins import import_network
 from lnn2loihi.program import LoihiProgram
@@ -109,6 +110,8 @@ class TrainableNetwork(nn.Module):
             self.register_buffer(f"input_{part}", torch.tensor(np.array(getattr(port, part))))
         source = plan.senders.sources[INPUT]
         self.register_buffer("input_step", torch.tensor(np.array(source.step)))
+        for own in self.stages.values():
+            own.start_corrected()
         self._elapsed: FixedPoint | None = plan.senders.elapsed
         self._exported: tuple[tuple[int, ...], LoihiProgram] | None = None
 
@@ -331,10 +334,17 @@ class TrainableNetwork(nn.Module):
         return state
 
     def _stateful(self, memory: bool) -> list[str]:
-        layers = [la for la in self.network_before.layers if isinstance(la, CfCLayer)]
-        if memory:
-            return [f"{layer.name}.memory" for layer in layers if layer.memory is not None]
-        return [layer.name for layer in layers]
+        """Names of the stages with a state, or with a memory, in the order of ncps."""
+        if not memory:
+            layers = self.network_before.single_layers
+            return [layer.name for layer in layers if isinstance(layer, CfCLayer)]
+        names: list[str] = []
+        for layer in self.network_before.layers:
+            if isinstance(layer, WiredMemory):
+                names.append(layer.name)
+            elif isinstance(layer, CfCLayer) and layer.memory is not None:
+                names.append(f"{layer.name}.memory")
+        return names
 
     def _hidden(self, state: dict[str, Tensor]) -> Hidden:
         hidden = torch.cat([state[name] for name in self._stateful(memory=False)], dim=-1)

@@ -49,6 +49,14 @@ class TrainableStage(nn.Module):
             self.bias[name] = nn.Parameter(torch.tensor(gate.bias, dtype=torch.float32))
             self.register_buffer(f"mask_{name}", (self.weight[name] != 0).detach().clone())
 
+    @torch.no_grad()
+    def start_corrected(self) -> None:
+        """Begins where post-training quantization ends: with weights that make up for rounding."""
+        for name in self.stage.gates:
+            weight, bias = self._chip_values(name, "full")
+            self.weight[name].copy_(torch.as_tensor(weight) * self.mask(name))
+            self.bias[name].copy_(torch.as_tensor(bias))
+
     def mask(self, gate: str) -> Tensor:
         """Bool (units, columns): the synapses that exist."""
         return self.get_buffer(f"mask_{gate}")
@@ -80,10 +88,13 @@ class TrainableStage(nn.Module):
             biases.append(straight_through(bias, self.bias[name]))
         return torch.cat(weights), torch.cat(biases)
 
-    def _chip_values(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+    def _chip_values(self, name: str, correction: str = "none") -> tuple[np.ndarray, np.ndarray]:
+        """Weight and bias of a gate as the chip's integers stand for them, in float64."""
         linear = self.linear(name)
         gate = Gate(name, linear.weight, linear.bias, self._units[name])
-        rows = quantize_gate(gate, self._sources, self._moments, self.weight_bits, self.exponents)
+        rows = quantize_gate(
+            gate, self._sources, self._moments, self.weight_bits, self.exponents, correction
+        )
         unit = rows.multiplier / (2.0**rows.shift * gate.unit)
         left = np.repeat([2.0**e for e in self.exponents], [s.low.size for s in self._sources])
         scale = np.concatenate([np.broadcast_to(s.step, s.low.size) for s in self._sources])

@@ -18,6 +18,7 @@ from lnn2loihi.quantize.calibration import RANGES, Calibration, measure
 from lnn2loihi.quantize.measurements import measured_rows
 from lnn2loihi.quantize.post_training import Exponents, Plan
 from lnn2loihi.quantize.recipe import DEFAULT_RECIPE, Recipe, Recipes
+from lnn2loihi.quantize.rows import CORRECTIONS
 from lnn2loihi.quantize.warnings import precision_warnings
 from lnn2loihi.version import VERSION
 
@@ -33,7 +34,7 @@ def quantize(
     calibrate_timespans: npt.ArrayLike | None = None,
     layers: Mapping[str, str | Recipe] | None = None,
     ranges: str = "range",
-    bias_correction: bool = True,
+    correction: str = "full",
 ) -> LoihiProgram:
     """Quantizes a trained network, and proves the result free of overflow.
 
@@ -47,7 +48,9 @@ def quantize(
         layers: recipes of layers or of single stages by name, where they differ (mixed precision).
         ranges: how formats follow from the data: "range" (nothing saturates), "percentile" (the
             outermost 0.1 % does) or "mse" (least error of rounding and saturation together).
-        bias_correction: whether biases take up what rounding the weights adds on average.
+        correction: how rounding the weights is made up for: "none", "bias" (its average, by the
+            biases) or "full" (as far as the other weights and the bias can on the calibration
+            data).
 
     Returns:
         The integer program, with a table of what was measured on the calibration data.
@@ -56,8 +59,12 @@ def quantize(
         QuantizationError: lists what is wrong with the recipes and the calibration data, or
             every row that does not fit and the recipe that would.
     """
+    if correction not in CORRECTIONS:
+        raise QuantizationError(
+            "correction", f"{correction!r} does not exist; there are {', '.join(CORRECTIONS)}"
+        )
     setting = prepared(network, calibrate, recipe, calibrate_timespans, layers, ranges)
-    return setting.convert(network, bias_correction=bias_correction)
+    return setting.convert(network, correction=correction)
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,7 @@ class Setting:
         self,
         network: LiquidNetwork,
         exponents: Exponents | None = None,
-        bias_correction: bool = False,
+        correction: str = "none",
     ) -> LoihiProgram:
         """The program of this network, or of one with the same stages and other weights.
 
@@ -92,12 +99,12 @@ class Setting:
             "numpy": np.__version__,
             "python": platform.python_version(),
             "ranges": ranges,
-            "bias_correction": "yes" if bias_correction else "no",
+            "correction": correction,
             **{f"source.{key}": value for key, value in network.source.items()},
         }
         plan = Plan(network, self.calibration, self.recipes)
         try:
-            program = plan.convert(provenance, bias_correction, exponents)
+            program = plan.convert(provenance, correction, exponents)
         except QuantizationError as error:
             fits = _recipe_that_fits(network, self.calibration, self.recipes.common)
             advice = (

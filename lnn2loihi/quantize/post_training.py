@@ -21,6 +21,9 @@ from lnn2loihi.quantize.recipe import Recipes
 from lnn2loihi.quantize.rows import Gate, QuantizedGate, Source, quantize_rows
 
 Exponents = Mapping[str, tuple[int, ...]]
+#: Room beyond the calibrated range of an input channel, as a share of its span: data of other days
+#: leave the range of those that were calibrated with.
+HEADROOM = 0.25
 #: Widest elapsed time: the operand of a 16-bit product.
 ELAPSED_BITS = 16
 
@@ -43,15 +46,18 @@ class Senders:
 def input_port(
     network: LiquidNetwork, calibration: Calibration, bits: int
 ) -> tuple[InputPort, FixedPoint | None, Source]:
-    """For each channel the finest format in which nothing that was calibrated saturates; each
-    saturates at the ends of its own calibrated range. The elapsed time is the last channel.
+    """For each channel the finest format that holds what was calibrated; a channel saturates at
+    the ends of its own calibrated range, with some room on both sides as far as its format has it.
+    The elapsed time is the last channel.
     """
     formats = [
         FixedPoint.covering(bits, calibration.largest(calibration.inputs[..., c], bits))
         for c in range(network.input_size)
     ]
-    low = [int(f.encode(v)) for f, v in zip(formats, calibration.input_low, strict=True)]
-    high = [int(f.encode(v)) for f, v in zip(formats, calibration.input_high, strict=True)]
+    room = HEADROOM * (calibration.input_high - calibration.input_low)
+    smallest, largest = calibration.input_low - room, calibration.input_high + room
+    low = [int(f.encode(v)) for f, v in zip(formats, smallest, strict=True)]
+    high = [int(f.encode(v)) for f, v in zip(formats, largest, strict=True)]
     step = np.array([f.step for f in formats])
     source = Source(step, np.array(low), np.array(high))
     gain, offset = 1.0 / (step * network.input_scale), network.input_offset
@@ -120,14 +126,14 @@ class Plan:
         return lower(stage, measured, self.recipes.of(stage))
 
     def rows(
-        self, stage: Stage, bias_correction: bool = False, exponents: Exponents | None = None
+        self, stage: Stage, correction: str = "none", exponents: Exponents | None = None
     ) -> tuple[tuple[int, ...], list[QuantizedGate]]:
         """Exponents of a stage's connections, searched for unless given, and its integer rows."""
         units = self.lowering(stage).units
         gates = [Gate(n, gate.weight, gate.bias, units[n]) for n, gate in stage.gates.items()]
         return quantize_rows(
             gates, self.sources(stage), self.calibration.moments[stage.name],
-            self.recipes.of(stage).weight_bits, bias_correction,
+            self.recipes.of(stage).weight_bits, correction,
             None if exponents is None else exponents[stage.name],
         )  # fmt: skip
 
@@ -138,7 +144,7 @@ class Plan:
     def convert(
         self,
         provenance: Mapping[str, str],
-        bias_correction: bool = False,
+        correction: str = "none",
         exponents: Exponents | None = None,
     ) -> LoihiProgram:
         """The integer program.
@@ -151,7 +157,7 @@ class Plan:
         populations: list[Population] = []
         connections: list[Connection] = []
         for stage in self.network.stages:
-            chosen, rows = self.rows(stage, bias_correction, exponents)
+            chosen, rows = self.rows(stage, correction, exponents)
             _collect(stage.name, rows, problems)
             fed = _connections(
                 stage, self.senders, rows, chosen, self.recipes.of(stage).weight_bits

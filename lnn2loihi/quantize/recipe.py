@@ -99,7 +99,7 @@ class Recipes:
     Attributes:
         common: the recipe of every layer that has none of its own; it says the inputs' width.
         layers: recipes by name of a layer or of one of its stages (`layer_0.memory`), which goes
-            before.
+            before. A memory that layers share has a name of its own (`memory`).
     """
 
     common: Recipe

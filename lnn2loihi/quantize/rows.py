@@ -26,14 +26,24 @@ LARGEST_SUM = signed_range(WORD_BITS)[1]
 LARGEST_MULTIPLIER = signed_range(MULTIPLIER_BITS)[1]
 #: Exponents are chosen on at most this many rows; all rows then use them.
 ROWS_TRIED = 128
+#: Up to so many sources of a population, all combinations of their exponents are tried.
+SOURCES_TRIED_TOGETHER = 2
 #: A row that the accumulator's bound leaves with mantissas no larger than this is refused, if the
 #: error that it then makes is larger than TOLERATED_ERROR in its pre-activation.
 COARSE_MANTISSA = 3
 #: Narrower weights than this have coarse mantissas by their own choice.
 COARSE_BITS = 4
 TOLERATED_ERROR = 0.05
+#: How rounding the weights is made up for: not at all, on average by the bias, or as far as other
+#: weights and the bias can on the calibration data.
+CORRECTIONS = ("none", "bias", "full")
+#: Rows of more columns are not corrected fully: it would take minutes.
+LARGEST_CORRECTED = 2048
+#: Share of the mean second moment that keeps the correction from fitting noise.
+DAMPING = 0.01
 #: Up to this width the largest weights of a row may be clipped, to one of these shares, where that
-#: lowers the row's error; with more bits it never does.
+#: lowers the row's error; with more bits it never does. Not in training, where the largest weights
+#: find their own size.
 CLIPPED_BITS = 5
 CLIPPINGS = (1.0, 0.85, 0.7, 0.6, 0.5, 0.4, 0.3)
 
@@ -92,7 +102,7 @@ def quantize_rows(
     sources: Sequence[Source],
     moments: FloatArray,
     weight_bits: int,
-    bias_correction: bool = False,
+    correction: str = "none",
     exponents: tuple[int, ...] | None = None,
 ) -> tuple[tuple[int, ...], list[QuantizedGate]]:
     """Integer rows of all gates, and the left shift (exponent) of each source's connection.
@@ -104,29 +114,57 @@ def quantize_rows(
         sources: what feeds the columns, in order.
         moments: E[z z^T] of the columns and a constant 1, (columns + 1, columns + 1).
         weight_bits: width of the mantissas.
-        bias_correction: whether biases take up what rounding the weights adds on average.
+        correction: one of CORRECTIONS.
         exponents: the exponents, if they are settled.
     """
     found = exponents or _best_exponents(gates, sources, moments, weight_bits)
     return found, [
-        quantize_gate(g, sources, moments, weight_bits, found, bias_correction) for g in gates
+        quantize_gate(g, sources, moments, weight_bits, found, correction) for g in gates
     ]
 
 
 def _best_exponents(
     gates: Sequence[Gate], sources: Sequence[Source], moments: FloatArray, weight_bits: int
 ) -> tuple[int, ...]:
-    """The exponents with the least error among all that fit."""
+    """The exponents with the least error among all that fit; for more than two sources, whose
+    combinations are too many, among those found source by source.
+    """
     chosen = _sample_rows(gates)
-    best: tuple[tuple[int, float], tuple[int, ...]] | None = None
-    for exponents in np.ndindex(*(LARGEST_EXPONENT + 1,) * len(sources)):
-        rows = [quantize_gate(g, sources, moments, weight_bits, exponents) for g in chosen]
-        problems = sum(len(row.problems) for row in rows)
-        cost = (problems, float(sum(np.sum(row.error**2) for row in rows)))
-        if best is None or cost < best[0]:
-            best = cost, exponents
-    assert best is not None
-    return best[1]
+    known: dict[tuple[int, ...], tuple[int, float]] = {}
+
+    def cost(exponents: tuple[int, ...]) -> tuple[int, float]:
+        if exponents not in known:
+            rows = [quantize_gate(g, sources, moments, weight_bits, exponents) for g in chosen]
+            problems = sum(len(row.problems) for row in rows)
+            known[exponents] = problems, float(sum(np.sum(row.error**2) for row in rows))
+        return known[exponents]
+
+    every = range(LARGEST_EXPONENT + 1)
+    if len(sources) <= SOURCES_TRIED_TOGETHER:
+        return min(np.ndindex(*(len(every),) * len(sources)), key=cost)
+    best = min(_even_exponents(gates, sources), key=cost)
+    improved = True
+    while improved:  # ends because the cost only falls
+        before = cost(best)
+        for place in range(len(sources)):
+            near = [(*best[:place], e, *best[place + 1 :]) for e in every]
+            best = min(near, key=cost)
+        improved = cost(best) < before
+    return best
+
+
+def _even_exponents(gates: Sequence[Gate], sources: Sequence[Source]) -> list[tuple[int, ...]]:
+    """For each largest exponent the others with which all sources use their mantissas alike."""
+    ends = np.cumsum([source.low.size for source in sources])
+    largest = np.array([
+        max(float(np.abs(g.weight[:, end - s.low.size : end] * s.step).max()) for g in gates)
+        for s, end in zip(sources, ends, strict=True)
+    ])  # fmt: skip
+    least = np.finfo(np.float64).tiny
+    behind = np.round(np.log2(np.maximum(largest.max(), least) / np.maximum(largest, least)))
+    return [
+        tuple(int(e) for e in np.maximum(most - behind, 0)) for most in range(LARGEST_EXPONENT + 1)
+    ]
 
 
 def _sample_rows(gates: Sequence[Gate]) -> list[Gate]:
@@ -148,9 +186,9 @@ def quantize_gate(
     moments: FloatArray,
     weight_bits: int,
     exponents: tuple[int, ...],
-    bias_correction: bool = False,
+    correction: str = "none",
 ) -> QuantizedGate:
-    """Rows of one gate for given exponents."""
+    """Rows of one gate for given exponents; `correction` is one of CORRECTIONS."""
     columns = np.array([source.low.size for source in sources])
     scale = np.concatenate([np.broadcast_to(s.step, s.low.size) for s in sources])
     left = np.repeat([2.0**e for e in exponents], columns)
@@ -158,7 +196,7 @@ def quantize_gate(
     high = np.maximum(np.concatenate([s.high for s in sources]), 0)
     integer_weight = gate.weight * scale  # real value of a row's sum per unit of its message
     by_mantissa, by_sum = _smallest_units(gate, integer_weight, left, low, high, weight_bits)
-    if weight_bits <= CLIPPED_BITS:
+    if weight_bits <= CLIPPED_BITS and correction != "none":
         by_mantissa = by_mantissa * _best_clipping(
             gate, integer_weight, left, scale, by_mantissa, moments, weight_bits
         )
@@ -169,22 +207,25 @@ def quantize_gate(
     multiplier = np.clip(wanted, 1, LARGEST_MULTIPLIER)
     while True:  # at most LARGEST_MULTIPLIER times, since multipliers only grow
         unit = multiplier / per_step
-        mantissas = _rounded(integer_weight / unit[:, None] / left, weight_bits)
+        values = unit[:, None] * left / scale  # of one unit of each mantissa
+        mantissas = _rounded(gate.weight / values, weight_bits)
         wanted_bias = gate.bias
-        if bias_correction:
-            lost = gate.weight - mantissas * (unit[:, None] * left / scale)
-            wanted_bias = gate.bias + lost @ moments[:-1, -1]
+        if correction == "bias":
+            wanted_bias = gate.bias + (gate.weight - mantissas * values) @ moments[:-1, -1]
         bias = np.floor(wanted_bias / unit + 0.5)
-        weights = mantissas * left
-        worst = np.maximum(
-            np.maximum(weights * low, weights * high).sum(axis=1) + np.maximum(bias, 0),
-            -np.minimum(weights * low, weights * high).sum(axis=1) - np.minimum(bias, 0),
-        )
+        worst = _worst_sums(mantissas * left, bias, low, high)
         too_large = (worst > LARGEST_SUM) & (multiplier < LARGEST_MULTIPLIER)
         if not too_large.any():
             break
         multiplier = multiplier + too_large
-    lost = gate.weight - mantissas * (unit[:, None] * left / scale)
+    if correction == "full" and gate.weight.shape[1] <= LARGEST_CORRECTED:
+        better, wanted_bias = _compensated(gate, values, moments, weight_bits)
+        moved = np.floor(wanted_bias / unit + 0.5)
+        sums = _worst_sums(better * left, moved, low, high)
+        fits = sums <= LARGEST_SUM
+        mantissas = np.where(fits[:, None], better, mantissas)
+        bias, worst = np.where(fits, moved, bias), np.where(fits, sums, worst)
+    lost = gate.weight - mantissas * values
     difference = np.concatenate([lost, (gate.bias - bias * unit)[:, None]], axis=1)
     error = _rms(difference, moments)
     ends = np.cumsum(columns)
@@ -202,6 +243,41 @@ def quantize_gate(
         error,
         problems,
     )
+
+
+def _worst_sums(
+    weights: FloatArray, bias: FloatArray, low: IntegerArray, high: IntegerArray
+) -> FloatArray:
+    """Largest magnitude that the sum of each row, its bias included, can reach."""
+    ends = weights * low, weights * high
+    return np.maximum(
+        np.maximum(*ends).sum(axis=1) + np.maximum(bias, 0),
+        -np.minimum(*ends).sum(axis=1) - np.minimum(bias, 0),
+    )
+
+
+def _compensated(
+    gate: Gate, values: FloatArray, moments: FloatArray, weight_bits: int
+) -> tuple[FloatArray, FloatArray]:
+    """Mantissas rounded one column after the other, and the wanted biases.
+
+    What rounding a column loses is made up for, as far as the calibration data allow, by the
+    columns that follow and in the end by the bias (Frantar et al. 2022, arXiv:2210.17323).
+    Synapses that do not exist stay away.
+    """
+    size = moments.shape[0]
+    damping = DAMPING * np.trace(moments) / size
+    inverse = np.linalg.inv(moments + damping * np.eye(size))
+    factor = np.linalg.cholesky(inverse).T
+    rest = np.concatenate([gate.weight, gate.bias[:, None]], axis=1)
+    mantissas = np.zeros_like(gate.weight)
+    for column in range(size - 1):
+        rounded = _rounded(rest[:, column] / values[:, column], weight_bits)
+        mantissas[:, column] = np.where(gate.weight[:, column] == 0.0, 0.0, rounded)
+        lost = rest[:, column] - mantissas[:, column] * values[:, column]
+        ratio = factor[column, column + 1 :] / factor[column, column]
+        rest[:, column + 1 :] -= lost[:, None] * ratio
+    return mantissas, rest[:, -1]
 
 
 def _best_clipping(
