@@ -5,8 +5,9 @@
 
 Float networks are trained by models/*/train.py for each seed, or taken from the folder if they are
 there (`<out>/<task>/seed<n>/network.toml`). Every figure of an integer network is what its program
-answers in the C engine, bit for bit what the chip would. QAT fine-tunes the float network for a few
-epochs and keeps the one with the best validation error of its integers.
+answers in the C engine, bit for bit what the chip would. QAT fine-tunes for a few epochs towards
+the float network's answers, and keeps the epoch whose integers are closest to them on validation
+data.
 """
 
 from __future__ import annotations
@@ -67,7 +68,9 @@ def float_network(task: Task, given: argparse.Namespace, seed: int) -> LiquidNet
 def trained_for_the_chip(
     task: Task, network: LiquidNetwork, recipe: str, seed: int, epochs: int, console: Console
 ) -> Any:
-    """The network after fine-tuning with the chip's arithmetic."""
+    """The network after fine-tuning with the chip's arithmetic, towards the float network's
+    answers, so that it does not fit the training data more than that did.
+    """
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     module = qat.prepare(
@@ -75,16 +78,24 @@ def trained_for_the_chip(
         calibrate_timespans=task.train.calibration_times(CALIBRATION),
     )  # fmt: skip
 
-    def loss(x: Any, y: Any, *elapsed: Any) -> Any:
+    goals = [
+        network.evaluate(part.x, timespans=part.timespans).outputs
+        for part in (task.train, task.validation)
+    ]
+    arrays = [task.train.x, goals[0], *task.train.arrays[2:]]
+
+    def loss(x: Any, goal: Any, *elapsed: Any) -> Any:
         module.train()
-        return task.loss(module(x, timespans=elapsed[0] if elapsed else None), y)
+        return (module(x, timespans=elapsed[0] if elapsed else None) - goal).square().mean()
 
     def validation() -> float:
         module.eval()
-        return task.error(module.export(), task.validation)
+        part = task.validation
+        answer = simulate(module.export(), part.x, timespans=part.timespans).outputs
+        return float(np.mean((answer - goals[1]) ** 2))
 
     fit_best(
-        module, shuffled(task.train.arrays, task.batch, seed), loss, validation,
+        module, shuffled(arrays, task.batch, seed), loss, validation,
         epochs=epochs, learning_rate=task.qat_rate, decay=0.7, console=console,
     )  # fmt: skip
     module.eval()
@@ -113,7 +124,7 @@ def measure(task: Task, given: argparse.Namespace, console: Console) -> list[dic
             name = f"{recipe} {'QAT' if trains else 'PTQ'}"
             found.append({"seed": seed, "recipe": name, **task.figures(answer, truth)})
             seconds = time.monotonic() - began
-            console.print(f"{task.name}, seed {seed}, {name}: {found[-1]}, {seconds:.0f} s")
+            console.print(f"{task.name}, {name}: {found[-1]}, {seconds:.0f} s", soft_wrap=True)
     return found
 
 

@@ -14,8 +14,6 @@ import torch
 from lnn2loihi.models.halfcheetah import data as halfcheetah
 from lnn2loihi.models.occupancy import data as occupancy
 from lnn2loihi.models.walker2d import data as walker2d
-from lnn2loihi.program import LoihiProgram
-from lnn2loihi.simulate import simulate
 from lnn2loihi.tables import percent
 
 Array = npt.NDArray[Any]
@@ -77,11 +75,6 @@ class Task(ABC):
     def eager_answer(self, model: Any, x: Any, *elapsed: Any) -> Any:
         """The module's outputs in training."""
         return model(x)[0]
-
-    def error(self, program: LoihiProgram, part: Part) -> float:
-        """Training loss of what a program answers."""
-        answer = simulate(program, part.x, timespans=part.timespans).outputs
-        return float(self.loss(torch.as_tensor(answer), torch.as_tensor(part.y)))
 
 
 class Occupancy(Task):

@@ -96,7 +96,8 @@ def import_network(source: object, *, format: str | None = None, **options: Any)
         what,
         "no importer recognises it; registered are: "
         f"{', '.join(found) or 'none (is lnn2loihi installed? run pip install .)'}. "
-        "Give an ncps.torch.CfC, or a .pt or .safetensors checkpoint with its .toml description",
+        "Give an ncps.torch.CfC, a module of such layers and dense ones, or a .pt or .safetensors "
+        "checkpoint with its .toml description",
     )
 
 

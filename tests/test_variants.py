@@ -11,6 +11,9 @@ from variants import Variant, network, samples, variants
 import lnn2loihi as l2l
 from lnn2loihi.errors import ProgramError, QuantizationError
 from lnn2loihi.graph.schedule import Schedule
+from lnn2loihi.network import WiredMemory
+from lnn2loihi.quantize import prepared, rows
+from lnn2loihi.quantize.post_training import Plan
 from lnn2loihi.simulate import full_initial_state
 from lnn2loihi.simulate.inputs import encode
 from lnn2loihi.simulate.reference import run_reference
@@ -192,11 +195,31 @@ def test_a_shared_memory_has_a_recipe_of_its_own() -> None:
 def test_layers_hear_only_their_part_of_a_shared_memory() -> None:
     variant = Variant(shared_memory=True, layers=3)
     float_network, program = network(variant), quantized(variant)
-    (layer,) = (la for la in float_network.layers if isinstance(la, l2l.network.WiredMemory))
+    (layer,) = (la for la in float_network.layers if isinstance(la, WiredMemory))
     for single in layer.layers:
         (stage,) = (s for s in float_network.stages if s.name == single.name)
         assert stage.synapses == 3 * single.units * (single.input_size + single.units)
     assert program.synapses <= float_network.synapses
+
+
+@pytest.mark.parametrize("mode", ["default", "pure"])
+@pytest.mark.parametrize("recipe", ["w8a12", "w4a8"])
+def test_exponents_of_many_sources_are_as_good_as_the_best(
+    monkeypatch: pytest.MonkeyPatch, mode: str, recipe: str
+) -> None:
+    """The memory of two layers hears three sources; all 512 combinations against a few."""
+    variant = Variant(shared_memory=True, layers=2, mode=mode, units=4)
+    x, _ = samples(variant, 4, 20)
+    setting = prepared(network(variant), x, recipe)
+    plan = Plan(setting.network, setting.calibration, setting.recipes)
+    memory = setting.network.stages[0]
+
+    def error() -> float:
+        return sum(float(np.sum(gate.error**2)) for gate in plan.rows(memory)[1])
+
+    few = error()
+    monkeypatch.setattr(rows, "SOURCES_TRIED_TOGETHER", 3)
+    assert few <= 1.01 * error()
 
 
 def test_elapsed_time_does_not_move_what_ended_before() -> None:

@@ -83,8 +83,8 @@ def simulate(
 def result_of(program: LoihiProgram, run: EngineRun, saturated: IntegerArray) -> SimulationResult:
     """Decodes a run."""
     return SimulationResult(
-        outputs=program.output_population.message.decode(run.integers),
         integers=run.integers,
+        step=program.output_population.message.step,
         states=run.states,
         final_state=run.final_state,
         saturated=saturated,

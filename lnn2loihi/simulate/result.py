@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -145,8 +146,8 @@ class SimulationResult:
     """What `simulate` and `run_lava` return.
 
     Attributes:
-        outputs: decoded outputs, float64 (batch, time, outputs).
-        integers: the same as the chip sends them, int32 (batch, time, outputs).
+        integers: outputs as the chip sends them, int32 (batch, time, outputs).
+        step: real value of one unit of an output.
         states: for each population and state word int32 (batch, time, neurons); for a stateless
             population its "message". None unless asked for.
         final_state: for each population and state word int32 (batch, neurons), after the last
@@ -156,13 +157,18 @@ class SimulationResult:
         executor: which executor ran, with its version.
     """
 
-    outputs: npt.NDArray[np.float64]
     integers: npt.NDArray[np.int32]
+    step: float
     states: States | None
     final_state: States
     saturated: IntegerArray
     counters: Counters
     executor: str
+
+    @cached_property
+    def outputs(self) -> npt.NDArray[np.float64]:
+        """Decoded outputs, float64 (batch, time, outputs); made when they are first asked for."""
+        return np.multiply(self.integers, self.step, dtype=np.float64)
 
     @property
     def saturated_inputs(self) -> int:
