@@ -4,10 +4,10 @@
         [--tasks occupancy,halfcheetah,walker2d] [--qat-epochs 8] [--json FILE]
 
 Float networks are trained by models/*/train.py for each seed, or taken from the folder if they are
-there (`<out>/<task>/seed<n>/network.toml`). Every figure of an integer network is what its program
-answers in the C engine, bit for bit what the chip would. QAT fine-tunes for a few epochs towards
-the float network's answers, and keeps the epoch whose integers are closest to them on validation
-data.
+there (`<out>/<task>/seed<n>/network.toml`); programs are written beside them. Every figure of an
+integer network is what its program answers in the C engine, bit for bit what the chip would.
+QAT fine-tunes for a few epochs towards the float network's answers, and keeps the epoch whose
+integers are closest to them on validation data.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from accuracy_tasks import TASKS, Task, task_named
 from rich.console import Console
 
 from lnn2loihi import qat
+from lnn2loihi.artifact import save
 from lnn2loihi.converters.ncps import NcpsImporter
 from lnn2loihi.files import write_atomically
 from lnn2loihi.models.training import fit_best, shuffled
@@ -122,6 +123,8 @@ def measure(task: Task, given: argparse.Namespace, console: Console) -> list[dic
                 )  # fmt: skip
             answer = simulate(program, task.test.x, timespans=task.test.timespans).outputs
             name = f"{recipe} {'QAT' if trains else 'PTQ'}"
+            folder = given.out / task.name / f"seed{seed}"
+            save(program, folder / f"{name.replace(' ', '-').lower()}.l2l")
             found.append({"seed": seed, "recipe": name, **task.figures(answer, truth)})
             seconds = time.monotonic() - began
             console.print(f"{task.name}, {name}: {found[-1]}, {seconds:.0f} s", soft_wrap=True)

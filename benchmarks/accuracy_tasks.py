@@ -176,7 +176,7 @@ class Walker2d(_Prediction):
         ("w8a12", False), ("w8a8x12", False), ("w8a12", True), ("w4a8x12", False),
         ("w4a8x12", True),
     )  # fmt: skip
-    batch, qat_rate = 128, 1e-3
+    batch, qat_rate = 128, 2e-4
 
     def __init__(self, folder: Path) -> None:
         self.source = folder / "walker2d.npz"

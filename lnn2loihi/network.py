@@ -202,7 +202,8 @@ class LiquidNetwork(ArrayEquality):
             "name": self.name,
             "inputs": self.input_size,
             "outputs": self.output_size,
-            "timespan": self.timespan,
+            "timespan": self._timespan_text() if self.irregular else self.timespan,
+            "host": list(self.host),
             "stages": stages,
             "source": dict(self.source),
         }
@@ -216,6 +217,7 @@ class LiquidNetwork(ArrayEquality):
         return (
             f"{self.name}: {self.input_size} inputs, {self.units} units, {self.output_size} "
             f"outputs, {self.synapses:,} synapses, timespan {self._timespan_text()}\n{table}"
+            + (f"\nafter it, on the host: {', '.join(self.host)}" if self.host else "")
         )
 
     def _timespan_text(self) -> str:

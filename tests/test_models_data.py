@@ -5,6 +5,7 @@ The data are not part of the repository: without ../shared/data the tests of pro
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -20,6 +21,7 @@ from lnn2loihi.models.occupancy import train as occupancy_train
 from lnn2loihi.models.walker2d import data as walker2d
 from lnn2loihi.models.walker2d import train as walker2d_train
 from lnn2loihi.tables import percent
+from lnn2loihi.verify import verify
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
@@ -107,6 +109,14 @@ def test_occupancy_is_as_good_as_its_card_says() -> None:
     for part in found.values():
         shares = (part.accuracy, part.balanced_accuracy, part.f1)
         assert " | ".join(percent(share) for share in shares) in card
+
+
+@pytest.mark.parametrize("name", ["occupancy", "halfcheetah"])
+def test_the_programs_that_were_trained_for_the_chip_run(name: str) -> None:
+    program = import_module(f"lnn2loihi.models.{name}").program()
+    x = np.random.default_rng(0).normal(size=(3, 5, program.channels))
+    assert verify(program, x, "reference,c,blas").bit_exact
+    assert {c.mantissa_bits for c in program.connections} == {4}
 
 
 def test_walker2d_is_as_good_as_its_card_says(torch: ModuleType) -> None:

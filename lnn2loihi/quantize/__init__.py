@@ -100,6 +100,7 @@ class Setting:
             "python": platform.python_version(),
             "ranges": ranges,
             "correction": correction,
+            **({"host": ", ".join(network.host)} if network.host else {}),
             **{f"source.{key}": value for key, value in network.source.items()},
         }
         plan = Plan(network, self.calibration, self.recipes)
