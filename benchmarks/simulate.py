@@ -6,7 +6,8 @@
 All engines and rivals run in interleaved rounds; figures are medians. A sample-step is one step
 of one sequence. Single-thread engines are timed in CPU time of this process (wall time is in the
 JSON), Lava in wall time, since its processes use all cores; ratios to Lava are of wall times.
-Every figure includes the whole call of `simulate`, its counters too; what they cost is measured
+Every figure includes the whole call of `simulate` up to the integers (4 bytes an output, as the
+rivals' floats; decoding to float64 happens on demand), its counters too; what they cost is measured
 beside an engine whose counting is cut out of its text.
 The networks are untrained: apart from Lava and BLAS caches, time does not depend on values.
 """

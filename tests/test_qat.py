@@ -247,7 +247,8 @@ class TestDropIn:
             for parameter in module.parameters():
                 parameter.add_(0.01 * torch.randn_like(parameter))
         other.load_state_dict(module.state_dict())
-        module.eval(), other.eval()
+        module.eval()
+        other.eval()
         assert torch.equal(module(x)[0], other(x)[0])
 
 

@@ -1,21 +1,30 @@
 """Commands of setuptools (see pyproject.toml) that put the compiled engine into wheels.
 
 Without a C compiler, or where it fails, the wheel is one for every platform, and engines are
-compiled on first use.
+compiled on first use. Setuptools loads this file by its path, in an environment in which the
+package is not installed: what it needs of the package is imported when a command runs.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
-from lnn2loihi.errors import BackendMissingError
-from lnn2loihi.simulate.native.library import SHIPPED, compiler
-from lnn2loihi.simulate.native.shipped import build_shipped
+#: Folder of these sources, and the package in it.
+ROOT, PACKAGE = Path(__file__).resolve().parents[3], "lnn2loihi.simulate.native"
+
+
+def _module(name: str) -> Any:
+    """A module of the package as it stands here."""
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+    return import_module(f"{PACKAGE}.{name}")
 
 
 class BuildWithEngine(build_py):
@@ -26,10 +35,11 @@ class BuildWithEngine(build_py):
         super().run()
         if self.editable_mode:
             return
-        package = Path(*__name__.split(".")[:-1])
+        library = _module("library")
+        folder = Path(self.build_lib, *PACKAGE.split("."), library.SHIPPED.name)
         try:
-            build_shipped(Path(self.build_lib) / package / SHIPPED.name)
-        except BackendMissingError as error:
+            _module("shipped").build_shipped(folder)
+        except library.BackendMissingError as error:
             logging.getLogger(__name__).warning("the wheel brings no C engine: %s", error)
 
 
@@ -38,7 +48,7 @@ class PlatformWheel(bdist_wheel):
 
     def finalize_options(self) -> None:
         """Settles the options."""
-        if compiler() is not None:
+        if _module("library").compiler() is not None:
             self.distribution.has_ext_modules = lambda: True  # type: ignore[method-assign]
         super().finalize_options()
 
