@@ -10,7 +10,7 @@ import numpy as np
 from lnn2loihi.formats import FixedPoint, IntegerArray
 from lnn2loihi.network import FloatArray
 from lnn2loihi.neurons.cfc import ELAPSED
-from lnn2loihi.program import Connection, LoihiProgram
+from lnn2loihi.program import Connection, InputPort, LoihiProgram
 from lnn2loihi.quantize.calibration import Calibration
 from lnn2loihi.simulate import encode, simulate
 
@@ -52,7 +52,7 @@ def measured_rows(program: LoihiProgram, calibration: Calibration) -> list[dict[
             "family": "input",
             "neurons": port.size,
             "synapses": 0,
-            "message": _describe(port.format),
+            "message": _describe_port(port),
             "weights": None,
             "weight_bits_used": None,
             "accumulator": None,
@@ -118,6 +118,11 @@ def _largest_mantissas(connection: Connection) -> IntegerArray:
 
 def _describe(format: FixedPoint) -> str:
     return f"{format.bits} bit {format}"
+
+
+def _describe_port(port: InputPort) -> str:
+    alike = len(set(port.gain.tolist())) == 1 and not port.offset.any()
+    return _describe(port.format) if alike else f"{port.format.bits} bit, own scales"
 
 
 def _share(largest: np.integer[Any], format: FixedPoint) -> float:
