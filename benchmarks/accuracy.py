@@ -1,7 +1,7 @@
-"""What integers cost in accuracy, on three tasks with real data, before and after training.
+"""What integers cost in accuracy on four tasks, three with real data, before and after training.
 
     python benchmarks/accuracy.py --data ../shared/data --out out/accuracy [--seeds 3]
-        [--tasks occupancy,halfcheetah,walker2d] [--qat-epochs 8] [--json FILE]
+        [--tasks damped_sine,occupancy,halfcheetah,walker2d] [--qat-epochs 8] [--json FILE]
 
 Float networks are trained by models/*/train.py for each seed, or taken from the folder if they are
 there (`<out>/<task>/seed<n>/network.toml`); programs are written beside them. Every figure of an
@@ -61,7 +61,8 @@ def float_network(task: Task, given: argparse.Namespace, seed: int) -> LiquidNet
     folder = given.out / task.name / f"seed{seed}"
     if not (folder / "network.toml").exists():
         command = [sys.executable, "-m", f"lnn2loihi.models.{task.name}.train"]
-        command += ["--data", str(task.source), "--out", str(folder), "--seed", str(seed)]
+        command += ["--out", str(folder), "--seed", str(seed)]
+        command += ["--data", str(task.source)] if task.source is not None else []
         subprocess.run(command, check=True)
     return NcpsImporter().load(folder / "network.toml")
 

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from lnn2loihi.models.damped_sine import data as damped_sine
+from lnn2loihi.models.damped_sine import train as damped_sine_train
 from lnn2loihi.models.halfcheetah import data as halfcheetah
 from lnn2loihi.models.occupancy import data as occupancy
 from lnn2loihi.models.walker2d import data as walker2d
@@ -44,7 +46,7 @@ class Task(ABC):
 
     Attributes:
         name: folder in models/.
-        source: where its data are.
+        source: where its data are; None where they are generated.
         train, validation, test: its sequences.
         beside: what a trivial method reaches.
     """
@@ -54,7 +56,7 @@ class Task(ABC):
     recipes: Recipes
     batch: int
     qat_rate: float
-    source: Path
+    source: Path | None
     train: Part
     validation: Part
     test: Part
@@ -88,8 +90,8 @@ class Occupancy(Task):
     batch, qat_rate = 64, 2e-3
 
     def __init__(self, folder: Path) -> None:
-        self.source = folder / "occupancy"
-        rooms = occupancy.load(self.source)
+        self.source = source = folder / "occupancy"
+        rooms = occupancy.load(source)
         self._rooms = rooms
         self.train = Part(rooms.x_train, rooms.y_train[..., None])
         self.validation = Part(rooms.x_validation, rooms.y_validation[..., None])
@@ -134,6 +136,34 @@ class _Prediction(Task):
         return {"MSE": error, "percent above float": 100 * (error / base - 1)}
 
 
+class DampedSine(_Prediction):
+    """The next clean value of a noisy damped sine wave; nothing to download."""
+
+    name = "damped_sine"
+    description = "test MSE against the clean next value, AutoNCP CfC"
+    recipes = (
+        ("w8a12", False), ("w8a8x12", False), ("w4a8x12", False), ("w4a8x12", True),
+    )  # fmt: skip
+    batch, qat_rate = 64, 2e-3
+
+    def __init__(self, folder: Path) -> None:
+        self.source = None
+        count, time = damped_sine_train.TEST_COUNT, damped_sine_train.TIME
+        seed = damped_sine_train.TEST_SEED
+        self.train = Part(*damped_sine.sequences(4 * count, time, seed + 2))
+        self.validation = Part(*damped_sine.sequences(count, time, seed + 3))
+        self.test = Part(*damped_sine.sequences(count, time, seed))
+        last = self._squared_error(damped_sine.last_sample(self.test.x))
+        self.beside = f"the last noisy sample has {last:.4g}"
+
+    def eager(self) -> Any:
+        from ncps.torch import CfC
+        from ncps.wirings import AutoNCP
+
+        wiring = AutoNCP(damped_sine_train.UNITS, damped_sine_train.MOTOR_UNITS)
+        return CfC(1, wiring, proj_size=1)
+
+
 class HalfCheetah(_Prediction):
     """The LTC paper's protocol."""
 
@@ -146,8 +176,8 @@ class HalfCheetah(_Prediction):
     batch, qat_rate = 32, 2e-3
 
     def __init__(self, folder: Path) -> None:
-        self.source = folder / "halfcheetah.npz"
-        cheetah = halfcheetah.load(self.source)
+        self.source = source = folder / "halfcheetah.npz"
+        cheetah = halfcheetah.load(source)
         self._cheetah = cheetah
         self.train = Part(cheetah.x_train, cheetah.y_train)
         self.validation = Part(cheetah.x_validation, cheetah.y_validation)
@@ -179,8 +209,8 @@ class Walker2d(_Prediction):
     batch, qat_rate = 128, 2e-4
 
     def __init__(self, folder: Path) -> None:
-        self.source = folder / "walker2d.npz"
-        walker = walker2d.load(self.source)
+        self.source = source = folder / "walker2d.npz"
+        walker = walker2d.load(source)
         self.train, self.validation, self.test = (
             Part(part.x, part.y, part.timespans)
             for part in (walker.train, walker.validation, walker.test)
@@ -207,7 +237,7 @@ class Walker2d(_Prediction):
         return model.fc(torch.stack(answers, dim=1))
 
 
-TASKS = {task.name: task for task in (Occupancy, HalfCheetah, Walker2d)}
+TASKS = {task.name: task for task in (DampedSine, Occupancy, HalfCheetah, Walker2d)}
 
 
 def task_named(name: str, folder: Path) -> Task:

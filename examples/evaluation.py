@@ -73,7 +73,7 @@ def convert(description: Path, arguments: Any, calibrate: np.ndarray, x: np.ndar
     console.print(verified.summary(), highlight=False, soft_wrap=True)
     if not verified.bit_exact:
         raise SystemExit(2)
-    encoded = program.input.format.decode(program.input.encode(x)[0])
+    encoded = program.input.decode(program.input.encode(x)[0])
     return Converted(
         program, network.evaluate(x).outputs, network.evaluate(encoded).outputs, result.outputs
     )

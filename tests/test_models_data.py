@@ -111,12 +111,16 @@ def test_occupancy_is_as_good_as_its_card_says() -> None:
         assert " | ".join(percent(share) for share in shares) in card
 
 
-@pytest.mark.parametrize("name", ["occupancy", "halfcheetah"])
-def test_the_programs_that_were_trained_for_the_chip_run(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "bits"), [("damped_sine", 4), ("occupancy", 4), ("halfcheetah", 4), ("walker2d", 8)]
+)
+def test_the_programs_that_were_trained_for_the_chip_run(name: str, bits: int) -> None:
     program = import_module(f"lnn2loihi.models.{name}").program()
     x = np.random.default_rng(0).normal(size=(3, 5, program.channels))
-    assert verify(program, x, "reference,c,blas").bit_exact
-    assert {c.mantissa_bits for c in program.connections} == {4}
+    elapsed = np.ones((3, 5)) if program.timed else None
+    assert verify(program, x, "reference,c,blas", timespans=elapsed).bit_exact
+    trained = [c for c in program.connections if c.accumulators != ("elapsed",)]
+    assert {c.mantissa_bits for c in trained} == {bits}
 
 
 def test_walker2d_is_as_good_as_its_card_says(torch: ModuleType) -> None:

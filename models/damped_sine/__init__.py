@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lnn2loihi.artifact import load as load_program
 from lnn2loihi.converters.ncps import NcpsImporter
 from lnn2loihi.models.damped_sine.data import Array, sequences
 from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.program import LoihiProgram
 
-#: Folder with the shipped `network.toml`, `weights.safetensors` and `card.md`.
+#: Folder with the shipped `network.toml`, `weights.safetensors`, `w4a8x12.l2l` and `card.md`.
 FOLDER = Path(__file__).parent
 
 
@@ -22,6 +24,15 @@ def load() -> LiquidNetwork:
         ImportNetworkError: a file of the package is damaged.
     """
     return NcpsImporter().load(FOLDER / "network.toml")
+
+
+def program() -> LoihiProgram:
+    """The network after training for the chip with the recipe w4a8x12.
+
+    Raises:
+        ArtifactError: the file of the package is damaged.
+    """
+    return load_program(FOLDER / "w4a8x12.l2l")
 
 
 def example(count: int, time: int, seed: int) -> tuple[Array, Array]:

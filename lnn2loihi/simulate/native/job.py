@@ -14,7 +14,6 @@ from lnn2loihi.formats import IntegerArray
 from lnn2loihi.program import InputPort, Population
 from lnn2loihi.simulate.native.kernel_code import LANES
 from lnn2loihi.simulate.native.layout import Layout
-from lnn2loihi.simulate.native.neuron_code import shift_arguments
 from lnn2loihi.simulate.result import Counters, EngineRun, recorded_words
 
 
@@ -59,7 +58,6 @@ class _BoundPopulation:
 
     name: str
     structure: _PopulationStructure
-    shifts: npt.NDArray[np.int32]
     recorded: dict[str, npt.NDArray[np.int32]]
     initial: npt.NDArray[np.int32]
     final: npt.NDArray[np.int32]
@@ -194,9 +192,8 @@ class Job:
         counts = np.zeros((2, size), np.int64)
         laid = layout.populations[index]
         state = population.program.message_state
-        shifts = np.array([*shift_arguments(population.program), 0], np.int32)
         tiled = (
-            shifts, laid.weights, laid.columns, laid.weight_starts, laid.column_starts,
+            laid.shifts, laid.weights, laid.columns, laid.weight_starts, laid.column_starts,
             laid.pair_counts, laid.parameters,
         )  # fmt: skip
         structure = _PopulationStructure(
@@ -212,6 +209,4 @@ class Job:
             counts[0].ctypes.data, counts[1].ctypes.data,
         )  # fmt: skip
         kept = dict(zip(planes, recorded, strict=True)) if self.record else {}
-        return _BoundPopulation(
-            population.name, structure, shifts, kept, initial, final, counts, words
-        )
+        return _BoundPopulation(population.name, structure, kept, initial, final, counts, words)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.program import LoihiProgram, Population
 from lnn2loihi.simulate.native.kernel_code import ROW_LANES, ROW_VECTORS, TILE_ROWS
+from lnn2loihi.simulate.native.neuron_code import shift_arguments
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
@@ -30,6 +31,7 @@ class PopulationLayout:
     program: int
     tile_neurons: int
     first_pair: int
+    shifts: Int32
     weights: Int32
     columns: Int32
     weight_starts: Int64
@@ -145,6 +147,7 @@ def _population(
         index,
         tile_neurons,
         first_pairs[population.name],
+        np.array([*shift_arguments(population.program), 0], np.int32),
         *tiles,
         parameters,
         row_weights,
