@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from networks import random_network, random_samples
 
 import lnn2loihi as l2l
 from lnn2loihi.formats import signed_range
+from lnn2loihi.network import DenseLayer
 from lnn2loihi.neurons.cfc import GATES
 from lnn2loihi.quantize import network_hash, prepared
 from lnn2loihi.quantize.calibration import largest_magnitude
@@ -260,6 +262,36 @@ class TestWarnings:
         network = random_network(4, layers=(60,), inputs=3)
         program = l2l.quantize(network, random_samples(4, 8, 20, 3), "w8a16")
         assert any("layer_0: the 24-bit accumulator leaves" in w for w in program.warnings)
+
+    def test_units_that_never_change_are_named(self) -> None:
+        gates = [l2l.Linear(g, np.full((2, 3), 1e-3), np.zeros(2)) for g in l2l.CfCLayer.gates]
+        gates[0] = l2l.Linear("ff1", np.array([[0.04, 0.0, 0.0], [2.0, 0.0, 0.0]]), np.zeros(2))
+        network = l2l.LiquidNetwork("small", (l2l.CfCLayer("layer_0", *gates),))
+        program = l2l.quantize(network, random_samples(1, 8, 20, 1), "w8a3")
+        assert any("layer_0: units 0 never change although" in w for w in program.warnings)
+
+    def test_gates_that_are_stuck_are_named(self) -> None:
+        network = random_network(1)
+        layer = network.layers[0]
+        assert isinstance(layer, l2l.CfCLayer)
+        bias = np.array(layer.time_b.bias)
+        bias[3] = 20.0
+        stuck = dataclasses.replace(layer, time_b=l2l.Linear("time_b", layer.time_b.weight, bias))
+        changed = dataclasses.replace(network, layers=(stuck, *network.layers[1:]))
+        program = l2l.quantize(changed, random_samples(1, 8, 20, 3))
+        assert any("layer_0: time gates of units 3 are saturated" in w for w in program.warnings)
+
+    def test_units_that_are_clipped_are_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        linear = l2l.Linear("linear", np.full((1, 1), 1.05), np.zeros(1))
+        dense = DenseLayer("dense", linear, "identity")
+        readout = l2l.Linear("readout", np.ones((1, 1)), np.zeros(1))
+        network = l2l.LiquidNetwork("wide", (dense,), readout)
+        x = np.random.default_rng(0).laplace(size=(4, 1000, 1))
+        assert not any("an end" in w for w in l2l.quantize(network, x, ranges="range").warnings)
+        warnings = import_module("lnn2loihi.quantize.warnings")
+        monkeypatch.setattr(warnings, "CLIPPED_SHARE", 0.0001)
+        program = l2l.quantize(network, x, ranges="percentile")
+        assert any("dense: units 0 stand at an end of their format" in w for w in program.warnings)
 
     def test_a_poor_stage_is_named(self) -> None:
         program = l2l.quantize(random_network(5), random_samples(5, 8, 20, 3), "w2a3")

@@ -15,11 +15,11 @@ from lnn2loihi.errors import Lnn2LoihiError, Problems, QuantizationError
 from lnn2loihi.network import FloatArray, LiquidNetwork, checked_input, checked_timespans
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantize.calibration import RANGES, Calibration, measure
-from lnn2loihi.quantize.measurements import measured_rows
+from lnn2loihi.quantize.measurements import measured_rows, measured_run
 from lnn2loihi.quantize.post_training import Exponents, Plan
 from lnn2loihi.quantize.recipe import DEFAULT_RECIPE, Recipe, Recipes
 from lnn2loihi.quantize.rows import CORRECTIONS
-from lnn2loihi.quantize.warnings import precision_warnings
+from lnn2loihi.quantize.warnings import precision_warnings, unit_warnings
 from lnn2loihi.version import VERSION
 
 #: Widths that are tried in search of a recipe that fits.
@@ -118,8 +118,10 @@ class Setting:
         fresh = self.calibration
         if network is not self.network:
             fresh = measure(network, fresh.x, fresh.timespans, ranges)
-        rows = measured_rows(program, fresh)
+        run = measured_run(program, fresh)
+        rows = measured_rows(program, fresh, run)
         warnings = precision_warnings(program, fresh, rows)
+        warnings += unit_warnings(network, program, fresh, run)
         return dataclasses.replace(program, table=tuple(rows), warnings=tuple(warnings))
 
     def memory_step(self, stage: str) -> float:

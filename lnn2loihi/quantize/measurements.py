@@ -13,6 +13,7 @@ from lnn2loihi.neurons.cfc import ELAPSED
 from lnn2loihi.program import Connection, InputPort, LoihiProgram
 from lnn2loihi.quantize.calibration import Calibration
 from lnn2loihi.simulate import encode, simulate
+from lnn2loihi.simulate.result import SimulationResult
 
 #: Sequences of the calibration data on which integers and floats are compared.
 SEQUENCES_MEASURED = 64
@@ -28,7 +29,17 @@ def signal_to_noise(signal: FloatArray, other: FloatArray) -> float | None:
     return float(10.0 * np.log10(power / noise)) if noise > 0.0 and power > 0.0 else None
 
 
-def measured_rows(program: LoihiProgram, calibration: Calibration) -> list[dict[str, Any]]:
+def measured_run(program: LoihiProgram, calibration: Calibration) -> SimulationResult:
+    """The program on the first sequences of its calibration data, with all states."""
+    x = calibration.x[:SEQUENCES_MEASURED]
+    elapsed = None if calibration.timespans is None else calibration.timespans[: len(x)]
+    # No compiler runs for a table.
+    return simulate(program, x, "blas", timespans=elapsed, return_states=True)
+
+
+def measured_rows(
+    program: LoihiProgram, calibration: Calibration, run: SimulationResult
+) -> list[dict[str, Any]]:
     """One row for the input and one for each population.
 
     Keys: stage, family, neurons, synapses, message (format), weights (width asked for and mean
@@ -40,8 +51,6 @@ def measured_rows(program: LoihiProgram, calibration: Calibration) -> list[dict[
     """
     x = calibration.x[:SEQUENCES_MEASURED]
     elapsed = None if calibration.timespans is None else calibration.timespans[: len(x)]
-    # No compiler runs for a table.
-    run = simulate(program, x, "blas", timespans=elapsed, return_states=True)
     assert run.states is not None
     port = program.input
     encoded, saturated = encode(program, x, elapsed)

@@ -7,9 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from lnn2loihi.formats import IntegerArray
+from lnn2loihi.layers.cfc import CfCStage, PureStage
+from lnn2loihi.layers.dense import DenseStage
+from lnn2loihi.layers.stage import Stage
+from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.neurons.dense import BOUNDED
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.quantize.calibration import Calibration
+from lnn2loihi.quantize.calibration import Calibration, entering
 from lnn2loihi.quantize.measurements import weighted
+from lnn2loihi.simulate.result import SimulationResult
 
 #: An input channel that spans fewer steps of its own format than this is called coarse.
 COARSE_STEPS = 32
@@ -18,6 +25,12 @@ POOR_DB = 15.0
 #: Weight bits that the accumulator's bound may take before it is said.
 TAKEN_BITS = 1.0
 LISTED = 8
+#: A unit is called clipped, and a time gate stuck, from these shares of the samples on.
+CLIPPED_SHARE, STUCK_SHARE = 0.01, 0.99
+#: A float unit that moves less than this share of a step of its message loses nothing.
+NEGLIGIBLE = 0.05
+#: Where the logistic function is a thousandth from its ends.
+SATURATED_SUM = 6.9
 
 
 def precision_warnings(
@@ -45,6 +58,72 @@ def precision_warnings(
                 "calibration data; use a wider recipe, or train with the chip's arithmetic"
             )
     return found
+
+
+def unit_warnings(
+    network: LiquidNetwork, program: LoihiProgram, calibration: Calibration, run: SimulationResult
+) -> list[str]:
+    """A sentence for each stage with units that integers cut short, with what to do.
+
+    Dead: the integers never change where the float unit does. Clipped: a calibrated message stands
+    at an end of its format. Stuck: a time gate is at its end, in the float network too.
+
+    Args:
+        network: the float network.
+        program: the quantized program.
+        calibration: what it was calibrated with.
+        run: the program on the first sequences of the calibration data, with states.
+    """
+    assert run.states is not None
+    found: list[str] = []
+    count = len(run.integers)
+    for stage in network.stages:
+        population = program.population(stage.name)
+        integers = run.states[stage.name][population.program.message_state or "message"]
+        floats = calibration.result.states[stage.name][:count]
+        constant = np.ptp(integers, axis=(0, 1)) == 0
+        moving = np.ptp(floats, axis=(0, 1)) > NEGLIGIBLE * population.message.step
+        dead = np.flatnonzero(constant & moving)
+        if dead.size:
+            found.append(
+                f"{stage.name}: units {_names(dead)} never change although the float units do; "
+                "their messages are too narrow for what they say: give the layer more bits"
+            )
+        ends = (integers <= population.message_low) | (integers >= population.message_high)
+        clipped = np.flatnonzero(ends.mean(axis=(0, 1)) > CLIPPED_SHARE)
+        if clipped.size and isinstance(stage, (PureStage, DenseStage)) and not _bounded(stage):
+            found.append(
+                f"{stage.name}: units {_names(clipped)} stand at an end of their format in more "
+                f"than {100 * CLIPPED_SHARE:g} % of the samples; calibrate with ranges='range', or "
+                "give the layer more bits"
+            )
+        stuck = _stuck_gates(stage, calibration, count)
+        if stuck.size:
+            found.append(
+                f"{stage.name}: time gates of units {_names(stuck)} are saturated in more than "
+                f"{100 * STUCK_SHARE:g} % of the samples, in the float network too; these units "
+                "ignore one of their two heads"
+            )
+    return found
+
+
+def _bounded(stage: DenseStage | PureStage) -> bool:
+    return isinstance(stage, DenseStage) and stage.activation in (*BOUNDED, "relu")
+
+
+def _stuck_gates(stage: Stage, calibration: Calibration, count: int) -> IntegerArray:
+    """Units whose time gate is closer than a thousandth to 0 or 1 nearly always."""
+    if not isinstance(stage, CfCStage):
+        return np.zeros(0, np.int64)
+    z = entering(stage, calibration.inputs, calibration.result)[:count]
+    if stage.timed:
+        assert calibration.timespans is not None
+        elapsed = calibration.timespans[:count, :, None]
+        sums = stage.gates["time_a"](z) * elapsed + stage.gates["time_b"](z)
+    else:
+        sums = stage.gates["time"](z)
+    saturated = np.abs(sums) > SATURATED_SUM
+    return np.flatnonzero(saturated.mean(axis=(0, 1)) > STUCK_SHARE)
 
 
 def _input_warnings(program: LoihiProgram, calibration: Calibration) -> list[str]:
