@@ -136,6 +136,19 @@ def test_layers_do_not_begin_to_hear_others_parts_of_a_shared_memory() -> None:
             np.testing.assert_allclose(own.linear(gate).bias, linear.bias, rtol=1e-12)
 
 
+def test_the_vectors_of_pure_units_are_trained() -> None:
+    module, x, _ = made(Variant(mode="pure", units=4), "w8a12")
+    before = module.network()
+    module.train()
+    module(x).square().mean().backward()
+    torch.optim.SGD(module.parameters(), 0.1).step()
+    layer, trained = before.layers[0], module.network().layers[0]
+    assert not np.array_equal(layer.w_tau, trained.w_tau)  # type: ignore[union-attr]
+    assert not np.array_equal(layer.amplitude, trained.amplitude)  # type: ignore[union-attr]
+    module.eval()
+    assert torch.equal(module(x), decoded(module, x, None))
+
+
 class TestSparsity:
     def test_missing_synapses_stay_away(self) -> None:
         module, x, _ = made(Variant(units=8))

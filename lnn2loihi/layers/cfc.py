@@ -53,6 +53,7 @@ class PureStage(Stage):
     """
 
     family: ClassVar[str] = "pure"
+    vectors: ClassVar[tuple[str, ...]] = ("w_tau", "amplitude")
 
     w_tau: FloatArray
     amplitude: FloatArray

@@ -52,6 +52,8 @@ class Stage(ABC):
     family: ClassVar[str]
     #: Words that it keeps from sample to sample beside its message.
     memory: ClassVar[tuple[str, ...]] = ()
+    #: Attributes that hold one number for each unit and are trained beside the gates.
+    vectors: ClassVar[tuple[str, ...]] = ()
 
     name: str
     sources: tuple[StageSource, ...]

@@ -32,13 +32,18 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
 
 @singledispatch
 def answer(
-    stage: Stage, sums: Mapping[str, Tensor], memory: Tensor | None, elapsed: Tensor | None
+    stage: Stage,
+    sums: Mapping[str, Tensor],
+    vectors: Mapping[str, Tensor],
+    memory: Tensor | None,
+    elapsed: Tensor | None,
 ) -> tuple[Tensor, Tensor | None]:
     """The message and the new memory of a stage, (batch, units).
 
     Args:
         stage: the float stage.
         sums: the sum of each gate, (batch, units).
+        vectors: each of the stage's `vectors`, (units,).
         memory: its memory, or None.
         elapsed: time since the sample before, (batch, 1), or None.
     """
@@ -47,7 +52,11 @@ def answer(
 
 @answer.register
 def _(
-    stage: CfCStage, sums: Mapping[str, Tensor], memory: Tensor | None, elapsed: Tensor | None
+    stage: CfCStage,
+    sums: Mapping[str, Tensor],
+    vectors: Mapping[str, Tensor],
+    memory: Tensor | None,
+    elapsed: Tensor | None,
 ) -> tuple[Tensor, Tensor | None]:
     f1, f2 = torch.tanh(sums["ff1"]), torch.tanh(sums["ff2"])
     time = sums["time"] if elapsed is None else sums["time_a"] * elapsed + sums["time_b"]
@@ -57,25 +66,36 @@ def _(
 
 @answer.register
 def _(
-    stage: PureStage, sums: Mapping[str, Tensor], memory: Tensor | None, elapsed: Tensor | None
+    stage: PureStage,
+    sums: Mapping[str, Tensor],
+    vectors: Mapping[str, Tensor],
+    memory: Tensor | None,
+    elapsed: Tensor | None,
 ) -> tuple[Tensor, Tensor | None]:
     f = sums["ff1"]
-    slowness = torch.tensor(stage.w_tau, dtype=f.dtype, device=f.device).abs()
-    amplitude = torch.tensor(stage.amplitude, dtype=f.dtype, device=f.device)
     time: Any = stage.timespan if elapsed is None else elapsed
-    return amplitude * (1.0 - torch.exp(-(slowness + f.abs()) * time) * f), None
+    decay = torch.exp(-(vectors["w_tau"].abs() + f.abs()) * time)
+    return vectors["amplitude"] * (1.0 - decay * f), None
 
 
 @answer.register
 def _(
-    stage: DenseStage, sums: Mapping[str, Tensor], memory: Tensor | None, elapsed: Tensor | None
+    stage: DenseStage,
+    sums: Mapping[str, Tensor],
+    vectors: Mapping[str, Tensor],
+    memory: Tensor | None,
+    elapsed: Tensor | None,
 ) -> tuple[Tensor, Tensor | None]:
     return ACTIVATIONS[stage.activation](sums[SUM]), None
 
 
 @answer.register
 def _(
-    stage: MemoryStage, sums: Mapping[str, Tensor], memory: Tensor | None, elapsed: Tensor | None
+    stage: MemoryStage,
+    sums: Mapping[str, Tensor],
+    vectors: Mapping[str, Tensor],
+    memory: Tensor | None,
+    elapsed: Tensor | None,
 ) -> tuple[Tensor, Tensor | None]:
     assert memory is not None
     kept = memory * torch.sigmoid(sums["forget_gate"])
@@ -85,6 +105,10 @@ def _(
 
 @answer.register
 def _(
-    stage: ReadoutStage, sums: Mapping[str, Tensor], memory: Tensor | None, elapsed: Tensor | None
+    stage: ReadoutStage,
+    sums: Mapping[str, Tensor],
+    vectors: Mapping[str, Tensor],
+    memory: Tensor | None,
+    elapsed: Tensor | None,
 ) -> tuple[Tensor, Tensor | None]:
     return sums[SUM], None

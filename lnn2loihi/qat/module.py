@@ -126,7 +126,8 @@ class TrainableNetwork(nn.Module):
             name: {gate: own.linear(gate) for gate in own.stage.gates}
             for name, own in self.stages.items()
         }
-        return with_gates(self.network_before, gates)
+        vectors = {name: own.vectors() for name, own in self.stages.items()}
+        return with_gates(self.network_before, gates, vectors)
 
     def export(self) -> LoihiProgram:
         """The integer program of the weights as they are now.
@@ -268,7 +269,8 @@ class TrainableNetwork(nn.Module):
             sums = dict(
                 zip(stage.gates, outside[stage.name].chunk(len(stage.gates), -1), strict=True)
             )
-            return {stage.name: self.stages[stage.name].sent(answer(stage, sums, None, None)[0])}
+            own = self.stages[stage.name]
+            return {stage.name: own.sent(answer(stage, sums, own.vector, None, None)[0])}
         now = {name: state[name] for name in names if name in state}
         memory = {s.name: state[s.name] for s in group if s.memory}
         steps: dict[str, list[Tensor]] = {name: [] for name in names}
@@ -280,12 +282,11 @@ class TrainableNetwork(nn.Module):
                 for name, block in inside[stage.name]:
                     total = total + now[name] @ block
                 sums = dict(zip(stage.gates, total.chunk(len(stage.gates), -1), strict=True))
-                value, kept = answer(
-                    stage, sums, memory.get(stage.name), since if stage.timed else None
-                )
+                own, passed = self.stages[stage.name], since if stage.timed else None
+                value, kept = answer(stage, sums, own.vector, memory.get(stage.name), passed)
                 if kept is not None:
                     memory[stage.name] = kept
-                now[stage.name] = self.stages[stage.name].sent(value)
+                now[stage.name] = own.sent(value)
                 steps[stage.name].append(now[stage.name])
         final.update({name: now[name] for name in state if name in names} | memory)
         return {name: torch.stack(values, dim=1) for name, values in steps.items()}

@@ -42,6 +42,12 @@ class TrainableStage(nn.Module):
         self.stage, self.form, self.weight_bits = stage, form, weight_bits
         self._sources, self._units, self._moments = sources, units, moments
         self.exponents = exponents
+        self.vector = nn.ParameterDict(
+            {
+                name: nn.Parameter(torch.tensor(getattr(stage, name), dtype=torch.float32))
+                for name in stage.vectors
+            }
+        )
         self.weight = nn.ParameterDict()
         self.bias = nn.ParameterDict()
         for name, gate in stage.gates.items():
@@ -75,6 +81,10 @@ class TrainableStage(nn.Module):
         """The masked map in float64."""
         weight, bias = self.effective(gate), self.bias[gate]
         return Linear(gate, *(p.detach().cpu().numpy().astype(np.float64) for p in (weight, bias)))
+
+    def vectors(self) -> dict[str, np.ndarray]:
+        """The stage's vectors as float64 (units,)."""
+        return {n: v.detach().cpu().numpy().astype(np.float64) for n, v in self.vector.items()}
 
     def maps(self) -> tuple[Tensor, Tensor]:
         """All gates, fused: weight (gates * units, columns) and bias (gates * units,), with the
