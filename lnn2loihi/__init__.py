@@ -28,11 +28,14 @@ from lnn2loihi.errors import (
     RecipeError,
 )
 from lnn2loihi.lava import run_lava
-from lnn2loihi.network import CfCLayer, FloatResult, Linear, LiquidNetwork
+from lnn2loihi.layers.memory import Memory
+from lnn2loihi.layers.wired import WiredMemory
+from lnn2loihi.network import CfCLayer, DenseLayer, FloatResult, Linear, LiquidNetwork
 from lnn2loihi.plugins import export, import_network
 from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population, Schedule
 from lnn2loihi.quantize import quantize
 from lnn2loihi.quantize.recipe import Recipe
+from lnn2loihi.quantize.sensitivity import Sensitivity, sensitivity
 from lnn2loihi.simulate import simulate
 from lnn2loihi.simulate.result import Counters, SimulationResult
 from lnn2loihi.simulate.streams import Stream, open_stream, simulate_stream
@@ -46,6 +49,7 @@ __all__ = [
     "ComparisonResult",
     "Connection",
     "Counters",
+    "DenseLayer",
     "DoctorReport",
     "FloatResult",
     "ImportNetworkError",
@@ -56,6 +60,7 @@ __all__ = [
     "LiquidNetwork",
     "Lnn2LoihiError",
     "LoihiProgram",
+    "Memory",
     "Mismatch",
     "NetworkError",
     "Population",
@@ -64,9 +69,11 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "Schedule",
+    "Sensitivity",
     "SimulationResult",
     "Stream",
     "VerificationResult",
+    "WiredMemory",
     "__version__",
     "compare",
     "examine",
@@ -77,6 +84,7 @@ __all__ = [
     "quantize",
     "run_lava",
     "save",
+    "sensitivity",
     "simulate",
     "simulate_stream",
     "verify",
