@@ -235,3 +235,20 @@ def test_elapsed_time_does_not_move_what_ended_before() -> None:
         for sequence, length in enumerate(lengths):
             same = found.integers[sequence, :length] == whole.integers[sequence, :length]
             assert same.all() and not found.integers[sequence, length:].any()
+
+
+@pytest.mark.parametrize("engine", ["auto", "reference"])
+def test_streams_take_elapsed_times(engine: str) -> None:
+    variant = Variant(irregular=True, backbone=(4,), memory=True)
+    program = quantized(variant)
+    x, elapsed = samples(variant, 2, 9, seed=5)
+    whole = l2l.simulate(program, x, timespans=elapsed).outputs
+    stream = l2l.open_stream(program, engine)
+    answers = [stream.step(x[0, t], elapsed[0, t]).copy() for t in range(9)]
+    assert np.array_equal(answers, whole[0])
+    with pytest.raises(l2l.InputError, match="time is irregular: give timespans"):
+        stream.step(x[0, 0])
+    chunks = l2l.simulate_stream(
+        program, [x[:, :4], x[:, 4:]], engine, timespans=[elapsed[:, :4], elapsed[:, 4:]]
+    )
+    assert np.array_equal(np.concatenate([part.outputs for part in chunks], axis=1), whole)
