@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,26 @@ class Epoch:
     validation: float
     is_best: bool
     seconds: float
+
+
+@contextmanager
+def complaints(console: Console, *packages: str) -> Iterator[None]:
+    """What goes wrong in a training script becomes one message and an exit code.
+
+    Args:
+        console: where the message goes.
+        packages: what training needs, as pip names it; torch and ncps by default.
+    """
+    try:
+        yield
+    except ImportError as error:
+        needed = packages or ("torch", "ncps")
+        names = " and ".join({"torch": "PyTorch"}.get(name, name) for name in needed)
+        console.print(f"training needs {names}: pip install {' '.join(needed)} ({error})")
+        raise SystemExit(3) from error
+    except Lnn2LoihiError as error:
+        console.print(str(error), markup=False)
+        raise SystemExit(error.exit_code) from error
 
 
 def fit(

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from lnn2loihi.converters.ncps import NcpsImporter
 from lnn2loihi.models.damped_sine import data
-from lnn2loihi.models.training import Batches, description, fit, save_checkpoint
+from lnn2loihi.models.training import Batches, complaints, description, fit, save_checkpoint
 from lnn2loihi.network import LiquidNetwork
 
 UNITS, MOTOR_UNITS = 32, 8
@@ -85,11 +85,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=80)
     arguments = parser.parse_args()
     console = Console()
-    try:
+    with complaints(console):
         model = train(arguments.seed, arguments.epochs, console)
-    except ImportError as error:
-        console.print(f"training needs PyTorch and ncps: pip install torch ncps ({error})")
-        raise SystemExit(3) from error
     toml = description("damped_sine", 1, UNITS, MOTOR_UNITS, 1)
     network = NcpsImporter().load(save_checkpoint(model, arguments.out, toml))
     console.print(f"{network.units} units, {network.synapses} synapses with the time gate folded")

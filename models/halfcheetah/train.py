@@ -14,9 +14,14 @@ from typing import Any
 from rich.console import Console
 
 from lnn2loihi.converters.ncps import NcpsImporter
-from lnn2loihi.errors import Lnn2LoihiError
 from lnn2loihi.models.halfcheetah import data
-from lnn2loihi.models.training import description, fit, save_checkpoint, shuffled_batches
+from lnn2loihi.models.training import (
+    complaints,
+    description,
+    fit,
+    save_checkpoint,
+    shuffled_batches,
+)
 from lnn2loihi.network import LiquidNetwork
 
 UNITS, MOTOR_UNITS, BATCH = 96, 32, 32
@@ -82,15 +87,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     arguments = parser.parse_args()
     console = Console()
-    try:
+    with complaints(console):
         cheetah = data.load(arguments.data)
         model = train(cheetah, arguments.seed, arguments.epochs, console)
-    except ImportError as error:
-        console.print(f"training needs PyTorch and ncps: pip install torch ncps ({error})")
-        raise SystemExit(3) from error
-    except Lnn2LoihiError as error:
-        console.print(str(error), markup=False)
-        raise SystemExit(error.exit_code) from error
     network = NcpsImporter().load(save_checkpoint(model, arguments.out, DESCRIPTION))
     console.print(f"{network.units} units, {network.synapses} synapses with the time gate folded")
     for name, value in figures(network, cheetah).items():

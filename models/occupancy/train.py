@@ -15,9 +15,14 @@ import numpy as np
 from rich.console import Console
 
 from lnn2loihi.converters.ncps import NcpsImporter
-from lnn2loihi.errors import Lnn2LoihiError
 from lnn2loihi.models.occupancy import data
-from lnn2loihi.models.training import description, fit, save_checkpoint, shuffled_batches
+from lnn2loihi.models.training import (
+    complaints,
+    description,
+    fit,
+    save_checkpoint,
+    shuffled_batches,
+)
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.tables import percent
 
@@ -95,15 +100,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     arguments = parser.parse_args()
     console = Console()
-    try:
+    with complaints(console):
         rooms = data.load(arguments.data)
         model = train(rooms, arguments.seed, arguments.epochs, console)
-    except ImportError as error:
-        console.print(f"training needs PyTorch and ncps: pip install torch ncps ({error})")
-        raise SystemExit(3) from error
-    except Lnn2LoihiError as error:
-        console.print(str(error), markup=False)
-        raise SystemExit(error.exit_code) from error
     network = NcpsImporter().load(save_checkpoint(model, arguments.out, toml()))
     console.print(f"{network.units} units, {network.synapses} synapses with the time gate folded")
     for name, found in figures(network, rooms).items():

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.console import Console
 
-from lnn2loihi.errors import Lnn2LoihiError
-from lnn2loihi.models.training import Epoch, fit_best, save_checkpoint, shuffled
+from lnn2loihi.models.training import Epoch, complaints, fit_best, save_checkpoint, shuffled
 from lnn2loihi.models.walker2d import data
 
 if TYPE_CHECKING:
@@ -176,15 +175,9 @@ def main() -> None:
             highlight=False,
         )
 
-    try:
+    with complaints(console, "torch"):
         walker = data.load(arguments.data)
         model, epochs = train(walker, settings, console, report)
-    except ImportError as error:
-        console.print(f"training needs PyTorch: pip install torch ({error})")
-        raise SystemExit(3) from error
-    except Lnn2LoihiError as error:
-        console.print(str(error), markup=False)
-        raise SystemExit(error.exit_code) from error
     best = min(epochs, key=lambda epoch: epoch.validation)
     console.print(f"best epoch {best.number} of {len(epochs)}")
     for name, value in figures(model, walker).items():
