@@ -97,7 +97,7 @@ class TrainableNetwork(nn.Module):
             TrainableStage(
                 stage,
                 plan.sources(stage),
-                dict(plan.lowering(stage).units),
+                plan.lowering(stage),
                 exponents[stage.name],
                 setting.calibration.moments[stage.name],
                 setting.recipes.of(stage).weight_bits,
@@ -317,7 +317,7 @@ class TrainableNetwork(nn.Module):
         population = program.population(name)
         if word == population.program.message_state:
             return population.message.step
-        return self.setting.memory_step(name)
+        return self.stages[name].memory_step
 
     def _state_of(self, hx: Hidden | None, x: Tensor) -> dict[str, Tensor]:
         """The state of every stage that has one, from ncps's order; zeros without."""

@@ -10,7 +10,8 @@ from lnn2loihi.formats import FixedPoint
 from lnn2loihi.layers.linear import Linear
 from lnn2loihi.layers.stage import Stage
 from lnn2loihi.qat.rounding import message, straight_through
-from lnn2loihi.quantize.rows import LARGEST_SUM, Gate, Source, quantize_gate
+from lnn2loihi.quantize.families import Lowering
+from lnn2loihi.quantize.rows import LARGEST_SUM, Gate, Source, column_scales, quantize_gate
 
 
 class TrainableStage(nn.Module):
@@ -21,7 +22,7 @@ class TrainableStage(nn.Module):
     Args:
         stage: the float stage.
         sources: what it hears.
-        units: for each gate the pre-activation steps per 1.0.
+        lowering: how it becomes a population.
         exponents: left shift of each source's connection.
         moments: second moments of what it hears; see `quantize_rows`.
         weight_bits: width of the mantissas.
@@ -32,7 +33,7 @@ class TrainableStage(nn.Module):
         self,
         stage: Stage,
         sources: list[Source],
-        units: dict[str, float],
+        lowering: Lowering,
         exponents: tuple[int, ...],
         moments: np.ndarray,
         weight_bits: int,
@@ -40,7 +41,8 @@ class TrainableStage(nn.Module):
     ) -> None:
         super().__init__()
         self.stage, self.form, self.weight_bits = stage, form, weight_bits
-        self._sources, self._units, self._moments = sources, units, moments
+        self._sources, self._units, self._moments = sources, lowering.units, moments
+        self.memory_step = lowering.memory_step
         self.exponents = exponents
         self.vector = nn.ParameterDict(
             {
@@ -105,10 +107,8 @@ class TrainableStage(nn.Module):
         rows = quantize_gate(
             gate, self._sources, self._moments, self.weight_bits, self.exponents, correction
         )
-        unit = rows.multiplier / (2.0**rows.shift * gate.unit)
-        left = np.repeat([2.0**e for e in self.exponents], [s.low.size for s in self._sources])
-        scale = np.concatenate([np.broadcast_to(s.step, s.low.size) for s in self._sources])
-        return rows.mantissas * (unit[:, None] * left / scale), rows.bias * unit
+        scale, left = column_scales(self._sources, self.exponents)
+        return rows.mantissas * (rows.unit[:, None] * left / scale), rows.bias * rows.unit
 
     def sent(self, value: Tensor) -> Tensor:
         """The message as others hear it."""
@@ -123,14 +123,13 @@ class TrainableStage(nn.Module):
         largest mantissa asks for; above 1, weight bits are lost. The sum over rows of what is
         above 1; differentiable, for a penalty in the loss.
         """
-        reach = [np.maximum(np.abs(s.low), np.abs(s.high)) * s.step for s in self._sources]
+        reach = np.concatenate([source.reach for source in self._sources])
+        scale, left = column_scales(self._sources, self.exponents)
         total = torch.zeros(())
         for name in self.stage.gates:
             weight = self.effective(name)
-            largest = torch.as_tensor(np.concatenate(reach)).to(weight)
-            left = np.repeat([2.0**e for e in self.exponents], [s.low.size for s in self._sources])
-            step = np.concatenate([np.broadcast_to(s.step, s.low.size) for s in self._sources])
-            factor = torch.as_tensor(step / left).to(weight)
+            largest = torch.as_tensor(reach).to(weight)
+            factor = torch.as_tensor(scale / left).to(weight)
             by_sum = (weight.abs() @ largest + self.bias[name].abs()) / LARGEST_SUM
             most = (weight.abs() * factor).amax(dim=1) / (2.0 ** (self.weight_bits - 1) - 1)
             ratio = by_sum / most.clamp_min(torch.finfo(weight.dtype).tiny)

@@ -124,11 +124,6 @@ class Setting:
         warnings += unit_warnings(network, program, fresh, run)
         return dataclasses.replace(program, table=tuple(rows), warnings=tuple(warnings))
 
-    def memory_step(self, stage: str) -> float:
-        """Real value of one unit of a stage's memory."""
-        plan = Plan(self.network, self.calibration, self.recipes)
-        return plan.lowering(next(s for s in self.network.stages if s.name == stage)).memory_step
-
 
 def prepared(
     network: LiquidNetwork,

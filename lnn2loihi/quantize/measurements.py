@@ -31,10 +31,14 @@ def signal_to_noise(signal: FloatArray, other: FloatArray) -> float | None:
 
 def measured_run(program: LoihiProgram, calibration: Calibration) -> SimulationResult:
     """The program on the first sequences of its calibration data, with all states."""
-    x = calibration.x[:SEQUENCES_MEASURED]
-    elapsed = None if calibration.timespans is None else calibration.timespans[: len(x)]
+    x, elapsed = _measured_samples(calibration)
     # No compiler runs for a table.
     return simulate(program, x, "blas", timespans=elapsed, return_states=True)
+
+
+def _measured_samples(calibration: Calibration) -> tuple[FloatArray, FloatArray | None]:
+    x = calibration.x[:SEQUENCES_MEASURED]
+    return x, None if calibration.timespans is None else calibration.timespans[: len(x)]
 
 
 def measured_rows(
@@ -49,8 +53,7 @@ def measured_rows(
     float network, whose answer includes no quantization at all), compared (number of values
     behind it), instructions.
     """
-    x = calibration.x[:SEQUENCES_MEASURED]
-    elapsed = None if calibration.timespans is None else calibration.timespans[: len(x)]
+    x, elapsed = _measured_samples(calibration)
     assert run.states is not None
     port = program.input
     encoded, saturated = encode(program, x, elapsed)

@@ -94,6 +94,7 @@ class Plan:
         self.port = port
         self.senders = Senders(port, elapsed, {INPUT: source})
         self.formats: dict[str, FixedPoint | None] = {}
+        self._lowerings: dict[str, Lowering] = {}
         for stage in network.stages:
             form = message_format(stage, self._largest(stage), recipes.of(stage))
             self.formats[stage.name] = form
@@ -110,9 +111,10 @@ class Plan:
 
     def lowering(self, stage: Stage) -> Lowering:
         """How a stage becomes a population."""
-        largest_message = np.concatenate(
-            [np.maximum(np.abs(s.low), np.abs(s.high)) * s.step for s in self.sources(stage)]
-        )
+        found = self._lowerings.get(stage.name)
+        if found is not None:
+            return found
+        largest_message = np.concatenate([source.reach for source in self.sources(stage)])
         memory = self.calibration.result.memory.get(stage.name)
         measured = Measured(
             self._largest(stage),
@@ -123,7 +125,9 @@ class Plan:
             },
             self.senders.elapsed if stage.timed else None,
         )
-        return lower(stage, measured, self.recipes.of(stage))
+        found = lower(stage, measured, self.recipes.of(stage))
+        self._lowerings[stage.name] = found
+        return found
 
     def rows(
         self, stage: Stage, correction: str = "none", exponents: Exponents | None = None

@@ -58,6 +58,20 @@ class Source:
     low: IntegerArray
     high: IntegerArray
 
+    @property
+    def reach(self) -> FloatArray:
+        """Largest real magnitude of each column, (columns,)."""
+        return np.maximum(np.abs(self.low), np.abs(self.high)) * self.step
+
+
+def column_scales(
+    sources: Sequence[Source], exponents: Sequence[int]
+) -> tuple[FloatArray, FloatArray]:
+    """Step and left shift (as a factor) of every column of all sources, (columns,) each."""
+    scale = np.concatenate([np.broadcast_to(s.step, s.low.size) for s in sources])
+    left = np.repeat([2.0**e for e in exponents], [s.low.size for s in sources])
+    return scale, left
+
 
 @dataclass(frozen=True)
 class Gate:
@@ -84,6 +98,7 @@ class QuantizedGate:
         mantissas: int64 (neurons, columns).
         bias, multiplier: int64 (neurons,).
         shift: right shift of the pre-activation.
+        unit: real value of one unit of each row's sum, float64 (neurons,).
         error: rms error of each row's pre-activation that rounding causes on the calibration
             data, float64 (neurons,), in units of 1.0.
         problems: rows that do not fit, by neuron.
@@ -93,6 +108,7 @@ class QuantizedGate:
     bias: IntegerArray
     multiplier: IntegerArray
     shift: int
+    unit: FloatArray
     error: FloatArray
     problems: tuple[str, ...]
 
@@ -190,8 +206,7 @@ def quantize_gate(
 ) -> QuantizedGate:
     """Rows of one gate for given exponents; `correction` is one of CORRECTIONS."""
     columns = np.array([source.low.size for source in sources])
-    scale = np.concatenate([np.broadcast_to(s.step, s.low.size) for s in sources])
-    left = np.repeat([2.0**e for e in exponents], columns)
+    scale, left = column_scales(sources, exponents)
     low = np.minimum(np.concatenate([s.low for s in sources]), 0)
     high = np.maximum(np.concatenate([s.high for s in sources]), 0)
     integer_weight = gate.weight * scale  # real value of a row's sum per unit of its message
@@ -240,6 +255,7 @@ def quantize_gate(
         bias.astype(np.int64),
         multiplier.astype(np.int64),
         shift,
+        unit,
         error,
         problems,
     )
