@@ -1,0 +1,79 @@
+"""The command line: each verb is a few lines over the library.
+
+Results go to standard output, as text or with --json as one JSON document; progress and errors
+go to standard error. Exit codes: 0 done, 1 something given is wrong, 2 a check failed, 3 a
+package is missing.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+import lnn2loihi as l2l
+from lnn2loihi.cli import convert, demo, run
+from lnn2loihi.cli.common import BAD_INPUT, INTERRUPTED, app
+from lnn2loihi.errors import Lnn2LoihiError
+
+try:  # typer carries its own copy of click since 0.20
+    from typer._click.exceptions import ClickException
+except ImportError:
+    from click import ClickException
+
+__all__ = ["app", "convert", "demo", "main", "run"]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"lnn2loihi {l2l.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Liquid neural networks on Intel Loihi 2: quantize, simulate, verify in Lava."""
+
+
+def main() -> None:
+    """Entry point: errors of the library become one message and an exit code."""
+    try:
+        code = app(standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(code or 0)
+    except Lnn2LoihiError as error:
+        _complain(str(error), error.exit_code)
+    except ClickException as error:
+        _complain(f"{error.format_message()} (see lnn2loihi --help)", BAD_INPUT)
+    except (KeyboardInterrupt, typer.Abort):
+        _complain("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        _drop_output()  # the reader has gone, which is no error
+        sys.exit(0)
+    except OSError as error:
+        _drop_output()
+        _complain(f"{error.filename or 'output'}: {error.strerror or error}", BAD_INPUT)
+
+
+def _complain(message: str, code: int) -> None:
+    """One message on standard error, and the end."""
+    Console(stderr=True, soft_wrap=True).print(message, markup=False, highlight=False)
+    sys.exit(code)
+
+
+def _drop_output() -> None:
+    """What could not be written is not tried again while the interpreter ends."""
+    with suppress(io.UnsupportedOperation):  # standard output is no file
+        target = sys.stdout.fileno()
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, target)
+        os.close(null)

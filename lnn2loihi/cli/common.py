@@ -1,0 +1,105 @@
+"""What the verbs share: options, printing and progress bars."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+import lnn2loihi as l2l
+from lnn2loihi.artifact import SUFFIX
+
+BAD_INPUT, FAILED_CHECK, MISSING_BACKEND, INTERRUPTED = 1, 2, 3, 130
+
+app = typer.Typer(
+    help="Liquid neural networks on Intel Loihi 2: quantize, simulate, verify in Lava.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Source = Annotated[
+    Path, typer.Argument(help="Checkpoint (.pt, .safetensors) or its description (.toml).")
+]
+ProgramFile = Annotated[Path, typer.Argument(help=f"Program ({SUFFIX}).")]
+Samples = Annotated[
+    Path,
+    typer.Option("--input", "-i", help="Samples: .npy, .npz (x, perhaps timespans) or .csv."),
+]
+RecipeText = Annotated[str, typer.Option("--recipe", "-r", help="For example w8a12 or w4a8x12.")]
+# typer reads these annotations at run time, also on Python 3.10.
+Description = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(help="TOML that says how the module was built; <checkpoint>.toml by default."),
+]
+Timespan = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        help="Constant elapsed time between samples, or: irregular (it comes with the samples, as "
+        "timespans in the .npz file); else the description's, else 1."
+    ),
+]
+
+
+def print_result(result: Any, text: str, as_json: bool) -> None:
+    """The result on standard output, as text or as one JSON document."""
+    typer.echo(json.dumps(_plain(result), indent=2, allow_nan=False) if as_json else text)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold: numbers that it has no notation for become null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, (str, int, type(None))) else str(value)
+
+
+@contextmanager
+def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on standard error, where that is a terminal."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+    )
+    with Progress(
+        *columns, console=console, disable=not console.is_terminal, transient=True
+    ) as bar:
+        tasks: dict[str, Any] = {}
+
+        def on_step(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(f"{name}, chip steps", total=total)
+            bar.update(tasks[name], completed=done)
+
+        yield on_step
+
+
+def imported(source: Path, description: Path | None, timespan: str | None) -> l2l.LiquidNetwork:
+    """The network of a checkpoint, with the options of the command line."""
+    options: dict[str, Any] = {"description": description, "timespan": timespan}
+    if timespan is not None and timespan != "irregular":
+        try:
+            options["timespan"] = float(timespan)
+        except ValueError:
+            raise l2l.InputError(
+                "--timespan", f"{timespan!r} is neither a number nor: irregular"
+            ) from None
+    return l2l.import_network(source, **{k: v for k, v in options.items() if v is not None})

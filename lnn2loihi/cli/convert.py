@@ -1,0 +1,114 @@
+"""Verbs from a trained network to a program: inspect, quantize, compare."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import lnn2loihi as l2l
+from lnn2loihi.artifact import SUFFIX
+from lnn2loihi.cli.common import (
+    Description,
+    Json,
+    ProgramFile,
+    Samples,
+    Source,
+    Timespan,
+    app,
+    imported,
+    print_result,
+    progress_bars,
+)
+from lnn2loihi.neurons.listing import listing
+from lnn2loihi.quantize.recipe import DEFAULT_RECIPE
+from lnn2loihi.samples import read_samples, read_timespans
+
+
+@app.command()
+def inspect(
+    source: Annotated[Path, typer.Argument(help=f"Checkpoint, description or program ({SUFFIX}).")],
+    description: Description = None,
+    timespan: Timespan = None,
+    show_listing: Annotated[
+        bool, typer.Option("--listing", help="Print the neuron programs of a program file.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Say what is in a checkpoint or in a program."""
+    if source.suffix != SUFFIX:
+        network = imported(source, description, timespan)
+        print_result(network.to_dict(), network.summary(), as_json)
+        return
+    program = l2l.load(source)
+    text, listings = [program.summary()], {}
+    for population in program.populations:
+        listings[population.name] = listing(
+            population.program,
+            program.schedule.first_valid[population.name],
+            program.schedule.period,
+        )
+        if show_listing:
+            text.append(f"\n{population.name}\n{listings[population.name].text}")
+    result = {
+        "name": program.name,
+        "recipe": program.recipe,
+        "table": [dict(row) for row in program.table],
+        "schedule": {
+            "period": program.schedule.period,
+            "first_valid": dict(program.schedule.first_valid),
+            "first_input": program.schedule.first_input,
+            "interleave": program.schedule.interleave,
+        },
+        "provenance": dict(program.provenance),
+        "listings": {name: vars(found) for name, found in listings.items()},
+    }
+    print_result(result, "\n".join(text), as_json)
+
+
+@app.command()
+def quantize(
+    source: Source,
+    calibrate: Annotated[
+        Path, typer.Option("--calibrate", "-c", help="Typical samples: .npy, .npz or .csv.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help=f"Program to write ({SUFFIX}).")],
+    recipe: Annotated[
+        str, typer.Option("--recipe", "-r", help="For example w8a12.")
+    ] = DEFAULT_RECIPE,
+    description: Description = None,
+    timespan: Timespan = None,
+    as_json: Json = False,
+) -> None:
+    """Turn a trained network into integers, proved free of overflow."""
+    if output.suffix != SUFFIX or not output.parent.is_dir():
+        raise l2l.InputError(str(output), f"give a {SUFFIX} file in a folder that exists")
+    network = imported(source, description, timespan)
+    x = read_samples(calibrate)
+    elapsed = read_timespans(calibrate) if network.irregular else None
+    program = l2l.quantize(network, calibrate=x, calibrate_timespans=elapsed, recipe=recipe)
+    written = l2l.save(program, output)
+    result = {"file": str(written), "table": [dict(row) for row in program.table]}
+    print_result(result, f"{program.summary()}\nwritten: {written}", as_json)
+
+
+@app.command()
+def compare(
+    source: Source,
+    program: ProgramFile,
+    samples: Samples,
+    description: Description = None,
+    timespan: Timespan = None,
+    as_json: Json = False,
+) -> None:
+    """Compare the float network with its integers, stage by stage and step by step."""
+    network, loaded = imported(source, description, timespan), l2l.load(program)
+    x = read_samples(samples)
+    elapsed = read_timespans(samples) if loaded.timed else None
+    with progress_bars() as on_step:
+        result = l2l.compare(
+            network, loaded, x, timespans=elapsed, progress=partial(on_step, "integers")
+        )
+    print_result(result.to_dict(), result.summary(), as_json)
