@@ -1,0 +1,514 @@
+"""Runs an ONNX graph on identities instead of numbers, to see what it computes.
+
+Nodes whose inputs are all constant are computed by the evaluator of the package onnx. All others
+either move identities about or make terms (`lnn2loihi.converters.onnx_terms`). A `Scan` is unrolled
+over two steps, a dynamic batch is 1 and a dynamic time 2: enough to see the recurrence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lnn2loihi.converters.onnx_terms import (
+    GraphTooLargeError,
+    Identities,
+    Operand,
+    Term,
+    Terms,
+    rows_of,
+)
+from lnn2loihi.network import FloatArray
+
+#: A tensor: constants of any type, or an array of identities.
+Tensor = np.ndarray
+
+#: Functions of one number that stay what they are.
+FUNCTIONS = {
+    "Tanh": "tanh", "Sigmoid": "sigmoid", "Relu": "relu", "Exp": "exp", "Abs": "abs", "Erf": "erf",
+    "Gelu": "gelu", "Softplus": "softplus",
+}  # fmt: skip
+#: Operations on constants that may make a result larger than what goes in.
+_GROWING = ("ConstantOfShape", "Expand", "Tile", "Range", "Pad", "Resize", "OneHot", "EyeLike")
+#: Constants that a graph may make, in multiples of what it holds, and at least this many.
+_GROWTH, _LEAST_GROWTH = 4, 1 << 22
+#: Steps of a dynamic time axis.
+_DYNAMIC_STEPS = 2
+
+
+class NodeError(Exception):
+    """A node does not fit; the text says which one, and what was expected."""
+
+
+@dataclass(eq=False)
+class Symbols:
+    """A tensor of identities."""
+
+    identities: Identities
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape."""
+        return self.identities.shape
+
+
+Value = Tensor | Symbols
+
+
+@dataclass(eq=False)
+class Traced:
+    """What a graph was found to compute.
+
+    Attributes:
+        terms: all terms.
+        inputs: for each graph input its identities.
+        input_names: their names.
+        outputs: for each graph output its name and value.
+    """
+
+    terms: Terms
+    inputs: list[Symbols] = field(default_factory=list)
+    input_names: list[str] = field(default_factory=list)
+    outputs: dict[str, Value] = field(default_factory=dict)
+
+
+def trace(model: Any) -> Traced:
+    """Runs the graph of an ONNX model, local functions already inlined.
+
+    Raises:
+        NodeError: an operation that no liquid network consists of, or that is used otherwise.
+    """
+    return _Tracer(model).run()
+
+
+def node_name(node: Any) -> str:
+    """How a node is named in messages."""
+    label = node.name or (node.output[0] if node.output else "")
+    return f"node {label!r:.80} ({node.op_type})"
+
+
+class _Tracer:
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._terms = Terms()
+        self._opsets = {entry.domain: entry.version for entry in model.opset_import}
+        self._made = 0
+        self._allowed = _LEAST_GROWTH
+        self._handlers: dict[str, Callable[[Any, list[Value | None]], list[Value]]] = {
+            "Add": self._add, "Sub": self._subtract, "Mul": self._multiply, "Div": self._divide,
+            "Neg": self._negate, "Sum": self._add, "MatMul": self._matmul, "Gemm": self._gemm,
+            "ReduceSum": self._reduce_sum, "Scan": self._scan,
+        }  # fmt: skip
+
+    def run(self) -> Traced:
+        """The traced graph."""
+        graph = self._model.graph
+        values: dict[str, Value] = {"": None}  # pyright: ignore[reportAssignmentType]
+        for tensor in graph.initializer:
+            values[tensor.name] = _held(tensor)
+        held = sum(value.size for value in values.values() if isinstance(value, np.ndarray))
+        self._allowed = max(_LEAST_GROWTH, _GROWTH * held)
+        traced = Traced(self._terms)
+        for entry in graph.input:
+            if entry.name in values:  # files of old: initializers are listed as inputs too
+                continue
+            shape = _input_shape(entry, first=not traced.inputs)
+            symbols = self._input(len(traced.inputs), shape, entry.name)
+            values[entry.name] = symbols
+            traced.inputs.append(symbols)
+            traced.input_names.append(entry.name)
+        self._run_nodes(graph.node, values)
+        for entry in graph.output:
+            if entry.name not in values:
+                raise NodeError(f"output {entry.name!r:.80} is made by no node")
+            traced.outputs[entry.name] = values[entry.name]
+        return traced
+
+    def _input(self, number: int, shape: tuple[int, ...], name: str) -> Symbols:
+        identities = np.empty(shape, np.int64)
+        flat = identities.reshape(-1, shape[-1] if shape else 1)
+        for row, index in zip(flat, np.ndindex(shape[:-1]), strict=True):
+            term = Term("input", f"input {name!r:.80}", place=(number, *index))
+            row[:] = self._terms.add(term, row.size)
+        return Symbols(identities)
+
+    def _run_nodes(self, nodes: Sequence[Any], values: dict[str, Value]) -> None:
+        for node in nodes:
+            missing = [name for name in node.input if name not in values]
+            if missing:
+                raise NodeError(f"{node_name(node)}: its input {missing[0]!r:.80} is made nowhere")
+            given: list[Value | None] = [values[name] if name else None for name in node.input]
+            try:
+                made = self._node(node, given)
+            except (ValueError, IndexError, TypeError, KeyError) as error:
+                raise NodeError(
+                    f"{node_name(node)}: its operands do not fit each other ({error!s:.160})"
+                ) from error
+            for name, value in zip(node.output, made, strict=False):
+                if name:
+                    values[name] = value
+
+    def _node(self, node: Any, given: list[Value | None]) -> list[Value]:
+        if node.domain not in ("", "ai.onnx"):
+            raise NodeError(
+                f"{node_name(node)}: the operation is of domain {node.domain!r:.60}; expected one "
+                "of the standard operations"
+            )
+        symbolic = [value for value in given if isinstance(value, Symbols)]
+        if node.op_type == "Shape" and symbolic:
+            return [np.array(symbolic[0].shape, np.int64)]
+        if not symbolic and node.op_type != "Scan":
+            return self._constant(node, given)
+        if node.op_type in self._handlers:
+            return self._handlers[node.op_type](node, given)
+        if node.op_type in FUNCTIONS:
+            return [self._function(node, symbolic[0])]
+        if node.op_type in _MOVES:
+            return _MOVES[node.op_type](self, node, given)
+        raise NodeError(
+            f"{node_name(node)}: liquid networks have no such operation on data; expected linear "
+            f"maps, sums, products, {', '.join(sorted(FUNCTIONS))}"
+        )
+
+    def _constant(self, node: Any, given: list[Value | None]) -> list[Value]:
+        from onnx.reference import ReferenceEvaluator
+
+        arrays = [value for value in given if isinstance(value, np.ndarray)]
+        if node.op_type in _GROWING and node.op_type != "ConstantOfShape" and (
+            node.op_type != "Expand"
+        ):  # fmt: skip
+            raise NodeError(f"{node_name(node)}: no constant of a liquid network is made so")
+        if node.op_type == "ConstantOfShape":
+            self._spend(node, int(np.prod(arrays[0].astype(np.float64))))
+        elif node.op_type == "Expand":
+            self._spend(node, int(np.prod(arrays[1].astype(np.float64))))
+        elif node.op_type in ("MatMul", "Gemm"):
+            self._spend(node, int(np.prod(np.matmul(*_shapes_only(arrays[:2])).shape)))
+        elif len(arrays) > 1 and node.op_type in ("Add", "Sub", "Mul", "Div", "Where", "Pow"):
+            shape = np.broadcast_shapes(*(array.shape for array in arrays))
+            self._spend(node, int(np.prod([float(length) for length in shape])))
+        else:
+            self._spend(node, sum(array.size for array in arrays))
+        try:
+            evaluator = ReferenceEvaluator(node, opsets=self._opsets)
+            names = [name for name in node.input if name]
+            feed = dict(zip(names, arrays, strict=True))
+            with np.errstate(all="ignore"):
+                return [np.asarray(made) for made in evaluator.run(None, feed)]
+        except Exception as error:  # whatever an operation makes of a hostile attribute
+            raise NodeError(f"{node_name(node)}: cannot be computed ({error!s:.160})") from error
+
+    def _spend(self, node: Any, elements: int) -> None:
+        self._made += elements
+        if elements < 0 or self._made > self._allowed:
+            raise NodeError(
+                f"{node_name(node)}: its constants would take {self._made:,} numbers, many times "
+                "what the file holds"
+            )
+
+    def _operand(self, value: Value) -> Operand:
+        if isinstance(value, Symbols):
+            return value.identities
+        return np.asarray(value, np.float64)
+
+    def _elementwise(
+        self, node: Any, given: Sequence[Value | None], make: Callable[..., Identities]
+    ) -> list[Value]:
+        operands = [self._operand(value) for value in given if value is not None]
+        shape = np.broadcast_shapes(*(operand.shape for operand in operands))
+        name = node_name(node)
+        rows = [make(*row, name) for row in rows_of(shape, operands)]
+        return [Symbols(np.array(rows, np.int64).reshape(shape))]
+
+    def _add(self, node: Any, given: list[Value | None]) -> list[Value]:
+        total = given[0]
+        for value in given[1:]:
+            total = self._elementwise(node, [total, value], self._sum)[0]
+        return [total]  # pyright: ignore[reportReturnType]
+
+    def _sum(self, one: Operand, other: Operand, name: str) -> Identities:
+        if one.dtype.kind == "f":
+            one, other = other, one
+        return self._terms.sum_of(one.astype(np.int64), other, name)
+
+    def _product(self, one: Operand, other: Operand, name: str) -> Identities:
+        if one.dtype.kind == "f":
+            one, other = other, one
+        return self._terms.product_of(one.astype(np.int64), other, name)
+
+    def _multiply(self, node: Any, given: list[Value | None]) -> list[Value]:
+        return self._elementwise(node, given, self._product)
+
+    def _negate(self, node: Any, given: list[Value | None]) -> list[Value]:
+        return self._elementwise(node, [given[0], np.array(-1.0)], self._product)
+
+    def _subtract(self, node: Any, given: list[Value | None]) -> list[Value]:
+        one, other = given
+        if isinstance(other, Symbols):
+            return self._add(node, [one, self._negate(node, [other])[0]])
+        assert other is not None
+        return self._add(node, [one, -np.asarray(other, np.float64)])
+
+    def _divide(self, node: Any, given: list[Value | None]) -> list[Value]:
+        one, other = given
+        if isinstance(other, Symbols):
+            return self._elementwise(node, [one, other], self._quotient)
+        with np.errstate(divide="ignore"):
+            inverse = 1.0 / np.asarray(other, np.float64)
+        return self._multiply(node, [one, inverse])
+
+    def _quotient(self, one: Operand, other: Operand, name: str) -> Identities:
+        return self._terms.add(Term("divide", name, (one, other)), one.size)
+
+    def _function(self, node: Any, value: Symbols) -> Symbols:
+        if node.op_type == "Gelu" and any(
+            entry.name == "approximate" and entry.s not in (b"", b"none")
+            for entry in node.attribute
+        ):
+            raise NodeError(f"{node_name(node)}: approximate gelu; expected the exact one")
+        operation, name = FUNCTIONS[node.op_type], node_name(node)
+
+        def make(row: Operand, _: str) -> Identities:
+            return self._terms.add(Term(operation, name, (row,)), row.size)
+
+        return self._elementwise(node, [value], make)[0]  # pyright: ignore[reportReturnType]
+
+    def _mapped(self, node: Any, value: Value | None, weight: FloatArray) -> Symbols:
+        """A row vector times a matrix of (columns, results), for each row."""
+        assert isinstance(value, Symbols)
+        rows = value.identities.reshape(-1, value.shape[-1])
+        if rows.shape[1] != weight.shape[0]:
+            raise NodeError(
+                f"{node_name(node)}: {rows.shape[1]} columns times {weight.shape[0]} rows"
+            )
+        shape = (*value.shape[:-1], weight.shape[1])
+        transposed, bias = np.ascontiguousarray(weight.T, np.float64), np.zeros(weight.shape[1])
+        name = node_name(node)
+        made = [
+            self._terms.add(Term("linear", name, (row,), transposed, bias), bias.size)
+            for row in rows
+        ]
+        return Symbols(np.array(made, np.int64).reshape(shape))
+
+    def _matmul(self, node: Any, given: list[Value | None]) -> list[Value]:
+        weight = given[1]
+        if not isinstance(weight, np.ndarray) or weight.ndim != 2:
+            raise NodeError(
+                f"{node_name(node)}: expected data times a constant matrix, as in a linear map"
+            )
+        return [self._mapped(node, given[0], weight)]
+
+    def _gemm(self, node: Any, given: list[Value | None]) -> list[Value]:
+        options = _attributes(node)
+        weight = given[1]
+        if options.get("transA") or not isinstance(weight, np.ndarray) or weight.ndim != 2:
+            raise NodeError(
+                f"{node_name(node)}: expected data times a constant matrix, as in a linear map"
+            )
+        weight = weight.T if options.get("transB") else weight
+        scaled = weight.astype(np.float64) * options.get("alpha", 1.0)
+        result = self._mapped(node, given[0], scaled)
+        if len(given) < 3 or given[2] is None:
+            return [result]
+        offset: Value = given[2]
+        if isinstance(offset, np.ndarray):
+            offset = offset.astype(np.float64) * options.get("beta", 1.0)
+        return self._add(node, [result, offset])
+
+    def _reduce_sum(self, node: Any, given: list[Value | None]) -> list[Value]:
+        options = _attributes(node)
+        value = given[0]
+        assert isinstance(value, Symbols)
+        axes = options.get("axes", given[1] if len(given) > 1 else None)
+        if axes is None or np.size(axes) != 1:
+            raise NodeError(f"{node_name(node)}: expected a sum over one axis")
+        axis = int(np.ravel(axes)[0])
+        moved = np.moveaxis(value.identities, axis, 0)
+        name = node_name(node)
+        flat = moved.reshape(moved.shape[0], -1, moved.shape[-1] if moved.ndim > 1 else 1)
+        rows = [
+            self._terms.add(Term("sum", name, tuple(flat[:, row])), flat.shape[2])
+            for row in range(flat.shape[1])
+        ]
+        result = np.array(rows, np.int64).reshape(moved.shape[1:])
+        return [Symbols(np.expand_dims(result, axis) if options.get("keepdims", 1) else result)]
+
+    def _scan(self, node: Any, given: list[Value | None]) -> list[Value]:
+        options = _attributes(node)
+        body, scanned = options["body"], int(options["num_scan_inputs"])
+        unusual = {"scan_input_directions", "scan_output_directions", "scan_output_axes"}
+        if any(np.any(options[key]) for key in unusual & options.keys()):
+            raise NodeError(f"{node_name(node)}: expected a Scan forwards along time")
+        axes = options.get("scan_input_axes", [0] * scanned)
+        states, sequences = given[: len(given) - scanned], given[len(given) - scanned :]
+        tensors: dict[str, Value] = {"": None}  # pyright: ignore[reportAssignmentType]
+        tensors |= {entry.name: _held(entry) for entry in body.initializer}
+        moved = [_along(value, axis) for value, axis in zip(sequences, axes, strict=True)]
+        collected: list[list[Value]] = []
+        for step in range(len(moved[0])):
+            values = dict(tensors)
+            slices = [value[step] for value in moved]
+            for entry, value in zip(body.input, [*states, *slices], strict=True):
+                values[entry.name] = value  # pyright: ignore[reportArgumentType]
+            self._run_nodes(body.node, values)
+            outputs = [values[entry.name] for entry in body.output]
+            states = outputs[: len(states)]  # pyright: ignore[reportAssignmentType]
+            collected.append(outputs[len(states) :])
+        stacked = [self._stacked(list(parts)) for parts in zip(*collected, strict=True)]
+        return [*states, *stacked]  # pyright: ignore[reportReturnType]
+
+    def _stacked(self, parts: list[Value]) -> Value:
+        if all(isinstance(part, np.ndarray) for part in parts):
+            return np.stack(parts)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        return Symbols(np.stack([self.identities(part) for part in parts]))
+
+    def identities(self, value: Value) -> Identities:
+        """A tensor as identities; constants become terms."""
+        if isinstance(value, Symbols):
+            return value.identities
+        array = np.asarray(value, np.float64)
+        flat = array.reshape(-1, array.shape[-1] if array.ndim else 1)
+        rows = [self._terms.constant(row) for row in flat]
+        return np.array(rows, np.int64).reshape(array.shape)
+
+
+def _held(tensor: Any) -> np.ndarray:
+    from onnx import numpy_helper
+
+    try:
+        return numpy_helper.to_array(tensor)
+    except Exception as error:  # whatever a hostile tensor makes of it
+        raise NodeError(
+            f"tensor {tensor.name!r:.80} cannot be read ({error!s:.120}); the file is damaged"
+        ) from error
+
+
+def _along(value: Value | None, axis: int) -> list[Value]:
+    """The slices of a sequence."""
+    if isinstance(value, Symbols):
+        return [Symbols(part) for part in np.moveaxis(value.identities, axis, 0)]
+    return list(np.moveaxis(np.asarray(value), axis, 0))
+
+
+def _shapes_only(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Arrays of the same shapes that take no memory."""
+    return [np.broadcast_to(np.zeros(1, np.int8), array.shape)[..., :, :1] if number == 0 else
+            np.broadcast_to(np.zeros(1, np.int8), array.shape)[..., :1, :]
+            for number, array in enumerate(arrays)]  # fmt: skip
+
+
+def _attributes(node: Any) -> dict[str, Any]:
+    from onnx import helper
+
+    return {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
+
+
+def _input_shape(entry: Any, first: bool) -> tuple[int, ...]:
+    """Shape of a graph input; unknown lengths are 1, but the time of the samples is 2."""
+    shape: list[int] = []
+    for position, dimension in enumerate(entry.type.tensor_type.shape.dim):
+        known = dimension.dim_value
+        time = position == 1 or (position == 0 and "time" in dimension.dim_param.lower())
+        shape.append(known if known > 0 else _DYNAMIC_STEPS if time else 1)
+    if float(np.prod(shape, dtype=np.float64)) > 1 << 24:
+        raise NodeError(f"input {entry.name!r:.80} has shape {tuple(shape)}; export fewer steps")
+    return tuple(shape)
+
+
+_Move = Callable[[_Tracer, Any, list[Value | None]], list[Value]]
+
+
+def _moving(function: Callable[[Any, Identities, list[Any], Any], Any]) -> _Move:
+    """An operation that moves numbers: `function(tracer, identities, other inputs, node)`."""
+
+    def move(tracer: _Tracer, node: Any, given: list[Value | None]) -> list[Value]:
+        value = given[0]
+        assert isinstance(value, Symbols), "expected data as the first operand"
+        made = function(tracer, value.identities, given[1:], node)
+        parts = made if isinstance(made, list) else [made]
+        return [Symbols(part) for part in parts]
+
+    return move
+
+
+def _transpose(_: Any, value: Identities, __: list[Any], node: Any) -> Identities:
+    return np.transpose(value, _attributes(node).get("perm"))
+
+
+def _reshape(_: Any, value: Identities, others: list[Any], node: Any) -> Identities:
+    shape = [int(length) for length in others[0]]
+    if not _attributes(node).get("allowzero"):
+        shape = [value.shape[i] if length == 0 else length for i, length in enumerate(shape)]
+    return value.reshape(shape)
+
+
+def _axes(others: list[Any], node: Any) -> tuple[int, ...] | None:
+    axes = _attributes(node).get("axes", others[0] if others else None)
+    return None if axes is None else tuple(int(axis) for axis in np.ravel(axes))
+
+
+def _squeeze(_: Any, value: Identities, others: list[Any], node: Any) -> Identities:
+    return np.squeeze(value, _axes(others, node))
+
+
+def _unsqueeze(_: Any, value: Identities, others: list[Any], node: Any) -> Identities:
+    axes = _axes(others, node)
+    assert axes is not None, "no axes"
+    return np.expand_dims(value, axes)
+
+
+def _flatten(_: Any, value: Identities, __: list[Any], node: Any) -> Identities:
+    axis = _attributes(node).get("axis", 1)
+    return value.reshape(int(np.prod(value.shape[:axis])), -1)
+
+
+def _gather(_: Any, value: Identities, others: list[Any], node: Any) -> Identities:
+    return np.take(value, others[0].astype(np.int64), axis=_attributes(node).get("axis", 0))
+
+
+def _split(_: Any, value: Identities, others: list[Any], node: Any) -> list[Identities]:
+    options = _attributes(node)
+    axis = options.get("axis", 0)
+    sizes = options.get("split", others[0] if others else None)
+    if sizes is None:
+        return np.array_split(value, len(node.output), axis)
+    return np.split(value, np.cumsum(sizes)[:-1].astype(int), axis)
+
+
+def _slice(_: Any, value: Identities, others: list[Any], node: Any) -> Identities:
+    starts, ends = (np.ravel(part).tolist() for part in others[:2])
+    axes = np.ravel(others[2]).tolist() if len(others) > 2 and others[2] is not None else None
+    steps = np.ravel(others[3]).tolist() if len(others) > 3 else [1] * len(starts)
+    places: list[Any] = [slice(None)] * value.ndim
+    for axis, start, end, step in zip(axes or range(len(starts)), starts, ends, steps, strict=True):
+        places[axis] = slice(start, None if end > value.shape[axis] else end, step)
+    return value[tuple(places)]
+
+
+def _expand(tracer: _Tracer, value: Identities, others: list[Any], node: Any) -> Identities:
+    shape = np.broadcast_shapes(value.shape, tuple(int(length) for length in others[0]))
+    tracer._spend(node, int(np.prod([float(length) for length in shape])))
+    return np.broadcast_to(value, shape).copy()
+
+
+def _same(_: Any, value: Identities, __: list[Any], node: Any) -> Identities:
+    return value
+
+
+def _concat(tracer: _Tracer, node: Any, given: list[Value | None]) -> list[Value]:
+    parts = [tracer.identities(value) for value in given if value is not None]
+    return [Symbols(np.concatenate(parts, axis=_attributes(node)["axis"]))]
+
+
+_MOVES: Mapping[str, _Move] = {
+    "Identity": _moving(_same), "Cast": _moving(_same), "Dropout": _moving(_same),
+    "Transpose": _moving(_transpose), "Reshape": _moving(_reshape), "Squeeze": _moving(_squeeze),
+    "Unsqueeze": _moving(_unsqueeze), "Flatten": _moving(_flatten), "Gather": _moving(_gather),
+    "Split": _moving(_split), "Slice": _moving(_slice), "Expand": _moving(_expand),
+    "Concat": _concat,
+}  # fmt: skip
+
+__all__ = ["GraphTooLargeError", "NodeError", "Symbols", "Traced", "node_name", "trace"]

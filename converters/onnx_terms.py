@@ -1,0 +1,247 @@
+"""Sums, products and functions of vectors: what an ONNX graph computes, without its plumbing.
+
+Every number of a graph that is not constant has a number of its own, its identity. A tensor that
+is not constant is an array of identities, so that everything that only moves numbers about
+(transpositions, slices, concatenations, unrolled time) vanishes. Identities are made a row at a
+time by terms: linear maps, functions, sums, products. Constants are folded where they meet a
+linear map, so masks, scales and merged gates leave one map each.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from lnn2loihi.network import FloatArray
+
+Identities = npt.NDArray[np.int64]
+#: What a term is made of: identities, or constants.
+Operand = Identities | FloatArray
+
+#: Most identities of one graph: an unrolled graph of 4,096 units and 1,000 steps has fewer.
+LARGEST_GRAPH = 1 << 27
+
+
+class GraphTooLargeError(Exception):
+    """A graph makes more numbers than a network that fits the chip would."""
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """What makes a row of identities.
+
+    Attributes:
+        operation: "input", "constant", "linear", "add", "multiply", or the name of a function.
+        node: name of the node of the graph, for messages.
+        operands: rows of identities or constants, all as long as the row; of a linear map its
+            columns alone.
+        weight, bias: of a linear map, float64 (row, columns) and (row,).
+        place: of an input its position among the graph's inputs, and the row's index in it.
+    """
+
+    operation: str
+    node: str
+    operands: tuple[Operand, ...] = ()
+    weight: FloatArray | None = None
+    bias: FloatArray | None = None
+    place: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """Part of a linear map: float64 weight (row, columns), bias (row,), of these columns."""
+
+    columns: Identities
+    weight: FloatArray
+    bias: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Monomial:
+    """A product of rows with a constant factor, float64 (row,)."""
+
+    factor: FloatArray
+    rows: tuple[Identities, ...]
+
+
+def same(one: Identities, other: Identities) -> bool:
+    """Whether two rows are the same numbers."""
+    return one is other or np.array_equal(one, other)
+
+
+class Terms:
+    """All terms of a graph."""
+
+    def __init__(self) -> None:
+        self._terms: list[Term] = []
+        self._starts: list[int] = []
+        self._count = 0
+
+    def add(self, term: Term, size: int) -> Identities:
+        """The identities of a new term."""
+        start = self._count
+        self._count += size
+        if self._count > LARGEST_GRAPH:
+            raise GraphTooLargeError(
+                f"it computes more than {LARGEST_GRAPH:,} numbers (limit of lnn2loihi); export "
+                "fewer steps, a single one with its state as input and output is best"
+            )
+        self._terms.append(term)
+        self._starts.append(start)
+        return np.arange(start, self._count)
+
+    def constant(self, values: FloatArray) -> Identities:
+        """A row of constants among identities, as where a state starts at zero."""
+        return self.add(Term("constant", "a constant", (values,)), values.size)
+
+    def term_of(self, row: Identities) -> tuple[Term, Identities] | None:
+        """The one term that makes all numbers of a row, and their positions in it."""
+        if not row.size:
+            return None
+        number = bisect_right(self._starts, int(row[0])) - 1
+        start = self._starts[number]
+        end = self._starts[number + 1] if number + 1 < len(self._starts) else self._count
+        if row.min() < start or row.max() >= end:
+            return None
+        return self._terms[number], row - start
+
+    def node_of(self, row: Identities) -> str:
+        """Name of the node that makes the first number of a row."""
+        found = self.term_of(row[:1])
+        return found[0].node if found else "an empty tensor"
+
+    def operands(self, row: Identities, operation: str) -> tuple[Operand, ...] | None:
+        """The operands of a row that one term of this operation makes."""
+        found = self.term_of(row)
+        if found is None or found[0].operation != operation:
+            return None
+        return tuple(operand[found[1]] for operand in found[0].operands)
+
+    def only_operand(self, row: Identities, operation: str) -> Identities | None:
+        """What a function is applied to, if the row is that function of something."""
+        operands = self.operands(row, operation)
+        if operands is None or operands[0].dtype.kind == "f":
+            return None
+        return operands[0].astype(np.int64)
+
+    def affine(self, row: Identities) -> Affine | None:
+        """The row as (a selection of the rows of) one linear map."""
+        found = self.term_of(row)
+        if found is None or found[0].operation != "linear":
+            return None
+        term, places = found
+        assert term.weight is not None and term.bias is not None
+        whole = places.size == len(term.bias) and same(places, np.arange(places.size))
+        weight = term.weight if whole else term.weight[places]
+        return Affine(term.operands[0].astype(np.int64), weight, term.bias[places])
+
+    def constants(self, row: Identities) -> FloatArray | None:
+        """The values of a row that consists of constants, which may come from several terms."""
+        values = np.empty(row.size)
+        for number, identity in enumerate(row):
+            found = self.term_of(np.array([identity]))
+            if found is None or found[0].operation != "constant":
+                return None
+            values[number] = found[0].operands[0][found[1][0]]
+        return values
+
+    def linear(self, row: Affine, node: str) -> Identities:
+        """A linear map as a term."""
+        term = Term("linear", node, (row.columns,), row.weight, row.bias)
+        return self.add(term, row.bias.size)
+
+    def sum_of(self, one: Identities, other: Operand, node: str) -> Identities:
+        """The sum, row by row; linear maps and constants melt together."""
+        first = self.affine(one)
+        if first is not None and other.dtype.kind == "f":
+            made = Affine(first.columns, first.weight, first.bias + other)
+            return self.linear(made, node)
+        second = None if first is None else self.affine(other.astype(np.int64))
+        if first is not None and second is not None:
+            return self.linear(self._merged(first, second), node)
+        return self.add(Term("add", node, (one, other)), one.size)
+
+    def product_of(self, one: Identities, other: Operand, node: str) -> Identities:
+        """The product, row by row; a constant goes into a linear map."""
+        first = self.affine(one)
+        if first is not None and other.dtype.kind == "f":
+            made = Affine(first.columns, first.weight * other[:, None], first.bias * other)
+            return self.linear(made, node)
+        return self.add(Term("multiply", node, (one, other)), one.size)
+
+    def _merged(self, first: Affine, second: Affine) -> Affine:
+        bias = first.bias + second.bias
+        if same(first.columns, second.columns):
+            return Affine(first.columns, first.weight + second.weight, bias)
+        # What comes from outside stands before the state, as in the maps of a cell.
+        if self._is_first_input(second.columns) and not self._is_first_input(first.columns):
+            first, second = second, first
+        columns = np.concatenate([first.columns, second.columns])
+        return Affine(columns, np.hstack([first.weight, second.weight]), bias)
+
+    def _is_first_input(self, row: Identities) -> bool:
+        found = self.term_of(row)
+        return found is not None and found[0].operation == "input" and found[0].place[0] == 0
+
+    def monomials(self, row: Identities) -> list[Monomial]:
+        """A row as a sum of products; sums inside of products stay as they are."""
+        operands = self.operands(row, "add")
+        if operands is None:
+            return [self._monomial(row)]
+        found: list[Monomial] = []
+        for operand in operands:
+            if operand.dtype.kind == "f":
+                found.append(Monomial(operand.astype(np.float64), ()))
+            else:
+                found += self.monomials(operand.astype(np.int64))
+        return found
+
+    def _monomial(self, row: Identities) -> Monomial:
+        factor = np.ones(row.size)
+        rows: list[Identities] = []
+        waiting: list[Operand] = [row]
+        while waiting:
+            operand = waiting.pop(0)
+            if operand.dtype.kind == "f":
+                factor = factor * operand
+                continue
+            identities = operand.astype(np.int64)
+            operands = self.operands(identities, "multiply")
+            if operands is not None:
+                waiting = [*operands, *waiting]
+                continue
+            values = self.constants(identities) if self._starts_constant(identities) else None
+            if values is not None:
+                factor = factor * values
+            else:
+                rows.append(identities)
+        return Monomial(factor, tuple(rows))
+
+    def _starts_constant(self, row: Identities) -> bool:
+        found = self.term_of(row[:1])
+        return found is not None and found[0].operation == "constant"
+
+    def inputs(self, row: Identities) -> list[tuple[int, ...]] | None:
+        """Where the numbers of a row stand in the graph's inputs, or None if one does not.
+
+        Returns:
+            for each number the position of the input, and the index in it.
+        """
+        found: list[tuple[int, ...]] = []
+        for identity in row:
+            term = self.term_of(np.array([identity]))
+            if term is None or term[0].operation != "input":
+                return None
+            found.append((*term[0].place, int(term[1][0])))
+        return found
+
+
+def rows_of(shape: Sequence[int], operands: Sequence[Operand]) -> list[tuple[Operand, ...]]:
+    """Operands of an elementwise operation, broadcast and cut into rows along the last axis."""
+    width = shape[-1] if shape else 1
+    flat = [np.broadcast_to(operand, shape).reshape(-1, width) for operand in operands]
+    return list(zip(*flat, strict=True))
