@@ -7,12 +7,13 @@ over two steps, a dynamic batch is 1 and a dynamic time 2: enough to see the rec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from lnn2loihi.converters.onnx_moves import MOVES, attributes_of
 from lnn2loihi.converters.onnx_terms import (
     GraphTooLargeError,
     Identities,
@@ -100,7 +101,7 @@ class _Tracer:
         self._handlers: dict[str, Callable[[Any, list[Value | None]], list[Value]]] = {
             "Add": self._add, "Sub": self._subtract, "Mul": self._multiply, "Div": self._divide,
             "Neg": self._negate, "Sum": self._add, "MatMul": self._matmul, "Gemm": self._gemm,
-            "ReduceSum": self._reduce_sum, "Scan": self._scan,
+            "ReduceSum": self._reduce_sum, "Scan": self._scan, "Concat": self._concat,
         }  # fmt: skip
 
     def run(self) -> Traced:
@@ -166,8 +167,8 @@ class _Tracer:
             return self._handlers[node.op_type](node, given)
         if node.op_type in FUNCTIONS:
             return [self._function(node, symbolic[0])]
-        if node.op_type in _MOVES:
-            return _MOVES[node.op_type](self, node, given)
+        if node.op_type in MOVES:
+            return self._move(node, given)
         raise NodeError(
             f"{node_name(node)}: liquid networks have no such operation on data; expected linear "
             f"maps, sums, products, {', '.join(sorted(FUNCTIONS))}"
@@ -302,7 +303,7 @@ class _Tracer:
         return [self._mapped(node, given[0], weight)]
 
     def _gemm(self, node: Any, given: list[Value | None]) -> list[Value]:
-        options = _attributes(node)
+        options = attributes_of(node)
         weight = given[1]
         if options.get("transA") or not isinstance(weight, np.ndarray) or weight.ndim != 2:
             raise NodeError(
@@ -319,7 +320,7 @@ class _Tracer:
         return self._add(node, [result, offset])
 
     def _reduce_sum(self, node: Any, given: list[Value | None]) -> list[Value]:
-        options = _attributes(node)
+        options = attributes_of(node)
         value = given[0]
         assert isinstance(value, Symbols)
         axes = options.get("axes", given[1] if len(given) > 1 else None)
@@ -337,7 +338,7 @@ class _Tracer:
         return [Symbols(np.expand_dims(result, axis) if options.get("keepdims", 1) else result)]
 
     def _scan(self, node: Any, given: list[Value | None]) -> list[Value]:
-        options = _attributes(node)
+        options = attributes_of(node)
         body, scanned = options["body"], int(options["num_scan_inputs"])
         unusual = {"scan_input_directions", "scan_output_directions", "scan_output_axes"}
         if any(np.any(options[key]) for key in unusual & options.keys()):
@@ -359,6 +360,22 @@ class _Tracer:
             collected.append(outputs[len(states) :])
         stacked = [self._stacked(list(parts)) for parts in zip(*collected, strict=True)]
         return [*states, *stacked]  # pyright: ignore[reportReturnType]
+
+    def _move(self, node: Any, given: list[Value | None]) -> list[Value]:
+        value, *others = given
+        if not isinstance(value, Symbols) or any(isinstance(other, Symbols) for other in others):
+            raise NodeError(f"{node_name(node)}: expected data moved to places that are constant")
+        if node.op_type == "Expand":
+            shape = np.broadcast_shapes(
+                value.shape, tuple(int(n) for n in np.ravel(np.asarray(others[0])))
+            )
+            self._spend(node, int(np.prod([float(length) for length in shape])))
+        made = MOVES[node.op_type](value.identities, others, attributes_of(node), len(node.output))
+        return [Symbols(part) for part in (made if isinstance(made, list) else [made])]
+
+    def _concat(self, node: Any, given: list[Value | None]) -> list[Value]:
+        parts = [self.identities(value) for value in given if value is not None]
+        return [Symbols(np.concatenate(parts, axis=attributes_of(node)["axis"]))]
 
     def _stacked(self, parts: list[Value]) -> Value:
         if all(isinstance(part, np.ndarray) for part in parts):
@@ -400,12 +417,6 @@ def _shapes_only(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
             for number, array in enumerate(arrays)]  # fmt: skip
 
 
-def _attributes(node: Any) -> dict[str, Any]:
-    from onnx import helper
-
-    return {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
-
-
 def _input_shape(entry: Any, first: bool) -> tuple[int, ...]:
     """Shape of a graph input; unknown lengths are 1, but the time of the samples is 2."""
     shape: list[int] = []
@@ -417,98 +428,5 @@ def _input_shape(entry: Any, first: bool) -> tuple[int, ...]:
         raise NodeError(f"input {entry.name!r:.80} has shape {tuple(shape)}; export fewer steps")
     return tuple(shape)
 
-
-_Move = Callable[[_Tracer, Any, list[Value | None]], list[Value]]
-
-
-def _moving(function: Callable[[Any, Identities, list[Any], Any], Any]) -> _Move:
-    """An operation that moves numbers: `function(tracer, identities, other inputs, node)`."""
-
-    def move(tracer: _Tracer, node: Any, given: list[Value | None]) -> list[Value]:
-        value = given[0]
-        assert isinstance(value, Symbols), "expected data as the first operand"
-        made = function(tracer, value.identities, given[1:], node)
-        parts = made if isinstance(made, list) else [made]
-        return [Symbols(part) for part in parts]
-
-    return move
-
-
-def _transpose(_: Any, value: Identities, __: list[Any], node: Any) -> Identities:
-    return np.transpose(value, _attributes(node).get("perm"))
-
-
-def _reshape(_: Any, value: Identities, others: list[Any], node: Any) -> Identities:
-    shape = [int(length) for length in others[0]]
-    if not _attributes(node).get("allowzero"):
-        shape = [value.shape[i] if length == 0 else length for i, length in enumerate(shape)]
-    return value.reshape(shape)
-
-
-def _axes(others: list[Any], node: Any) -> tuple[int, ...] | None:
-    axes = _attributes(node).get("axes", others[0] if others else None)
-    return None if axes is None else tuple(int(axis) for axis in np.ravel(axes))
-
-
-def _squeeze(_: Any, value: Identities, others: list[Any], node: Any) -> Identities:
-    return np.squeeze(value, _axes(others, node))
-
-
-def _unsqueeze(_: Any, value: Identities, others: list[Any], node: Any) -> Identities:
-    axes = _axes(others, node)
-    assert axes is not None, "no axes"
-    return np.expand_dims(value, axes)
-
-
-def _flatten(_: Any, value: Identities, __: list[Any], node: Any) -> Identities:
-    axis = _attributes(node).get("axis", 1)
-    return value.reshape(int(np.prod(value.shape[:axis])), -1)
-
-
-def _gather(_: Any, value: Identities, others: list[Any], node: Any) -> Identities:
-    return np.take(value, others[0].astype(np.int64), axis=_attributes(node).get("axis", 0))
-
-
-def _split(_: Any, value: Identities, others: list[Any], node: Any) -> list[Identities]:
-    options = _attributes(node)
-    axis = options.get("axis", 0)
-    sizes = options.get("split", others[0] if others else None)
-    if sizes is None:
-        return np.array_split(value, len(node.output), axis)
-    return np.split(value, np.cumsum(sizes)[:-1].astype(int), axis)
-
-
-def _slice(_: Any, value: Identities, others: list[Any], node: Any) -> Identities:
-    starts, ends = (np.ravel(part).tolist() for part in others[:2])
-    axes = np.ravel(others[2]).tolist() if len(others) > 2 and others[2] is not None else None
-    steps = np.ravel(others[3]).tolist() if len(others) > 3 else [1] * len(starts)
-    places: list[Any] = [slice(None)] * value.ndim
-    for axis, start, end, step in zip(axes or range(len(starts)), starts, ends, steps, strict=True):
-        places[axis] = slice(start, None if end > value.shape[axis] else end, step)
-    return value[tuple(places)]
-
-
-def _expand(tracer: _Tracer, value: Identities, others: list[Any], node: Any) -> Identities:
-    shape = np.broadcast_shapes(value.shape, tuple(int(length) for length in others[0]))
-    tracer._spend(node, int(np.prod([float(length) for length in shape])))
-    return np.broadcast_to(value, shape).copy()
-
-
-def _same(_: Any, value: Identities, __: list[Any], node: Any) -> Identities:
-    return value
-
-
-def _concat(tracer: _Tracer, node: Any, given: list[Value | None]) -> list[Value]:
-    parts = [tracer.identities(value) for value in given if value is not None]
-    return [Symbols(np.concatenate(parts, axis=_attributes(node)["axis"]))]
-
-
-_MOVES: Mapping[str, _Move] = {
-    "Identity": _moving(_same), "Cast": _moving(_same), "Dropout": _moving(_same),
-    "Transpose": _moving(_transpose), "Reshape": _moving(_reshape), "Squeeze": _moving(_squeeze),
-    "Unsqueeze": _moving(_unsqueeze), "Flatten": _moving(_flatten), "Gather": _moving(_gather),
-    "Split": _moving(_split), "Slice": _moving(_slice), "Expand": _moving(_expand),
-    "Concat": _concat,
-}  # fmt: skip
 
 __all__ = ["GraphTooLargeError", "NodeError", "Symbols", "Traced", "node_name", "trace"]
