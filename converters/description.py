@@ -15,12 +15,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lnn2loihi.errors import ImportNetworkError, Problems
+from lnn2loihi.files import parse_toml, read_text
 from lnn2loihi.layers.cfc import MODES
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 #: The module classes that a description may name: of ncps, and of torch_cfc.py in raminmh/CfC.
 NCPS, TORCH_CFC = "ncps.torch.CfC", "torch_cfc.Cfc"
@@ -105,7 +101,7 @@ def read_description(path: Path) -> Description:
         ImportNetworkError: the file is absent or no TOML, or keys are missing, unknown, of a
             wrong type or contradict each other; all of them are listed.
     """
-    table = _read_table(path)
+    table = read_table(path)
     problems = Problems(ImportNetworkError, str(path))
     original = table.get("module") == TORCH_CFC
     keys = _KEYS | _FLAGS if original else _KEYS
@@ -119,7 +115,7 @@ def read_description(path: Path) -> Description:
     sound: dict[str, Any] = {}
     for key, (types, what) in keys.items():
         if key in table:
-            found = _value_problems(key, table[key], types, what)
+            found = value_problems(key, table[key], types, what)
             problems.extend(found)
             if not found:
                 sound[key] = table[key]
@@ -190,16 +186,14 @@ def checked_timespan(
     return value
 
 
-def _read_table(path: Path) -> dict[str, Any]:
-    """The table [network] of a TOML file."""
-    if not path.is_file():
-        raise ImportNetworkError(str(path), "there is no such file")
-    if path.stat().st_size > SIZE_LIMIT:
-        raise ImportNetworkError(str(path), f"a description has at most {SIZE_LIMIT} bytes")
-    try:
-        content = tomllib.loads(path.read_bytes().decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ImportNetworkError(str(path), f"it is not valid TOML ({error})") from error
+def read_table(path: Path) -> dict[str, Any]:
+    """The table [network] of a TOML file.
+
+    Raises:
+        ImportNetworkError: the file is absent, too large or no such TOML.
+    """
+    text = read_text(path, ImportNetworkError, SIZE_LIMIT)
+    content = parse_toml(text, str(path), ImportNetworkError)
     others = sorted(key for key in content if key != "network")
     if others or not isinstance(content.get("network"), dict):
         found = ", ".join(map(repr, content)) or "nothing"
@@ -209,7 +203,8 @@ def _read_table(path: Path) -> dict[str, Any]:
     return content["network"]
 
 
-def _value_problems(key: str, value: Any, types: type | tuple[type, ...], what: str) -> list[str]:
+def value_problems(key: str, value: Any, types: type | tuple[type, ...], what: str) -> list[str]:
+    """What is wrong with the type or the range of a value; `what` names what is expected."""
     # A bool is an int to Python, but not to TOML.
     if (isinstance(value, bool) and types is not bool) or not isinstance(value, types):
         return [f"{key} is a {type(value).__name__}, expected {what}"]
@@ -230,7 +225,10 @@ def _word_problems(table: dict[str, Any], original: bool) -> list[str]:
     """Names that are not among those that exist; `table` holds values of the right types."""
     found: list[str] = []
     if "module" in table and table["module"] not in (NCPS, TORCH_CFC):
-        found.append(f"module is {table['module']!r:.120}; supported is {NCPS!r} or {TORCH_CFC!r}")
+        found.append(
+            f"module is {table['module']!r:.120}; supported is {NCPS!r}, {TORCH_CFC!r} or "
+            "'ncps.torch.LTC'"
+        )
     if "mode" in table and table["mode"] not in MODES:
         found.append(f"mode is {table['mode']!r:.60}; there are {', '.join(MODES)}")
     names = ("lecun", *BACKBONE_ACTIVATIONS[:-1]) if original else BACKBONE_ACTIVATIONS

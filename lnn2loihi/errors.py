@@ -6,6 +6,7 @@ Library code raises these types only; the command line prints them as one clean 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 
 class Lnn2LoihiError(Exception):
@@ -62,10 +63,44 @@ class InputError(Lnn2LoihiError):
     """An argument given by the caller (an input array, a state) does not fit the program."""
 
 
+class DeviceError(Lnn2LoihiError):
+    """A device is not known, or its profile is damaged, incomplete or contradicts itself."""
+
+
+class RateError(InputError):
+    """A device cannot meet the sample rate that was asked for.
+
+    Attributes:
+        needed: seconds that a sample needs, at the nominal figures.
+        available: seconds that the rate leaves for it.
+    """
+
+    def __init__(self, subject: str, problem: str, needed: float, available: float) -> None:
+        self.needed = needed
+        self.available = available
+        super().__init__(subject, problem)
+
+
+class PlacementError(Lnn2LoihiError):
+    """A program does not fit a device.
+
+    Attributes:
+        violations: every limit that is exceeded, with what would fit.
+    """
+
+    def __init__(self, subject: str, violations: Iterable[Any]) -> None:
+        self.violations = tuple(violations)
+        super().__init__(subject, map(str, self.violations))
+
+
 class BackendMissingError(Lnn2LoihiError):
     """A verb needs a package that is not installed; the message says how to install it."""
 
     exit_code = 3
+
+
+class MeterError(Lnn2LoihiError):
+    """An energy counter cannot be read, or says what cannot be."""
 
 
 class LavaRunError(Lnn2LoihiError):

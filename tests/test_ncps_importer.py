@@ -230,10 +230,10 @@ def test_other_modules_are_refused_by_name() -> None:
     from ncps.torch import LTC
 
     text = problems_of(lambda: load(torch.nn.GRU(2, 3)))
-    assert "torch.nn.modules.rnn.GRU" in text and "accepted is an ncps.torch.CfC" in text
-    text = problems_of(lambda: load(LTC(2, nets.wiring("auto", 8, 1))))
-    assert "ncps.torch.ltc.LTC" in text
-    assert "LTC and other recurrent modules are not supported yet" in text
+    assert "torch.nn.modules.rnn.GRU" in text and "accepted is an ncps.torch.CfC or" in text
+    text = problems_of(lambda: load(LTC(2, nets.wiring("auto", 8, 1)).rnn_cell))
+    assert "ncps.torch.ltc_cell.LTCCell" in text
+    assert "accepted is an ncps.torch.CfC or ncps.torch.LTC, alone or in a module" in text
     assert "this class cannot be imported" in problems_of(lambda: load(3))
 
 
@@ -434,7 +434,7 @@ def test_all_errors_of_a_description_are_listed(tmp_path: Path) -> None:
     path = write(
         tmp_path,
         handmade_state(),
-        module="ncps.torch.LTC",
+        module="ncps.torch.LRC",
         input_size="two",
         units=0,
         timespan=True,
@@ -447,7 +447,7 @@ def test_all_errors_of_a_description_are_listed(tmp_path: Path) -> None:
     for part in (
         "8 problems",
         "unknown key 'wiring'; known are module, checkpoint, input_size",
-        "module is 'ncps.torch.LTC'; supported is 'ncps.torch.CfC'",
+        "module is 'ncps.torch.LRC'; supported is 'ncps.torch.CfC', 'torch_cfc.Cfc' or 'ncps.torch",
         "input_size is a str, expected a whole number",
         "units is out of range",
         "timespan is a bool, expected a number",
@@ -470,12 +470,13 @@ def test_timespans_of_descriptions_are_finite(tmp_path: Path, value: str) -> Non
     ("content", "expected"),
     [
         (b"[network", "not valid TOML"),
-        (b"\xff\xfe", "not valid TOML"),
+        (b"\xff\xfe", "is not a text file in UTF-8"),
         (b"[" * 100_000, "not valid TOML"),
+        (b"a." * 50_000 + b"a = 1", "a key of over 32 parts"),
         (b"", "must hold one table [network] and nothing else; it holds nothing"),
         (b"network = 3", "must hold one table [network]"),
         (b"[network]\n[extra]\n", "it holds 'network', 'extra'"),
-        (b"#" * (1 << 21), "a description has at most 1048576 bytes"),
+        (b"#" * (1 << 21), "has 2,097,152 bytes; the limit is 1,048,576"),
         (b"[network]\n", "the key 'units' is missing"),
     ],
 )

@@ -1,0 +1,27 @@
+"""What a placed network costs on the chip: time and energy, with intervals."""
+
+from lnn2loihi.cost.calibration import Calibration, ParameterChange, Residual, calibrate_profile
+from lnn2loihi.cost.estimate import estimate
+from lnn2loihi.cost.interval import Interval
+from lnn2loihi.cost.logs import ProfilerLog, read_logs
+from lnn2loihi.cost.result import CostEstimate, ParameterEffect
+from lnn2loihi.cost.totals import workload_of_totals
+from lnn2loihi.cost.validation import ValidationRow, validation_table
+from lnn2loihi.cost.workload import Workload
+
+__all__ = [
+    "Calibration",
+    "CostEstimate",
+    "Interval",
+    "ParameterChange",
+    "ParameterEffect",
+    "ProfilerLog",
+    "Residual",
+    "ValidationRow",
+    "Workload",
+    "calibrate_profile",
+    "estimate",
+    "read_logs",
+    "validation_table",
+    "workload_of_totals",
+]

@@ -1,0 +1,48 @@
+"""The tables of docs/cost.md, generated: parameters from the profile, validation from the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lnn2loihi.cost.validation import ValidationRow
+from lnn2loihi.devices import COST_PARAMETERS, DEFINITIONS, Device
+
+
+def parameter_markdown(device: Device) -> str:
+    """The costs of a device with their ranges, grades and sources, as a Markdown table."""
+    titles = ("figure", "symbol", "what it is the cost of", "value", "5 to 95 %", "grade", "source")
+    rows = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    for name in COST_PARAMETERS:
+        figure = device.get(name)
+        if figure is not None:
+            what = DEFINITIONS[name]
+            cells = (f"`{name}`", what.symbol, what.meaning, str(figure), figure.range_text,
+                     figure.grade, figure.source)  # fmt: skip
+            rows.append(f"| {' | '.join(map(_escaped, cells))} |")
+    return "\n".join(rows)
+
+
+def validation_markdown(rows: Sequence[ValidationRow]) -> str:
+    """Measurements and what the model makes of them, as a Markdown table, with what was stated and
+    which figures each case set below it.
+    """
+    titles = ("case", "network", "split", "quantity", "measured", "model", "90 % interval",
+              "error", "verdict")  # fmt: skip
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    seen: dict[str, ValidationRow] = {}
+    for row in rows:
+        first = row.case not in seen
+        seen.setdefault(row.case, row)
+        cells = (row.case if first else "", row.title if first else "", row.split,
+                 row.quantity, row.measured_text, row.model_text, row.model.range_text,
+                 row.error_text, row.verdict)  # fmt: skip
+        lines.append(f"| {' | '.join(map(_escaped, cells))} |")
+    lines.append("")
+    for row in seen.values():
+        used = f" It set {', '.join(f'`{name}`' for name in row.sets)}." if row.sets else ""
+        lines.append(f"- **{row.case}**: {row.source}. Fixed: {row.stated}.{used}")
+    return "\n".join(lines)
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("|", "\\|")

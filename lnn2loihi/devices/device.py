@@ -1,0 +1,135 @@
+"""A device: its limits and costs, each figure with unit, range, source and grade."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from lnn2loihi.devices.figures import DEFINITIONS
+from lnn2loihi.devices.units import with_prefix
+from lnn2loihi.errors import DeviceError
+from lnn2loihi.frozen import read_only_mapping
+from lnn2loihi.tables import text_table
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a device.
+
+    Attributes:
+        value: nominal value, in the unit.
+        low: 5 % end of what is believable (equal to the value where it is exact).
+        high: 95 % end.
+        unit: SI unit; "1" for counts.
+        source: where it comes from.
+        grade: how it is known, one of `lnn2loihi.devices.GRADES`.
+    """
+
+    value: float
+    low: float
+    high: float
+    unit: str
+    source: str
+    grade: str
+
+    def __str__(self) -> str:
+        """The value with a suitable prefix: 1.5 ns."""
+        return with_prefix(self.value, self.unit)
+
+    @property
+    def range_text(self) -> str:
+        """The range with suitable prefixes; empty where the value is exact."""
+        if self.low == self.high:
+            return ""
+        return f"{with_prefix(self.low, self.unit)} to {with_prefix(self.high, self.unit)}"
+
+
+@dataclass(frozen=True)
+class Device:
+    """A chip, board or computer.
+
+    Attributes:
+        name: the profile's file name without suffix.
+        title: name for people.
+        kind: `loihi`, `cpu` or `gpu`.
+        figures: limits and costs by name; `lnn2loihi.devices.figures.DEFINITIONS` says what each
+            means.
+        not_public: limits and costs that the device has not, or that nobody has published, with
+            what is known about them. They are not checked and not guessed.
+        notes: what a reader of its numbers should know, a sentence or two each.
+        source_file: where the profile was read.
+    """
+
+    name: str
+    title: str
+    kind: str
+    figures: Mapping[str, Figure]
+    not_public: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    source_file: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "figures", read_only_mapping(self.figures))
+        object.__setattr__(self, "not_public", read_only_mapping(self.not_public))
+        object.__setattr__(self, "notes", tuple(self.notes))
+
+    def get(self, name: str) -> Figure | None:
+        """A figure, or None where the device has none of this name."""
+        return self.figures.get(name)
+
+    def figure(self, name: str) -> Figure:
+        """A figure.
+
+        Raises:
+            DeviceError: the device has none of this name; says what is known about it.
+        """
+        found = self.figures.get(name)
+        if found is not None:
+            return found
+        why = self.not_public.get(name)
+        reason = f"has no figure {name!r}"
+        reason += f": {why}" if why else f"; a profile of your own can give it ({self.source_file})"
+        raise DeviceError(f"device {self.name!r}", reason)
+
+    def value(self, name: str) -> float:
+        """The nominal value of a figure, in its SI unit.
+
+        Raises:
+            DeviceError: the device has none of this name.
+        """
+        return self.figure(name).value
+
+    def count(self, name: str) -> int:
+        """A limit that is a whole number.
+
+        Raises:
+            DeviceError: the device has none of this name.
+        """
+        return int(self.value(name))
+
+    def summary(self) -> str:
+        """Everything that is known, as text."""
+        lines = [f"{self.name}: {self.title} ({self.kind})"]
+        for role, heading in (("limit", "limits"), ("cost", "costs")):
+            rows = [
+                (name, str(figure), figure.range_text, figure.grade)
+                for name, figure in self.figures.items()
+                if DEFINITIONS[name].role == role
+            ]
+            if rows:
+                lines += ["", text_table((heading, "value", "range", "grade"), rows)]
+        sources = {name: figure.source for name, figure in self.figures.items()}
+        for heading, texts in (("sources", sources), ("not public", self.not_public)):
+            if texts:
+                lines += ["", f"{heading}:", *(f"  {name}: {text}" for name, text in texts.items())]
+        lines += [""] * bool(self.notes) + [f"- {note}" for note in self.notes]
+        return "\n".join([*lines, "", f"read from {self.source_file}"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The device as plain data for JSON."""
+        return {
+            **vars(self),
+            "figures": {name: asdict(figure) for name, figure in self.figures.items()},
+            "not_public": dict(self.not_public),
+        }
