@@ -1,0 +1,51 @@
+"""The verb place: a program on cores and chips."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+import lnn2loihi as l2l
+from lnn2loihi.cli.common import Json, ProgramFile, app, print_result, progress_bars
+from lnn2loihi.samples import read_samples, read_timespans
+
+
+@app.command()
+def place(
+    program: ProgramFile,
+    device: Annotated[
+        str, typer.Option("--device", "-d", help="Device (see: lnn2loihi devices), or a .toml.")
+    ] = "loihi2-oheo-gulch",
+    objective: Annotated[
+        str, typer.Option(help="balanced (short steps) or packed (few cores).")
+    ] = "balanced",
+    chips: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Chips that it may take; balanced uses them where they pay."),
+    ] = None,
+    samples: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--input",
+            "-i",
+            help="Samples to count messages of; without them every message counts as not zero.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Place a program on cores and chips, under the limits of a device."""
+    loaded, counters = l2l.load(program), None
+    if samples is not None:
+        elapsed = read_timespans(samples) if loaded.timed else None
+        with progress_bars() as on_step:
+            counters = l2l.simulate(
+                loaded,
+                read_samples(samples),
+                timespans=elapsed,
+                progress=partial(on_step, "simulate"),
+            ).counters
+    placement = l2l.place(loaded, device, objective=objective, chips=chips, counters=counters)
+    print_result(placement.to_dict(), placement.summary(), as_json)

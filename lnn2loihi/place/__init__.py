@@ -1,0 +1,131 @@
+"""Placement: neurons, synapses and programs on cores and chips, under the limits of a device."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import numpy as np
+
+from lnn2loihi.devices import Device, load_device
+from lnn2loihi.errors import DeviceError, InputError, PlacementError
+from lnn2loihi.place.activity import activity_of
+from lnn2loihi.place.draft import Draft, cutters_of
+from lnn2loihi.place.mesh import Positions, arrange, axon_messages
+from lnn2loihi.place.partition import Power, balanced, packed
+from lnn2loihi.place.placement import Core, Placement, Slice, Traffic
+from lnn2loihi.place.remedies import remedy
+from lnn2loihi.place.rules import RULES, Rule, Violation, unchecked, violations
+from lnn2loihi.place.workload import workload
+from lnn2loihi.program import LoihiProgram
+from lnn2loihi.simulate.result import Counters
+
+__all__ = [
+    "OBJECTIVES",
+    "RULES",
+    "Core",
+    "Placement",
+    "Rule",
+    "Slice",
+    "Traffic",
+    "Violation",
+    "place",
+    "workload",
+]
+
+OBJECTIVES = ("balanced", "packed")
+
+
+def place(
+    program: LoihiProgram,
+    device: str | os.PathLike[str] | Device = "loihi2-oheo-gulch",
+    *,
+    objective: str = "balanced",
+    chips: int | None = None,
+    counters: Counters | None = None,
+) -> Placement:
+    """Puts a program on cores and chips.
+
+    Cores hold slices of populations, several of them where that saves cores or time. The memory
+    model, its assumptions and the search are those of docs/placement.md.
+
+    Args:
+        program: what to place.
+        device: name or file of a Loihi profile, or a Device.
+        objective: `balanced`: as many cores as make the steps shorter by more than they cost in
+            power, on the fewest chips that the program needs, or on `chips`; `packed`: the fewest
+            cores.
+        chips: chips that the program may take; by default those of the device.
+        counters: non-zero messages of a simulation (`simulate(program, x).counters`); by default
+            cores are balanced for messages that are all not zero, and the result says so.
+
+    Raises:
+        PlacementError: lists all limits that are exceeded, and what would fit.
+        InputError: an argument makes no sense, or the counters are of another program.
+        DeviceError: the device is unknown or no Loihi.
+    """
+    found = load_device(device)
+    if found.kind != "loihi":
+        raise DeviceError(f"device {found.name!r}", f"is a {found.kind}; programs run on a Loihi")
+    if objective not in OBJECTIVES:
+        raise InputError("objective", f"{objective!r:.40} is none of {', '.join(OBJECTIVES)}")
+    available = found.count("chips")
+    if chips is not None and not (type(chips) is int and 1 <= chips <= available):
+        raise InputError("chips", f"{chips!r:.40}; {found.name} has 1 to {available:,}")
+    activity = activity_of(program, counters)
+    cutters = cutters_of(program, found, activity)
+    draft = Draft(program, found, chips or available, activity, packed(cutters))
+    exceeded = violations(draft, remedy)
+    if exceeded:
+        raise PlacementError(f"{program.name!r} on {found.name}", exceeded)
+    if objective == "balanced":
+        cores = found.count("cores_per_chip") * (chips or draft.chips_needed)
+        spread = replace(draft, cut=balanced(cutters, cores, Power.of(found)))
+        # More cores have more axons to each other, which a profile may limit.
+        draft = draft if any(any(rule.check(spread)) for rule in RULES) else spread
+    return _placement(draft, objective, arrange(draft))
+
+
+def _placement(draft: Draft, objective: str, positions: Positions) -> Placement:
+    axons, updates = draft.axons, draft.activity.updates
+    sent = axon_messages(draft) * draft.program.substeps / updates
+    ends = axons.origin.astype(np.int64), axons.target.astype(np.int64)
+    hops, crossings = positions.hops(*ends)
+    return Placement(
+        program=draft.program,
+        device=draft.device,
+        objective=objective,
+        cores=_cores(draft, positions),
+        axons=axons,
+        traffic=Traffic(float(sent.sum()), float(sent @ hops), float(sent @ crossings)),
+        activity=draft.activity.text,
+        step_seconds=draft.cut.step_time,
+        unchecked=unchecked(draft),
+    )
+
+
+def _cores(draft: Draft, positions: Positions) -> tuple[Core, ...]:
+    columns, rows = positions.routers
+    busiest = draft.cut.seconds.max(axis=1)
+    counts = {name: values for name, values in draft.usage.items() if name != "memory"}
+    return tuple(
+        Core(
+            chip=int(positions.chip[place]),
+            index=int(positions.slot[place]),
+            x=int(columns[place]),
+            y=int(rows[place]),
+            slices=_slices(draft, place),
+            seconds=float(busiest[place]),
+            **{name: int(values[place]) for name, values in counts.items()},
+        )
+        for place in range(draft.cores)
+    )
+
+
+def _slices(draft: Draft, place: int) -> tuple[Slice, ...]:
+    share, found = draft.cut.shares[place], []
+    for number in np.flatnonzero(share.neurons):
+        group = draft.line.groups[number]
+        first, stop = np.searchsorted(group.positions, (share.first, share.stop))
+        found.append(Slice(group.name, int(first), int(stop)))
+    return tuple(found)

@@ -1,0 +1,140 @@
+"""What tests of placement share: devices with other limits, programs, and the memory model again,
+synapse by synapse.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from programs import Sizes, random_program
+
+from lnn2loihi.devices import Device, Figure, load_device
+from lnn2loihi.neurons.listing import listing
+from lnn2loihi.place import Core
+from lnn2loihi.program import Connection, LoihiProgram
+
+CHIP = load_device("loihi2-oheo-gulch")
+
+
+def device(base: Device = CHIP, /, **limits: float | None) -> Device:
+    """A chip with other limits; None takes one away."""
+    figures = dict(base.figures)
+    for name, value in limits.items():
+        figures.pop(name, None)
+        if value is not None:
+            figures[name] = Figure(value, value, value, "1", "the test", "assumed")
+    return replace(base, figures=figures)
+
+
+def sizes() -> st.SearchStrategy[Sizes]:
+    """Small networks of every shape that `random_program` makes."""
+    return st.builds(
+        Sizes,
+        inputs=st.integers(1, 12),
+        layers=st.lists(st.integers(1, 40), min_size=1, max_size=3).map(tuple),
+        readout=st.sampled_from([0, 1, 5]),
+        weight_bits=st.integers(1, 8),
+        message_bits=st.just(8),
+        input_bits=st.just(8),
+        density=st.floats(0.0, 1.0),
+        skip_delay=st.booleans(),
+    )
+
+
+def dense_program(units: int, inputs: int = 4, outputs: int = 2, bits: int = 8) -> LoihiProgram:
+    """A layer of units with a readout; every synapse that can be is there."""
+    shape = Sizes(inputs, (units,), outputs, bits, 8, 8, 0.0)
+    program = random_program(0, shape)
+    full = []
+    for c in program.connections:
+        signs = np.random.default_rng(c.rows).choice(
+            [-1, 1 if bits > 1 else -1], size=(c.rows, c.source_size)
+        )
+        full.append(
+            Connection.from_dense(c.source, c.target, c.accumulators, signs, mantissa_bits=bits)
+        )
+    return replace(program, connections=tuple(full))
+
+
+def synapse_counts(program: LoihiProgram, core: Core) -> dict[tuple[int, int], int]:
+    """For each axon into a core, (connection, source neuron), its synapses there."""
+    held = {(s.population, n) for s in core.slices for n in range(s.first, s.stop)}
+    counts: Counter[tuple[int, int]] = Counter()
+    for place, c in enumerate(program.connections):
+        neurons = c.rows // len(c.accumulators)
+        for row in range(c.rows):
+            if (c.target, row % neurons) in held:
+                for synapse in range(c.row_starts[row], c.row_starts[row + 1]):
+                    counts[place, int(c.columns[synapse])] += 1
+    return dict(counts)
+
+
+def lists(program: LoihiProgram, core: Core) -> dict[tuple[int, int], tuple[int, int]]:
+    """For each axon into a core the weights that are stored, and the bytes."""
+    held = {s.population: s.stop - s.first for s in core.slices}
+    found = {}
+    for (place, source), count in synapse_counts(program, core).items():
+        c = program.connections[place]
+        targets = held[c.target] * len(c.accumulators)
+        index_bits = 0
+        while 2**index_bits < targets:
+            index_bits += 1
+        sparse = -(-count * (c.mantissa_bits + index_bits) // 64)
+        dense = -(-targets * c.mantissa_bits // 64)
+        stored = count if sparse <= dense else targets
+        found[place, source] = (stored, 8 * (1 + min(sparse, dense)))
+    return found
+
+
+def usage(program: LoihiProgram, core: Core) -> dict[str, int]:
+    """What a core holds, counted one by one."""
+    schedule = program.schedule
+    stored = lists(program, core)
+    found: dict[str, Any] = {
+        "neurons": sum(s.stop - s.first for s in core.slices),
+        "synapses": sum(synapse_counts(program, core).values()),
+        "axons_in": len(stored),
+        "synaptic_memory": sum(taken for _, taken in stored.values()),
+        "state_memory": 0,
+        "accumulator_memory": 0,
+        "parameter_memory": 0,
+    }
+    texts = {}
+    for s in core.slices:
+        population = program.population(s.population)
+        text = listing(population.program, schedule.first_valid[s.population], schedule.period)
+        lines = [line for line in text.text.splitlines() if not line.startswith(";")]
+        texts[population.program] = sum(not line.endswith(":") for line in lines)
+        slots = dict.fromkeys(population.program.accumulators, 1)
+        for c in program.incoming(s.population):
+            for accumulator in c.accumulators:
+                slots[accumulator] = max(slots[accumulator], c.delay + 1)
+        state = [bits for _, bits in population.program.states]
+        parameters = [bits for _, bits in population.program.parameters]
+        for name, units in (
+            ("state_memory", schedule.interleave * fewest_units([*state, 24])),
+            ("accumulator_memory", -(-sum(slots.values()) // 2)),
+            ("parameter_memory", fewest_units(parameters)),
+        ):
+            found[name] += 8 * units * (s.stop - s.first)
+    found["program_words"] = sum(texts.values())
+    found["program_memory"] = 8 * found["program_words"]
+    found["memory"] = sum(value for name, value in found.items() if name.endswith("_memory"))
+    return found
+
+
+def fewest_units(widths: list[int]) -> int:
+    """64-bit units that words need if the widest are put first where there is room."""
+    units: list[int] = []
+    for width in sorted(widths)[::-1]:
+        for place, used in enumerate(units):
+            if used + width <= 64:
+                units[place] += width
+                break
+        else:
+            units.append(width)
+    return len(units)

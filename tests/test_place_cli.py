@@ -1,0 +1,90 @@
+"""The verb place."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from placing import dense_program
+
+import lnn2loihi as l2l
+from lnn2loihi import cli
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command line in this process: exit code, standard output, standard error."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["lnn2loihi", "place", *map(str, arguments)])
+        code: Any = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    path = tmp_path / "net.l2l"
+    l2l.save(dense_program(40), path)
+    return path
+
+
+def test_table(run: Run, program: Path) -> None:
+    code, out, err = run(program)
+    assert (code, err) == (0, "")
+    assert out == f"{l2l.place(l2l.load(program))}\n"
+
+
+def test_json_with_samples(run: Run, program: Path, tmp_path: Path) -> None:
+    samples = tmp_path / "x.npy"
+    np.save(samples, np.random.default_rng(0).normal(size=(2, 9, 4)))
+    code, out, err = run(program, "-i", samples, "--objective", "packed", "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    counters = l2l.simulate(l2l.load(program), np.load(samples)).counters
+    placement = l2l.place(l2l.load(program), objective="packed", counters=counters)
+    assert found == json.loads(json.dumps(placement.to_dict()))
+    assert found["activity"] == "exact counters of 18 simulated samples"
+
+
+def test_a_device_of_ones_own_and_what_does_not_fit(
+    run: Run, program: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "small.toml"
+    own.write_text(
+        'title = "small"\nextends = "loihi2-oheo-gulch"\n[figures.synaptic_memory_per_core]\n'
+        'value = 500\nlow = 500\nhigh = 500\nunit = "B"\ngrade = "assumed"\nsource = "a guess"\n'
+    )
+    code, out, err = run(program, "--device", own)
+    assert (code, out) == (1, "")
+    assert "a neuron of layer_0, 40 of them" in err and "(a guess). What fits: " in err
+    code, out, _ = run(program, "-d", "loihi2-kapoho-point", "--chips", "2")
+    assert code == 0 and "loihi2-kapoho-point, balanced" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--device", "loihi9"), "is unknown"),
+        (("--objective", "fast"), "is none of balanced, packed"),
+        (("--chips", "3"), "has 1 to 1"),
+        (("--input", "missing.npy"), "missing.npy"),
+    ],
+)
+def test_bad_arguments(run: Run, program: Path, arguments: tuple[str, ...], message: str) -> None:
+    code, out, err = run(program, *arguments)
+    assert (code, out) == (1, "")
+    assert message in err and "Traceback" not in err
