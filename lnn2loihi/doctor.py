@@ -26,7 +26,9 @@ from lnn2loihi.version import VERSION
 Status = Literal["ok", "warning", "missing", "broken"]
 
 #: The verbs of the command line that a missing part can cost.
-VERBS: tuple[str, ...] = ("inspect", "quantize", "compare", "simulate", "verify", "demo")
+VERBS: tuple[str, ...] = (
+    "inspect", "quantize", "compare", "simulate", "verify", "export", "profile", "demo"
+)  # fmt: skip
 #: First and last version of Python that are supported.
 PYTHONS = ((3, 10), (3, 13))
 #: Packages without which nothing works, and the versions that they need.
@@ -45,7 +47,24 @@ _LAVA_COSTS = {
 }
 _TORCH_COSTS = {
     verb: ".pt checkpoints (.safetensors works)" for verb in ("inspect", "quantize", "compare")
+} | {"profile": "ncps and PyTorch as backends"}
+#: Packages for ONNX files, and for running them.
+ONNX = {"onnx": ">=1.16", "onnxruntime": ">=1.18"}
+_PACKAGE_COSTS: Mapping[str, Mapping[str, str]] = {
+    "torch": _TORCH_COSTS,
+    "onnx": {
+        "export": "files in ONNX",
+        "verify": "the executors onnxruntime and onnx-reference, which none of the defaults is",
+        "profile": "onnxruntime as a backend",
+    },
+    "onnxruntime": {
+        "verify": "the executor onnxruntime, which none of the defaults is",
+        "profile": "onnxruntime as a backend",
+    },
 }
+#: What reads energy counters: Zeus, and directly NVIDIA's library.
+ZEUS = {"zeus": ">=0.16"}
+NVML = {"nvidia-ml-py": ">=12"}
 
 
 @dataclass(frozen=True)
@@ -64,6 +83,9 @@ class Environment:
         exporters: names of the registered exporters.
         models: names of the registered shipped networks.
         checkout: the repository that the library runs from, if it does.
+        rapl: the CPU's energy counters that can be read.
+        no_rapl: why there are none; empty where there are.
+        nvidia_driver: whether NVIDIA's driver runs.
     """
 
     python: tuple[int, int, int]
@@ -77,6 +99,9 @@ class Environment:
     exporters: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     checkout: str | None = None
+    rapl: tuple[str, ...] = ()
+    no_rapl: str = ""
+    nvidia_driver: bool = False
 
     @property
     def pip_install(self) -> str:
@@ -187,8 +212,12 @@ def examine(environment: Environment | None = None) -> DoctorReport:
         *(_check_package(here, name, needed, core=True) for name, needed in core.items()),
         _check_plugins(here),
         *(_check_package(here, name, needed, core=False) for name, needed in TORCH.items()),
+        *(_check_package(here, name, needed, core=False) for name, needed in ONNX.items()),
         _check_lava(here),
         _check_compiler(here),
+        _check_zeus(here),
+        _check_rapl(here),
+        _check_nvml(here),
     )
     number = ".".join(map(str, here.python))
     return DoctorReport(VERSION, number, here.executable, here.platform, checks)
@@ -207,8 +236,7 @@ def _check_python(here: Environment) -> Check:
 def _check_package(here: Environment, name: str, needed: str, *, core: bool) -> Check:
     """A package that must be there in a version that is not older than `needed`."""
     found = here.versions.get(name)
-    costs: Mapping[str, str] = dict.fromkeys(VERBS, "all of it") if core else {}
-    costs = _TORCH_COSTS if name == "torch" else costs
+    costs = dict.fromkeys(VERBS, "all of it") if core else _PACKAGE_COSTS.get(name, {})
     remedy = f"{here.pip_install} {shlex.quote(name + needed)}"
     if name not in here.importable:
         if found is None:
@@ -299,6 +327,44 @@ def _check_compiler(here: Environment) -> Check:
     return Check("C compiler", "missing", "nothing", needed, remedy="apt-get install gcc libc6-dev")
 
 
+def _check_zeus(here: Environment) -> Check:
+    """Zeus, which is not needed: without it counters are read directly."""
+    ((name, bound),) = ZEUS.items()
+    found = here.versions.get(name)
+    needed = f"{bound}, for energy; without it RAPL and NVML are read directly"
+    remedy = f"{here.pip_install} {shlex.quote(name + bound)}"
+    if found is None or name not in here.importable:
+        return Check("zeus", "missing", "nothing", needed, remedy=remedy)
+    if _numbers(found) < _numbers(bound):
+        return Check("zeus", "broken", found, needed, remedy=remedy)
+    return Check("zeus", "ok", found, needed)
+
+
+def _check_rapl(here: Environment) -> Check:
+    """The energy counters of the CPU."""
+    needed = "counters under /sys/class/powercap that can be read, for the energy of the CPU"
+    if here.rapl:
+        return Check("RAPL", "ok", ", ".join(here.rapl), needed)
+    costs = {"profile": "measured energy of the CPU (an estimated interval instead)"}
+    closed = "chmod" in here.no_rapl
+    remedy = "sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj" if closed else None
+    what = "readable by root only" if closed else here.no_rapl or "nothing"
+    return Check("RAPL", "missing", what, needed, costs=costs, remedy=remedy)
+
+
+def _check_nvml(here: Environment) -> Check:
+    """The energy counter of an NVIDIA GPU."""
+    ((package, bound),) = NVML.items()
+    needed = f"NVIDIA's driver and {package}, for the energy of a GPU"
+    if not here.nvidia_driver:
+        return Check("NVML", "missing", "no NVIDIA driver", needed)
+    if "pynvml" in here.importable:
+        return Check("NVML", "ok", f"{package} {here.versions.get(package, '')}".strip(), needed)
+    costs = {"profile": "measured energy of the GPU"}
+    remedy = f"{here.pip_install} {shlex.quote(package + bound)}"
+    return Check("NVML", "missing", f"the driver without {package}", needed, False, costs, remedy)
+
+
 def _numbers(text: str) -> tuple[int, ...]:
     """The numbers of a version or a bound: `>=2.3` and `2.3.0+cpu` give (2, 3) and (2, 3, 0)."""
     found = re.search(r"\d+(?:\.\d+)*", text)
@@ -307,9 +373,14 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def read_environment() -> Environment:
     """Collects the facts about the environment that this runs in."""
-    names = (*CORE, *CORE_BEFORE_311, *TORCH, *LAVA_NEEDS, "lava-nc")
+    # Light, but not needed to import the library.
+    from lnn2loihi.measure.meter import TimeOnly
+    from lnn2loihi.measure.powercap import powercap_meter
+
+    names = (*CORE, *CORE_BEFORE_311, *TORCH, *ONNX, *LAVA_NEEDS, "lava-nc", *ZEUS, *NVML)
     versions = {name: found for name in names if (found := _installed(name)) is not None}
-    modules = {name: name.removesuffix("-nc") for name in names}
+    modules = {name: name.removesuffix("-nc") for name in names} | {"nvidia-ml-py": "pynvml"}
+    rapl = powercap_meter()
     root = Path(__file__).resolve().parent.parent
     return Environment(
         python=(sys.version_info.major, sys.version_info.minor, sys.version_info.micro),
@@ -323,6 +394,9 @@ def read_environment() -> Environment:
         exporters=tuple(exporter_names()),
         models=tuple(model_names()),
         checkout=str(root) if (root / "pyproject.toml").is_file() else None,
+        rapl=() if isinstance(rapl, TimeOnly) else rapl.domains,
+        no_rapl=rapl.reason if isinstance(rapl, TimeOnly) else "",
+        nvidia_driver=Path("/proc/driver/nvidia/version").is_file(),
     )
 
 

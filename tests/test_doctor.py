@@ -29,18 +29,24 @@ PACKAGES = {
     "asteval": "1.0.10",
     "networkx": "3.6.1",
     "scipy": "1.17.1",
+    "onnx": "1.23.2",
+    "onnxruntime": "1.31.1",
+    "zeus": "0.16.0",
+    "nvidia-ml-py": "13.615.71",
 }
 COMPLETE = Environment(
     python=(3, 11, 7),
     executable="/some where/python",
     platform="Linux",
     versions=PACKAGES,
-    importable=frozenset(name.removesuffix("-nc") for name in PACKAGES),
+    importable=frozenset({"pynvml", *(name.removesuffix("-nc") for name in PACKAGES)}),
     torch_build="CPU",
     compiler="/usr/bin/cc",
     importers=("ncps",),
     exporters=("lava",),
     models=("damped_sine",),
+    rapl=("package-0", "package-0 dram"),
+    nvidia_driver=True,
 )
 
 
@@ -174,6 +180,51 @@ def test_no_compiler_costs_nothing() -> None:
     assert report.core_works and not any(report.verbs.values())
 
 
+def test_onnx_costs_export_and_two_executors() -> None:
+    report = examine(without("onnx", "onnxruntime"))
+    assert report.exit_code == 0 and "files in ONNX" in report.verbs["export"][0]
+    assert check_of(report, "onnx").remedy == "'/some where/python' -m pip install 'onnx>=1.16'"
+    assert len(report.verbs["verify"]) == 2
+
+
+def test_energy_counters() -> None:
+    report = examine(COMPLETE)
+    assert check_of(report, "RAPL").found == "package-0, package-0 dram"
+    assert check_of(report, "NVML").found == "nvidia-ml-py 13.615.71"
+    assert check_of(report, "zeus").found == "0.16.0"
+
+
+def test_without_zeus_counters_are_read_directly() -> None:
+    report = examine(without("zeus"))
+    check = check_of(report, "zeus")
+    assert check.status == "missing" and "'zeus>=0.16'" in (check.remedy or "")
+    assert not any(report.verbs.values())
+    assert check_of(examine(with_version("zeus", "0.12.0")), "zeus").status == "broken"
+
+
+def test_counters_that_only_root_can_read() -> None:
+    closed = dataclasses.replace(COMPLETE, rapl=(), no_rapl="RAPL: sudo chmod a+r, or zeusd")
+    check = check_of(examine(closed), "RAPL")
+    assert check.found == "readable by root only" and "chmod a+r" in (check.remedy or "")
+    assert ["energy" in lost for lost in examine(closed).verbs["profile"]] == [True]
+
+
+def test_a_virtual_machine_has_no_counters() -> None:
+    virtual = dataclasses.replace(
+        without("nvidia-ml-py"), rapl=(), no_rapl="no RAPL: not there", nvidia_driver=False
+    )
+    report = examine(virtual)
+    assert [check_of(report, name).remedy for name in ("RAPL", "NVML")] == [None, None]
+    assert check_of(report, "RAPL").found == "no RAPL: not there" and report.exit_code == 0
+
+
+def test_a_gpu_without_its_library() -> None:
+    alone = dataclasses.replace(COMPLETE, importable=COMPLETE.importable - {"pynvml"})
+    check = check_of(examine(alone), "NVML")
+    assert check.status == "missing" and "nvidia-ml-py" in (check.remedy or "")
+    assert "GPU" in check.costs["profile"]
+
+
 def test_summary_names_what_is_lost_and_how_to_mend_it() -> None:
     report = examine(without("lava-nc"))
     text = report.summary()
@@ -217,6 +268,8 @@ def test_agrees_with_pyproject() -> None:
     core += [f"{n}{b}; python_version < '3.11'" for n, b in doctor.CORE_BEFORE_311.items()]
     assert sorted(project["dependencies"]) == sorted(core)
     assert extras["torch"] == [name + bound for name, bound in doctor.TORCH.items()]
+    assert extras["onnx"] == [name + bound for name, bound in doctor.ONNX.items()]
+    assert extras["energy"] == [name + bound for name, bound in doctor.ZEUS.items()]
     lava = [requirement.split(";")[0] for requirement in extras["lava"]]
     assert lava == [
         f"lava-nc=={doctor.LAVA_VERSION}",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY = ("torch", "lava", "matplotlib", "onnxruntime")
+HEAVY = ("torch", "lava", "matplotlib", "onnx", "onnxruntime", "zeus", "pynvml")
 LOADED = f"import json, sys; print(json.dumps([n for n in {HEAVY!r} if n in sys.modules]))"
 HELP = """
 import runpy, sys
@@ -25,7 +25,9 @@ DOCTOR = "from lnn2loihi import doctor; doctor.examine()"
 
 
 @pytest.mark.parametrize(
-    "code", ["import lnn2loihi", HELP, DOCTOR], ids=["import", "help", "doctor"]
+    "code",
+    ["import lnn2loihi", "import lnn2loihi.measure", HELP, DOCTOR],
+    ids=["import", "measure", "help", "doctor"],
 )
 def test_imports_nothing_heavy(code: str, tmp_path: Path) -> None:
     done = subprocess.run(

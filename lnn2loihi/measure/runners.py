@@ -1,0 +1,333 @@
+"""The backends that a network can be measured on here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Any
+
+from lnn2loihi.errors import BackendMissingError, ImportNetworkError, InputError, Problems
+from lnn2loihi.measure.conditions import read_conditions
+from lnn2loihi.measure.engine_session import EngineSession
+from lnn2loihi.measure.meter import Kind
+from lnn2loihi.measure.runner import Runner, Session, missing_runner
+from lnn2loihi.measure.trial import one_line
+from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.plugins import export, exporter_names, import_network
+from lnn2loihi.program import LoihiProgram
+from lnn2loihi.simulate.choice import chosen_engine, native_engine
+from lnn2loihi.version import VERSION
+
+#: What `against` may name: a kind of processor, for what is there of it; or a backend on one,
+#: which is then demanded.
+AGAINST: Mapping[str, str] = {
+    "cpu": "all backends on the CPU",
+    "cuda": "all backends on an NVIDIA GPU",
+    "cpu:engine": "our integer engine",
+    "cpu:onnxruntime": "onnxruntime in float32 on the CPU",
+    "cpu:torch": "PyTorch on the CPU",
+    "cuda:onnxruntime": "onnxruntime in float32 on the GPU",
+    "cuda:torch": "PyTorch on the GPU",
+}
+_EXPORTER = "onnx-float"
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What is to be run."""
+
+    program: LoihiProgram | None
+    network: LiquidNetwork | None
+    module: Any
+    threads: tuple[int, ...]
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of a step."""
+        if self.network is not None:
+            return self.network.output_size
+        return self.program.output_population.size if self.program is not None else 1
+
+
+def runners(
+    program: LoihiProgram | None = None,
+    network: LiquidNetwork | None = None,
+    module: Any = None,
+    against: Sequence[str] = ("cpu", "cuda"),
+    *,
+    threads: Sequence[int] | None = None,
+) -> list[Runner]:
+    """The backends that a network can be measured on.
+
+    On the CPU our integer engine (needs a program), onnxruntime and PyTorch in float32 (need a
+    network or a module), each with one thread and with all; on a GPU onnxruntime and PyTorch. With
+    several threads our engine runs whole sequences only: a stream of single samples has one.
+
+    Args:
+        program: the integers.
+        network: the float network that it was made of; imported from the module where absent.
+        module: the live PyTorch module, which then runs itself. Otherwise ncps modules are
+            rebuilt with the weights of the network, or its equations run in PyTorch.
+        against: keys of AGAINST. A kind ("cpu", "cuda") is a wish: what is not there is a row
+            that says so. A backend ("cpu:torch") is a demand.
+        threads: thread counts on the CPU; one and all by default.
+
+    Raises:
+        InputError: `against` or `threads` make no sense, or there is nothing to run.
+        BackendMissingError: a backend that was demanded is not there.
+    """
+    counts = tuple(dict.fromkeys(threads or (1, _usable_cpus())))
+    wanted = (against,) if isinstance(against, str) else tuple(against)
+    _check(program, network, module, wanted, counts)
+    if network is None and module is not None:
+        network = _imported(module)
+    subject = _Subject(program, network, module, counts)
+    makers: Mapping[str, Callable[[_Subject], Iterator[Runner]]] = {
+        "cpu:engine": _engine,
+        "cpu:onnxruntime": partial(_onnxruntime, kind="cpu"),
+        "cpu:torch": partial(_torch, kind="cpu"),
+        "cuda:onnxruntime": partial(_onnxruntime, kind="cuda"),
+        "cuda:torch": partial(_torch, kind="cuda"),
+    }
+    found: list[Runner] = []
+    problems = Problems(BackendMissingError, "measure")
+    for name, make in makers.items():
+        demanded = name in wanted
+        if not demanded and name.partition(":")[0] not in wanted:
+            continue
+        made = list(make(subject))
+        if demanded:
+            problems.extend(f"{runner.name}: {runner.missing}" for runner in made if runner.missing)
+        found += made
+    problems.raise_if_any()
+    return found
+
+
+def _check(
+    program: LoihiProgram | None,
+    network: LiquidNetwork | None,
+    module: Any,
+    against: Sequence[str],
+    threads: Sequence[int],
+) -> None:
+    problems = Problems(InputError, "runners")
+    for name in against:
+        if name not in AGAINST:
+            problems.add(f"against {name!r} is unknown; there are {', '.join(AGAINST)}")
+    for count in threads:
+        if not (isinstance(count, int) and count >= 1):
+            problems.add(f"{count!r} threads cannot run anything; give 1 or more")
+    if program is None and network is None and module is None:
+        problems.add("there is nothing to run: give a program, a network or a module")
+    problems.raise_if_any()
+
+
+def _usable_cpus() -> int:
+    """CPUs that the process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _imported(module: Any) -> LiquidNetwork | None:
+    """The network of a module; None where no importer can make one."""
+    try:
+        return import_network(module)
+    except ImportNetworkError:
+        return None
+
+
+@cache
+def _processor() -> str:
+    return read_conditions().processor
+
+
+def _versions(*packages: str) -> dict[str, str]:
+    found = {"lnn2loihi": VERSION}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _threads_text(count: int) -> str:
+    return "1 thread" if count == 1 else f"{count} threads"
+
+
+def _engine(subject: _Subject) -> Iterator[Runner]:
+    program = subject.program
+    if program is None:
+        yield missing_runner("integer engine", "cpu", "lnn2loihi", "give the integer program")
+        return
+    engine = chosen_engine(program, "auto")
+    level = native_engine(program).name if engine == "c" else engine
+    for count in subject.threads if engine == "c" else (1,):
+        yield Runner(
+            name=f"integer engine {engine}, {_threads_text(count)}",
+            kind="cpu",
+            device=_processor(),
+            backend=f"lnn2loihi {level}: the chip's integers, simulated",
+            precision=program.recipe,
+            threads=count,
+            output_size=program.output_population.size,
+            open=partial(EngineSession, program, engine, count),
+            streams=count == min(subject.threads),
+            versions=_versions("numpy"),
+        )
+
+
+def _onnxruntime(subject: _Subject, kind: Kind) -> Iterator[Runner]:
+    name, backend = f"onnxruntime on {_place(kind)}", "onnxruntime, one Scan, masks folded"
+    reason = _onnxruntime_missing(subject, kind)
+    if reason:
+        yield missing_runner(name, kind, backend, reason)
+        return
+    network = subject.network
+    assert network is not None
+    model = cache(lambda: export(network, _EXPORTER).SerializeToString())
+
+    def opened(count: int | None) -> Session:
+        from lnn2loihi.measure.onnx_session import OnnxSession
+
+        return OnnxSession(model(), kind, count)
+
+    for count in subject.threads if kind == "cpu" else (None,):
+        yield Runner(
+            name=name if count is None else f"{name}, {_threads_text(count)}",
+            kind=kind,
+            device=_processor() if kind == "cpu" else _gpu(),
+            backend=backend,
+            precision="float32",
+            threads=count,
+            output_size=subject.outputs,
+            open=partial(opened, count),
+            versions=_versions("onnxruntime", "onnxruntime-gpu", "onnx"),
+        )
+
+
+def _onnxruntime_missing(subject: _Subject, kind: Kind) -> str:
+    """Why it cannot run; empty where it can."""
+    if subject.network is None:
+        return "give the float network; a module was not there, or could not be imported"
+    package = "onnxruntime" if kind == "cpu" else "onnxruntime-gpu"
+    absent = [p for p, name in (("onnx", "onnx"), (package, "onnxruntime")) if not find_spec(name)]
+    if absent:
+        return f"not installed: pip install {' '.join(absent)}"
+    try:
+        import onnxruntime
+    except Exception as error:  # a broken installation raises what it likes
+        return f"onnxruntime cannot be imported: {one_line(error)}"
+    if _EXPORTER not in exporter_names():
+        return f"the exporter {_EXPORTER} is not registered: install lnn2loihi again"
+    there = onnxruntime.get_available_providers()
+    if kind == "cpu" or "CUDAExecutionProvider" in there:
+        return ""
+    return (
+        f"this onnxruntime has no CUDAExecutionProvider ({', '.join(there)}): pip uninstall "
+        "onnxruntime, pip install onnxruntime-gpu"
+    )
+
+
+def _torch(subject: _Subject, kind: Kind) -> Iterator[Runner]:
+    reason = _torch_missing(subject, kind)
+    if reason:
+        yield missing_runner(f"PyTorch on {_place(kind)}", kind, "PyTorch", reason)
+        return
+    for form in _torch_forms(subject, kind):
+        for count in subject.threads if kind == "cpu" else (None,):
+            name = f"{form.label} on {_place(kind)}"
+            yield Runner(
+                name=name if count is None else f"{name}, {_threads_text(count)}",
+                kind=kind,
+                device=_processor() if kind == "cpu" else _gpu(),
+                backend=form.what,
+                precision="float32",
+                threads=count,
+                output_size=subject.outputs,
+                open=partial(form.open, count),
+                streams=form.streams,
+                versions=_versions("torch", "ncps") | (_cuda_version() if kind == "cuda" else {}),
+            )
+
+
+def _torch_missing(subject: _Subject, kind: Kind) -> str:
+    """Why it cannot run; empty where it can."""
+    if subject.network is None and subject.module is None:
+        return "give the float network, or the module"
+    if not find_spec("torch"):
+        return "not installed: pip install 'lnn2loihi[torch]'"
+    try:
+        import torch
+    except Exception as error:  # a broken installation raises what it likes
+        return f"torch cannot be imported: {one_line(error)}"
+    if kind == "cpu" or torch.cuda.is_available():
+        return ""
+    return f"no CUDA device is there for torch {torch.__version__}"
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A way to run a network in PyTorch.
+
+    Attributes:
+        label: its name.
+        what: what it is.
+        open: makes it ready, with so many threads.
+        streams: whether it can run step by step.
+    """
+
+    label: str
+    what: str
+    open: Callable[[int | None], Session]
+    streams: bool = True
+
+
+def _torch_forms(subject: _Subject, kind: Kind) -> Iterator[_Form]:
+    """The module that was given; where its state cannot be carried, or there is none, the network
+    rebuilt.
+    """
+    from lnn2loihi.measure import torch_session as here
+
+    module, network = subject.module, subject.network
+    if module is not None and here.is_ncps(module):
+        timespan = 1.0 if network is None else network.timespan
+        yield _Form(
+            "ncps", here.LIVE_NCPS,
+            lambda n: here.TorchSession(here.live_blocks(module, timespan), kind, n),
+        )  # fmt: skip
+        return
+    if module is not None:
+        yield _Form(
+            "PyTorch module", here.LIVE_MODULE,
+            lambda n: here.ModuleSession(module, kind, n), streams=False,
+        )  # fmt: skip
+    if network is not None:
+        what = here.network_blocks(network)[1]
+        yield _Form(
+            "ncps" if what == here.REBUILT else "PyTorch", what,
+            lambda n: here.TorchSession(here.network_blocks(network)[0], kind, n),
+        )  # fmt: skip
+
+
+def _place(kind: Kind) -> str:
+    return "CPU" if kind == "cpu" else "GPU"
+
+
+def _cuda_version() -> dict[str, str]:
+    import torch
+
+    return {"CUDA": str(torch.version.cuda)}
+
+
+def _gpu() -> str:
+    """The name of the GPU; unknown where PyTorch cannot say."""
+    if find_spec("torch"):
+        import torch
+
+        if torch.cuda.is_available():
+            return torch.cuda.get_device_name(0)
+    return "NVIDIA GPU"

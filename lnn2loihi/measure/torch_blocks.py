@@ -1,0 +1,169 @@
+"""Parts of a network in PyTorch that run step by step or over whole sequences."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lnn2loihi.layers.stage import INPUT
+from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.qat.functions import answer
+
+
+class NoModuleError(Exception):
+    """There is no module of ncps that computes a layer; says which and why."""
+
+
+class Block(Protocol):
+    """A part of a network. States are whatever the block makes of them."""
+
+    module: nn.Module
+
+    def start(self, batch: int, like: Tensor) -> Any:
+        """The initial state of so many sequences, on the device and in the type of a tensor."""
+        ...
+
+    def step(self, x: Tensor, state: Any, elapsed: Tensor | None) -> tuple[Tensor, Any]:
+        """One step: x (batch, inputs), elapsed (batch, 1); the answer and the new state."""
+        ...
+
+    def sequence(self, x: Tensor, state: Any, elapsed: Tensor | None) -> Tensor:
+        """All steps: x (batch, time, inputs), elapsed (batch, time)."""
+        ...
+
+
+class StatelessBlock:
+    """A module without state, such as a linear map with its activation."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+
+    def start(self, batch: int, like: Tensor) -> Any:
+        """None."""
+        return None
+
+    def step(self, x: Tensor, state: Any, elapsed: Tensor | None) -> tuple[Tensor, Any]:
+        """See `Block`."""
+        return self.module(x), state
+
+    def sequence(self, x: Tensor, state: Any, elapsed: Tensor | None) -> Tensor:
+        """See `Block`."""
+        return self.module(x)
+
+
+class NcpsBlock:
+    """An `ncps.torch.CfC` or `ncps.torch.LTC`.
+
+    Where the elapsed time is 1 its own `forward` runs, which is what users call. Where it is not,
+    its cells run in a loop of the same form: ncps 1.0.1 mixes up the timespans of a batch.
+
+    Args:
+        module: the module; it is made to answer every step, batch first.
+        timespan: constant elapsed time, or None where it comes with the samples.
+    """
+
+    def __init__(self, module: Any, timespan: float | None) -> None:
+        self.module = module
+        module.return_sequences = True
+        module.batch_first = True
+        self._timespan = timespan
+        self._readout: Any = getattr(module, "fc", nn.Identity())  # an LTC has none
+
+    def start(self, batch: int, like: Tensor) -> Any:
+        """See `Block`."""
+        zeros = [like.new_zeros(batch, self.module.state_size) for _ in range(2)]
+        return tuple(zeros) if self.module.use_mixed else zeros[0]
+
+    def step(self, x: Tensor, state: Any, elapsed: Tensor | None) -> tuple[Tensor, Any]:
+        """See `Block`."""
+        if self._timespan == 1.0 and elapsed is None:
+            answer, state = self.module(x[:, None], state)
+            return answer[:, 0], state
+        return self._cell(x, state, self._timespan if elapsed is None else elapsed)
+
+    def sequence(self, x: Tensor, state: Any, elapsed: Tensor | None) -> Tensor:
+        """See `Block`."""
+        if self._timespan == 1.0 and elapsed is None:
+            return self.module(x, state)[0]
+        answers: list[Tensor] = []
+        for t in range(x.shape[1]):
+            span = self._timespan if elapsed is None else elapsed[:, t : t + 1]
+            answer, state = self._cell(x[:, t], state, span)
+            answers.append(answer)
+        return torch.stack(answers, dim=1)
+
+    def _cell(self, x: Tensor, state: Any, elapsed: Any) -> tuple[Tensor, Any]:
+        """What `forward` of ncps does in a step."""
+        module = self.module
+        if module.use_mixed:
+            hidden, memory = module.lstm(x, state)
+            answer, hidden = module.rnn_cell(x, hidden, elapsed)
+            return self._readout(answer), (hidden, memory)
+        answer, hidden = module.rnn_cell(x, state, elapsed)
+        return self._readout(answer), hidden
+
+
+class StagesBlock:
+    """The equations of a network, with masks folded into its weights and one product a stage.
+
+    For families that ncps has no module for.
+    """
+
+    def __init__(self, network: LiquidNetwork) -> None:
+        self._network = network
+        self.module = nn.Module()
+        arrays: dict[str, Any] = {"offset": network.input_offset, "scale": network.input_scale}
+        for stage in network.stages:
+            maps = stage.gates.values()
+            arrays[f"{stage.name}.weight"] = np.concatenate([gate.weight for gate in maps])
+            arrays[f"{stage.name}.bias"] = np.concatenate([gate.bias for gate in maps])
+            arrays |= {f"{stage.name}.{name}": getattr(stage, name) for name in stage.vectors}
+        self._places = {name: f"array_{place}" for place, name in enumerate(arrays)}
+        for name, array in arrays.items():
+            self.module.register_buffer(self._places[name], torch.tensor(np.array(array)))
+
+    def _array(self, name: str) -> Tensor:
+        return getattr(self.module, self._places[name])
+
+    def start(self, batch: int, like: Tensor) -> Any:
+        """See `Block`."""
+        zeros = {s.name: like.new_zeros(batch, s.units) for s in self._network.stages}
+        return zeros, {s.name: zeros[s.name] for s in self._network.stages if s.memory}
+
+    def step(self, x: Tensor, state: Any, elapsed: Tensor | None) -> tuple[Tensor, Any]:
+        """See `Block`. Networks that unfold evaluate their stages several times a sample."""
+        for _ in range(self._network.substeps):
+            state = self._evaluated(x, state, elapsed)
+        return state[0][self._network.stages[-1].name], state
+
+    def _evaluated(self, x: Tensor, state: Any, elapsed: Tensor | None) -> Any:
+        """The messages and memories after the next evaluation of all stages."""
+        before, kept = state
+        now: dict[str, Tensor] = {INPUT: (x - self._array("offset")) / self._array("scale")}
+        memory: dict[str, Tensor] = {}
+        for stage in self._network.stages:
+            z = torch.cat([(before if s.previous else now)[s.name] for s in stage.sources], dim=1)
+            weight, bias = self._array(f"{stage.name}.weight"), self._array(f"{stage.name}.bias")
+            sums = torch.addmm(bias, z, weight.T).split(stage.units, dim=1)
+            now[stage.name], new = answer(
+                stage,
+                dict(zip(stage.gates, sums, strict=True)),
+                {name: self._array(f"{stage.name}.{name}") for name in stage.vectors},
+                kept.get(stage.name),
+                elapsed if stage.timed else None,
+            )
+            if new is not None:
+                memory[stage.name] = new
+        return now, memory
+
+    def sequence(self, x: Tensor, state: Any, elapsed: Tensor | None) -> Tensor:
+        """See `Block`."""
+        answers: list[Tensor] = []
+        for t in range(x.shape[1]):
+            span = None if elapsed is None else elapsed[:, t : t + 1]
+            one, state = self.step(x[:, t], state, span)
+            answers.append(one)
+        return torch.stack(answers, dim=1)
