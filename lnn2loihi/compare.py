@@ -144,7 +144,7 @@ def compare(
     Raises:
         InputError: x does not fit, or the program was not made of this network.
     """
-    _check_pair(network, program)
+    check_pair(network, program)
     truth = network.evaluate(x, timespans=timespans)
     run = simulate(program, x, timespans=timespans, return_states=True, progress=progress)
     assert run.states is not None
@@ -164,7 +164,12 @@ def compare(
     return ComparisonResult(stages, _worst(pairs), run.saturated_inputs, run.executor)
 
 
-def _check_pair(network: LiquidNetwork, program: LoihiProgram) -> None:
+def check_pair(network: LiquidNetwork, program: LoihiProgram) -> None:
+    """Refuses a network that a program was not made of.
+
+    Raises:
+        InputError: lists what does not fit.
+    """
     problems = Problems(InputError, f"program {program.name!r} and network {network.name!r}")
     expected = {stage.name: stage.units for stage in network.stages}
     found = {p.name: p.size for p in program.populations}

@@ -37,17 +37,7 @@ def read_samples(path: str | os.PathLike[str], key: str = "x") -> np.ndarray:
     Raises:
         InputError: the file is missing, damaged, or holds something else.
     """
-    file = Path(path)
-    if file.suffix.lower() not in SUFFIXES:
-        raise InputError(str(path), f"samples come as {', '.join(SUFFIXES)}")
-    try:
-        array = _read(file, key)
-    except FileNotFoundError:
-        raise InputError(str(path), "there is no such file") from None
-    except _DAMAGE as error:
-        raise InputError(str(path), f"cannot be read as samples ({error})") from error
-    if array.dtype.kind not in "iuf":
-        raise InputError(str(path), f"holds {array.dtype} values, expected numbers")
+    array = read_array(path, key, "samples")
     if array.ndim == 2:
         array = array[None]
     if array.ndim != 3 or not array.size:
@@ -79,6 +69,31 @@ def read_timespans(path: str | os.PathLike[str]) -> np.ndarray:
             str(path), f"timespans is {array.dtype} {array.shape}, expected numbers (batch, time)"
         )
     return array[None] if array.ndim == 1 else array
+
+
+def read_array(path: str | os.PathLike[str], key: str, what: str = "numbers") -> np.ndarray:
+    """An array of numbers of any shape.
+
+    Args:
+        path: `.npy`; `.npz` with an array named `key`; or `.csv`.
+        key: name of the array in an `.npz` file.
+        what: what the numbers are, for errors.
+
+    Raises:
+        InputError: the file is missing, damaged, or holds something else.
+    """
+    file = Path(path)
+    if file.suffix.lower() not in SUFFIXES:
+        raise InputError(str(path), f"{what} come as {', '.join(SUFFIXES)}")
+    try:
+        array = _read(file, key)
+    except FileNotFoundError:
+        raise InputError(str(path), "there is no such file") from None
+    except _DAMAGE as error:
+        raise InputError(str(path), f"cannot be read as {what} ({error})") from error
+    if array.dtype.kind not in "iuf":
+        raise InputError(str(path), f"holds {array.dtype} values, expected numbers")
+    return array
 
 
 def _read(file: Path, key: str) -> np.ndarray:

@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 
 import lnn2loihi as l2l
-from lnn2loihi.cli import convert, demo, run
+from lnn2loihi.cli import convert, demo, devices, export, place, profile, run
 from lnn2loihi.cli.common import BAD_INPUT, INTERRUPTED, app
 from lnn2loihi.errors import Lnn2LoihiError
 
@@ -26,7 +26,7 @@ try:  # typer carries its own copy of click since 0.20
 except ImportError:
     from click import ClickException
 
-__all__ = ["app", "convert", "demo", "main", "run"]
+__all__ = ["app", "convert", "demo", "devices", "export", "main", "place", "profile", "run"]
 
 
 def _version(asked: bool) -> None:
@@ -41,7 +41,7 @@ def common(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Liquid neural networks on Intel Loihi 2: quantize, simulate, verify in Lava."""
+    """Liquid neural networks on Intel Loihi 2: quantize, simulate, verify, place, cost."""
 
 
 def main() -> None:

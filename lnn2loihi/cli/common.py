@@ -20,7 +20,7 @@ from lnn2loihi.artifact import SUFFIX
 BAD_INPUT, FAILED_CHECK, MISSING_BACKEND, INTERRUPTED = 1, 2, 3, 130
 
 app = typer.Typer(
-    help="Liquid neural networks on Intel Loihi 2: quantize, simulate, verify in Lava.",
+    help="Liquid neural networks on Intel Loihi 2: quantize, simulate, verify, place, cost.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -28,7 +28,7 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Source = Annotated[
-    Path, typer.Argument(help="Checkpoint (.pt, .safetensors) or its description (.toml).")
+    Path, typer.Argument(help="Checkpoint (.pt, .safetensors), its description (.toml), or .onnx.")
 ]
 ProgramFile = Annotated[Path, typer.Argument(help=f"Program ({SUFFIX}).")]
 Samples = Annotated[
@@ -71,8 +71,12 @@ def _plain(value: Any) -> Any:
 
 
 @contextmanager
-def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar on standard error, where that is a terminal."""
+def progress_bars(unit: str = ", chip steps") -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on standard error, where that is a terminal.
+
+    Args:
+        unit: what stands behind each bar's name.
+    """
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
@@ -86,7 +90,7 @@ def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
 
         def on_step(name: str, done: int, total: int) -> None:
             if name not in tasks:
-                tasks[name] = bar.add_task(f"{name}, chip steps", total=total)
+                tasks[name] = bar.add_task(f"{name}{unit}", total=total)
             bar.update(tasks[name], completed=done)
 
         yield on_step

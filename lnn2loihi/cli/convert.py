@@ -61,6 +61,8 @@ def inspect(
             "first_valid": dict(program.schedule.first_valid),
             "first_input": program.schedule.first_input,
             "interleave": program.schedule.interleave,
+            "updates_per_sample": program.substeps,
+            "steps_per_sample": program.steps_per_sample,
         },
         "provenance": dict(program.provenance),
         "listings": {name: vars(found) for name, found in listings.items()},

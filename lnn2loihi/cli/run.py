@@ -19,6 +19,7 @@ from lnn2loihi.cli.common import (
     progress_bars,
 )
 from lnn2loihi.samples import read_samples, read_timespans, write_arrays
+from lnn2loihi.verify import ALL
 
 
 @app.command()
@@ -77,13 +78,20 @@ def verify(
     executors: Annotated[
         str, typer.Option(help="Executors to compare; the first is the standard.")
     ] = "reference,lava",
+    everything: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="Compare all executors that are installed; slow ones on a share."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Compare executors bit for bit, every state of every step; exit code 2 on a difference."""
-    names = tuple(name.strip() for name in executors.split(",") if name.strip())
     loaded, x = l2l.load(program), read_samples(samples)
     elapsed = read_timespans(samples) if loaded.timed else None
     with progress_bars() as on_step:
-        result = l2l.verify(loaded, x, names, timespans=elapsed, progress=on_step)
+        result = l2l.verify(
+            loaded, x, ALL if everything else executors, timespans=elapsed, progress=on_step
+        )
     print_result(result.to_dict(), result.summary(), as_json)
     raise typer.Exit(0 if result.bit_exact else FAILED_CHECK)

@@ -1,0 +1,171 @@
+"""Verbs that say what a program costs: profile, report."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+import lnn2loihi as l2l
+from lnn2loihi.cli.common import (
+    FAILED_CHECK,
+    Description,
+    Json,
+    ProgramFile,
+    Samples,
+    Timespan,
+    app,
+    imported,
+    print_result,
+    progress_bars,
+)
+from lnn2loihi.profile.answer import answer
+from lnn2loihi.profile.run import DEFAULT_DEVICES
+from lnn2loihi.profile.storage import SUFFIX
+from lnn2loihi.samples import read_array, read_samples, read_timespans
+
+_RATE = re.compile(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*(k|M|G)?(?:Hz)?")
+_FACTORS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
+#: typer reads these annotations at run time, also on Python 3.10.
+NetworkFile = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--network", help="The float network: checkpoint or its description (.toml)."),
+]
+
+
+@app.command()
+def profile(
+    program: ProgramFile,
+    samples: Samples,
+    devices: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--device", "-d", help="Loihi device: see lnn2loihi devices; may repeat."),
+    ] = None,
+    against: Annotated[
+        str, typer.Option(help="What is measured here: cpu, cuda, cpu:torch, ..., or none.")
+    ] = "cpu,cuda",
+    rate: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Samples per second of the task: 100Hz, 2kHz."),
+    ] = None,
+    network: NetworkFile = None,
+    description: Description = None,
+    timespan: Timespan = None,
+    targets: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="What the answers should be: .npy, or .npz with targets."),
+    ] = None,
+    host_io: Annotated[
+        bool, typer.Option("--io", help="Count input and output through a host.")
+    ] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Shorter measurements, not for quoting.")
+    ] = False,
+    allow_estimated: Annotated[
+        bool, typer.Option("--allow-estimated", help="Let ESTIMATED energies into ratios.")
+    ] = False,
+    budget: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Seconds for the measurements."),
+    ] = None,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--output", "-o", help=f"Profile to write ({SUFFIX})."),
+    ] = None,
+    page: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--report", help="Page to write (.html)."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a program costs on Loihi, against what is measured on this machine."""
+    _check_targets_of_output(output, page)
+    loaded, x = l2l.load(program), read_samples(samples)
+    elapsed = read_timespans(samples) if loaded.timed else None
+    source = None if network is None else imported(network, description, timespan)
+    with progress_bars("") as on_step:
+        result = l2l.profile(
+            loaded,
+            x,
+            devices=devices or DEFAULT_DEVICES,
+            against=() if against == "none" else against,
+            rate=None if rate is None else _rate(rate),
+            network=source,
+            timespans=elapsed,
+            targets=None if targets is None else read_array(targets, "targets"),
+            host_io=host_io,
+            quick=quick,
+            allow_estimated=allow_estimated,
+            budget_seconds=budget,
+            command=f"lnn2loihi {shlex.join(sys.argv[1:])}",
+            progress=on_step,
+        )
+    written: list[Path] = []
+    if output is not None:
+        written.append(result.save(output))
+    if page is not None:
+        written.append(l2l.report(result, loaded, page, network=source, x=x, timespans=elapsed))
+    _print(result, written, as_json)
+    raise typer.Exit(0 if result.chips else FAILED_CHECK)
+
+
+@app.command()
+def report(
+    source: Annotated[Path, typer.Argument(help=f"Profile ({SUFFIX}).")],
+    program: Annotated[Path, typer.Option("--program", "-p", help="The program (.l2l).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Page to write (.html).")],
+    network: NetworkFile = None,
+    description: Description = None,
+    timespan: Timespan = None,
+    samples: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--input", "-i", help="Samples whose answers are drawn: .npy, .npz or .csv."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a profile as one HTML page."""
+    if (network is None) != (samples is None):
+        raise l2l.InputError(
+            "report", "answers are drawn against the float network: give --network and --input, or "
+            "neither"
+        )  # fmt: skip
+    result, loaded = l2l.load_profile(source), l2l.load(program)
+    x = None if samples is None else read_samples(samples)
+    elapsed = read_timespans(samples) if loaded.timed and samples is not None else None
+    float_network = None if network is None else imported(network, description, timespan)
+    written = l2l.report(result, loaded, output, network=float_network, x=x, timespans=elapsed)
+    print_result({"written": str(written)}, f"written: {written}", as_json)
+
+
+def _check_targets_of_output(output: Path | None, page: Path | None) -> None:
+    """Before minutes of work: can the results be written?"""
+    for path, suffixes in ((output, (SUFFIX,)), (page, (".html", ".htm"))):
+        if path is None:
+            continue
+        if not path.name.endswith(suffixes) or not path.parent.is_dir():
+            raise l2l.InputError(str(path), f"give a {suffixes[0]} file in a folder that exists")
+
+
+def _rate(text: str) -> float:
+    """Samples per second of a text: 100, 100Hz, 2 kHz."""
+    found = _RATE.fullmatch(text.strip())
+    try:
+        value = float(found[1]) * _FACTORS[found[2] or ""] if found else math.nan
+    except ValueError:
+        value = math.nan
+    if not value > 0.0:
+        raise l2l.InputError("--rate", f"{text!r} is no rate; give for example 100Hz or 2kHz")
+    return value
+
+
+def _print(result: l2l.ProfileResult, written: list[Path], as_json: bool) -> None:
+    files = [str(path) for path in written]
+    text = f"{answer(result)}\n\n{result.summary()}"
+    text += "".join(f"\nwritten: {path}" for path in files)
+    found: dict[str, Any] = {**result.to_dict(), "answer": str(answer(result)), "written": files}
+    print_result(found, text, as_json)

@@ -1,0 +1,98 @@
+"""How good answers are: against targets where there are some, else against the float network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lnn2loihi.errors import InputError
+from lnn2loihi.network import FloatArray, LiquidNetwork, as_array
+from lnn2loihi.profile.rows import Accuracy
+
+METRICS = ("mse", "accuracy")
+AGREEMENT = "agreement with float"
+#: Judges answers (batch, time, outputs).
+Judge = Callable[[FloatArray], Mapping[str, float]]
+
+
+def judge_for(
+    shape: tuple[int, ...],
+    x: npt.NDArray[Any],
+    timespans: npt.NDArray[Any] | None,
+    targets: npt.ArrayLike | None,
+    metric: str | None,
+    network: LiquidNetwork | None,
+) -> Judge | None:
+    """What judges answers; None where there is nothing to compare with.
+
+    Args:
+        shape: of the answers, (batch, time, outputs).
+        x: samples as floats (batch, time, inputs).
+        timespans: elapsed times (batch, time), or None.
+        targets: numbers of the answers' shape, or classes (batch,) or (batch, time).
+        metric: one of METRICS; found from the targets where absent.
+        network: the float network.
+
+    Raises:
+        InputError: the targets fit neither metric.
+    """
+    if targets is not None:
+        wanted = as_array(targets)
+        chosen = metric or _metric_of(wanted, shape)
+        _check_targets(wanted, shape, chosen)
+        if chosen == "mse":
+            return lambda outputs: {"mse": float(np.mean((outputs - wanted) ** 2))}
+        return lambda outputs: {"accuracy": _share_right(outputs, wanted)}
+    if metric is not None:
+        raise InputError("profile", f"metric {metric!r} needs targets")
+    if network is None:
+        return None
+    truth = network.evaluate(x, timespans=timespans).outputs
+    spread = float(np.std(truth)) or 1.0
+    return lambda outputs: {
+        AGREEMENT: float(np.sqrt(np.mean((outputs - truth) ** 2))) / spread
+    }  # fmt: skip
+
+
+def judged(found: Mapping[str, float]) -> Accuracy | None:
+    """The verdict of a judge as a cell of a row."""
+    return next((Accuracy(metric, float(value)) for metric, value in found.items()), None)
+
+
+def _metric_of(targets: npt.NDArray[Any], shape: tuple[int, ...]) -> str:
+    classes = targets.dtype.kind in "iub" and targets.shape in (shape[:1], shape[:2])
+    return "accuracy" if classes else "mse"
+
+
+def _check_targets(targets: npt.NDArray[Any], shape: tuple[int, ...], metric: str) -> None:
+    subject = "targets"
+    if metric not in METRICS:
+        raise InputError(subject, f"metric {metric!r:.40} is unknown; there are {METRICS}")
+    if metric == "mse" and (targets.shape != shape or targets.dtype.kind not in "iuf"):
+        raise InputError(
+            subject,
+            f"{targets.dtype} {targets.shape}: a mean squared error needs numbers of the answers' "
+            f"shape {shape}, an accuracy whole numbers {shape[:1]} or {shape[:2]}",
+        )
+    if metric == "mse" and not np.isfinite(targets).all():
+        raise InputError(subject, "hold NaN or infinite values")
+    if metric == "accuracy":
+        if targets.dtype.kind not in "iub" or targets.shape not in (shape[:1], shape[:2]):
+            raise InputError(
+                subject,
+                f"{targets.dtype} {targets.shape}: an accuracy needs whole numbers, a class for "
+                f"each sequence {shape[:1]} or each step {shape[:2]}",
+            )
+        if shape[2] < 2:
+            raise InputError(subject, "one output has no classes to choose from; give mse targets")
+
+
+def _share_right(outputs: FloatArray, classes: npt.NDArray[Any]) -> float:
+    """The share of sequences (by their last step) or of steps whose largest output is right."""
+    chosen = outputs.argmax(axis=-1)
+    if classes.ndim == 1:
+        chosen = chosen[:, -1]
+    return float(np.mean(chosen == classes))

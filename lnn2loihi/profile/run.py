@@ -1,0 +1,274 @@
+"""Profiles a program: places it, estimates it, and measures what it is compared with."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import os
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lnn2loihi.artifact import fingerprint
+from lnn2loihi.compare import check_pair
+from lnn2loihi.devices import Device, device_names, load_device, with_prefix
+from lnn2loihi.errors import DeviceError, InputError, Problems
+from lnn2loihi.measure import Measurements, measure, runners
+from lnn2loihi.metrics import NeuroBenchMetrics, network_metrics, program_metrics
+from lnn2loihi.network import FloatArray, LiquidNetwork
+from lnn2loihi.plugins import import_network
+from lnn2loihi.profile.accuracy import judge_for, judged
+from lnn2loihi.profile.chips import ChipAnswer, ChipRequest, profile_chip
+from lnn2loihi.profile.measured import measured_rows, row_provenance
+from lnn2loihi.profile.result import ProfileResult, Subject
+from lnn2loihi.program import LoihiProgram
+from lnn2loihi.simulate import simulate
+from lnn2loihi.simulate.inputs import checked
+from lnn2loihi.simulate.result import SimulationResult
+from lnn2loihi.tables import percent
+from lnn2loihi.version import VERSION
+
+DEFAULT_DEVICES = ("loihi2-oheo-gulch",)
+#: How conditions that are no plain text are written.
+_CONDITIONS: Mapping[str, Callable[[Any], str]] = {
+    "pinned_to": lambda cpus: ", ".join(map(str, cpus)),
+    "virtual": lambda yes: "yes" if yes else "no",
+    "turbo": lambda yes: "yes" if yes else "no",
+    "stolen": percent,
+    "clock_overhead": lambda seconds: with_prefix(seconds, "s"),
+    "temperature_before": lambda degrees: f"{degrees:.3g} degrees Celsius",
+    "temperature_after": lambda degrees: f"{degrees:.3g} degrees Celsius",
+}
+#: Called with what is going on, and how much of it is done of how much in all.
+OnPhase = Callable[[str, int, int], None]
+
+
+def profile(
+    program: LoihiProgram,
+    x: npt.ArrayLike,
+    devices: Sequence[str | os.PathLike[str] | Device] | str = DEFAULT_DEVICES,
+    against: Sequence[str] | str = ("cpu", "cuda"),
+    rate: float | None = None,
+    *,
+    network: LiquidNetwork | None = None,
+    module: Any = None,
+    timespans: npt.ArrayLike | None = None,
+    targets: npt.ArrayLike | None = None,
+    metric: str | None = None,
+    host_io: bool = False,
+    quick: bool = False,
+    allow_estimated: bool = False,
+    batches: Sequence[int] | None = None,
+    budget_seconds: float | None = None,
+    command: str = "",
+    progress: OnPhase | None = None,
+) -> ProfileResult:
+    """Says what a program costs on Loihi devices, against what is measured on this machine.
+
+    The program is placed on each device, and time and energy are estimated from the exact counters
+    of a simulation of `x`, pipelined and fall-through, at full speed and at the rate. The backends
+    in `against` are measured on the same samples. What fails is marked in its row; the other rows
+    are kept.
+
+    Args:
+        program: the integers.
+        x: (batch, time, inputs): sequences as the network will meet them.
+        devices: names of hardware profiles, or files, or Device objects. The program is placed on
+            those that are a Loihi; a CPU's or GPU's bounds the energy of what is measured, where
+            no counter can be read.
+        against: what is measured here, see `lnn2loihi.measure.runners`; () for nothing.
+        rate: samples per second that the task asks for; None for full speed alone.
+        network: the float network, for onnxruntime, PyTorch, agreement and NeuroBench's metrics.
+        module: the live PyTorch module, in place of the network.
+        timespans: elapsed times (batch, time), where time is irregular.
+        targets: what the answers should be: numbers (batch, time, outputs), or classes (batch,) or
+            (batch, time).
+        metric: "mse" or "accuracy"; found from the targets where absent.
+        host_io: whether input and output through a host are part of the estimates.
+        quick: shorter measurements, for a look; marked so.
+        allow_estimated: whether ESTIMATED energies (bounds from data sheets) take part in ratios.
+        batches: batches to measure; the best one by default.
+        budget_seconds: time for the measurements.
+        command: what makes this profile again; part of its provenance.
+        progress: called with the phase, what is done of it and what there is.
+
+    Raises:
+        DeviceError: lists devices that are unknown; or none of them is a Loihi.
+        RateError: no device can meet the rate: what a sample needs, and has.
+        InputError: x, targets, a rate or a name in `against` make no sense, or the network is not
+            the one that the program was made of.
+        BackendMissingError: a backend that was demanded by name is not there.
+    """
+    chips, processors = _devices(devices)
+    _check_rate(rate)
+    data = _data(program, x, timespans)
+    if module is not None and network is None:
+        network = import_network(module)
+    if network is not None:
+        check_pair(network, program)
+    backends = runners(program, network, module, _names(against)) if len(against) else []
+    run = simulate(program, x, timespans=timespans)
+    judge = judge_for(run.outputs.shape, data.values, data.spans, targets, metric, network)
+    accuracy = None if judge is None else judged(judge(run.outputs))
+    request = ChipRequest(program, run.counters, rate, host_io, accuracy)
+    answers = _estimated(chips, request, progress)
+    measured = Measurements(())
+    if backends:
+        measured = measure(
+            backends, data.values, timespans=data.spans, quick=quick, batches=batches,
+            budget_seconds=budget_seconds, score=judge, profiles=processors, progress=progress,
+        )  # fmt: skip
+    rows = [row for answer in answers for row in answer.rows]
+    rows += measured_rows(measured, rate, {device.name: device for device in processors})
+    figures = (entry for answer in answers for entry in answer.provenance)
+    return ProfileResult(
+        subject=_subject(program, run, data),
+        rows=tuple(rows),
+        chips=tuple(answer.chip for answer in answers if answer.chip is not None),
+        metrics=_metrics(program, run, network, data, rate),
+        provenance=(*row_provenance(rows), *figures),
+        rate=rate,
+        host_io=host_io,
+        quick=quick,
+        allow_estimated=allow_estimated,
+        versions=_versions(measured),
+        conditions=_conditions(measured),
+        command=command,
+        created=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        absent=_absent(measured),
+        problems=(f"measuring ended early: {measured.stopped}",) if measured.stopped else (),
+    )
+
+
+@dataclass(frozen=True)
+class _Data:
+    """The user's samples.
+
+    Attributes:
+        values: in the unit of the training, float64 (batch, time, inputs).
+        spans: elapsed times (batch, time), or None.
+    """
+
+    values: FloatArray
+    spans: FloatArray | None
+
+
+def _data(program: LoihiProgram, x: npt.ArrayLike, timespans: npt.ArrayLike | None) -> _Data:
+    """Checks samples, and decodes encoded messages."""
+    samples, _ = checked(program, x, None, timespans)
+    if samples.dtype.kind in "iu":
+        samples = program.input.decode(samples)
+    values = samples.astype(np.float64)
+    spans = values[..., -1] if program.timed else None
+    return _Data(values[..., : program.channels], spans)
+
+
+def _estimated(
+    chips: Sequence[Device], request: ChipRequest, progress: OnPhase | None
+) -> list[ChipAnswer]:
+    """What becomes of each device.
+
+    Raises:
+        RateError: none of those that hold the program meets the rate.
+    """
+    report = progress or (lambda phase, done, total: None)
+    answers: list[ChipAnswer] = []
+    for place, device in enumerate(chips):
+        report("placing and estimating", place, len(chips))
+        answers.append(profile_chip(device, request))
+    report("placing and estimating", len(chips), len(chips))
+    too_slow = [answer.too_slow for answer in answers if answer.too_slow is not None]
+    if too_slow and len(too_slow) == sum(answer.chip is not None for answer in answers):
+        raise too_slow[0]
+    return answers
+
+
+def _names(against: Sequence[str] | str) -> tuple[str, ...]:
+    if isinstance(against, str):
+        return tuple(name.strip() for name in against.split(",") if name.strip())
+    return tuple(against)
+
+
+def _devices(
+    devices: Sequence[str | os.PathLike[str] | Device] | str | os.PathLike[str] | Device,
+) -> tuple[list[Device], list[Device]]:
+    """The Loihi devices, and the CPUs and GPUs."""
+    listed = [devices] if isinstance(devices, (str, os.PathLike, Device)) else list(devices)
+    problems = Problems(DeviceError, "devices")
+    found: list[Device] = []
+    for wanted in listed:
+        try:
+            found.append(load_device(wanted))
+        except DeviceError as error:
+            problems.extend(f"{error.subject}: {problem}" for problem in error.problems)
+    problems.raise_if_any()
+    chips = [device for device in found if device.kind == "loihi"]
+    if not chips:
+        known = ", ".join(name for name in device_names() if name.startswith("loihi"))
+        raise DeviceError("devices", f"give at least one Loihi to place the program on: {known}")
+    return chips, [device for device in found if device.kind != "loihi"]
+
+
+def _check_rate(rate: float | None) -> None:
+    if rate is None:
+        return
+    number = isinstance(rate, (int, float)) and not isinstance(rate, bool)
+    if not (number and math.isfinite(rate) and rate > 0):
+        raise InputError("rate", f"is {rate!r:.40}; give samples per second, above 0")
+
+
+def _subject(program: LoihiProgram, run: SimulationResult, data: _Data) -> Subject:
+    return Subject(
+        program=program.name,
+        recipe=program.recipe,
+        sha256=fingerprint(program),
+        neurons=program.neurons,
+        synapses=program.synapses,
+        inputs=program.channels,
+        outputs=program.output_population.size,
+        period=program.steps_per_sample,
+        latency_steps=program.latency_steps,
+        sequences=len(data.values),
+        samples=run.counters.samples,
+        saturated=run.saturated_inputs,
+        executor=run.executor,
+    )
+
+
+def _metrics(
+    program: LoihiProgram,
+    run: SimulationResult,
+    network: LiquidNetwork | None,
+    data: _Data,
+    rate: float | None,
+) -> tuple[NeuroBenchMetrics, ...]:
+    found = [program_metrics(program, run.counters, len(data.values), rate=rate)]
+    if network is not None:
+        found.insert(0, network_metrics(network, data.values, timespans=data.spans, rate=rate))
+    return tuple(found)
+
+
+def _versions(measured: Measurements) -> Mapping[str, str]:
+    found = {"lnn2loihi": VERSION, "Python": platform.python_version(), "numpy": np.__version__}
+    for row in measured:
+        found |= row.versions
+    return found
+
+
+def _conditions(measured: Measurements) -> Mapping[str, str]:
+    """Of the machine, as one line each; what cannot be read is left out."""
+    known = next((row.conditions for row in measured if row.conditions is not None), None)
+    found = {"system": f"{platform.system()} {platform.machine()}"}
+    for name, value in vars(known).items() if known is not None else ():
+        if value not in (None, ()):
+            found[name.replace("_", " ")] = _CONDITIONS.get(name, str)(value)
+    return found
+
+
+def _absent(measured: Measurements) -> tuple[str, ...]:
+    missing = (f"{row.name}: {row.reason}" for row in measured if row.status == "missing")
+    return tuple(dict.fromkeys(missing))

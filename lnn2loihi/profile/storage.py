@@ -1,0 +1,167 @@
+"""Profiles as files: one JSON document, checked down to the last value when it is read."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lnn2loihi.errors import InputError, Lnn2LoihiError
+from lnn2loihi.files import read_text, write_atomically
+from lnn2loihi.profile.result import ProfileResult
+
+SCHEMA = 1
+FORMAT = "lnn2loihi profile"
+SUFFIX = ".profile.json"
+#: Largest file that is read, longest text and longest list in it (limits of this library: a
+#: profile of Hala Point, all cores taken, has some 50 MB).
+LARGEST_FILE = 1 << 26
+LONGEST_TEXT = 1 << 22
+LONGEST_LIST = 1 << 18
+#: Problems that an error lists.
+LISTED = 12
+
+
+def save_profile(result: ProfileResult, path: str | os.PathLike[str]) -> Path:
+    """Writes a profile, whole or not at all.
+
+    Raises:
+        InputError: the path has another suffix or cannot be written, or a number is not finite.
+    """
+    file = Path(path)
+    if not file.name.endswith(SUFFIX):
+        raise InputError(str(path), f"profiles are written as {SUFFIX}")
+    document = {"format": FORMAT, "schema": SCHEMA, "profile": plain(result)}
+    try:
+        content = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=True)
+        return write_atomically(file, content.encode())
+    except ValueError as error:
+        raise InputError(str(path), f"the profile holds a number that is none ({error})") from error
+    except OSError as error:
+        raise InputError(str(path), f"cannot be written: {error.strerror}") from error
+
+
+def load_profile(path: str | os.PathLike[str]) -> ProfileResult:
+    """Reads a profile.
+
+    Raises:
+        InputError: the file is missing, damaged, of an unknown version, or no profile; lists what
+            does not fit.
+    """
+    name = Path(path).name
+    text = read_text(path, InputError, LARGEST_FILE)
+    try:
+        document = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise InputError(name, f"is not valid JSON ({error})") from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise InputError(name, f"is no profile; make one: lnn2loihi profile ... --output x{SUFFIX}")
+    if document.get("schema") != SCHEMA:
+        raise InputError(
+            name,
+            f"has schema {document.get('schema')!r:.40}, this version reads {SCHEMA}; profile "
+            "again, or install the version that wrote it",
+        )
+    problems: list[str] = []
+    result = _decoded(ProfileResult, document.get("profile"), "profile", problems)
+    if problems:
+        more = len(problems) - LISTED
+        raise InputError(name, problems[:LISTED] + ([f"and {more} more"] if more > 0 else []))
+    return result
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON")
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses, tuples and mappings as what JSON knows."""
+    if dataclasses.is_dataclass(value):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(entry) for entry in value]
+    return value
+
+
+def _decoded(kind: Any, value: Any, place: str, problems: list[str]) -> Any:
+    """A value of an annotated type, made of what JSON gave; problems are noted by their place."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        (inner,) = (a for a in arguments if a is not type(None))
+        return _decoded(inner, value, place, problems)
+    if origin is tuple:
+        return _list(arguments[0], value, place, problems)
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return _record(kind, value, place, problems)
+    if origin is not None and issubclass(origin, Mapping):
+        if not isinstance(value, dict):
+            return _wrong("a table", value, place, problems)
+        return {
+            k: _decoded(arguments[1], v, f"{place}.{k:.40}", problems) for k, v in value.items()
+        }
+    return _scalar(kind, value, place, problems)
+
+
+def _list(kind: Any, value: Any, place: str, problems: list[str]) -> Any:
+    if not isinstance(value, list):
+        return _wrong("a list", value, place, problems)
+    if len(value) > LONGEST_LIST:
+        problems.append(f"{place} has {len(value):,} entries; at most {LONGEST_LIST:,} are read")
+        return ()
+    return tuple(_decoded(kind, v, f"{place}[{i}]", problems) for i, v in enumerate(value))
+
+
+def _record(kind: type, value: Any, place: str, problems: list[str]) -> Any:
+    if not isinstance(value, dict):
+        return _wrong("a table", value, place, problems)
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    before = len(problems)
+    for name in value.keys() - fields.keys():
+        problems.append(f"{place} has an unknown entry {name!r:.40}")
+    for name in fields.keys() - value.keys():
+        problems.append(f"{place} has no {name}")
+    hints = typing.get_type_hints(kind)
+    parts = {
+        name: _decoded(hints[name], value[name], f"{place}.{name}", problems)
+        for name in fields
+        if name in value
+    }
+    if len(problems) > before:
+        return None
+    try:
+        return kind(**parts)
+    except Lnn2LoihiError as error:
+        problems.extend(f"{place}: {problem}" for problem in error.problems)
+        return None
+
+
+def _scalar(kind: Any, value: Any, place: str, problems: list[str]) -> Any:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if kind is float and is_number:
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        return number if math.isfinite(number) else _wrong("a number", value, place, problems)
+    if kind is int and is_number and isinstance(value, int) and abs(value) < 1 << 62:
+        return value
+    if kind is bool and isinstance(value, bool):
+        return value
+    if kind is str and isinstance(value, str) and len(value) <= LONGEST_TEXT:
+        return value
+    names = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
+    return _wrong(names[kind], value, place, problems)
+
+
+def _wrong(expected: str, value: Any, place: str, problems: list[str]) -> None:
+    problems.append(f"{place} is {type(value).__name__} {value!r:.40}, expected {expected}")
