@@ -1,6 +1,6 @@
 """Times the simulator beside everything that a user would pick instead, in one run.
 
-    make benchmark          or, with the extra `benchmark` installed:
+    make benchmark          or, with the extra `onnx` installed:
     python benchmarks/simulate.py [--quick] [--nets ncp32,ncp128] [--rounds 5] [--json FILE]
 
 All engines and rivals run in interleaved rounds; figures are medians. A sample-step is one step

@@ -20,17 +20,32 @@ import numpy.typing as npt
 from lnn2loihi.errors import InputError
 from lnn2loihi.lava.graph import LavaGraph, build_graph
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.simulate import encode, full_initial_state
+from lnn2loihi.simulate import encode, full_initial_state, held
 
 
 class LavaExporter:
-    """Entry point `lava` of the group `lnn2loihi.exporters`."""
+    """Entry point `lava` of the group `lnn2loihi.exporters`; it writes no files."""
+
+    suffixes: tuple[str, ...] = ()
+
+    def accepts(self, source: object) -> bool:
+        """Whether it is a program."""
+        return isinstance(source, LoihiProgram)
+
+    def to_bytes(self, made: LavaGraph) -> bytes:
+        """A graph of processes is no file.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError("format 'lava'", 'writes no file: export(program, "lava")')
 
     def export(
         self,
-        program: LoihiProgram,
+        source: LoihiProgram,
         *,
         x: npt.ArrayLike | None = None,
+        timespans: npt.ArrayLike | None = None,
         batch: int = 1,
         samples: int = 1,
         initial_state: Mapping[str, Mapping[str, npt.ArrayLike]] | None = None,
@@ -38,8 +53,9 @@ class LavaExporter:
         """Builds the process graph, for one sequence or many.
 
         Args:
-            program: what the graph executes.
+            source: what the graph executes.
             x: samples (batch, time, inputs), as for `simulate`; zeros where absent.
+            timespans: elapsed times, as for `simulate`; zeros where x is absent.
             batch: number of sequences, where x is absent.
             samples: samples of each, where x is absent.
             initial_state: as for `simulate`.
@@ -55,7 +71,8 @@ class LavaExporter:
         if x is None:
             if batch < 1 or samples < 1:
                 raise InputError("export", f"batch {batch} and samples {samples} must be positive")
-            x = np.zeros((batch, samples, program.input.size), np.int64)
-        inputs, _ = encode(program, x)
-        start = full_initial_state(program, inputs.shape[0], initial_state)
-        return build_graph(program, inputs, start)
+            x = np.zeros((batch, samples, source.channels), np.int64)
+            timespans = np.zeros((batch, samples)) if source.timed else None
+        inputs = held(source, encode(source, x, timespans)[0])
+        start = full_initial_state(source, inputs.shape[0], initial_state)
+        return build_graph(source, inputs, start)

@@ -100,7 +100,13 @@ def _understood(path: Path, model: Any) -> tuple[Traced, Recurrence]:
         traced = trace(model)
         return traced, recurrence_of(traced)
     except (NodeError, GraphTooLargeError) as error:
-        raise ImportNetworkError(str(path), str(error)) from error
+        own = (
+            ". lnn2loihi wrote this file itself, in a form made for speed: import what it was made "
+            "from"
+            if model.producer_name == "lnn2loihi"
+            else ""
+        )
+        raise ImportNetworkError(str(path), f"{error}{own}") from error
     except RecursionError as error:
         raise ImportNetworkError(
             str(path), "its graph is nested or chained too deeply; export fewer steps"

@@ -160,7 +160,9 @@ class _Tracer:
             )
         symbolic = [value for value in given if isinstance(value, Symbols)]
         if node.op_type == "Shape" and symbolic:
-            return [np.array(symbolic[0].shape, np.int64)]
+            options = attributes_of(node)
+            shape = symbolic[0].shape[options.get("start", 0) : options.get("end")]
+            return [np.array(shape, np.int64)]
         if not symbolic and node.op_type != "Scan":
             return self._constant(node, given)
         if node.op_type in self._handlers:

@@ -1,20 +1,25 @@
-"""Finds importers and exporters through entry points.
+"""Finds importers, exporters and executors through entry points.
 
 Converters know the library, the library does not know them: a package that registers an entry
-point in the group `lnn2loihi.importers` or `lnn2loihi.exporters` adds a format without a change
-here.
+point in the group `lnn2loihi.importers`, `lnn2loihi.exporters` or `lnn2loihi.executors` adds a
+format, or a place where programs run, without a change here.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from importlib.metadata import entry_points
+from inspect import signature
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from lnn2loihi.errors import ImportNetworkError, InputError
+from lnn2loihi.files import write_atomically
+from lnn2loihi.formats import IntegerArray
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.program import LoihiProgram
+from lnn2loihi.simulate.result import EngineRun, IntegerRun, OnStep
 
 
 @runtime_checkable
@@ -38,10 +43,55 @@ class Importer(Protocol):
 
 @runtime_checkable
 class Exporter(Protocol):
-    """What an entry point of the group `lnn2loihi.exporters` must be an instance factory of."""
+    """What an entry point of the group `lnn2loihi.exporters` must be an instance factory of.
 
-    def export(self, program: LoihiProgram, **options: Any) -> Any:
-        """Turns a LoihiProgram into another representation."""
+    Attributes:
+        suffixes: of the files that it writes, with their dots; none if it writes no files.
+    """
+
+    suffixes: tuple[str, ...]
+
+    def accepts(self, source: object) -> bool:
+        """Whether it exports things of this kind: a LoihiProgram or a LiquidNetwork."""
+        ...
+
+    def export(self, source: Any, **options: Any) -> Any:
+        """Turns the source into another representation, in memory."""
+        ...
+
+    def to_bytes(self, made: Any) -> bytes:
+        """The content of a file, from what `export` has made."""
+        ...
+
+
+@runtime_checkable
+class Executor(Protocol):
+    """What an entry point of the group `lnn2loihi.executors` must be an instance factory of."""
+
+    def __call__(
+        self,
+        program: LoihiProgram,
+        inputs: IntegerArray,
+        initial_state: Mapping[str, Mapping[str, IntegerArray]],
+        on_step: OnStep | None = None,
+    ) -> IntegerRun | EngineRun:
+        """Runs a program and records every state of every step.
+
+        Args:
+            program: what to run.
+            inputs: encoded samples int64 (batch, time, channels), each as often as it is sent.
+            initial_state: for each population and state word int64 (batch, neurons).
+            on_step: called with the steps done and the steps in all.
+
+        Raises:
+            BackendMissingError: it is not installed.
+        """
+        ...
+
+    def share(self, program: LoihiProgram, batch: int, time: int) -> tuple[int, int]:
+        """How many of the first sequences and steps it can run in some seconds; what is compared
+        where nobody has named it.
+        """
         ...
 
 
@@ -57,6 +107,16 @@ def importer_names() -> list[str]:
 def exporter_names() -> list[str]:
     """Names of all registered exporters."""
     return list(_registered("lnn2loihi.exporters"))
+
+
+def executor_names() -> list[str]:
+    """Names of all registered executors."""
+    return list(_registered("lnn2loihi.executors"))
+
+
+def load_executor(name: str) -> Executor:
+    """The registered executor of that name."""
+    return _registered("lnn2loihi.executors")[name].load()()
 
 
 def model_names() -> list[str]:
@@ -96,23 +156,86 @@ def import_network(source: object, *, format: str | None = None, **options: Any)
         what,
         "no importer recognises it; registered are: "
         f"{', '.join(found) or 'none (is lnn2loihi installed? run pip install .)'}. "
-        "Give an ncps.torch.CfC, a module of such layers and dense ones, or a .pt or .safetensors "
-        "checkpoint with its .toml description",
+        "Give a recurrent layer (ncps.torch.CfC, torch.nn.GRU, ...), a module of such layers and "
+        "dense ones, or a .pt or .safetensors checkpoint with its .toml description",
     )
 
 
-def export(program: LoihiProgram, format: str, **options: Any) -> Any:
-    """Turns a LoihiProgram into another representation through a registered exporter.
+def export(
+    source: LoihiProgram | LiquidNetwork,
+    target: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    **options: Any,
+) -> Any:
+    """Turns a program or a network into another representation.
+
+        export(program, "net.onnx")      # a file: the integers of the chip
+        export(network, "net.onnx")      # a file: floating point
+        export(program, "lava")          # in memory: a graph of Lava processes
+
+    Args:
+        source: a program or a network.
+        target: path of the file to write, or the name of a format, which gives its
+            representation in memory.
+        format: name of the exporter; found from the source and the file's suffix where absent.
+            With it, the target is a path.
+        options: passed to the exporter.
+
+    Returns:
+        The path of the file that was written, or what the exporter has made.
 
     Raises:
-        InputError: no such exporter.
+        InputError: no exporter fits, the folder does not exist, or an option is unknown.
+        BackendMissingError: the exporter needs a package that is not installed.
     """
     found = _registered("lnn2loihi.exporters")
-    if format not in found:
+    in_memory = format is None and isinstance(target, str) and target in found
+    name = str(target) if in_memory else format
+    exporter = _exporter(found, source, Path(target), name)
+    if not (in_memory or Path(target).parent.is_dir()):
+        raise InputError(str(target), "its folder does not exist")
+    _check_options(exporter, options)
+    made = exporter.export(source, **options)
+    if in_memory:
+        return made
+    content = exporter.to_bytes(made)
+    try:
+        return write_atomically(target, content)
+    except OSError as error:
+        raise InputError(str(target), f"cannot be written: {error.strerror}") from error
+
+
+def _check_options(exporter: Exporter, options: Mapping[str, Any]) -> None:
+    """Options of exporters that say what they take."""
+    _, *known = signature(exporter.export).parameters.values()
+    names = [parameter.name for parameter in known]
+    unknown = sorted(set(options) - set(names))
+    if unknown and all(parameter.kind != parameter.VAR_KEYWORD for parameter in known):
         raise InputError(
-            f"format {format!r}", f"no such exporter; registered are: {', '.join(found)}"
+            f"options {', '.join(unknown)}",
+            f"unknown; this export takes {', '.join(names) or 'none'}",
         )
-    return found[format].load()().export(program, **options)
+
+
+def _exporter(found: Mapping[str, Any], source: object, path: Path, name: str | None) -> Exporter:
+    """The exporter of that name, or the first one that fits the source and the suffix."""
+    if name is not None and name not in found:
+        raise InputError(
+            f"format {name!r}", f"no such exporter; registered are: {', '.join(found)}"
+        )
+    made: dict[str, Exporter] = {key: point.load()() for key, point in found.items()}
+    fitting = {key: exporter for key, exporter in made.items() if exporter.accepts(source)}
+    suffix = path.suffix.lower()
+    for key, exporter in fitting.items():
+        if key == name or (name is None and suffix in exporter.suffixes):
+            return exporter
+    known = [f"{key} ({', '.join(made[key].suffixes) or 'no file'})" for key in fitting]
+    raise InputError(
+        str(path) if name is None else f"format {name!r}",
+        f"does not fit a {type(source).__qualname__}; for it there are "
+        f"{', '.join(known) or 'no exporters'}",
+    )
 
 
 @runtime_checkable

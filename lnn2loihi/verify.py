@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lnn2loihi.errors import InputError, Problems
+from lnn2loihi.errors import BackendMissingError, InputError, Problems
 from lnn2loihi.formats import IntegerArray
+from lnn2loihi.plugins import executor_names, load_executor
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.simulate import encode, full_initial_state
+from lnn2loihi.simulate import encode, full_initial_state, held
 from lnn2loihi.simulate.blas import run_blas
 from lnn2loihi.simulate.choice import chosen_engine, native_engine
 from lnn2loihi.simulate.reference import run_reference
 from lnn2loihi.simulate.result import EngineRun, IntegerRun, OnStep, States
+from lnn2loihi.tables import text_table
 
 #: Mismatches that a result lists; all are counted.
 LISTED = 20
+#: In place of names of executors: all that are there.
+ALL = "all"
 
 #: Called with an executor's name, the chip steps done and the chip steps in all.
 Progress = Callable[[str, int, int], None]
+Run = IntegerRun | EngineRun
 
 
 def _lava(*arguments: Any, **options: Any) -> IntegerRun:
@@ -48,8 +53,9 @@ def _blas(
     return run_blas(program, inputs, initial_state, everything, record=True, on_step=on_step)
 
 
-#: Executors by name: (program, inputs, initial_state, on_step) -> a run with states.
-EXECUTORS: Mapping[str, Callable[..., IntegerRun | EngineRun]] = {
+#: Executors of the library by name: (program, inputs, initial_state, on_step) -> a run with states.
+#: Others come through entry points, see `lnn2loihi.plugins.Executor`.
+EXECUTORS: Mapping[str, Callable[..., Run]] = {
     "reference": run_reference,
     "c": _c,
     "blas": _blas,
@@ -63,7 +69,8 @@ class Mismatch:
 
     Attributes:
         executor: the executor that differs from the first one.
-        population, word, sequence, step, neuron: where; the step is a sample, not a chip step.
+        population, word, sequence, step, neuron: where; the step is a sample, not a chip step, or
+            an update where a program updates several times for each sample.
         expected: what the first executor has.
         found: what this executor has.
     """
@@ -87,6 +94,23 @@ class Mismatch:
 
 
 @dataclass(frozen=True)
+class WordComparison:
+    """One word of a population on one executor: a cell of the matrix.
+
+    Attributes:
+        executor, population, word: which.
+        compared: values that were compared with the first executor's.
+        mismatches: values that differ.
+    """
+
+    executor: str
+    population: str
+    word: str
+    compared: int
+    mismatches: int
+
+
+@dataclass(frozen=True)
 class VerificationResult:
     """What `verify` found.
 
@@ -96,6 +120,10 @@ class VerificationResult:
         mismatch_count: values that differ.
         mismatches: the first of them in order of step.
         sequences, steps: what was run, in samples.
+        matrix: what was compared, word by word, for all executors but the first.
+        shares: for executors that ran less of it the sequences and samples that they ran, the
+            first ones.
+        missing: for executors that did not run the reason.
     """
 
     executors: tuple[str, ...]
@@ -104,6 +132,9 @@ class VerificationResult:
     mismatches: tuple[Mismatch, ...]
     sequences: int
     steps: int
+    matrix: tuple[WordComparison, ...] = ()
+    shares: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def bit_exact(self) -> bool:
@@ -117,11 +148,35 @@ class VerificationResult:
             f"{verdict}: {self.mismatch_count:,} mismatches in {self.compared:,} values "
             f"({self.sequences} sequences of {self.steps} samples, every state of every step)",
             f"executors: {', '.join(self.executors)}",
+            *self._matrix_lines(),
+            *(
+                f"{name} ran the first {sequences} sequences, {steps} samples of each"
+                for name, (sequences, steps) in self.shares.items()
+            ),
+            *(f"{name} did not run: {reason}" for name, reason in self.missing.items()),
             *(str(mismatch) for mismatch in self.mismatches),
         ]
         if self.mismatch_count > len(self.mismatches):
             lines.append(f"... and {self.mismatch_count - len(self.mismatches):,} more")
         return "\n".join(lines)
+
+    def _matrix_lines(self) -> list[str]:
+        """Values compared with the first executor: a row for each word, a column an executor."""
+        others = list(dict.fromkeys(cell.executor for cell in self.matrix))
+        rows: dict[str, list[str | int]] = {}
+        for cell in self.matrix:
+            text = f"{cell.compared:,}, {cell.mismatches:,} differ"
+            row = rows.setdefault(f"{cell.population}.{cell.word}", [])
+            row.append(text if cell.mismatches else cell.compared)
+        if not rows:
+            return []
+        rows["all"] = [
+            sum(cell.compared for cell in self.matrix if cell.executor == name) for name in others
+        ]
+        table = text_table(
+            ("values compared", *others), [(word, *cells) for word, cells in rows.items()]
+        )
+        return ["", table, ""]
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain values."""
@@ -133,6 +188,12 @@ class VerificationResult:
             "executors": list(self.executors),
             "sequences": self.sequences,
             "steps": self.steps,
+            "matrix": [asdict(cell) for cell in self.matrix],
+            "shares": {
+                name: {"sequences": sequences, "steps": steps}
+                for name, (sequences, steps) in self.shares.items()
+            },
+            "missing": dict(self.missing),
         }
 
 
@@ -150,31 +211,53 @@ def verify(
     Args:
         program: what to run.
         x: (batch, time, inputs), as for `simulate`.
-        executors: at least two names of EXECUTORS, in a sequence or a text with commas; all are
-            compared with the first.
+        executors: at least two names, in a sequence or a text with commas; all are compared with
+            the first. Or "all": every executor that is installed and can run the program, slow
+            ones on a share of the samples; the result says which did not run, and why.
         timespans: as for `simulate`.
         initial_state: as for `simulate`.
         progress: called with the executor's name, the chip steps done and the chip steps in all.
 
     Raises:
         InputError: x does not fit, or an executor does not exist.
-        BackendMissingError: an executor is not installed.
+        BackendMissingError: an executor that was named is not installed.
     """
+    everything = executors == ALL
+    names = _checked_names(executors)
+    inputs = held(program, encode(program, x, timespans)[0])
+    start = full_initial_state(program, inputs.shape[0], initial_state)
+    runs: list[Run] = []
+    missing: dict[str, str] = {}
+    for name in names:
+        executor = EXECUTORS[name] if name in EXECUTORS else load_executor(name)
+        batch, time = inputs.shape[:2]
+        share = getattr(executor, "share", None)
+        if everything and share is not None:
+            batch, time = share(program, batch, time)
+        first = {p: {w: v[:batch] for w, v in words.items()} for p, words in start.items()}
+        report = None if progress is None else _named(progress, name)
+        try:
+            runs.append(executor(program, inputs[:batch, :time], first, on_step=report))
+        except (BackendMissingError, InputError) as error:
+            if not everything:
+                raise
+            missing[name] = "; ".join(error.problems) or error.subject
+    return compare_runs(program, runs, missing)
+
+
+def _checked_names(executors: Sequence[str] | str) -> list[str]:
+    known = list(dict.fromkeys((*EXECUTORS, *executor_names())))
+    if executors == ALL:
+        return known
     if isinstance(executors, str):
         executors = [name.strip() for name in executors.split(",") if name.strip()]
     problems = Problems(InputError, "executors")
-    for name in sorted(set(executors) - set(EXECUTORS)):
-        problems.add(f"{name!r} does not exist; there are {', '.join(EXECUTORS)}")
+    for name in sorted(set(executors) - set(known)):
+        problems.add(f"{name!r} does not exist; there are {', '.join(known)}")
     if len(set(executors)) < 2:
         problems.add(f"{list(executors)}: give at least two different ones")
     problems.raise_if_any()
-    inputs, _ = encode(program, x, timespans)
-    start = full_initial_state(program, inputs.shape[0], initial_state)
-    runs = []
-    for name in executors:
-        report = None if progress is None else _named(progress, name)
-        runs.append(EXECUTORS[name](program, inputs, start, on_step=report))
-    return compare_runs(program, runs)
+    return list(executors)
 
 
 def _named(on_step: Progress, name: str) -> OnStep:
@@ -182,21 +265,33 @@ def _named(on_step: Progress, name: str) -> OnStep:
 
 
 def compare_runs(
-    program: LoihiProgram, runs: Sequence[IntegerRun | EngineRun]
+    program: LoihiProgram, runs: Sequence[Run], missing: Mapping[str, str] | None = None
 ) -> VerificationResult:
-    """Compares all runs with the first; every recorded word of every population."""
-    compared, count = 0, 0
+    """Compares all runs with the first; every recorded word of every population.
+
+    Args:
+        program: what ran.
+        runs: the runs; those after the first may be of its first sequences and steps only.
+        missing: what did not run, and why.
+    """
     found: list[Mismatch] = []
+    matrix: list[WordComparison] = []
+    shares: dict[str, tuple[int, int]] = {}
     expected_states = _states(runs[0])
     batch, time = next(iter(expected_states[program.output].values())).shape[:2]
     for run in runs[1:]:
         states = _states(run)
+        part = next(iter(states[program.output].values())).shape[:2]
+        if part != (batch, time):
+            shares[run.executor] = (part[0], part[1] // program.substeps)
         for population in program.populations:
-            for word, expected in expected_states[population.name].items():
+            for word, values in expected_states[population.name].items():
+                expected = values[: part[0], : part[1]]
                 actual = states[population.name][word]
-                compared += expected.size
                 places = _places(expected, actual)
-                count += len(places)
+                matrix.append(
+                    WordComparison(run.executor, population.name, word, expected.size, len(places))
+                )
                 found += [
                     Mismatch(
                         run.executor, population.name, word, int(b), int(t), int(n),
@@ -205,11 +300,20 @@ def compare_runs(
                     for b, t, n in places[:LISTED]
                 ]  # fmt: skip
     found.sort(key=lambda mismatch: mismatch.step)
-    names = tuple(run.executor for run in runs)
-    return VerificationResult(names, compared, count, tuple(found[:LISTED]), batch, time)
+    return VerificationResult(
+        executors=tuple(run.executor for run in runs),
+        compared=sum(cell.compared for cell in matrix),
+        mismatch_count=sum(cell.mismatches for cell in matrix),
+        mismatches=tuple(found[:LISTED]),
+        sequences=batch,
+        steps=time // program.substeps,
+        matrix=tuple(matrix),
+        shares=shares,
+        missing=missing or {},
+    )
 
 
-def _states(run: IntegerRun | EngineRun) -> States:
+def _states(run: Run) -> States:
     if run.states is None:
         raise InputError("executors", f"{run.executor} returned no states to compare")
     return run.states

@@ -11,7 +11,7 @@ from lnn2loihi.formats import IntegerArray
 from lnn2loihi.lava.graph import build_graph
 from lnn2loihi.lava.shim import DISTRIBUTION, import_lava, lava_version
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.simulate import encode, full_initial_state, result_of
+from lnn2loihi.simulate import encode, full_initial_state, held, result_of
 from lnn2loihi.simulate.result import IntegerRun, OnStep, SimulationResult
 from lnn2loihi.simulate.traces import from_trace
 
@@ -74,6 +74,7 @@ def run_lava(
         LavaRunError: see `execute`.
     """
     inputs, saturated = encode(program, x, timespans)
+    inputs, saturated = held(program, inputs), saturated * program.substeps
     start = full_initial_state(program, inputs.shape[0], initial_state)
     trace = execute(program, inputs, start, progress, time_limit)
     everything = np.full(len(inputs), inputs.shape[1])
