@@ -146,6 +146,35 @@ def exp(c: list[int]) -> np.ndarray:
     return fitting(np.minimum((square * square) >> 15, 32768), w, u2, u3 - low, fourth, square)
 
 
+def log_sigmoid(c: list[int]) -> np.ndarray:
+    """log_sigmoid - min(x, 0), that is -log(1 + exp(-|x|)), for |x| from 0 to the ramp's end."""
+    end, a, b = c
+    w = end - np.arange(0, end + 1)
+    u2 = (w * w) >> 15
+    u4 = (u2 * u2) >> 15
+    u8 = (u4 * u4) >> 15
+    minus_bump = ((u8 * (u8 - b)) >> 15) + ((u2 * -a) >> 15)
+    return fitting(minus_bump, w, u2, u4, u8, u8 - b)
+
+
+def log_sigmoid_error(c: list[int], unit: float) -> float:
+    values = log_sigmoid(c)
+    return float(np.abs(values / unit + np.log1p(np.exp(-np.arange(values.size) / unit))).max())
+
+
+def search_log_sigmoid(start: list[int], unit: float) -> tuple[float, list[int], float]:
+    rng = np.random.default_rng(0)
+    best = (log_sigmoid_error(start, unit), start, unit)
+    for _ in range(8000):
+        reach = int(rng.choice((2, 10, 60)))
+        candidate = [int(v + rng.integers(-reach, reach + 1)) for v in best[1]]
+        scale = best[2] * (1 + rng.normal(0, 1e-3))
+        found = log_sigmoid_error(candidate, scale)
+        if found < best[0]:
+            best = (found, candidate, scale)
+    return best
+
+
 def fitting(values: np.ndarray, *words: np.ndarray) -> np.ndarray:
     """The values; far off, so that they are not chosen, where an operand exceeds 16 bits."""
     fits = all(-32768 <= word.min() and word.max() <= 32767 for word in (*words, values))
@@ -198,6 +227,15 @@ def main() -> None:
         print(f"lines{count}", *lines(count, 4096))
     for name in PLAIN:
         print(name, *search_plain(name))
+    x = np.concatenate([X, np.linspace(10, 14, 20)])
+    tail, ramp = np.log1p(np.exp(-x)), 9.7
+    real, (a, b, c) = minimax([np.maximum(0, 1 - x / ramp) ** p for p in (2, 8, 16)], tail)
+    # u8 carries the factor -c, as far as the unit of x makes it so.
+    unit = (-c * 2.0**225 / ramp**16) ** (1 / 15)
+    end = round(ramp * unit)
+    second, eighth = end**2 / 2**15, end**8 / 2.0**105
+    start = [end, round(a * unit * 2**15 / second), round(b * unit * 2**15 / eighth)]
+    print("log_sigmoid", f"real {real:.2e}", search_log_sigmoid(start, unit))
 
 
 if __name__ == "__main__":

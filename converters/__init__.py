@@ -1,5 +1,5 @@
-"""Importers and exporters, one file a format.
+"""Importers and exporters, and executors that run what was exported.
 
-They are found through the entry point groups `lnn2loihi.importers` and `lnn2loihi.exporters`;
-the library itself imports nothing from here by name.
+They are found through the entry point groups `lnn2loihi.importers`, `lnn2loihi.exporters` and
+`lnn2loihi.executors`; the library itself imports nothing from here by name.
 """

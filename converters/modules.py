@@ -1,9 +1,12 @@
-"""Imports whole PyTorch modules around CfCs of ncps: normalisation, linear layers, activations.
+"""Imports whole PyTorch modules: recurrent layers, normalisation, linear layers, activations.
 
 What is accepted: a `torch.nn.Sequential`, `ModuleList`, or a module of one's own whose `forward`
 applies its parts in the order in which they are registered. The parts may be, in any number:
 
-- `ncps.torch.CfC`, at least one (see `lnn2loihi.converters.ncps`);
+- recurrent layers, at least one: `ncps.torch.CfC` or `ncps.torch.LTC` (see
+  `lnn2loihi.converters.ncps`; the output mapping of an LTC goes into the `Linear` that follows it),
+  `torch.nn.GRU` or `torch.nn.LSTM` (`lnn2loihi.converters.torch_rnn`), minGRU or minLSTM
+  (`lnn2loihi.converters.minimal_rnn`);
 - `Linear`, followed by `ReLU`, `Tanh`, `Sigmoid`, `SiLU`, `GELU` or nothing;
 - `Identity` and `Dropout`, which do nothing in evaluation, and losses, which are not used in it;
 - `BatchNorm1d` with its running statistics, on the features, and
@@ -21,9 +24,9 @@ is the first layer of the wiring of `rnn` (and `rnn_memory` the mixed memory of 
 The order is not believed but tried: the module and the network made of its parts answer random
 input, and a difference above 1e-6 is refused. A `Sequential` cannot pass on the tuple that a CfC
 answers with, so one with a CfC before its end, and a `ModuleList`, are taken as what they say: one
-part after the other, of a CfC the first of its answers. A `forward` may take `timespans` (batch,
-time) and hand them to every CfC; one without it is compared at an elapsed time of 1.0, which is
-what ncps takes, or at the given `timespan`.
+part after the other, of a CfC the first of its answers. A `forward` may take `timespans`
+(batch, time) and hand them to every CfC or LTC; one without it is compared at an elapsed time of
+1.0, which is what ncps takes, or at the given `timespan`.
 """
 
 from __future__ import annotations
@@ -35,8 +38,9 @@ from lnn2loihi.converters.description import TORCH_CFC, Timespan, checked_timesp
 from lnn2loihi.converters.modules_chain import ACCEPTED, Chain, is_container, parts_of
 from lnn2loihi.converters.modules_check import compared
 from lnn2loihi.converters.ncps import versions
-from lnn2loihi.converters.ncps_module import class_name, is_cfc, is_torch_module
+from lnn2loihi.converters.ncps_module import class_name, is_torch_module
 from lnn2loihi.converters.ncps_state import with_source
+from lnn2loihi.converters.recurrent import is_recurrent
 from lnn2loihi.errors import ImportNetworkError, NetworkError, Problems
 from lnn2loihi.network import LiquidNetwork
 
@@ -45,11 +49,11 @@ class ModulesImporter:
     """Entry point `modules` of the group `lnn2loihi.importers`."""
 
     def recognises(self, source: object) -> bool:
-        """Whether `source` is a PyTorch module other than a CfC of ncps; imports nothing.
+        """Whether `source` is a PyTorch module other than a recurrent layer; imports nothing.
 
         Every such module is recognised, so that `load` can say what is accepted.
         """
-        return is_torch_module(source) and not is_cfc(source)
+        return is_torch_module(source) and not is_recurrent(source)
 
     def load(
         self,
@@ -107,8 +111,8 @@ def _refusal_of_class(source: Any) -> str:
         if type(source).__name__ == wrapper:
             return f"it only wraps a module; give {inside}"
     return (
-        "this class cannot be imported; give an ncps.torch.CfC, or a module that holds one among "
-        f"others: {ACCEPTED}"
+        "this class cannot be imported; give a recurrent layer (ncps.torch.CfC, for instance), or "
+        f"a module that holds one among others: {ACCEPTED}"
     )
 
 
@@ -123,17 +127,17 @@ _WRAPPERS = {
 def _chain(source: Any, subject: str) -> Chain:
     """The layers of a module, or everything that is wrong with its parts."""
     parts = list(parts_of(source))
-    if not any(is_cfc(part.module) for part in parts) and type(source).__name__ == "Cfc":
+    if not any(is_recurrent(part.module) for part in parts) and type(source).__name__ == "Cfc":
         raise ImportNetworkError(
             subject,
-            "it holds no ncps.torch.CfC; if it is the Cfc of torch_cfc.py (raminmh/CfC), save its "
+            "it holds no recurrent layer; if it is the Cfc of torch_cfc.py (raminmh/CfC), save its "
             f"state_dict and describe it with module = {TORCH_CFC!r} (lnn2loihi.converters.ncps)",
         )
     problems = Problems(ImportNetworkError, subject)
     chain = Chain()
     chain.build(parts)
-    if not any(is_cfc(part.module) for part in parts):
-        problems.add(f"it holds no ncps.torch.CfC; {ACCEPTED}")
+    if not any(is_recurrent(part.module) for part in parts):
+        problems.add(f"it holds no recurrent layer; {ACCEPTED}")
     problems.extend(chain.problems)
     problems.raise_if_any()
     return chain

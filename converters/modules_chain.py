@@ -10,6 +10,8 @@ import numpy as np
 
 from lnn2loihi.converters.checkpoint import FloatArray, torch_tensors
 from lnn2loihi.converters.ncps_checks import array_problems
+from lnn2loihi.converters.ncps_ltc import describe_ltc, is_ltc
+from lnn2loihi.converters.ncps_ltc_state import ltc_parts
 from lnn2loihi.converters.ncps_module import (
     ACTIVATION_CLASSES,
     activation_of,
@@ -21,9 +23,12 @@ from lnn2loihi.converters.ncps_module import (
     is_linear,
 )
 from lnn2loihi.converters.ncps_state import parts_from_state
+from lnn2loihi.converters.recurrent import family_of, is_recurrent
+from lnn2loihi.converters.rnn import RnnImporter
+from lnn2loihi.layers.gated import GatedLayer
 from lnn2loihi.layers.linear import Linear
 from lnn2loihi.layers.memory import Memory
-from lnn2loihi.network import CfCLayer, DenseLayer, WiredMemory
+from lnn2loihi.network import CfCLayer, DenseLayer, LTCLayer, WiredMemory
 
 _CONTAINER = "torch.nn.modules.container"
 _CONTAINERS = {(_CONTAINER, name) for name in ("Sequential", "ModuleList", "ModuleDict")}
@@ -35,14 +40,15 @@ _HOST = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Sigmoid": "sigmoid"
 _RESERVED = ("input", "output", "readout")
 
 ACCEPTED = (
-    f"accepted are ncps.torch.CfC, Linear, {ACTIVATION_CLASSES}, Dropout, BatchNorm1d, "
-    "lnn2loihi.converters.normalise.Normalise, and at the end Softmax, LogSoftmax or Sigmoid"
+    "accepted are ncps.torch.CfC and LTC, torch.nn.GRU and LSTM, minGRU, minLSTM, Linear, "
+    f"{ACTIVATION_CLASSES}, Dropout, BatchNorm1d, lnn2loihi.converters.normalise.Normalise, and at "
+    "the end Softmax, LogSoftmax or Sigmoid"
 )
 
 # What to do about parts that cannot be imported: beginnings of class names and an advice.
 _ADVICE = {
-    ("LTC", "LSTM", "GRU", "RNN"): "only CfC is supported among recurrent layers; train one in "
-    "its place",
+    ("LSTM", "GRU", "RNN"): "recurrent layers that can be imported are ncps.torch.CfC and LTC, "
+    "torch.nn.GRU and LSTM, minGRU and minLSTM; train one in its place",
     ("Conv", "MaxPool", "AvgPool", "AdaptiveAvgPool", "AdaptiveMaxPool", "Embedding", "Flatten"): (
         "compute it on the host, and import a module of what follows"
     ),
@@ -53,8 +59,8 @@ _ADVICE = {
     ("BatchNorm", "SyncBatchNorm"): "features of sequences are normalised by BatchNorm1d",
     ("MultiheadAttention", "Transformer"): "attention reads several samples at once; train a CfC "
     "in its place",
-    ("WiredCfCCell", "CfCCell"): "hold an ncps.torch.CfC in its place, and call its rnn_cell if "
-    "you step it yourself",
+    ("WiredCfCCell", "CfCCell", "LTCCell"): "hold an ncps.torch.CfC or LTC in its place, and call "
+    "its rnn_cell if you step it yourself",
     ("Softmax", "LogSoftmax"): "it may only come last, where it stays on the host",
 }
 
@@ -92,7 +98,7 @@ def is_container(module: Any) -> bool:
     if kind in _CONTAINERS:
         return True
     return (
-        not is_cfc(module)
+        not is_recurrent(module)
         and not kind[0].startswith(("torch.", "ncps."))
         and next(module.children(), None) is not None
     )
@@ -141,13 +147,17 @@ class Chain:
         normalisation: `input_offset` and `input_scale` of the network, if there are any.
     """
 
-    layers: list[CfCLayer | DenseLayer | WiredMemory] = field(default_factory=list)
+    layers: list[CfCLayer | DenseLayer | GatedLayer | LTCLayer | WiredMemory] = field(
+        default_factory=list
+    )
     host: list[str] = field(default_factory=list)
     host_path: str | None = None
     problems: list[str] = field(default_factory=list)
     normalisation: dict[str, Any] = field(default_factory=dict)
     # A map that waits for its activation, and factors and offsets that wait for the next weights.
     _open: Linear | None = None
+    # Whether it is the output mapping of an LTC.
+    _mapped: bool = False
     _waiting: tuple[FloatArray, FloatArray] | None = None
     readout: Linear | None = None
 
@@ -170,6 +180,10 @@ class Chain:
             self.host_path = part.path
         elif is_cfc(module):
             self._add_cfc(part)
+        elif is_ltc(module):
+            self._add_ltc(part)
+        elif (family := family_of(module)) is not None:
+            self._add_rnn(part, family)
         elif (type(module).__module__, type(module).__name__) == _NORMALISE:
             arrays = self._arrays(part, "mean", "std")
             if arrays is not None:
@@ -220,6 +234,38 @@ class Chain:
             readout = parts.readout
             self._open = Linear(self._name(f"{part.path}.fc"), readout.weight, readout.bias)
 
+    def _add_ltc(self, part: Part) -> None:
+        self._close()
+        description, refused = describe_ltc(part.module)
+        parts, found = ltc_parts(torch_tensors(part.module.state_dict()), description)
+        self.problems += [f"{part.path}: {problem}" for problem in (*refused, *found)]
+        if parts is None:
+            return
+        self.layers.append(self._adapted(replace(parts.layer, name=self._name(part.path))))
+        if parts.readout is not None:
+            readout = parts.readout
+            self._open = Linear(self._name(f"{part.path}.output"), readout.weight, readout.bias)
+            self._mapped = True
+
+    def _add_rnn(self, part: Part, family: RnnImporter) -> None:
+        self._close()
+        description, refused = family.describe(part.module)
+        self.problems += [f"{part.path}: {problem}" for problem in refused]
+        if refused:
+            return
+        parts, found = family.parts(torch_tensors(part.module.state_dict()), description)
+        self.problems += [f"{part.path}: {problem}" for problem in found]
+        if parts is None:
+            return
+        alone = len(parts.layers) == 1
+        for place, layer in enumerate(parts.layers):
+            path = part.path if alone else f"{part.path}.{layer.name}"
+            own = replace(layer, name=self._name(path))
+            self.layers.append(self._adapted(own) if place == 0 else own)
+        if parts.readout is not None:
+            readout = parts.readout
+            self._open = Linear(self._name(f"{part.path}.out"), readout.weight, readout.bias)
+
     def _named(self, path: str, shared: WiredMemory) -> WiredMemory:
         """The layers with a common memory, all under names of their own."""
         layers = [replace(la, name=self._name(f"{path}.{la.name}")) for la in shared.layers]
@@ -266,11 +312,16 @@ class Chain:
 
     def _add_linear(self, part: Part) -> None:
         arrays = self._arrays(part, "weight")
-        self._close()
         if arrays is None:
             return
         weight = arrays["weight"]
         bias = arrays.get("bias", np.zeros(len(weight)))
+        before = self._open
+        if self._mapped and before is not None and before.output_size == weight.shape[1]:
+            # The output mapping of an LTC picks units: no layer of its own on the chip.
+            bias, weight = bias + weight @ before.bias, weight @ before.weight
+            self._open = None
+        self._close()
         self._open = self._adapted(Linear(self._name(part.path), weight, bias))
 
     def _add_activation(self, part: Part, activation: str) -> None:
@@ -297,6 +348,7 @@ class Chain:
             linear = Linear("linear", self._open.weight, self._open.bias)
             self.layers.append(DenseLayer(self._open.name, linear, activation))
             self._open = None
+        self._mapped = False
 
     def _name(self, path: str) -> str:
         """A name for a layer; a dot would stand between a layer and its stages."""
@@ -345,12 +397,19 @@ def _with_inputs(layer: Any, factor: FloatArray, offset: FloatArray) -> Any:
 
     if isinstance(layer, Linear):
         return adapted(layer)
+    if isinstance(layer, GatedLayer):
+        return replace(layer, gates=tuple(map(adapted, layer.gates)))
     if isinstance(layer, WiredMemory):
         first = _with_inputs(layer.layers[0], factor, offset)
         memory = Memory(tuple(map(adapted, layer.memory.gates)))
         return replace(layer, layers=(first, *layer.layers[1:]), memory=memory)
     changes: dict[str, Any] = {}
-    if layer.backbone:
+    if isinstance(layer, LTCLayer):
+        slope, moved = layer.slope.copy(), layer.offset.copy()
+        moved[:, :inputs] += slope[:, :inputs] * offset
+        slope[:, :inputs] *= factor
+        changes = {"slope": slope, "offset": moved}
+    elif layer.backbone:
         changes["backbone"] = (adapted(layer.backbone[0]), *layer.backbone[1:])
     else:
         changes = {gate: adapted(getattr(layer, gate)) for gate in CfCLayer.gates}

@@ -20,7 +20,7 @@ from lnn2loihi.converters.modules_chain import (
     own_arrays,
     parts_of,
 )
-from lnn2loihi.converters.ncps_module import is_cfc
+from lnn2loihi.converters.recurrent import is_recurrent
 from lnn2loihi.network import LiquidNetwork
 
 #: Largest difference, relative to the largest value above 1, that is put down to rounding.
@@ -53,13 +53,30 @@ def compared(module: Any, network: LiquidNetwork, host_path: str | None) -> tupl
     x = network.input_offset + network.input_scale * x
     timespans = rng.uniform(0.1, 2.0, (_BATCH, _STEPS))
     timed = not _runs_in_order(module) and _takes_timespans(module)
+    spans = timespans if timed else None
+    # Where all layers take time first, the module does, or it swaps the axes itself.
+    found = [
+        _compared(module, network, x, spans, host_path, first) for first in _time_first(module)
+    ]
+    return next((result for result in found if not result[0]), found[0])
+
+
+def _compared(
+    module: Any,
+    network: LiquidNetwork,
+    x: FloatArray,
+    timespans: FloatArray | None,
+    host_path: str | None,
+    time_first: bool,
+) -> tuple[list[str], bool]:
+    """As `compared`; samples are handed over as (time, batch, inputs) where `time_first`."""
     try:
         with _double_precision():
-            answer, used = _answer(_copied(module), x, timespans if timed else None, host_path)
+            answer, used = _answer(_copied(module), x, timespans, host_path, time_first)
         answer = _comparable(answer, network.output_size)
     except _CannotRunError as error:
         return [str(error)], False
-    if timed:
+    if timespans is not None:
         expected = [replace(network, timespan=None).evaluate(x, timespans=timespans).outputs]
     else:
         spans = {1.0, 1.0 if network.timespan is None else network.timespan}
@@ -79,7 +96,15 @@ def _runs_in_order(module: Any) -> bool:
     if kind.__module__ != "torch.nn.modules.container":
         return False
     working = [part for part in parts_of(module) if not does_nothing(part.module)]
-    return kind.__name__ != "Sequential" or any(is_cfc(part.module) for part in working[:-1])
+    return kind.__name__ != "Sequential" or any(is_recurrent(part.module) for part in working[:-1])
+
+
+def _time_first(module: Any) -> tuple[bool, ...]:
+    """The orders of axes to try: False is (batch, time, inputs)."""
+    recurrent = [part.module for part in parts_of(module) if is_recurrent(part.module)]
+    if any(getattr(one, "batch_first", True) for one in recurrent):
+        return (False,)
+    return (True, False)
 
 
 def _takes_timespans(module: Any) -> bool:
@@ -113,13 +138,15 @@ def _copied(module: Any) -> Any:
 
 
 def _answer(
-    module: Any, x: FloatArray, timespans: FloatArray | None, host_path: str | None
+    module: Any,
+    x: FloatArray,
+    timespans: FloatArray | None,
+    host_path: str | None,
+    time_first: bool,
 ) -> tuple[FloatArray, bool]:
     """What a module answers, or what it gives to the part that stays on the host if it does."""
     import torch
 
-    cfcs = [part.module for part in parts_of(module) if is_cfc(part.module)]
-    time_first = not any(cfc.batch_first for cfc in cfcs)
     caught: list[Any] = []
     if host_path is not None and not _runs_in_order(module):
         host = dict(module.named_modules())[host_path]
@@ -186,7 +213,7 @@ def _in_order(module: Any, inputs: Any, host_path: str | None) -> Any:
             inputs = _called(part.module, inputs.transpose(1, 2)).transpose(1, 2)
         else:
             inputs = _called(part.module, inputs)
-        if is_cfc(part.module):
+        if isinstance(inputs, tuple):
             inputs = inputs[0]
     return inputs
 
@@ -223,12 +250,14 @@ def _difference(answer: FloatArray, expected: FloatArray) -> float:
 def _explained(module: Any, difference: float) -> str:
     own = own_arrays(module)
     holds = f" It has arrays of its own: {', '.join(own[:8])}." if own else ""
-    places = " or ".join(f"module.{part.path}" for part in parts_of(module) if is_cfc(part.module))
+    places = " or ".join(
+        f"module.{part.path}" for part in parts_of(module) if is_recurrent(part.module)
+    )
     return (
         "its forward does not apply its parts in the order in which they are registered: on random "
         f"input its answer differs by {difference:.3g} from theirs (the limit is {TOLERANCE:g})."
         f"{holds} Register all parts in the order of use, activations (not torch.relu) and "
         "normalisation (lnn2loihi.converters.normalise.Normalise) among them, without skips or "
         "means over time; if it runs with another elapsed time than 1.0, give timespan=...; or "
-        f"import the CfC alone: give {places}"
+        f"import the recurrent layer alone: give {places}"
     )

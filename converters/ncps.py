@@ -1,5 +1,8 @@
 """Imports closed-form continuous-time networks (CfC) of the PyTorch package `ncps`.
 
+The importer `ncps` also takes its liquid time-constant networks: `lnn2loihi.converters.ncps_ltc`
+says how they are described. The rest is about CfCs.
+
 What is accepted: every `ncps.torch.CfC`, as a live module or as a checkpoint of its state_dict in
 `.pt`, `.pth` or `.safetensors`: modes default, no_gate and pure; any wiring (AutoNCP, NCP,
 FullyConnected, Random, one's own) or a number of units with a backbone of any depth and any of
@@ -56,39 +59,51 @@ arXiv:2106.13898.
 from __future__ import annotations
 
 import os
-import sys
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from lnn2loihi.converters.checkpoint import read_checkpoint, torch_tensors
+from lnn2loihi.converters.checkpoint import Tensor, read_checkpoint, torch_tensors
 from lnn2loihi.converters.description import (
     TORCH_CFC,
     Description,
     Timespan,
     checked_timespan,
     read_description,
+    read_table,
 )
 from lnn2loihi.converters.ncps_layout import suggested_description
-from lnn2loihi.converters.ncps_module import class_name, describe, is_cfc, is_torch_module
+from lnn2loihi.converters.ncps_ltc import describe_ltc, is_ltc
+from lnn2loihi.converters.ncps_ltc_description import LTC, LTCDescription, read_ltc_description
+from lnn2loihi.converters.ncps_ltc_state import KEY, ltc_from_state, suggested_ltc_description
+from lnn2loihi.converters.ncps_module import (
+    class_name,
+    describe,
+    is_cfc,
+    is_torch_module,
+    torch_version,
+)
 from lnn2loihi.converters.ncps_state import network_from_state
+from lnn2loihi.converters.recurrent import family_of
+from lnn2loihi.converters.resolution import CHECKPOINTS, resolve
 from lnn2loihi.errors import ImportNetworkError
 from lnn2loihi.network import LiquidNetwork
-
-_CHECKPOINTS = (".pt", ".pth", ".safetensors")
 
 
 class NcpsImporter:
     """Entry point `ncps` of the group `lnn2loihi.importers`."""
 
     def recognises(self, source: object) -> bool:
-        """Whether `source` is a CfC of ncps, or a path that ends like a checkpoint or a TOML.
+        """Whether `source` is a CfC or an LTC of ncps, or a path that ends like a checkpoint or a
+        TOML and is of no other family.
 
         Imports neither torch nor ncps.
         """
         if isinstance(source, (str, os.PathLike)):
-            return Path(source).suffix.lower() in (*_CHECKPOINTS, ".toml")
-        return is_cfc(source)
+            suffix = Path(source).suffix.lower()
+            return suffix in (*CHECKPOINTS, ".toml") and family_of(source) is None
+        return is_cfc(source) or is_ltc(source)
 
     def load(
         self,
@@ -98,11 +113,11 @@ class NcpsImporter:
         description: str | os.PathLike[str] | None = None,
         name: str | None = None,
     ) -> LiquidNetwork:
-        """Turns a live CfC or a checkpoint with its description into a LiquidNetwork.
+        """Turns a live module or a checkpoint with its description into a LiquidNetwork.
 
         Args:
-            source: an `ncps.torch.CfC`, the path of a checkpoint, or the path of a description
-                that names its checkpoint.
+            source: an `ncps.torch.CfC` or `ncps.torch.LTC`, the path of a checkpoint, or the path
+                of a description that names its checkpoint.
             timespan: constant elapsed time between two samples, in the unit of the training, or
                 "irregular" where it comes with the samples; goes before the description's. 1.0,
                 as in ncps, where neither says.
@@ -131,7 +146,16 @@ def _load_file(
     if not path.is_file():
         raise ImportNetworkError(str(path), "there is no such file")
     try:
-        path, description = _resolve(path, toml)
+        path, description = resolve(path, toml, _read, _suggested)
+        if isinstance(description, LTCDescription):
+            return ltc_from_state(
+                read_checkpoint(path),
+                description,
+                subject=str(path),
+                name=name or description.name or path.stem,
+                timespan=checked_timespan(str(path), timespan, description.timespan),
+                source={"importer": "ncps", "file": path.name, **versions()},
+            )
         default = None if description.module == TORCH_CFC else 1.0
         return network_from_state(
             read_checkpoint(path),
@@ -147,37 +171,17 @@ def _load_file(
         ) from error
 
 
-def _resolve(path: Path, toml: Path | None) -> tuple[Path, Description]:
-    """The checkpoint and its description, from the path of either."""
-    if path.suffix.lower() != ".toml":
-        if toml is None:
-            toml = path.with_suffix(".toml")
-            if not toml.is_file():
-                raise ImportNetworkError(str(path), _ask_for_description(path, toml))
-        return path, read_description(toml)
-    if toml is not None:
-        raise ImportNetworkError(
-            str(path), f"it is a description itself; do not give {toml} as well"
-        )
-    description = read_description(path)
-    if description.checkpoint is None:
-        raise ImportNetworkError(
-            str(path), 'it names no checkpoint; add checkpoint = "net.safetensors" to [network]'
-        )
-    if not description.checkpoint.is_file():
-        raise ImportNetworkError(
-            str(path), f"the checkpoint that it names is not there: {description.checkpoint}"
-        )
-    return description.checkpoint, description
+def _read(toml: Path) -> Description | LTCDescription:
+    """A description, of the module that it names."""
+    if read_table(toml).get("module") == LTC:
+        return read_ltc_description(toml)
+    return read_description(toml)
 
 
-def _ask_for_description(path: Path, toml: Path) -> str:
-    """What to write where a checkpoint has no description; reads the checkpoint for it."""
-    text = suggested_description(read_checkpoint(path), path.name)
-    return (
-        "a checkpoint does not say how its module was built. Write the following to "
-        f"{toml} (check it, and fill in each ?), or give description=...\n\n{text}"
-    )
+def _suggested(state: Mapping[str, Tensor], checkpoint: str) -> str:
+    """A description to edit, for a checkpoint that has none."""
+    ltc = any(key.endswith(KEY) for key in state)
+    return (suggested_ltc_description if ltc else suggested_description)(state, checkpoint)
 
 
 def versions() -> dict[str, str]:
@@ -188,15 +192,23 @@ def versions() -> dict[str, str]:
         found["ncps"] = version("ncps")
     except PackageNotFoundError:
         pass
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        found["torch"] = str(torch.__version__)
-    return found
+    return found | torch_version()
 
 
 def _load_module(source: Any, timespan: Timespan | None, name: str | None) -> LiquidNetwork:
-    """Loads a live CfC."""
+    """Loads a live CfC or LTC."""
     subject = class_name(source)
+    if is_ltc(source):
+        ltc, refused = describe_ltc(source)
+        return ltc_from_state(
+            torch_tensors(source.state_dict()),
+            ltc,
+            subject=subject,
+            name=name or type(source).__name__.lower(),
+            timespan=checked_timespan(subject, timespan),
+            source={"importer": "ncps", "class": LTC, **versions()},
+            refused=refused,
+        )
     if not is_cfc(source):
         raise ImportNetworkError(subject, _refusal_of_class(source))
     description, refused = describe(source)
@@ -222,6 +234,6 @@ def _refusal_of_class(source: Any) -> str:
             "to import it as a whole"
         )
     return (
-        "this class cannot be imported; accepted is an ncps.torch.CfC, alone or in a module of "
-        "linear layers and activations; LTC and other recurrent modules are not supported yet"
+        "this class cannot be imported; accepted is an ncps.torch.CfC or ncps.torch.LTC, alone or "
+        "in a module of linear layers and activations"
     )

@@ -26,7 +26,10 @@ def part_problems(own: Mapping[str, Tensor], layout: Layout, description: Descri
     """Parts that contradict the description, or that cannot be imported."""
     origin = description.origin
     if "rnn_cell.gleak" in own:
-        return ["it is an LTC (key rnn_cell.gleak), which is not supported yet; train a CfC"]
+        return [
+            "it is an LTC (key rnn_cell.gleak); write module = 'ncps.torch.LTC' in "
+            f"{origin} (lnn2loihi.converters.ncps_ltc says what else)"
+        ]
     found: list[str] = []
     pure = any(key.endswith(".w_tau") for key in own)
     if pure != (layout.mode == "pure"):

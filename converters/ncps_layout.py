@@ -10,9 +10,10 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from lnn2loihi.converters.checkpoint import Tensor
-from lnn2loihi.converters.description import NCPS, TORCH_CFC, Description
+from lnn2loihi.converters.description import NCPS, TORCH_CFC
 from lnn2loihi.layers.cfc import CfCLayer
 
 INPUT_MAP, RECURRENT_MAP = "lstm.input_map", "lstm.recurrent_map"
@@ -123,8 +124,19 @@ def listing(names: Iterable[str]) -> str:
     return ", ".join(f"{name:.120}" for name in ordered[:12]) + more
 
 
+class Described(Protocol):
+    """What descriptions of all kinds of modules say; see `Description`."""
+
+    @property
+    def origin(self) -> str: ...  # noqa: D102
+    @property
+    def module(self) -> str: ...  # noqa: D102
+    @property
+    def prefix(self) -> str: ...  # noqa: D102
+
+
 def under_prefix(
-    state: Mapping[str, Tensor], description: Description
+    state: Mapping[str, Tensor], description: Described
 ) -> tuple[dict[str, Tensor], list[str]]:
     """The tensors under the prefix, by the rest of their keys; and what is wrong if none fits."""
     prefix = description.prefix

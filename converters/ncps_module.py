@@ -6,6 +6,7 @@ classes.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from lnn2loihi.converters.description import BACKBONE_ACTIVATIONS, Description
@@ -22,6 +23,12 @@ _ACTIVATIONS = {
 }
 #: Activations that whole modules may have, for messages.
 ACTIVATION_CLASSES = ", ".join(name for _, name in _ACTIVATIONS)
+
+
+def torch_version() -> dict[str, str]:
+    """The version of torch, where it is imported."""
+    torch = sys.modules.get("torch")
+    return {} if torch is None else {"torch": str(torch.__version__)}
 
 
 def class_name(source: object) -> str:

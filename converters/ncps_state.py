@@ -26,8 +26,9 @@ from lnn2loihi.converters.ncps_layout import (
     under_prefix,
 )
 from lnn2loihi.errors import ImportNetworkError, Problems
+from lnn2loihi.layers.gated import GatedLayer
 from lnn2loihi.layers.memory import MEMORY_GATES, Memory
-from lnn2loihi.network import CfCLayer, Linear, LiquidNetwork, WiredMemory
+from lnn2loihi.network import CfCLayer, Linear, LiquidNetwork, LTCLayer, WiredMemory
 
 #: Name of the memory that all layers of a wiring share.
 SHARED_MEMORY = "memory"
@@ -109,7 +110,7 @@ def parts_from_state(
     layers = tuple(_layer(cell, layout, description, arrays) for cell in layout.cells)
     if not layout.memory:
         return CfCParts(layers, readout), []
-    memory = _memory(arrays)
+    memory = memory_of(arrays)
     if len(layers) == 1:
         return CfCParts((replace(layers[0], memory=memory),), readout), []
     return CfCParts((WiredMemory(SHARED_MEMORY, layers, memory),), readout), []
@@ -147,7 +148,7 @@ def _layer(
     )
 
 
-def _memory(arrays: Mapping[str, FloatArray]) -> Memory:
+def memory_of(arrays: Mapping[str, FloatArray]) -> Memory:
     """The mixed memory: ncps stacks its four sums in the order of MEMORY_GATES."""
     weight = np.hstack([arrays[f"{INPUT_MAP}.weight"], arrays[f"{RECURRENT_MAP}.weight"]])
     weights = np.split(weight, len(MEMORY_GATES))
@@ -167,6 +168,19 @@ def arrays_digest(network: LiquidNetwork) -> str:
             for linear in shared.memory.gates:
                 add(f"{shared.name}.{linear.name}", linear)
     for layer in network.single_layers:
+        if isinstance(layer, LTCLayer):
+            add(layer.name, layer.conductance)
+            add(f"{layer.name}.{layer.current.name}", layer.current)
+            for part in ("slope", "offset", "capacitance"):
+                arrays[f"{layer.name}.{part}"] = getattr(layer, part)
+            arrays[f"{layer.name}.unfolds"] = np.array([layer.unfolds], np.float64)
+            for linear in layer.memory.gates if layer.memory else ():
+                add(f"{layer.name}.{linear.name}", linear)
+            continue
+        if isinstance(layer, GatedLayer):
+            for linear in layer.gates:
+                add(f"{layer.name}.{linear.name}", linear)
+            continue
         if not isinstance(layer, CfCLayer):
             add(layer.name, layer.linear)
             continue

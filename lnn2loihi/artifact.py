@@ -52,6 +52,12 @@ def save(program: LoihiProgram, path: str | os.PathLike[str]) -> Path:
         raise ArtifactError(str(path), f"cannot be written: {error.strerror}") from error
 
 
+def fingerprint(program: LoihiProgram) -> str:
+    """SHA-256 of a program as text: the one that `save` writes into its file."""
+    arrays: Arrays = {}
+    return _checksum(json.dumps(_manifest(program, arrays), sort_keys=True), arrays)
+
+
 def _sorted(content: bytes) -> bytes:
     """The same file with the keys of its header in order: equal programs give equal bytes."""
     end = 8 + int.from_bytes(content[:8], "little")
@@ -211,6 +217,8 @@ def _manifest(program: LoihiProgram, arrays: Arrays) -> dict[str, Any]:
             "interleave": program.schedule.interleave,
         },
         "timed": program.timed,
+        # Programs of one update for each sample are written as they always were.
+        **({"substeps": program.substeps} if program.substeps > 1 else {}),
         "provenance": dict(program.provenance),
         "warnings": list(program.warnings),
         "table": [dict(row) for row in program.table],
@@ -263,6 +271,7 @@ def _program(manifest: Any, arrays: Arrays, name: str) -> LoihiProgram:
             _integer(manifest["schedule"]["interleave"]),
         ),
         timed=_flag(manifest["timed"]),
+        substeps=_integer(manifest.get("substeps", 1)),
         provenance={_text(k): _text(v) for k, v in manifest["provenance"].items()},
         warnings=tuple(map(_text, _list(manifest["warnings"]))),
         table=tuple(dict(row.items()) for row in _list(manifest["table"])),

@@ -71,7 +71,7 @@ class Demonstration:
         else:
             lines.append(f"Lava did not run: {self.lava_missing}")
         lines.append(
-            f"One sample per {self.program.schedule.period} time step of the chip, answer after "
+            f"One sample per {self.program.steps_per_sample} time step of the chip, answer after "
             f"{self.program.latency_steps} steps; nothing here ran on silicon."
         )
         lines.append(

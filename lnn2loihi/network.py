@@ -18,18 +18,22 @@ from lnn2loihi.errors import InputError, NetworkError, Problems
 from lnn2loihi.frozen import ArrayEquality, read_only, read_only_mapping
 from lnn2loihi.layers.cfc import CfCLayer
 from lnn2loihi.layers.dense import SUM, DenseLayer
+from lnn2loihi.layers.gated import GatedLayer
 from lnn2loihi.layers.linear import FloatArray, Linear
+from lnn2loihi.layers.ltc import LTCLayer
 from lnn2loihi.layers.readout import ReadoutStage
 from lnn2loihi.layers.stage import INPUT, Stage, StageSource
 from lnn2loihi.layers.wired import WiredMemory
 from lnn2loihi.tables import text_table
 
-Layer = CfCLayer | DenseLayer | WiredMemory
+SingleLayer = CfCLayer | DenseLayer | GatedLayer | LTCLayer
+Layer = SingleLayer | WiredMemory
 __all__ = [
     "CfCLayer",
     "DenseLayer",
     "FloatArray",
     "FloatResult",
+    "LTCLayer",
     "Linear",
     "LiquidNetwork",
     "WiredMemory",
@@ -52,6 +56,18 @@ class FloatResult:
     states: Mapping[str, FloatArray]
     final_state: Mapping[str, FloatArray]
     memory: Mapping[str, FloatArray]
+
+    def every(self, substeps: int) -> FloatResult:
+        """The last of so many steps of each sample."""
+        if substeps == 1:
+            return self
+        last = slice(substeps - 1, None, substeps)
+        return FloatResult(
+            self.outputs[:, last],
+            {name: values[:, last] for name, values in self.states.items()},
+            self.final_state,
+            {name: values[:, last] for name, values in self.memory.items()},
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +129,14 @@ class LiquidNetwork(ArrayEquality):
                     f"{after.name} takes {after.input_size} inputs but {before.name} "
                     f"has {before.units} units"
                 )
+        for layer in self.layers:
+            held = isinstance(layer, DenseLayer)
+            if not held and getattr(layer, "unfolds", 1) != self.substeps:
+                found.append(
+                    f"{layer.name} takes a step for each sample or unfold of its own, another "
+                    f"layer {self.substeps} unfolds; layers with a state have to keep the same "
+                    "time: make a network of each"
+                )
         shared = [layer for layer in self.layers if isinstance(layer, WiredMemory)]
         names = [layer.name for layer in (*self.single_layers, *shared)]
         names += [self.readout.name] if self.readout else []
@@ -150,12 +174,17 @@ class LiquidNetwork(ArrayEquality):
         return sum(layer.units for layer in self.single_layers)
 
     @property
-    def single_layers(self) -> tuple[CfCLayer | DenseLayer, ...]:
+    def single_layers(self) -> tuple[SingleLayer, ...]:
         """The layers in order, those that share a memory one by one."""
-        found: list[CfCLayer | DenseLayer] = []
+        found: list[SingleLayer] = []
         for layer in self.layers:
             found += layer.layers if isinstance(layer, WiredMemory) else [layer]
         return tuple(found)
+
+    @property
+    def substeps(self) -> int:
+        """How often all stages are evaluated for a sample: as often as its LTCs unfold."""
+        return max((la.unfolds for la in self.layers if isinstance(la, LTCLayer)), default=1)
 
     @property
     def irregular(self) -> bool:
@@ -238,8 +267,9 @@ class LiquidNetwork(ArrayEquality):
 
         Args:
             x: float (batch, time, inputs).
-            initial_state: for each layer name (its state), and for `<layer>.memory`, or the name
-                of a WiredMemory (the cell state), (batch, units) or (units,); zeros where absent.
+            initial_state: for each layer name (its state), and for `<layer>.memory`, the name
+                of a WiredMemory, or `<layer>.c` of an LSTM (the cell state), (batch, units) or
+                (units,); zeros where absent.
             timespans: elapsed time before each sample, (batch, time), where time is irregular.
 
         Raises:
@@ -249,10 +279,18 @@ class LiquidNetwork(ArrayEquality):
         subject = f"network {self.name!r}"
         inputs = checked_input(x, self.input_size, subject)
         elapsed = checked_timespans(timespans, inputs.shape[:2], self.irregular, subject)
-        return evaluate_stages(
-            self.stages, (inputs - self.input_offset) / self.input_scale, elapsed,
-            initial_state or {},
-        )  # fmt: skip
+        samples, times = self.held((inputs - self.input_offset) / self.input_scale, elapsed)
+        result = evaluate_stages(self.stages, samples, times, initial_state or {}, self.substeps)
+        return result.every(self.substeps)
+
+    def held(
+        self, inputs: FloatArray, elapsed: FloatArray | None
+    ) -> tuple[FloatArray, FloatArray | None]:
+        """Each sample and its elapsed time as often as the stages are evaluated for it."""
+        if self.substeps == 1:
+            return inputs, elapsed
+        times = None if elapsed is None else np.repeat(elapsed, self.substeps, axis=1)
+        return np.repeat(inputs, self.substeps, axis=1), times
 
 
 def evaluate_stages(
@@ -260,8 +298,12 @@ def evaluate_stages(
     inputs: FloatArray,
     elapsed: FloatArray | None,
     initial_state: Mapping[str, npt.ArrayLike],
+    substeps: int = 1,
 ) -> FloatResult:
-    """Runs stages on normalised inputs (batch, time, channels); see `LiquidNetwork.evaluate`."""
+    """Runs stages on normalised inputs (batch, time, channels); see `LiquidNetwork.evaluate`.
+
+    Inputs are what `LiquidNetwork.held` makes of samples: `substeps` steps for each.
+    """
     batch, time, _ = inputs.shape
     messages = {INPUT: inputs}
     final: dict[str, FloatArray] = {}
@@ -272,39 +314,47 @@ def evaluate_stages(
             answer = stage.answer(stage.sums(messages[stage.sources[0].name]), {}, None)
             messages[stage.name] = answer[0]
             continue
-        now = {
-            stage.name: np.broadcast_to(
-                np.asarray(initial_state.get(stage.name, 0.0), np.float64), (batch, stage.units)
+
+        def begin(name: str, units: int) -> FloatArray:
+            return np.broadcast_to(
+                np.asarray(initial_state.get(name, 0.0), np.float64), (batch, units)
             )
+
+        now = {stage.name: begin(stage.name, stage.units) for stage in group}
+        memory = {
+            stage.name: {w: begin(stage.state_name(w), stage.units) for w in stage.memory}
             for stage in group
         }
-        memory = {stage.name: {w: now[stage.name] for w in stage.memory} for stage in group}
         steps = {stage.name: np.empty((batch, time, stage.units)) for stage in group}
         kept |= {s.name: np.empty((batch, time, s.units)) for s in group if s.memory}
         for t in range(time):
             since = None if elapsed is None else elapsed[:, t, None]
+            first = t % substeps == 0
             for stage in group:
-                z = [
-                    now[s.name] if s.name in now else messages[s.name][:, t] for s in stage.sources
-                ]
-                sums = stage.sums(np.concatenate(z, axis=-1))
-                answer = stage.answer(sums, memory[stage.name], since if stage.timed else None)
-                now[stage.name], memory[stage.name] = answer
+                if first or not stage.once:
+                    heard_now = [(s.first if first else "") or s.name for s in stage.sources]
+                    z = [now[n] if n in now else messages[n][:, t] for n in heard_now]
+                    sums = stage.sums(np.concatenate(z, axis=-1))
+                    own = memory[stage.name]
+                    if first and stage.starts_from:
+                        own = dict.fromkeys(stage.memory, now[stage.starts_from])
+                    answer = stage.answer(sums, own, since if stage.timed else None)
+                    now[stage.name], memory[stage.name] = answer
                 steps[stage.name][:, t] = now[stage.name]
                 for word in stage.memory:
                     kept[stage.name][:, t] = memory[stage.name][word]
         messages |= steps
-        final |= {
-            stage.name: next(iter(memory[stage.name].values()), now[stage.name])
-            for stage in group
-            if stage.memory or stage.name in _heard_again(group)
-        }
+        heard = heard_again(group)
+        for stage in group:
+            if stage.name in heard:
+                final[stage.name] = now[stage.name]
+            final |= {stage.state_name(word): memory[stage.name][word] for word in stage.memory}
     answer_of_all = messages[stages[-1].name]
     del messages[INPUT]
     return FloatResult(answer_of_all, messages, final, kept)
 
 
-def _heard_again(stages: Sequence[Stage]) -> set[str]:
+def heard_again(stages: Sequence[Stage]) -> set[str]:
     """Stages whose last message is heard in the next step."""
     return {s.name for stage in stages for s in stage.sources if s.previous}
 
@@ -315,7 +365,7 @@ def loops(stages: Sequence[Stage]) -> list[list[Stage]]:
     waiting: list[Stage] = []
     for place, stage in enumerate(stages):
         waiting.append(stage)
-        later = _heard_again(waiting) & {s.name for s in stages[place + 1 :]}
+        later = heard_again(waiting) & {s.name for s in stages[place + 1 :]}
         if not later:
             groups.append(waiting)
             waiting = []

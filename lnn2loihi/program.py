@@ -30,6 +30,8 @@ __all__ = ["Connection", "InputPort", "LoihiProgram", "Population", "Schedule"]
 LARGEST_GRAPH = 1 << 10
 LARGEST_CODE = 1 << 15
 LARGEST_UPDATE = 1 << 25
+#: Most updates for each sample: an LTC takes six by default.
+LARGEST_SUBSTEPS = 1 << 10
 _NUMBER = (int, float)
 _PERHAPS = type(None)
 #: Columns of the table of measurements, and what their cells may be.
@@ -63,6 +65,8 @@ class LoihiProgram(ArrayEquality):
         output: name of the population whose messages are the answer.
         schedule: when each population updates.
         timed: whether the last input channel is the elapsed time before each sample.
+        substeps: how often each sample is sent, and all populations update for it; the messages
+            of the last time are the answer.
         provenance: source hash and tool versions.
         warnings: losses of precision that nobody asked for, a sentence each.
         table: one row of plain values per stage: what quantization measured (see `quantize`).
@@ -80,6 +84,7 @@ class LoihiProgram(ArrayEquality):
     output: str
     schedule: Schedule
     timed: bool = False
+    substeps: int = 1
     provenance: Mapping[str, str] = field(default_factory=dict)
     table: tuple[Mapping[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
@@ -121,6 +126,10 @@ class LoihiProgram(ArrayEquality):
         if len(sizes) != 1 + len(self.populations):
             found.append("names of populations and input are not unique")
         found += self.input.problems()
+        if not 1 <= self.substeps <= LARGEST_SUBSTEPS:
+            found.append(
+                f"{self.substeps} updates for each sample; 1 to {LARGEST_SUBSTEPS} are possible"
+            )
         if self.timed and self.input.low.size < 2:
             found.append(f"{self.input.name}: no channel is left beside the elapsed time")
         for c in self.connections:
@@ -232,9 +241,15 @@ class LoihiProgram(ArrayEquality):
         return self.population(self.output)
 
     @property
+    def steps_per_sample(self) -> int:
+        """Chip steps between two samples of a sequence: its initiation interval."""
+        return self.schedule.period * self.substeps
+
+    @property
     def latency_steps(self) -> int:
         """Chip steps from a sample's input to its answer."""
-        return self.schedule.first_valid[self.output] - self.schedule.first_input
+        once = self.schedule.first_valid[self.output] - self.schedule.first_input
+        return once + (self.substeps - 1) * self.schedule.period
 
     @property
     def synapses(self) -> int:
@@ -261,7 +276,7 @@ class LoihiProgram(ArrayEquality):
         ]  # fmt: skip
         head = (
             f"{self.name}: recipe {self.recipe}, {self.neurons} neurons, {self.synapses:,} "
-            f"synapses, one sample per {self.schedule.period} step(s), answer after "
+            f"synapses, one sample per {self.steps_per_sample} step(s), answer after "
             f"{self.latency_steps} steps"
         )
         lines = [head, *([text_table(headers, rows)] if rows else [])]

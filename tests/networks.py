@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lnn2loihi.layers.ltc import LTCLayer
 from lnn2loihi.network import CfCLayer, Linear, LiquidNetwork
 
 
@@ -33,6 +34,32 @@ def random_network(
         weight = rng.normal(0.0, scale / np.sqrt(columns), (outputs, columns))
         readout = Linear("readout", weight, rng.normal(0.0, 0.1, outputs))
     return LiquidNetwork(f"random {seed}", tuple(made), readout, timespan)
+
+
+def random_ltc(
+    seed: int,
+    inputs: int = 3,
+    units: int = 5,
+    outputs: int = 2,
+    unfolds: int = 4,
+    density: float = 0.8,
+    timespan: float | None = 0.7,
+) -> LiquidNetwork:
+    """An LTC layer with a readout; irregular time where the timespan is None."""
+    rng = np.random.default_rng(seed)
+    shape = (units, inputs + units)
+    conductance = Linear("conductance", rng.uniform(0.1, 1.0, shape), rng.uniform(0.1, 1.0, units))
+    current = Linear(
+        "current", conductance.weight * rng.choice([-1, 1], shape), 0.3 * conductance.bias
+    )
+    wiring = rng.random(shape) < density
+    wiring[:, 0] = True
+    layer = LTCLayer(
+        "ltc", rng.normal(0.0, 3.0, shape), rng.normal(0.0, 1.0, shape), conductance, current,
+        rng.uniform(0.3, 1.0, units), wiring, unfolds=unfolds,
+    )  # fmt: skip
+    readout = Linear("readout", rng.normal(size=(outputs, units)), np.zeros(outputs))
+    return LiquidNetwork(f"ltc {seed}", (layer,), readout, timespan)
 
 
 def random_samples(

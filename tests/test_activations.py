@@ -26,10 +26,14 @@ from lnn2loihi.neurons.activations import (
     FUNCTIONS,
     GELU_FRACTION_BITS,
     LARGEST,
+    LOG_SIGMOID_END,
+    LOG_SIGMOID_ERROR,
+    LOG_SIGMOID_UNIT,
     SILU_FRACTION_BITS,
     Activation,
     PlainFunction,
     exp_negative,
+    log_sigmoid,
 )
 from lnn2loihi.neurons.bounds import Interval, ProvedBounds, prove
 from lnn2loihi.neurons.instructions import NeuronProgram
@@ -242,6 +246,46 @@ class TestPlainFunctions:
         assert case.error(x) <= case.function.error
 
 
+class TestLogSigmoid:
+    """Of any word, in a unit that is no power of two."""
+
+    @staticmethod
+    def program() -> NeuronProgram:
+        t = Tracer("log_sigmoid")
+        t.spike(log_sigmoid(t, t.accumulator("a")))
+        return t.program()
+
+    def values(self, x: IntegerArray) -> IntegerArray:
+        return execute(self.program(), {"a": x})["message'"]
+
+    def test_the_documented_error_holds_for_every_input_and_is_not_pessimistic(self) -> None:
+        x = np.r_[NEAR, -(1 << 22), WORD[1]]
+        wanted = -np.logaddexp(0.0, -x / LOG_SIGMOID_UNIT)
+        error = np.abs(self.values(x) / LOG_SIGMOID_UNIT - wanted).max()
+        assert 0.98 * LOG_SIGMOID_ERROR <= error <= LOG_SIGMOID_ERROR
+
+    def test_it_is_the_smaller_of_its_argument_and_zero_beyond_its_ramp(self) -> None:
+        far = np.r_[np.arange(-40_000, -LOG_SIGMOID_END), np.arange(LOG_SIGMOID_END, 40_000)]
+        assert np.array_equal(self.values(far), np.minimum(far, 0))
+        assert self.values(np.array([FARTHEST, -FARTHEST])).tolist() == [0, -(1 << 22)]
+
+    def test_any_word_is_proved_and_so_is_the_difference_of_two(self) -> None:
+        t = Tracer("odds")
+        with t.scope("first"):
+            first = log_sigmoid(t, t.accumulator("a"))
+        with t.scope("second"):
+            second = log_sigmoid(t, t.accumulator("b"))
+        t.spike(t.subtract(first, second))
+        every = Interval.of(-FARTHEST, FARTHEST)
+        proved = prove(t.program(), {"a": every, "b": every}, {})
+        assert not proved.problems
+        x = np.r_[NEAR, -FARTHEST, FARTHEST]
+        assert_inside(proved, execute(t.program(), {"a": x, "b": x[::-1]}))
+
+    def test_instructions_are_pinned(self) -> None:
+        assert self.program().instruction_count - 2 == 16  # without RDC and SPIKE
+
+
 class TestShapes:
     @RECTIFIERS
     def test_odd_parts_are_exact(self, case: Case) -> None:
@@ -282,6 +326,14 @@ def fit() -> ModuleType:
 
 class TestFit:
     """What the fit minimizes is what the traced forms compute."""
+
+    def test_the_logarithm_of_the_logistic_function_agrees(self, fit: ModuleType) -> None:
+        constants = [LOG_SIGMOID_END, 99, 26187]
+        fitted = fit.log_sigmoid(constants)
+        traced = TestLogSigmoid().values(np.arange(fitted.size))
+        assert np.array_equal(fitted, traced)
+        error = fit.log_sigmoid_error(constants, LOG_SIGMOID_UNIT)
+        assert 0.98 * LOG_SIGMOID_ERROR <= error <= LOG_SIGMOID_ERROR
 
     @pytest.mark.parametrize(
         ("name", "constants"),

@@ -6,18 +6,30 @@ import re
 
 import pytest
 
+from lnn2loihi.layers.minimal import FORMS
 from lnn2loihi.neurons.activations import ACTIVATIONS
 from lnn2loihi.neurons.cfc import cfc_program
+from lnn2loihi.neurons.gru import gru_program
 from lnn2loihi.neurons.instructions import OPERATIONS, NeuronProgram
 from lnn2loihi.neurons.linear import linear_program
 from lnn2loihi.neurons.listing import COUNTER, instruction_table, listing
+from lnn2loihi.neurons.lstm import lstm_program
+from lnn2loihi.neurons.minimal import MinimalFormats, min_gru_program, min_lstm_program
 
 PROGRAMS = [
     *(cfc_program((9, 10, 11), 12, name) for name in ACTIVATIONS),
     linear_program(6),
     linear_program(0),
+    gru_program((9, 9, 9, 9), 12, 1, "ramp12"),
+    lstm_program((9, 9, 9, 9), 12, 12, "ramp12"),
+    lstm_program((9, 9, 9, 9), 12, 12, "ramp12", hears_itself=True),
+    *(
+        program((9, 9, 9)[:gates], MinimalFormats(12, 9, 12, 0, "ramp12", form))
+        for program, gates in ((min_gru_program, 2), (min_lstm_program, 3))
+        for form in FORMS
+    ),
 ]
-CASES = pytest.mark.parametrize("program", PROGRAMS, ids=[*ACTIVATIONS, "linear", "linear 0"])
+CASES = pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
 
 
 def lines_of(text: str) -> list[str]:
@@ -132,6 +144,21 @@ class TestPinned:
         self, activation: str, instructions: int
     ) -> None:
         assert cfc_program((9, 9, 9), 12, activation).instruction_count == instructions
+
+    @pytest.mark.parametrize(
+        ("name", "instructions"),
+        [
+            ("gru", 84),
+            ("lstm", 118),
+            ("mingru log", 65),
+            ("mingru linear", 42),
+            ("minlstm log", 106),
+            ("minlstm linear", 83),
+        ],
+    )
+    def test_instructions_of_other_units_are_pinned(self, name: str, instructions: int) -> None:
+        made = next(program for program in PROGRAMS if program.name == name)
+        assert made.instruction_count == instructions
 
     def test_the_table_has_a_row_for_every_operation(self) -> None:
         rows = instruction_table().splitlines()[2:]

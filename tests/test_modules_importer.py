@@ -383,17 +383,17 @@ def test_a_whole_module_as_integers(irregular: bool) -> None:
 def test_recognises() -> None:
     importer = ModulesImporter()
     assert isinstance(importer, Importer)
-    assert importer.recognises(nn.Sequential()) and importer.recognises(nn.GRU(1, 1))
-    assert not importer.recognises(cfc())
+    assert importer.recognises(nn.Sequential()) and importer.recognises(nn.Linear(1, 1))
+    assert not importer.recognises(cfc()) and not importer.recognises(nn.GRU(1, 1))
     assert not importer.recognises("net.pt") and not importer.recognises(np.zeros(3))
 
 
 @pytest.mark.parametrize(
     ("part", "expected"),
     [
-        (nn.LSTM(3, 3), "b (LSTM) cannot be imported: only CfC is supported among recurrent"),
-        (nn.GRU(3, 3), "b (GRU) cannot be imported: only CfC"),
-        (LTC(3, 3), "b (LTC) cannot be imported: only CfC"),
+        (nn.RNN(3, 3), "b: it is a RNN, which cannot be imported; train a GRU or an LSTM"),
+        (nn.GRU(3, 3, bidirectional=True), "b: it is bidirectional: half of its answer"),
+        (LTC(3, 3).rnn_cell, "b (LTCCell) cannot be imported: hold an ncps.torch.CfC or LTC in"),
         (nn.Conv1d(3, 3, 1), "b (Conv1d) cannot be imported: compute it on the host"),
         (nn.Embedding(3, 3), "b (Embedding) cannot be imported: compute it on the host"),
         (nn.LayerNorm(3), "b (LayerNorm) cannot be imported: its statistics depend on each sample"),
@@ -404,7 +404,7 @@ def test_recognises() -> None:
         (nn.GELU(approximate="tanh"), "b (GELU) approximates; supported is approximate='none'"),
         (nn.Softmax(-1), "b (Softmax) cannot be imported: it may only come last"),
         (nn.Bilinear(3, 3, 3), "b (Bilinear), a torch.nn.modules.linear.Bilinear, cannot be"),
-        (cfc().rnn_cell, "b (CfCCell) cannot be imported: hold an ncps.torch.CfC in its place"),
+        (cfc().rnn_cell, "b (CfCCell) cannot be imported: hold an ncps.torch.CfC or LTC in"),
         (nn.BatchNorm1d(3, track_running_stats=False), "b (BatchNorm1d) has no running statistics"),
     ],
 )  # fmt: skip
@@ -428,10 +428,10 @@ def test_all_refusals_are_listed() -> None:
 
 def test_modules_without_cfc() -> None:
     for module in (nn.Sequential(nn.Linear(2, 2)), nn.ModuleList()):
-        assert "it holds no ncps.torch.CfC; accepted are" in problems_of(module)
-    for module in (nn.GRU(2, 3), LTC(2, 3), nn.Linear(2, 2), 3):
+        assert "it holds no recurrent layer; accepted are" in problems_of(module)
+    for module in (nn.GRU(2, 3), LTC(2, 3).rnn_cell, nn.Linear(2, 2), 3):
         text = problems_of(module)
-        assert "this class cannot be imported; give an ncps.torch.CfC, or a module that" in text
+        assert "this class cannot be imported; give a recurrent layer (ncps.torch.CfC" in text
 
 
 def test_wrappers_and_the_original_implementation() -> None:

@@ -149,6 +149,127 @@ def test_the_vectors_of_pure_units_are_trained() -> None:
     assert torch.equal(module(x), decoded(module, x, None))
 
 
+class TestSteps:
+    """The learned steps of mantissas, and weights that settle on them."""
+
+    @SLOW
+    @given(variant=variants(), seed=st.integers(0, 100))
+    def test_the_gradient_is_what_rounding_or_clipping_moves_a_weight_by(
+        self, variant: Variant, seed: int
+    ) -> None:
+        module, _, _ = made(variant, "w4a10")
+        generator = torch.Generator().manual_seed(seed)
+        for own in module.stages.values():
+            if not own.trained:
+                continue
+            with torch.no_grad():
+                for gate in own.trained:  # off the grid, and some beyond its ends
+                    factors = 0.5 + torch.rand(own.weight[gate].shape, generator=generator)
+                    own.weight[gate].mul_(factors)
+            weight, _ = own.maps()
+            slopes = torch.randn(weight.shape, generator=generator)
+            (weight * slopes).sum().backward()
+            parts = slopes.split([len(own.bias[gate]) for gate in own.trained])
+            for gate, slope in zip(own.trained, parts, strict=True):
+                values = own._values(gate).detach()
+                wanted = own._unclipped(gate).detach() / values
+                mantissas = torch.as_tensor(own._rows(gate, own.steps()[gate]).mantissas)
+                outside = (wanted < -8) | (wanted > 7)
+                moved = torch.where(outside, wanted.clamp(-8, 7), mantissas - wanted)
+                expected = (slope * values * moved).sum(dim=1)
+                if gate not in own.stage.positive:
+                    assert own.stretch[gate].grad.numpy() == pytest.approx(
+                        expected.numpy(), rel=1e-3, abs=1e-3
+                    )
+
+    def test_half_the_step_is_half_the_unit_even_of_many_columns(self) -> None:
+        # 256 columns of 8 bits and 4-bit weights could leave 24 bits at the largest exponents.
+        module, _, _ = made(Variant(backbone=(256,), units=8, seed=1), "w4a8")
+        (own,) = (own for own in module.stages.values() if "ff1" in own.stage.gates)
+        before = {gate: own._rows(gate, own.steps()[gate]).unit for gate in own.trained}
+        with torch.no_grad():
+            for gate in own.trained:
+                own.stretch[gate].fill_(np.log(0.5))
+        for gate, unit in before.items():
+            after = own._rows(gate, own.steps()[gate])
+            # Multipliers are whole numbers, rounded up.
+            finest = own.get_buffer(f"finest_step_{gate}").numpy()
+            assert np.all((after.unit > 0.499 * unit) & (after.unit < 0.501 * unit + finest))
+
+    def test_no_step_outgrows_the_shift_of_its_gate(self) -> None:
+        module, _, _ = made(Variant(units=8), "w4a8")
+        shifts = {
+            (name, gate): own._rows(gate, own.steps()[gate]).shift
+            for name, own in module.stages.items()
+            for gate in own.trained
+        }
+        with torch.no_grad():
+            for own in module.stages.values():
+                for gate in own.trained:
+                    own.stretch[gate][0] = 3.0
+        for (name, gate), shift in shifts.items():
+            own = module.stages[name]
+            assert own._rows(gate, own.steps()[gate]).shift == shift
+
+    @SLOW
+    @given(variant=variants(), share=st.floats(0.0, 1.0))
+    def test_settling_keeps_the_integers(self, variant: Variant, share: float) -> None:
+        module, _, _ = made(variant, "w4a8")
+        with torch.no_grad():
+            for own in module.stages.values():
+                for gate in own.trained:
+                    own.weight[gate].mul_(1.07)
+        before, gaps = self.mantissas(module), self.gaps(module)
+        module.settle(share)
+        assert np.array_equal(self.mantissas(module), before)
+        assert self.gaps(module) == pytest.approx((1 - share) * gaps, rel=1e-3, abs=1e-4)
+
+    @staticmethod
+    def mantissas(module: Any) -> Any:
+        """All of them, one after the other."""
+        return np.concatenate([
+            own._rows(gate, own.steps()[gate]).mantissas.ravel()
+            for own in module.stages.values() for gate in own.trained
+        ])  # fmt: skip
+
+    @staticmethod
+    def gaps(module: Any) -> float:
+        """How far weights are from what they are rounded to, in all."""
+        total = 0.0
+        for own in module.stages.values():
+            for gate in own.trained:
+                rounded, _ = own._chip_values(own._rows(gate, own.steps()[gate]))
+                total += float(np.abs(own.linear(gate).weight - rounded).sum())
+        return total
+
+    def test_settled_weights_do_not_go_to_and_fro(self) -> None:
+        assert self.changes(0.05) < 0.2 * self.changes(0.0)
+
+    def changes(self, share: float) -> int:
+        """How many mantissas change in the last steps of a training at a constant rate."""
+        variant = Variant(units=8, seed=3)
+        module, x, _ = made(variant, "w3a8")
+        wanted = torch.tensor(network(variant).evaluate(x.numpy()).outputs, dtype=torch.float32)
+        optimizer = torch.optim.Adam(module.parameters(), 3e-3)
+        module.train()
+        count, before = 0, np.zeros(0)
+        for step in range(150):
+            optimizer.zero_grad()
+            (module(x) - wanted).square().mean().backward()
+            optimizer.step()
+            module.settle(share)
+            if step >= 100:
+                now = self.mantissas(module)
+                count += int((now != before).sum()) if before.size else 0
+                before = now
+        return count
+
+    @pytest.mark.parametrize("share", [-0.1, 1.5])
+    def test_shares_out_of_range_are_refused(self, share: float) -> None:
+        with pytest.raises(InputError, match=f"share: is {share}; give a number from 0 to 1"):
+            made(Variant())[0].settle(share)
+
+
 class TestSparsity:
     def test_missing_synapses_stay_away(self) -> None:
         module, x, _ = made(Variant(units=8))
@@ -266,7 +387,7 @@ class TestDropIn:
 
 
 def test_an_unknown_module_is_refused_by_name() -> None:
-    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.LSTM(4, 4))
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.RNN(4, 4))
     with pytest.raises(ImportNetworkError):
         qat.prepare(model, "w8a12", calibrate=np.zeros((1, 2, 3)))
 

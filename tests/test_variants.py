@@ -32,6 +32,12 @@ KINDS = (
     Variant(memory=True, irregular=True, before="tanh", after="sigmoid", readout=False),
     Variant(shared_memory=True, layers=3, units=3),
     Variant(shared_memory=True, layers=2, mode="pure", irregular=True, before="lecun_tanh"),
+    Variant(family="gru", layers=2),
+    Variant(family="lstm", mixed=True, irregular=True, after="tanh"),
+    Variant(family="mingru", mixed=True, memory=True),
+    Variant(family="mingru linear", readout=False),
+    Variant(family="minlstm", layers=2),
+    Variant(family="minlstm linear", before="relu"),
 )
 
 

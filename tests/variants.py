@@ -1,4 +1,4 @@
-"""Random networks of every kind of CfC, with dense layers around them."""
+"""Random networks of every kind of layer, with dense layers around them."""
 
 from __future__ import annotations
 
@@ -8,19 +8,35 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from lnn2loihi.layers.gated import GatedLayer
+from lnn2loihi.layers.gru import GRULayer
+from lnn2loihi.layers.lstm import LSTMLayer
 from lnn2loihi.layers.memory import MEMORY_GATES, Memory
+from lnn2loihi.layers.minimal import MinGRULayer, MinLSTMLayer
 from lnn2loihi.network import CfCLayer, DenseLayer, Linear, LiquidNetwork, WiredMemory
 
 ACTIVATIONS = ("lecun_tanh", "silu", "relu", "tanh", "gelu")
+#: Families of layers without backbone and memory of a CfC, and what else makes one.
+GATED: dict[str, tuple[type[GatedLayer], dict[str, str]]] = {
+    "gru": (GRULayer, {}),
+    "lstm": (LSTMLayer, {}),
+    "mingru": (MinGRULayer, {"form": "log"}),
+    "mingru linear": (MinGRULayer, {"form": "linear"}),
+    "minlstm": (MinLSTMLayer, {"form": "log"}),
+    "minlstm linear": (MinLSTMLayer, {"form": "linear"}),
+}
 
 
 @dataclass(frozen=True)
 class Variant:
     """What a random network is like.
 
-    A shared memory is one over all layers, which then differ in size and have no backbone.
+    A shared memory is one over all layers, which then differ in size and have no backbone. Layers
+    of a family of GATED follow each other, or the CfC if `mixed`.
     """
 
+    family: str = "cfc"
+    mixed: bool = False
     mode: str = "default"
     backbone: tuple[int, ...] = ()
     activation: str = "lecun_tanh"
@@ -41,6 +57,8 @@ def variants() -> st.SearchStrategy[Variant]:
     dense = st.sampled_from(["", "relu", "tanh", "sigmoid", "silu", "gelu", "identity"])
     return st.builds(
         Variant,
+        family=st.sampled_from(["cfc", *GATED]),
+        mixed=st.sampled_from([False, False, True]),
         mode=st.sampled_from(["default", "no_gate", "pure"]),
         backbone=st.lists(st.integers(1, 9), max_size=3).map(tuple),
         activation=st.sampled_from(ACTIVATIONS),
@@ -69,11 +87,15 @@ def network(variant: Variant) -> LiquidNetwork:
     if variant.before:
         layers.append(DenseLayer("before", linear("linear", 6, width), variant.before))
         width = 6
-    if variant.shared_memory:
-        layers.append(_with_shared_memory(variant, width, rng, linear))
-        width = layers[-1].units
-    for number in range(0 if variant.shared_memory else variant.layers):
-        layers.append(_layer(f"layer_{number}", variant, width, rng, linear))
+    if variant.family == "cfc" or variant.mixed:
+        if variant.shared_memory:
+            layers.append(_with_shared_memory(variant, width, rng, linear))
+            width = layers[-1].units
+        for number in range(0 if variant.shared_memory else variant.layers):
+            layers.append(_layer(f"layer_{number}", variant, width, rng, linear))
+            width = variant.units
+    for number in range(0 if variant.family == "cfc" else variant.layers):
+        layers.append(gated_layer(f"gated_{number}", variant.family, width, variant.units, linear))
         width = variant.units
     if variant.after:
         layers.append(DenseLayer("after", linear("linear", 4, width), variant.after))
@@ -92,6 +114,21 @@ def _with_shared_memory(variant: Variant, inputs: int, rng: Any, linear: Any) ->
     total = sum(layer.units for layer in layers)
     gates = tuple(linear(gate, total, inputs + total) for gate in MEMORY_GATES)
     return WiredMemory("memory", tuple(layers), Memory(gates))
+
+
+def gated_layer(name: str, family: str, inputs: int, units: int, linear: Any) -> GatedLayer:
+    """A layer of a family of GATED; `linear` makes a map of a name, outputs and inputs."""
+    kind, options = GATED[family]
+    gates = []
+    for gate in kind.names:
+        made = linear(gate, units, inputs + (units if kind.hears_itself else 0))
+        weight = made.weight.copy()
+        if gate == "candidate_input":
+            weight[:, inputs:] = 0.0
+        if gate == "candidate_recurrent":
+            weight[:, :inputs] = 0.0
+        gates.append(Linear(gate, weight, made.bias))
+    return kind(name, tuple(gates), **options)
 
 
 def _layer(name: str, variant: Variant, inputs: int, rng: Any, linear: Any) -> CfCLayer:

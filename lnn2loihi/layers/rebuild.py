@@ -10,7 +10,9 @@ import numpy as np
 
 from lnn2loihi.layers.cfc import CfCLayer
 from lnn2loihi.layers.dense import SUM
+from lnn2loihi.layers.gated import GatedLayer
 from lnn2loihi.layers.linear import FloatArray, Linear
+from lnn2loihi.layers.ltc import LTCLayer
 from lnn2loihi.layers.memory import FORGET_BIAS, MEMORY_GATES, Memory
 from lnn2loihi.layers.readout import ReadoutStage
 from lnn2loihi.layers.wired import WiredMemory
@@ -46,6 +48,12 @@ def with_gates(
 
 
 def _layer(layer: Layer, timespan: float | None, gates: Gates, vectors: Vectors) -> Layer:
+    if isinstance(layer, GatedLayer):
+        return layer.with_gates(gates[layer.name])
+    if isinstance(layer, LTCLayer):
+        own = vectors.get(layer.synapse_stage, {}), vectors.get(layer.name, {})
+        mixed = None if layer.memory is None else _memory(gates[f"{layer.name}.memory"])
+        return layer.rebuilt(gates[layer.name], *own, mixed)
     if isinstance(layer, CfCLayer):
         return _cfc(layer, timespan, gates, vectors)
     if isinstance(layer, WiredMemory):

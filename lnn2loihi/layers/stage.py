@@ -8,6 +8,7 @@ stages with the chip's arithmetic.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,10 @@ from lnn2loihi.layers.linear import FloatArray, Linear
 #: Name of the network's input among the sources of stages.
 INPUT = "input"
 
+#: Accumulators of the first of several steps of a sample: of what is heard in the place of
+#: another source, and of what a memory starts from.
+FIRST, RESTART = "first", "restart"
+
 State = Mapping[str, FloatArray]
 
 
@@ -30,12 +35,16 @@ class StageSource:
     Attributes:
         name: INPUT, or the name of a stage.
         columns: width of the block.
-        previous: whether it is the message of the sample before.
+        previous: whether it is the message of the sample before, or of the step before where a
+            sample takes several.
+        first: where a sample takes several steps, name of the stage that is heard in its place in
+            the first of them; "" for none.
     """
 
     name: str
     columns: int
     previous: bool = False
+    first: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +63,14 @@ class Stage(ABC):
     memory: ClassVar[tuple[str, ...]] = ()
     #: Attributes that hold one number for each unit and are trained beside the gates.
     vectors: ClassVar[tuple[str, ...]] = ()
+    #: Gates and vectors that training keeps from falling below zero.
+    positive: ClassVar[tuple[str, ...]] = ()
+    #: Whether its gates only pick columns: weights of one that no training changes, and no bias.
+    wired: ClassVar[bool] = False
+    #: Whether it takes one step for each sample, the first, where others take several.
+    once: ClassVar[bool] = False
+    #: Gates that saturate at a range which calibration says, since nothing else bounds them.
+    calibrated: ClassVar[tuple[str, ...]] = ()
 
     name: str
     sources: tuple[StageSource, ...]
@@ -71,6 +88,18 @@ class Stage(ABC):
         return sum(source.columns for source in self.sources)
 
     @property
+    def starts_from(self) -> str:
+        """Name of the stage from whose message its memory starts in the first of several steps of
+        a sample; "" where it goes on from the sample before.
+        """
+        return ""
+
+    @property
+    def bound(self) -> float:
+        """A magnitude that the answer cannot leave, whatever it hears; infinite without one."""
+        return math.inf
+
+    @property
     def recurrent(self) -> bool:
         """Whether it reads messages of the sample before."""
         return any(source.previous for source in self.sources)
@@ -84,6 +113,18 @@ class Stage(ABC):
     def largest_weight(self) -> float:
         """Largest magnitude of a weight."""
         return max(float(np.abs(gate.weight).max()) for gate in self.gates.values())
+
+    @property
+    def hears_itself(self) -> bool:
+        """Whether it reads its own message of the sample before."""
+        return any(source.previous and source.name == self.name for source in self.sources)
+
+    def state_name(self, word: str) -> str:
+        """Under which name the state of a word of `memory` is given and answered.
+
+        The stage's, where the message says the same or is not heard in the next step.
+        """
+        return self.name
 
     def sums(self, z: FloatArray) -> dict[str, FloatArray]:
         """The sum of each gate, (..., units), from all sources side by side, (..., columns)."""

@@ -113,6 +113,11 @@ EXP_FRACTION_BITS = 11
 #: Largest error of `exp_negative` for any y (rounded up), and its largest result.
 EXP_ERROR = 4.91e-4
 EXP_LARGEST = 16376
+#: Steps per 1.0 of argument and result of `log_sigmoid`, where its ramp ends, and its largest error
+#: for any x (rounded up), in units of 1.0.
+LOG_SIGMOID_UNIT = 2418.024636669571
+LOG_SIGMOID_END = 23412
+LOG_SIGMOID_ERROR = 1.29e-3
 
 
 def relu(t: Tracer, x: Word) -> Word:
@@ -173,6 +178,25 @@ def exp_negative(t: Tracer, y: Word) -> Word:
     result = t.multiply(square, square, 15, "exp")
     t.exhaust(result, ramp, 0, EXP_LARGEST)
     return result
+
+
+def log_sigmoid(t: Tracer, x: Word) -> Word:
+    """log(sigma(x)), that is -softplus(-x); x is any word in 1 / LOG_SIGMOID_UNIT, like the result.
+
+    It is min(x, 0) - (a u^2 + u^8 (b - u^8)) with u the ramp. It stays above -2**23 / 2 or so, so
+    that the difference of two fits a word.
+    """
+    x = t.maximum(x, -(1 << 22), "bounded")
+    minus_abs = t.negative_magnitude(x)
+    clamped = t.maximum(minus_abs, -LOG_SIGMOID_END, "clamped")
+    ramp = t.add(clamped, LOG_SIGMOID_END, "ramp")
+    u2 = t.multiply(ramp, ramp, 15, "ramp2")
+    u4 = t.multiply(u2, u2, 15, "ramp4")
+    u8 = t.multiply(u4, u4, 15, "ramp8")
+    high = t.multiply(u8, t.add(u8, -26187), 15)
+    minus_bump = t.add(high, t.multiply(u2, -99, 15), "minus_bump")
+    t.exhaust(minus_bump, clamped, None, 0)
+    return t.add(t.minimum(x, 0), minus_bump, "log_sigmoid")
 
 
 @dataclass(frozen=True)

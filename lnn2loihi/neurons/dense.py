@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lnn2loihi.formats import signed_range
 from lnn2loihi.neurons.activations import ACTIVATIONS, FRACTION_BITS, FUNCTIONS
 from lnn2loihi.neurons.cfc import preactivation
 from lnn2loihi.neurons.instructions import NeuronProgram
@@ -23,10 +24,14 @@ def sum_fraction_bits(function: str, message_fraction_bits: int) -> int:
     return FUNCTIONS[function].fraction_bits
 
 
-def saturated(t: Tracer, word: Word, message_bits: int) -> Word:
-    """The word within the range of a message."""
-    top = (1 << (message_bits - 1)) - 1
-    return t.minimum(t.maximum(word, -top - 1), top, "message")
+def saturated(t: Tracer, word: Word, bits: int, hint: str = "message") -> Word:
+    """The word within the range of so many bits, such as a message's."""
+    return clamped(t, word, *signed_range(bits), hint)
+
+
+def clamped(t: Tracer, word: Word, low: int, high: int, hint: str) -> Word:
+    """The word within low..high."""
+    return t.minimum(t.maximum(word, low), high, hint)
 
 
 def dense_program(
@@ -52,10 +57,10 @@ def dense_program(
     else:
         value = FUNCTIONS[function].trace(t, x) if function in FUNCTIONS else x
         fraction_bits = sum_fraction_bits(function, message_fraction_bits)
-    t.spike(saturated(t, _rescaled(t, value, fraction_bits - message_fraction_bits), message_bits))
+    t.spike(saturated(t, rescaled(t, value, fraction_bits - message_fraction_bits), message_bits))
     return t.program()
 
 
-def _rescaled(t: Tracer, word: Word, shift: int) -> Word:
+def rescaled(t: Tracer, word: Word, shift: int) -> Word:
     """The word shifted right by so many bits, rounded half up, or left."""
     return t.shift_left(word, -shift) if shift < 0 else t.round_half_up(word, shift)

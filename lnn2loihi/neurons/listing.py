@@ -25,6 +25,7 @@ class Listing:
         update_count: instructions that a neuron executes in a step in which it updates.
         waiting_count: instructions in a step in which it waits.
         parameter_words, state_words: memory words of a neuron; the counter is one of them.
+        stored_count: instructions that program memory holds: both branches.
     """
 
     text: str
@@ -32,6 +33,7 @@ class Listing:
     waiting_count: int
     parameter_words: int
     state_words: int
+    stored_count: int
 
 
 def listing(program: NeuronProgram, first_valid: int, period: int) -> Listing:
@@ -79,6 +81,7 @@ def listing(program: NeuronProgram, first_valid: int, period: int) -> Listing:
         waiting_count,
         len(program.parameters),
         len(program.states) + 1,
+        update_count + len(branch),
     )
 
 

@@ -1,4 +1,4 @@
-"""The neuron program of an LSTM unit, as a CfC's mixed memory has them."""
+"""The neuron program of an LSTM unit: of torch.nn.LSTM, and of a CfC's mixed memory."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from lnn2loihi.neurons.activations import ACTIVATIONS, FRACTION_BITS
 from lnn2loihi.neurons.cfc import preactivation
 from lnn2loihi.neurons.dense import saturated
 from lnn2loihi.neurons.instructions import NeuronProgram
+from lnn2loihi.neurons.phase import first_update
 from lnn2loihi.neurons.tracer import Tracer, Word
 
 #: Accumulators, in the order of lnn2loihi.layers.memory.
@@ -17,7 +18,12 @@ CELL_BITS = 16
 
 
 def lstm_program(
-    shifts: Sequence[int], message_bits: int, cell_fraction_bits: int, activation: str
+    shifts: Sequence[int],
+    message_bits: int,
+    cell_fraction_bits: int,
+    activation: str,
+    hears_itself: bool = False,
+    updates: int = 1,
 ) -> NeuronProgram:
     """An LSTM unit: c' = c sigma(f) + tanh(g) sigma(i), message tanh(c') sigma(o).
 
@@ -29,10 +35,14 @@ def lstm_program(
         message_bits: width of the message, Q0.(bits - 1).
         cell_fraction_bits: fraction bits of the cell state, 0 to 14.
         activation: key of ACTIVATIONS.
+        hears_itself: whether the message is heard in the next step, so that it is a state too.
+        updates: for each sample; in all but the first, state and message are held.
     """
     t = Tracer("lstm")
     form = ACTIVATIONS[activation]
     cell = t.state("c", CELL_BITS)
+    heard = t.state("h", message_bits) if hears_itself or updates > 1 else None
+    first = first_update(t, updates) if updates > 1 else None
     values: list[Word] = []
     for gate, shift in zip(LSTM_GATES, shifts, strict=True):
         with t.scope(gate):
@@ -43,13 +53,16 @@ def lstm_program(
     spare = FRACTION_BITS - cell_fraction_bits
     total = t.add(t.shift_left(kept, spare) if spare else kept, added, "total")
     new_cell = saturated(t, t.round_half_up(total, spare + 1), CELL_BITS)
-    t.write(cell, new_cell)
+    t.write(cell, new_cell if first is None else t.select(first, new_cell, cell, "held_cell"))
     with t.scope("squashed"):
-        numerator, shift = _ratio(form.unit / 2.0**cell_fraction_bits)
+        numerator, shift = ratio(form.unit / 2.0**cell_fraction_bits)
         squashed = form.tanh(t, t.multiply(new_cell, numerator, shift, "preactivation"))
     answer = _doubled(t, squashed, output_gate, "answer")
     rounded = t.round_half_up(answer, FRACTION_BITS + 1 - (message_bits - 1))
-    t.spike(saturated(t, rounded, message_bits))
+    message = saturated(t, rounded, message_bits)
+    if first is not None and heard is not None:
+        message = t.select(first, message, heard, "held")
+    t.spike(message, heard)
     return t.program()
 
 
@@ -58,7 +71,7 @@ def _doubled(t: Tracer, value: Word, gate: Word, hint: str) -> Word:
     return t.add(value, t.multiply(value, gate, FRACTION_BITS), hint)
 
 
-def _ratio(real: float) -> tuple[int, int]:
+def ratio(real: float) -> tuple[int, int]:
     """A 15-bit numerator and a right shift for a real factor; a relative error below 2**-15."""
     shift = 0
     while real * 2.0 ** (shift + 1) < 1 << 15:

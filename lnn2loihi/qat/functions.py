@@ -15,7 +15,10 @@ from torch import Tensor
 
 from lnn2loihi.layers.cfc import CfCStage, PureStage
 from lnn2loihi.layers.dense import SUM, DenseStage
+from lnn2loihi.layers.gru import GRUStage
+from lnn2loihi.layers.ltc import CONDUCTANCE, CURRENT, SOURCE, MembraneStage, SynapseStage
 from lnn2loihi.layers.memory import MemoryStage
+from lnn2loihi.layers.minimal import MinGRUStage, MinimalStage
 from lnn2loihi.layers.readout import ReadoutStage
 from lnn2loihi.layers.stage import Stage
 
@@ -101,6 +104,68 @@ def _(
     kept = memory * torch.sigmoid(sums["forget_gate"])
     cell = kept + torch.tanh(sums["cell_input"]) * torch.sigmoid(sums["input_gate"])
     return torch.tanh(cell) * torch.sigmoid(sums["output_gate"]), cell
+
+
+@answer.register
+def _(
+    stage: GRUStage,
+    sums: Mapping[str, Tensor],
+    vectors: Mapping[str, Tensor],
+    memory: Tensor | None,
+    elapsed: Tensor | None,
+) -> tuple[Tensor, Tensor | None]:
+    assert memory is not None
+    recurrent = torch.sigmoid(sums["reset_gate"]) * sums["candidate_recurrent"]
+    candidate = torch.tanh(sums["candidate_input"] + recurrent)
+    h = candidate + torch.sigmoid(sums["update_gate"]) * (memory - candidate)
+    return h, h
+
+
+@answer.register
+def _(
+    stage: MinimalStage,
+    sums: Mapping[str, Tensor],
+    vectors: Mapping[str, Tensor],
+    memory: Tensor | None,
+    elapsed: Tensor | None,
+) -> tuple[Tensor, Tensor | None]:
+    assert memory is not None
+    candidate = sums["candidate"]
+    if stage.form == "log":
+        candidate = torch.relu(candidate) + torch.sigmoid(candidate.clamp(max=0.0))
+    if isinstance(stage, MinGRUStage):
+        share = torch.sigmoid(sums["update_gate"])
+    else:
+        log_odds = [torch.nn.functional.logsigmoid(sums[g]) for g in ("input_gate", "forget_gate")]
+        share = torch.sigmoid(log_odds[0] - log_odds[1])
+    h = memory + share * (candidate - memory)
+    return h, h
+
+
+@answer.register
+def _(
+    stage: SynapseStage,
+    sums: Mapping[str, Tensor],
+    vectors: Mapping[str, Tensor],
+    memory: Tensor | None,
+    elapsed: Tensor | None,
+) -> tuple[Tensor, Tensor | None]:
+    return torch.sigmoid(vectors["slope"] * sums[SOURCE] + vectors["offset"]), None
+
+
+@answer.register
+def _(
+    stage: MembraneStage,
+    sums: Mapping[str, Tensor],
+    vectors: Mapping[str, Tensor],
+    memory: Tensor | None,
+    elapsed: Tensor | None,
+) -> tuple[Tensor, Tensor | None]:
+    assert memory is not None
+    time: Any = stage.timespan if elapsed is None else elapsed
+    kept = vectors["capacitance"] * stage.unfolds
+    v = (kept * memory + time * sums[CURRENT]) / (kept + time * sums[CONDUCTANCE])
+    return v, v
 
 
 @answer.register

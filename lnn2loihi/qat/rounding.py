@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def straight_through(rounded: Tensor, value: Tensor) -> Tensor:
@@ -25,7 +26,23 @@ def message(value: Tensor, step: Tensor | float, low: Any, high: Any) -> Tensor:
     Returns:
         (..., columns); the gradient is that of the value where it does not saturate, else 0.
     """
-    units = value / step
-    inside = torch.clamp(units, low, high)
-    rounded = torch.floor(inside.detach() + 0.5)
-    return straight_through(torch.clamp(rounded, low, high), inside) * step
+    return _Message.apply(value, step, low, high)
+
+
+class _Message(torch.autograd.Function):
+    """One operation, since recurrent networks call it in every step."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, step: Tensor | float, low: Any, high: Any) -> Tensor:
+        units = value / step
+        inside = units.clamp(low, high)
+        ctx.save_for_backward(inside == units)
+        return inside.add_(0.5).floor_().clamp_(low, high).mul_(step)
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]  (of the decorator)
+        ctx: Any, *gradients: Tensor
+    ) -> tuple[Tensor | None, ...]:
+        (passes,) = ctx.saved_tensors
+        return gradients[0] * passes, None, None, None

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lnn2loihi.formats import FixedPoint
+from lnn2loihi.formats import FixedPoint, signed_range
 from lnn2loihi.layers.linear import Linear
 from lnn2loihi.layers.stage import Stage
 from lnn2loihi.qat.rounding import message, straight_through
 from lnn2loihi.quantize.families import Lowering
-from lnn2loihi.quantize.rows import LARGEST_SUM, Gate, Source, column_scales, quantize_gate
+from lnn2loihi.quantize.rows import (
+    LARGEST_MULTIPLIER,
+    LARGEST_SUM,
+    Gate,
+    QuantizedGate,
+    Source,
+    column_scales,
+    quantize_gate,
+)
+
+#: Share that a step may miss a multiplier by, so that float32 does not round it to the next.
+SLACK = 1e-4
 
 
 class TrainableStage(nn.Module):
     """The maps of a stage as parameters, and the integers that the chip would have of them.
 
-    Weights that are zero in the network stay zero: their masks are kept.
+    Weights that are zero in the network stay zero: their masks are kept. The step of every row,
+    the real value of one unit of its mantissas, is learned (Esser et al. 2020, arXiv:1902.08153):
+    `stretch` is the logarithm of its ratio to the step that the row began with.
 
     Args:
         stage: the float stage.
@@ -52,18 +67,83 @@ class TrainableStage(nn.Module):
         )
         self.weight = nn.ParameterDict()
         self.bias = nn.ParameterDict()
-        for name, gate in stage.gates.items():
+        self.stretch = nn.ParameterDict()
+        for name, gate in self.trained.items():
             self.weight[name] = nn.Parameter(torch.tensor(gate.weight, dtype=torch.float32))
             self.bias[name] = nn.Parameter(torch.tensor(gate.bias, dtype=torch.float32))
+            self.stretch[name] = nn.Parameter(torch.zeros(len(gate.bias)))
             self.register_buffer(f"mask_{name}", (self.weight[name] != 0).detach().clone())
+            self.register_buffer(f"first_step_{name}", torch.ones(len(gate.bias)))
+            self.register_buffer(f"finest_step_{name}", torch.ones(len(gate.bias)))
+
+        if stage.wired:
+            wires = np.concatenate([gate.weight for gate in stage.gates.values()])
+            self.register_buffer("wires", torch.tensor(wires, dtype=torch.float32))
+            self.register_buffer("no_bias", torch.zeros(len(wires)))
+
+    @property
+    def trained(self) -> Mapping[str, Linear]:
+        """The gates with weights that train: all, or none where they only pick columns."""
+        return {} if self.stage.wired else self.stage.gates
 
     @torch.no_grad()
     def start_corrected(self) -> None:
         """Begins where post-training quantization ends: with weights that make up for rounding."""
-        for name in self.stage.gates:
-            weight, bias = self._chip_values(name, "full")
+        self.exponents = self._exponents_with_room()
+        for name in self.trained:
+            rows = self._rows(name, None, "full")
+            weight, bias = self._chip_values(rows)
             self.weight[name].copy_(torch.as_tensor(weight) * self.mask(name))
             self.bias[name].copy_(torch.as_tensor(bias))
+            self._start_step(name, rows)
+
+    def _exponents_with_room(self) -> tuple[int, ...]:
+        """Left shifts that are lower where weights with all bits of their width could leave the
+        accumulator, as far as shifts go: else its bound would keep steps from becoming smaller.
+        """
+        if not self.trained:
+            return self.exponents
+        _, left = column_scales(self._sources, self.exponents)
+        ends = [np.maximum(np.abs(source.low), np.abs(source.high)) for source in self._sources]
+        largest = 2.0 ** (self.weight_bits - 1) * float(left @ np.concatenate(ends))
+        # Each bit less on the left is one less to shift the pre-activation to the right by.
+        right = min(self._rows(name, None).shift for name in self.trained)
+        needed = max(int(np.ceil(np.log2(largest / LARGEST_SUM))), 0)
+        lower = min(needed, right, min(self.exponents))
+        return tuple(exponent - lower for exponent in self.exponents)
+
+    def change_exponents(self, exponents: tuple[int, ...]) -> None:
+        """Other left shifts; the steps begin anew, as those that hold the largest weights."""
+        self.exponents = exponents
+        for name in self.trained:
+            self._start_step(name, self._rows(name, None))
+
+    @torch.no_grad()
+    def _start_step(self, name: str, rows: QuantizedGate) -> None:
+        """Begins with the steps of these rows. None will outgrow their shift, since all multipliers
+        of the gate would change with it.
+        """
+        self.stretch[name].zero_()
+        self.get_buffer(f"first_step_{name}").copy_(torch.as_tensor(rows.unit))
+        finest = torch.as_tensor(rows.unit / rows.multiplier)
+        self.get_buffer(f"finest_step_{name}").copy_(finest)
+
+    def step(self, gate: str) -> Tensor:
+        """The learned real value of one unit of each row's sum, (units,): a multiplier's."""
+        learned = self.get_buffer(f"first_step_{gate}") * self.stretch[gate].exp()
+        finest = self.get_buffer(f"finest_step_{gate}")
+        multiplier = torch.ceil(learned / finest * (1 - SLACK)).clamp(1, LARGEST_MULTIPLIER)
+        return straight_through(multiplier * finest, learned)
+
+    def steps(self) -> dict[str, np.ndarray]:
+        """The steps of all gates in float64, to be rounded up to multipliers."""
+        return {name: (1 - SLACK) * _float64(self.step(name)) for name in self.trained}
+
+    def _values(self, gate: str) -> Tensor:
+        """Real value of one unit of each mantissa, (units, columns)."""
+        scale, left = column_scales(self._sources, self.exponents)
+        step = self.step(gate)
+        return step[:, None] * torch.as_tensor(left / scale).to(step)
 
     def mask(self, gate: str) -> Tensor:
         """Bool (units, columns): the synapses that exist."""
@@ -76,37 +156,83 @@ class TrainableStage(nn.Module):
             self.weight[gate].mul_(mask)
 
     def effective(self, gate: str) -> Tensor:
-        """The masked weight."""
-        return self.weight[gate] * self.mask(gate)
+        """The masked weight within what mantissas can hold, not below zero in gates that have to be
+        positive.
+        """
+        values = self._values(gate)
+        low, high = (end * values for end in signed_range(self.weight_bits))
+        held = torch.clamp(self.weight[gate], low, high)
+        return self._signed(gate, held) * self.mask(gate)
+
+    def _unclipped(self, gate: str) -> Tensor:
+        """The effective weight without the limits of mantissas."""
+        return self._signed(gate, self.weight[gate]) * self.mask(gate)
+
+    def effective_bias(self, gate: str) -> Tensor:
+        """The bias, not below zero in gates that have to be positive."""
+        return self._signed(gate, self.bias[gate])
+
+    def effective_vectors(self) -> dict[str, Tensor]:
+        """The stage's vectors, (units,) each, those that have to be positive not below zero."""
+        return {name: self._signed(name, vector) for name, vector in self.vector.items()}
+
+    def _signed(self, name: str, values: Tensor) -> Tensor:
+        """What is below zero and may not be is zero, with its gradient: it may come back."""
+        if name not in self.stage.positive:
+            return values
+        return straight_through(values.clamp_min(0.0), values)
 
     def linear(self, gate: str) -> Linear:
         """The masked map in float64."""
-        weight, bias = self.effective(gate), self.bias[gate]
-        return Linear(gate, *(p.detach().cpu().numpy().astype(np.float64) for p in (weight, bias)))
+        if self.stage.wired:
+            return self.stage.gates[gate]
+        return Linear(gate, _float64(self.effective(gate)), _float64(self.effective_bias(gate)))
 
     def vectors(self) -> dict[str, np.ndarray]:
         """The stage's vectors as float64 (units,)."""
-        return {n: v.detach().cpu().numpy().astype(np.float64) for n, v in self.vector.items()}
+        return {name: _float64(vector) for name, vector in self.effective_vectors().items()}
 
     def maps(self) -> tuple[Tensor, Tensor]:
         """All gates, fused: weight (gates * units, columns) and bias (gates * units,), with the
         values that the chip's mantissas stand for.
         """
         weights, biases = [], []
-        for name in self.stage.gates:
-            effective = self.effective(name)
-            weight, bias = (torch.as_tensor(v).to(effective) for v in self._chip_values(name))
-            weights.append(straight_through(weight, effective))
-            biases.append(straight_through(bias, self.bias[name]))
+        if self.stage.wired:
+            return self.get_buffer("wires"), self.get_buffer("no_bias")
+        for name in self.trained:
+            effective, values = self.effective(name), self._values(name)
+            rows = self._rows(name, self.steps()[name])
+            weight, bias = (torch.as_tensor(v).to(effective) for v in self._chip_values(rows))
+            # The gradient of a step: what rounding moves each weight by, or the mantissa's end.
+            mantissas = torch.as_tensor(rows.mantissas).to(effective)
+            learned = values * straight_through(mantissas, effective / values)
+            weights.append(straight_through(weight, learned))
+            biases.append(straight_through(bias, self.effective_bias(name)))
         return torch.cat(weights), torch.cat(biases)
 
-    def _chip_values(self, name: str, correction: str = "none") -> tuple[np.ndarray, np.ndarray]:
-        """Weight and bias of a gate as the chip's integers stand for them, in float64."""
-        linear = self.linear(name)
-        gate = Gate(name, linear.weight, linear.bias, self._units[name])
-        rows = quantize_gate(
+    @torch.no_grad()
+    def settle(self, share: float) -> None:
+        """Moves every weight by this share of the way to the value of its mantissa.
+
+        Weights beyond the largest mantissa come closer to it, but stay beyond: were they put at it,
+        every small change of the step would move them in and out of its reach.
+        """
+        for name in self.trained:
+            rounded, _ = self._chip_values(self._rows(name, self.steps()[name]))
+            self.weight[name].lerp_(torch.as_tensor(rounded).to(self.weight[name]), share)
+
+    def _rows(self, name: str, step: np.ndarray | None, correction: str = "none") -> QuantizedGate:
+        """The chip's integers of a gate, with these steps, or with those that hold all weights."""
+        weight = self.effective(name) if step is not None else self._unclipped(name)
+        weight, bias = (_float64(v) for v in (weight, self.effective_bias(name)))
+        positive = name in self.stage.positive
+        gate = Gate(name, weight, bias, self._units[name], positive, step)
+        return quantize_gate(
             gate, self._sources, self._moments, self.weight_bits, self.exponents, correction
         )
+
+    def _chip_values(self, rows: QuantizedGate) -> tuple[np.ndarray, np.ndarray]:
+        """Weight and bias of a gate as the chip's integers stand for them, in float64."""
         scale, left = column_scales(self._sources, self.exponents)
         return rows.mantissas * (rows.unit[:, None] * left / scale), rows.bias * rows.unit
 
@@ -119,19 +245,20 @@ class TrainableStage(nn.Module):
     def crowding(self) -> Tensor:
         """How far the 24-bit accumulator is from holding rows with all bits of their mantissas.
 
-        For each row the ratio of the unit that the largest sum asks for to the one that the
-        largest mantissa asks for; above 1, weight bits are lost. The sum over rows of what is
+        For each row the ratio of the unit that the largest sum asks for to the one that it has
+        learned; above 1, weight bits are lost. The sum over rows of what is
         above 1; differentiable, for a penalty in the loss.
         """
         reach = np.concatenate([source.reach for source in self._sources])
-        scale, left = column_scales(self._sources, self.exponents)
         total = torch.zeros(())
-        for name in self.stage.gates:
+        for name in self.trained:
             weight = self.effective(name)
             largest = torch.as_tensor(reach).to(weight)
-            factor = torch.as_tensor(scale / left).to(weight)
             by_sum = (weight.abs() @ largest + self.bias[name].abs()) / LARGEST_SUM
-            most = (weight.abs() * factor).amax(dim=1) / (2.0 ** (self.weight_bits - 1) - 1)
-            ratio = by_sum / most.clamp_min(torch.finfo(weight.dtype).tiny)
+            ratio = by_sum / self.step(name)
             total = total.to(weight) + torch.relu(ratio - 1.0).sum()
         return total
+
+
+def _float64(values: Tensor) -> np.ndarray:
+    return values.detach().cpu().numpy().astype(np.float64)

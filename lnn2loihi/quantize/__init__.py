@@ -16,7 +16,7 @@ from lnn2loihi.network import FloatArray, LiquidNetwork, checked_input, checked_
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantize.calibration import RANGES, Calibration, measure
 from lnn2loihi.quantize.measurements import measured_rows, measured_run
-from lnn2loihi.quantize.post_training import Exponents, Plan
+from lnn2loihi.quantize.post_training import Plan, Scales
 from lnn2loihi.quantize.recipe import DEFAULT_RECIPE, Recipe, Recipes
 from lnn2loihi.quantize.rows import CORRECTIONS
 from lnn2loihi.quantize.warnings import precision_warnings, unit_warnings
@@ -84,7 +84,7 @@ class Setting:
     def convert(
         self,
         network: LiquidNetwork,
-        exponents: Exponents | None = None,
+        scales: Mapping[str, Scales] | None = None,
         correction: str = "none",
     ) -> LoihiProgram:
         """The program of this network, or of one with the same stages and other weights.
@@ -105,7 +105,7 @@ class Setting:
         }
         plan = Plan(network, self.calibration, self.recipes)
         try:
-            program = plan.convert(provenance, correction, exponents)
+            program = plan.convert(provenance, correction, scales)
         except QuantizationError as error:
             fits = _recipe_that_fits(network, self.calibration, self.recipes.common)
             advice = (

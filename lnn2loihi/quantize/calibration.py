@@ -25,13 +25,14 @@ class Calibration:
     Attributes:
         x: the data, float64 (batch, time, inputs), as they were given.
         timespans: elapsed times, float64 (batch, time), or None.
-        inputs: the data, normalised as the network says.
-        result: the float network's answer to them.
+        inputs: the data, normalised as the network says and held for all steps of a sample.
+        result: the float network's answer to them, in every step.
         input_low, input_high: smallest and largest normalised value of each channel, (inputs,).
         elapsed_range: smallest and largest elapsed time; None where time is constant.
         moments: for each stage name E[z z^T] with z = [all sources; 1], float64 (n, n): what a
             weight error costs.
         ranges: key of RANGES: how formats are chosen from the data.
+        bounds: for each stage name what its answer cannot leave, infinite without such a bound.
     """
 
     x: FloatArray
@@ -43,6 +44,7 @@ class Calibration:
     elapsed_range: tuple[float, float] | None
     moments: Mapping[str, FloatArray]
     ranges: str
+    bounds: Mapping[str, float]
 
     def largest(self, values: FloatArray, bits: int) -> float:
         """The magnitude that a format of `bits` bits for such values has to hold."""
@@ -82,25 +84,40 @@ def measure(
         timespans: float64 (batch, time), or None where time is constant.
         ranges: key of RANGES.
     """
-    inputs = (x - network.input_offset) / network.input_scale
-    result = evaluate_stages(network.stages, inputs, timespans, {})
+    inputs, times = network.held((x - network.input_offset) / network.input_scale, timespans)
+    result = evaluate_stages(network.stages, inputs, times, {}, network.substeps)
     moments = {
-        stage.name: second_moments(entering(stage, inputs, result)) for stage in network.stages
+        stage.name: second_moments(entering(stage, inputs, result, network.substeps))
+        for stage in network.stages
     }
     elapsed = None if timespans is None else (float(timespans.min()), float(timespans.max()))
     low, high = inputs.min(axis=(0, 1)), inputs.max(axis=(0, 1))
-    return Calibration(x, timespans, inputs, result, low, high, elapsed, moments, ranges)
+    bounds = {stage.name: stage.bound for stage in network.stages}
+    return Calibration(x, timespans, inputs, result, low, high, elapsed, moments, ranges, bounds)
 
 
-def entering(stage: Stage, inputs: FloatArray, result: FloatResult) -> FloatArray:
-    """What a stage reads, (batch, time, columns); initial states are 0."""
+def entering(
+    stage: Stage, inputs: FloatArray, result: FloatResult, substeps: int = 1
+) -> FloatArray:
+    """What a stage reads in each of its steps, (batch, steps, columns); initial states are 0.
+
+    Args:
+        stage: the stage.
+        inputs: what enters the network in each step.
+        result: what all stages answered in each step.
+        substeps: steps for each sample, of which some stages take the first alone.
+    """
     blocks = []
     for source in stage.sources:
         values = inputs if source.name == INPUT else result.states[source.name]
         if source.previous:
             values = np.concatenate([np.zeros_like(values[:, :1]), values[:, :-1]], axis=1)
+        if source.first:
+            values = values.copy()
+            values[:, ::substeps] = result.states[source.first][:, ::substeps]
         blocks.append(values)
-    return np.concatenate(blocks, axis=-1)
+    z = np.concatenate(blocks, axis=-1)
+    return z[:, ::substeps] if stage.once else z
 
 
 def second_moments(z: FloatArray) -> FloatArray:

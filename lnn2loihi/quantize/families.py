@@ -16,6 +16,7 @@ from lnn2loihi.formats import MESSAGE_BITS, FixedPoint
 from lnn2loihi.layers.cfc import CfCStage, PureStage
 from lnn2loihi.layers.dense import SUM, DenseStage
 from lnn2loihi.layers.linear import FloatArray
+from lnn2loihi.layers.ltc import HeldMemoryStage
 from lnn2loihi.layers.memory import MemoryStage
 from lnn2loihi.layers.readout import ReadoutStage
 from lnn2loihi.layers.stage import Stage
@@ -25,6 +26,7 @@ from lnn2loihi.neurons.dense import BOUNDED, dense_program, sum_fraction_bits
 from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.neurons.linear import linear_program
 from lnn2loihi.neurons.lstm import CELL_BITS, lstm_program
+from lnn2loihi.neurons.phase import PHASE
 from lnn2loihi.neurons.pure import GUARD_BITS, OPERAND_BITS, PureFormats, pure_program
 from lnn2loihi.quantize.recipe import Recipe
 
@@ -46,12 +48,24 @@ class Measured:
         largest_memory: the same of its memory; 0 without.
         reach: for each gate the largest sum that weights and messages allow, float64 (units,).
         elapsed: format of the elapsed time, or None where time is constant.
+        longest: the longest elapsed time; 0 where it is constant.
+        steps: real value of one unit of each column that the stage hears, float64 (columns,).
+        first_steps: the same in the first of several steps of a sample, and then of the columns
+            that its memory starts from.
+        largest_heard: largest magnitude of each column, float64 (columns,).
+        largest_sums: for each of the stage's `calibrated` gates the largest magnitude of its sums
+            on the calibration data.
     """
 
     largest_answer: float
     largest_memory: float
     reach: Mapping[str, FloatArray]
     elapsed: FixedPoint | None
+    longest: float
+    steps: FloatArray
+    first_steps: FloatArray
+    largest_heard: FloatArray
+    largest_sums: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -59,7 +73,8 @@ class Lowering:
     """How a stage becomes a population.
 
     Attributes:
-        units: for each accumulator the pre-activation steps per 1.0.
+        units: for each accumulator the pre-activation steps per 1.0, one number for all units or
+            float64 (units,).
         message: format of the message; None where the rows decide (readouts).
         fraction_bits: fraction bits of the message where the rows decide.
         program: makes the neuron program from the right shifts of the pre-activations.
@@ -68,7 +83,7 @@ class Lowering:
         parameters: further per-neuron parameters, int64 (units,).
     """
 
-    units: Mapping[str, float]
+    units: Mapping[str, float | FloatArray]
     message: FixedPoint | None
     program: Callable[[Sequence[int]], NeuronProgram]
     fraction_bits: int = 0
@@ -77,27 +92,47 @@ class Lowering:
     parameters: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
+@singledispatch
 def message_format(stage: Stage, largest_answer: float, recipe: Recipe) -> FixedPoint | None:
     """Format of a stage's message; None for readouts, whose rows decide.
 
-    It is known before anything of the stage is quantized, because loops hear it.
+    It is known before anything of the stage is quantized, because loops hear it. Families whose
+    answers have no bound of their own get the finest format that covers what was calibrated.
     """
+    return FixedPoint.covering(recipe.message_bits, largest_answer)
+
+
+@message_format.register
+def _(stage: ReadoutStage, largest_answer: float, recipe: Recipe) -> None:
+    return None
+
+
+@message_format.register
+def _(stage: CfCStage, largest_answer: float, recipe: Recipe) -> FixedPoint:
     bits = recipe.message_bits
-    if isinstance(stage, ReadoutStage):
-        return None
-    bounded = isinstance(stage, MemoryStage) or (
-        isinstance(stage, DenseStage) and stage.activation in BOUNDED
-    )
-    if isinstance(stage, CfCStage):
-        return FixedPoint(bits, bits - (2 if stage.mode == "no_gate" else 1))
-    if bounded:
+    return FixedPoint(bits, bits - (2 if stage.mode == "no_gate" else 1))
+
+
+@message_format.register
+def _(stage: MemoryStage, largest_answer: float, recipe: Recipe) -> FixedPoint:
+    return FixedPoint(recipe.message_bits, recipe.message_bits - 1)
+
+
+@message_format.register
+def _(stage: DenseStage, largest_answer: float, recipe: Recipe) -> FixedPoint:
+    bits = recipe.message_bits
+    if stage.activation in BOUNDED:
         return FixedPoint(bits, bits - 1)
     chosen = FixedPoint.covering(bits, largest_answer)
-    if isinstance(stage, DenseStage):
-        # Not finer than the activation computes.
-        finest = sum_fraction_bits(stage.activation, chosen.fraction_bits)
-        return FixedPoint(bits, min(chosen.fraction_bits, finest))
-    return chosen
+    # Not finer than the activation computes.
+    finest = sum_fraction_bits(stage.activation, chosen.fraction_bits)
+    return FixedPoint(bits, min(chosen.fraction_bits, finest))
+
+
+@singledispatch
+def message_low(stage: Stage, message: FixedPoint) -> int:
+    """The smallest message, in units of its format."""
+    return message.low
 
 
 @singledispatch
@@ -202,13 +237,18 @@ def _(stage: DenseStage, measured: Measured, recipe: Recipe) -> Lowering:
 def _(stage: MemoryStage, measured: Measured, recipe: Recipe) -> Lowering:
     unit = ACTIVATIONS[recipe.activation].unit
     halves = {gate: unit / (1 if gate == "cell_input" else 2) for gate in stage.gates}
+    heard = stage.hears_itself
     cell = FixedPoint.covering(CELL_BITS, CELL_HEADROOM * max(measured.largest_memory, 1.0))
     fraction_bits = max(min(cell.fraction_bits, 14), 0)
+    updates = stage.unfolds if isinstance(stage, HeldMemoryStage) else 1
+    states = ("c", "h") if heard or updates > 1 else ("c",)
     return Lowering(
         halves,
         message_format(stage, 0.0, recipe),
-        lambda shifts: lstm_program(shifts, recipe.message_bits, fraction_bits, recipe.activation),
-        states=("c",),
+        lambda shifts: lstm_program(
+            shifts, recipe.message_bits, fraction_bits, recipe.activation, heard, updates
+        ),
+        states=(*states, PHASE) if updates > 1 else states,
         memory_step=2.0**-fraction_bits,
     )
 

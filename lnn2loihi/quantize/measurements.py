@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lnn2loihi.formats import FixedPoint, IntegerArray
+from lnn2loihi.layers.stage import FIRST, RESTART
 from lnn2loihi.network import FloatArray
 from lnn2loihi.neurons.cfc import ELAPSED
 from lnn2loihi.program import Connection, InputPort, LoihiProgram
@@ -79,6 +80,7 @@ def measured_rows(
         words = run.states[population.name]
         integers = words[population.program.message_state or "message"]
         truth = calibration.result.states[population.name]
+        truth = truth[:, program.substeps - 1 :: program.substeps]
         ends = (integers <= population.message_low) | (integers >= population.message_high)
         intervals = program.accumulator_intervals(population.name).values()
         rows.append(
@@ -104,8 +106,11 @@ def measured_rows(
 
 
 def weighted(program: LoihiProgram, population: str) -> list[Connection]:
-    """Connections into a population that carry trained weights: all but the elapsed time's."""
-    return [c for c in program.incoming(population) if c.accumulators != (ELAPSED,)]
+    """Connections into a population that carry trained weights: not the elapsed time's, and not
+    those of the first step of a sample.
+    """
+    fixed = ((ELAPSED,), (FIRST,), (RESTART,))
+    return [c for c in program.incoming(population) if c.accumulators not in fixed]
 
 
 def _weights(connections: Sequence[Connection]) -> str:

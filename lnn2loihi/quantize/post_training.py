@@ -11,21 +11,44 @@ from lnn2loihi.errors import Problems, QuantizationError
 from lnn2loihi.formats import MESSAGE_BITS, FixedPoint, bits_needed
 from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.graph.schedule import derive_schedule, matched_delays
-from lnn2loihi.layers.stage import INPUT, Stage
-from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.layers.stage import FIRST, INPUT, RESTART, Stage
+from lnn2loihi.network import FloatArray, LiquidNetwork
 from lnn2loihi.neurons.cfc import ELAPSED
 from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population
-from lnn2loihi.quantize.calibration import Calibration
-from lnn2loihi.quantize.families import Lowering, Measured, lower, message_format
+from lnn2loihi.quantize import gated as _gated  # noqa: F401  registers its stages in families
+from lnn2loihi.quantize import ltc as _ltc  # noqa: F401  registers its stages in families
+from lnn2loihi.quantize.calibration import Calibration, entering
+from lnn2loihi.quantize.families import Lowering, Measured, lower, message_format, message_low
 from lnn2loihi.quantize.recipe import Recipes
-from lnn2loihi.quantize.rows import Gate, QuantizedGate, Source, quantize_rows
+from lnn2loihi.quantize.rows import (
+    Gate,
+    QuantizedGate,
+    Source,
+    column_scales,
+    quantize_rows,
+    wired_gate,
+)
 
-Exponents = Mapping[str, tuple[int, ...]]
-#: Room beyond the calibrated range of an input channel, as a share of its span: data of other days
-#: leave the range of those that were calibrated with.
+#: Room beyond the calibrated range of an input channel, as a share of its span, and beyond that of
+#: a bounded message: data of other days leave the range of those that were calibrated with.
 HEADROOM = 0.25
+#: Width of a mantissa of one: a single signed bit holds -1 and 0 only.
+WIRE_BITS = 2
 #: Widest elapsed time: the operand of a 16-bit product.
 ELAPSED_BITS = 16
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Scales of a stage's weights that training has settled.
+
+    Attributes:
+        exponents: left shift of each source's connection.
+        steps: for each gate the real value of one unit of each row's sum, (units,).
+    """
+
+    exponents: tuple[int, ...]
+    steps: Mapping[str, FloatArray]
 
 
 @dataclass(frozen=True)
@@ -41,6 +64,11 @@ class Senders:
     port: InputPort
     elapsed: FixedPoint | None
     sources: dict[str, Source]
+
+    @property
+    def longest(self) -> float:
+        """The longest elapsed time; 0 where it is constant."""
+        return 0.0 if self.elapsed is None else float(self.port.high[-1]) * self.elapsed.step
 
 
 def input_port(
@@ -99,11 +127,18 @@ class Plan:
             form = message_format(stage, self._largest(stage), recipes.of(stage))
             self.formats[stage.name] = form
             if form is not None:
-                self.senders.sources[stage.name] = _every(form, stage.units)
+                self.senders.sources[stage.name] = _every(stage, form)
 
     def _largest(self, stage: Stage) -> float:
-        values = self.calibration.result.states[stage.name]
-        return self.calibration.largest(values, self.recipes.of(stage).message_bits)
+        """The magnitude that the format of a stage's message covers; where there is a bound,
+        with some headroom as far as it goes.
+        """
+        values, bits = self.calibration.result.states, self.recipes.of(stage).message_bits
+        found = self.calibration.largest(values[stage.name], bits)
+        if stage.starts_from:
+            found = max(found, self.calibration.largest(values[stage.starts_from], bits))
+        bound = self.calibration.bounds[stage.name]
+        return min((1.0 + HEADROOM) * found, bound) if np.isfinite(bound) else found
 
     def sources(self, stage: Stage) -> list[Source]:
         """What a stage hears, in the order of its columns."""
@@ -114,7 +149,8 @@ class Plan:
         found = self._lowerings.get(stage.name)
         if found is not None:
             return found
-        largest_message = np.concatenate([source.reach for source in self.sources(stage)])
+        sources = self.sources(stage)
+        largest_message = np.concatenate([source.reach for source in sources])
         memory = self.calibration.result.memory.get(stage.name)
         measured = Measured(
             self._largest(stage),
@@ -124,21 +160,52 @@ class Plan:
                 for name, gate in stage.gates.items()
             },
             self.senders.elapsed if stage.timed else None,
+            self.senders.longest if stage.timed else 0.0,
+            column_scales(sources, (0,) * len(sources))[0],
+            self._first_steps(stage),
+            largest_message,
+            {name: self._largest_sum(stage, name) for name in stage.calibrated},
         )
         found = lower(stage, measured, self.recipes.of(stage))
         self._lowerings[stage.name] = found
         return found
 
+    def _first_steps(self, stage: Stage) -> FloatArray:
+        """Real value of one unit of each column in the first step of a sample, and of what a
+        memory starts from.
+        """
+        heard = [source.first or source.name for source in stage.sources]
+        heard += [stage.starts_from] if stage.starts_from else []
+        sources = [self.senders.sources[name] for name in heard]
+        return column_scales(sources, (0,) * len(sources))[0]
+
+    def _largest_sum(self, stage: Stage, gate: str) -> float:
+        heard = entering(
+            stage, self.calibration.inputs, self.calibration.result, self.network.substeps
+        )
+        return float(np.abs(stage.gates[gate](heard)).max())
+
     def rows(
-        self, stage: Stage, correction: str = "none", exponents: Exponents | None = None
+        self, stage: Stage, correction: str = "none", scales: Scales | None = None
     ) -> tuple[tuple[int, ...], list[QuantizedGate]]:
-        """Exponents of a stage's connections, searched for unless given, and its integer rows."""
-        units = self.lowering(stage).units
-        gates = [Gate(n, gate.weight, gate.bias, units[n]) for n, gate in stage.gates.items()]
+        """Exponents of a stage's connections and its integer rows; scales are searched for unless
+        they are given.
+        """
+        units, sources = self.lowering(stage).units, self.sources(stage)
+        steps = {} if scales is None else scales.steps
+        gates = [
+            Gate(
+                name, gate.weight, gate.bias, units.get(name, 1.0), name in stage.positive,
+                steps.get(name),
+            )
+            for name, gate in stage.gates.items()
+        ]  # fmt: skip
+        if stage.wired:
+            return (0,) * len(sources), [wired_gate(gate, sources) for gate in gates]
         return quantize_rows(
-            gates, self.sources(stage), self.calibration.moments[stage.name],
+            gates, sources, self.calibration.moments[stage.name],
             self.recipes.of(stage).weight_bits, correction,
-            None if exponents is None else exponents[stage.name],
+            None if scales is None else scales.exponents,
         )  # fmt: skip
 
     def exponents(self) -> dict[str, tuple[int, ...]]:
@@ -149,7 +216,7 @@ class Plan:
         self,
         provenance: Mapping[str, str],
         correction: str = "none",
-        exponents: Exponents | None = None,
+        scales: Mapping[str, Scales] | None = None,
     ) -> LoihiProgram:
         """The integer program.
 
@@ -161,7 +228,8 @@ class Plan:
         populations: list[Population] = []
         connections: list[Connection] = []
         for stage in self.network.stages:
-            chosen, rows = self.rows(stage, correction, exponents)
+            settled = None if scales is None else scales[stage.name]
+            chosen, rows = self.rows(stage, correction, settled)
             _collect(stage.name, rows, problems)
             fed = _connections(
                 stage, self.senders, rows, chosen, self.recipes.of(stage).weight_bits
@@ -180,6 +248,7 @@ class Plan:
             output=names[-1],
             schedule=derive_schedule(INPUT, names, wiring),
             timed=self.senders.elapsed is not None,
+            substeps=self.network.substeps,
             provenance=read_only_mapping(provenance),
         )
 
@@ -189,8 +258,9 @@ class Plan:
         lowering = self.lowering(stage)
         parameters: dict[str, np.ndarray] = dict(lowering.parameters)
         for name, row in zip(stage.gates, rows, strict=True):
-            parameters[f"{name}.bias"] = row.bias
-            parameters[f"{name}.multiplier"] = row.multiplier
+            if not stage.wired:
+                parameters[f"{name}.bias"] = row.bias
+                parameters[f"{name}.multiplier"] = row.multiplier
         message, bound = lowering.message, 0
         if message is None:
             bound = _message_bound(connections[0], self.sources(stage)[0], rows[0])
@@ -202,16 +272,16 @@ class Plan:
             parameters=parameters,
             initial_state={word: np.zeros(stage.units, np.int32) for word in lowering.states},
             message=message,
-            message_low=-bound if bound else message.low,
+            message_low=-bound if bound else message_low(stage, message),
             message_high=bound if bound else message.high,
             size=stage.units,
         )
 
 
-def _every(message: FixedPoint, units: int) -> Source:
-    """A source that may send every integer of its format."""
-    ends = (np.full(units, end, np.int64) for end in (message.low, message.high))
-    return Source(message.step, *ends)
+def _every(stage: Stage, message: FixedPoint) -> Source:
+    """A source that may send every integer of its format that its stage can answer."""
+    ends = message_low(stage, message), message.high
+    return Source(message.step, *(np.full(stage.units, end, np.int64) for end in ends))
 
 
 def _connections(
@@ -221,21 +291,37 @@ def _connections(
     exponents: Sequence[int],
     weight_bits: int,
 ) -> list[Connection]:
-    """One connection from each source, and one for the elapsed time."""
+    """One connection from each source, and one for the elapsed time.
+
+    Where a source is replaced in the first step of a sample, so are all others, each by itself:
+    all feed an accumulator of their own for it.
+    """
     fused = np.concatenate([row.mantissas for row in rows])
     made: list[Connection] = []
     begin = 0
+    bits = WIRE_BITS if stage.wired else weight_bits
+    replaced = any(source.first for source in stage.sources)
     for source, exponent in zip(stage.sources, exponents, strict=True):
         block = fused[:, begin : begin + source.columns]
         begin += source.columns
         if source.name == INPUT and senders.elapsed is not None:
             block = np.concatenate([block, np.zeros((len(block), 1), np.int64)], axis=1)
+        feeds = [(source.name, tuple(stage.gates))]
+        if replaced:
+            feeds.append((source.first or source.name, (FIRST,)))
+        made += [
+            Connection.from_dense(
+                name, stage.name, fed, block, exponent=exponent, mantissa_bits=bits
+            )
+            for name, fed in feeds
+        ]
+    if stage.starts_from:
+        same = np.eye(stage.units, dtype=np.int64)
         made.append(
             Connection.from_dense(
-                source.name, stage.name, tuple(stage.gates), block,
-                exponent=exponent, mantissa_bits=weight_bits,
+                stage.starts_from, stage.name, (RESTART,), same, mantissa_bits=WIRE_BITS
             )
-        )  # fmt: skip
+        )
     if stage.timed:
         only_time = np.zeros((stage.units, senders.port.size), np.int64)
         only_time[:, -1] = 1

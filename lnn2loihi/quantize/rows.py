@@ -10,7 +10,7 @@ chosen units, so the rounding of the multiplier costs nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -81,13 +81,18 @@ class Gate:
         name: name of the accumulator.
         weight: float64 (neurons, columns of all sources).
         bias: float64 (neurons,).
-        unit: pre-activation steps per 1.0.
+        unit: pre-activation steps per 1.0, one number or (neurons,).
+        positive: whether mantissas and biases have to stay above or at 0, like the weights.
+        step: real value of one unit of each row's sum that is wanted at least, (neurons,); larger
+            weights than it holds are clipped. None: the smallest that holds them all.
     """
 
     name: str
     weight: FloatArray
     bias: FloatArray
-    unit: float
+    unit: float | FloatArray
+    positive: bool = False
+    step: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -192,8 +197,24 @@ def _sample_rows(gates: Sequence[Gate]) -> list[Gate]:
     for gate in gates:
         strength = np.argsort(-np.abs(gate.weight).sum(axis=1))
         index = strength[np.linspace(0, neurons - 1, ROWS_TRIED).astype(int)]
-        picked.append(Gate(gate.name, gate.weight[index], gate.bias[index], gate.unit))
+        unit = np.broadcast_to(gate.unit, neurons)[index]
+        picked.append(replace(gate, weight=gate.weight[index], bias=gate.bias[index], unit=unit))
     return picked
+
+
+def wired_gate(gate: Gate, sources: Sequence[Source]) -> QuantizedGate:
+    """Rows that only pick columns: mantissas of one, no bias and nothing to rescale."""
+    scale, _ = column_scales(sources, (0,) * len(sources))
+    ones = np.ones(gate.bias.size, np.int64)
+    return QuantizedGate(
+        gate.weight.astype(np.int64),
+        0 * ones,
+        ones,
+        0,
+        gate.weight @ scale,
+        np.zeros(ones.size),
+        (),
+    )
 
 
 def quantize_gate(
@@ -211,7 +232,9 @@ def quantize_gate(
     high = np.maximum(np.concatenate([s.high for s in sources]), 0)
     integer_weight = gate.weight * scale  # real value of a row's sum per unit of its message
     by_mantissa, by_sum = _smallest_units(gate, integer_weight, left, low, high, weight_bits)
-    if weight_bits <= CLIPPED_BITS and correction != "none":
+    if gate.step is not None:
+        by_mantissa = gate.step
+    elif weight_bits <= CLIPPED_BITS and correction != "none":
         by_mantissa = by_mantissa * _best_clipping(
             gate, integer_weight, left, scale, by_mantissa, moments, weight_bits
         )
@@ -227,7 +250,7 @@ def quantize_gate(
         wanted_bias = gate.bias
         if correction == "bias":
             wanted_bias = gate.bias + (gate.weight - mantissas * values) @ moments[:-1, -1]
-        bias = np.floor(wanted_bias / unit + 0.5)
+        bias = _whole_bias(gate, wanted_bias / unit)
         worst = _worst_sums(mantissas * left, bias, low, high)
         too_large = (worst > LARGEST_SUM) & (multiplier < LARGEST_MULTIPLIER)
         if not too_large.any():
@@ -235,7 +258,7 @@ def quantize_gate(
         multiplier = multiplier + too_large
     if correction == "full" and gate.weight.shape[1] <= LARGEST_CORRECTED:
         better, wanted_bias = _compensated(gate, values, moments, weight_bits)
-        moved = np.floor(wanted_bias / unit + 0.5)
+        moved = _whole_bias(gate, wanted_bias / unit)
         sums = _worst_sums(better * left, moved, low, high)
         fits = sums <= LARGEST_SUM
         mantissas = np.where(fits[:, None], better, mantissas)
@@ -259,6 +282,11 @@ def quantize_gate(
         error,
         problems,
     )
+
+
+def _whole_bias(gate: Gate, bias: FloatArray) -> FloatArray:
+    whole = np.floor(bias + 0.5)
+    return np.maximum(whole, 0.0) if gate.positive else whole
 
 
 def _worst_sums(
@@ -289,6 +317,7 @@ def _compensated(
     mantissas = np.zeros_like(gate.weight)
     for column in range(size - 1):
         rounded = _rounded(rest[:, column] / values[:, column], weight_bits)
+        rounded = np.maximum(rounded, 0.0) if gate.positive else rounded
         mantissas[:, column] = np.where(gate.weight[:, column] == 0.0, 0.0, rounded)
         lost = rest[:, column] - mantissas[:, column] * values[:, column]
         ratio = factor[column, column + 1 :] / factor[column, column]
@@ -395,10 +424,11 @@ def _problems(
     """
     found: list[str] = []
     strong = reach > LARGEST_SUM
+    unit = np.broadcast_to(gate.unit, reach.shape)
     for neuron in np.flatnonzero(strong):
         found.append(
             f"neuron {neuron}, accumulator {gate.name}: its pre-activation can reach "
-            f"{reach[neuron] / gate.unit:.4g}; 24 bits hold {LARGEST_SUM / gate.unit:.4g}"
+            f"{reach[neuron] / unit[neuron]:.4g}; 24 bits hold {LARGEST_SUM / unit[neuron]:.4g}"
         )
     for neuron in np.flatnonzero(~strong & (wanted > LARGEST_MULTIPLIER)):
         found.append(

@@ -89,9 +89,11 @@ def unit_warnings(
                 f"{stage.name}: units {_names(dead)} never change although the float units do; "
                 "their messages are too narrow for what they say: give the layer more bits"
             )
-        ends = (integers <= population.message_low) | (integers >= population.message_high)
+        ends = integers >= population.message_high
+        if population.message_low < 0:  # else it is an end of the function, not of the format
+            ends |= integers <= population.message_low
         clipped = np.flatnonzero(ends.mean(axis=(0, 1)) > CLIPPED_SHARE)
-        if clipped.size and isinstance(stage, (PureStage, DenseStage)) and not _bounded(stage):
+        if clipped.size and _has_calibrated_format(stage):
             found.append(
                 f"{stage.name}: units {_names(clipped)} stand at an end of their format in more "
                 f"than {100 * CLIPPED_SHARE:g} % of the samples; calibrate with ranges='range', or "
@@ -107,8 +109,10 @@ def unit_warnings(
     return found
 
 
-def _bounded(stage: DenseStage | PureStage) -> bool:
-    return isinstance(stage, DenseStage) and stage.activation in (*BOUNDED, "relu")
+def _has_calibrated_format(stage: Stage) -> bool:
+    if isinstance(stage, DenseStage):
+        return stage.activation not in (*BOUNDED, "relu")
+    return isinstance(stage, PureStage) or bool(stage.calibrated)
 
 
 def _stuck_gates(stage: Stage, calibration: Calibration, count: int) -> IntegerArray:

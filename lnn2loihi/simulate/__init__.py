@@ -16,13 +16,14 @@ from lnn2loihi.simulate.inputs import (
     encode_live,
     for_native,
     full_initial_state,
+    held,
 )
 from lnn2loihi.simulate.reference import run_reference
 from lnn2loihi.simulate.result import EngineRun, OnStep, SimulationResult
 from lnn2loihi.simulate.traces import from_trace
 from lnn2loihi.version import VERSION
 
-__all__ = ["State", "encode", "full_initial_state", "result_of", "simulate"]
+__all__ = ["State", "encode", "full_initial_state", "held", "result_of", "simulate"]
 
 
 def simulate(
@@ -64,6 +65,7 @@ def simulate(
     if threads is not None and not (isinstance(threads, int) and threads >= 1):
         raise InputError("threads", f"{threads!r} threads cannot run anything; give 1 or more")
     samples, counts = checked(program, x, lengths, timespans)
+    samples, counts = held(program, samples), counts * program.substeps
     start = full_initial_state(program, len(samples), initial_state)
     chosen = chosen_engine(program, engine)  # the last check: it may compile
     if chosen == "c":
@@ -81,13 +83,14 @@ def simulate(
 
 
 def result_of(program: LoihiProgram, run: EngineRun, saturated: IntegerArray) -> SimulationResult:
-    """Decodes a run."""
+    """Decodes a run on held samples."""
+    run = run.every(program.substeps)
     return SimulationResult(
         integers=run.integers,
         step=program.output_population.message.step,
         states=run.states,
         final_state=run.final_state,
-        saturated=saturated,
+        saturated=saturated // program.substeps,
         counters=run.counters,
         executor=f"{run.executor} (lnn2loihi {VERSION})",
     )

@@ -108,6 +108,11 @@ def encode_live(
     return program.input.saturate(np.where(beyond, inside, x.astype(np.int64)))
 
 
+def held(program: LoihiProgram, samples: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Samples (batch, time, channels) as executors take them: each as often as it is sent."""
+    return np.repeat(samples, program.substeps, axis=1) if program.substeps > 1 else samples
+
+
 def encode(
     program: LoihiProgram, x: npt.ArrayLike, timespans: npt.ArrayLike | None = None
 ) -> tuple[IntegerArray, IntegerArray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -64,6 +64,23 @@ class Counters:
     samples: int
     non_zero_per_step: Mapping[str, IntegerArray] | None = None
     changed_per_step: Mapping[str, IntegerArray] | None = None
+
+    def every(self, substeps: int) -> Counters:
+        """The same messages, for samples that were run as so many."""
+
+        def summed(
+            per_step: Mapping[str, IntegerArray] | None,
+        ) -> Mapping[str, IntegerArray] | None:
+            if per_step is None:
+                return None
+            return {n: counts.reshape(-1, substeps).sum(axis=1) for n, counts in per_step.items()}
+
+        return replace(
+            self,
+            samples=self.samples // substeps,
+            non_zero_per_step=summed(self.non_zero_per_step),
+            changed_per_step=summed(self.changed_per_step),
+        )
 
     def add(
         self,
@@ -138,6 +155,27 @@ class EngineRun:
                 {name: np.zeros(time, np.int64) for name in sizes} if step_totals else None,
                 {name: np.zeros(time, np.int64) for name in sizes} if step_totals else None,
             ),
+        )
+
+    def every(self, substeps: int) -> EngineRun:
+        """The run in samples that were sent so many times each: what holds after the last time.
+
+        Messages are counted every time.
+        """
+        if substeps == 1:
+            return self
+        last = slice(substeps - 1, None, substeps)
+        states = self.states
+        if states is not None:
+            states = {
+                name: {word: values[:, last] for word, values in words.items()}
+                for name, words in states.items()
+            }
+        return replace(
+            self,
+            integers=np.ascontiguousarray(self.integers[:, last]),
+            states=states,
+            counters=self.counters.every(substeps),
         )
 
 

@@ -114,6 +114,8 @@ class Stream:
         if times is not None:
             sample = np.append(sample, times)
         if self._native is not None:
+            for _ in range(self.program.substeps - 1):
+                self._native.step(sample)
             return self._native.step(sample) * self._decode
         result = simulate(
             self.program, sample[None, None, : self.program.channels], self._engine,

@@ -1,0 +1,114 @@
+"""The neuron programs of minGRU and minLSTM units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lnn2loihi.neurons.activations import (
+    ACTIVATIONS,
+    FRACTION_BITS,
+    LOG_SIGMOID_UNIT,
+    log_sigmoid,
+)
+from lnn2loihi.neurons.cfc import preactivation
+from lnn2loihi.neurons.dense import saturated
+from lnn2loihi.neurons.instructions import NeuronProgram
+from lnn2loihi.neurons.leak import GUARD_BITS, STATE_BITS, VALUE_BITS, moved, sent
+from lnn2loihi.neurons.lstm import ratio
+from lnn2loihi.neurons.tracer import Tracer, Word
+
+#: Largest positive operand of a 16-bit product.
+LARGEST_OPERAND = (1 << 15) - 1
+
+
+@dataclass(frozen=True)
+class MinimalFormats:
+    """Formats of a minGRU or minLSTM unit.
+
+    Attributes:
+        message_bits, message_fraction_bits: format of the message.
+        value_fraction_bits: fraction bits of the candidate, a word of VALUE_BITS that saturates.
+        halvings: right shift of a candidate's sum of the form "log" before the product that brings
+            it into that format.
+        activation: key of ACTIVATIONS.
+        form: one of lnn2loihi.layers.minimal.FORMS.
+    """
+
+    message_bits: int
+    message_fraction_bits: int
+    value_fraction_bits: int
+    halvings: int
+    activation: str
+    form: str
+
+
+def min_gru_program(shifts: Sequence[int], formats: MinimalFormats) -> NeuronProgram:
+    """A minGRU unit: h' = (1 - u) h + u n with u = sigma(update_gate).
+
+    Args:
+        shifts: right shifts of the pre-activations: candidate, update_gate.
+        formats: see MinimalFormats.
+    """
+    t = Tracer(f"mingru {formats.form}")
+    kept = t.state("h", STATE_BITS)
+    target = _candidate(t, shifts[0], formats)
+    with t.scope("update_gate"):
+        tau = ACTIVATIONS[formats.activation].tanh(t, preactivation(t, "update_gate", shifts[1]))
+    _answered(t, kept, target, tau, formats)
+    return t.program()
+
+
+def min_lstm_program(shifts: Sequence[int], formats: MinimalFormats) -> NeuronProgram:
+    """A minLSTM unit: h' = (1 - s) h + s n with s = i / (f + i), i and f logistic functions.
+
+    s is sigma(log i - log f): no division.
+
+    Args:
+        shifts: right shifts of the pre-activations: candidate, forget_gate, input_gate.
+        formats: see MinimalFormats.
+    """
+    t = Tracer(f"minlstm {formats.form}")
+    form = ACTIVATIONS[formats.activation]
+    kept = t.state("h", STATE_BITS)
+    target = _candidate(t, shifts[0], formats)
+    with t.scope("forget_gate"):
+        forget = log_sigmoid(t, preactivation(t, "forget_gate", shifts[1]))
+    with t.scope("input_gate"):
+        taken = log_sigmoid(t, preactivation(t, "input_gate", shifts[2]))
+    with t.scope("share"):
+        odds = saturated(t, t.subtract(taken, forget, "odds"), 16, "clamped")
+        numerator, shift = ratio(form.unit / 2 / LOG_SIGMOID_UNIT)
+        tau = form.tanh(t, t.multiply(odds, numerator, shift, "preactivation"))
+    _answered(t, kept, target, tau, formats)
+    return t.program()
+
+
+def _answered(t: Tracer, kept: Word, target: Word, tau: Word, formats: MinimalFormats) -> None:
+    """Moves the state and sends it."""
+    new = moved(t, kept, target, tau, towards=True)
+    t.write(kept, new)
+    spare_bits = formats.value_fraction_bits + GUARD_BITS - formats.message_fraction_bits
+    t.spike(sent(t, new, spare_bits, formats.message_bits, positive=formats.form == "log"))
+
+
+def _candidate(t: Tracer, shift: int, formats: MinimalFormats) -> Word:
+    """What the state moves to, a word of VALUE_BITS.
+
+    In the form "log" it is max(a, 0) + sigma(min(a, 0)), and sigma(a) is (1 + tanh(a / 2)) / 2.
+    """
+    with t.scope("candidate"):
+        total = preactivation(t, "candidate", shift)
+        if formats.form == "linear":
+            return saturated(t, total, VALUE_BITS, "value")
+        form = ACTIVATIONS[formats.activation]
+        above = t.maximum(total, 0, "above")
+        below = t.minimum(total, 0, "below")
+        above = t.shift_right(above, formats.halvings) if formats.halvings else above
+        numerator, down = ratio(
+            2.0 ** (formats.value_fraction_bits + formats.halvings) / (form.unit / 2)
+        )
+        line = t.multiply(t.minimum(above, LARGEST_OPERAND), numerator, down, "line")
+        doubled = t.add(form.tanh(t, below), 1 << FRACTION_BITS, "doubled")
+        curve = t.shift_right(doubled, FRACTION_BITS + 1 - formats.value_fraction_bits, "curve")
+        return t.minimum(t.add(line, curve), (1 << (VALUE_BITS - 1)) - 1, "value")
