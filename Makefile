@@ -4,6 +4,7 @@
 #   make test        the tests
 #   make lint        ruff and pyright
 #   make benchmark   the simulators side by side (needs torch and Lava); BENCHMARK=--quick
+#   make fuzz        a million damaged files into every reader; FUZZ="--inputs 20000"
 #   make wheel       wheel and source archive in dist/
 #   make setup       only the environment
 #   make clean       removes the environments and everything that was built
@@ -34,13 +35,13 @@ echo "On Debian or Ubuntu: apt-get install python3 python3-venv (for python3.12:
 exit 1
 endef
 
-.PHONY: help setup setup-dev demo test benchmark lint wheel clean
+.PHONY: help setup setup-dev demo test benchmark fuzz lint wheel clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 setup:
-	$(call set_up,test)
+	$(call set_up,test onnx)
 
 setup-dev:
 	$(call set_up,test dev)
@@ -52,8 +53,12 @@ test: setup
 	$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadgroup $(TESTS)
 
 benchmark:
-	$(call set_up,test benchmark)
+	$(call set_up,test onnx)
 	$(VENV)/bin/python benchmarks/simulate.py $(BENCHMARK)
+
+fuzz:
+	$(call set_up,test onnx)
+	$(VENV)/bin/python tests/fuzzing/hunt.py --inputs 1000000 --processes $(JOBS) $(FUZZ)
 
 lint: setup-dev
 	$(VENV)/bin/ruff check

@@ -1,0 +1,119 @@
+"""Makes the corpus anew: `python tests/fuzzing/seeds.py`. The files are small and committed."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import sys
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from fuzzing.readers import CORPUS, READERS, as_npz
+from lnn2loihi import import_network, place, profile, quantize, save, simulate, workload
+
+
+def main() -> None:
+    """Writes every seed."""
+    import onnx
+    import torch
+    from ncps.torch import CfC
+    from ncps.wirings import AutoNCP
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    for name in READERS:
+        (CORPUS / name).mkdir(parents=True, exist_ok=True)
+    x = np.random.default_rng(0).normal(size=(2, 6, 2))
+    modules: dict[str, Any] = {
+        "wired": CfC(2, AutoNCP(8, 2), proj_size=1),
+        "dense": CfC(2, 4, backbone_units=3, activation="silu"),
+        "pure": CfC(2, 3, mode="pure", backbone_layers=0, mixed_memory=True),
+    }
+    for name, module in modules.items():
+        network = import_network(module.eval())
+        program = quantize(network, calibrate=x)
+        save(program, CORPUS / "program" / f"{name}.l2l")
+        if name == "wired":
+            estimated = profile(program, x, against=(), rate=100.0, network=network)
+            estimated.save(CORPUS / "profile" / "estimated.profile.json")
+            counters = simulate(program, x).counters
+            work = workload(place(program, counters=counters), counters)
+            measured = {"avg_time_per_step": "2 us", "total_power": 0.3, "total_energy": 6e-6}
+            record = {"name": "a run", "workload": work.to_dict(), "measured": measured,
+                      "num_steps": 10}  # fmt: skip
+            (CORPUS / "profiler_logs" / "one.json").write_bytes(plain([record]))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            hidden = torch.zeros(1, module.state_size)
+            state: Any = (hidden, hidden) if module.use_mixed else hidden
+            torch.onnx.export(
+                module, (torch.randn(1, 1, 2), state), str(CORPUS / "onnx" / f"{name}.onnx"),
+                dynamo=False, opset_version=17,
+            )  # fmt: skip
+    state = {k: v.contiguous() for k, v in modules["wired"].state_dict().items()}
+    save_file(state, CORPUS / "safetensors" / "wired.safetensors")
+    torch.save(state, CORPUS / "checkpoint" / "wired.pt")
+    for name, pickled in hostile_pickles().items():
+        (CORPUS / "checkpoint" / f"{name}.pt").write_bytes(in_archive(pickled))
+    (CORPUS / "description" / "full.toml").write_text(
+        '[network]\nmodule = "ncps.torch.CfC"\ncheckpoint = "absent.safetensors"\n'
+        'input_size = 2\nunits = 8\noutput_size = 2\nproj_size = 1\nmode = "default"\n'
+        'activation = "silu"\nbackbone_units = 4\nbackbone_layers = 1\nmixed_memory = false\n'
+        'timespan = "irregular"\nprefix = "rnn."\nname = "net"\n'
+    )
+    (CORPUS / "samples_npz" / "both.npz").write_bytes(as_npz(x=x, timespans=x[..., 0] ** 2))
+    profiles = Path(__file__).parents[2] / "hardware_profiles"
+    for name in ("loihi2-oheo-gulch", "loihi2-kapoho-point", "cpu-generic-thread"):
+        text = (profiles / f"{name}.toml").read_text()
+        (CORPUS / "device" / f"{name}.toml").write_text(text)
+    target = io.BytesIO()
+    np.save(target, x)
+    (CORPUS / "samples_npy" / "x.npy").write_bytes(target.getvalue())
+    (CORPUS / "samples_csv" / "x.csv").write_text("a,b\n1,2.5\n-3e4,nan\n0,1\n")
+    onnx.checker.check_model(onnx.load(CORPUS / "onnx" / "wired.onnx"))
+
+
+def hostile_pickles() -> dict[str, bytes]:
+    """Pickles that would run something if they were unpickled."""
+
+    class Runs:
+        def __init__(self, function: Any, *arguments: Any) -> None:
+            self._call = function, arguments
+
+        def __reduce__(self) -> Any:
+            return self._call
+
+    import os
+
+    return {
+        "runs_system": pickle.dumps({"rnn_cell.ff1.weight": Runs(os.system, "true")}, 2),
+        "runs_eval": pickle.dumps({"rnn_cell.ff1.weight": Runs(eval, "1+1")}, 2),
+        "opens_file": pickle.dumps({"a": Runs(open, "written", "w")}, 2),
+    }
+
+
+def in_archive(pickled: bytes) -> bytes:
+    """An archive as torch.save writes it, around a pickle."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr("archive/data.pkl", pickled)
+        archive.writestr("archive/version", "3\n")
+        archive.writestr("archive/byteorder", "little")
+    return target.getvalue()
+
+
+def plain(value: Any) -> bytes:
+    """A JSON seed."""
+    return json.dumps(value).encode()
+
+
+if __name__ == "__main__":
+    main()
