@@ -1,13 +1,15 @@
 """What integers cost in accuracy on four tasks, three with real data, before and after training.
 
     python benchmarks/accuracy.py --data ../shared/data --out out/accuracy [--seeds 3]
-        [--tasks damped_sine,occupancy,halfcheetah,walker2d] [--qat-epochs 8] [--json FILE]
+        [--tasks damped_sine,occupancy,halfcheetah,walker2d] [--recipes w4a8x12]
+        [--qat-epochs 8] [--json FILE]
 
 Float networks are trained by models/*/train.py for each seed, or taken from the folder if they are
 there (`<out>/<task>/seed<n>/network.toml`); programs are written beside them. Every figure of an
 integer network is what its program answers in the C engine, bit for bit what the chip would.
-QAT fine-tunes for a few epochs towards the float network's answers, and keeps the epoch whose
-integers are closest to them on validation data.
+QAT fine-tunes for a few epochs towards the float network's answers, or trains as long as float
+training on the targets (accuracy_tasks.py says which), and keeps the epoch whose integers are
+closest to them on validation data.
 """
 
 from __future__ import annotations
@@ -23,14 +25,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from accuracy_tasks import TASKS, Task, task_named
+from accuracy_tasks import TASKS, ChipTraining, Task, task_named
 from rich.console import Console
 
 from lnn2loihi import qat
 from lnn2loihi.artifact import save
 from lnn2loihi.converters.ncps import NcpsImporter
 from lnn2loihi.files import write_atomically
-from lnn2loihi.models.training import fit_best, shuffled
+from lnn2loihi.models.training import Epoch, fit_best, shuffled
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.quantize import quantize
 from lnn2loihi.simulate import simulate
@@ -51,7 +53,8 @@ def options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder of the float networks")
     parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--qat-epochs", type=int, default=8)
+    parser.add_argument("--qat-epochs", type=int, default=8, help="where a task says nothing else")
+    parser.add_argument("--recipes", help="only these, as in w4a8x12,w8a12")
     parser.add_argument("--json", type=Path, help="also writes everything to this file")
     return parser.parse_args()
 
@@ -68,10 +71,26 @@ def float_network(task: Task, given: argparse.Namespace, seed: int) -> LiquidNet
 
 
 def trained_for_the_chip(
-    task: Task, network: LiquidNetwork, recipe: str, seed: int, epochs: int, console: Console
+    task: Task,
+    network: LiquidNetwork,
+    recipe: str,
+    how: ChipTraining,
+    seed: int,
+    epochs: int,
+    console: Console,
 ) -> Any:
-    """The network after fine-tuning with the chip's arithmetic, towards the float network's
-    answers, so that it does not fit the training data more than that did.
+    """The network after training with the chip's arithmetic, from the float network on: towards
+    that one's answers, so that it does not fit the training data more than that did, or on the
+    targets.
+
+    Args:
+        task: the data.
+        network: the float network.
+        recipe: what it is trained for.
+        how: settings of the training.
+        seed: of the order of the sequences.
+        epochs: passes over the training data, where `how` does not say it.
+        console: where every epoch is reported.
     """
     torch.set_num_threads(1)
     torch.manual_seed(seed)
@@ -81,24 +100,36 @@ def trained_for_the_chip(
     )  # fmt: skip
 
     goals = [
-        network.evaluate(part.x, timespans=part.timespans).outputs
+        part.y if how.on_targets else network.evaluate(part.x, timespans=part.timespans).outputs
         for part in (task.train, task.validation)
     ]
+
+    def distance(answer: Any, goal: Any) -> Any:
+        return task.loss(answer, goal) if how.on_targets else (answer - goal).square().mean()
+
     arrays = [task.train.x, goals[0], *task.train.arrays[2:]]
 
     def loss(x: Any, goal: Any, *elapsed: Any) -> Any:
         module.train()
-        return (module(x, timespans=elapsed[0] if elapsed else None) - goal).square().mean()
+        return distance(module(x, timespans=elapsed[0] if elapsed else None), goal)
 
     def validation() -> float:
         module.eval()
         part = task.validation
         answer = simulate(module.export(), part.x, timespans=part.timespans).outputs
-        return float(np.mean((answer - goals[1]) ** 2))
+        return float(distance(torch.as_tensor(answer), torch.as_tensor(goals[1])))
+
+    def report(epoch: Epoch) -> None:
+        console.print(
+            f"{task.name}, {recipe}, epoch {epoch.number}: training {epoch.training:.4f}, "
+            f"validation {epoch.validation:.4f}, {epoch.seconds:.0f} s",
+            highlight=False,
+        )
 
     fit_best(
         module, shuffled(arrays, task.batch, seed), loss, validation,
-        epochs=epochs, learning_rate=task.qat_rate, decay=0.7, console=console,
+        epochs=how.epochs or epochs, learning_rate=how.rate, decay=how.decay, console=console,
+        report=report, after_step=lambda: module.settle(how.settled) if how.settled else None,
     )  # fmt: skip
     module.eval()
     return module.export()
@@ -111,11 +142,13 @@ def measure(task: Task, given: argparse.Namespace, console: Console) -> list[dic
         network = float_network(task, given, seed)
         truth = network.evaluate(task.test.x, timespans=task.test.timespans).outputs
         found.append({"seed": seed, "recipe": "float", **task.figures(truth, truth)})
-        for recipe, trains in task.recipes:
+        for recipe, how in task.recipes:
+            if given.recipes is not None and recipe not in given.recipes.split(","):
+                continue
             began = time.monotonic()
-            if trains:
+            if how is not None:
                 program = trained_for_the_chip(
-                    task, network, recipe, seed, given.qat_epochs, console
+                    task, network, recipe, how, seed, given.qat_epochs, console
                 )
             else:
                 program = quantize(
@@ -123,7 +156,7 @@ def measure(task: Task, given: argparse.Namespace, console: Console) -> list[dic
                     calibrate_timespans=task.train.calibration_times(CALIBRATION),
                 )  # fmt: skip
             answer = simulate(program, task.test.x, timespans=task.test.timespans).outputs
-            name = f"{recipe} {'QAT' if trains else 'PTQ'}"
+            name = f"{recipe} {'QAT' if how is not None else 'PTQ'}"
             folder = given.out / task.name / f"seed{seed}"
             save(program, folder / f"{name.replace(' ', '-').lower()}.l2l")
             found.append({"seed": seed, "recipe": name, **task.figures(answer, truth)})

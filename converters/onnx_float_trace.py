@@ -180,12 +180,16 @@ _FUNCTIONS.update({function: partial(applied, name) for function, name in _OPERA
 
 @_translates(np.multiply)
 def _multiply(a: Any, b: Any) -> Traced:
-    """A product; 0.5 (tanh(0.5 x) + 1), which is how stages write sigma(x), is one operator."""
+    """A product; 0.5 (tanh(0.5 x) + 1), which is how stages write sigma(x), is one operator.
+
+    Not in float64: onnxruntime up to 1.23 makes QuickGelu of x sigma(x), which it has in float32
+    only.
+    """
     raised = b if _is(a, 0.5) else a if _is(b, 0.5) else None
     tanh = _beside(raised, "Add", 1.0)
     if isinstance(tanh, Traced) and tanh.made[:1] == ("Tanh",):
         x = _beside(tanh.made[1], "Mul", 0.5)
-        if x is not None:
+        if isinstance(x, Traced) and x.places.dtype == np.float32:
             return applied("Sigmoid", x)
     return applied("Mul", a, b)
 

@@ -49,7 +49,7 @@ _TORCH_COSTS = {
     verb: ".pt checkpoints (.safetensors works)" for verb in ("inspect", "quantize", "compare")
 } | {"profile": "ncps and PyTorch as backends"}
 #: Packages for ONNX files, and for running them.
-ONNX = {"onnx": ">=1.16", "onnxruntime": ">=1.18"}
+ONNX = {"onnx": ">=1.22", "onnxruntime": ">=1.19"}
 _PACKAGE_COSTS: Mapping[str, Mapping[str, str]] = {
     "torch": _TORCH_COSTS,
     "onnx": {

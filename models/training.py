@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import json
+import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,11 +107,12 @@ def fit_best(
     *,
     epochs: int,
     learning_rate: float,
-    decay: float,
+    decay: float | None,
     console: Console,
     report: Callable[[Epoch], None] = lambda epoch: None,
+    after_step: Callable[[], None] = lambda: None,
 ) -> list[Epoch]:
-    """Trains with Adam at a rate that falls by a factor per epoch, and keeps the best epoch.
+    """Trains with Adam at a rate that falls, and keeps the best epoch.
 
     Args:
         model: a module of PyTorch; it has the weights of the best epoch afterwards.
@@ -118,9 +121,11 @@ def fit_best(
         validation: the loss over the validation sequences, of `model` as it is.
         epochs: number of epochs.
         learning_rate: that of the first epoch.
-        decay: factor of the learning rate from one epoch to the next.
+        decay: factor of the learning rate from one epoch to the next; None if it falls with every
+            step as half a cosine, to zero at the end.
         console: where progress is shown, if it is a terminal.
         report: is called after each epoch, with the weights of that epoch in `model`.
+        after_step: is called after each step of the optimizer.
 
     Returns:
         What each epoch gave.
@@ -132,7 +137,6 @@ def fit_best(
 
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(trained, lr=learning_rate)
-    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, decay)
     done: list[Epoch] = []
     lowest, best = float("inf"), None
     with Progress(console=console, disable=not console.is_terminal) as progress:
@@ -140,12 +144,20 @@ def fit_best(
         for number in range(epochs):
             began = time.monotonic()
             losses = []
-            for batch in batches(number):
+            of_epoch = list(batches(number))
+            for place, batch in enumerate(of_epoch):
+                if decay is None:
+                    passed = (number + place / len(of_epoch)) / epochs
+                    share = 0.5 * (1.0 + math.cos(math.pi * passed))
+                else:
+                    share = decay**number
+                for group in optimizer.param_groups:
+                    group["lr"] = learning_rate * share
                 value = loss(*batch)
                 _descend(optimizer, trained, value)
+                after_step()
                 losses.append(value.item())
             seconds = time.monotonic() - began
-            schedule.step()
             found = validation()
             is_best = found < lowest
             if is_best:
@@ -226,10 +238,34 @@ def save_checkpoint(model: Any, folder: Path, toml: str) -> Path:
     Returns:
         The path of the description.
     """
+    _save_weights(model, folder / "weights.safetensors")
+    return write_atomically(folder / "network.toml", toml.encode())
+
+
+def save_network(model: Any, folder: Path, name: str, said: Mapping[str, str | int]) -> Path:
+    """Writes `<name>.safetensors` and `<name>.toml`, each whole or not at all.
+
+    Args:
+        model: the module.
+        folder: where to.
+        name: name of the network and of the files.
+        said: what the description says beside name and checkpoint.
+
+    Returns:
+        The path of the description.
+    """
+    weights = f"{name}.safetensors"
+    _save_weights(model, folder / weights)
+    words = {**said, "checkpoint": weights, "name": name}
+    lines = [f"{key} = {json.dumps(value)}" for key, value in words.items()]
+    text = "\n".join(["[network]", *lines, ""])
+    return write_atomically(folder / f"{name}.toml", text.encode())
+
+
+def _save_weights(model: Any, path: Path) -> None:
     from safetensors.numpy import save as safetensors_bytes
 
-    folder.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     # ncps stores its masks transposed, and safetensors writes the memory of an array as it lies.
     arrays = {k: v.detach().contiguous().numpy() for k, v in model.state_dict().items()}
-    write_atomically(folder / "weights.safetensors", safetensors_bytes(arrays))
-    return write_atomically(folder / "network.toml", toml.encode())
+    write_atomically(path, safetensors_bytes(arrays))

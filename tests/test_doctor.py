@@ -183,7 +183,7 @@ def test_no_compiler_costs_nothing() -> None:
 def test_onnx_costs_export_and_two_executors() -> None:
     report = examine(without("onnx", "onnxruntime"))
     assert report.exit_code == 0 and "files in ONNX" in report.verbs["export"][0]
-    assert check_of(report, "onnx").remedy == "'/some where/python' -m pip install 'onnx>=1.16'"
+    assert check_of(report, "onnx").remedy == "'/some where/python' -m pip install 'onnx>=1.22'"
     assert len(report.verbs["verify"]) == 2
 
 

@@ -112,10 +112,19 @@ def test_occupancy_is_as_good_as_its_card_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "bits"), [("damped_sine", 4), ("occupancy", 4), ("halfcheetah", 4), ("walker2d", 8)]
+    ("name", "recipe", "bits"),
+    [
+        ("damped_sine", (), 4),
+        ("occupancy", (), 4),
+        ("halfcheetah", (), 4),
+        ("walker2d", (), 8),
+        ("walker2d", ("w4a8x12",), 4),
+    ],
 )
-def test_the_programs_that_were_trained_for_the_chip_run(name: str, bits: int) -> None:
-    program = import_module(f"lnn2loihi.models.{name}").program()
+def test_the_programs_that_were_trained_for_the_chip_run(
+    name: str, recipe: tuple[str, ...], bits: int
+) -> None:
+    program = import_module(f"lnn2loihi.models.{name}").program(*recipe)
     x = np.random.default_rng(0).normal(size=(3, 5, program.channels))
     elapsed = np.ones((3, 5)) if program.timed else None
     assert verify(program, x, "reference,c,blas", timespans=elapsed).bit_exact

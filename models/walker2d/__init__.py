@@ -10,11 +10,14 @@ from pathlib import Path
 
 from lnn2loihi.artifact import load as load_program
 from lnn2loihi.converters.ncps import NcpsImporter
+from lnn2loihi.errors import InputError
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.program import LoihiProgram
 
-#: Folder with the shipped `network.toml`, `weights.safetensors`, `w8a12.l2l` and `card.md`.
+#: Folder with the shipped `network.toml`, `weights.safetensors`, programs (`*.l2l`) and `card.md`.
 FOLDER = Path(__file__).parent
+#: Recipes that it was trained for the chip with.
+RECIPES = ("w8a12", "w4a8x12")
 
 
 def load() -> LiquidNetwork:
@@ -26,10 +29,16 @@ def load() -> LiquidNetwork:
     return NcpsImporter().load(FOLDER / "network.toml")
 
 
-def program() -> LoihiProgram:
-    """The network after training for the chip with the recipe w8a12.
+def program(recipe: str = RECIPES[0]) -> LoihiProgram:
+    """The network after training for the chip.
+
+    Args:
+        recipe: one of RECIPES.
 
     Raises:
+        InputError: there is no program with this recipe.
         ArtifactError: the file of the package is damaged.
     """
-    return load_program(FOLDER / "w8a12.l2l")
+    if recipe not in RECIPES:
+        raise InputError("recipe", f"{recipe!r} is not shipped; there are {', '.join(RECIPES)}")
+    return load_program(FOLDER / f"{recipe}.l2l")
