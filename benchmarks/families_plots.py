@@ -58,8 +58,10 @@ def plot_sine(folder: Path, rows: Sequence[SineRow]) -> None:
         axis.set_xlabel("deviation of the noise in the test")
         axis.grid(alpha=0.3, which="both", lw=0.4)
     axes[0].set_ylabel("mean squared error")
-    axes[-1].legend(fontsize=7, loc="lower right", title="line: float, dotted: w8a12",
-                    title_fontsize=7)  # fmt: skip
+    axes[-1].legend(
+        fontsize=7, loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False,
+        title="line: float, dotted: w8a12", title_fontsize=7,
+    )  # fmt: skip
     _saved(figure, folder / "families_sine.svg")
 
 
@@ -84,5 +86,5 @@ def plot_tasks(folder: Path, results: Mapping[str, Sequence[Mapping[str, Any]]])
         axis.set_xlabel("energy a sample [uJ], estimated, 5 to 95 %")
         axis.set_ylabel(f"{key}, w8a12")
         axis.grid(alpha=0.3, which="both", lw=0.4)
-    axes[0][-1].legend(fontsize=7)
+    axes[0][-1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
     _saved(figure, folder / "families_tasks.svg")

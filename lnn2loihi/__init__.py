@@ -33,7 +33,10 @@ from lnn2loihi.errors import (
     RecipeError,
 )
 from lnn2loihi.lava import run_lava
+from lnn2loihi.layers.gru import GRULayer
+from lnn2loihi.layers.lstm import LSTMLayer
 from lnn2loihi.layers.memory import Memory
+from lnn2loihi.layers.minimal import MinGRULayer, MinLSTMLayer
 from lnn2loihi.layers.wired import WiredMemory
 from lnn2loihi.metrics import NeuroBenchMetrics, network_metrics, program_metrics
 from lnn2loihi.network import CfCLayer, DenseLayer, FloatResult, Linear, LiquidNetwork, LTCLayer
@@ -65,6 +68,7 @@ __all__ = [
     "DeviceError",
     "DoctorReport",
     "Figure",
+    "GRULayer",
     "FloatResult",
     "ImportNetworkError",
     "InputError",
@@ -72,10 +76,13 @@ __all__ = [
     "LavaRunError",
     "Linear",
     "LiquidNetwork",
+    "LSTMLayer",
     "LTCLayer",
     "Lnn2LoihiError",
     "LoihiProgram",
     "Memory",
+    "MinGRULayer",
+    "MinLSTMLayer",
     "Mismatch",
     "NetworkError",
     "NeuroBenchMetrics",
