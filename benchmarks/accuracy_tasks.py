@@ -228,7 +228,7 @@ class Walker2d(_Prediction):
         ("w8a12", None), ("w8a8x12", None), ("w8a12", ChipTraining(2e-4, epochs=4)),
         ("w4a8x12", None),
         # Far from float with 4 bits: as long as float training, without the noise of rounding.
-        ("w4a8x12", ChipTraining(1.2e-3, None, 60, on_targets=True, settled=0.008)),
+        ("w4a8x12", ChipTraining(1.2e-3, None, 40, on_targets=True, settled=0.008)),
     )  # fmt: skip
     batch = 128
 

@@ -36,6 +36,8 @@ FUNCTIONS = {
 _GROWING = ("ConstantOfShape", "Expand", "Tile", "Range", "Pad", "Resize", "OneHot", "EyeLike")
 #: Constants that a graph may make, in multiples of what it holds, and at least this many.
 _GROWTH, _LEAST_GROWTH = 4, 1 << 22
+#: Most numbers of a graph's input, and most rows along its last axis.
+LARGEST_INPUT, MOST_ROWS = 1 << 22, 1 << 15
 #: Steps of a dynamic time axis.
 _DYNAMIC_STEPS = 2
 
@@ -426,8 +428,13 @@ def _input_shape(entry: Any, first: bool) -> tuple[int, ...]:
         known = dimension.dim_value
         time = position == 1 or (position == 0 and "time" in dimension.dim_param.lower())
         shape.append(known if known > 0 else _DYNAMIC_STEPS if time else 1)
-    if float(np.prod(shape, dtype=np.float64)) > 1 << 24:
-        raise NodeError(f"input {entry.name!r:.80} has shape {tuple(shape)}; export fewer steps")
+    numbers = float(np.prod(shape, dtype=np.float64))
+    rows = float(np.prod(shape[:-1], dtype=np.float64))
+    if numbers > LARGEST_INPUT or rows > MOST_ROWS:
+        raise NodeError(
+            f"input {entry.name!r:.80} has shape {tuple(shape)}; the limits are {LARGEST_INPUT:,} "
+            f"numbers and {MOST_ROWS:,} rows: export fewer steps"
+        )
     return tuple(shape)
 
 

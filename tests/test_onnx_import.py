@@ -247,6 +247,16 @@ def test_constants_that_would_fill_the_memory(tmp_path: Path) -> None:
     assert "many times what the file holds" in refusal_of(path)
 
 
+def test_inputs_that_would_take_for_ever(tmp_path: Path) -> None:
+    """Found by the hunt of tests/fuzzing: millions of rows of one number."""
+    path = exported(tmp_path / "net.onnx", nets.module("dense"))
+    model = onnx.load(path)
+    shape = model.graph.input[0].type.tensor_type.shape
+    shape.dim[1].dim_value, shape.dim[2].dim_value = 1 << 20, 1
+    path.write_bytes(model.SerializeToString())
+    assert "export fewer steps" in refusal_of(path)
+
+
 def test_functions_that_call_each_other_without_end(tmp_path: Path) -> None:
     path = exported(tmp_path / "net.onnx", nets.module("dense"))
     model = onnx.load(path)
