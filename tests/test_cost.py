@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 import lnn2loihi as l2l
 from lnn2loihi.cost import Interval, workload_of_totals
 from lnn2loihi.cost.interval import Z95, deviations, sample
-from lnn2loihi.cost.model import PIPELINED, Operation, evaluate, step_times
+from lnn2loihi.cost.model import Operation, evaluate, step_times
+from lnn2loihi.cost.workload import PIPELINED
 from lnn2loihi.devices import COST_PARAMETERS, Figure
 
 OHEO = l2l.load_device("loihi2-oheo-gulch")

@@ -27,7 +27,8 @@ from lnn2loihi.measure import (
 )
 from lnn2loihi.models import damped_sine
 from lnn2loihi.profile.answer import answer
-from lnn2loihi.profile.rows import TABLE_PARTS, TIERS, Accuracy, ProfileRow
+from lnn2loihi.profile.rows import TABLE_PARTS, Accuracy, ProfileRow
+from lnn2loihi.tiers import TIERS
 
 RUN = sys.modules["lnn2loihi.profile.run"]
 PROGRAM = example_program()

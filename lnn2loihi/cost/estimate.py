@@ -10,9 +10,6 @@ import numpy as np
 
 from lnn2loihi.cost.interval import FloatArray, Interval, sample
 from lnn2loihi.cost.model import (
-    FALL_THROUGH,
-    MODES,
-    PIPELINED,
     RESOURCES,
     Operation,
     Parameters,
@@ -21,7 +18,7 @@ from lnn2loihi.cost.model import (
     step_times,
 )
 from lnn2loihi.cost.result import CostEstimate, ParameterEffect, bottleneck_text
-from lnn2loihi.cost.workload import Workload
+from lnn2loihi.cost.workload import FALL_THROUGH, MODES, PIPELINED, Workload
 from lnn2loihi.devices import COST_PARAMETERS, Device, Figure, load_device, with_prefix
 from lnn2loihi.errors import DeviceError, InputError, Problems, RateError
 

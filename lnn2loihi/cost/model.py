@@ -11,10 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lnn2loihi.cost.interval import FloatArray
-from lnn2loihi.cost.workload import Workload
+from lnn2loihi.cost.workload import FALL_THROUGH, PIPELINED, Workload
 
-PIPELINED, FALL_THROUGH = "pipelined", "fall-through"
-MODES = (PIPELINED, FALL_THROUGH)
 #: What a core spends the time of a step on.
 RESOURCES = ("synapses", "neurons", "messages")
 #: Terms of the dynamic energy.

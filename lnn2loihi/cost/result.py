@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lnn2loihi.cost.interval import Interval
-from lnn2loihi.cost.model import DYNAMIC_TERMS, FALL_THROUGH
+from lnn2loihi.cost.model import DYNAMIC_TERMS
+from lnn2loihi.cost.workload import FALL_THROUGH
 from lnn2loihi.devices import with_prefix
 from lnn2loihi.tables import percent, text_table
+from lnn2loihi.tiers import CALIBRATED
 
-TIER = "CALIBRATED-ESTIMATE"
 #: Parameters that the summary lists.
 LISTED_PARAMETERS = 6
 #: Share of the total energy that a parameter must move it by to be listed.
@@ -105,7 +106,7 @@ class CostEstimate:
     rate_met: float | None
     notes: tuple[str, ...]
     source: str
-    tier: str = TIER
+    tier: str = CALIBRATED
 
     def summary(self) -> str:
         """The estimate as text."""

@@ -12,9 +12,9 @@ from typing import Any
 
 from lnn2loihi.cost.estimate import estimate
 from lnn2loihi.cost.interval import Interval
-from lnn2loihi.cost.model import PIPELINED
 from lnn2loihi.cost.result import CostEstimate
 from lnn2loihi.cost.totals import workload_of_totals
+from lnn2loihi.cost.workload import PIPELINED
 from lnn2loihi.devices import with_prefix
 from lnn2loihi.devices.reader import shipped_text
 from lnn2loihi.devices.units import dimension_of, to_base

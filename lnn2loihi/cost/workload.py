@@ -14,6 +14,9 @@ from lnn2loihi.frozen import ArrayEquality, read_only
 
 FloatArray = npt.NDArray[np.float64]
 
+#: Ways to run the chip: a new sample every period, or each through all layers before the next.
+PIPELINED, FALL_THROUGH = "pipelined", "fall-through"
+MODES = (PIPELINED, FALL_THROUGH)
 #: Counts of each core in each phase, (period, cores).
 PER_CORE = ("synaptic_operations", "neuron_updates", "instructions", "messages_in")
 #: Counts of the whole mesh in each phase, (period,).
@@ -121,7 +124,7 @@ class Workload(ArrayEquality):
 
     def steps_per_sample(self, mode: str) -> float:
         """Chip steps that a sample takes: `pipelined` (throughput) or `fall-through` (latency)."""
-        if mode == "pipelined":
+        if mode == PIPELINED:
             return self.period / self.interleave
         return float(max(self.latency_steps, self.period))
 

@@ -12,9 +12,8 @@ from lnn2loihi.measure.conditions import Conditions
 from lnn2loihi.measure.intervals import Average
 from lnn2loihi.measure.meter import Kind
 from lnn2loihi.tables import text_table
+from lnn2loihi.tiers import ESTIMATED, MEASURED
 
-MEASURED = "MEASURED"
-ESTIMATED = "ESTIMATED"
 ESTIMATED_LABEL = "ESTIMATED: TDP bound, not measured"
 
 Mode = Literal["streaming", "batch"]

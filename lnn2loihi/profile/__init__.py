@@ -11,9 +11,10 @@ What the columns mean: docs/profile.md.
 from lnn2loihi.profile.curves import Crossover, Curve, crossovers, curves_of
 from lnn2loihi.profile.quantity import Quantity
 from lnn2loihi.profile.result import ChipProfile, ProfileResult
-from lnn2loihi.profile.rows import TIERS, Accuracy, ProfileRow, ratio
+from lnn2loihi.profile.rows import Accuracy, ProfileRow, ratio
 from lnn2loihi.profile.run import profile
 from lnn2loihi.profile.storage import load_profile, save_profile
+from lnn2loihi.tiers import TIERS
 
 __all__ = [
     "TIERS",

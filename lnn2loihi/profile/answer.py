@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lnn2loihi.cost.workload import FALL_THROUGH, PIPELINED
 from lnn2loihi.devices import with_prefix
 from lnn2loihi.errors import InputError
 from lnn2loihi.profile.curves import crossover_text, crossovers, curves_of
 from lnn2loihi.profile.quantity import Quantity
 from lnn2loihi.profile.result import ProfileResult
 from lnn2loihi.profile.rows import ProfileRow, ratio
+from lnn2loihi.tiers import ESTIMATED
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def chip_row(result: ProfileResult) -> ProfileRow | None:
     """The row that speaks for the chip: at the asked rate a sample falls through, since a pipeline
     would hold it back until the next ones push it on; at full speed the pipeline.
     """
-    mode = "pipelined" if result.rate is None else "fall-through"
+    mode = PIPELINED if result.rate is None else FALL_THROUGH
     chips = [
         row for row in result.rows
         if row.kind == "loihi" and row.rate == result.rate and row.total_energy is not None
@@ -66,7 +68,7 @@ def best_other(result: ProfileResult, quantity: str, estimated: bool) -> Profile
         row for row in result.rows
         if row.kind != "loihi" and getattr(row, quantity) is not None
         and (quantity == "latency" or row.rate == result.rate)
-        and (quantity == "latency" or estimated or row.energy_tier != "ESTIMATED")
+        and (quantity == "latency" or estimated or row.energy_tier != ESTIMATED)
     ]  # fmt: skip
     return min(rows, key=lambda row: getattr(row, quantity).middle, default=None)
 

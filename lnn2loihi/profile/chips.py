@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lnn2loihi.cost import CostEstimate, Workload, estimate
+from lnn2loihi.cost.workload import MODES
 from lnn2loihi.devices import Device
 from lnn2loihi.errors import DeviceError, PlacementError, RateError
 from lnn2loihi.place import Placement, place, workload
@@ -16,9 +17,8 @@ from lnn2loihi.profile.result import ChipProfile, CoreLoad, Provenance, RatePoin
 from lnn2loihi.profile.rows import MODEL, Accuracy, ProfileRow
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate.result import Counters
+from lnn2loihi.tiers import CALIBRATED
 
-#: How the chip is run: every way has a row.
-MODES = ("pipelined", "fall-through")
 #: Points of the curve of energy against rate, and its lowest rate.
 CURVE_POINTS, LOWEST_RATE = 16, 1.0
 #: Terms of an estimate that a row keeps as its parts.
@@ -140,7 +140,7 @@ def _failed(
         title=device.title,
         kind=device.kind,
         backend=MODEL,
-        tier="CALIBRATED-ESTIMATE",
+        tier=CALIBRATED,
         precision=request.program.recipe,
         batch=1,
         mode=mode,

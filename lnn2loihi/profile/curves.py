@@ -10,6 +10,7 @@ from lnn2loihi.devices import with_prefix
 from lnn2loihi.profile.quantity import Quantity
 from lnn2loihi.profile.result import ChipProfile, ProfileResult
 from lnn2loihi.profile.rows import ProfileRow
+from lnn2loihi.tiers import CALIBRATED, ESTIMATED
 
 #: Points of a curve that is computed from a row.
 POINTS = 25
@@ -68,7 +69,7 @@ def _chip_curves(chip: ChipProfile) -> list[Curve]:
     if not chip.rate_curve:
         return []
     rates = tuple(point.rate for point in chip.rate_curve)
-    tier = "CALIBRATED-ESTIMATE"
+    tier = CALIBRATED
     full = tuple(point.total_energy for point in chip.rate_curve)
     share = tuple(point.total_energy_pro_rata for point in chip.rate_curve)
     return [
@@ -101,7 +102,7 @@ def paced_tier(row: ProfileRow) -> str:
     """How a paced energy is known: it is computed, also where dynamic energy and idle power were
     measured.
     """
-    return "ESTIMATED" if row.energy_tier == "ESTIMATED" else "CALIBRATED-ESTIMATE"
+    return ESTIMATED if row.energy_tier == ESTIMATED else CALIBRATED
 
 
 def crossovers(curves: Sequence[Curve], allow_estimated: bool = False) -> list[Crossover]:
@@ -111,7 +112,7 @@ def crossovers(curves: Sequence[Curve], allow_estimated: bool = False) -> list[C
     `allow_estimated` says so.
     """
     chips = [curve for curve in curves if curve.kind == "loihi" and not curve.pro_rata]
-    others = [c for c in curves if c.kind != "loihi" and (allow_estimated or c.tier != "ESTIMATED")]
+    others = [c for c in curves if c.kind != "loihi" and (allow_estimated or c.tier != ESTIMATED)]
     return [found for a in chips for b in others for found in _meetings(a, b)]
 
 

@@ -13,6 +13,7 @@ from lnn2loihi.profile.curves import paced_energy, paced_tier
 from lnn2loihi.profile.quantity import Quantity
 from lnn2loihi.profile.result import Provenance
 from lnn2loihi.profile.rows import BatchPoint, ProfileRow
+from lnn2loihi.tiers import MEASURED
 
 #: Kinds of rows, by kinds of runners, and what a measurement's status makes of a row.
 _KINDS = {"cpu": "cpu", "cuda": "gpu"}
@@ -50,7 +51,7 @@ def _row(measurement: Measurement, profiles: Mapping[str, Device]) -> ProfileRow
         title=m.device or m.name,
         kind=_KINDS[m.kind],
         backend=m.name,
-        tier=m.tier or "MEASURED",
+        tier=m.tier or MEASURED,
         precision=m.precision,
         batch=m.batch,
         mode=m.mode,

@@ -12,8 +12,9 @@ from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.metrics import NeuroBenchMetrics
 from lnn2loihi.profile.quantity import Quantity
-from lnn2loihi.profile.rows import TABLE_PARTS, TIERS, ProfileRow, table_cells
+from lnn2loihi.profile.rows import TABLE_PARTS, ProfileRow, table_cells
 from lnn2loihi.tables import text_table
+from lnn2loihi.tiers import TIERS
 
 #: Largest meshes that are drawn: Loihi 2 has 8 by 4 routers with 4 cores each.
 LARGEST_MESH = {"mesh_columns": 64, "mesh_rows": 64, "cores_per_router": 16, "chips": 1 << 14}

@@ -10,15 +10,8 @@ from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.profile.quantity import Quantity
 from lnn2loihi.tables import percent
+from lnn2loihi.tiers import CALIBRATED, ESTIMATED, MEASURED, TIERS
 
-#: How a number came about, best first.
-TIERS: Mapping[str, str] = {
-    "MEASURED": "read from a clock or a power meter while this network ran on this device",
-    "CALIBRATED-ESTIMATE": "computed from exact counts of this network and from parameters that "
-    "were fitted to published measurements; the interval holds 90 % of what they allow",
-    "ESTIMATED": "a bound from a data sheet times a measured time; nobody measured it",
-    "BOUND": "a limit that cannot be passed, whatever the device does",
-}
 #: Backend of rows that nothing ran for.
 MODEL = "cost model"
 #: Columns of the table of a profile, in the two parts in which a terminal shows them.
@@ -189,8 +182,8 @@ class ProfileRow:
     def interval_source(self) -> str:
         """What the intervals of the row's energies are."""
         return {
-            "MEASURED": "95 % confidence of the repeats",
-            "CALIBRATED-ESTIMATE": "90 %, from the ranges of the parameters",
+            MEASURED: "95 % confidence of the repeats",
+            CALIBRATED: "90 %, from the ranges of the parameters",
         }.get(self.energy_tier or "", "bounds")
 
 
@@ -243,7 +236,7 @@ def ratio(
             other = [known for known in ENERGIES if getattr(row, known) is not None]
             has = f"; it has {', '.join(map(_meaning, other))}" if other else ""
             problems.add(f"{row.label!r} has no {_meaning(name)}{has}")
-        elif tier == "ESTIMATED" and not allow_estimated:
+        elif tier == ESTIMATED and not allow_estimated:
             problems.add(
                 f"{_meaning(name)} of {row.label!r} is ESTIMATED, nobody measured it; "
                 "allow_estimated=True (--allow-estimated) lets it in"

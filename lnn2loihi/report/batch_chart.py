@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lnn2loihi.cost.workload import PIPELINED
 from lnn2loihi.profile.quantity import Quantity
 from lnn2loihi.profile.rows import ProfileRow
 from lnn2loihi.report.axis import Axis
@@ -32,7 +33,7 @@ def energy_against_batch(rows: Sequence[ProfileRow]) -> Markup | None:
     if not found:
         return None
     chips = [row for row in rows
-             if row.kind == "loihi" and row.rate is None and row.mode == "pipelined"
+             if row.kind == "loihi" and row.rate is None and row.mode == PIPELINED
              and row.total_energy is not None]  # fmt: skip
     everyone = [row for group in found.values() for row in group]
     energies = [v for row in (*everyone, *chips) for v in _ends(row)]

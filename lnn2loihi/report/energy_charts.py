@@ -28,6 +28,7 @@ from lnn2loihi.report.chart import (
 )
 from lnn2loihi.report.marks import TIER_CLASS, box_key, line_key, point, point_key, span
 from lnn2loihi.report.markup import Markup, element, joined
+from lnn2loihi.tiers import ESTIMATED
 
 HEIGHT = 250.0
 TOP, BOTTOM, RIGHT = 26.0, 40.0, 10.0
@@ -259,12 +260,12 @@ def _without_slow_bounds(curves: Sequence[Curve]) -> list[Curve]:
     """
     fastest = {
         kind: max(
-            (c for c in curves if c.kind == kind and c.tier == "ESTIMATED"),
+            (c for c in curves if c.kind == kind and c.tier == ESTIMATED),
             key=lambda c: c.rates[-1], default=None,
         )
         for kind in ("cpu", "gpu")
     }  # fmt: skip
-    return [c for c in curves if c.tier != "ESTIMATED" or c is fastest[c.kind]]
+    return [c for c in curves if c.tier != ESTIMATED or c is fastest[c.kind]]
 
 
 def _line_class(curve: Curve) -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from lnn2loihi.profile.rows import TIERS
 from lnn2loihi.report.chart import key, line, rectangle
 from lnn2loihi.report.markup import Markup, element, joined
+from lnn2loihi.tiers import BOUND, CALIBRATED, ESTIMATED, MEASURED, TIERS
 
 #: Class of a tier in the style sheet.
 TIER_CLASS = {
-    "MEASURED": "measured",
-    "CALIBRATED-ESTIMATE": "calibrated",
-    "ESTIMATED": "estimated",
-    "BOUND": "bound",
+    MEASURED: "measured",
+    CALIBRATED: "calibrated",
+    ESTIMATED: "estimated",
+    BOUND: "bound",
 }
 
 
@@ -23,7 +23,7 @@ def badge(tier: str) -> Markup:
 def point(x: float, y: float, tier: str, kind: str, size: float = 5.0) -> Markup:
     """A point: filled where measured, a ring where calibrated, a diamond where estimated."""
     classes = f"mark {TIER_CLASS[tier]} {kind}"
-    if tier in ("MEASURED", "CALIBRATED-ESTIMATE"):
+    if tier in (MEASURED, CALIBRATED):
         return element("circle", cx=x, cy=y, r=size, class_=classes)
     s = size * 1.25
     d = f"M{x:.1f} {y - s:.1f}l{s:.1f} {s:.1f}l{-s:.1f} {s:.1f}l{-s:.1f} {-s:.1f}Z"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from importlib import resources
 
+from lnn2loihi.cost.workload import FALL_THROUGH
 from lnn2loihi.profile.answer import KeyFigure, answer
 from lnn2loihi.profile.curves import crossover_text, crossovers, curves_of
 from lnn2loihi.profile.result import ChipProfile, ProfileResult, Sensitivity
-from lnn2loihi.profile.rows import TIERS, ProfileRow
+from lnn2loihi.profile.rows import ProfileRow
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.report.axis import number_of, range_of, shown, typeset
 from lnn2loihi.report.batch_chart import energy_against_batch
@@ -30,6 +31,7 @@ from lnn2loihi.report.tables import (
     remarks_list,
 )
 from lnn2loihi.report.traces import Traces, traces_chart
+from lnn2loihi.tiers import TIERS
 
 #: Sections and their anchors, in order.
 SECTIONS = {
@@ -162,11 +164,11 @@ def _energy(result: ProfileResult) -> Markup:
 def _by_cause(result: ProfileResult) -> list[ProfileRow]:
     """Two rows of each chip: the pipeline at full speed, and what the answer speaks of."""
     rows = [row for row in result.rows if row.energy_parts]
-    falling = {row.device for row in rows if row.rate is not None and row.mode == "fall-through"}
+    falling = {row.device for row in rows if row.rate is not None and row.mode == FALL_THROUGH}
     return [
         row
         for row in rows
-        if (row.mode == "fall-through") == (row.rate is not None and row.device in falling)
+        if (row.mode == FALL_THROUGH) == (row.rate is not None and row.device in falling)
     ]
 
 
