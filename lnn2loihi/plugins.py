@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import entry_points
 from inspect import signature
 from pathlib import Path
@@ -95,7 +96,11 @@ class Executor(Protocol):
         ...
 
 
+@cache
 def _registered(group: str) -> dict[str, Any]:
+    """Entry points by name. Read once per process: a file of every installed package is opened,
+    which took longer than the import of a small network.
+    """
     return {point.name: point for point in sorted(entry_points(group=group), key=str)}
 
 
