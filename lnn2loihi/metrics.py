@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.errors import InputError
+from lnn2loihi.evaluation import evaluate_stages
 from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.layers.cfc import CfCLayer, CfCStage, PureStage
 from lnn2loihi.layers.gru import GRULayer
@@ -27,7 +28,7 @@ from lnn2loihi.layers.linear import FloatArray, Linear
 from lnn2loihi.layers.ltc import LTCLayer, SynapseStage
 from lnn2loihi.layers.stage import INPUT, Stage
 from lnn2loihi.layers.wired import WiredMemory
-from lnn2loihi.network import LiquidNetwork, checked_input, checked_timespans, evaluate_stages
+from lnn2loihi.network import LiquidNetwork, checked_input, checked_timespans
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate.result import Counters
 

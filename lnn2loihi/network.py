@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.errors import InputError, NetworkError, Problems
+from lnn2loihi.evaluation import FloatResult, evaluate_stages, heard_again, loops
 from lnn2loihi.frozen import ArrayEquality, read_only, read_only_mapping
 from lnn2loihi.layers.cfc import CfCLayer
 from lnn2loihi.layers.dense import SUM, DenseLayer
@@ -37,37 +38,9 @@ __all__ = [
     "Linear",
     "LiquidNetwork",
     "WiredMemory",
+    "heard_again",
+    "loops",
 ]
-
-
-@dataclass(frozen=True, eq=False)
-class FloatResult:
-    """What a LiquidNetwork answers.
-
-    Attributes:
-        outputs: float64 (batch, time, outputs).
-        states: for each stage (see `LiquidNetwork.stages`), float64 (batch, time, units): its
-            message in each step, which is the state of a CfC layer.
-        final_state: for each layer with a state, and for each memory, float64 (batch, units).
-        memory: for each stage with a memory, float64 (batch, time, units): its cell state.
-    """
-
-    outputs: FloatArray
-    states: Mapping[str, FloatArray]
-    final_state: Mapping[str, FloatArray]
-    memory: Mapping[str, FloatArray]
-
-    def every(self, substeps: int) -> FloatResult:
-        """The last of so many steps of each sample."""
-        if substeps == 1:
-            return self
-        last = slice(substeps - 1, None, substeps)
-        return FloatResult(
-            self.outputs[:, last],
-            {name: values[:, last] for name, values in self.states.items()},
-            self.final_state,
-            {name: values[:, last] for name, values in self.memory.items()},
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -291,85 +264,6 @@ class LiquidNetwork(ArrayEquality):
             return inputs, elapsed
         times = None if elapsed is None else np.repeat(elapsed, self.substeps, axis=1)
         return np.repeat(inputs, self.substeps, axis=1), times
-
-
-def evaluate_stages(
-    stages: Sequence[Stage],
-    inputs: FloatArray,
-    elapsed: FloatArray | None,
-    initial_state: Mapping[str, npt.ArrayLike],
-    substeps: int = 1,
-) -> FloatResult:
-    """Runs stages on normalised inputs (batch, time, channels); see `LiquidNetwork.evaluate`.
-
-    Inputs are what `LiquidNetwork.held` makes of samples: `substeps` steps for each.
-    """
-    batch, time, _ = inputs.shape
-    messages = {INPUT: inputs}
-    final: dict[str, FloatArray] = {}
-    kept: dict[str, FloatArray] = {}
-    for group in loops(stages):
-        if not any(stage.recurrent or stage.memory for stage in group):
-            (stage,) = group
-            answer = stage.answer(stage.sums(messages[stage.sources[0].name]), {}, None)
-            messages[stage.name] = answer[0]
-            continue
-
-        def begin(name: str, units: int) -> FloatArray:
-            return np.broadcast_to(
-                np.asarray(initial_state.get(name, 0.0), np.float64), (batch, units)
-            )
-
-        now = {stage.name: begin(stage.name, stage.units) for stage in group}
-        memory = {
-            stage.name: {w: begin(stage.state_name(w), stage.units) for w in stage.memory}
-            for stage in group
-        }
-        steps = {stage.name: np.empty((batch, time, stage.units)) for stage in group}
-        kept |= {s.name: np.empty((batch, time, s.units)) for s in group if s.memory}
-        for t in range(time):
-            since = None if elapsed is None else elapsed[:, t, None]
-            first = t % substeps == 0
-            for stage in group:
-                if first or not stage.once:
-                    heard_now = [(s.first if first else "") or s.name for s in stage.sources]
-                    z = [now[n] if n in now else messages[n][:, t] for n in heard_now]
-                    sums = stage.sums(np.concatenate(z, axis=-1))
-                    own = memory[stage.name]
-                    if first and stage.starts_from:
-                        own = dict.fromkeys(stage.memory, now[stage.starts_from])
-                    answer = stage.answer(sums, own, since if stage.timed else None)
-                    now[stage.name], memory[stage.name] = answer
-                steps[stage.name][:, t] = now[stage.name]
-                for word in stage.memory:
-                    kept[stage.name][:, t] = memory[stage.name][word]
-        messages |= steps
-        heard = heard_again(group)
-        for stage in group:
-            if stage.name in heard:
-                final[stage.name] = now[stage.name]
-            final |= {stage.state_name(word): memory[stage.name][word] for word in stage.memory}
-    answer_of_all = messages[stages[-1].name]
-    del messages[INPUT]
-    return FloatResult(answer_of_all, messages, final, kept)
-
-
-def heard_again(stages: Sequence[Stage]) -> set[str]:
-    """Stages whose last message is heard in the next step."""
-    return {s.name for stage in stages for s in stage.sources if s.previous}
-
-
-def loops(stages: Sequence[Stage]) -> list[list[Stage]]:
-    """The stages in groups that have to run step by step: a recurrent loop, or a single stage."""
-    groups: list[list[Stage]] = []
-    waiting: list[Stage] = []
-    for place, stage in enumerate(stages):
-        waiting.append(stage)
-        later = heard_again(waiting) & {s.name for s in stages[place + 1 :]}
-        if not later:
-            groups.append(waiting)
-            waiting = []
-    return groups
 
 
 def checked_timespans(

@@ -50,6 +50,11 @@ class SynapseStage(Stage):
         """Largest slope."""
         return float(np.abs(self.slope).max())
 
+    @property
+    def bound(self) -> float:
+        """The logistic function's."""
+        return 1.0
+
     def sums(self, z: FloatArray) -> dict[str, FloatArray]:
         """The column that each unit reads."""
         return {SOURCE: z[..., self.gates[SOURCE].weight.argmax(axis=1)]}

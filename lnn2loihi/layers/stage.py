@@ -66,6 +66,7 @@ class Stage(ABC):
     #: Gates and vectors that training keeps from falling below zero.
     positive: ClassVar[tuple[str, ...]] = ()
     #: Whether its gates only pick columns: weights of one that no training changes, and no bias.
+    #: It has no memory and stands in a loop, so that its answer follows from what it hears there.
     wired: ClassVar[bool] = False
     #: Whether it takes one step for each sample, the first, where others take several.
     once: ClassVar[bool] = False

@@ -22,6 +22,8 @@ from lnn2loihi.quantize.rows import CORRECTIONS
 from lnn2loihi.quantize.warnings import precision_warnings, unit_warnings
 from lnn2loihi.version import VERSION
 
+#: Sequences of the calibration data on which integers and floats are compared.
+SEQUENCES_COMPARED = 64
 #: Widths that are tried in search of a recipe that fits.
 TRIED_INPUTS, TRIED_MESSAGES = (12, 8), (14, 12, 10, 8, 6, 4)
 
@@ -115,13 +117,13 @@ class Setting:
                 "down"
             )
             raise QuantizationError(error.subject, [*error.problems, advice]) from None
-        fresh = self.calibration
+        compared = self.calibration.first(SEQUENCES_COMPARED)
         if network is not self.network:
-            fresh = measure(network, fresh.x, fresh.timespans, ranges)
-        run = measured_run(program, fresh)
-        rows = measured_rows(program, fresh, run)
-        warnings = precision_warnings(program, fresh, rows)
-        warnings += unit_warnings(network, program, fresh, run)
+            compared = measure(network, compared.x, compared.timespans, ranges)
+        run = measured_run(program, compared)
+        rows = measured_rows(program, compared, run)
+        warnings = precision_warnings(program, self.calibration, rows)
+        warnings += unit_warnings(network, program, compared, run)
         return dataclasses.replace(program, table=tuple(rows), warnings=tuple(warnings))
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lnn2loihi.evaluation import FloatResult, evaluate_stages
 from lnn2loihi.layers.stage import INPUT, Stage
-from lnn2loihi.network import FloatArray, FloatResult, LiquidNetwork, evaluate_stages
+from lnn2loihi.network import FloatArray, LiquidNetwork
 
 #: Ways to choose a range from data: all of it, or what is worth its cost.
 RANGES = ("range", "percentile", "mse")
@@ -16,6 +17,8 @@ RANGES = ("range", "percentile", "mse")
 PERCENTILE = 99.9
 #: Fractions of the largest magnitude that `mse` tries.
 CLIPPED = tuple(0.5**n for n in range(5))
+#: Values that a stage hears which are looked at together; a membrane hears all its synapses.
+VALUES_AT_ONCE = 1 << 25
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,16 @@ class Calibration:
     def largest(self, values: FloatArray, bits: int) -> float:
         """The magnitude that a format of `bits` bits for such values has to hold."""
         return largest_magnitude(values, bits, self.ranges)
+
+    def first(self, count: int) -> Calibration:
+        """The same measurements, with the data and the answers of the first sequences alone."""
+        return replace(
+            self,
+            x=self.x[:count],
+            timespans=None if self.timespans is None else self.timespans[:count],
+            inputs=self.inputs[:count],
+            result=self.result.sequences(slice(count)),
+        )
 
 
 def largest_magnitude(values: FloatArray, bits: int, ranges: str) -> float:
@@ -87,7 +100,7 @@ def measure(
     inputs, times = network.held((x - network.input_offset) / network.input_scale, timespans)
     result = evaluate_stages(network.stages, inputs, times, {}, network.substeps)
     moments = {
-        stage.name: second_moments(entering(stage, inputs, result, network.substeps))
+        stage.name: second_moments(stage, inputs, result, network.substeps)
         for stage in network.stages
     }
     elapsed = None if timespans is None else (float(timespans.min()), float(timespans.max()))
@@ -120,8 +133,17 @@ def entering(
     return z[:, ::substeps] if stage.once else z
 
 
-def second_moments(z: FloatArray) -> FloatArray:
-    """E[z z^T] of the columns and a constant 1."""
-    flat = z.reshape(-1, z.shape[-1])
-    flat = np.concatenate([flat, np.ones((flat.shape[0], 1))], axis=1)
-    return flat.T @ flat / flat.shape[0]
+def second_moments(
+    stage: Stage, inputs: FloatArray, result: FloatResult, substeps: int = 1
+) -> FloatArray:
+    """E[z z^T] of the columns that a stage reads and a constant 1; arguments as `entering`."""
+    total, count = np.zeros((stage.columns + 1,) * 2), 0
+    at_once = max(VALUES_AT_ONCE // (stage.columns * inputs.shape[1]), 1)
+    for begin in range(0, len(inputs), at_once):
+        part = slice(begin, begin + at_once)
+        z = entering(stage, inputs[part], result.sequences(part), substeps)
+        flat = z.reshape(-1, z.shape[-1])
+        flat = np.concatenate([flat, np.ones((flat.shape[0], 1))], axis=1)
+        total += flat.T @ flat
+        count += len(flat)
+    return total / count

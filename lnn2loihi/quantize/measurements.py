@@ -16,9 +16,6 @@ from lnn2loihi.quantize.calibration import Calibration
 from lnn2loihi.simulate import encode, simulate
 from lnn2loihi.simulate.result import SimulationResult
 
-#: Sequences of the calibration data on which integers and floats are compared.
-SEQUENCES_MEASURED = 64
-
 
 def signal_to_noise(signal: FloatArray, other: FloatArray) -> float | None:
     """Ratio of the signal's power to that of the difference, in decibels (10 log10).
@@ -31,15 +28,11 @@ def signal_to_noise(signal: FloatArray, other: FloatArray) -> float | None:
 
 
 def measured_run(program: LoihiProgram, calibration: Calibration) -> SimulationResult:
-    """The program on the first sequences of its calibration data, with all states."""
-    x, elapsed = _measured_samples(calibration)
+    """The program on its calibration data, with all states."""
     # No compiler runs for a table.
-    return simulate(program, x, "blas", timespans=elapsed, return_states=True)
-
-
-def _measured_samples(calibration: Calibration) -> tuple[FloatArray, FloatArray | None]:
-    x = calibration.x[:SEQUENCES_MEASURED]
-    return x, None if calibration.timespans is None else calibration.timespans[: len(x)]
+    return simulate(
+        program, calibration.x, "blas", timespans=calibration.timespans, return_states=True
+    )
 
 
 def measured_rows(
@@ -54,10 +47,10 @@ def measured_rows(
     float network, whose answer includes no quantization at all), compared (number of values
     behind it), instructions.
     """
-    x, elapsed = _measured_samples(calibration)
+    x = calibration.x
     assert run.states is not None
     port = program.input
-    encoded, saturated = encode(program, x, elapsed)
+    encoded, saturated = encode(program, x, calibration.timespans)
     decoded = port.decode(encoded)[..., : program.channels]
     rows = [
         {
@@ -95,9 +88,7 @@ def measured_rows(
                 "accumulator": f"{max(interval.bits for interval in intervals)} bit",
                 "range_used": _share(np.abs(integers).max(), population.message),
                 "saturated": float(np.count_nonzero(ends)) / integers.size,
-                "signal_to_noise_db": signal_to_noise(
-                    truth[: x.shape[0]], population.message.decode(integers)
-                ),
+                "signal_to_noise_db": signal_to_noise(truth, population.message.decode(integers)),
                 "compared": int(integers.size),
                 "instructions": population.program.instruction_count,
             }

@@ -131,8 +131,11 @@ class Plan:
 
     def _largest(self, stage: Stage) -> float:
         """The magnitude that the format of a stage's message covers; where there is a bound,
-        with some headroom as far as it goes.
+        with some headroom as far as it goes. What is wired is not kept, and its format does not
+        depend on the data.
         """
+        if stage.wired:
+            return self.calibration.bounds[stage.name]
         values, bits = self.calibration.result.states, self.recipes.of(stage).message_bits
         found = self.calibration.largest(values[stage.name], bits)
         if stage.starts_from:

@@ -71,16 +71,15 @@ def unit_warnings(
     Args:
         network: the float network.
         program: the quantized program.
-        calibration: what it was calibrated with.
-        run: the program on the first sequences of the calibration data, with states.
+        calibration: data that it was calibrated with, and the float network's answers.
+        run: the program on them, with states.
     """
     assert run.states is not None
     found: list[str] = []
-    count = len(run.integers)
     for stage in network.stages:
         population = program.population(stage.name)
         integers = run.states[stage.name][population.program.message_state or "message"]
-        floats = calibration.result.states[stage.name][:count]
+        floats = calibration.result.states[stage.name]
         constant = np.ptp(integers, axis=(0, 1)) == 0
         moving = np.ptp(floats, axis=(0, 1)) > NEGLIGIBLE * population.message.step
         dead = np.flatnonzero(constant & moving)
@@ -99,7 +98,7 @@ def unit_warnings(
                 f"than {100 * CLIPPED_SHARE:g} % of the samples; calibrate with ranges='range', or "
                 "give the layer more bits"
             )
-        stuck = _stuck_gates(stage, calibration, count)
+        stuck = _stuck_gates(stage, calibration)
         if stuck.size:
             found.append(
                 f"{stage.name}: time gates of units {_names(stuck)} are saturated in more than "
@@ -115,14 +114,14 @@ def _has_calibrated_format(stage: Stage) -> bool:
     return isinstance(stage, PureStage) or bool(stage.calibrated)
 
 
-def _stuck_gates(stage: Stage, calibration: Calibration, count: int) -> IntegerArray:
+def _stuck_gates(stage: Stage, calibration: Calibration) -> IntegerArray:
     """Units whose time gate is closer than a thousandth to 0 or 1 nearly always."""
     if not isinstance(stage, CfCStage):
         return np.zeros(0, np.int64)
-    z = entering(stage, calibration.inputs, calibration.result)[:count]
+    z = entering(stage, calibration.inputs, calibration.result)
     if stage.timed:
         assert calibration.timespans is not None
-        elapsed = calibration.timespans[:count, :, None]
+        elapsed = calibration.timespans[..., None]
         sums = stage.gates["time_a"](z) * elapsed + stage.gates["time_b"](z)
     else:
         sums = stage.gates["time"](z)

@@ -1,0 +1,244 @@
+"""Runs the stages of a network in double precision, and holds what they answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lnn2loihi.layers.linear import FloatArray
+from lnn2loihi.layers.stage import INPUT, Stage
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """What a wired stage heard, from which its answer is computed again.
+
+    Attributes:
+        stage: the stage; it has no memory, and no time enters it.
+        z: float64 (batch, steps, columns).
+    """
+
+    stage: Stage
+    z: FloatArray
+
+    def __getitem__(self, index: Any) -> Heard:
+        """Some of the sequences and steps."""
+        return Heard(self.stage, self.z[index])
+
+    @property
+    def answer(self) -> FloatArray:
+        """What the stage answers, float64 (batch, steps, units)."""
+        return self.stage.answer(self.stage.sums(self.z), {}, None)[0]
+
+
+class States(Mapping[str, FloatArray]):
+    """The messages of stages by name, float64 (batch, steps, units).
+
+    Those of wired stages are computed whenever they are asked for: an LTC has such a unit for each
+    of its synapses, and kept, they would be nearly all of the memory of a result.
+
+    Args:
+        kept: for each stage its messages, or what they are computed from.
+    """
+
+    def __init__(self, kept: Mapping[str, FloatArray | Heard]) -> None:
+        self._kept = dict(kept)
+
+    def __getitem__(self, name: str) -> FloatArray:
+        """The messages of a stage."""
+        found = self._kept[name]
+        return found.answer if isinstance(found, Heard) else found
+
+    def __iter__(self) -> Iterator[str]:
+        """The names in the order of evaluation."""
+        return iter(self._kept)
+
+    def __len__(self) -> int:
+        """Number of stages."""
+        return len(self._kept)
+
+    def part(self, index: Any) -> States:
+        """Some of the sequences and steps, without computing any message."""
+        return States({name: found[index] for name, found in self._kept.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class FloatResult:
+    """What a LiquidNetwork answers.
+
+    Attributes:
+        outputs: float64 (batch, time, outputs).
+        states: for each stage (see `LiquidNetwork.stages`), float64 (batch, time, units): its
+            message in each step, which is the state of a CfC layer. Those of an LTC's synapses are
+            computed whenever they are asked for.
+        final_state: for each layer with a state, and for each memory, float64 (batch, units).
+        memory: for each stage with a memory, float64 (batch, time, units): its cell state.
+    """
+
+    outputs: FloatArray
+    states: States
+    final_state: Mapping[str, FloatArray]
+    memory: Mapping[str, FloatArray]
+
+    def every(self, substeps: int) -> FloatResult:
+        """The last of so many steps of each sample."""
+        if substeps == 1:
+            return self
+        last = np.s_[:, substeps - 1 :: substeps]
+        return FloatResult(
+            self.outputs[last],
+            self.states.part(last),
+            self.final_state,
+            {name: values[last] for name, values in self.memory.items()},
+        )
+
+    def sequences(self, chosen: slice) -> FloatResult:
+        """The answers to some of the sequences."""
+        return FloatResult(
+            self.outputs[chosen],
+            self.states.part(chosen),
+            {name: values[chosen] for name, values in self.final_state.items()},
+            {name: values[chosen] for name, values in self.memory.items()},
+        )
+
+
+def evaluate_stages(
+    stages: Sequence[Stage],
+    inputs: FloatArray,
+    elapsed: FloatArray | None,
+    initial_state: Mapping[str, npt.ArrayLike],
+    substeps: int = 1,
+) -> FloatResult:
+    """Runs stages on normalised inputs (batch, time, channels); see `LiquidNetwork.evaluate`.
+
+    Inputs are what `LiquidNetwork.held` makes of samples: `substeps` steps for each.
+    """
+    messages = {INPUT: inputs}
+    answers: dict[str, FloatArray | Heard] = {}
+    final: dict[str, FloatArray] = {}
+    kept: dict[str, FloatArray] = {}
+    for group in loops(stages):
+        if any(stage.recurrent or stage.memory for stage in group):
+            loop = _Loop(group, messages, initial_state)
+            for t in range(inputs.shape[1]):
+                since = None if elapsed is None else elapsed[:, t, None]
+                loop.step(t, since, t % substeps == 0)
+            answers |= loop.answers
+            final |= loop.final
+            kept |= loop.kept
+        else:
+            (stage,) = group
+            sums = stage.sums(messages[stage.sources[0].name])
+            answers[stage.name] = stage.answer(sums, {}, None)[0]
+        # A wired stage is heard inside its loop alone.
+        messages |= {
+            s.name: found for s in group if not isinstance(found := answers[s.name], Heard)
+        }
+    return FloatResult(messages[stages[-1].name], States(answers), final, kept)
+
+
+class _Loop:
+    """Stages that hear each other again, step by step.
+
+    Args:
+        group: the stages.
+        messages: of all stages before and of the input, (batch, time, units).
+        initial_state: see `LiquidNetwork.evaluate`.
+
+    Attributes:
+        kept: for each stage with a memory its state after each step so far, (batch, time, units).
+    """
+
+    def __init__(
+        self,
+        group: Sequence[Stage],
+        messages: Mapping[str, FloatArray],
+        initial_state: Mapping[str, npt.ArrayLike],
+    ) -> None:
+        batch, time, _ = messages[INPUT].shape
+
+        def begin(name: str, units: int) -> FloatArray:
+            return np.broadcast_to(
+                np.asarray(initial_state.get(name, 0.0), np.float64), (batch, units)
+            )
+
+        self._group, self._messages = group, messages
+        self._now = {stage.name: begin(stage.name, stage.units) for stage in group}
+        self._memory = {
+            stage.name: {w: begin(stage.state_name(w), stage.units) for w in stage.memory}
+            for stage in group
+        }
+        sizes = {s.name: s.columns if s.wired else s.units for s in group}
+        self._steps = {name: np.empty((batch, time, size)) for name, size in sizes.items()}
+        self.kept = {s.name: np.empty((batch, time, s.units)) for s in group if s.memory}
+
+    def step(self, t: int, since: FloatArray | None, first: bool) -> None:
+        """All stages in turn.
+
+        Args:
+            t: number of the step.
+            since: elapsed time, (batch, 1); None where time is constant.
+            first: whether it is the first step of a sample.
+        """
+        now = self._now
+        for stage in self._group:
+            memory = self._memory[stage.name]
+            if first or not stage.once:
+                names = [(s.first if first else "") or s.name for s in stage.sources]
+                z = np.concatenate(
+                    [now[n] if n in now else self._messages[n][:, t] for n in names], axis=-1
+                )
+                if first and stage.starts_from:
+                    memory = dict.fromkeys(stage.memory, now[stage.starts_from])
+                message, memory = stage.answer(
+                    stage.sums(z), memory, since if stage.timed else None
+                )
+                now[stage.name], self._memory[stage.name] = message, memory
+                if stage.wired:
+                    self._steps[stage.name][:, t] = z
+            if not stage.wired:
+                self._steps[stage.name][:, t] = now[stage.name]
+            for word in stage.memory:
+                self.kept[stage.name][:, t] = memory[word]
+
+    @property
+    def answers(self) -> dict[str, FloatArray | Heard]:
+        """What each stage answered in the steps so far."""
+        return {
+            s.name: Heard(s, self._steps[s.name]) if s.wired else self._steps[s.name]
+            for s in self._group
+        }
+
+    @property
+    def final(self) -> dict[str, FloatArray]:
+        """Last states of what is heard in the next step, and of memories."""
+        heard = heard_again(self._group)
+        found: dict[str, FloatArray] = {}
+        for stage in self._group:
+            if stage.name in heard:
+                found[stage.name] = self._now[stage.name]
+            own = self._memory[stage.name]
+            found |= {stage.state_name(word): own[word] for word in stage.memory}
+        return found
+
+
+def heard_again(stages: Sequence[Stage]) -> set[str]:
+    """Stages whose last message is heard in the next step."""
+    return {s.name for stage in stages for s in stage.sources if s.previous}
+
+
+def loops(stages: Sequence[Stage]) -> list[list[Stage]]:
+    """The stages in groups that have to run step by step: a recurrent loop, or a single stage."""
+    groups: list[list[Stage]] = []
+    waiting: list[Stage] = []
+    for place, stage in enumerate(stages):
+        waiting.append(stage)
+        later = heard_again(waiting) & {s.name for s in stages[place + 1 :]}
+        if not later:
+            groups.append(waiting)
+            waiting = []
+    return groups
