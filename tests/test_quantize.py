@@ -19,7 +19,7 @@ from lnn2loihi.quantize import network_hash, prepared
 from lnn2loihi.quantize.calibration import largest_magnitude
 from lnn2loihi.quantize.post_training import Plan
 from lnn2loihi.quantize.recipe import Recipe
-from lnn2loihi.quantize.rows import CORRECTIONS
+from lnn2loihi.quantize.rounding import CORRECTIONS
 from lnn2loihi.simulate import encode, full_initial_state
 from lnn2loihi.simulate.reference import run_reference
 

@@ -13,14 +13,14 @@ from lnn2loihi.layers.linear import Linear
 from lnn2loihi.layers.stage import Stage
 from lnn2loihi.qat.rounding import message, straight_through
 from lnn2loihi.quantize.families import Lowering
-from lnn2loihi.quantize.rows import (
+from lnn2loihi.quantize.rounding import (
     LARGEST_MULTIPLIER,
     LARGEST_SUM,
     Gate,
-    QuantizedGate,
+    RoundedGate,
     Source,
     column_scales,
-    quantize_gate,
+    round_gate,
 )
 
 #: Share that a step may miss a multiplier by, so that float32 does not round it to the next.
@@ -119,7 +119,7 @@ class TrainableStage(nn.Module):
             self._start_step(name, self._rows(name, None))
 
     @torch.no_grad()
-    def _start_step(self, name: str, rows: QuantizedGate) -> None:
+    def _start_step(self, name: str, rows: RoundedGate) -> None:
         """Begins with the steps of these rows. None will outgrow their shift, since all multipliers
         of the gate would change with it.
         """
@@ -221,20 +221,19 @@ class TrainableStage(nn.Module):
             rounded, _ = self._chip_values(self._rows(name, self.steps()[name]))
             self.weight[name].lerp_(torch.as_tensor(rounded).to(self.weight[name]), share)
 
-    def _rows(self, name: str, step: np.ndarray | None, correction: str = "none") -> QuantizedGate:
+    def _rows(self, name: str, step: np.ndarray | None, correction: str = "none") -> RoundedGate:
         """The chip's integers of a gate, with these steps, or with those that hold all weights."""
         weight = self.effective(name) if step is not None else self._unclipped(name)
         weight, bias = (_float64(v) for v in (weight, self.effective_bias(name)))
         positive = name in self.stage.positive
         gate = Gate(name, weight, bias, self._units[name], positive, step)
-        return quantize_gate(
+        return round_gate(
             gate, self._sources, self._moments, self.weight_bits, self.exponents, correction
         )
 
-    def _chip_values(self, rows: QuantizedGate) -> tuple[np.ndarray, np.ndarray]:
+    def _chip_values(self, rows: RoundedGate) -> tuple[np.ndarray, np.ndarray]:
         """Weight and bias of a gate as the chip's integers stand for them, in float64."""
-        scale, left = column_scales(self._sources, self.exponents)
-        return rows.mantissas * (rows.unit[:, None] * left / scale), rows.bias * rows.unit
+        return rows.mantissas * rows.values, rows.bias * rows.unit
 
     def sent(self, value: Tensor) -> Tensor:
         """The message as others hear it."""

@@ -18,7 +18,7 @@ from lnn2loihi.quantize.calibration import RANGES, Calibration, measure
 from lnn2loihi.quantize.measurements import measured_rows, measured_run
 from lnn2loihi.quantize.post_training import Plan, Scales
 from lnn2loihi.quantize.recipe import DEFAULT_RECIPE, Recipe, Recipes
-from lnn2loihi.quantize.rows import CORRECTIONS
+from lnn2loihi.quantize.rounding import CORRECTIONS
 from lnn2loihi.quantize.warnings import precision_warnings, unit_warnings
 from lnn2loihi.version import VERSION
 

@@ -20,14 +20,8 @@ from lnn2loihi.quantize import ltc as _ltc  # noqa: F401  registers its stages i
 from lnn2loihi.quantize.calibration import Calibration, entering
 from lnn2loihi.quantize.families import Lowering, Measured, lower, message_format, message_low
 from lnn2loihi.quantize.recipe import Recipes
-from lnn2loihi.quantize.rows import (
-    Gate,
-    QuantizedGate,
-    Source,
-    column_scales,
-    quantize_rows,
-    wired_gate,
-)
+from lnn2loihi.quantize.rounding import Gate, Source, column_scales
+from lnn2loihi.quantize.rows import QuantizedGate, quantize_rows, wired_gate
 
 #: Room beyond the calibrated range of an input channel, as a share of its span, and beyond that of
 #: a bounded message: data of other days leave the range of those that were calibrated with.

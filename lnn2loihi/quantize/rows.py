@@ -1,10 +1,7 @@
-"""Chooses multipliers, mantissas and biases of a population's rows under the accumulator's bound.
+"""Chooses multipliers, mantissas and biases of a population's rows, and judges them.
 
-A row is one accumulator of one neuron. Its sum counts in units of a real value s that is the
-row's own: s = multiplier / (2**shift * unit), where `unit` is the number of pre-activation steps
-per 1.0. The multiplier is chosen first, as the smallest for which the largest mantissa fits its
-bits and the worst possible sum fits 24 bits; mantissas and bias are rounded afterwards, in the
-chosen units, so the rounding of the multiplier costs nothing.
+How one gate is rounded for given exponents is in rounding.py; here exponents are chosen, errors on
+the calibration data are computed, and rows that cannot be represented are named.
 """
 
 from __future__ import annotations
@@ -13,17 +10,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from lnn2loihi.formats import WORD_BITS, IntegerArray, signed_range
+from lnn2loihi.formats import IntegerArray
 from lnn2loihi.graph.connection import LARGEST_EXPONENT
 from lnn2loihi.network import FloatArray
-from lnn2loihi.neurons.cfc import MULTIPLIER_BITS
-from lnn2loihi.neurons.instructions import LARGEST_SHIFT
+from lnn2loihi.quantize.rounding import (
+    LARGEST_MULTIPLIER,
+    LARGEST_SUM,
+    Gate,
+    RoundedGate,
+    Source,
+    column_scales,
+    rms_error,
+    round_gate,
+)
 
-#: Bound of accumulators and of pre-activations: 24-bit words, symmetric so that NEG is safe.
-LARGEST_SUM = signed_range(WORD_BITS)[1]
-LARGEST_MULTIPLIER = signed_range(MULTIPLIER_BITS)[1]
 #: Exponents are chosen on at most this many rows; all rows then use them.
 ROWS_TRIED = 128
 #: Up to so many sources of a population, all combinations of their exponents are tried.
@@ -34,70 +35,11 @@ COARSE_MANTISSA = 3
 #: Narrower weights than this have coarse mantissas by their own choice.
 COARSE_BITS = 4
 TOLERATED_ERROR = 0.05
-#: How rounding the weights is made up for: not at all, on average by the bias, or as far as other
-#: weights and the bias can on the calibration data.
-CORRECTIONS = ("none", "bias", "full")
-#: Rows of more columns are not corrected fully: it would take minutes.
-LARGEST_CORRECTED = 2048
-#: Share of the mean second moment that keeps the correction from fitting noise.
-DAMPING = 0.01
-#: Up to this width the largest weights of a row may be clipped, to one of these shares, where that
-#: lowers the row's error; with more bits it never does. Not in training, where the largest weights
-#: find their own size.
-CLIPPED_BITS = 5
-CLIPPINGS = (1.0, 0.85, 0.7, 0.6, 0.5, 0.4, 0.3)
-
-
-@dataclass(frozen=True)
-class Source:
-    """What feeds a block of columns: integers low..high (columns,), one unit worth `step`, which
-    may differ from column to column.
-    """
-
-    step: float | FloatArray
-    low: IntegerArray
-    high: IntegerArray
-
-    @property
-    def reach(self) -> FloatArray:
-        """Largest real magnitude of each column, (columns,)."""
-        return np.maximum(np.abs(self.low), np.abs(self.high)) * self.step
-
-
-def column_scales(
-    sources: Sequence[Source], exponents: Sequence[int]
-) -> tuple[FloatArray, FloatArray]:
-    """Step and left shift (as a factor) of every column of all sources, (columns,) each."""
-    scale = np.concatenate([np.broadcast_to(s.step, s.low.size) for s in sources])
-    left = np.repeat([2.0**e for e in exponents], [s.low.size for s in sources])
-    return scale, left
-
-
-@dataclass(frozen=True)
-class Gate:
-    """Float rows of one accumulator.
-
-    Attributes:
-        name: name of the accumulator.
-        weight: float64 (neurons, columns of all sources).
-        bias: float64 (neurons,).
-        unit: pre-activation steps per 1.0, one number or (neurons,).
-        positive: whether mantissas and biases have to stay above or at 0, like the weights.
-        step: real value of one unit of each row's sum that is wanted at least, (neurons,); larger
-            weights than it holds are clipped. None: the smallest that holds them all.
-    """
-
-    name: str
-    weight: FloatArray
-    bias: FloatArray
-    unit: float | FloatArray
-    positive: bool = False
-    step: FloatArray | None = None
 
 
 @dataclass(frozen=True)
 class QuantizedGate:
-    """Integer rows of one accumulator.
+    """Integer rows of one accumulator, judged.
 
     Attributes:
         mantissas: int64 (neurons, columns).
@@ -225,203 +167,51 @@ def quantize_gate(
     exponents: tuple[int, ...],
     correction: str = "none",
 ) -> QuantizedGate:
-    """Rows of one gate for given exponents; `correction` is one of CORRECTIONS."""
-    columns = np.array([source.low.size for source in sources])
-    scale, left = column_scales(sources, exponents)
-    low = np.minimum(np.concatenate([s.low for s in sources]), 0)
-    high = np.maximum(np.concatenate([s.high for s in sources]), 0)
-    integer_weight = gate.weight * scale  # real value of a row's sum per unit of its message
-    by_mantissa, by_sum = _smallest_units(gate, integer_weight, left, low, high, weight_bits)
-    if gate.step is not None:
-        by_mantissa = gate.step
-    elif weight_bits <= CLIPPED_BITS and correction != "none":
-        by_mantissa = by_mantissa * _best_clipping(
-            gate, integer_weight, left, scale, by_mantissa, moments, weight_bits
-        )
-    smallest = np.maximum(by_mantissa, by_sum)
-    shift = _shift(smallest * gate.unit)
-    per_step = 2.0**shift * gate.unit
-    wanted = np.ceil(smallest * per_step)
-    multiplier = np.clip(wanted, 1, LARGEST_MULTIPLIER)
-    while True:  # at most LARGEST_MULTIPLIER times, since multipliers only grow
-        unit = multiplier / per_step
-        values = unit[:, None] * left / scale  # of one unit of each mantissa
-        mantissas = _rounded(gate.weight / values, weight_bits)
-        wanted_bias = gate.bias
-        if correction == "bias":
-            wanted_bias = gate.bias + (gate.weight - mantissas * values) @ moments[:-1, -1]
-        bias = _whole_bias(gate, wanted_bias / unit)
-        worst = _worst_sums(mantissas * left, bias, low, high)
-        too_large = (worst > LARGEST_SUM) & (multiplier < LARGEST_MULTIPLIER)
-        if not too_large.any():
-            break
-        multiplier = multiplier + too_large
-    if correction == "full" and gate.weight.shape[1] <= LARGEST_CORRECTED:
-        better, wanted_bias = _compensated(gate, values, moments, weight_bits)
-        moved = _whole_bias(gate, wanted_bias / unit)
-        sums = _worst_sums(better * left, moved, low, high)
-        fits = sums <= LARGEST_SUM
-        mantissas = np.where(fits[:, None], better, mantissas)
-        bias, worst = np.where(fits, moved, bias), np.where(fits, sums, worst)
-    lost = gate.weight - mantissas * values
-    difference = np.concatenate([lost, (gate.bias - bias * unit)[:, None]], axis=1)
-    error = _rms(difference, moments)
-    ends = np.cumsum(columns)
-    blocks = [slice(end - size, end) for end, size in zip(ends, columns, strict=True)]
-    bound = by_sum > by_mantissa
-    coarse = _coarse_blocks(lost, mantissas, moments, blocks, bound, weight_bits)
-    reach = worst * np.maximum(wanted, multiplier) / 2.0**shift
-    problems = _problems(gate, worst, reach, wanted, coarse)
-    bias = np.clip(bias, -LARGEST_SUM, LARGEST_SUM)
+    """Rows of one gate for given exponents, judged; arguments as for `round_gate`."""
+    rows = round_gate(gate, sources, moments, weight_bits, exponents, correction)
+    lost = gate.weight - rows.mantissas * rows.values
+    difference = np.concatenate([lost, (gate.bias - rows.bias * rows.unit)[:, None]], axis=1)
+    coarse = _coarse_blocks(lost, rows, moments, sources, weight_bits)
     return QuantizedGate(
-        mantissas.astype(np.int64),
-        bias.astype(np.int64),
-        multiplier.astype(np.int64),
-        shift,
-        unit,
-        error,
-        problems,
-    )
-
-
-def _whole_bias(gate: Gate, bias: FloatArray) -> FloatArray:
-    whole = np.floor(bias + 0.5)
-    return np.maximum(whole, 0.0) if gate.positive else whole
-
-
-def _worst_sums(
-    weights: FloatArray, bias: FloatArray, low: IntegerArray, high: IntegerArray
-) -> FloatArray:
-    """Largest magnitude that the sum of each row, its bias included, can reach."""
-    ends = weights * low, weights * high
-    return np.maximum(
-        np.maximum(*ends).sum(axis=1) + np.maximum(bias, 0),
-        -np.minimum(*ends).sum(axis=1) - np.minimum(bias, 0),
-    )
-
-
-def _compensated(
-    gate: Gate, values: FloatArray, moments: FloatArray, weight_bits: int
-) -> tuple[FloatArray, FloatArray]:
-    """Mantissas rounded one column after the other, and the wanted biases.
-
-    What rounding a column loses is made up for, as far as the calibration data allow, by the
-    columns that follow and in the end by the bias (Frantar et al. 2022, arXiv:2210.17323).
-    Synapses that do not exist stay away.
-    """
-    size = moments.shape[0]
-    damping = DAMPING * np.trace(moments) / size
-    inverse = np.linalg.inv(moments + damping * np.eye(size))
-    factor = np.linalg.cholesky(inverse).T
-    rest = np.concatenate([gate.weight, gate.bias[:, None]], axis=1)
-    mantissas = np.zeros_like(gate.weight)
-    for column in range(size - 1):
-        rounded = _rounded(rest[:, column] / values[:, column], weight_bits)
-        rounded = np.maximum(rounded, 0.0) if gate.positive else rounded
-        mantissas[:, column] = np.where(gate.weight[:, column] == 0.0, 0.0, rounded)
-        lost = rest[:, column] - mantissas[:, column] * values[:, column]
-        ratio = factor[column, column + 1 :] / factor[column, column]
-        rest[:, column + 1 :] -= lost[:, None] * ratio
-    return mantissas, rest[:, -1]
-
-
-def _best_clipping(
-    gate: Gate,
-    integer_weight: FloatArray,
-    left: FloatArray,
-    scale: FloatArray,
-    by_mantissa: FloatArray,
-    moments: FloatArray,
-    weight_bits: int,
-) -> FloatArray:
-    """For each row the share of its unit with the least error: a smaller unit clips the largest
-    weights and rounds all others more finely.
-    """
-    best = np.ones(len(by_mantissa))
-    least = np.full(len(by_mantissa), np.inf)
-    for share in CLIPPINGS:
-        unit = (share * by_mantissa)[:, None] * left
-        rounded = _rounded(integer_weight / unit, weight_bits)
-        error = _rms(gate.weight - rounded * unit / scale, moments[:-1, :-1])
-        better = error < least
-        best, least = np.where(better, share, best), np.where(better, error, least)
-    return best
-
-
-def _rms(errors: FloatArray, moments: FloatArray) -> FloatArray:
-    """Rms over the calibration data of what errors of weights add to each row's pre-activation."""
-    return np.sqrt(np.maximum(np.sum((errors @ moments) * errors, axis=1), 0.0))
+        rows.mantissas, rows.bias, rows.multiplier, rows.shift, rows.unit,
+        rms_error(difference, moments), _problems(gate, rows, coarse),
+    )  # fmt: skip
 
 
 def _coarse_blocks(
     lost: FloatArray,
-    mantissas: FloatArray,
+    rows: RoundedGate,
     moments: FloatArray,
-    blocks: Sequence[slice],
-    bound: npt.NDArray[np.bool_],
+    sources: Sequence[Source],
     weight_bits: int,
 ) -> FloatArray:
     """For each row the rms error of a block (input or recurrent) that the bound left too little.
 
     That is so where all mantissas of a row are below COARSE_MANTISSA and its unit follows from
-    the accumulator's bound (`bound`), or where a block's are in most rows, although mantissas are
-    wide enough: its messages are too fine for the accumulator. 0 elsewhere.
+    the accumulator's bound, or where a block's are in most rows, although mantissas are wide
+    enough: its messages are too fine for the accumulator. 0 elsewhere.
     """
+    ends = np.cumsum([source.low.size for source in sources])
     largest = np.zeros(len(lost))
-    small_rows = bound & (np.abs(mantissas).max(axis=1) < COARSE_MANTISSA)
-    for block in blocks:
-        small = np.abs(mantissas[:, block]).max(axis=1) < COARSE_MANTISSA
+    small_rows = rows.crowded & (np.abs(rows.mantissas).max(axis=1) < COARSE_MANTISSA)
+    for end, source in zip(ends, sources, strict=True):
+        block = slice(end - source.low.size, end)
+        small = np.abs(rows.mantissas[:, block]).max(axis=1) < COARSE_MANTISSA
         if not small.any():
             continue
-        error = _rms(lost[:, block], moments[block, block])
+        error = rms_error(lost[:, block], moments[block, block])
         collapsed = (small & (error > TOLERATED_ERROR)).mean() > 0.5
         blamed = small_rows | (small & (collapsed and weight_bits >= COARSE_BITS))
         largest = np.maximum(largest, np.where(blamed, error, 0.0))
     return largest
 
 
-def _rounded(values: FloatArray, bits: int) -> FloatArray:
-    return np.clip(np.floor(values + 0.5), *signed_range(bits))
-
-
-def _smallest_units(
-    gate: Gate,
-    integer_weight: FloatArray,
-    left: FloatArray,
-    low: IntegerArray,
-    high: IntegerArray,
-    weight_bits: int,
-) -> tuple[FloatArray, FloatArray]:
-    """For each row the smallest unit with which mantissas fit, and with which sum and bias do."""
-    bottom, top = signed_range(weight_bits)
-    by_mantissa = np.maximum(integer_weight / (left * top), integer_weight / (left * bottom))
-    ends = integer_weight * low, integer_weight * high
-    reach = np.maximum(
-        np.maximum(*ends).sum(axis=1) + np.maximum(gate.bias, 0.0),
-        -np.minimum(*ends).sum(axis=1) - np.minimum(gate.bias, 0.0),
-    )
-    return np.maximum(by_mantissa.max(axis=1), np.finfo(np.float64).tiny), reach / LARGEST_SUM
-
-
-def _shift(steps: FloatArray) -> int:
-    """Largest right shift for which multipliers fit their bits; `steps` are pre-activation
-    steps per unit of the sum, whose ratio to 2**-shift is the multiplier.
+def _problems(gate: Gate, rows: RoundedGate, coarse: FloatArray) -> tuple[str, ...]:
+    """Rows that cannot be represented; `coarse` is the error of blocks that the bound leaves too
+    little.
     """
-    shift = int(np.floor(np.log2(LARGEST_MULTIPLIER / steps.max())))
-    return min(max(shift, 0), LARGEST_SHIFT)
-
-
-def _problems(
-    gate: Gate,
-    worst: FloatArray,
-    reach: FloatArray,
-    wanted: FloatArray,
-    coarse: FloatArray,
-) -> tuple[str, ...]:
-    """Rows that cannot be represented: `worst` is the largest sum, `reach` the largest
-    pre-activation in steps, `wanted` the multiplier that the row needs, `coarse` the error of
-    blocks that the bound leaves too little.
-    """
+    worst, wanted = rows.worst, rows.wanted
+    reach = worst * wanted / 2.0**rows.shift  # in steps of the pre-activation
     found: list[str] = []
     strong = reach > LARGEST_SUM
     unit = np.broadcast_to(gate.unit, reach.shape)
