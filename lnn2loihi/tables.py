@@ -33,6 +33,19 @@ def text_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "\n".join([line(headers), rule, *(line(row) for row in cells)])
 
 
+def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A table in Markdown, for pages that hold what a command prints.
+
+    Args:
+        headers: column titles.
+        rows: cells, printed as in `text_table`.
+    """
+    lines = [headers, *([_cell(value) for value in row] for row in rows)]
+    first, *others = (f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |"
+                      for line in lines)  # fmt: skip
+    return "\n".join([first, "|---" * len(headers) + "|", *others])
+
+
 def _cell(value: object) -> str:
     if value is None:
         return "-"

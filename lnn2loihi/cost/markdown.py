@@ -6,20 +6,20 @@ from collections.abc import Sequence
 
 from lnn2loihi.cost.validation import ValidationRow
 from lnn2loihi.devices import COST_PARAMETERS, DEFINITIONS, Device
+from lnn2loihi.tables import markdown_table
 
 
 def parameter_markdown(device: Device) -> str:
     """The costs of a device with their ranges, grades and sources, as a Markdown table."""
     titles = ("figure", "symbol", "what it is the cost of", "value", "5 to 95 %", "grade", "source")
-    rows = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    rows: list[tuple[str, ...]] = []
     for name in COST_PARAMETERS:
         figure = device.get(name)
         if figure is not None:
             what = DEFINITIONS[name]
-            cells = (f"`{name}`", what.symbol, what.meaning, str(figure), figure.range_text,
-                     figure.grade, figure.source)  # fmt: skip
-            rows.append(f"| {' | '.join(map(_escaped, cells))} |")
-    return "\n".join(rows)
+            rows.append((f"`{name}`", what.symbol, what.meaning, str(figure), figure.range_text,
+                         figure.grade, figure.source))  # fmt: skip
+    return markdown_table(titles, rows)
 
 
 def validation_markdown(rows: Sequence[ValidationRow]) -> str:
@@ -28,21 +28,16 @@ def validation_markdown(rows: Sequence[ValidationRow]) -> str:
     """
     titles = ("case", "network", "split", "quantity", "measured", "model", "90 % interval",
               "error", "verdict")  # fmt: skip
-    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    lines: list[tuple[str, ...]] = []
     seen: dict[str, ValidationRow] = {}
     for row in rows:
         first = row.case not in seen
         seen.setdefault(row.case, row)
-        cells = (row.case if first else "", row.title if first else "", row.split,
-                 row.quantity, row.measured_text, row.model_text, row.model.range_text,
-                 row.error_text, row.verdict)  # fmt: skip
-        lines.append(f"| {' | '.join(map(_escaped, cells))} |")
-    lines.append("")
+        lines.append((row.case if first else "", row.title if first else "", row.split,
+                      row.quantity, row.measured_text, row.model_text, row.model.range_text,
+                      row.error_text, row.verdict))  # fmt: skip
+    cases = []
     for row in seen.values():
         used = f" It set {', '.join(f'`{name}`' for name in row.sets)}." if row.sets else ""
-        lines.append(f"- **{row.case}**: {row.source}. Fixed: {row.stated}.{used}")
-    return "\n".join(lines)
-
-
-def _escaped(cell: str) -> str:
-    return cell.replace("|", "\\|")
+        cases.append(f"- **{row.case}**: {row.source}. Fixed: {row.stated}.{used}")
+    return "\n".join([markdown_table(titles, lines), "", *cases])
