@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import dataclasses
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -40,6 +41,14 @@ def read_only_mapping(values: Mapping[str, Any]) -> Mapping[str, Any]:
     return MappingProxyType(dict(values))
 
 
+def _reduced(mapping: MappingProxyType[str, Any]) -> tuple[Any, ...]:
+    return read_only_mapping, (dict(mapping),)
+
+
+# The standard library neither copies nor pickles this type.
+copyreg.pickle(MappingProxyType, _reduced)  # pyright: ignore[reportArgumentType]
+
+
 def identical(left: Any, right: Any) -> bool:
     """Whether two values are equal down to types, dtypes, shapes and every array element."""
     if isinstance(left, np.ndarray) and isinstance(right, np.ndarray):
@@ -55,9 +64,29 @@ def identical(left: Any, right: Any) -> bool:
 
 
 class ArrayEquality:
-    """Mixin for frozen dataclasses with arrays (use with `eq=False`): == compares contents."""
+    """Mixin for frozen dataclasses with arrays (use with `eq=False`): == compares contents, a deep
+    copy is the object itself, and what comes out of a pickle is read-only again.
+    """
 
     def __eq__(self, other: object) -> bool:
         return identical(self, other) if type(other) is type(self) else NotImplemented
 
     __hash__ = None  # type: ignore[assignment]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ArrayEquality:
+        return self
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        _close(tuple(state.values()))
+
+
+def _close(value: Any) -> None:
+    """Makes all arrays in nested mappings and sequences read-only."""
+    if isinstance(value, np.ndarray):
+        value.setflags(write=False)
+    elif isinstance(value, Mapping):
+        _close(tuple(value.values()))
+    elif isinstance(value, (tuple, list)):
+        for part in value:
+            _close(part)

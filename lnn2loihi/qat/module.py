@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,24 +12,23 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from lnn2loihi.errors import InputError, QuantizationError
+from lnn2loihi.errors import InputError, Problems, QuantizationError
 from lnn2loihi.formats import FixedPoint, signed_range
 from lnn2loihi.layers.memory import MemoryStage
 from lnn2loihi.layers.rebuild import with_gates
-from lnn2loihi.layers.stage import INPUT, Stage, StageSource
+from lnn2loihi.layers.stage import INPUT
 from lnn2loihi.network import LiquidNetwork, heard_again, loops
 from lnn2loihi.neurons.phase import PHASE
 from lnn2loihi.plugins import import_network
 from lnn2loihi.program import LoihiProgram, Population
-from lnn2loihi.qat.functions import answer
+from lnn2loihi.qat.calls import Calls, Hidden, calls_of
+from lnn2loihi.qat.loop import run_loop
 from lnn2loihi.qat.rounding import message
 from lnn2loihi.qat.stage import TrainableStage
 from lnn2loihi.quantize import Setting, prepared
 from lnn2loihi.quantize.post_training import Plan, Scales
 from lnn2loihi.quantize.recipe import DEFAULT_RECIPE, Recipe
 from lnn2loihi.simulate import simulate
-
-Hidden = Tensor | tuple[Tensor, Tensor]
 
 
 def prepare(
@@ -56,14 +56,17 @@ def prepare(
 
     Raises:
         ImportNetworkError: the module holds a submodule that the chip cannot run, by name.
+        InputError: options are given beside a LiquidNetwork.
         QuantizationError: the recipe or the calibration data do not fit.
     """
-    returns_state = not isinstance(source, LiquidNetwork)
-    sequences = bool(getattr(source, "return_sequences", True))
-    by_layer = type(source).__module__ == "torch.nn.modules.rnn"
-    network = source if isinstance(source, LiquidNetwork) else import_network(source, **options)
+    if isinstance(source, LiquidNetwork):
+        if options:
+            raise InputError(", ".join(options), "go with modules; a LiquidNetwork has its own")
+        network = source
+    else:
+        network = import_network(source, **options)
     setting = prepared(network, calibrate, recipe, calibrate_timespans, layers)
-    module = TrainableNetwork(network, setting, returns_state, sequences, by_layer)
+    module = TrainableNetwork(network, setting, calls_of(source, network))
     if mask_time_gates:
         module.mask_time_gates()
     return module
@@ -79,24 +82,18 @@ class TrainableNetwork(nn.Module):
     Args:
         network: the float network.
         setting: calibration and recipes.
-        returns_state: whether it returns (output, hidden) as ncps does, or the output alone.
-        sequences: whether it returns the outputs of all steps, or of the last one.
-        by_layer: whether states are (layers, batch, units) as in torch.nn.GRU, or those of all
-            layers side by side as in ncps.
+        calls: axes of its arguments and answers.
     """
 
     def __init__(
         self,
         network: LiquidNetwork,
         setting: Setting,
-        returns_state: bool = False,
-        sequences: bool = True,
-        by_layer: bool = False,
+        calls: Calls,
     ) -> None:
         super().__init__()
         self.network_before, self.setting = network, setting
-        self.returns_state, self.return_sequences = returns_state, sequences
-        self.by_layer = by_layer
+        self.calls, self.host = calls, calls.host
         plan = Plan(network, setting.calibration, setting.recipes)
         exponents = plan.exponents()
         self.trainable = nn.ModuleList(
@@ -119,7 +116,8 @@ class TrainableNetwork(nn.Module):
         for own in self.stages.values():
             own.start_corrected()
         self._elapsed: FixedPoint | None = plan.senders.elapsed
-        self._exported: tuple[tuple[int, ...], LoihiProgram] | None = None
+        self.register_buffer("formats", torch.tensor(list(_digest(plan, network))))
+        self._exported: tuple[list[Tensor], LoihiProgram] | None = None
 
     @property
     def stages(self) -> dict[str, TrainableStage]:
@@ -141,8 +139,7 @@ class TrainableNetwork(nn.Module):
         Raises:
             QuantizationError: rows do not fit; the penalty `crowding` keeps them inside.
         """
-        versions = self._versions()
-        if self._exported is None or self._exported[0] != versions:
+        if self._exported is None or not self._unchanged(self._exported[0]):
             network = self.network()
             try:
                 program = self.setting.convert(network, self._scales())
@@ -152,12 +149,18 @@ class TrainableNetwork(nn.Module):
                 for name, exponents in plan.exponents().items():
                     self.stages[name].change_exponents(exponents)
                 program = self.setting.convert(network, self._scales())
-            self._exported = versions, program
+            self._exported = [value.detach().clone() for value in self._values()], program
         return self._exported[1]
 
-    def _versions(self) -> tuple[int, ...]:
-        """Changes with every change of a weight or a mask."""
-        return tuple(int(p._version) for p in (*self.parameters(), *self.buffers()))
+    def _values(self) -> list[Tensor]:
+        return [*self.parameters(), *self.buffers()]
+
+    def _unchanged(self, before: list[Tensor]) -> bool:
+        """Whether parameters and buffers are what they were. They are compared, since PyTorch does
+        not count what is written through `data`, as averaged weights often are.
+        """
+        pairs = zip(self._values(), before, strict=True)
+        return all(now.device == then.device and torch.equal(now, then) for now, then in pairs)
 
     def _scales(self) -> dict[str, Scales]:
         return {name: Scales(own.exponents, own.steps()) for name, own in self.stages.items()}
@@ -183,8 +186,8 @@ class TrainableNetwork(nn.Module):
         Raises:
             InputError: the share is out of range.
         """
-        if not 0.0 <= share <= 1.0:
-            raise InputError("share", f"is {share}; give a number from 0 to 1")
+        if not isinstance(share, (int, float)) or not 0.0 <= share <= 1.0:
+            raise InputError("share", f"is {share!r}; give a number from 0 to 1")
         for own in self.stages.values():
             own.settle(share)
 
@@ -197,8 +200,8 @@ class TrainableNetwork(nn.Module):
         Returns:
             The number of synapses that are left.
         """
-        if not 0.0 <= share < 1.0:
-            raise InputError("share", f"is {share}; give a number from 0 up to, but not, 1")
+        if not isinstance(share, (int, float)) or not 0.0 <= share < 1.0:
+            raise InputError("share", f"is {share!r}; give a number from 0 up to, but not, 1")
         left = 0
         for own in self.stages.values():
             for gate in own.trained:
@@ -221,31 +224,55 @@ class TrainableNetwork(nn.Module):
     def forward(
         self, input: Tensor, hx: Hidden | None = None, timespans: Tensor | None = None
     ) -> Any:
-        """As ncps.torch.CfC: (batch, time, inputs) or (time, inputs) to outputs and state.
+        """As the module that this one stands for.
 
         Args:
-            input: float samples.
+            input: float samples, (batch, time, inputs) or (time, inputs); (time, batch, inputs) or
+                (batch, inputs) where that module takes these.
             hx: state that a call returned, or None.
             timespans: elapsed times, (batch, time), where time is irregular.
 
         Returns:
             Outputs (batch, time, outputs), or the last ones, and with it the state (batch, units),
-            a pair of state and memory where there is one; outputs alone for LiquidNetworks.
+            a pair of state and memory where there is one; what of it, and in which order of axes,
+            is that module's choice. Outputs alone for LiquidNetworks.
+
+        Raises:
+            InputError: a shape is wrong, timespans are missing or too many, or parameters are of
+                half precision.
+            QuantizationError: weights are NaN or infinite, or rows do not fit.
         """
-        batched = input.dim() == 3
-        x = input if batched else input[None]
-        elapsed = None if timespans is None else timespans.reshape(x.shape[:2])
-        if (elapsed is None) == self.network_before.irregular:
-            wanted = "missing" if elapsed is None else "given, but time is constant"
-            raise InputError("timespans", f"are {wanted}")
+        x, elapsed, batched = self.calls.batch_first(input, timespans)
+        x = self._checked(x, elapsed)
         state = self._state_of(hx, x)
         run = self._train if self.training else self._evaluate
-        outputs, state = run(x, elapsed, state)
-        if not self.return_sequences:
-            outputs = outputs[:, -1]
-        if not batched:
-            outputs, state = outputs[0], {k: v[0] for k, v in state.items()}
-        return (outputs, self._hidden(state)) if self.returns_state else outputs
+        with torch.autocast(x.device.type, enabled=False):  # 16 bits do not hold what the chip does
+            outputs, state = run(x, elapsed, state)
+        if not batched and not self.calls.one_step:
+            state = {name: values[0] for name, values in state.items()}
+        hidden = self._hidden(state) if state else outputs
+        return self.calls.answer(outputs, hidden, batched)
+
+    def _checked(self, x: Tensor, elapsed: Tensor | None) -> Tensor:
+        """Samples (batch, time, inputs) in the precision of the parameters."""
+        network = self.network_before
+        if (elapsed is None) == network.irregular:
+            wanted = "missing" if elapsed is None else "given, but time is constant"
+            raise InputError("timespans", f"are {wanted}")
+        problems = Problems(InputError, "input")
+        if x.shape[-1] != network.input_size or 0 in x.shape:
+            problems.add(
+                f"is {tuple(x.shape)} as (batch, time, inputs); the network has "
+                f"{network.input_size} inputs, and needs a sequence and a sample at least"
+            )
+        kinds = {parameter.dtype for parameter in self.parameters()}
+        if not kinds <= {torch.float32, torch.float64}:
+            problems.add(
+                f"parameters are {', '.join(sorted(map(str, kinds)))}; the chip's integers need "
+                "float32 or float64 (automatic mixed precision leaves them there)"
+            )
+        problems.raise_if_any()
+        return x.to(next(iter(kinds), torch.float32))
 
     def _train(
         self, x: Tensor, elapsed: Tensor | None, state: dict[str, Tensor]
@@ -266,81 +293,9 @@ class TrainableNetwork(nn.Module):
             elapsed = None if elapsed is None else elapsed.repeat_interleave(substeps, dim=1)
         final: dict[str, Tensor] = {}
         for group in loops(self.network_before.stages):
-            messages |= self._run_group(group, messages, elapsed, state, final)
+            messages |= run_loop(group, self.stages, substeps, messages, elapsed, state, final)
         answers = messages[self.network_before.stages[-1].name]
         return answers[:, substeps - 1 :: substeps], final
-
-    def _run_group(
-        self,
-        group: list[Stage],
-        messages: dict[str, Tensor],
-        elapsed: Tensor | None,
-        state: dict[str, Tensor],
-        final: dict[str, Tensor],
-    ) -> dict[str, Tensor]:
-        """A loop of stages over all steps, or one stage without a loop on all steps at once."""
-        names = {stage.name for stage in group}
-        inside: dict[str, list[tuple[StageSource, Tensor]]] = {}
-        outside: dict[str, Tensor] = {}
-        for stage in group:
-            weight, bias = self.stages[stage.name].maps()
-            begin, known = 0, bias
-            inside[stage.name] = []
-            for source in stage.sources:
-                block = weight[:, begin : begin + source.columns]
-                begin += source.columns
-                if source.name in names:
-                    inside[stage.name].append((source, block.T))
-                else:  # for all steps at once
-                    known = known + messages[source.name] @ block.T
-            outside[stage.name] = known
-        x = messages[INPUT]
-        if not any(inside.values()) and not any(stage.memory for stage in group):
-            (stage,) = group
-            sums = dict(
-                zip(stage.gates, outside[stage.name].chunk(len(stage.gates), -1), strict=True)
-            )
-            own = self.stages[stage.name]
-            return {
-                stage.name: own.sent(answer(stage, sums, own.effective_vectors(), None, None)[0])
-            }
-        # What is kept more finely than it is sent is heard as it would have been sent.
-        now = {name: self.stages[name].sent(state[name]) for name in names if name in state}
-        memory = {s.name: state[s.state_name(word)] for s in group for word in s.memory}
-        steps: dict[str, list[Tensor]] = {name: [] for name in names}
-        vectors = {stage.name: self.stages[stage.name].effective_vectors() for stage in group}
-        # Taken apart once: the gradient of a single step would be as large as that of all.
-        known = {
-            stage.name: outside[stage.name].unbind(1)
-            if outside[stage.name].dim() == 3
-            else (outside[stage.name],) * x.shape[1]
-            for stage in group
-        }
-        for t in range(x.shape[1]):
-            since = None if elapsed is None else elapsed[:, t, None]
-            first = t % self.network_before.substeps == 0
-            for stage in group:
-                if stage.once and not first:
-                    steps[stage.name].append(now[stage.name])
-                    continue
-                if first and stage.starts_from:
-                    memory[stage.name] = now[stage.starts_from]
-                total = known[stage.name][t]
-                for source, block in inside[stage.name]:
-                    name = (source.first if first else "") or source.name
-                    total = torch.addmm(total, now[name], block)
-                sums = dict(zip(stage.gates, total.chunk(len(stage.gates), -1), strict=True))
-                own, passed = self.stages[stage.name], since if stage.timed else None
-                value, kept = answer(
-                    stage, sums, vectors[stage.name], memory.get(stage.name), passed
-                )
-                if kept is not None:
-                    memory[stage.name] = kept
-                now[stage.name] = own.sent(value)
-                steps[stage.name].append(now[stage.name])
-        final.update({name: now[name] for name in state if name in names})
-        final.update({s.state_name(word): memory[s.name] for s in group for word in s.memory})
-        return {name: torch.stack(values, dim=1) for name, values in steps.items()}
 
     @torch.no_grad()
     def _evaluate(
@@ -382,15 +337,20 @@ class TrainableNetwork(nn.Module):
 
     def _state_of(self, hx: Hidden | None, x: Tensor) -> dict[str, Tensor]:
         """The state of every stage that has one, from ncps's order; zeros without."""
-        parts = hx if isinstance(hx, tuple) else (hx,)
+        parts = tuple(hx) if isinstance(hx, (tuple, list)) else (hx,)
         state: dict[str, Tensor] = {}
-        for kind, given in enumerate(parts if hx is not None else (None,)):
-            if given is None:
-                continue
-            units = self._stateful(memory=kind == 1)
-            flat = torch.cat(list(given), dim=-1) if self.by_layer else given
-            split = (flat if flat.dim() == 2 else flat[None]).to(x).split([*units.values()], dim=-1)
-            state |= dict(zip(units, split, strict=True))
+        for kind, given in enumerate(part for part in parts if part is not None):
+            units = self._stateful(memory=kind == 1) if kind < 2 else {}
+            flat = torch.cat(list(given), dim=-1) if self.calls.by_layer else given
+            flat = flat if flat.dim() == 2 else flat[None]
+            if flat.shape != (x.shape[0], sum(units.values())):
+                raise InputError(
+                    "hx",
+                    f"part {kind + 1} of {len(parts)} has shape {tuple(given.shape)}; the state of "
+                    f"{x.shape[0]} sequences has {sum(units.values())} units there "
+                    f"({', '.join(units) or 'none'})",
+                )
+            state |= dict(zip(units, flat.to(x).split([*units.values()], dim=-1), strict=True))
         for name, count in (self._stateful(memory=False) | self._stateful(memory=True)).items():
             state.setdefault(name, x.new_zeros(x.shape[0], count))
         return state
@@ -409,8 +369,48 @@ class TrainableNetwork(nn.Module):
         return found
 
     def _hidden(self, state: dict[str, Tensor]) -> Hidden:
-        joined = torch.stack if self.by_layer else functools.partial(torch.cat, dim=-1)
+        joined = torch.stack if self.calls.by_layer else functools.partial(torch.cat, dim=-1)
         hidden, memory = (
             [state[name] for name in self._stateful(memory=kind)] for kind in (False, True)
         )
         return (joined(hidden), joined(memory)) if memory else joined(hidden)
+
+    def _load_from_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        prefix: str,
+        local_metadata: Mapping[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        """Refuses weights that were trained with other formats, which mean other numbers here."""
+        given = state_dict.get(f"{prefix}formats")
+        if given is not None and not torch.equal(given.cpu(), self.get_buffer("formats").cpu()):
+            raise InputError(
+                "state_dict",
+                "it is of a module with other formats; prepare this one of the same float network, "
+                "recipe and calibration data, or keep what was trained as a program: "
+                "lnn2loihi.save(module.export(), file)",
+            )
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+
+
+def _digest(plan: Plan, network: LiquidNetwork) -> bytes:
+    """SHA-256 of everything beside weights that decides what a module's parameters stand for."""
+    port = plan.port
+    said = [repr(plan.recipes), network.substeps, network.irregular, repr(plan.senders.elapsed)]
+    for part in ("gain", "offset", "low", "high"):
+        said.append([f"{value:.6g}" for value in np.asarray(getattr(port, part)).ravel()])
+    for stage in network.stages:
+        lowering = plan.lowering(stage)
+        units = {
+            name: np.round(np.log2(np.unique(values)), 6).tolist()
+            for name, values in lowering.units.items()
+        }
+        form = plan.formats[stage.name]
+        said.append([stage.name, type(stage).__name__, repr(form), lowering.memory_step, units])
+    return hashlib.sha256(repr(said).encode()).digest()

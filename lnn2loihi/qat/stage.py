@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lnn2loihi.errors import QuantizationError
 from lnn2loihi.formats import FixedPoint, signed_range
 from lnn2loihi.layers.linear import Linear
 from lnn2loihi.layers.stage import Stage
@@ -58,7 +59,7 @@ class TrainableStage(nn.Module):
         self.stage, self.form, self.weight_bits = stage, form, weight_bits
         self._sources, self._units, self._moments = sources, lowering.units, moments
         self.memory_step = lowering.memory_step
-        self.exponents = exponents
+        self.register_buffer("left_shifts", torch.tensor(exponents, dtype=torch.int64))
         self.vector = nn.ParameterDict(
             {
                 name: nn.Parameter(torch.tensor(getattr(stage, name), dtype=torch.float32))
@@ -82,6 +83,11 @@ class TrainableStage(nn.Module):
             self.register_buffer("no_bias", torch.zeros(len(wires)))
 
     @property
+    def exponents(self) -> tuple[int, ...]:
+        """Left shift of each source's connection."""
+        return tuple(self.get_buffer("left_shifts").tolist())
+
+    @property
     def trained(self) -> Mapping[str, Linear]:
         """The gates with weights that train: all, or none where they only pick columns."""
         return {} if self.stage.wired else self.stage.gates
@@ -89,7 +95,7 @@ class TrainableStage(nn.Module):
     @torch.no_grad()
     def start_corrected(self) -> None:
         """Begins where post-training quantization ends: with weights that make up for rounding."""
-        self.exponents = self._exponents_with_room()
+        self._shift_left(self._exponents_with_room())
         for name in self.trained:
             rows = self._rows(name, None, "full")
             weight, bias = self._chip_values(rows)
@@ -114,9 +120,12 @@ class TrainableStage(nn.Module):
 
     def change_exponents(self, exponents: tuple[int, ...]) -> None:
         """Other left shifts; the steps begin anew, as those that hold the largest weights."""
-        self.exponents = exponents
+        self._shift_left(exponents)
         for name in self.trained:
             self._start_step(name, self._rows(name, None))
+
+    def _shift_left(self, exponents: tuple[int, ...]) -> None:
+        self.get_buffer("left_shifts").copy_(torch.tensor(exponents, dtype=torch.int64))
 
     @torch.no_grad()
     def _start_step(self, name: str, rows: RoundedGate) -> None:
@@ -225,6 +234,12 @@ class TrainableStage(nn.Module):
         """The chip's integers of a gate, with these steps, or with those that hold all weights."""
         weight = self.effective(name) if step is not None else self._unclipped(name)
         weight, bias = (_float64(v) for v in (weight, self.effective_bias(name)))
+        if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
+            raise QuantizationError(
+                f"layer {self.stage.name}, gate {name}",
+                "its weights are NaN or infinite: training has diverged; lower the learning rate, "
+                "or clip gradients",
+            )
         positive = name in self.stage.positive
         gate = Gate(name, weight, bias, self._units[name], positive, step)
         return round_gate(

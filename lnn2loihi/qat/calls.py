@@ -1,0 +1,163 @@
+"""How the module that a network was made of is called and answers, beside its numbers."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lnn2loihi.errors import InputError
+from lnn2loihi.network import LiquidNetwork
+
+Hidden = Tensor | tuple[Tensor, Tensor]
+
+#: Steps of the random sequence that shows how a module answers.
+STEPS_TRIED = 3
+#: Largest difference between the module's answers to it and the network's.
+TOLERANCE = 1e-3
+#: What may stand behind a network and stays on the host, by the names in `LiquidNetwork.host`.
+HOST_FUNCTIONS = {"softmax": nn.Softmax, "log_softmax": nn.LogSoftmax, "sigmoid": nn.Sigmoid}
+
+
+@dataclass(frozen=True, eq=False)
+class Calls:
+    """Axes and answers of a module.
+
+    Attributes:
+        returns_state: whether it returns (output, state), or the output alone.
+        sequences: whether it returns the outputs of all steps, or of the last one.
+        time_first: whether samples and outputs are (time, batch, channels).
+        one_step: whether it is a cell: it takes one sample, (batch, inputs), and returns the new
+            state alone.
+        by_layer: whether states are (layers, batch, units) as in torch.nn.GRU, or those of all
+            layers side by side as in ncps.
+        host: what is applied to the outputs, and is no part of the network; None for nothing.
+    """
+
+    returns_state: bool = True
+    sequences: bool = True
+    time_first: bool = False
+    one_step: bool = False
+    by_layer: bool = False
+    host: nn.Module | None = None
+
+    def batch_first(
+        self, input: Tensor, timespans: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, bool]:
+        """Samples (batch, time, inputs), times (batch, time), and whether there is a batch.
+
+        Raises:
+            InputError: an argument has another number of axes.
+        """
+        axes = (1, 2) if self.one_step else (2, 3)
+        if input.dim() not in axes:
+            form = "(time, batch, inputs)" if self.time_first else "(batch, time, inputs)"
+            form = "(batch, inputs) or (inputs,)" if self.one_step else f"{form} or (time, inputs)"
+            raise InputError("input", f"has shape {tuple(input.shape)}; give {form}")
+        batched = input.dim() == axes[1]
+        x = input if batched else input[None]
+        x = x[:, None] if self.one_step else x
+        swapped = batched and self.time_first
+        x = x.transpose(0, 1) if swapped else x
+        if timespans is None:
+            return x, None, batched
+        if timespans.numel() != x.shape[0] * x.shape[1]:
+            raise InputError(
+                "timespans",
+                f"have shape {tuple(timespans.shape)}; give one for each of "
+                f"{x.shape[0]} x {x.shape[1]} samples",
+            )
+        times = timespans.reshape(x.shape[1], x.shape[0]).T if swapped else timespans
+        return x, times.reshape(x.shape[:2]), batched
+
+    def answer(self, outputs: Tensor, hidden: Hidden, batched: bool) -> Any:
+        """What the module returns for outputs (batch, time, outputs)."""
+        if self.one_step:
+            return hidden
+        if not self.sequences:
+            outputs = outputs[:, -1]
+        elif self.time_first and batched:
+            outputs = outputs.transpose(0, 1)
+        outputs = outputs if batched else outputs[0]
+        outputs = outputs if self.host is None else self.host(outputs)
+        return (outputs, hidden) if self.returns_state else outputs
+
+
+def calls_of(source: Any, network: LiquidNetwork) -> Calls:
+    """How `source` is called, of which `network` was imported.
+
+    Recurrent layers say it. Of a module around them it is found out by calling a copy of it; one
+    that cannot be called as it is (a Sequential does not pass on what a CfC returns) is taken to
+    return the outputs of all steps, and those alone.
+
+    Args:
+        source: a module, a path (called as ncps.torch.CfC), or the network itself (as a module
+            that returns outputs alone).
+        network: the float network.
+    """
+    if isinstance(source, LiquidNetwork):
+        return Calls(returns_state=False)
+    if isinstance(source, (nn.GRUCell, nn.LSTMCell)):
+        return Calls(one_step=True)
+    if not isinstance(source, nn.Module):
+        return Calls()
+    if network.source.get("importer") in ("modules", "minimal_rnn"):
+        host = _host_of(source, network)
+        found = next(_fitting(source, network, host), None)
+        return found or Calls(returns_state=False, host=host)
+    return Calls(
+        sequences=bool(getattr(source, "return_sequences", True)),
+        time_first=not getattr(source, "batch_first", True),
+        by_layer=type(source).__module__ == "torch.nn.modules.rnn",
+    )
+
+
+def _host_of(source: nn.Module, network: LiquidNetwork) -> nn.Module | None:
+    """The last part of a module, where it stays on the host."""
+    kinds = tuple(HOST_FUNCTIONS[name] for name in network.host if name in HOST_FUNCTIONS)
+    parts = [part for part in source.modules() if isinstance(part, kinds)]
+    return copy.deepcopy(parts[-1]) if kinds and parts else None
+
+
+def _fitting(source: nn.Module, network: LiquidNetwork, host: nn.Module | None) -> Iterator[Calls]:
+    """All ways of calling a module in which it answers as the network does."""
+    module = copy.deepcopy(source).double().eval()
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1, STEPS_TRIED, network.input_size))
+    x = x * network.input_scale + network.input_offset
+    times = np.ones((1, STEPS_TRIED)) if network.irregular else None
+    outputs = torch.as_tensor(network.evaluate(x, timespans=times).outputs)
+    before = torch.get_default_dtype()
+    for time_first in (False, True):
+        given = torch.as_tensor(x.transpose(1, 0, 2) if time_first else x)
+        spans = {} if times is None else {"timespans": torch.as_tensor(times)}
+        if time_first and spans:
+            spans = {"timespans": spans["timespans"].T}
+        torch.set_default_dtype(torch.float64)  # of the first state that ncps makes
+        try:
+            with torch.no_grad():
+                answered = module(given, **spans)
+        except Exception:  # a module may refuse these axes in any way
+            continue
+        finally:
+            torch.set_default_dtype(before)
+        returns_state = isinstance(answered, (tuple, list))
+        first = answered[0] if returns_state else answered
+        # As torch.nn.GRU returns it; a pair is that of an LSTM.
+        state = answered[1] if returns_state and len(answered) > 1 else None
+        state = state[0] if isinstance(state, (tuple, list)) else state
+        by_layer = isinstance(state, Tensor) and state.dim() == 3
+        for sequences in (True, False):
+            calls = Calls(returns_state, sequences, time_first, by_layer=by_layer, host=host)
+            expected = Calls(False, sequences, time_first, host=host).answer(outputs, outputs, True)
+            if (
+                isinstance(first, Tensor)
+                and first.shape == expected.shape
+                and torch.allclose(first.double(), expected, TOLERANCE, TOLERANCE)
+            ):
+                yield calls
