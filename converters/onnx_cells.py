@@ -9,32 +9,27 @@ it has units, are its own last state or the answer of its memory.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 
-from lnn2loihi.converters.onnx_symbolic import NodeError
-from lnn2loihi.converters.onnx_terms import Affine, Identities, Monomial, Terms, same
-from lnn2loihi.layers.memory import FORGET_BIAS, MEMORY_GATES
+from lnn2loihi.converters.onnx_parts import (
+    CLOSE,
+    FoundMemory,
+    all_are,
+    elapsed_input,
+    find_activation,
+    find_memory,
+    plain,
+    unexpected,
+)
+from lnn2loihi.converters.onnx_terms import (
+    Affine,
+    Identities,
+    Monomial,
+    Terms,
+    same,
+)
 from lnn2loihi.network import FloatArray
-
-#: Relative difference up to which two constants of a file in float32 are taken as the same.
-_CLOSE = 1e-5
-
-
-@dataclass(frozen=True, eq=False)
-class FoundMemory:
-    """The part of a mixed memory that one layer hears.
-
-    Attributes:
-        gates: in the order of MEMORY_GATES, columns [inputs; last states of all layers].
-        cell: identities of its last cell state.
-        new_cell: identities of its new one.
-    """
-
-    gates: tuple[Affine, ...]
-    cell: Identities
-    new_cell: Identities
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +92,7 @@ def find_step(terms: Terms, answer: Identities) -> FoundStep:
         layers.insert(0, layer)
         row = layer.before
     if not any(layer.kind != "dense" for layer in layers):
-        raise _unexpected(terms, answer, "a CfC: f1 (1 - t) + t f2, or another of its modes")
+        raise unexpected(terms, answer, "a CfC: f1 (1 - t) + t f2, or another of its modes")
     return FoundStep(readout, tuple(layers), row)
 
 
@@ -106,13 +101,9 @@ def _is_sample(terms: Terms, row: Identities) -> bool:
     return places is not None and all(place[0] == 0 for place in places)
 
 
-def _unexpected(terms: Terms, row: Identities, expected: str) -> NodeError:
-    return NodeError(f"{terms.node_of(row)} does not fit: expected {expected}")
-
-
 def _find_layer(terms: Terms, row: Identities) -> FoundLayer:
     monomials = terms.monomials(row)
-    for match in (_gated, _ungated, _pure):
+    for match in (_gated, _mean_gated, _ungated, _pure):
         found = match(terms, row, monomials)
         if found is not None:
             return found
@@ -123,41 +114,60 @@ def _find_layer(terms: Terms, row: Identities) -> FoundLayer:
             row, "dense", {"linear": linear}, linear.columns, linear.columns[:0],
             activation=activation, factor=factor,
         )  # fmt: skip
-    raise _unexpected(
+    raise unexpected(
         terms, row, "the new state of a CfC: f1 (1 - t) + t f2 (default), f1 + t f2 (no_gate) or "
         "A - A exp(-timespan (|w_tau| + |f|)) f (pure), or a linear map with an activation"
     )  # fmt: skip
 
 
-def _is(factor: FloatArray, value: float) -> bool:
-    return bool(np.all(np.abs(factor - value) <= _CLOSE * max(1.0, abs(value))))
-
-
-def _plain(monomials: list[Monomial], *counts: int) -> bool:
-    """Whether there are so many products with factor 1, of so many rows each."""
-    return len(monomials) == len(counts) and all(
-        _is(m.factor, 1.0) and len(m.rows) == count
-        for m, count in zip(monomials, counts, strict=True)
-    )
-
-
 def _gated(terms: Terms, row: Identities, monomials: list[Monomial]) -> FoundLayer | None:
     """f1 (1 - t) + t f2, or f1 + t (f2 - f1)."""
-    if _plain(monomials, 2, 2):
+    if plain(monomials, 2, 2):
         for kept, changed in (monomials, monomials[::-1]):
             for t, f2 in (changed.rows, changed.rows[::-1]):
                 for rest, f1 in (kept.rows, kept.rows[::-1]):
                     if _is_rest(terms, rest, t):
                         return _cell(terms, row, "default", f1, f2, t)
     ordered = sorted(monomials, key=lambda monomial: len(monomial.rows))
-    if _plain(ordered, 1, 2):
+    if plain(ordered, 1, 2):
         f1, product = ordered[0].rows[0], ordered[1].rows
         for t, difference in (product, product[::-1]):
             parts = terms.monomials(difference)
             if len(parts) == 2 and all(len(part.rows) == 1 for part in parts):
                 for plus, minus in (parts, parts[::-1]):
-                    if _is(minus.factor, -1.0) and same(minus.rows[0], f1):
+                    if all_are(minus.factor, -1.0) and same(minus.rows[0], f1):
                         return _cell(terms, row, "default", f1, plus.rows[0], t)
+    return None
+
+
+def _mean_gated(terms: Terms, row: Identities, monomials: list[Monomial]) -> FoundLayer | None:
+    """The mean of f1 + f2 and tau (f2 - f1), the form of lnn2loihi's own files: with
+    tau = tanh(x / 2) the time gate is (1 + tau) / 2 = sigmoid(x).
+    """
+    ordered = sorted(monomials, key=lambda monomial: len(monomial.rows))
+    if [len(monomial.rows) for monomial in ordered] != [1, 2] or not all(
+        all_are(monomial.factor, 0.5) for monomial in ordered
+    ):
+        return None
+    both = terms.monomials(ordered[0].rows[0])
+    if not plain(both, 1, 1):
+        return None
+    for tau, difference in (ordered[1].rows, ordered[1].rows[::-1]):
+        inside = terms.only_operand(tau, "tanh")
+        half = None if inside is None else terms.affine(inside)
+        parts = sorted(terms.monomials(difference), key=lambda part: -part.factor[0])
+        if half is None or [len(part.rows) for part in parts] != [1, 1]:
+            continue
+        f2, f1 = (part.rows[0] for part in parts)
+        named = {"ff1": f1, "ff2": f2}
+        gates = [part.rows[0] for part in both]
+        if (
+            all_are(parts[0].factor, 1.0) and all_are(parts[1].factor, -1.0)
+            and all(any(same(gate, function) for gate in gates) for function in named.values())
+        ):  # fmt: skip
+            maps = {gate: _tanh_of_map(terms, gate, function) for gate, function in named.items()}
+            whole = Affine(half.columns, 2.0 * half.weight, 2.0 * half.bias)
+            return _with_columns(terms, row, "default", _with_constant_time(maps, whole), None)
     return None
 
 
@@ -166,8 +176,8 @@ def _is_rest(terms: Terms, row: Identities, t: Identities) -> bool:
     parts = sorted(terms.monomials(row), key=lambda part: len(part.rows))
     return (
         [len(part.rows) for part in parts] == [0, 1]
-        and _is(parts[0].factor, 1.0)
-        and _is(parts[1].factor, -1.0)
+        and all_are(parts[0].factor, 1.0)
+        and all_are(parts[1].factor, -1.0)
         and same(parts[1].rows[0], t)
     )
 
@@ -175,7 +185,7 @@ def _is_rest(terms: Terms, row: Identities, t: Identities) -> bool:
 def _ungated(terms: Terms, row: Identities, monomials: list[Monomial]) -> FoundLayer | None:
     """f1 + t f2."""
     ordered = sorted(monomials, key=lambda monomial: len(monomial.rows))
-    if not _plain(ordered, 1, 2):
+    if not plain(ordered, 1, 2):
         return None
     product = ordered[1].rows
     for t, f2 in (product, product[::-1]):
@@ -188,57 +198,59 @@ def _ungated(terms: Terms, row: Identities, monomials: list[Monomial]) -> FoundL
 def _cell(
     terms: Terms, row: Identities, kind: str, f1: Identities, f2: Identities, t: Identities
 ) -> FoundLayer:
-    maps: dict[str, Affine] = {}
-    for gate, function in (("ff1", f1), ("ff2", f2)):
-        inside = terms.only_operand(function, "tanh")
-        linear = None if inside is None else terms.affine(inside)
-        if linear is None:
-            raise _unexpected(terms, function, f"{gate}: tanh of a linear map")
-        maps[gate] = linear
+    functions = {"ff1": f1, "ff2": f2}
+    maps = {gate: _tanh_of_map(terms, gate, function) for gate, function in functions.items()}
     inside = terms.only_operand(t, "sigmoid")
     if inside is None:
-        raise _unexpected(terms, t, "the time gate: sigmoid of a linear map")
+        raise unexpected(terms, t, "the time gate: sigmoid of a linear map")
     elapsed = _time_gate(terms, inside, maps)
     return _with_columns(terms, row, kind, maps, elapsed)
+
+
+def _tanh_of_map(terms: Terms, gate: str, function: Identities) -> Affine:
+    inside = terms.only_operand(function, "tanh")
+    linear = None if inside is None else terms.affine(inside)
+    if linear is None:
+        raise unexpected(terms, function, f"{gate}: tanh of a linear map")
+    return linear
+
+
+def _with_constant_time(maps: dict[str, Affine], gate: Affine) -> dict[str, Affine]:
+    """The maps with a time gate in which the constant elapsed time is folded."""
+    unused = Affine(gate.columns, 0.0 * gate.weight, 0.0 * gate.bias)
+    return {**maps, "time_a": unused, "time_b": gate}
 
 
 def _time_gate(terms: Terms, row: Identities, maps: dict[str, Affine]) -> int | None:
     """Adds the maps of the time gate; the identity of the elapsed time, if it is an input."""
     linear = terms.affine(row)
     if linear is not None:
-        # The constant elapsed time is folded into the map.
-        maps["time_a"] = Affine(linear.columns, 0.0 * linear.weight, 0.0 * linear.bias)
-        maps["time_b"] = linear
+        maps.update(_with_constant_time(maps, linear))
         return None
     parts = sorted(terms.monomials(row), key=lambda part: len(part.rows))
-    if _plain(parts, 1, 2):
+    if plain(parts, 1, 2):
         time_b = terms.affine(parts[0].rows[0])
         for span, rate in (parts[1].rows, parts[1].rows[::-1]):
-            elapsed, time_a = _elapsed(terms, span), terms.affine(rate)
+            elapsed, time_a = elapsed_input(terms, span), terms.affine(rate)
             if elapsed is not None and time_a is not None and time_b is not None:
                 maps["time_a"], maps["time_b"] = time_a, time_b
                 return elapsed
-    raise _unexpected(
+    raise unexpected(
         terms, row, "the time gate: time_a(z) times the elapsed time (1.0 or an input), plus "
         "time_b(z)"
     )  # fmt: skip
 
 
-def _elapsed(terms: Terms, row: Identities) -> int | None:
-    """The one input that stands in the whole row, other than a sample."""
-    if not np.all(row == row[0]):
-        return None
-    places = terms.inputs(row[:1])
-    return int(row[0]) if places and places[0][0] != 0 else None
-
-
 def _pure(terms: Terms, row: Identities, monomials: list[Monomial]) -> FoundLayer | None:
-    """A - A exp(-timespan (|w_tau| + |f|)) f."""
+    """A - A exp(-timespan (|w_tau| + |f|)) f, or A (1 - exp(...) f)."""
+    if len(monomials) == 1 and len(monomials[0].rows) == 1:
+        outer, inner = monomials[0], terms.monomials(monomials[0].rows[0])
+        monomials = [Monomial(outer.factor * part.factor, part.rows) for part in inner]
     ordered = sorted(monomials, key=lambda monomial: len(monomial.rows))
     if [len(monomial.rows) for monomial in ordered] != [0, 2]:
         return None
     amplitude = ordered[0].factor
-    if not np.allclose(ordered[1].factor, -amplitude, rtol=_CLOSE, atol=0.0):
+    if not np.allclose(ordered[1].factor, -amplitude, rtol=CLOSE, atol=0.0):
         return None
     for decay, f in (ordered[1].rows, ordered[1].rows[::-1]):
         exponent = terms.only_operand(decay, "exp")
@@ -257,11 +269,11 @@ def _rate(terms: Terms, row: Identities, f: Identities) -> tuple[FloatArray, int
     """|w_tau| from -timespan (|w_tau| + |f|), and the elapsed time if it is an input."""
     elapsed: int | None = None
     parts = terms.monomials(row)
-    if len(parts) == 1 and len(parts[0].rows) in (1, 2) and _is(parts[0].factor, -1.0):
+    if len(parts) == 1 and len(parts[0].rows) in (1, 2) and all_are(parts[0].factor, -1.0):
         rows = list(parts[0].rows)
         for place, candidate in enumerate(rows):
-            if len(rows) == 2 and _elapsed(terms, candidate) is not None:
-                elapsed = _elapsed(terms, rows.pop(place))
+            if len(rows) == 2 and elapsed_input(terms, candidate) is not None:
+                elapsed = elapsed_input(terms, rows.pop(place))
                 break
         parts = terms.monomials(rows[0]) if len(rows) == 1 else []
         sign = 1.0
@@ -271,12 +283,12 @@ def _rate(terms: Terms, row: Identities, f: Identities) -> tuple[FloatArray, int
     others = [part for part in parts if part.rows]
     if (
         len(constants) == 1 and len(others) == 1 and len(others[0].rows) == 1
-        and _is(others[0].factor, sign)
+        and all_are(others[0].factor, sign)
     ):  # fmt: skip
         inside = terms.only_operand(others[0].rows[0], "abs")
         if inside is not None and same(inside, f):
             return constants[0].factor * sign, elapsed
-    raise _unexpected(terms, row, "the exponent of mode pure: -timespan (|w_tau| + |f|)")
+    raise unexpected(terms, row, "the exponent of mode pure: -timespan (|w_tau| + |f|)")
 
 
 def _with_columns(
@@ -286,7 +298,7 @@ def _with_columns(
     columns = next(iter(maps.values())).columns
     for gate, linear in maps.items():
         if not same(linear.columns, columns):
-            raise _unexpected(
+            raise unexpected(
                 terms, linear.columns, f"{gate} to read the same {columns.size} numbers as ff1"
             )
     backbone: list[tuple[Affine, str, float]] = []
@@ -294,7 +306,7 @@ def _with_columns(
         backbone.insert(0, found)
         columns = found[0].columns
     if columns.size <= row.size:
-        raise _unexpected(
+        raise unexpected(
             terms, columns, f"inputs and {row.size} states; there are {columns.size} columns. A "
             "step exported without its state, from zero, has lost its recurrent weights: export "
             "with hx given"
@@ -302,91 +314,5 @@ def _with_columns(
     own = columns[-row.size :]
     return FoundLayer(
         row, kind, maps, columns[: -row.size], own, tuple(backbone), elapsed,
-        _find_memory(terms, own),
+        find_memory(terms, own),
     )  # fmt: skip
-
-
-def find_activation(terms: Terms, row: Identities) -> tuple[Affine, str, float] | None:
-    """A row as factor * activation(linear map), by the name that layers have for it."""
-    monomials = terms.monomials(row)
-    if len(monomials) != 1 or not monomials[0].rows:
-        return None
-    factor, rows = monomials[0].factor, monomials[0].rows
-    if not _is(factor / factor[0] if factor[0] else factor, 1.0):
-        return None
-    if len(rows) == 1:
-        for function in ("tanh", "relu", "sigmoid", "gelu"):
-            inside = terms.only_operand(rows[0], function)
-            linear = None if inside is None else terms.affine(inside)
-            if linear is not None:
-                return linear, function, float(factor[0])
-        return None
-    if len(rows) != 2:
-        return None
-    for one, other in (rows, rows[::-1]):
-        linear = terms.affine(one)
-        if linear is None:
-            continue
-        inside = terms.only_operand(other, "sigmoid")
-        if inside is not None and same(inside, one):
-            return linear, "silu", float(factor[0])
-        if _is_normal_distribution(terms, other, linear):
-            return linear, "gelu", float(factor[0]) * 2.0
-    return None
-
-
-def _is_normal_distribution(terms: Terms, row: Identities, linear: Affine) -> bool:
-    """Whether a row is 1 + erf(x / sqrt(2)), twice the distribution function."""
-    parts = sorted(terms.monomials(row), key=lambda part: len(part.rows))
-    if not (_plain(parts, 0, 1)):
-        return False
-    inside = terms.only_operand(parts[1].rows[0], "erf")
-    scaled = None if inside is None else terms.affine(inside)
-    return (
-        scaled is not None
-        and same(scaled.columns, linear.columns)
-        and np.allclose(scaled.weight * sqrt(2.0), linear.weight, rtol=_CLOSE, atol=1e-9)
-    )
-
-
-def _find_memory(terms: Terms, row: Identities) -> FoundMemory | None:
-    """The memory that makes a row, if one does: tanh(c') sigmoid(o)."""
-    operands = terms.operands(row, "multiply")
-    if operands is None:
-        return None
-    output = cell = None
-    for operand in operands:
-        rows = operand.astype(np.int64)
-        output = terms.only_operand(rows, "sigmoid") if output is None else output
-        cell = terms.only_operand(rows, "tanh") if cell is None else cell
-    if output is None or cell is None:
-        return None
-    gates = {"output_gate": terms.affine(output)}
-    before: Identities | None = None
-    for monomial in terms.monomials(cell):
-        functions = {
-            function: inside
-            for candidate in monomial.rows
-            for function in ("sigmoid", "tanh")
-            if (inside := terms.only_operand(candidate, function)) is not None
-        }
-        if "tanh" in functions and "sigmoid" in functions:
-            gates["cell_input"] = terms.affine(functions["tanh"])
-            gates["input_gate"] = terms.affine(functions["sigmoid"])
-        elif "sigmoid" in functions:
-            forget = terms.affine(functions["sigmoid"])
-            gates["forget_gate"] = forget and Affine(
-                forget.columns, forget.weight, forget.bias - FORGET_BIAS
-            )
-            before = next((r for r in monomial.rows if terms.only_operand(r, "sigmoid") is None),
-                          None)  # fmt: skip
-            before = terms.constant(monomial.factor) if before is None else before
-    found = [gates.get(gate) for gate in MEMORY_GATES]
-    if before is None or any(gate is None for gate in found):
-        raise _unexpected(
-            terms, cell, "the cell state of a mixed memory: c sigmoid(f + 1) + tanh(i) sigmoid(ig)"
-        )
-    columns = [gate.columns for gate in found if gate is not None]
-    if not all(same(column, columns[0]) for column in columns):
-        raise _unexpected(terms, columns[0], "the four gates of a memory to read the same numbers")
-    return FoundMemory(tuple(gate for gate in found if gate is not None), before, cell)

@@ -21,8 +21,8 @@ from lnn2loihi.converters.ncps_state import with_source
 from lnn2loihi.converters.onnx_check import difference_from_file
 from lnn2loihi.converters.onnx_file import read_model
 from lnn2loihi.converters.onnx_layers import Recurrence, network_of, recurrence_of
-from lnn2loihi.converters.onnx_symbolic import NodeError, Traced, trace
-from lnn2loihi.converters.onnx_terms import GraphTooLargeError
+from lnn2loihi.converters.onnx_symbolic import Traced, trace
+from lnn2loihi.converters.onnx_terms import GraphTooLargeError, NodeError
 from lnn2loihi.errors import ImportNetworkError, NetworkError
 from lnn2loihi.network import LiquidNetwork
 

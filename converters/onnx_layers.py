@@ -9,8 +9,8 @@ import numpy as np
 
 from lnn2loihi.converters.ncps_state import SHARED_MEMORY
 from lnn2loihi.converters.onnx_cells import FoundLayer, FoundStep, find_step
-from lnn2loihi.converters.onnx_symbolic import NodeError, Symbols, Traced
-from lnn2loihi.converters.onnx_terms import Affine, Identities, Terms, same
+from lnn2loihi.converters.onnx_symbolic import Symbols, Traced
+from lnn2loihi.converters.onnx_terms import Affine, Identities, NodeError, Terms, same
 from lnn2loihi.layers.dense import LECUN_INPUT, LECUN_OUTPUT
 from lnn2loihi.layers.memory import MEMORY_GATES, Memory
 from lnn2loihi.network import CfCLayer, DenseLayer, FloatArray, Linear, LiquidNetwork, WiredMemory

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from lnn2loihi.converters.onnx_constants import Constants, held, node_name
 from lnn2loihi.converters.onnx_moves import MOVES, attributes_of
 from lnn2loihi.converters.onnx_terms import (
-    GraphTooLargeError,
     Identities,
+    NodeError,
     Operand,
     Term,
     Terms,
@@ -32,18 +33,10 @@ FUNCTIONS = {
     "Tanh": "tanh", "Sigmoid": "sigmoid", "Relu": "relu", "Exp": "exp", "Abs": "abs", "Erf": "erf",
     "Gelu": "gelu", "Softplus": "softplus",
 }  # fmt: skip
-#: Operations on constants that may make a result larger than what goes in.
-_GROWING = ("ConstantOfShape", "Expand", "Tile", "Range", "Pad", "Resize", "OneHot", "EyeLike")
-#: Constants that a graph may make, in multiples of what it holds, and at least this many.
-_GROWTH, _LEAST_GROWTH = 4, 1 << 22
 #: Most numbers of a graph's input, and most rows along its last axis.
 LARGEST_INPUT, MOST_ROWS = 1 << 22, 1 << 15
 #: Steps of a dynamic time axis.
 _DYNAMIC_STEPS = 2
-
-
-class NodeError(Exception):
-    """A node does not fit; the text says which one, and what was expected."""
 
 
 @dataclass(eq=False)
@@ -87,23 +80,16 @@ def trace(model: Any) -> Traced:
     return _Tracer(model).run()
 
 
-def node_name(node: Any) -> str:
-    """How a node is named in messages."""
-    label = node.name or (node.output[0] if node.output else "")
-    return f"node {label!r:.80} ({node.op_type})"
-
-
 class _Tracer:
     def __init__(self, model: Any) -> None:
         self._model = model
         self._terms = Terms()
-        self._opsets = {entry.domain: entry.version for entry in model.opset_import}
-        self._made = 0
-        self._allowed = _LEAST_GROWTH
+        self._constants = Constants(model)
         self._handlers: dict[str, Callable[[Any, list[Value | None]], list[Value]]] = {
             "Add": self._add, "Sub": self._subtract, "Mul": self._multiply, "Div": self._divide,
             "Neg": self._negate, "Sum": self._add, "MatMul": self._matmul, "Gemm": self._gemm,
             "ReduceSum": self._reduce_sum, "Scan": self._scan, "Concat": self._concat,
+            "Mean": self._mean, "Max": self._maximum,
         }  # fmt: skip
 
     def run(self) -> Traced:
@@ -111,14 +97,12 @@ class _Tracer:
         graph = self._model.graph
         values: dict[str, Value] = {"": None}  # pyright: ignore[reportAssignmentType]
         for tensor in graph.initializer:
-            values[tensor.name] = _held(tensor)
-        held = sum(value.size for value in values.values() if isinstance(value, np.ndarray))
-        self._allowed = max(_LEAST_GROWTH, _GROWTH * held)
+            values[tensor.name] = held(tensor)
         traced = Traced(self._terms)
         for entry in graph.input:
             if entry.name in values:  # files of old: initializers are listed as inputs too
                 continue
-            shape = _input_shape(entry, first=not traced.inputs)
+            shape = _input_shape(entry)
             symbols = self._input(len(traced.inputs), shape, entry.name)
             values[entry.name] = symbols
             traced.inputs.append(symbols)
@@ -166,7 +150,7 @@ class _Tracer:
             shape = symbolic[0].shape[options.get("start", 0) : options.get("end")]
             return [np.array(shape, np.int64)]
         if not symbolic and node.op_type != "Scan":
-            return self._constant(node, given)
+            return list(self._constants.computed(node, given))
         if node.op_type in self._handlers:
             return self._handlers[node.op_type](node, given)
         if node.op_type in FUNCTIONS:
@@ -177,42 +161,6 @@ class _Tracer:
             f"{node_name(node)}: liquid networks have no such operation on data; expected linear "
             f"maps, sums, products, {', '.join(sorted(FUNCTIONS))}"
         )
-
-    def _constant(self, node: Any, given: list[Value | None]) -> list[Value]:
-        from onnx.reference import ReferenceEvaluator
-
-        arrays = [value for value in given if isinstance(value, np.ndarray)]
-        if node.op_type in _GROWING and node.op_type != "ConstantOfShape" and (
-            node.op_type != "Expand"
-        ):  # fmt: skip
-            raise NodeError(f"{node_name(node)}: no constant of a liquid network is made so")
-        if node.op_type == "ConstantOfShape":
-            self._spend(node, int(np.prod(arrays[0].astype(np.float64))))
-        elif node.op_type == "Expand":
-            self._spend(node, int(np.prod(arrays[1].astype(np.float64))))
-        elif node.op_type in ("MatMul", "Gemm"):
-            self._spend(node, int(np.prod(np.matmul(*_shapes_only(arrays[:2])).shape)))
-        elif len(arrays) > 1 and node.op_type in ("Add", "Sub", "Mul", "Div", "Where", "Pow"):
-            shape = np.broadcast_shapes(*(array.shape for array in arrays))
-            self._spend(node, int(np.prod([float(length) for length in shape])))
-        else:
-            self._spend(node, sum(array.size for array in arrays))
-        try:
-            evaluator = ReferenceEvaluator(node, opsets=self._opsets)
-            names = [name for name in node.input if name]
-            feed = dict(zip(names, arrays, strict=True))
-            with np.errstate(all="ignore"):
-                return [np.asarray(made) for made in evaluator.run(None, feed)]
-        except Exception as error:  # whatever an operation makes of a hostile attribute
-            raise NodeError(f"{node_name(node)}: cannot be computed ({error!s:.160})") from error
-
-    def _spend(self, node: Any, elements: int) -> None:
-        self._made += elements
-        if elements < 0 or self._made > self._allowed:
-            raise NodeError(
-                f"{node_name(node)}: its constants would take {self._made:,} numbers, many times "
-                "what the file holds"
-            )
 
     def _operand(self, value: Value) -> Operand:
         if isinstance(value, Symbols):
@@ -233,6 +181,18 @@ class _Tracer:
         for value in given[1:]:
             total = self._elementwise(node, [total, value], self._sum)[0]
         return [total]  # pyright: ignore[reportReturnType]
+
+    def _mean(self, node: Any, given: list[Value | None]) -> list[Value]:
+        share = np.array(1.0 / len(given))
+        parts = [self._multiply(node, [value, share])[0] for value in given]
+        return self._add(node, list(parts))
+
+    def _maximum(self, node: Any, given: list[Value | None]) -> list[Value]:
+        data = [value for value in given if isinstance(value, Symbols)]
+        limits = [value for value in given if isinstance(value, np.ndarray)]
+        if len(data) != 1 or len(limits) != 1 or limits[0].any():
+            raise NodeError(f"{node_name(node)}: expected the larger of data and 0, as in relu")
+        return [self._applied("relu", node, data[0])]
 
     def _sum(self, one: Operand, other: Operand, name: str) -> Identities:
         if one.dtype.kind == "f":
@@ -274,7 +234,11 @@ class _Tracer:
             for entry in node.attribute
         ):
             raise NodeError(f"{node_name(node)}: approximate gelu; expected the exact one")
-        operation, name = FUNCTIONS[node.op_type], node_name(node)
+        return self._applied(FUNCTIONS[node.op_type], node, value)
+
+    def _applied(self, operation: str, node: Any, value: Symbols) -> Symbols:
+        """A function of each number."""
+        name = node_name(node)
 
         def make(row: Operand, _: str) -> Identities:
             return self._terms.add(Term(operation, name, (row,)), row.size)
@@ -350,7 +314,8 @@ class _Tracer:
         axes = options.get("scan_input_axes", [0] * scanned)
         states, sequences = given[: len(given) - scanned], given[len(given) - scanned :]
         tensors: dict[str, Value] = {"": None}  # pyright: ignore[reportAssignmentType]
-        tensors |= {entry.name: _held(entry) for entry in body.initializer}
+        tensors |= {entry.name: held(entry) for entry in body.initializer}
+        varying = self._run_constant(body.node, tensors)
         moved = [_along(value, axis) for value, axis in zip(sequences, axes, strict=True)]
         collected: list[list[Value]] = []
         for step in range(len(moved[0])):
@@ -358,12 +323,22 @@ class _Tracer:
             slices = [value[step] for value in moved]
             for entry, value in zip(body.input, [*states, *slices], strict=True):
                 values[entry.name] = value  # pyright: ignore[reportArgumentType]
-            self._run_nodes(body.node, values)
+            self._run_nodes(varying, values)
             outputs = [values[entry.name] for entry in body.output]
             states = outputs[: len(states)]  # pyright: ignore[reportAssignmentType]
             collected.append(outputs[len(states) :])
         stacked = [self._stacked(list(parts)) for parts in zip(*collected, strict=True)]
         return [*states, *stacked]  # pyright: ignore[reportReturnType]
+
+    def _run_constant(self, nodes: Sequence[Any], tensors: dict[str, Value]) -> list[Any]:
+        """Adds what the body of a loop computes of constants alone; the nodes that are left."""
+        varying: list[Any] = []
+        for node in nodes:
+            if node.op_type != "Scan" and all(name in tensors for name in node.input):
+                self._run_nodes([node], tensors)
+            else:
+                varying.append(node)
+        return varying
 
     def _move(self, node: Any, given: list[Value | None]) -> list[Value]:
         value, *others = given
@@ -373,7 +348,7 @@ class _Tracer:
             shape = np.broadcast_shapes(
                 value.shape, tuple(int(n) for n in np.ravel(np.asarray(others[0])))
             )
-            self._spend(node, int(np.prod([float(length) for length in shape])))
+            self._constants.spend(node, int(np.prod([float(length) for length in shape])))
         made = MOVES[node.op_type](value.identities, others, attributes_of(node), len(node.output))
         return [Symbols(part) for part in (made if isinstance(made, list) else [made])]
 
@@ -396,17 +371,6 @@ class _Tracer:
         return np.array(rows, np.int64).reshape(array.shape)
 
 
-def _held(tensor: Any) -> np.ndarray:
-    from onnx import numpy_helper
-
-    try:
-        return numpy_helper.to_array(tensor)
-    except Exception as error:  # whatever a hostile tensor makes of it
-        raise NodeError(
-            f"tensor {tensor.name!r:.80} cannot be read ({error!s:.120}); the file is damaged"
-        ) from error
-
-
 def _along(value: Value | None, axis: int) -> list[Value]:
     """The slices of a sequence."""
     if isinstance(value, Symbols):
@@ -414,28 +378,23 @@ def _along(value: Value | None, axis: int) -> list[Value]:
     return list(np.moveaxis(np.asarray(value), axis, 0))
 
 
-def _shapes_only(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Arrays of the same shapes that take no memory."""
-    return [np.broadcast_to(np.zeros(1, np.int8), array.shape)[..., :, :1] if number == 0 else
-            np.broadcast_to(np.zeros(1, np.int8), array.shape)[..., :1, :]
-            for number, array in enumerate(arrays)]  # fmt: skip
-
-
-def _input_shape(entry: Any, first: bool) -> tuple[int, ...]:
+def _input_shape(entry: Any) -> tuple[int, ...]:
     """Shape of a graph input; unknown lengths are 1, but the time of the samples is 2."""
-    shape: list[int] = []
-    for position, dimension in enumerate(entry.type.tensor_type.shape.dim):
-        known = dimension.dim_value
-        time = position == 1 or (position == 0 and "time" in dimension.dim_param.lower())
-        shape.append(known if known > 0 else _DYNAMIC_STEPS if time else 1)
+    dimensions = list(entry.type.tensor_type.shape.dim)
+    named = [n for n, axis in enumerate(dimensions) if "time" in axis.dim_param.lower()]
+    time = named[0] if named else 1
+    shape = tuple(
+        axis.dim_value if axis.dim_value > 0 else _DYNAMIC_STEPS if position == time else 1
+        for position, axis in enumerate(dimensions)
+    )
     numbers = float(np.prod(shape, dtype=np.float64))
     rows = float(np.prod(shape[:-1], dtype=np.float64))
     if numbers > LARGEST_INPUT or rows > MOST_ROWS:
         raise NodeError(
-            f"input {entry.name!r:.80} has shape {tuple(shape)}; the limits are {LARGEST_INPUT:,} "
+            f"input {entry.name!r:.80} has shape {shape}; the limits are {LARGEST_INPUT:,} "
             f"numbers and {MOST_ROWS:,} rows: export fewer steps"
         )
-    return tuple(shape)
+    return shape
 
 
-__all__ = ["GraphTooLargeError", "NodeError", "Symbols", "Traced", "node_name", "trace"]
+__all__ = ["Symbols", "Traced", "trace"]

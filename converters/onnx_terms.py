@@ -26,6 +26,17 @@ Operand = Identities | FloatArray
 LARGEST_GRAPH = 1 << 27
 
 
+#: Most rows of them: a minute of work.
+MOST_TERMS = 1 << 21
+#: Most summands or factors of one row, and most scales and offsets on top of each other: a cell has
+#: four, a hostile graph adds a number to itself a hundred times.
+MOST_PARTS = 64
+
+
+class NodeError(Exception):
+    """A node does not fit; the text says which one, and what was expected."""
+
+
 class GraphTooLargeError(Exception):
     """A graph makes more numbers than a network that fits the chip would."""
 
@@ -61,6 +72,15 @@ class Affine:
 
 
 @dataclass(frozen=True, eq=False)
+class Scaled:
+    """A row as factor * another row + offset, each float64 (row,)."""
+
+    factor: FloatArray
+    offset: FloatArray
+    row: Identities
+
+
+@dataclass(frozen=True, eq=False)
 class Monomial:
     """A product of rows with a constant factor, float64 (row,)."""
 
@@ -85,10 +105,11 @@ class Terms:
         """The identities of a new term."""
         start = self._count
         self._count += size
-        if self._count > LARGEST_GRAPH:
+        if self._count > LARGEST_GRAPH or len(self._terms) >= MOST_TERMS:
             raise GraphTooLargeError(
-                f"it computes more than {LARGEST_GRAPH:,} numbers (limit of lnn2loihi); export "
-                "fewer steps, a single one with its state as input and output is best"
+                f"it computes more than {LARGEST_GRAPH:,} numbers or {MOST_TERMS:,} rows of them "
+                "(limits of lnn2loihi); export fewer steps, a single one with its state as input "
+                "and output is best"
             )
         self._terms.append(term)
         self._starts.append(start)
@@ -108,6 +129,12 @@ class Terms:
         if row.min() < start or row.max() >= end:
             return None
         return self._terms[number], row - start
+
+    def whole(self, row: Identities) -> Identities:
+        """All numbers that are made together with the first one of a row."""
+        number = bisect_right(self._starts, int(row[0])) - 1
+        end = self._starts[number + 1] if number + 1 < len(self._starts) else self._count
+        return np.arange(self._starts[number], end)
 
     def node_of(self, row: Identities) -> str:
         """Name of the node that makes the first number of a row."""
@@ -171,7 +198,25 @@ class Terms:
         if first is not None and other.dtype.kind == "f":
             made = Affine(first.columns, first.weight * other[:, None], first.bias * other)
             return self.linear(made, node)
+        inside = self._logistic(one, other, node)
+        if inside is not None:
+            return self.add(Term("sigmoid", node, (inside,)), one.size)
         return self.add(Term("multiply", node, (one, other)), one.size)
+
+    def _logistic(self, one: Identities, other: Operand, node: str) -> Identities | None:
+        """The x of (tanh(x / 2) + 1) / 2, which is sigmoid(x)."""
+        if other.dtype.kind != "f" or not (other == 0.5).all():
+            return None
+        operands = self.operands(one, "add")
+        if operands is None or operands[1].dtype.kind != "f" or not (operands[1] == 1.0).all():
+            return None
+        inside = self.only_operand(operands[0].astype(np.int64), "tanh")
+        if inside is None:
+            return None
+        half = self.scaled(inside)
+        if (half.factor == 0.5).all() and not half.offset.any():
+            return half.row
+        return self.product_of(inside, np.full(one.size, 2.0), node)
 
     def _merged(self, first: Affine, second: Affine) -> Affine:
         bias = first.bias + second.bias
@@ -187,25 +232,51 @@ class Terms:
         found = self.term_of(row)
         return found is not None and found[0].operation == "input" and found[0].place[0] == 0
 
+    def scaled(self, row: Identities) -> Scaled:
+        """A row without the constants that it is multiplied by and that are added to it."""
+        factor, offset = np.ones(row.size), np.zeros(row.size)
+        for _ in range(MOST_PARTS):
+            found = self.term_of(row)
+            if found is None or found[0].operation not in ("add", "multiply"):
+                break
+            one, other = (operand[found[1]] for operand in found[0].operands)
+            if other.dtype.kind != "f":
+                break
+            if found[0].operation == "add":
+                offset = offset + factor * other
+            else:
+                factor = factor * other
+            row = one.astype(np.int64)
+        return Scaled(factor, offset, row)
+
     def monomials(self, row: Identities) -> list[Monomial]:
         """A row as a sum of products; sums inside of products stay as they are."""
-        operands = self.operands(row, "add")
-        if operands is None:
-            return [self._monomial(row)]
         found: list[Monomial] = []
-        for operand in operands:
+        waiting: list[Operand] = [row]
+        seen = 0
+        while waiting:
+            operand = waiting.pop(0)
             if operand.dtype.kind == "f":
                 found.append(Monomial(operand.astype(np.float64), ()))
+                continue
+            operands = self.operands(operand.astype(np.int64), "add")
+            if operands is None:
+                found.append(self._monomial(operand.astype(np.int64)))
             else:
-                found += self.monomials(operand.astype(np.int64))
+                waiting = [*operands, *waiting]
+            seen += 1
+            self._check_parts(row, seen, "summands")
         return found
 
     def _monomial(self, row: Identities) -> Monomial:
         factor = np.ones(row.size)
         rows: list[Identities] = []
         waiting: list[Operand] = [row]
+        seen = 0
         while waiting:
             operand = waiting.pop(0)
+            seen += 1
+            self._check_parts(row, seen, "factors")
             if operand.dtype.kind == "f":
                 factor = factor * operand
                 continue
@@ -220,6 +291,13 @@ class Terms:
             else:
                 rows.append(identities)
         return Monomial(factor, tuple(rows))
+
+    def _check_parts(self, row: Identities, count: int, what: str) -> None:
+        if count > MOST_PARTS:
+            raise NodeError(
+                f"{self.node_of(row)} does not fit: it is made of more than {MOST_PARTS} {what}, "
+                "where a cell has four"
+            )
 
     def _starts_constant(self, row: Identities) -> bool:
         found = self.term_of(row[:1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ import pytest
 import strategies_ncps as nets
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx_exports import exported, written
 
-from lnn2loihi import import_network
+from lnn2loihi import export, import_network
 from lnn2loihi.converters.onnx_import import OnnxImporter
 from lnn2loihi.errors import ImportNetworkError
 
@@ -31,41 +31,6 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-def exported(
-    path: Path,
-    module: Any,
-    *,
-    inputs: int = INPUTS,
-    steps: int = 1,
-    batch: int = 1,
-    state: bool = True,
-    timespans: bool = False,
-    dynamo: bool = False,
-) -> Path:
-    """Writes a module as PyTorch does; its remarks are not ours."""
-    if dynamo:
-        pytest.importorskip(
-            "onnxscript", reason="the new exporter needs it: pip install onnxscript"
-        )
-    module = module.float().eval()
-    generator = torch.Generator().manual_seed(1)
-    x = torch.randn(batch, steps, inputs, generator=generator)
-    hidden: Any = None
-    if state:
-        hidden = torch.randn(batch, module.state_size, generator=generator)
-        hidden = (hidden, 0.5 * hidden) if module.use_mixed else hidden
-    given_arguments: tuple[Any, ...] = (x, hidden) if state else (x,)
-    if timespans:
-        given_arguments = (x, hidden, torch.rand(batch, steps, generator=generator))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            module, given_arguments, str(path), dynamo=dynamo, opset_version=18 if dynamo else 17,
-            verbose=False,
-        )  # fmt: skip
-    return path
 
 
 def assert_same_network(path: Path, module: Any, *, irregular: bool, inputs: int = INPUTS) -> None:
@@ -145,6 +110,31 @@ def test_import_network_finds_the_importer(tmp_path: Path) -> None:
     assert network.source["importer"] == "onnx" and len(network.source["file_sha256"]) == 64
 
 
+OWN: dict[str, dict[str, Any]] = {
+    "wired": {"kind": "auto", "proj_size": 2},
+    "lecun_tanh": {"kind": "dense", "backbone_layers": 2, "backbone_units": 5},
+    "relu": {"kind": "dense", "backbone_layers": 1, "backbone_units": 5, "activation": "relu"},
+    "silu": {"kind": "dense", "backbone_layers": 1, "backbone_units": 4, "activation": "silu"},
+    "no gate": {"kind": "dense", "mode": "no_gate"},
+    "pure": {"kind": "auto", "mode": "pure", "proj_size": 2},
+    "memory": {"kind": "dense", "mixed_memory": True},
+    "a mask in bits": {"kind": "auto", "size": 40},
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case", OWN)
+def test_files_of_lnn2loihi_itself(case: str, dtype: str, tmp_path: Path) -> None:
+    """A Scan over a dynamic time; one tanh and a mean for all gates of a CfC in float32."""
+    module = nets.module(**OWN[case])
+    for timespan in (1.0, "irregular"):
+        network = import_network(module, timespan=timespan)  # pyright: ignore[reportArgumentType]
+        for time_first in (False, True):
+            path = tmp_path / "float.onnx"
+            export(network, path, dtype=dtype, time_first=time_first)
+            assert_same_network(path, module, irregular=network.irregular)
+
+
 # ---------------------------------------------------------------- refusals
 
 
@@ -152,13 +142,6 @@ def refusal_of(path: Path, **options: Any) -> str:
     with pytest.raises(ImportNetworkError) as caught:
         load(path, **options)
     return str(caught.value)
-
-
-def written(path: Path, module: Any, *arguments: Any) -> Path:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(module.eval(), arguments, str(path), dynamo=False, opset_version=17)
-    return path
 
 
 def test_a_step_without_its_state_has_lost_weights(tmp_path: Path) -> None:
@@ -190,6 +173,47 @@ def test_a_network_without_recurrence(tmp_path: Path) -> None:
     module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
     path = written(tmp_path / "net.onnx", module, torch.randn(1, 1, 3))
     assert "expected a CfC" in refusal_of(path)
+
+
+@pytest.mark.parametrize(
+    "made, expected",
+    [
+        ({"kind": "auto", "mixed_memory": True}, "expected the new state of a CfC"),
+        ({"kind": "dense", "backbone_layers": 1, "activation": "gelu"}, "as in relu"),
+    ],
+    ids=["a shared memory", "gelu as a series"],
+)
+def test_own_files_that_are_refused(made: dict[str, Any], expected: str, tmp_path: Path) -> None:
+    path = tmp_path / "float.onnx"
+    export(import_network(nets.module(**made)), path, dtype="float64")
+    text = refusal_of(path)
+    assert expected in text and "lnn2loihi wrote this file itself" in text
+
+
+def test_a_number_added_to_itself_a_hundred_times(tmp_path: Path) -> None:
+    """Written out as a sum it would have more summands than there are atoms."""
+
+    class Doubling(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            x = torch.tanh(x)
+            for _ in range(100):
+                x = x + x
+            return x
+
+    path = written(tmp_path / "net.onnx", Doubling(), torch.randn(1, 1, 3))
+    assert "more than 64 summands" in refusal_of(path)
+
+
+def test_indices_that_would_fill_the_memory(tmp_path: Path) -> None:
+    path = exported(tmp_path / "net.onnx", nets.module("dense"))
+    model = onnx.load(path)
+    for name, array in (("wide", np.zeros((1, 1 << 14), np.float32)),
+                        ("often", np.zeros(1 << 14, np.int64))):  # fmt: skip
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+    bomb = onnx.helper.make_node("Gather", ["wide", "often"], ["bomb"], axis=0, name="bomb")
+    model.graph.node.insert(0, bomb)
+    path.write_bytes(model.SerializeToString())
+    assert "many times what the file holds" in refusal_of(path)
 
 
 def test_a_file_that_computes_something_else_after_all(tmp_path: Path) -> None:
