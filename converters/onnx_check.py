@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lnn2loihi.converters.onnx_layers import Recurrence
+from lnn2loihi.converters.onnx_recurrence import Recurrence
 from lnn2loihi.converters.onnx_symbolic import Traced
 from lnn2loihi.converters.onnx_terms import Identities, Terms
 from lnn2loihi.network import FloatArray, LiquidNetwork
@@ -27,18 +27,13 @@ def difference_from_file(
     """
     rng = np.random.default_rng(20231)
     given = [rng.uniform(-1.0, 1.0, symbols.shape) for symbols in traced.inputs]
-    spans = {layer.elapsed for step in recurrence.steps for layer in step.layers} - {None}
-    for number in {traced.terms.inputs(np.array([span]))[0][0] for span in spans}:  # pyright: ignore
-        given[number] = rng.uniform(0.2, 2.0, given[number].shape)
     terms = traced.terms
-    x = np.stack([_values(terms, step.samples, given) for step in recurrence.steps])[None]
+    for number in {terms.inputs(np.array([span]))[0][0] for span in recurrence.elapsed}:  # pyright: ignore
+        given[number] = rng.uniform(0.2, 2.0, given[number].shape)
+    x = np.stack([_values(terms, samples, given) for samples in recurrence.samples])[None]
     timespans = None
-    if recurrence.irregular:
-        rows = [
-            next(np.array([la.elapsed]) for la in step.layers if la.elapsed is not None)
-            for step in recurrence.steps
-        ]
-        timespans = np.array([_values(terms, row, given)[0] for row in rows])[None]
+    if recurrence.elapsed:
+        timespans = _values(terms, np.array(recurrence.elapsed), given)[None]
     states = {name: _values(terms, row, given) for name, row in recurrence.initial_states().items()}
     expected = network.evaluate(x, states, timespans=timespans).outputs[0, -1]
     answers = _run(model, dict(zip(traced.input_names, given, strict=True)))

@@ -1,9 +1,15 @@
 """Imports ONNX files of ncps networks, as PyTorch's exporters write them.
 
-What is accepted: `torch.onnx.export` of an `ncps.torch.CfC` by either exporter (`dynamo=True` or
-`False`), of one step or of several unrolled ones, with or without its state and timespans among
-the inputs, masks folded or not; a graph whose recurrence is a `Scan`; and linear layers with an
-activation before it. Graphs are read by what they compute, not by the names of their nodes.
+What is accepted: `torch.onnx.export` of an `ncps.torch.CfC` or `ncps.torch.LTC` by either exporter
+(`dynamo=True` or `False`), of one step or of several unrolled ones, with or without its state and
+timespans among the inputs, masks and softplus folded or not; linear layers with an activation
+before a CfC, and a linear readout after either; and a graph whose recurrence is a `Scan`, as the
+float models of lnn2loihi. Of those, three are refused: a memory that several layers share, the
+mixed memory of an LTC, and gelu in float64. Graphs are read by what they compute, not by the names
+of their nodes.
+
+A step of an LTC from zero, without its state, has lost the weights of its first unfold; if it has
+several, the others still have them. Where its mask or weight is zero, a synapse is away.
 
 Nothing in the file is run. Weights in files beside it (`external data`) are read from its folder
 only. At the end the network and the file answer the same random input, by onnxruntime or, where
@@ -20,7 +26,7 @@ from lnn2loihi.converters.description import Timespan
 from lnn2loihi.converters.ncps_state import with_source
 from lnn2loihi.converters.onnx_check import difference_from_file
 from lnn2loihi.converters.onnx_file import read_model
-from lnn2loihi.converters.onnx_layers import Recurrence, network_of, recurrence_of
+from lnn2loihi.converters.onnx_recurrence import Recurrence, recurrence_of
 from lnn2loihi.converters.onnx_symbolic import Traced, trace
 from lnn2loihi.converters.onnx_terms import GraphTooLargeError, NodeError
 from lnn2loihi.errors import ImportNetworkError, NetworkError
@@ -64,7 +70,7 @@ class OnnxImporter:
             raise ImportNetworkError(str(path), "an ONNX file needs no description; leave it out")
         model, content = read_model(path)
         traced, recurrence = _understood(path, model)
-        irregular = recurrence.irregular
+        irregular = bool(recurrence.elapsed)
         if timespan not in (None, "irregular" if irregular else 1.0):
             raise ImportNetworkError(
                 str(path),
@@ -73,7 +79,7 @@ class OnnxImporter:
                 + "; leave timespan out",
             )
         try:
-            network = network_of(recurrence, name or path.stem)
+            network = recurrence.network(name or path.stem)
         except NetworkError as error:
             raise ImportNetworkError(str(path), error.problems) from error
         try:
@@ -87,7 +93,7 @@ class OnnxImporter:
                 str(path),
                 f"its answers to random input differ by {difference:.3g} from those of the layers "
                 f"that were found in it (the limit is {TOLERANCE:g}), so it computes something "
-                "else; export the CfC alone, in evaluation",
+                "else; export the CfC or LTC alone, in evaluation",
             )
         return with_source(
             network,

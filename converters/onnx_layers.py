@@ -1,4 +1,4 @@
-"""From the steps that were found in an ONNX graph to a LiquidNetwork."""
+"""From the steps that were found in an ONNX graph to the LiquidNetwork of CfC and dense layers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 
 from lnn2loihi.converters.ncps_state import SHARED_MEMORY
 from lnn2loihi.converters.onnx_cells import FoundLayer, FoundStep, find_step
-from lnn2loihi.converters.onnx_symbolic import Symbols, Traced
 from lnn2loihi.converters.onnx_terms import Affine, Identities, NodeError, Terms, same
 from lnn2loihi.layers.dense import LECUN_INPUT, LECUN_OUTPUT
 from lnn2loihi.layers.memory import MEMORY_GATES, Memory
@@ -17,16 +16,14 @@ from lnn2loihi.network import CfCLayer, DenseLayer, FloatArray, Linear, LiquidNe
 
 
 @dataclass(frozen=True, eq=False)
-class Recurrence:
+class CfCRecurrence:
     """The steps of a graph, first to last.
 
     Attributes:
         steps: the steps; all have the same recurrent layers.
-        answer: identities of the last answer, the end of the first graph output.
     """
 
     steps: tuple[FoundStep, ...]
-    answer: Identities
 
     @property
     def last(self) -> FoundStep:
@@ -34,9 +31,18 @@ class Recurrence:
         return self.steps[-1]
 
     @property
-    def irregular(self) -> bool:
-        """Whether the elapsed time is an input."""
-        return any(layer.elapsed is not None for layer in self.last.layers)
+    def samples(self) -> list[Identities]:
+        """Identities of the sample of each step."""
+        return [step.samples for step in self.steps]
+
+    @property
+    def elapsed(self) -> list[int]:
+        """For each step the identity of its elapsed time; empty where time is constant."""
+        found = (
+            next((la.elapsed for la in step.layers if la.elapsed is not None), None)
+            for step in self.steps
+        )
+        return [identity for identity in found if identity is not None]
 
     def initial_states(self) -> dict[str, Identities]:
         """For each stage that keeps a state its identities before the first step."""
@@ -51,6 +57,27 @@ class Recurrence:
                 cells = [layer.memory.cell for layer in group.layers if layer.memory]
                 found[SHARED_MEMORY] = np.concatenate(cells)
         return found
+
+    def network(self, name: str) -> LiquidNetwork:
+        """The network of the layers that were found.
+
+        Raises:
+            NetworkError: the layers do not fit each other.
+            NodeError: a layer is one that a LiquidNetwork does not have.
+        """
+        step = self.last
+        by_row = {id(layer): group for group in _groups(step) for layer in group.layers}
+        layers: list[CfCLayer | DenseLayer | WiredMemory] = []
+        done: set[int] = set()
+        for number, layer in enumerate(step.layers):
+            group = by_row.get(id(layer))
+            if group is None:
+                layers.append(_dense(f"dense_{number}", layer))
+            elif id(group) not in done:
+                done.add(id(group))
+                layers.append(_recurrent(group))
+        readout = step.readout and _linear("readout", step.readout)
+        return LiquidNetwork(name, tuple(layers), readout, None if self.elapsed else 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,19 +116,12 @@ def _groups(step: FoundStep) -> Iterator[_Group]:
         start = end
 
 
-def recurrence_of(traced: Traced) -> Recurrence:
+def cfc_recurrence(terms: Terms, answer: Identities) -> CfCRecurrence:
     """Follows the recurrence from the last answer back to the initial state.
 
     Raises:
         NodeError: names the first node that does not fit, and what was expected there.
     """
-    terms = traced.terms
-    if not traced.inputs or not traced.outputs:
-        raise NodeError("the graph has no input or no output; expected samples and answers")
-    value = next(iter(traced.outputs.values()))
-    if not isinstance(value, Symbols) or not value.shape:
-        raise NodeError("its first output does not depend on its input; expected the answers")
-    answer = value.identities.reshape(-1, value.shape[-1])[-1]
     steps = [find_step(terms, answer)]
     for group in _groups(steps[0]):
         if not all(heard.size for heard in group.heard()):
@@ -119,7 +139,7 @@ def recurrence_of(traced: Traced) -> Recurrence:
                 f"the one after it; {problem}"
             )
         steps.insert(0, step)
-    return Recurrence(tuple(steps), answer)
+    return CfCRecurrence(tuple(steps))
 
 
 def _previous(terms: Terms, step: FoundStep) -> Identities | None:
@@ -171,29 +191,6 @@ def _same_arrays(layer: FoundLayer, later: FoundLayer) -> bool:
             for one, other in zip(maps, others, strict=True)
         )
     )
-
-
-def network_of(recurrence: Recurrence, name: str) -> LiquidNetwork:
-    """The network of the layers that were found.
-
-    Raises:
-        NetworkError: the layers do not fit each other.
-        NodeError: a layer is one that a LiquidNetwork does not have.
-    """
-    step = recurrence.last
-    by_row = {id(layer): group for group in _groups(step) for layer in group.layers}
-    layers: list[CfCLayer | DenseLayer | WiredMemory] = []
-    done: set[int] = set()
-    for number, layer in enumerate(step.layers):
-        group = by_row.get(id(layer))
-        if group is None:
-            layers.append(_dense(f"dense_{number}", layer))
-        elif id(group) not in done:
-            done.add(id(group))
-            layers.append(_recurrent(group))
-    readout = step.readout and _linear("readout", step.readout)
-    timespan = None if recurrence.irregular else 1.0
-    return LiquidNetwork(name, tuple(layers), readout, timespan)
 
 
 def _linear(name: str, found: Affine, columns: FloatArray | float = 1.0) -> Linear:

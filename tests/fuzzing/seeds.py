@@ -24,7 +24,7 @@ def main() -> None:
     """Writes every seed."""
     import onnx
     import torch
-    from ncps.torch import CfC
+    from ncps.torch import LTC, CfC
     from ncps.wirings import AutoNCP
     from safetensors.torch import save_file
 
@@ -50,14 +50,8 @@ def main() -> None:
             record = {"name": "a run", "workload": work.to_dict(), "measured": measured,
                       "num_steps": 10}  # fmt: skip
             (CORPUS / "profiler_logs" / "one.json").write_bytes(plain([record]))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            hidden = torch.zeros(1, module.state_size)
-            state: Any = (hidden, hidden) if module.use_mixed else hidden
-            torch.onnx.export(
-                module, (torch.randn(1, 1, 2), state), str(CORPUS / "onnx" / f"{name}.onnx"),
-                dynamo=False, opset_version=17,
-            )  # fmt: skip
+        export_onnx(name, module)
+    export_onnx("ltc", LTC(2, AutoNCP(5, 1), ode_unfolds=2).eval())
     state = {k: v.contiguous() for k, v in modules["wired"].state_dict().items()}
     save_file(state, CORPUS / "safetensors" / "wired.safetensors")
     torch.save(state, CORPUS / "checkpoint" / "wired.pt")
@@ -79,6 +73,20 @@ def main() -> None:
     (CORPUS / "samples_npy" / "x.npy").write_bytes(target.getvalue())
     (CORPUS / "samples_csv" / "x.csv").write_text("a,b\n1,2.5\n-3e4,nan\n0,1\n")
     onnx.checker.check_model(onnx.load(CORPUS / "onnx" / "wired.onnx"))
+
+
+def export_onnx(name: str, module: Any) -> None:
+    """One step of two inputs, as PyTorch writes it."""
+    import torch
+
+    hidden = torch.zeros(1, module.state_size)
+    state: Any = (hidden, hidden) if module.use_mixed else hidden
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module, (torch.randn(1, 1, 2), state), str(CORPUS / "onnx" / f"{name}.onnx"),
+            dynamo=False, opset_version=17,
+        )  # fmt: skip
 
 
 def hostile_pickles() -> dict[str, bytes]:
