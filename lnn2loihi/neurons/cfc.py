@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from lnn2loihi.neurons.activations import ACTIVATIONS, FRACTION_BITS
-from lnn2loihi.neurons.instructions import NeuronProgram
+from lnn2loihi.neurons.instructions import LARGEST_OPERAND, NeuronProgram
 from lnn2loihi.neurons.tracer import Tracer, Word
 
 #: Accumulators of a unit: two heads and the folded time gate.
@@ -16,10 +17,34 @@ TIMED_GATES = ("ff1", "ff2", "time_a", "time_b")
 ELAPSED = "elapsed"
 #: Width of the per-neuron multiplier: a 24-bit sum times 8 bits fits the 32-bit product.
 MULTIPLIER_BITS = 8
+#: What a time gate's argument is held within where it could leave the word: far beyond where the
+#: logistic function is 0 or 1, and with room for the other addend.
+LARGEST_GROWN = 1 << 22
+
+
+class Saturating(int):
+    """The right shift of a pre-activation that is then held within 16 bits."""
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How time_a times the elapsed time comes into the units of the time gate.
+
+    Attributes:
+        right: right shift of the product.
+        left: left shift after it; with one, the product is held within what fits the word.
+    """
+
+    right: int
+    left: int = 0
 
 
 def preactivation(t: Tracer, accumulator: str, shift: int) -> Word:
     """Reads an accumulator, adds the bias and rescales by the per-neuron multiplier."""
+    if isinstance(shift, Saturating):
+        free = preactivation(t, accumulator, int(shift))
+        held = t.minimum(free, LARGEST_OPERAND, "preactivation")
+        return t.maximum(held, -LARGEST_OPERAND, "preactivation")
     total = t.add(t.accumulator(accumulator), t.parameter(f"{accumulator}.bias", 24), "biased")
     multiplier = t.parameter(f"{accumulator}.multiplier", MULTIPLIER_BITS)
     return t.multiply(total, multiplier, shift, "preactivation")
@@ -30,7 +55,7 @@ def cfc_program(
     message_bits: int,
     activation: str,
     mode: str = "default",
-    elapsed_shift: int | None = None,
+    growth: Growth | None = None,
 ) -> NeuronProgram:
     """A CfC unit: h' = f1 (1 - g) + g f2, or f1 + g f2 without gate, with g = sigma(time).
 
@@ -43,8 +68,8 @@ def cfc_program(
         message_bits: width of the state and message: Q0.(bits - 1), without gate Q1.(bits - 2).
         activation: key of ACTIVATIONS.
         mode: "default" or "no_gate".
-        elapsed_shift: with irregular time the right shift of time_a times the elapsed time; None
-            where time is constant.
+        growth: of time_a times the elapsed time, where time is irregular; None where it is
+            constant.
     """
     t = Tracer("cfc" if mode == "default" else f"cfc {mode}")
     state = t.state("h", message_bits)
@@ -55,7 +80,7 @@ def cfc_program(
             values.append(tanh(t, preactivation(t, gate, shift)))
     f1, f2 = values
     with t.scope("time"):
-        tau = tanh(t, _time(t, shifts[2:], elapsed_shift))
+        tau = tanh(t, _time(t, shifts[2:], growth))
     if mode == "no_gate":
         gated = t.add(f2, t.multiply(tau, f2, FRACTION_BITS, "gated"), "doubled_gate")
         doubled = t.add(t.add(f1, f1), gated, "new_state")
@@ -71,11 +96,15 @@ def cfc_program(
     return t.program()
 
 
-def _time(t: Tracer, shifts: Sequence[int], elapsed_shift: int | None) -> Word:
+def _time(t: Tracer, shifts: Sequence[int], growth: Growth | None) -> Word:
     """The time gate's pre-activation: one sum, or time_a times the elapsed time plus time_b."""
-    if elapsed_shift is None:
+    if growth is None:
         return preactivation(t, "time", shifts[0])
     rate = preactivation(t, "time_a", shifts[0])
     base = preactivation(t, "time_b", shifts[1])
-    grown = t.multiply(rate, t.accumulator(ELAPSED), elapsed_shift, "grown")
+    grown = t.multiply(rate, t.accumulator(ELAPSED), growth.right, "grown")
+    if growth.left:
+        limit = LARGEST_GROWN >> growth.left
+        grown = t.maximum(t.minimum(grown, limit, "grown"), -limit, "grown")
+        grown = t.shift_left(grown, growth.left, "grown")
     return t.add(grown, base, "gate")

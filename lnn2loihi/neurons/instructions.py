@@ -31,6 +31,8 @@ WORD_RANGE = signed_range(WORD_BITS)
 #: Operand widths that a 32-bit product of MUL_SHR allows (assumption, DESIGN.md).
 PRODUCT_WIDTHS = ((16, 16), (24, 8), (8, 24))
 LARGEST_SHIFT = 31
+#: Largest positive factor of a MUL_SHR of 16 by 16 bits.
+LARGEST_OPERAND = (1 << 15) - 1
 #: Most instructions, declared words and stated bounds of a program, each (a limit of this library,
 #: so that a hostile file costs little; programs have some hundred).
 LARGEST_PROGRAM = 4096

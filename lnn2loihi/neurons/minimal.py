@@ -13,13 +13,10 @@ from lnn2loihi.neurons.activations import (
 )
 from lnn2loihi.neurons.cfc import preactivation
 from lnn2loihi.neurons.dense import saturated
-from lnn2loihi.neurons.instructions import NeuronProgram
+from lnn2loihi.neurons.instructions import LARGEST_OPERAND, NeuronProgram
 from lnn2loihi.neurons.leak import GUARD_BITS, STATE_BITS, VALUE_BITS, moved, sent
 from lnn2loihi.neurons.lstm import ratio
 from lnn2loihi.neurons.tracer import Tracer, Word
-
-#: Largest positive operand of a 16-bit product.
-LARGEST_OPERAND = (1 << 15) - 1
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from lnn2loihi.layers.memory import MemoryStage
 from lnn2loihi.layers.readout import ReadoutStage
 from lnn2loihi.layers.stage import Stage
 from lnn2loihi.neurons.activations import ACTIVATIONS, EXP_FRACTION_BITS
-from lnn2loihi.neurons.cfc import cfc_program
+from lnn2loihi.neurons.cfc import LARGEST_GROWN, Growth, cfc_program
 from lnn2loihi.neurons.dense import BOUNDED, dense_program, sum_fraction_bits
 from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.neurons.linear import linear_program
@@ -34,6 +34,8 @@ from lnn2loihi.quantize.recipe import Recipe
 READOUT_BITS = 16
 #: Headroom of a cell state beyond what calibration saw, as a factor.
 CELL_HEADROOM = 2.0
+#: Fraction bits of elapsed times of a few units, as most networks are trained with.
+SMALL_TIME_BITS = 8
 #: Largest fraction bits of a 16-bit operand that is below 1 in magnitude.
 OPERAND_FRACTION = OPERAND_BITS - 1
 
@@ -81,6 +83,8 @@ class Lowering:
         states: state words, which start at 0.
         memory_step: real value of one unit of the state word that is not the message.
         parameters: further per-neuron parameters, int64 (units,).
+        operands: accumulators whose pre-activations are factors of 16 bits; where rounded rows
+            can leave these, they saturate.
     """
 
     units: Mapping[str, float | FloatArray]
@@ -90,6 +94,7 @@ class Lowering:
     states: tuple[str, ...] = ()
     memory_step: float = 1.0
     parameters: Mapping[str, np.ndarray] = field(default_factory=dict)
+    operands: tuple[str, ...] = ()
 
 
 @singledispatch
@@ -151,23 +156,28 @@ def _(stage: CfCStage, measured: Measured, recipe: Recipe) -> Lowering:
     unit = ACTIVATIONS[recipe.activation].unit
     # The time gate is computed as tanh of half its pre-activation (neurons/cfc.py).
     units = {"ff1": unit, "ff2": unit}
-    elapsed_shift = None
+    growth, operands = None, ()
     if measured.elapsed is None:
         units["time"] = unit / 2
     else:
         # The rate is an operand of a product: it gets as many bits as fit 16 without clipping.
         largest = float(measured.reach["time_a"].max()) * unit / 2
-        coarser = max(0, int(np.ceil(np.log2(max(largest, 1.0) * 1.01 / (1 << OPERAND_FRACTION)))))
-        coarser = min(coarser, max(measured.elapsed.fraction_bits, 0))
+        coarser = int(np.ceil(np.log2(max(largest, 1.0) * 1.01 / (1 << OPERAND_FRACTION))))
+        # Where elapsed times are large, rates are small, and get finer units.
+        coarser = max(coarser, min(measured.elapsed.fraction_bits - SMALL_TIME_BITS, 0))
         units |= {"time_a": unit / 2 / 2**coarser, "time_b": unit / 2}
-        elapsed_shift = measured.elapsed.fraction_bits - coarser
+        right = measured.elapsed.fraction_bits - coarser
+        beyond = int(np.ceil(np.log2(max(largest * measured.longest, 1.0) * 1.01 / LARGEST_GROWN)))
+        left = max(-right, beyond, 0)
+        growth, operands = Growth(right + left, left), ("time_a",)
     return Lowering(
         units,
         message_format(stage, 0.0, recipe),
         lambda shifts: cfc_program(
-            shifts, recipe.message_bits, recipe.activation, stage.mode, elapsed_shift
+            shifts, recipe.message_bits, recipe.activation, stage.mode, growth
         ),
         states=("h",),
+        operands=operands,
     )
 
 
@@ -213,6 +223,7 @@ def _(stage: PureStage, measured: Measured, recipe: Recipe) -> Lowering:
         lambda shifts: pure_program(shifts, formats),
         states=("h",),
         parameters=parameters,
+        operands=("ff1",),
     )
 
 

@@ -9,9 +9,9 @@ from lnn2loihi.layers.gru import GRUStage
 from lnn2loihi.layers.minimal import MinGRUStage, MinimalStage
 from lnn2loihi.neurons.activations import ACTIVATIONS, FRACTION_BITS, LOG_SIGMOID_UNIT
 from lnn2loihi.neurons.gru import HEARD, KEPT, gru_program
+from lnn2loihi.neurons.instructions import LARGEST_OPERAND
 from lnn2loihi.neurons.leak import GUARD_BITS, VALUE_BITS
 from lnn2loihi.neurons.minimal import (
-    LARGEST_OPERAND,
     MinimalFormats,
     min_gru_program,
     min_lstm_program,
@@ -48,6 +48,7 @@ def _(stage: GRUStage, measured: Measured, recipe: Recipe) -> Lowering:
         lambda shifts: gru_program(shifts, recipe.message_bits, coarser, recipe.activation),
         states=(KEPT, HEARD),
         memory_step=2.0 ** -(FRACTION_BITS + GUARD_BITS),
+        operands=("candidate_recurrent",),
     )
 
 

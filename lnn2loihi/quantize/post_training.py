@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lnn2loihi.errors import Problems, QuantizationError
+from lnn2loihi.errors import Problems, ProgramError, QuantizationError
 from lnn2loihi.formats import MESSAGE_BITS, FixedPoint, bits_needed
 from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.graph.schedule import derive_schedule, matched_delays
 from lnn2loihi.layers.stage import FIRST, INPUT, RESTART, Stage
 from lnn2loihi.network import FloatArray, LiquidNetwork
-from lnn2loihi.neurons.cfc import ELAPSED
+from lnn2loihi.neurons.cfc import ELAPSED, Saturating
+from lnn2loihi.neurons.instructions import LARGEST_OPERAND
 from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population
 from lnn2loihi.quantize import gated as _gated  # noqa: F401  registers its stages in families
 from lnn2loihi.quantize import ltc as _ltc  # noqa: F401  registers its stages in families
@@ -23,6 +24,8 @@ from lnn2loihi.quantize.recipe import Recipes
 from lnn2loihi.quantize.rounding import Gate, Source, column_scales
 from lnn2loihi.quantize.rows import QuantizedGate, quantize_rows, wired_gate
 
+#: Problems of a stage that an error lists.
+PROBLEMS_LISTED = 10
 #: Room beyond the calibrated range of an input channel, as a share of its span, and beyond that of
 #: a bounded message: data of other days leave the range of those that were calibrated with.
 HEADROOM = 0.25
@@ -218,9 +221,23 @@ class Plan:
         """The integer program.
 
         Raises:
-            QuantizationError: lists, by population and neuron, every row that does not fit.
+            QuantizationError: lists, by population and neuron, every row that does not fit, or
+                what the chip's words do not hold.
         """
         subject = f"network {self.network.name!r} with recipe {self.recipes}"
+        try:
+            return self._program(subject, provenance, correction, scales)
+        except ProgramError as error:
+            found = [*error.problems[:PROBLEMS_LISTED], self._advice()]
+            raise QuantizationError(subject, found) from error
+
+    def _program(
+        self,
+        subject: str,
+        provenance: Mapping[str, str],
+        correction: str,
+        scales: Mapping[str, Scales] | None,
+    ) -> LoihiProgram:
         problems = Problems(QuantizationError, subject)
         populations: list[Population] = []
         connections: list[Connection] = []
@@ -249,6 +266,17 @@ class Plan:
             provenance=read_only_mapping(provenance),
         )
 
+    def _advice(self) -> str:
+        """What to do about formats of neuron programs that the chip's words do not hold."""
+        own = (getattr(stage, "timespan", None) or 0.0 for stage in self.network.stages)
+        longest = max(*own, self.senders.longest, 0.0)
+        if longest > 1.0:
+            return (
+                f"elapsed times, up to {longest:g}, may be too large for the chip's words; count "
+                "time in a larger unit: divide the times, and multiply the weights that they meet"
+            )
+        return "weights are too large for the chip's words; retrain with smaller ones"
+
     def _population(
         self, stage: Stage, rows: Sequence[QuantizedGate], connections: Sequence[Connection]
     ) -> Population:
@@ -258,6 +286,12 @@ class Plan:
             if not stage.wired:
                 parameters[f"{name}.bias"] = row.bias
                 parameters[f"{name}.multiplier"] = row.multiplier
+        shifts = [
+            Saturating(row.shift)
+            if name in lowering.operands and row.reach.max() >= LARGEST_OPERAND
+            else row.shift
+            for name, row in zip(stage.gates, rows, strict=True)
+        ]
         message, bound = lowering.message, 0
         if message is None:
             bound = _message_bound(connections[0], self.sources(stage)[0], rows[0])
@@ -265,7 +299,7 @@ class Plan:
             message = FixedPoint(bits, lowering.fraction_bits)
         return Population(
             name=stage.name,
-            program=lowering.program([row.shift for row in rows]),
+            program=lowering.program(shifts),
             parameters=parameters,
             initial_state={word: np.zeros(stage.units, np.int32) for word in lowering.states},
             message=message,
@@ -334,6 +368,6 @@ def _message_bound(connection: Connection, before: Source, rows: QuantizedGate) 
 
 def _collect(stage: str, rows: Sequence[QuantizedGate], problems: Problems) -> None:
     found = [f"{stage}: {problem}" for row in rows for problem in row.problems]
-    problems.extend(found[:10])
-    if len(found) > 10:
-        problems.add(f"{stage}: {len(found) - 10} more rows that do not fit")
+    problems.extend(found[:PROBLEMS_LISTED])
+    if len(found) > PROBLEMS_LISTED:
+        problems.add(f"{stage}: {len(found) - PROBLEMS_LISTED} more rows that do not fit")

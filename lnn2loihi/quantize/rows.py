@@ -46,6 +46,7 @@ class QuantizedGate:
         bias, multiplier: int64 (neurons,).
         shift: right shift of the pre-activation.
         unit: real value of one unit of each row's sum, float64 (neurons,).
+        reach: largest magnitude of each row's pre-activation in steps, float64 (neurons,).
         error: rms error of each row's pre-activation that rounding causes on the calibration
             data, float64 (neurons,), in units of 1.0.
         problems: rows that do not fit, by neuron.
@@ -56,6 +57,7 @@ class QuantizedGate:
     multiplier: IntegerArray
     shift: int
     unit: FloatArray
+    reach: FloatArray
     error: FloatArray
     problems: tuple[str, ...]
 
@@ -155,6 +157,7 @@ def wired_gate(gate: Gate, sources: Sequence[Source]) -> QuantizedGate:
         0,
         gate.weight @ scale,
         np.zeros(ones.size),
+        np.zeros(ones.size),
         (),
     )
 
@@ -172,8 +175,9 @@ def quantize_gate(
     lost = gate.weight - rows.mantissas * rows.values
     difference = np.concatenate([lost, (gate.bias - rows.bias * rows.unit)[:, None]], axis=1)
     coarse = _coarse_blocks(lost, rows, moments, sources, weight_bits)
+    reach = rows.worst * rows.multiplier / 2.0**rows.shift
     return QuantizedGate(
-        rows.mantissas, rows.bias, rows.multiplier, rows.shift, rows.unit,
+        rows.mantissas, rows.bias, rows.multiplier, rows.shift, rows.unit, reach,
         rms_error(difference, moments), _problems(gate, rows, coarse),
     )  # fmt: skip
 
