@@ -119,6 +119,10 @@ def trained_for_the_chip(
         answer = simulate(module.export(), part.x, timespans=part.timespans).outputs
         return float(distance(torch.as_tensor(answer), torch.as_tensor(goals[1])))
 
+    def harden(passed: float) -> None:
+        if how.hardened is not None:
+            module.harden(1.0 - (1.0 - min(passed / how.hardened, 1.0)) ** 2)
+
     def report(epoch: Epoch) -> None:
         console.print(
             f"{task.name}, {recipe}, epoch {epoch.number}: training {epoch.training:.4f}, "
@@ -129,7 +133,7 @@ def trained_for_the_chip(
     fit_best(
         module, shuffled(arrays, task.batch, seed), loss, validation,
         epochs=how.epochs or epochs, learning_rate=how.rate, decay=how.decay, console=console,
-        report=report, after_step=lambda: module.settle(how.settled) if how.settled else None,
+        constant=how.hardened or 0.0, report=report, before_step=harden,
     )  # fmt: skip
     module.eval()
     return module.export()

@@ -30,14 +30,16 @@ class ChipTraining:
         decay: factor of it from epoch to epoch; None for half a cosine, down to zero.
         epochs: passes over the training data; None for what the command line says.
         on_targets: whether it is trained on the targets, or towards the float network's answers.
-        settled: share that weights are moved by to what they are rounded to, after each step.
+        hardened: share of the training after which all weights are fixed at mantissas, one after
+            the other from the beginning on, at a constant rate that falls afterwards; None: all are
+            rounded from the beginning.
     """
 
     rate: float
     decay: float | None = 0.7
     epochs: int | None = None
     on_targets: bool = False
-    settled: float = 0.0
+    hardened: float | None = None
 
 
 #: Recipes and how the network is trained for them; None for post-training quantization.
@@ -228,7 +230,7 @@ class Walker2d(_Prediction):
         ("w8a12", None), ("w8a8x12", None), ("w8a12", ChipTraining(2e-4, epochs=4)),
         ("w4a8x12", None),
         # Far from float with 4 bits: as long as float training, without the noise of rounding.
-        ("w4a8x12", ChipTraining(1.2e-3, None, 40, on_targets=True, settled=0.008)),
+        ("w4a8x12", ChipTraining(1e-3, None, 40, on_targets=True, hardened=0.85)),
     )  # fmt: skip
     batch = 128
 

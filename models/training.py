@@ -109,8 +109,9 @@ def fit_best(
     learning_rate: float,
     decay: float | None,
     console: Console,
+    constant: float = 0.0,
     report: Callable[[Epoch], None] = lambda epoch: None,
-    after_step: Callable[[], None] = lambda: None,
+    before_step: Callable[[float], None] = lambda passed: None,
 ) -> list[Epoch]:
     """Trains with Adam at a rate that falls, and keeps the best epoch.
 
@@ -124,8 +125,9 @@ def fit_best(
         decay: factor of the learning rate from one epoch to the next; None if it falls with every
             step as half a cosine, to zero at the end.
         console: where progress is shown, if it is a terminal.
+        constant: without `decay` the share of all steps before the rate begins to fall.
         report: is called after each epoch, with the weights of that epoch in `model`.
-        after_step: is called after each step of the optimizer.
+        before_step: is called before each step of the optimizer with the share of steps done.
 
     Returns:
         What each epoch gave.
@@ -146,16 +148,17 @@ def fit_best(
             losses = []
             of_epoch = list(batches(number))
             for place, batch in enumerate(of_epoch):
+                passed = (number + place / len(of_epoch)) / epochs
+                before_step(passed)
                 if decay is None:
-                    passed = (number + place / len(of_epoch)) / epochs
-                    share = 0.5 * (1.0 + math.cos(math.pi * passed))
+                    falling = max(0.0, passed - constant) / (1.0 - constant)
+                    share = 0.5 * (1.0 + math.cos(math.pi * falling))
                 else:
                     share = decay**number
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate * share
                 value = loss(*batch)
                 _descend(optimizer, trained, value)
-                after_step()
                 losses.append(value.item())
             seconds = time.monotonic() - began
             found = validation()

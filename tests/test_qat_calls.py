@@ -145,7 +145,7 @@ def test_wrong_arguments_are_named() -> None:
     with pytest.raises(InputError, match="share: is 'a'; give a number"):
         own.prune("a")
     with pytest.raises(InputError, match="share: is 'a'; give a number"):
-        own.settle("a")
+        own.harden("a")
     with pytest.raises(InputError, match="timespan: go with modules"):
         prepared(l2l.import_network(ncps.CfC(INPUTS, UNITS)), timespan=2.0)
 

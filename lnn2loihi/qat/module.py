@@ -171,25 +171,25 @@ class TrainableNetwork(nn.Module):
         """
         return torch.stack([own.crowding() for own in self.stages.values()]).sum()
 
-    def settle(self, share: float) -> None:
-        """Moves every weight by this share of the way to the value that it is rounded to.
+    def harden(self, share: float) -> None:
+        """Fixes this share of the weights of every gate at the mantissas that they are nearest to.
 
-        Called after every step of the optimizer, it keeps weights from going to and fro between two
-        mantissas, which is noise that does not cease with a falling learning rate: only a gradient
-        that keeps its sign takes a weight over (dampening, Nagel et al. 2022, arXiv:2203.11086,
-        here apart from the gradients, as decoupled weight decay is). What a step of the optimizer
-        moves a weight by falls with the learning rate, so that in the end all are settled.
+        From the first call on, weights that are not fixed are heard unrounded in training, and
+        learn to make up for those that are: without the straight-through gradients of weights that
+        go to and fro between two mantissas (incremental quantization, Zhou et al. 2017,
+        arXiv:1702.03044, there with the largest weights first). Call it now and then with a share
+        that grows to 1, while the learning rate is still high; biases and the steps of the rows go
+        on learning. Evaluation and `export` round all weights at any time.
 
         Args:
-            share: 0 to 1; 0.01 suits Adam at 0.001 and 4-bit weights.
+            share: of the synapses that are there, 0 to 1; what is fixed stays fixed.
 
         Raises:
             InputError: the share is out of range.
         """
-        if not isinstance(share, (int, float)) or not 0.0 <= share <= 1.0:
-            raise InputError("share", f"is {share!r}; give a number from 0 to 1")
+        _checked_share(share)
         for own in self.stages.values():
-            own.settle(share)
+            own.harden(share)
 
     def prune(self, share: float) -> int:
         """Takes the smallest weights of every gate away, for good.
@@ -397,6 +397,11 @@ class TrainableNetwork(nn.Module):
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )
+
+
+def _checked_share(share: float) -> None:
+    if not isinstance(share, (int, float)) or not 0.0 <= share <= 1.0:
+        raise InputError("share", f"is {share!r}; give a number from 0 to 1")
 
 
 def _digest(plan: Plan, network: LiquidNetwork) -> bytes:

@@ -59,6 +59,7 @@ class TrainableStage(nn.Module):
         self.stage, self.form, self.weight_bits = stage, form, weight_bits
         self._sources, self._units, self._moments = sources, lowering.units, moments
         self.memory_step = lowering.memory_step
+        self.register_buffer("hardening", torch.tensor(False))
         self.register_buffer("left_shifts", torch.tensor(exponents, dtype=torch.int64))
         self.vector = nn.ParameterDict(
             {
@@ -74,6 +75,8 @@ class TrainableStage(nn.Module):
             self.bias[name] = nn.Parameter(torch.tensor(gate.bias, dtype=torch.float32))
             self.stretch[name] = nn.Parameter(torch.zeros(len(gate.bias)))
             self.register_buffer(f"mask_{name}", (self.weight[name] != 0).detach().clone())
+            self.register_buffer(f"fixed_{name}", torch.zeros(gate.weight.shape, dtype=torch.bool))
+            self.register_buffer(f"fixed_mantissa_{name}", torch.zeros(gate.weight.shape))
             self.register_buffer(f"first_step_{name}", torch.ones(len(gate.bias)))
             self.register_buffer(f"finest_step_{name}", torch.ones(len(gate.bias)))
 
@@ -161,6 +164,7 @@ class TrainableStage(nn.Module):
     def set_mask(self, gate: str, mask: Tensor) -> None:
         """Takes synapses away; they stay away in training and in the program."""
         self.mask(gate).copy_(mask)
+        self.get_buffer(f"fixed_{gate}").logical_and_(mask)
         with torch.no_grad():
             self.weight[gate].mul_(mask)
 
@@ -170,8 +174,9 @@ class TrainableStage(nn.Module):
         """
         values = self._values(gate)
         low, high = (end * values for end in signed_range(self.weight_bits))
-        held = torch.clamp(self.weight[gate], low, high)
-        return self._signed(gate, held) * self.mask(gate)
+        free = self._signed(gate, torch.clamp(self.weight[gate], low, high))
+        fixed = self.get_buffer(f"fixed_mantissa_{gate}") * values
+        return torch.where(self.get_buffer(f"fixed_{gate}"), fixed, free) * self.mask(gate)
 
     def _unclipped(self, gate: str) -> Tensor:
         """The effective weight without the limits of mantissas."""
@@ -210,6 +215,10 @@ class TrainableStage(nn.Module):
             return self.get_buffer("wires"), self.get_buffer("no_bias")
         for name in self.trained:
             effective, values = self.effective(name), self._values(name)
+            if self.hardening:
+                weights.append(effective)
+                biases.append(self.effective_bias(name))
+                continue
             rows = self._rows(name, self.steps()[name])
             weight, bias = (torch.as_tensor(v).to(effective) for v in self._chip_values(rows))
             # The gradient of a step: what rounding moves each weight by, or the mantissa's end.
@@ -220,15 +229,22 @@ class TrainableStage(nn.Module):
         return torch.cat(weights), torch.cat(biases)
 
     @torch.no_grad()
-    def settle(self, share: float) -> None:
-        """Moves every weight by this share of the way to the value of its mantissa.
-
-        Weights beyond the largest mantissa come closer to it, but stay beyond: were they put at it,
-        every small change of the step would move them in and out of its reach.
-        """
+    def harden(self, share: float) -> None:
+        """Fixes the mantissas of so many weights of each gate; see `TrainableNetwork.harden`."""
+        self.get_buffer("hardening").fill_(True)
         for name in self.trained:
-            rounded, _ = self._chip_values(self._rows(name, self.steps()[name]))
-            self.weight[name].lerp_(torch.as_tensor(rounded).to(self.weight[name]), share)
+            fixed, mask = self.get_buffer(f"fixed_{name}"), self.mask(name)
+            count = int(share * int(mask.sum())) - int(fixed.sum())
+            if count <= 0:
+                continue
+            units = self.effective(name) / self._values(name)
+            mantissas = torch.floor(units + 0.5).clamp(*signed_range(self.weight_bits))
+            moved = (units - mantissas).abs()
+            moved.masked_fill_(fixed | ~mask, torch.inf)
+            nearest = moved.flatten().topk(count, largest=False).indices
+            fixed.view(-1)[nearest] = True
+            known = self.get_buffer(f"fixed_mantissa_{name}")
+            known.view(-1)[nearest] = mantissas.flatten()[nearest]
 
     def _rows(self, name: str, step: np.ndarray | None, correction: str = "none") -> RoundedGate:
         """The chip's integers of a gate, with these steps, or with those that hold all weights."""
