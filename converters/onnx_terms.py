@@ -26,8 +26,8 @@ Operand = Identities | FloatArray
 LARGEST_GRAPH = 1 << 27
 
 
-#: Most rows of them: a minute of work.
-MOST_TERMS = 1 << 21
+#: Most rows of them, seconds of work: an LTC of 256 units, 16 steps and 6 unfolds has 170,000.
+MOST_TERMS = 1 << 18
 #: Most summands or factors of one row, and most scales and offsets on top of each other: a cell has
 #: four, a hostile graph adds a number to itself a hundred times.
 MOST_PARTS = 64
@@ -108,8 +108,8 @@ class Terms:
         if self._count > LARGEST_GRAPH or len(self._terms) >= MOST_TERMS:
             raise GraphTooLargeError(
                 f"it computes more than {LARGEST_GRAPH:,} numbers or {MOST_TERMS:,} rows of them "
-                "(limits of lnn2loihi); export fewer steps, a single one with its state as input "
-                "and output is best"
+                "(limits of lnn2loihi); export fewer steps and a batch of 1, a single step with "
+                "its state as input and output is best"
             )
         self._terms.append(term)
         self._starts.append(start)

@@ -261,6 +261,16 @@ def test_a_layer_before_an_ltc(tmp_path: Path) -> None:
     assert "an LTC is read alone, without layers before it" in refusal_of(path)
 
 
+def test_a_batch_that_would_take_for_ever(tmp_path: Path) -> None:
+    """Found by the hunt of tests/fuzzing: each synapse of each sequence is a row."""
+    path = exported(tmp_path / "net.onnx", ltcs.module(Variant()))
+    model = onnx.load(path)
+    for entry in model.graph.input:
+        entry.type.tensor_type.shape.dim[0].dim_value = 1 << 14
+    path.write_bytes(model.SerializeToString())
+    assert "export fewer steps and a batch of 1" in refusal_of(path)
+
+
 def test_a_quotient_of_something_else(tmp_path: Path) -> None:
     class Other(torch.nn.Module):
         def forward(self, x: Any, v: Any) -> Any:
