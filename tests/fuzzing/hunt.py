@@ -37,8 +37,10 @@ from fuzzing.mutations import spliced
 from fuzzing.readers import READERS, Reader
 from lnn2loihi.errors import Lnn2LoihiError
 
-#: Seconds after which a reader hangs.
+#: Seconds of a processor after which a reader hangs, whatever else the machine does.
 TIME_LIMIT = 20.0
+#: Seconds after which the process is ended: a reader that waits for something, or never returns.
+PATIENCE = 600.0
 #: A reader may take so many times the size of its file.
 MEMORY_FACTOR = 10
 #: What the interpreter takes whatever the file: a module imported, an arena of the allocator.
@@ -154,8 +156,8 @@ class Hunt:
         self._file.write_bytes(content)
         report, watch = self.report, _watch()
         before = _peak_memory(reset=True)
-        start = time.perf_counter()
-        faulthandler.dump_traceback_later(TIME_LIMIT * 3, exit=True)
+        start = time.process_time()
+        faulthandler.dump_traceback_later(PATIENCE, exit=True)
         watch.seen.clear()
         watch.active = True
         problem = reason = ""
@@ -173,7 +175,7 @@ class Hunt:
         finally:
             watch.active = False
             faulthandler.cancel_dump_traceback_later()
-        took = time.perf_counter() - start
+        took = time.process_time() - start
         memory = max(0, _peak_memory() - before)
         report.tried += 1
         report.slowest = max(report.slowest, took)
