@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -28,13 +29,19 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:
     """Writes beside the target and renames: an interrupted write leaves the old file.
 
     Args:
-        path: the target; its folder must exist.
+        path: the target; its folder must exist. A symbolic link stays, and the file that it points
+            to is written, as `open` would.
         content: the whole content.
 
     Returns:
-        The target as a Path.
+        The path that was given.
+
+    Raises:
+        OSError: it cannot be written, or symbolic links lead in a circle.
     """
-    target = Path(path)
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():  # realpath gives up on a circle, and renaming would replace a link
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -46,7 +53,7 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    return target
+    return Path(path)
 
 
 def read_text(
