@@ -71,6 +71,18 @@ def read_timespans(path: str | os.PathLike[str]) -> np.ndarray:
     return array[None] if array.ndim == 1 else array
 
 
+def holds_timespans(path: str | os.PathLike[str]) -> bool:
+    """Whether an `.npz` file holds an array `timespans`; false for anything that cannot be read."""
+    file = Path(path)
+    if file.suffix.lower() != ".npz":
+        return False
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return "timespans.npy" in archive.namelist()
+    except _DAMAGE:
+        return False
+
+
 def read_array(path: str | os.PathLike[str], key: str, what: str = "numbers") -> np.ndarray:
     """An array of numbers of any shape.
 

@@ -179,6 +179,29 @@ class TestErrors:
         assert not (tmp_path / "net.l2l").exists()
 
     @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("quantize", str(DESCRIPTION), "-c", "{x}", "-o", "{tmp}/new.l2l"),
+            ("simulate", "{program}", "-i", "{x}"),
+            ("verify", "{program}", "-i", "{x}"),
+            ("compare", str(DESCRIPTION), "{program}", "-i", "{x}"),
+            ("place", "{program}", "-i", "{x}"),
+            ("profile", "{program}", "-i", "{x}"),
+        ],
+        ids=lambda arguments: arguments[0],
+    )
+    def test_timespans_that_would_not_be_looked_at(
+        self, run: Run, tmp_path: Path, program: Path, arguments: tuple[str, ...]
+    ) -> None:
+        x, samples = tmp_path / "x.npz", random_samples(1, 4, 20, 1)
+        np.savez(x, x=samples, timespans=np.ones(samples.shape[:2]))
+        given = (part.format(x=x, tmp=tmp_path, program=program) for part in arguments)
+        code, out, err = run(*given)
+        assert (code, out) == (1, "") and not (tmp_path / "new.l2l").exists()
+        assert err.startswith(f"{x}: holds timespans, but the network's time is constant")
+        assert 'timespan = "irregular" in its description' in err and "leave the array out" in err
+
+    @pytest.mark.parametrize(
         ("arguments", "text"),
         [
             (("verify", "net.l2l"), "Missing option"),

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 import lnn2loihi as l2l
 from lnn2loihi.artifact import SUFFIX
+from lnn2loihi.samples import holds_timespans, read_timespans
 
 BAD_INPUT, FAILED_CHECK, MISSING_BACKEND, INTERRUPTED = 1, 2, 3, 130
 
@@ -94,6 +95,23 @@ def progress_bars(unit: str = ", chip steps") -> Iterator[Callable[[str, int, in
             bar.update(tasks[name], completed=done)
 
         yield on_step
+
+
+def elapsed_times(samples: Path, irregular: bool) -> np.ndarray | None:
+    """Elapsed times (batch, time) beside the samples, or None where time is constant.
+
+    Raises:
+        InputError: they are missing where time is irregular, or there where it is constant.
+    """
+    if irregular:
+        return read_timespans(samples)
+    if holds_timespans(samples):
+        raise l2l.InputError(
+            str(samples), "holds timespans, but the network's time is constant and folded into "
+            'the weights; say timespan = "irregular" in its description (or --timespan irregular) '
+            "and quantize it so, or leave the array out"
+        )  # fmt: skip
+    return None
 
 
 def imported(source: Path, description: Path | None, timespan: str | None) -> l2l.LiquidNetwork:

@@ -18,13 +18,14 @@ from lnn2loihi.cli.common import (
     Source,
     Timespan,
     app,
+    elapsed_times,
     imported,
     print_result,
     progress_bars,
 )
 from lnn2loihi.neurons.listing import listing
 from lnn2loihi.quantize.recipe import DEFAULT_RECIPE
-from lnn2loihi.samples import read_samples, read_timespans
+from lnn2loihi.samples import read_samples
 
 
 @app.command()
@@ -89,7 +90,7 @@ def quantize(
         raise l2l.InputError(str(output), f"give a {SUFFIX} file in a folder that exists")
     network = imported(source, description, timespan)
     x = read_samples(calibrate)
-    elapsed = read_timespans(calibrate) if network.irregular else None
+    elapsed = elapsed_times(calibrate, network.irregular)
     program = l2l.quantize(network, calibrate=x, calibrate_timespans=elapsed, recipe=recipe)
     written = l2l.save(program, output)
     result = {"file": str(written), "table": [dict(row) for row in program.table]}
@@ -108,7 +109,7 @@ def compare(
     """Compare the float network with its integers, stage by stage and step by step."""
     network, loaded = imported(source, description, timespan), l2l.load(program)
     x = read_samples(samples)
-    elapsed = read_timespans(samples) if loaded.timed else None
+    elapsed = elapsed_times(samples, loaded.timed)
     with progress_bars() as on_step:
         result = l2l.compare(
             network, loaded, x, timespans=elapsed, progress=partial(on_step, "integers")

@@ -9,8 +9,8 @@ from typing import Annotated, Optional
 import typer
 
 import lnn2loihi as l2l
-from lnn2loihi.cli.common import Json, ProgramFile, app, print_result, progress_bars
-from lnn2loihi.samples import read_samples, read_timespans
+from lnn2loihi.cli.common import Json, ProgramFile, app, elapsed_times, print_result, progress_bars
+from lnn2loihi.samples import read_samples
 
 
 @app.command()
@@ -39,7 +39,7 @@ def place(
     """Place a program on cores and chips, under the limits of a device."""
     loaded, counters = l2l.load(program), None
     if samples is not None:
-        elapsed = read_timespans(samples) if loaded.timed else None
+        elapsed = elapsed_times(samples, loaded.timed)
         with progress_bars() as on_step:
             counters = l2l.simulate(
                 loaded,

@@ -20,6 +20,7 @@ from lnn2loihi.cli.common import (
     Samples,
     Timespan,
     app,
+    elapsed_times,
     imported,
     print_result,
     progress_bars,
@@ -27,7 +28,7 @@ from lnn2loihi.cli.common import (
 from lnn2loihi.profile.answer import answer
 from lnn2loihi.profile.run import DEFAULT_DEVICES
 from lnn2loihi.profile.storage import SUFFIX
-from lnn2loihi.samples import read_array, read_samples, read_timespans
+from lnn2loihi.samples import read_array, read_samples
 
 _RATE = re.compile(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*(k|M|G)?(?:Hz)?")
 _FACTORS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
@@ -86,7 +87,7 @@ def profile(
     """Say what a program costs on Loihi, against what is measured on this machine."""
     _check_targets_of_output(output, page)
     loaded, x = l2l.load(program), read_samples(samples)
-    elapsed = read_timespans(samples) if loaded.timed else None
+    elapsed = elapsed_times(samples, loaded.timed)
     source = None if network is None else imported(network, description, timespan)
     with progress_bars("") as on_step:
         result = l2l.profile(
@@ -136,7 +137,7 @@ def report(
         )  # fmt: skip
     result, loaded = l2l.load_profile(source), l2l.load(program)
     x = None if samples is None else read_samples(samples)
-    elapsed = read_timespans(samples) if loaded.timed and samples is not None else None
+    elapsed = None if samples is None else elapsed_times(samples, loaded.timed)
     float_network = None if network is None else imported(network, description, timespan)
     written = l2l.report(result, loaded, output, network=float_network, x=x, timespans=elapsed)
     print_result({"written": str(written)}, f"written: {written}", as_json)

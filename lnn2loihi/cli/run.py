@@ -15,10 +15,11 @@ from lnn2loihi.cli.common import (
     ProgramFile,
     Samples,
     app,
+    elapsed_times,
     print_result,
     progress_bars,
 )
-from lnn2loihi.samples import read_samples, read_timespans, write_arrays
+from lnn2loihi.samples import read_samples, write_arrays
 from lnn2loihi.verify import ALL
 
 
@@ -39,7 +40,7 @@ def simulate(
         raise l2l.InputError("--states", "states are written to an .npz file: give --output x.npz")
     loaded, x = l2l.load(program), read_samples(samples)
     run = l2l.run_lava if executor == "lava" else partial(l2l.simulate, engine=executor)
-    elapsed = read_timespans(samples) if loaded.timed else None
+    elapsed = elapsed_times(samples, loaded.timed)
     with progress_bars() as on_step:
         result = run(
             loaded,
@@ -88,7 +89,7 @@ def verify(
 ) -> None:
     """Compare executors bit for bit, every state of every step; exit code 2 on a difference."""
     loaded, x = l2l.load(program), read_samples(samples)
-    elapsed = read_timespans(samples) if loaded.timed else None
+    elapsed = elapsed_times(samples, loaded.timed)
     with progress_bars() as on_step:
         result = l2l.verify(
             loaded, x, ALL if everything else executors, timespans=elapsed, progress=on_step
