@@ -95,7 +95,7 @@ class Description:
 
 
 def read_description(path: Path) -> Description:
-    """Reads and checks a description.
+    """Reads and checks a description whose module, if it names one, is NCPS or TORCH_CFC.
 
     Raises:
         ImportNetworkError: the file is absent or no TOML, or keys are missing, unknown, of a
@@ -224,11 +224,6 @@ def value_problems(key: str, value: Any, types: type | tuple[type, ...], what: s
 def _word_problems(table: dict[str, Any], original: bool) -> list[str]:
     """Names that are not among those that exist; `table` holds values of the right types."""
     found: list[str] = []
-    if "module" in table and table["module"] not in (NCPS, TORCH_CFC):
-        found.append(
-            f"module is {table['module']!r:.120}; supported is {NCPS!r}, {TORCH_CFC!r} or "
-            "'ncps.torch.LTC'"
-        )
     if "mode" in table and table["mode"] not in MODES:
         found.append(f"mode is {table['mode']!r:.60}; there are {', '.join(MODES)}")
     names = ("lecun", *BACKBONE_ACTIVATIONS[:-1]) if original else BACKBONE_ACTIVATIONS

@@ -10,7 +10,7 @@ among others: `lnn2loihi.converters.modules`.
 A checkpoint goes with a short TOML file::
 
     [network]
-    module = "minGRU"                # required; or "minLSTM"
+    module = "minGRU"                # required; or "minLSTM"; the full names of the classes do too
     checkpoint = "net.safetensors"   # relative to this file; absent where the path is given
     form = "log"                     # or "linear": what a candidate is made of its sum
     input_size = 8
@@ -77,6 +77,12 @@ class MinimalRnnImporter(RnnImporter):
 
     name: ClassVar[str] = "minimal_rnn"
     modules: ClassVar[tuple[str, ...]] = (MIN_GRU, MIN_LSTM)
+    aliases: ClassVar[Mapping[str, str]] = {
+        "lnn2loihi.models.minimal_rnn.MinGRU": MIN_GRU,
+        "lnn2loihi.models.minimal_rnn.MinLSTM": MIN_LSTM,
+        "minGRU_pytorch.minGRU": MIN_GRU,
+        "minGRU_pytorch.minLSTM": MIN_LSTM,
+    }
     words: ClassVar[Mapping[str, tuple[str, ...]]] = {"form": FORMS}
 
     def is_module(self, source: object) -> bool:

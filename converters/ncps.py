@@ -66,6 +66,7 @@ from typing import Any
 
 from lnn2loihi.converters.checkpoint import Tensor, read_checkpoint, torch_tensors
 from lnn2loihi.converters.description import (
+    NCPS,
     TORCH_CFC,
     Description,
     Timespan,
@@ -73,6 +74,7 @@ from lnn2loihi.converters.description import (
     read_description,
     read_table,
 )
+from lnn2loihi.converters.known_modules import unknown_module
 from lnn2loihi.converters.ncps_layout import suggested_description
 from lnn2loihi.converters.ncps_ltc import describe_ltc, is_ltc
 from lnn2loihi.converters.ncps_ltc_description import LTC, LTCDescription, read_ltc_description
@@ -172,9 +174,17 @@ def _load_file(
 
 
 def _read(toml: Path) -> Description | LTCDescription:
-    """A description, of the module that it names."""
-    if read_table(toml).get("module") == LTC:
+    """A description, of the module that it names.
+
+    Raises:
+        ImportNetworkError: nobody knows that module (what else there is depends on it), or what
+            the reader of its descriptions raises.
+    """
+    module = read_table(toml).get("module")
+    if module == LTC:
         return read_ltc_description(toml)
+    if isinstance(module, str) and module not in (NCPS, TORCH_CFC):
+        raise ImportNetworkError(str(toml), unknown_module(module))
     return read_description(toml)
 
 

@@ -105,6 +105,8 @@ class RnnImporter(ABC):
     name: ClassVar[str]
     #: The modules that a description may name.
     modules: ClassVar[tuple[str, ...]]
+    #: Other names of modules that a description may use, and what they are among `modules`.
+    aliases: ClassVar[Mapping[str, str]] = {}
     #: What a description of this family may say beside _KEYS: for each key the allowed words.
     words: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
@@ -140,7 +142,7 @@ class RnnImporter(ABC):
             return False
         named = described_module(path)
         if named is not None or suffix == ".toml" or path.with_suffix(".toml").is_file():
-            return named in self.modules
+            return named in self.modules or named in self.aliases
         try:
             return self.is_checkpoint(read_checkpoint(path))
         except Exception:  # whatever is wrong with the file, the importer that takes it says so
@@ -243,6 +245,8 @@ class RnnImporter(ABC):
                 wrong type; all of them are listed.
         """
         table = read_table(path)
+        if isinstance(table.get("module"), str):
+            table["module"] = self.aliases.get(table["module"], table["module"])
         problems = Problems(ImportNetworkError, str(path))
         keys = _KEYS | dict.fromkeys(self.words, (str, "a string"))
         for key, value in table.items():

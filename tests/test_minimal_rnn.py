@@ -152,6 +152,14 @@ def state_of(made: Any, prefix: str = "") -> dict[str, np.ndarray]:
     return {prefix + key: value.numpy() for key, value in made.state_dict().items()}
 
 
+@pytest.mark.parametrize("kind", ["MinGRU", "MinLSTM"])
+@pytest.mark.parametrize("full", ["lnn2loihi.models.minimal_rnn.M", "minGRU_pytorch.m"])
+def test_classes_may_be_named_in_full(tmp_path: Path, kind: str, full: str) -> None:
+    made = module(kind)
+    path = saved(tmp_path, state_of(made), f'module = "{full}{kind[1:]}"\n')
+    assert l2l.import_network(path).layers == load(made).layers
+
+
 @pytest.mark.parametrize(("kind", "name"), [("MinGRU", "minGRU"), ("MinLSTM", "minLSTM")])
 @pytest.mark.parametrize("numbered", ["{}.", "layers.{}."])
 def test_a_checkpoint_of_several_layers(

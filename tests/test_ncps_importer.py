@@ -434,7 +434,7 @@ def test_all_errors_of_a_description_are_listed(tmp_path: Path) -> None:
     path = write(
         tmp_path,
         handmade_state(),
-        module="ncps.torch.LRC",
+        module="torch_cfc.Cfc",
         input_size="two",
         units=0,
         timespan=True,
@@ -447,7 +447,7 @@ def test_all_errors_of_a_description_are_listed(tmp_path: Path) -> None:
     for part in (
         "8 problems",
         "unknown key 'wiring'; known are module, checkpoint, input_size",
-        "module is 'ncps.torch.LRC'; supported is 'ncps.torch.CfC', 'torch_cfc.Cfc' or 'ncps.torch",
+        "the key 'activation' is missing; torch_cfc has no default",
         "input_size is a str, expected a whole number",
         "units is out of range",
         "timespan is a bool, expected a number",
@@ -456,6 +456,42 @@ def test_all_errors_of_a_description_are_listed(tmp_path: Path) -> None:
         "output_size is out of range",
     ):
         assert part in text
+
+
+@pytest.mark.parametrize(
+    ("named", "meant"),
+    [
+        ("ncps.torch.LRC", "ncps.torch.LTC"),
+        ("ncps.torch.WiredCfCCell", "ncps.torch.CfC"),
+        ("torch.nn.gru", "torch.nn.GRU"),
+        ("torch.nn.RNN", "torch.nn.GRU"),
+        ("LSTMCell", "torch.nn.LSTMCell"),
+        ("CfC", "ncps.torch.CfC"),
+        ("my.minimal.MinLSTM", "minLSTM"),
+        ("?", None),
+        (10_000 * "x", None),
+    ],
+)
+def test_an_unknown_module_is_the_only_problem(
+    tmp_path: Path, named: str, meant: str | None
+) -> None:
+    path = write(tmp_path, handmade_state(), module=named)
+    (tmp_path / "net.toml").write_text(f'[network]\nmodule = "{named}"\nform = "log"\n')
+    said = problems_of(lambda: load(path))
+    hint = f" Do you mean {meant!r}?" if meant else ""
+    assert said == (
+        f"{tmp_path / 'net.toml'}: module is {named!r:.120}; supported are ncps.torch.CfC, "
+        "torch_cfc.Cfc, ncps.torch.LTC, torch.nn.GRU, torch.nn.LSTM, torch.nn.GRUCell, "
+        "torch.nn.LSTMCell, minGRU, minLSTM, lnn2loihi.models.minimal_rnn.MinGRU, "
+        "lnn2loihi.models.minimal_rnn.MinLSTM, minGRU_pytorch.minGRU, minGRU_pytorch.minLSTM."
+        + hint
+    )
+
+
+def test_the_module_of_another_importer(tmp_path: Path) -> None:
+    path = write(tmp_path, handmade_state(), module="torch.nn.GRU")
+    said = problems_of(lambda: load(path))
+    assert "module is 'torch.nn.GRU', which another importer reads; leave format=... out" in said
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "0x" + "f" * 5000])
