@@ -17,6 +17,7 @@ from typing import Any, Literal
 from lnn2loihi.errors import ImportNetworkError, Problems
 from lnn2loihi.files import parse_toml, read_text
 from lnn2loihi.layers.cfc import MODES
+from lnn2loihi.network import elapsed_problem
 
 #: The module classes that a description may name: of ncps, and of torch_cfc.py in raminmh/CfC.
 NCPS, TORCH_CFC = "ncps.torch.CfC", "torch_cfc.Cfc"
@@ -159,7 +160,7 @@ def checked_timespan(
         default: what holds where neither says; None where one of them must.
 
     Raises:
-        ImportNetworkError: it is neither a finite number nor "irregular", or missing.
+        ImportNetworkError: it is neither a finite number from 0 on nor "irregular", or missing.
     """
     chosen = described if given is None else given
     if chosen is None:
@@ -183,6 +184,8 @@ def checked_timespan(
             f'timespan is not a finite number; give 1.0, for instance, or "{IRREGULAR}" where '
             "it comes with the samples",
         )
+    if found := elapsed_problem(value):
+        raise ImportNetworkError(subject, found)
     return value
 
 
@@ -215,9 +218,11 @@ def value_problems(key: str, value: Any, types: type | tuple[type, ...], what: s
         return [f"{key} is empty, expected {what}"]
     if key == "timespan" and isinstance(value, str):
         return [] if value == IRREGULAR else [f"{key} is {value!r:.60}, expected {what}"]
-    # False for NaN and infinity, and for whole numbers beyond the range of a float64.
-    if key == "timespan" and not abs(value) <= sys.float_info.max:
-        return [f"{key} is not a finite number"]
+    if key == "timespan":
+        # False for NaN and infinity, and for whole numbers beyond the range of a float64.
+        if not abs(value) <= sys.float_info.max:
+            return [f"{key} is not a finite number"]
+        return [found] if (found := elapsed_problem(value)) else []
     return []
 
 

@@ -27,6 +27,8 @@ from lnn2loihi.layers.stage import INPUT, Stage, StageSource
 from lnn2loihi.layers.wired import WiredMemory
 from lnn2loihi.tables import text_table
 
+#: Largest sample and elapsed time: what float32 holds, so that squares stay far inside float64.
+LARGEST = float(np.finfo(np.float32).max)
 SingleLayer = CfCLayer | DenseLayer | GatedLayer | LTCLayer
 Layer = SingleLayer | WiredMemory
 __all__ = [
@@ -52,7 +54,7 @@ class LiquidNetwork(ArrayEquality):
         layers: layers in order; layer l reads layer l-1 of the same step and its own last state.
             Layers that share a memory stand in one WiredMemory.
         readout: affine map on the last layer's answer, or None.
-        timespan: constant elapsed time between two samples, in the unit of the training
+        timespan: constant elapsed time between two samples, 0 or more, in the unit of the training
             (1.0 where the network was trained without timespans); None where it comes with the
             samples (irregular time).
         source: where it came from: importer, file, SHA-256, versions.
@@ -86,8 +88,8 @@ class LiquidNetwork(ArrayEquality):
             problems.extend(layer.problems())
         if self.readout is not None:
             problems.extend(self.readout.problems())
-        if self.timespan is not None and not np.isfinite(self.timespan):
-            problems.add(f"timespan is {self.timespan}; give a finite number")
+        if self.timespan is not None and (found := elapsed_problem(self.timespan)):
+            problems.add(found)
         if not problems:
             problems.extend(self._size_problems())
             problems.extend(self._normalisation_problems())
@@ -266,6 +268,16 @@ class LiquidNetwork(ArrayEquality):
         return np.repeat(inputs, self.substeps, axis=1), times
 
 
+def elapsed_problem(timespan: float) -> str | None:
+    """What is wrong with a constant elapsed time, or None; 0 is one for a CfC."""
+    if 0 <= timespan <= LARGEST:  # false for NaN
+        return None
+    return (
+        f"timespan is {timespan:g}; an elapsed time is a number from 0 to {LARGEST:.3g}, in the "
+        "unit of the training"
+    )
+
+
 def checked_timespans(
     timespans: npt.ArrayLike | None,
     shape: tuple[int, ...],
@@ -278,7 +290,8 @@ def checked_timespans(
     What is not `inside` (before the end of its sequence) is not looked at.
 
     Raises:
-        InputError: they are missing or superfluous, of wrong shape, negative or not finite.
+        InputError: they are missing or superfluous, of wrong shape, negative, not finite or larger
+            than LARGEST.
     """
     if timespans is None:
         if irregular:
@@ -299,12 +312,15 @@ def checked_timespans(
         raise InputError("timespans", f"is not an array of numbers ({error})") from error
     if array.shape != tuple(shape):
         problems.add(f"has shape {array.shape}, expected (batch, time) = {tuple(shape)}")
-    wrong = ~(np.isfinite(array) & (array >= 0))
+    wrong = ~((array >= 0) & (array <= LARGEST))
     if inside is not None and wrong.shape == inside.shape:
         wrong &= inside
     bad = int(np.count_nonzero(wrong))
     if bad:
-        problems.add(f"holds {bad} negative, NaN or infinite of {array.size} values")
+        problems.add(
+            f"holds {bad} of {array.size} values that are no elapsed time: negative, NaN or above "
+            f"{LARGEST:.3g}"
+        )
     problems.raise_if_any()
     return array
 
@@ -368,6 +384,13 @@ def checked_input(x: npt.ArrayLike, channels: int, subject: str) -> FloatArray:
     """X as float64 (batch, time, inputs), checked as `checked_samples` does.
 
     Raises:
-        InputError: as `checked_samples`.
+        InputError: as `checked_samples`, or values are larger than LARGEST.
     """
-    return checked_samples(x, channels, subject).astype(np.float64)
+    array = checked_samples(x, channels, subject).astype(np.float64)
+    bad = int(np.count_nonzero(np.abs(array) > LARGEST))
+    if bad:
+        raise InputError(
+            subject, f"x holds {bad} of {array.size} values beyond {LARGEST:.3g}, the largest "
+            "number of float32, whose squares float64 cannot hold; remove or scale them"
+        )  # fmt: skip
+    return array

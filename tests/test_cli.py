@@ -145,6 +145,14 @@ class TestErrors:
                 ("verify", "{tmp}/net.l2l", "-i", "{tmp}/x.npy", "--executors", "a,b"),
                 "'a' does not",
             ),
+            (
+                ("verify", "{tmp}/net.l2l", "-i", "{tmp}/x.npy", "--all", "--executors", "c,blas"),
+                "--all: compares all executors, --executors names some: give one of the two",
+            ),
+            (
+                ("profile", "{tmp}/net.l2l", "-i", "{tmp}/x.npy", "--budget", "-1"),
+                "budget_seconds is -1.0; give seconds for the measurements, above 0",
+            ),
         ],
     )
     def test_bad_input(
@@ -177,6 +185,28 @@ class TestErrors:
         for text in ("messages (a) of 99 bits", "expected 1", "6 NaN or infinite of 6"):
             assert text in err
         assert not (tmp_path / "net.l2l").exists()
+
+    @pytest.mark.filterwarnings("error")
+    @pytest.mark.parametrize(
+        ("largest", "options", "text"),
+        [
+            (1e300, (), "calibration data: x holds 1 of 80 values beyond 3.4e+38"),
+            (1e38, (), "its pre-activation"),
+            (1.0, ("--timespan", "1e300"), "timespan is 1e+300; an elapsed time is a number from"),
+            (1.0, ("--timespan", "1e38"), "its pre-activation"),
+            (1.0, ("--timespan=-1",), "timespan is -1; an elapsed time is a number from 0 to"),
+        ],
+    )
+    def test_huge_numbers_are_no_warnings_of_numpy(
+        self, run: Run, tmp_path: Path, largest: float, options: tuple[str, ...], text: str
+    ) -> None:
+        x = random_samples(1, 4, 20, 1)
+        x[0, 0] = largest
+        np.save(tmp_path / "x.npy", x)
+        program = tmp_path / "net.l2l"
+        arguments = ("quantize", DESCRIPTION, "-c", tmp_path / "x.npy", "-o", program)
+        code, out, err = run(*arguments, *options)
+        assert (code, out) == (1, "") and text in err and not program.exists()
 
     @pytest.mark.parametrize(
         "arguments",

@@ -300,6 +300,16 @@ def test_timespans_must_be_finite_numbers(timespan: Any) -> None:
     assert "timespan is not a finite number" in text
 
 
+@pytest.mark.parametrize("timespan", [-1.0, -1e-300, 1e300])
+def test_timespans_are_not_negative(tmp_path: Path, timespan: float) -> None:
+    expected = f"timespan is {timespan:g}; an elapsed time is a number from 0 to 3.4e+38"
+    path = write(tmp_path, handmade_state())
+    assert expected in problems_of(lambda: load(path, timespan=timespan))
+    with (tmp_path / "net.toml").open("a") as file:
+        file.write(f"timespan = {timespan}\n")
+    assert expected in problems_of(lambda: load(path))
+
+
 def test_a_description_does_not_go_with_a_module() -> None:
     need_torch()
     text = problems_of(lambda: load(nets.module("auto"), description="net.toml"))

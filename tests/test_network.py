@@ -17,7 +17,7 @@ from lnn2loihi.layers.memory import MEMORY_GATES, Memory
 from lnn2loihi.layers.rebuild import with_gates
 from lnn2loihi.layers.stage import sigmoid
 from lnn2loihi.layers.wired import WiredMemory
-from lnn2loihi.network import CfCLayer, Linear, LiquidNetwork
+from lnn2loihi.network import LARGEST, CfCLayer, Linear, LiquidNetwork
 
 
 def linear(name: str, outputs: int, inputs: int, seed: int) -> Linear:
@@ -128,6 +128,30 @@ def test_evaluate_lists_what_is_wrong_with_the_input() -> None:
         net.evaluate(np.zeros((1, 0, 2)))
     with pytest.raises(InputError, match="not an array of numbers"):
         net.evaluate([["a"]])
+
+
+def test_samples_whose_squares_no_float_holds_are_refused() -> None:
+    x = np.zeros((1, 4, 2))
+    x[0, 1] = LARGEST, -np.nextafter(LARGEST, np.inf)
+    with pytest.raises(InputError, match=r"x holds 1 of 8 values beyond 3\.4e\+38, the largest"):
+        network().evaluate(x)
+
+
+@pytest.mark.parametrize("timespan", [-1.0, -1e-9, float("inf"), 1e300])
+def test_no_elapsed_time_is_negative_or_endless(timespan: float) -> None:
+    with pytest.raises(NetworkError, match=r"an elapsed time is a number from 0 to 3\.4e\+38"):
+        network(timespan=timespan)
+    irregular, x = network(timespan=None), np.zeros((1, 3, 2))
+    with pytest.raises(InputError, match="holds 1 of 3 values that are no elapsed time"):
+        irregular.evaluate(x, timespans=[[1.0, timespan, 0.0]])
+
+
+def test_an_elapsed_time_may_be_nothing() -> None:
+    """ncps takes it: the time gate is time_b's alone."""
+    x = np.ones((1, 3, 2))
+    constant = network(timespan=0.0).evaluate(x).outputs
+    irregular = network(timespan=None).evaluate(x, timespans=np.zeros((1, 3))).outputs
+    np.testing.assert_allclose(constant, irregular, rtol=0, atol=1e-14)
 
 
 def test_a_network_lists_all_its_contradictions() -> None:

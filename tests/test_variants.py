@@ -157,7 +157,7 @@ class TestBadInput:
             float_network.evaluate(x)
         with pytest.raises(l2l.InputError, match=r"has shape \(2, 2\), expected"):
             l2l.simulate(program, x, timespans=elapsed[:, :2])
-        with pytest.raises(l2l.InputError, match="holds 1 negative, NaN or infinite of 6"):
+        with pytest.raises(l2l.InputError, match="holds 1 of 6 values that are no elapsed time"):
             elapsed[1, 1] = -1.0
             l2l.simulate(program, x, timespans=elapsed)
         with pytest.raises(QuantizationError, match="calibrate_timespans: its time is irregular"):
