@@ -22,6 +22,7 @@ from safetensors.numpy import save as save_safetensors
 from lnn2loihi.errors import ArtifactError, Lnn2LoihiError
 from lnn2loihi.files import write_atomically
 from lnn2loihi.formats import FixedPoint
+from lnn2loihi.kinds import PATH, check_kinds
 from lnn2loihi.neurons.instructions import Bound, Instruction, NeuronProgram
 from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population, Schedule
 
@@ -42,7 +43,9 @@ def save(program: LoihiProgram, path: str | os.PathLike[str]) -> Path:
 
     Raises:
         ArtifactError: the folder does not exist or cannot be written.
+        InputError: an argument is of the wrong kind.
     """
+    check_kinds("save", program=(program, LoihiProgram), path=(path, PATH))
     arrays: Arrays = {}
     manifest = json.dumps(_manifest(program, arrays), sort_keys=True)
     metadata = {"manifest": manifest, "sha256": _checksum(manifest, arrays)}
@@ -72,7 +75,9 @@ def load(path: str | os.PathLike[str]) -> LoihiProgram:
     Raises:
         ArtifactError: the file is missing, truncated, altered, of an unknown version, or not a
             program at all.
+        InputError: the path is none.
     """
+    check_kinds("load", path=(path, PATH))
     content = _read(Path(path))
     name = Path(path).name
     metadata = _metadata(content, name)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.errors import InputError, Problems
+from lnn2loihi.kinds import check_kinds
 from lnn2loihi.network import FloatArray, LiquidNetwork, checked_input
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantize import network_hash
@@ -144,6 +145,7 @@ def compare(
     Raises:
         InputError: x does not fit, or the program was not made of this network.
     """
+    check_kinds("compare", network=(network, LiquidNetwork), program=(program, LoihiProgram))
     check_pair(network, program)
     truth = network.evaluate(x, timespans=timespans)
     run = simulate(program, x, timespans=timespans, return_states=True, progress=progress)

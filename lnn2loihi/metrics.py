@@ -22,6 +22,7 @@ import numpy.typing as npt
 from lnn2loihi.errors import InputError
 from lnn2loihi.evaluation import evaluate_stages
 from lnn2loihi.frozen import read_only_mapping
+from lnn2loihi.kinds import check_kinds
 from lnn2loihi.layers.cfc import CfCLayer, CfCStage, PureStage
 from lnn2loihi.layers.gru import GRULayer
 from lnn2loihi.layers.linear import FloatArray, Linear
@@ -120,6 +121,7 @@ def network_metrics(
     Raises:
         InputError: as `LiquidNetwork.evaluate`.
     """
+    check_kinds("network_metrics", network=(network, LiquidNetwork))
     values = checked_input(x, network.input_size, f"network {network.name!r}")
     elapsed = checked_timespans(
         timespans, values.shape[:2], network.irregular, f"network {network.name!r}"
@@ -324,6 +326,7 @@ def program_metrics(
     Raises:
         InputError: nothing was run.
     """
+    check_kinds("program_metrics", program=(program, LoihiProgram), counters=(counters, Counters))
     steps, updates = counters.samples, counters.samples * program.substeps
     if sequences < 1 or steps < 1:
         raise InputError(f"program {program.name!r}", "there are no samples to count over")

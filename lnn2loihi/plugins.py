@@ -18,6 +18,7 @@ from typing import Any, Protocol, runtime_checkable
 from lnn2loihi.errors import ImportNetworkError, InputError
 from lnn2loihi.files import write_atomically
 from lnn2loihi.formats import IntegerArray
+from lnn2loihi.kinds import PATH, check_kinds
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate.result import EngineRun, IntegerRun, OnStep
@@ -194,6 +195,7 @@ def export(
         InputError: no exporter fits, the folder does not exist, or an option is unknown.
         BackendMissingError: the exporter needs a package that is not installed.
     """
+    check_kinds("export", source=(source, (LoihiProgram, LiquidNetwork)), target=(target, PATH))
     found = _registered("lnn2loihi.exporters")
     in_memory = format is None and isinstance(target, str) and target in found
     name = str(target) if in_memory else format

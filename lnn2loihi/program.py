@@ -20,6 +20,7 @@ from lnn2loihi.graph.connection import Connection
 from lnn2loihi.graph.population import Population
 from lnn2loihi.graph.port import InputPort
 from lnn2loihi.graph.schedule import Schedule, derive_schedule
+from lnn2loihi.kinds import check_kinds
 from lnn2loihi.neurons.bounds import Interval, ProvedBounds, prove
 from lnn2loihi.tables import decibel, percent, text_table
 
@@ -230,9 +231,11 @@ class LoihiProgram(ArrayEquality):
 
         Raises:
             ProgramError: the initiation interval has no room for them.
+            InputError: it is no whole number.
         """
+        check_kinds("interleaved", sequences=(sequences, (int, np.integer)))
         names = [p.name for p in self.populations]
-        schedule = derive_schedule(self.input.name, names, self.connections, sequences)
+        schedule = derive_schedule(self.input.name, names, self.connections, int(sequences))
         return replace(self, schedule=schedule)
 
     @property

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from lnn2loihi.errors import BackendMissingError, InputError, Problems
 from lnn2loihi.formats import IntegerArray
+from lnn2loihi.kinds import check_kinds
 from lnn2loihi.plugins import executor_names, load_executor
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate import encode, full_initial_state, held
@@ -222,6 +223,7 @@ def verify(
         InputError: x does not fit, or an executor does not exist.
         BackendMissingError: an executor that was named is not installed.
     """
+    check_kinds("verify", program=(program, LoihiProgram))
     everything = executors == ALL
     names = _checked_names(executors)
     inputs = held(program, encode(program, x, timespans)[0])

@@ -21,6 +21,7 @@ from lnn2loihi.cost.result import CostEstimate, ParameterEffect, bottleneck_text
 from lnn2loihi.cost.workload import FALL_THROUGH, MODES, PIPELINED, Workload
 from lnn2loihi.devices import COST_PARAMETERS, Device, Figure, load_device, with_prefix
 from lnn2loihi.errors import DeviceError, InputError, Problems, RateError
+from lnn2loihi.kinds import check_kinds
 
 #: Terms that are left out, with a note, where a device has no figure for them.
 OMISSIBLE = ("energy_per_step", "active_core_power")
@@ -66,6 +67,7 @@ def estimate(
         DeviceError: the device is no Loihi, is too small, or lacks a figure.
         RateError: the device cannot meet the rate; says what a sample needs and has.
     """
+    check_kinds("estimate", workload=(workload, Workload))
     found = load_device(device)
     _check_arguments(rate, mode, step_time, draws)
     _check_device(workload, found)

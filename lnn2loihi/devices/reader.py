@@ -21,6 +21,7 @@ from lnn2loihi.devices.schema import (
 )
 from lnn2loihi.errors import DeviceError, Problems
 from lnn2loihi.files import parse_toml, read_text
+from lnn2loihi.kinds import PATH, check_kinds
 
 SUFFIX = ".toml"
 FOLDER = "hardware_profiles"
@@ -52,6 +53,7 @@ def load_device(device: str | os.PathLike[str] | Device) -> Device:
     Raises:
         DeviceError: the device is unknown, or lists everything that is wrong with its profile.
     """
+    check_kinds("load_device", error=DeviceError, device=(device, (*PATH, Device)))
     if isinstance(device, Device):
         return device
     name = os.fspath(device)

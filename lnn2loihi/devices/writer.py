@@ -10,6 +10,7 @@ from lnn2loihi.devices.device import Device
 from lnn2loihi.devices.reader import SUFFIX
 from lnn2loihi.errors import DeviceError
 from lnn2loihi.files import write_atomically
+from lnn2loihi.kinds import PATH, check_kinds
 
 
 def save_device(device: Device, path: str | os.PathLike[str]) -> Path:
@@ -22,6 +23,7 @@ def save_device(device: Device, path: str | os.PathLike[str]) -> Path:
     Raises:
         DeviceError: the path has another suffix or cannot be written.
     """
+    check_kinds("save_device", error=DeviceError, device=(device, Device), path=(path, PATH))
     target = Path(path)
     if target.suffix.lower() != SUFFIX:
         raise DeviceError(str(path), f"a profile is written as {SUFFIX}")

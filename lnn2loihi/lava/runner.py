@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.formats import IntegerArray
+from lnn2loihi.kinds import check_kinds
 from lnn2loihi.lava.graph import build_graph
 from lnn2loihi.lava.shim import DISTRIBUTION, import_lava, lava_version
 from lnn2loihi.program import LoihiProgram
@@ -73,6 +74,7 @@ def run_lava(
         BackendMissingError: Lava is not installed.
         LavaRunError: see `execute`.
     """
+    check_kinds("run_lava", program=(program, LoihiProgram))
     inputs, saturated = encode(program, x, timespans)
     inputs, saturated = held(program, inputs), saturated * program.substeps
     start = full_initial_state(program, inputs.shape[0], initial_state)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from types import NoneType
 
 import numpy as np
 
 from lnn2loihi.devices import Device, load_device
 from lnn2loihi.errors import DeviceError, InputError, PlacementError
+from lnn2loihi.kinds import check_kinds
 from lnn2loihi.place.activity import activity_of
 from lnn2loihi.place.draft import Draft, cutters_of
 from lnn2loihi.place.mesh import Positions, arrange, axon_messages
@@ -64,6 +66,7 @@ def place(
         InputError: an argument makes no sense, or the counters are of another program.
         DeviceError: the device is unknown or no Loihi.
     """
+    check_kinds("place", program=(program, LoihiProgram), counters=(counters, (Counters, NoneType)))
     found = load_device(device)
     if found.kind != "loihi":
         raise DeviceError(f"device {found.name!r}", f"is a {found.kind}; programs run on a Loihi")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lnn2loihi.cost.workload import Workload
+from lnn2loihi.kinds import check_kinds
 from lnn2loihi.neurons.listing import listing
 from lnn2loihi.place.activity import activity_of
 from lnn2loihi.place.mesh import Mesh, Positions
@@ -26,6 +27,7 @@ def workload(placement: Placement, counters: Counters) -> Workload:
     Raises:
         InputError: the counters do not belong to the program.
     """
+    check_kinds("workload", placement=(placement, Placement), counters=(counters, Counters))
     program, axons, cores = placement.program, placement.axons, len(placement.cores)
     schedule = program.schedule
     activity = activity_of(program, counters)

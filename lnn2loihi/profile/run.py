@@ -8,6 +8,7 @@ import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from lnn2loihi.artifact import fingerprint
 from lnn2loihi.compare import check_pair
 from lnn2loihi.devices import Device, device_names, load_device, with_prefix
 from lnn2loihi.errors import DeviceError, InputError, Problems
+from lnn2loihi.kinds import check_kinds
 from lnn2loihi.measure import Measurements, measure, runners
 from lnn2loihi.metrics import NeuroBenchMetrics, network_metrics, program_metrics
 from lnn2loihi.network import FloatArray, LiquidNetwork
@@ -103,6 +105,11 @@ def profile(
             the one that the program was made of.
         BackendMissingError: a backend that was demanded by name is not there.
     """
+    check_kinds(
+        "profile",
+        program=(program, LoihiProgram),
+        network=(network, (LiquidNetwork, NoneType)),
+    )
     chips, processors = _devices(devices)
     _check_rate(rate)
     data = _data(program, x, timespans)

@@ -14,6 +14,7 @@ from typing import Any
 
 from lnn2loihi.errors import InputError, Lnn2LoihiError
 from lnn2loihi.files import read_text, write_atomically
+from lnn2loihi.kinds import PATH, check_kinds
 from lnn2loihi.profile.result import ProfileResult
 
 SCHEMA = 1
@@ -34,6 +35,7 @@ def save_profile(result: ProfileResult, path: str | os.PathLike[str]) -> Path:
     Raises:
         InputError: the path has another suffix or cannot be written, or a number is not finite.
     """
+    check_kinds("save", path=(path, PATH))
     file = Path(path)
     if not file.name.endswith(SUFFIX):
         raise InputError(str(path), f"profiles are written as {SUFFIX}")
@@ -54,6 +56,7 @@ def load_profile(path: str | os.PathLike[str]) -> ProfileResult:
         InputError: the file is missing, damaged, of an unknown version, or no profile; lists what
             does not fit.
     """
+    check_kinds("load_profile", path=(path, PATH))
     name = Path(path).name
     text = read_text(path, InputError, LARGEST_FILE)
     try:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.errors import Lnn2LoihiError, Problems, QuantizationError
+from lnn2loihi.kinds import check_kinds
 from lnn2loihi.network import FloatArray, LiquidNetwork, checked_input, checked_timespans
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantize.calibration import RANGES, Calibration, measure
@@ -136,13 +137,9 @@ def prepared(
     ranges: str = "range",
 ) -> Setting:
     """Checks and measures what `quantize` is given; see there."""
-    if not isinstance(network, LiquidNetwork):
-        raise QuantizationError(
-            f"quantize a {type(network).__qualname__}",
-            "give a LiquidNetwork: import_network(module_or_checkpoint) makes one",
-        )
+    check_kinds("quantize", error=QuantizationError, network=(network, LiquidNetwork))
     problems = Problems(QuantizationError, f"quantize network {network.name!r}")
-    recipes = _recipes(network, recipe, layers or {}, problems)
+    recipes = _recipes(network, recipe, layers, problems)
     data = _calibration_data(calibrate, calibrate_timespans, network, problems)
     if ranges not in RANGES:
         problems.add(f"ranges {ranges!r} does not exist; there are {', '.join(RANGES)}")
@@ -154,14 +151,21 @@ def prepared(
 def _recipes(
     network: LiquidNetwork,
     recipe: str | Recipe,
-    layers: Mapping[str, str | Recipe],
+    layers: Mapping[str, str | Recipe] | None,
     problems: Problems,
 ) -> Recipes | None:
     common = _parsed(recipe, problems)
+    layers = {} if layers is None else layers
+    if not isinstance(layers, Mapping):
+        problems.add(
+            f"layers is of type {type(layers).__qualname__}; give a dict of recipes by name of "
+            "layer, such as {'layer_0': 'w4a8'}"
+        )
+        return None
     own = {name: _parsed(text, problems) for name, text in layers.items()}
     names = [stage.name for stage in network.stages]
     known = {*names, *(name.partition(".")[0] for name in names)}
-    for name in sorted(set(layers) - known):
+    for name in sorted(set(layers) - known, key=str):
         problems.add(f"layers: there is no layer {name!r}; there are {', '.join(sorted(known))}")
     chosen = {name: found for name, found in own.items() if found is not None}
     return Recipes(common, chosen) if common is not None and len(chosen) == len(own) else None

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.errors import QuantizationError
+from lnn2loihi.kinds import check_kinds
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.quantize import quantize
 from lnn2loihi.quantize.recipe import DEFAULT_RECIPE
@@ -82,6 +83,7 @@ def sensitivity(
         QuantizationError: the network does not fit the common recipe.
         InputError: x does not fit.
     """
+    check_kinds("sensitivity", network=(network, LiquidNetwork))
     truth = network.evaluate(x, timespans=timespans).outputs
     variance = float(np.var(truth)) or 1.0
 

@@ -6,6 +6,7 @@ import numpy.typing as npt
 
 from lnn2loihi.errors import InputError
 from lnn2loihi.formats import IntegerArray
+from lnn2loihi.kinds import check_kinds
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate.blas import run_blas
 from lnn2loihi.simulate.choice import chosen_engine, native_engine
@@ -62,6 +63,7 @@ def simulate(
         InputError: x, a length or a state does not fit the program, or the engine cannot run it.
         BackendMissingError: the C engine was asked for, and there is no compiler.
     """
+    check_kinds("simulate", program=(program, LoihiProgram))
     if threads is not None and not (isinstance(threads, int) and threads >= 1):
         raise InputError("threads", f"{threads!r} threads cannot run anything; give 1 or more")
     samples, counts = checked(program, x, lengths, timespans)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.errors import InputError
+from lnn2loihi.kinds import check_kinds
 from lnn2loihi.network import FloatArray, checked_timespans
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate import State, full_initial_state, simulate
@@ -78,6 +79,7 @@ class Stream:
     def __init__(
         self, program: LoihiProgram, engine: str = "auto", initial_state: State | None = None
     ) -> None:
+        check_kinds("open_stream", program=(program, LoihiProgram))
         self.program = program
         self._start = full_initial_state(program, 1, initial_state)
         self._decode = program.output_population.message.step
