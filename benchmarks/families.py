@@ -1,40 +1,44 @@
 """All families side by side: accuracy, size, what the chip would need, and time on this CPU.
 
-    python benchmarks/families.py --data ../shared/data --out out/families [--tasks occupancy,...]
-        [--families cfc,gru,...] [--qat-epochs 4] [--json FILE] [--plots FOLDER]
-    python benchmarks/families.py --sine --out out/families [--json FILE] [--plots FOLDER]
+    python benchmarks/families.py --data ../shared/data --out out/families [--seeds 3]
+        [--seeds-of ltc=1] [--tasks occupancy,...] [--families cfc,gru,...] [--qat-epochs 4]
+        [--train-again] [--json FILE] [--plots FOLDER]
+    python benchmarks/families.py --sine --out out/families [--seeds 3]
+        [--seeds-of ltc=1] [--json FILE] [--plots FOLDER]
 
-The first line takes the networks of models/families (or trains them into the folder where they are
-not shipped) and prints, for each, the float network, `w8a12` after post-training quantization and
-`w4a8x12` after training for the chip. The second trains small networks of about as many parameters
-on clean and on noisy damped sine waves. What is trained is written to the folder and taken from
-there the next time. Accuracies of integers are what the programs answer in the C engine, bit for
-bit what the chip would; time and energy on the chip are estimates (docs/cost.md).
+The first line takes the float network and the `w4a8x12` program of models/families for seed 1,
+trains those of the other seeds, and prints for each family the float network, `w8a12` after
+post-training quantization and `w4a8x12` after training for the chip. The second trains small
+networks of about as many parameters on clean and on noisy damped sine waves, at the learning rate
+that validation chooses for each family. What is trained is written to a folder for each seed and
+taken from there the next time. Accuracies of integers are what the programs answer in the C engine,
+bit for bit what the chip would; time and energy on the chip are estimates (docs/cost.md).
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from accuracy import trained_for_the_chip
-from accuracy_tasks import BRIEFLY, Part, Task, task_named
+from accuracy_tasks import BRIEFLY, Task, task_named
 from families_plots import plot_sine, plot_tasks
 from families_sine import FAMILIES as SINE_FAMILIES
 from families_sine import sine_rows, sine_tables
+from families_tables import NAMES, mean_and_range
 from rich.console import Console
 
 from lnn2loihi.artifact import load as load_program
 from lnn2loihi.artifact import save
 from lnn2loihi.cost import estimate
 from lnn2loihi.files import write_atomically
-from lnn2loihi.measure import QUICK, measure, runners
-from lnn2loihi.models.families import FAMILIES, FOLDER, TASKS
+from lnn2loihi.measure import Settings, measure, runners
+from lnn2loihi.models.families import FAMILIES, FOLDER, QAT_RECIPE, TASKS
 from lnn2loihi.models.families.modules import build, parameter_count
 from lnn2loihi.models.families.train import UNITS, load_sequences, train
 from lnn2loihi.models.training import save_network
@@ -44,30 +48,46 @@ from lnn2loihi.plugins import import_network
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantize import quantize
 from lnn2loihi.simulate import encode, simulate
-from lnn2loihi.tables import text_table
+from lnn2loihi.tables import markdown_table
 
-PTQ, QAT = "w8a12", "w4a8x12"
+PTQ, QAT = "w8a12", QAT_RECIPE
 #: The float network on inputs as the chip hears them: rounded, and saturated beyond the range of
 #: calibration, which for data with outliers is no loss.
 HEARD = "float, inputs of w8a12"
 CALIBRATION = 2048
-#: Sequences that an LTC is evaluated, calibrated and trained on at a time: evaluation keeps the
-#: answers of all units in all steps, and each of its synapses is one.
-SEQUENCES_OF_LTC = 256
 #: Sequences whose messages set the activity of the estimate, and of the measurement of time.
 ACTIVITY, TIMED = 64, 256
+#: All families take turns in each round, so that what else the machine does falls on all alike.
+TURNS = Settings(warm_up=0.1, rounds=15, slice=0.05)
+#: What is shipped.
+SHIPPED_SEED = 1
 DEVICE = "loihi2-oheo-gulch"
 
 
 @dataclass(frozen=True)
-class Row:
-    """One family on one task.
+class Accuracy:
+    """One family on one task, of one seed.
 
     Attributes:
-        task, family: which.
+        family, seed: which.
         parameters: trained numbers of the module.
-        synapses: of the program.
-        neurons: of the program: the stages' units.
+        figures: for each of "float", HEARD, PTQ and QAT the task's figures, and for occupancy by
+            how many points the F1 is above that of the float network.
+    """
+
+    family: str
+    seed: int
+    parameters: int
+    figures: dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Chip:
+    """The program of PTQ of one family, seed 1.
+
+    Attributes:
+        family: which.
+        synapses, neurons: of the program.
         instructions: in one update of a neuron of the recurrent layer, in the mean over neurons.
         instructions_per_sample: of all neurons in all their updates.
         steps: chip steps from one sample to the next.
@@ -76,12 +96,9 @@ class Row:
         latency_us, energy_uj: nominal, low, high; estimates. Energy is that of one sample, all in
             all, at full speed.
         cpu_us: median time of a step of one sequence in the C engine on one thread, measured.
-        figures: for each of "float", HEARD, PTQ and QAT the task's figures.
     """
 
-    task: str
     family: str
-    parameters: int
     synapses: int
     neurons: int
     instructions: float
@@ -92,7 +109,6 @@ class Row:
     latency_us: tuple[float, float, float]
     energy_uj: tuple[float, float, float]
     cpu_us: float
-    figures: dict[str, dict[str, float]]
 
 
 def options() -> argparse.Namespace:
@@ -102,7 +118,12 @@ def options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder of what is trained")
     parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--families", help="some of them; by default all")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds-of", default="", help="of single families, as in ltc=1,ncp=2")
     parser.add_argument("--qat-epochs", type=int, default=4)
+    parser.add_argument(
+        "--train-again", action="store_true", help="takes nothing from models/families"
+    )
     parser.add_argument("--sine", action="store_true", help="damped sine waves instead of tasks")
     parser.add_argument("--json", type=Path, help="also writes everything to this file")
     parser.add_argument("--plots", type=Path, help="also draws figures into this folder")
@@ -112,104 +133,127 @@ def options() -> argparse.Namespace:
     return given
 
 
-def float_network(task: str, family: str, given: argparse.Namespace) -> LiquidNetwork:
+def seeds_of(family: str, given: argparse.Namespace) -> range:
+    """The seeds of a family's networks, from 1."""
+    own = dict(pair.split("=") for pair in given.seeds_of.split(",") if pair)
+    return range(1, int(own.get(family, given.seeds)) + 1)
+
+
+def trained_before(name: str, seed: int, given: argparse.Namespace) -> Path | None:
+    """Where a file is: among what is shipped, or in the seed's folder."""
+    shipped = [FOLDER] if seed == SHIPPED_SEED and not given.train_again else []
+    folders = [*shipped, given.out / f"seed{seed}"]
+    return next((folder / name for folder in folders if (folder / name).exists()), None)
+
+
+def float_network(task: str, family: str, seed: int, given: argparse.Namespace) -> LiquidNetwork:
     """The shipped network; else one that is trained, once."""
-    name = f"{task}_{family}.toml"
-    for folder in (FOLDER, given.out):
-        if (folder / name).exists():
-            return import_network(folder / name)
-    sequences = load_sequences(task, given.data)
-    module, said = train(task, family, sequences, 1, Console(stderr=True))
-    return import_network(save_network(module, given.out, f"{task}_{family}", said))
+    name = f"{task}_{family}"
+    path = trained_before(f"{name}.toml", seed, given)
+    if path is None:
+        sequences = load_sequences(task, given.data)
+        module, said = train(task, family, sequences, seed, Console(stderr=True))
+        path = save_network(module, given.out / f"seed{seed}", name, said)
+    return import_network(path)
 
 
 def programs(
-    task: Task, family: str, network: LiquidNetwork, given: argparse.Namespace
+    task: Task, family: str, seed: int, network: LiquidNetwork, given: argparse.Namespace
 ) -> dict[str, LoihiProgram]:
-    """The integer programs, the trained one from the folder where it is there."""
-    path, epochs = given.out / f"{task.name}_{family}_{QAT}.l2l", given.qat_epochs
-    if family == "ltc":
-        task, epochs = reduced(task, epochs)
-    if path.exists():
-        trained = load_program(path)
-    else:
-        console = Console(stderr=True)
-        trained = trained_for_the_chip(task, network, QAT, BRIEFLY, 1, epochs, console)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save(trained, path)
-    return {PTQ: quantize(network, task.train.x[:CALIBRATION], PTQ), QAT: trained}
+    """The programs of PTQ and of QAT: shipped, in the folder, or made once."""
+    console = Console(stderr=True)
+    makers: dict[str, Callable[[], LoihiProgram]] = {
+        PTQ: lambda: quantize(network, task.train.x[:CALIBRATION], PTQ),
+        QAT: lambda: trained_for_the_chip(
+            task, network, QAT, BRIEFLY, seed, given.qat_epochs, console
+        ),
+    }
+    found: dict[str, LoihiProgram] = {}
+    for recipe, make in makers.items():
+        name = f"{task.name}_{family}_{recipe}.l2l"
+        path = trained_before(name, seed, given)
+        found[recipe] = make() if path is None else load_program(path)
+        if path is None:
+            folder = given.out / f"seed{seed}"
+            folder.mkdir(parents=True, exist_ok=True)
+            save(found[recipe], folder / name)
+    return found
 
 
-def answers(network: LiquidNetwork, x: Any) -> Any:
-    """The float network's outputs, in parts: evaluation keeps what every synapse of an LTC says."""
-    parts = np.array_split(x, -(-len(x) // SEQUENCES_OF_LTC))
-    return np.concatenate([network.evaluate(part).outputs for part in parts])
-
-
-def reduced(task: Task, epochs: int) -> tuple[Task, int]:
-    """The task with fewer sequences to calibrate and train with, and as many steps of training."""
-    fewer = copy.copy(task)
-    count = SEQUENCES_OF_LTC
-    fewer.train = Part(task.train.x[:count], task.train.y[:count])
-    fewer.validation = Part(task.validation.x[:count], task.validation.y[:count])
-    return fewer, epochs * len(task.train.x) // count
-
-
-def measured_row(task: Task, family: str, given: argparse.Namespace) -> Row:
-    """Everything about one family on one task."""
-    network = float_network(task.name, family, given)
-    truth = answers(network, task.test.x)
+def accuracy_of(
+    task: Task, family: str, seed: int, given: argparse.Namespace
+) -> tuple[Accuracy, LoihiProgram]:
+    """The figures of one seed, and the program of PTQ."""
+    network = float_network(task.name, family, seed, given)
+    truth = network.evaluate(task.test.x).outputs
     figures = {"float": task.figures(truth, truth)}
-    made = programs(task, family, network, given)
-    for recipe, program in made.items():
-        figures[recipe] = task.figures(simulate(program, task.test.x).outputs, truth)
+    made = programs(task, family, seed, network, given)
+    for recipe, own in made.items():
+        figures[recipe] = task.figures(simulate(own, task.test.x).outputs, truth)
     program = made[PTQ]
     heard = program.input.decode(encode(program, task.test.x)[0])[..., : program.channels]
-    figures[HEARD] = task.figures(answers(network, heard), truth)
+    figures[HEARD] = task.figures(network.evaluate(heard).outputs, truth)
+    if "F1" in figures["float"]:
+        for own in figures.values():
+            own["F1 above float"] = own["F1"] - figures["float"]["F1"]
+    inputs, outputs = task.train.x.shape[2], task.train.y.shape[2]
+    parameters = parameter_count(build(family, inputs, UNITS, outputs, seed)[0])
+    return Accuracy(family, seed, parameters, figures), program
+
+
+def cpu_times(programs: Sequence[LoihiProgram], x: Any) -> list[float]:
+    """Microseconds of a step of one sequence in the C engine on one thread; all take turns."""
+    everyone = [r for p in programs for r in runners(p, against=("cpu:engine",), threads=(1,))]
+    found = measure(everyone, x, modes=("streaming",), energy=False, settings=TURNS)
+    return [1e6 * (row.latency_p50 or float("nan")) for row in found]
+
+
+def chip(task: Task, family: str, program: LoihiProgram, cpu_us: float) -> Chip:
+    """Sizes and costs of a program."""
     counters = simulate(program, task.test.x[:ACTIVITY]).counters
     placement = place(program, DEVICE, counters=counters)
     cost = estimate(workload(placement, counters), DEVICE)
-    timed = measure(
-        runners(program, against=("cpu:engine",), threads=(1,)), task.test.x[:TIMED],
-        modes=("streaming",), energy=False, settings=QUICK,
-    )[0]  # fmt: skip
-    inputs, outputs = task.train.x.shape[2], task.train.y.shape[2]
     recurrent = [p for p in program.populations if p.name != program.output]
     per_update = sum(p.size * p.program.instruction_count for p in recurrent)
     every = sum(p.size * p.program.instruction_count for p in program.populations)
     latency, energy = cost.latency, cost.energy["total_full_chip"]
-    return Row(
-        task.name, family,
-        parameter_count(build(family, inputs, UNITS, outputs, 1)[0]),
-        program.synapses, program.neurons,
+    return Chip(
+        family, program.synapses, program.neurons,
         per_update / sum(p.size for p in recurrent), every * program.substeps,
         program.steps_per_sample, program.latency_steps, cost.cores,
         (1e6 * latency.value, 1e6 * latency.low, 1e6 * latency.high),
         (1e6 * energy.value, 1e6 * energy.low, 1e6 * energy.high),
-        1e6 * (timed.latency_p50 or float("nan")),
-        figures,
+        cpu_us,
     )  # fmt: skip
 
 
-def accuracy_table(rows: list[Row]) -> str:
-    """Figures of all recipes."""
+def accuracy_table(rows: Sequence[Accuracy]) -> str:
+    """Figures of all recipes, mean and range over seeds."""
     keys = list(rows[0].figures["float"])
-    shown = [key for key in keys if key not in ("agreement with float", "percent above float")]
-    headers = ["family", "parameters"]
-    headers += [f"{key}, {recipe}" for recipe in ("float", PTQ, QAT) for key in shown]
-    relative = next(key for key in keys if key not in shown)
-    headers += [f"{relative}, {recipe}" for recipe in (HEARD, PTQ, QAT)]
+    relative = {
+        "F1 above float": "+.2f", "agreement with float": ".2f", "percent above float": "+.2f"
+    }  # fmt: skip
+    digits = ".3f" if "MSE" in keys else ".2f"
+    columns = [(key, recipe, digits) for key in keys if key not in relative
+               for recipe in ("float", PTQ, QAT)]  # fmt: skip
+    columns += [(key, recipe, relative[key]) for key in keys if key in relative
+                for recipe in ((HEARD, PTQ, QAT) if "MSE" in keys else (PTQ, QAT))]  # fmt: skip
+    named = {PTQ: f"`{PTQ}` PTQ", QAT: f"`{QAT}` QAT", HEARD: "float on the chip's inputs"}
+    headers = ["family", "seeds", "parameters"]
+    headers += [f"{key}: {named.get(recipe, recipe)}" for key, recipe, _ in columns]
     lines: list[list[object]] = []
-    for row in rows:
-        cells: list[object] = [row.family, f"{row.parameters:,}"]
-        for recipe in ("float", PTQ, QAT):
-            cells += [f"{row.figures[recipe][key]:.4g}" for key in shown]
-        cells += [f"{row.figures[recipe][relative]:.2f}" for recipe in (HEARD, PTQ, QAT)]
+    for family in dict.fromkeys(row.family for row in rows):
+        own = [row for row in rows if row.family == family]
+        cells: list[object] = [NAMES[family], len(own), own[0].parameters]
+        cells += [
+            mean_and_range([row.figures[recipe][key] for row in own], form)
+            for key, recipe, form in columns
+        ]
         lines.append(cells)
-    return text_table(headers, lines)
+    return markdown_table(headers, lines)
 
 
-def chip_table(rows: list[Row]) -> str:
+def chip_table(rows: Sequence[Chip]) -> str:
     """Sizes and costs of the programs of the recipe PTQ."""
 
     def ranged(values: tuple[float, float, float]) -> str:
@@ -218,40 +262,51 @@ def chip_table(rows: list[Row]) -> str:
     headers = (
         "family", "synapses", "neurons", "instructions a neuron", "instructions a sample",
         "steps a sample", "steps to the answer", "cores", "latency [us], estimated",
-        "energy a sample [uJ], estimated", "CPU step [us], measured",
+        "energy a sample [uJ], estimated", "CPU, a step [us], measured",
     )  # fmt: skip
     lines = [
         (
-            row.family, f"{row.synapses:,}", f"{row.neurons:,}", f"{row.instructions:.0f}",
-            f"{row.instructions_per_sample:,}", row.steps, row.latency_steps, row.cores,
+            NAMES[row.family], row.synapses, row.neurons, f"{row.instructions:.0f}",
+            row.instructions_per_sample, row.steps, row.latency_steps, row.cores,
             ranged(row.latency_us), ranged(row.energy_uj), f"{row.cpu_us:.1f}",
         )
         for row in rows
     ]  # fmt: skip
-    return text_table(headers, lines)
+    return markdown_table(headers, lines)
 
 
 def run_tasks(given: argparse.Namespace, console: Console) -> dict[str, Any]:
     """All families on all tasks that were asked for."""
-    results: dict[str, list[Row]] = {}
+    results: dict[str, Any] = {}
+    families = FAMILIES if given.families is None else given.families.split(",")
     for name in given.tasks.split(","):
         task = task_named(name, given.data)
-        results[name] = []
-        for family in FAMILIES if given.families is None else given.families.split(","):
-            console.print(f"{name}, {family}", soft_wrap=True)
-            results[name].append(measured_row(task, family, given))
-        print(f"\n== {name}, {UNITS} units; beside it: {task.beside}")
-        print(accuracy_table(results[name]))
-        print(chip_table(results[name]))
+        rows: list[Accuracy] = []
+        shipped: dict[str, LoihiProgram] = {}
+        for family in families:
+            for seed in seeds_of(family, given):
+                console.print(f"{name}, {family}, seed {seed}", soft_wrap=True)
+                row, program = accuracy_of(task, family, seed, given)
+                rows.append(row)
+                shipped.setdefault(family, program)
+        times = cpu_times(list(shipped.values()), task.test.x[:TIMED])
+        chips = [chip(task, *pair, us) for pair, us in zip(shipped.items(), times, strict=True)]
+        print(f"\n== {name}, {UNITS} units; beside it: {task.beside}\n")
+        print(accuracy_table(rows))
+        print(f"\nthe {PTQ} programs of seed 1\n\n{chip_table(chips)}")
+        results[name] = {
+            "accuracy": [asdict(row) for row in rows], "chip": [asdict(row) for row in chips]
+        }  # fmt: skip
     if given.plots:
-        plot_tasks(given.plots, {name: [asdict(r) for r in rows] for name, rows in results.items()})
-    return {name: [asdict(row) for row in rows] for name, rows in results.items()}
+        plot_tasks(given.plots, results)
+    return results
 
 
 def run_sine(given: argparse.Namespace, console: Console) -> dict[str, Any]:
     """All families on damped sine waves."""
     families = SINE_FAMILIES if given.families is None else given.families.split(",")
-    rows = sine_rows(given.out, families, console)
+    seeds = {family: seeds_of(family, given) for family in families}
+    rows = sine_rows(given.out, seeds, console)
     print(sine_tables(rows))
     if given.plots:
         plot_sine(given.plots, rows)

@@ -1,36 +1,41 @@
 """Families on damped sine waves, clean and noisy, at about as many parameters each.
 
 The comparison that the literature on liquid networks makes: the next value of a damped sine wave,
-accuracy, memory, speed, and how accuracy bears noise that training did not have.
+accuracy, memory, speed, and how accuracy bears noise that training did not have. Every family is
+trained with each of RATES for a quarter of the time on noisy waves; the learning rate whose error
+on validation waves is the smallest is that of all its networks.
 """
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from families_tables import NAMES, mean_and_range
 from rich.console import Console
 
-from lnn2loihi.files import write_atomically
 from lnn2loihi.models.damped_sine import data
 from lnn2loihi.models.families.modules import build, parameter_count, units_for
 from lnn2loihi.models.training import fit, save_network
 from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.place import place
 from lnn2loihi.plugins import import_network
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantize import quantize
 from lnn2loihi.simulate import simulate
-from lnn2loihi.tables import text_table
+from lnn2loihi.tables import markdown_table
 
-FAMILIES = ("cfc", "ncp", "ltc", "gru", "lstm", "mingru2", "minlstm2")
+FAMILIES = ("cfc", "ncp", "ltc", "ltc2", "gru", "lstm", "mingru2", "minlstm2")
 PARAMETERS = 1200
-TIME, BATCH, BATCHES, EPOCHS, RATE = 64, 64, 32, 20, 0.02
+TIME, BATCH, BATCHES, EPOCHS = 64, 64, 32, 20
+#: Highest learning rates that are tried, and for how long.
+RATES, EPOCHS_OF_SEARCH = (0.01, 0.02, 0.05, 0.1), 5
+VALIDATION_COUNT, VALIDATION_SEED = 500, 4_000_000
 TEST_COUNT, TEST_SEED = 500, 3_000_000
 #: Deviations of the noise of training, and of the test; amplitudes are 0.5 to 1.
 TRAINED = (0.0, 0.1)
@@ -42,13 +47,14 @@ STEPS_TIMED = 50
 
 @dataclass(frozen=True)
 class SineRow:
-    """One family, trained with one noise.
+    """One family, trained with one noise and one seed.
 
     Attributes:
         family: which.
         noise: deviation of the noise in training.
+        seed: of weights, wiring and training waves.
+        rates: for each of RATES the validation error of the search.
         units, parameters: of the module.
-        bytes_float: memory of its parameters in float32.
         bytes_chip: memory of the program on the cores, by the placement's model.
         instructions_per_sample, steps: on the chip.
         float_mse, chip_mse: for each of NOISES the error towards the clean next value.
@@ -56,14 +62,20 @@ class SineRow:
 
     family: str
     noise: float
+    seed: int
+    rates: tuple[float, ...]
     units: int
     parameters: int
-    bytes_float: int
     bytes_chip: int
     instructions_per_sample: int
     steps: int
     float_mse: tuple[float, ...]
     chip_mse: tuple[float, ...]
+
+    @property
+    def rate(self) -> float:
+        """The learning rate that validation chose."""
+        return chosen(self.rates)
 
 
 def waves(count: int, noise: float, seed: int) -> tuple[Any, Any]:
@@ -74,20 +86,61 @@ def waves(count: int, noise: float, seed: int) -> tuple[Any, Any]:
     return x.astype(np.float32), clean[:, 1:]
 
 
-def trained(family: str, noise: float, units: int, console: Console) -> tuple[Any, Any]:
-    """A module, and what its description says."""
-    torch.set_num_threads(1)
-    module, said = build(family, 1, units, 1, 1)
+@dataclass(frozen=True)
+class Training:
+    """One training.
 
-    def batches(epoch: int) -> Any:
-        drawn = waves(BATCHES * BATCH, noise, 10_000 + 2 * epoch)
-        return zip(*(torch.from_numpy(part).split(BATCH) for part in drawn), strict=True)
+    Attributes:
+        family: which.
+        noise: deviation of the noise of its waves.
+        rate: highest learning rate.
+        seed: of weights, wiring and waves.
+        epochs: number of epochs.
+    """
 
-    fit(
-        module, batches, torch.nn.functional.mse_loss,
-        epochs=EPOCHS, steps_per_epoch=BATCHES, learning_rate=RATE, console=console,
-    )  # fmt: skip
-    return module, said
+    family: str
+    noise: float
+    rate: float
+    seed: int
+    epochs: int = EPOCHS
+
+    def network(self, folder: Path) -> LiquidNetwork:
+        """The network, from the folder if it is there."""
+        name = f"sine_{self.family}_{self.noise:g}_{self.rate:g}_{self.epochs}_seed{self.seed}"
+        path = folder / f"{name}.toml"
+        if not path.exists():
+            module, said = self._module()
+            path = save_network(module, folder, name, said)
+        return import_network(path)
+
+    def _module(self) -> tuple[Any, Any]:
+        torch.set_num_threads(1)
+        units = units_for(self.family, PARAMETERS, 1, 1, self.seed)
+        module, said = build(self.family, 1, units, 1, self.seed)
+
+        def batches(epoch: int) -> Any:
+            drawn = waves(BATCHES * BATCH, self.noise, 10_000 * self.seed + 2 * epoch)
+            return zip(*(torch.from_numpy(part).split(BATCH) for part in drawn), strict=True)
+
+        fit(
+            module, batches, torch.nn.functional.mse_loss, epochs=self.epochs,
+            steps_per_epoch=BATCHES,
+            learning_rate=self.rate, console=Console(stderr=True),
+        )  # fmt: skip
+        return module, said
+
+
+def chosen(rates: Sequence[float]) -> float:
+    """The learning rate of the smallest error, of the errors for each of RATES."""
+    return RATES[int(np.argmin(rates))]
+
+
+def search(family: str, folder: Path) -> tuple[float, ...]:
+    """For each of RATES the error on noisy validation waves after a short training, seed 1."""
+    x, y = waves(VALIDATION_COUNT, TRAINED[-1], VALIDATION_SEED)
+    tried = (Training(family, TRAINED[-1], rate, 1, EPOCHS_OF_SEARCH) for rate in RATES)
+    answers = (training.network(folder).evaluate(x).outputs for training in tried)
+    return tuple(float(np.mean((answer - y) ** 2)) for answer in answers)
 
 
 def speeds(units: Mapping[str, int], rounds: int = 9) -> dict[str, tuple[float, float]]:
@@ -126,71 +179,81 @@ def errors(network: LiquidNetwork, program: LoihiProgram) -> tuple[tuple[float, 
     return tuple(map(tuple, found))
 
 
-def sine_row(folder: Path, family: str, noise: float, console: Console) -> SineRow:
-    """Trains and measures, or reads what was measured before."""
-    from lnn2loihi.place import place
-
-    path = folder / f"sine_{family}_{noise:g}.json"
-    if path.exists():
-        known = json.loads(path.read_text())
-        pairs = {key: tuple(known[key]) for key in ("float_mse", "chip_mse")}
-        return SineRow(**(known | pairs))
-    units = units_for(family, PARAMETERS, 1, 1, 1)
-    module, said = trained(family, noise, units, console)
-    network = import_network(save_network(module, folder, path.stem, said))
+def sine_row(training: Training, rates: tuple[float, ...], folder: Path) -> SineRow:
+    """Trains and measures; what was trained before is taken from the folder."""
+    family, seed = training.family, training.seed
+    network = training.network(folder)
     # Calibrated with noise, so that noisy inputs do not leave the range.
     program = quantize(network, waves(256, NOISES[2], 77)[0], RECIPE)
     float_mse, chip_mse = errors(network, program)
     placement = place(program, objective="packed")
-    row = SineRow(
-        family, noise, units, parameter_count(module), 4 * parameter_count(module),
+    units = units_for(family, PARAMETERS, 1, 1, seed)
+    return SineRow(
+        family, training.noise, seed, rates,
+        units, parameter_count(build(family, 1, units, 1, seed)[0]),
         sum(core.memory for core in placement.cores),
         program.substeps * sum(p.size * p.program.instruction_count for p in program.populations),
         program.steps_per_sample, float_mse, chip_mse,
     )  # fmt: skip
-    write_atomically(path, (json.dumps(asdict(row), indent=1) + "\n").encode())
-    return row
 
 
-def sine_rows(folder: Path, families: Sequence[str], console: Console) -> list[SineRow]:
-    """All families, trained clean and noisy."""
-    folder.mkdir(parents=True, exist_ok=True)
+def sine_rows(folder: Path, seeds: Mapping[str, Iterable[int]], console: Console) -> list[SineRow]:
+    """Families and their seeds, trained clean and noisy at the rate that validation chooses."""
     rows = []
-    for noise in TRAINED:
-        for family in families:
-            console.print(f"damped sine, {family}, noise {noise:g}", soft_wrap=True)
-            rows.append(sine_row(folder, family, noise, console))
+    for family, own in seeds.items():
+        console.print(f"damped sine, {family}, learning rate", soft_wrap=True)
+        rates = search(family, folder)
+        for noise in TRAINED:
+            for seed in own:
+                console.print(
+                    f"damped sine, {family}, noise {noise:g}, seed {seed}", soft_wrap=True
+                )
+                training = Training(family, noise, chosen(rates), seed)
+                rows.append(sine_row(training, rates, folder))
     return rows
 
 
 def sine_tables(rows: list[SineRow]) -> str:
-    """Errors by noise, and sizes and times."""
-    parts = []
+    """The search, errors by noise, and sizes and times."""
+    first = [row for row in rows if row.noise == TRAINED[-1] and row.seed == 1]
+    parts = ["\n== validation error with noise 0.1 after 5 epochs, by learning rate, seed 1\n"]
+    parts.append(
+        markdown_table(
+            ["family", *(f"{rate:g}" for rate in RATES), "chosen"],
+            [[NAMES[r.family], *(f"{v:.4f}" for v in r.rates), f"{r.rate:g}"] for r in first],
+        )
+    )
     for noise in TRAINED:
         own = [row for row in rows if row.noise == noise]
-        headers = ["family", "units", "parameters"]
-        headers += [f"noise {n:g}" for n in NOISES]
-        headers += [f"{RECIPE}, noise {n:g}" for n in (NOISES[0], NOISES[2])]
-        lines = [
-            [
-                row.family, row.units, row.parameters,
-                *(f"{value:.2e}" for value in row.float_mse),
-                f"{row.chip_mse[0]:.2e}", f"{row.chip_mse[2]:.2e}",
-            ]
-            for row in own
-        ]  # fmt: skip
-        parts.append(f"\n== trained with noise {noise:g}: mean squared error by noise of the test")
-        parts.append(text_table(headers, lines))
-    headers = ["family", "float32 parameters [B]", "on the cores [B]", "training step [ms]",
-               "PyTorch, a sample [us]", "instructions a sample", "steps a sample"]  # fmt: skip
-    own = [row for row in rows if row.noise == TRAINED[-1]]
-    times = speeds({row.family: row.units for row in own})
+        parts.append(
+            f"\n== trained with noise {noise:g}: mean squared error by noise of the test\n"
+        )
+        parts.append(error_table(own))
+    headers = ["family", "units", "parameters", "in float32 [B]", "on the cores [B]",
+               "training step [ms]", "PyTorch, a sample [us]", "instructions a sample",
+               "steps a sample"]  # fmt: skip
+    times = speeds({row.family: row.units for row in first})
     lines = [
         [
-            row.family, f"{row.bytes_float:,}", f"{row.bytes_chip:,}",
+            NAMES[row.family], row.units, row.parameters, 4 * row.parameters, row.bytes_chip,
             f"{1e3 * times[row.family][0]:.0f}", f"{1e6 * times[row.family][1]:.0f}",
-            f"{row.instructions_per_sample:,}", row.steps,
+            row.instructions_per_sample, row.steps,
         ]
-        for row in own
+        for row in first
     ]  # fmt: skip
-    return "\n".join([*parts, "\n== memory and speed", text_table(headers, lines)])
+    return "\n".join([*parts, "\n== memory and speed, seed 1\n", markdown_table(headers, lines)])
+
+
+def error_table(rows: Sequence[SineRow]) -> str:
+    """Errors of networks that were trained with the same noise, mean and range over seeds."""
+    chip_noises = (0, 2)
+    headers = ["family", "seeds", *(f"noise {n:g}" for n in NOISES)]
+    headers += [f"`{RECIPE}`, noise {NOISES[place]:g}" for place in chip_noises]
+    lines: list[list[object]] = []
+    for family in dict.fromkeys(row.family for row in rows):
+        own = [row for row in rows if row.family == family]
+        columns = [[row.float_mse[place] for row in own] for place in range(len(NOISES))]
+        columns += [[row.chip_mse[place] for row in own] for place in chip_noises]
+        cells = [mean_and_range(values, ".4f") for values in columns]
+        lines.append([NAMES[family], len(own), *cells])
+    return markdown_table(headers, lines)

@@ -11,6 +11,7 @@ import pytest
 import lnn2loihi as l2l
 from lnn2loihi.models import families
 from lnn2loihi.models.training import save_network
+from lnn2loihi.quantize.recipe import Recipe
 
 CASES = [(task, family) for task in families.TASKS for family in families.FAMILIES]
 #: Inputs and outputs of the tasks.
@@ -27,9 +28,21 @@ def test_every_network_is_there_and_runs_on_the_chip(task: str, family: str) -> 
     assert l2l.verify(program, x[:2, :4], "reference,blas").bit_exact
 
 
+@pytest.mark.parametrize(("task", "family"), CASES)
+def test_every_program_was_trained_from_the_shipped_network(task: str, family: str) -> None:
+    network, program = families.load(task, family), families.program(task, family)
+    assert program.recipe == str(Recipe.parse(families.QAT_RECIPE))
+    assert (program.channels, program.population(program.output).size) == SIZES[task]
+    assert program.provenance["source.sha256"] == network.source["sha256"]
+    x = np.random.default_rng(0).normal(size=(2, 4, network.input_size))
+    assert l2l.verify(program, x, "reference,blas").bit_exact
+
+
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(l2l.InputError, match="tasks are occupancy, halfcheetah, families cfc, ncp"):
         families.load("occupancy", "rnn")
+    with pytest.raises(l2l.InputError, match="network 'walker2d', 'gru'"):
+        families.program("walker2d", "gru")
 
 
 class TestModules:
@@ -42,7 +55,7 @@ class TestModules:
         yield
         torch.set_num_threads(before)
 
-    @pytest.mark.parametrize("family", [*families.FAMILIES, "mingru2", "minlstm2"])
+    @pytest.mark.parametrize("family", [*families.FAMILIES, "ltc2", "mingru2", "minlstm2"])
     def test_what_is_saved_is_the_module(self, family: str, tmp_path: Path) -> None:
         import torch
 

@@ -15,6 +15,8 @@ from lnn2loihi.models.minimal_rnn import MinGRU, MinLSTM
 
 #: The share of the units of a wiring that are its motor neurons, where a readout follows.
 MOTOR_SHARE = 4
+#: Those of an LTC of ncps where nothing else is said.
+UNFOLDS = 6
 
 
 class WithReadout(nn.Module):
@@ -71,10 +73,16 @@ def _ncp(inputs: int, units: int, outputs: int, seed: int) -> tuple[nn.Module, d
     return module, {"module": "ncps.torch.CfC", "units": units, "proj_size": outputs}
 
 
-def _ltc(inputs: int, units: int, outputs: int, seed: int) -> tuple[nn.Module, dict[str, Any]]:
+def _ltc(unfolds: int) -> Builder:
     """All units hear each other; the outputs are the first of them with an affine mapping."""
-    module = FastLTC(inputs, FullyConnected(units, outputs, erev_init_seed=seed))
-    return module, {"module": "ncps.torch.LTC", "units": units, "output_size": outputs}
+
+    def build(inputs: int, units: int, outputs: int, seed: int) -> tuple[nn.Module, dict[str, Any]]:
+        wiring = FullyConnected(units, outputs, erev_init_seed=seed)
+        module = FastLTC(inputs, wiring, ode_unfolds=unfolds)
+        said = {"module": "ncps.torch.LTC", "units": units, "output_size": outputs}
+        return module, {**said, **({} if unfolds == UNFOLDS else {"ode_unfolds": unfolds})}
+
+    return build
 
 
 def _with_readout(name: str, layer: Callable[[int, int], nn.Module]) -> Builder:
@@ -88,10 +96,12 @@ def _with_readout(name: str, layer: Callable[[int, int], nn.Module]) -> Builder:
 
 #: For each family what makes a module of inputs, units, outputs and a seed, and the lines of its
 #: description. A single minGRU or minLSTM layer has no recurrent weights at all; two can do more.
+#: An LTC of fewer unfolds is as much cheaper.
 BUILDERS: dict[str, Builder] = {
     "cfc": _cfc,
     "ncp": _ncp,
-    "ltc": _ltc,
+    "ltc": _ltc(UNFOLDS),
+    "ltc2": _ltc(2),
     "gru": _with_readout("torch.nn.GRU", lambda i, u: nn.GRU(i, u, batch_first=True)),
     "lstm": _with_readout("torch.nn.LSTM", lambda i, u: nn.LSTM(i, u, batch_first=True)),
     "mingru": _with_readout("minGRU", lambda i, u: MinGRU(i, u, bias=True)),

@@ -46,7 +46,9 @@ SETTINGS = {
 }
 
 
-def train(task: str, family: str, sequences: Any, seed: int, console: Console) -> Any:
+def train(
+    task: str, family: str, sequences: Any, seed: int, console: Console, units: int = UNITS
+) -> Any:
     """A trained module, and what its description says.
 
     Args:
@@ -55,6 +57,7 @@ def train(task: str, family: str, sequences: Any, seed: int, console: Console) -
         sequences: an Occupancy or a HalfCheetah; those of validation and test are not used.
         seed: seed of weights, wiring and the order of the sequences.
         console: where progress is shown, if it is a terminal.
+        units: units of the recurrent layer or wiring.
     """
     torch.set_num_threads(1)
     chosen = SETTINGS[task]
@@ -70,7 +73,7 @@ def train(task: str, family: str, sequences: Any, seed: int, console: Console) -
         return (((predicted - target) * scale) ** 2).mean()
 
     x = sequences.x_train
-    module, said = build(family, x.shape[2], UNITS, y.shape[2], seed)
+    module, said = build(family, x.shape[2], units, y.shape[2], seed)
     fit(
         module,
         shuffled_batches(x, y, chosen.batch, seed),
