@@ -279,7 +279,11 @@ class TestWarnings:
         stuck = dataclasses.replace(layer, time_b=l2l.Linear("time_b", layer.time_b.weight, bias))
         changed = dataclasses.replace(network, layers=(stuck, *network.layers[1:]))
         program = l2l.quantize(changed, random_samples(1, 8, 20, 3))
-        assert any("layer_0: time gates of units 3 are saturated" in w for w in program.warnings)
+        assert any(
+            "layer_0: time is saturated in at least 100 % of the samples, in the float network "
+            f"too: at 1 in 1 of {layer.units} units (3)" in w
+            for w in program.warnings
+        )
 
     def test_units_that_are_clipped_are_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         linear = l2l.Linear("linear", np.full((1, 1), 1.05), np.zeros(1))

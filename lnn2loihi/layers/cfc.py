@@ -30,16 +30,24 @@ class CfCStage(Stage):
     """
 
     family: ClassVar[str] = "cfc"
+    logistic: ClassVar[tuple[str, ...]] = ("time",)
 
     mode: str = "default"
+
+    def logistic_arguments(
+        self, sums: Mapping[str, FloatArray], elapsed: FloatArray | None
+    ) -> dict[str, FloatArray]:
+        """The sum of the time gate."""
+        if elapsed is None:
+            return {"time": sums["time"]}
+        return {"time": sums["time_a"] * elapsed + sums["time_b"]}
 
     def answer(
         self, sums: Mapping[str, FloatArray], state: State, elapsed: FloatArray | None
     ) -> tuple[FloatArray, dict[str, FloatArray]]:
         """f1 (1 - t) + t f2, or f1 + t f2 without gate."""
         f1, f2 = np.tanh(sums["ff1"]), np.tanh(sums["ff2"])
-        time = sums["time"] if elapsed is None else sums["time_a"] * elapsed + sums["time_b"]
-        t = sigmoid(time)
+        t = sigmoid(self.logistic_arguments(sums, elapsed)["time"])
         return (f1 + t * f2 if self.mode == "no_gate" else f1 + t * (f2 - f1)), {}
 
 

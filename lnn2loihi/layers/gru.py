@@ -27,6 +27,7 @@ class GRUStage(Stage):
 
     family: ClassVar[str] = "gru"
     memory: ClassVar[tuple[str, ...]] = ("h",)
+    logistic: ClassVar[tuple[str, ...]] = ("reset_gate", "update_gate")
 
     def answer(
         self, sums: Mapping[str, FloatArray], state: State, elapsed: FloatArray | None

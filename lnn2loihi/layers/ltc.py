@@ -40,6 +40,7 @@ class SynapseStage(Stage):
     family: ClassVar[str] = "ltc synapse"
     vectors: ClassVar[tuple[str, ...]] = ("slope", "offset")
     wired: ClassVar[bool] = True
+    logistic: ClassVar[tuple[str, ...]] = ("opening",)
 
     slope: FloatArray
     offset: FloatArray
@@ -59,11 +60,17 @@ class SynapseStage(Stage):
         """The column that each unit reads."""
         return {SOURCE: z[..., self.gates[SOURCE].weight.argmax(axis=1)]}
 
+    def logistic_arguments(
+        self, sums: Mapping[str, FloatArray], elapsed: FloatArray | None
+    ) -> dict[str, FloatArray]:
+        """What the synapses open by."""
+        return {"opening": self.slope * sums[SOURCE] + self.offset}
+
     def answer(
         self, sums: Mapping[str, FloatArray], state: State, elapsed: FloatArray | None
     ) -> tuple[FloatArray, dict[str, FloatArray]]:
         """How far each synapse is open, 0 to 1."""
-        return sigmoid(self.slope * sums[SOURCE] + self.offset), {}
+        return sigmoid(self.logistic_arguments(sums, elapsed)["opening"]), {}
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,6 +29,7 @@ class MemoryStage(Stage):
 
     family: ClassVar[str] = "lstm"
     memory: ClassVar[tuple[str, ...]] = ("c",)
+    logistic: ClassVar[tuple[str, ...]] = ("input_gate", "forget_gate", "output_gate")
 
     def answer(
         self, sums: Mapping[str, FloatArray], state: State, elapsed: FloatArray | None

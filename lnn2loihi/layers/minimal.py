@@ -61,6 +61,7 @@ class MinGRUStage(MinimalStage):
     """A minGRU cell."""
 
     family: ClassVar[str] = "mingru"
+    logistic: ClassVar[tuple[str, ...]] = ("update_gate",)
 
     def share(self, sums: Mapping[str, FloatArray]) -> FloatArray:
         """The update gate."""
@@ -72,10 +73,18 @@ class MinLSTMStage(MinimalStage):
     """A minLSTM cell: input and forget gate are divided by their sum."""
 
     family: ClassVar[str] = "minlstm"
+    logistic: ClassVar[tuple[str, ...]] = ("input_share",)
+
+    def logistic_arguments(
+        self, sums: Mapping[str, FloatArray], elapsed: FloatArray | None
+    ) -> dict[str, FloatArray]:
+        """The difference that says how large the input gate's part is."""
+        opened = log_sigmoid(sums["input_gate"]) - log_sigmoid(sums["forget_gate"])
+        return {"input_share": opened}
 
     def share(self, sums: Mapping[str, FloatArray]) -> FloatArray:
         """The input gate's part: sigmoid(i) / (sigmoid(f) + sigmoid(i))."""
-        return sigmoid(log_sigmoid(sums["input_gate"]) - log_sigmoid(sums["forget_gate"]))
+        return sigmoid(self.logistic_arguments(sums, None)["input_share"])
 
 
 @dataclass(frozen=True, eq=False)

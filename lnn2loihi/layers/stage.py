@@ -72,6 +72,8 @@ class Stage(ABC):
     once: ClassVar[bool] = False
     #: Gates that saturate at a range which calibration says, since nothing else bounds them.
     calibrated: ClassVar[tuple[str, ...]] = ()
+    #: Names of what opens and shuts by a logistic function; see `logistic_arguments`.
+    logistic: ClassVar[tuple[str, ...]] = ()
 
     name: str
     sources: tuple[StageSource, ...]
@@ -130,6 +132,15 @@ class Stage(ABC):
     def sums(self, z: FloatArray) -> dict[str, FloatArray]:
         """The sum of each gate, (..., units), from all sources side by side, (..., columns)."""
         return {name: gate(z) for name, gate in self.gates.items()}
+
+    def logistic_arguments(
+        self, sums: Mapping[str, FloatArray], elapsed: FloatArray | None
+    ) -> dict[str, FloatArray]:
+        """For each name of `logistic` what goes into its logistic function, (..., units).
+
+        These are sums of gates, where a stage does not say otherwise; arguments as of `answer`.
+        """
+        return {name: sums[name] for name in self.logistic}
 
     @abstractmethod
     def answer(

@@ -27,6 +27,11 @@ def signal_to_noise(signal: FloatArray, other: FloatArray) -> float | None:
     return float(10.0 * np.log10(power / noise)) if noise > 0.0 and power > 0.0 else None
 
 
+def is_silent(floats: FloatArray, message: FixedPoint) -> bool:
+    """Whether a stage says nothing that its messages could hold: all of it is rounded to 0."""
+    return bool(np.abs(floats).max() < message.step / 2)
+
+
 def measured_run(program: LoihiProgram, calibration: Calibration) -> SimulationResult:
     """The program on its calibration data, with all states."""
     # No compiler runs for a table.
@@ -44,8 +49,8 @@ def measured_rows(
     width that rows use under the accumulator's bound), weight_bits_used (the latter),
     accumulator (bits of the proved bound), range_used (share of the message range that the data
     use), saturated (share of the values at an end of the range), signal_to_noise_db (against the
-    float network, whose answer includes no quantization at all), compared (number of values
-    behind it), instructions.
+    float network, whose answer includes no quantization at all; None where that answer is silent,
+    or nothing differs), compared (number of values behind it), instructions.
     """
     x = calibration.x
     assert run.states is not None
@@ -74,6 +79,8 @@ def measured_rows(
         integers = words[population.program.message_state or "message"]
         truth = calibration.result.states[population.name]
         truth = truth[:, program.substeps - 1 :: program.substeps]
+        silent = is_silent(truth, population.message)
+        answered = population.message.decode(integers)
         ends = (integers <= population.message_low) | (integers >= population.message_high)
         intervals = program.accumulator_intervals(population.name).values()
         rows.append(
@@ -88,7 +95,7 @@ def measured_rows(
                 "accumulator": f"{max(interval.bits for interval in intervals)} bit",
                 "range_used": _share(np.abs(integers).max(), population.message),
                 "saturated": float(np.count_nonzero(ends)) / integers.size,
-                "signal_to_noise_db": signal_to_noise(truth, population.message.decode(integers)),
+                "signal_to_noise_db": None if silent else signal_to_noise(truth, answered),
                 "compared": int(integers.size),
                 "instructions": population.program.instruction_count,
             }

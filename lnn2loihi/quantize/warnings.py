@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from lnn2loihi.formats import IntegerArray
-from lnn2loihi.layers.cfc import CfCStage, PureStage
+from lnn2loihi.layers.cfc import PureStage
 from lnn2loihi.layers.dense import DenseStage
 from lnn2loihi.layers.stage import Stage
-from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.network import FloatArray, LiquidNetwork
 from lnn2loihi.neurons.dense import BOUNDED
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.quantize.calibration import Calibration, entering
-from lnn2loihi.quantize.measurements import weighted
+from lnn2loihi.quantize.calibration import VALUES_AT_ONCE, Calibration, entering
+from lnn2loihi.quantize.measurements import is_silent, weighted
 from lnn2loihi.simulate.result import SimulationResult
 
 #: An input channel that spans fewer steps of its own format than this is called coarse.
@@ -25,8 +24,8 @@ POOR_DB = 15.0
 #: Weight bits that the accumulator's bound may take before it is said.
 TAKEN_BITS = 1.0
 LISTED = 8
-#: A unit is called clipped, and a time gate stuck, from these shares of the samples on.
-CLIPPED_SHARE, STUCK_SHARE = 0.01, 0.99
+#: A unit is called clipped, and a gate saturated, from these shares of the samples on.
+CLIPPED_SHARE, SATURATED_SHARE = 0.01, 0.99
 #: A float unit that moves less than this share of a step of its message loses nothing.
 NEGLIGIBLE = 0.05
 #: Where the logistic function is a thousandth from its ends.
@@ -65,8 +64,9 @@ def unit_warnings(
 ) -> list[str]:
     """A sentence for each stage with units that integers cut short, with what to do.
 
-    Dead: the integers never change where the float unit does. Clipped: a calibrated message stands
-    at an end of its format. Stuck: a time gate is at its end, in the float network too.
+    Silent: the float units of a stage say nothing that a message could hold. Dead: the integers
+    never change where the float unit does. Clipped: a calibrated message stands at an end of its
+    format. Saturated: a gate is at an end of its logistic function, in the float network too.
 
     Args:
         network: the float network.
@@ -80,6 +80,15 @@ def unit_warnings(
         population = program.population(stage.name)
         integers = run.states[stage.name][population.program.message_state or "message"]
         floats = calibration.result.states[stage.name]
+        if is_silent(floats, population.message):
+            reached = np.abs(population.message.decode(integers)).max()
+            found.append(
+                f"{stage.name}: the float units stay within {np.abs(floats).max():.2g} of 0 on the "
+                f"calibration data, less than half a step ({population.message.step:.2g}) of their "
+                f"messages, and the integers within {reached:.2g}: there is no signal that an "
+                "error could be compared with; look for gates that let nothing through and for "
+                "weights near 0"
+            )
         constant = np.ptp(integers, axis=(0, 1)) == 0
         moving = np.ptp(floats, axis=(0, 1)) > NEGLIGIBLE * population.message.step
         dead = np.flatnonzero(constant & moving)
@@ -98,13 +107,7 @@ def unit_warnings(
                 f"than {100 * CLIPPED_SHARE:g} % of the samples; calibrate with ranges='range', or "
                 "give the layer more bits"
             )
-        stuck = _stuck_gates(stage, calibration)
-        if stuck.size:
-            found.append(
-                f"{stage.name}: time gates of units {_names(stuck)} are saturated in more than "
-                f"{100 * STUCK_SHARE:g} % of the samples, in the float network too; these units "
-                "ignore one of their two heads"
-            )
+        found += _gate_warnings(stage, calibration, network.substeps)
     return found
 
 
@@ -114,19 +117,54 @@ def _has_calibrated_format(stage: Stage) -> bool:
     return isinstance(stage, PureStage) or bool(stage.calibrated)
 
 
-def _stuck_gates(stage: Stage, calibration: Calibration) -> IntegerArray:
-    """Units whose time gate is closer than a thousandth to 0 or 1 nearly always."""
-    if not isinstance(stage, CfCStage):
-        return np.zeros(0, np.int64)
-    z = entering(stage, calibration.inputs, calibration.result)
-    if stage.timed:
-        assert calibration.timespans is not None
-        elapsed = calibration.timespans[..., None]
-        sums = stage.gates["time_a"](z) * elapsed + stage.gates["time_b"](z)
-    else:
-        sums = stage.gates["time"](z)
-    saturated = np.abs(sums) > SATURATED_SUM
-    return np.flatnonzero(saturated.mean(axis=(0, 1)) > STUCK_SHARE)
+def _gate_warnings(stage: Stage, calibration: Calibration, substeps: int) -> list[str]:
+    """A sentence for each gate that is saturated in some units, however many these are."""
+    found: list[str] = []
+    for gate, (shut, opened) in _saturated_shares(stage, calibration, substeps).items():
+        saturated = shut + opened > SATURATED_SHARE
+        ends = {"0": shut > SATURATED_SHARE, "1": opened > SATURATED_SHARE}
+        ends["either end"] = saturated & ~ends["0"] & ~ends["1"]
+        where = [
+            f"at {end} in {np.count_nonzero(units)} of {stage.units} units "
+            f"({_names(np.flatnonzero(units))})"
+            for end, units in ends.items()
+            if units.any()
+        ]
+        if where:
+            # Rounded down: "at least" must stay true.
+            share = np.floor(1000 * (shut + opened)[saturated].min()) / 10
+            found.append(
+                f"{stage.name}: {gate} is saturated in at least {share:g} % of the samples, in the "
+                f"float network too: {', '.join(where)}; there it is a constant or a switch. If "
+                "that is not meant, standardise the inputs, or train on with weight decay"
+            )
+    return found
+
+
+def _saturated_shares(
+    stage: Stage, calibration: Calibration, substeps: int
+) -> dict[str, tuple[FloatArray, FloatArray]]:
+    """For each gate with a logistic function the shares of the steps in which it is at 0 and at
+    1, (units,) each.
+    """
+    if not stage.logistic:
+        return {}
+    batch, steps = calibration.inputs.shape[:2]
+    at_ends = {gate: np.zeros((2, stage.units), np.int64) for gate in stage.logistic}
+    seen = 0
+    at_once = max(VALUES_AT_ONCE // (max(stage.columns, stage.units) * steps), 1)
+    for begin in range(0, batch, at_once):
+        part = slice(begin, begin + at_once)
+        z = entering(stage, calibration.inputs[part], calibration.result.sequences(part), substeps)
+        elapsed = None
+        if stage.timed:
+            assert calibration.timespans is not None
+            elapsed = np.repeat(calibration.timespans[part], substeps, axis=1)[..., None]
+        seen += z.shape[0] * z.shape[1]
+        for gate, argument in stage.logistic_arguments(stage.sums(z), elapsed).items():
+            at_ends[gate][0] += np.count_nonzero(argument < -SATURATED_SUM, axis=(0, 1))
+            at_ends[gate][1] += np.count_nonzero(argument > SATURATED_SUM, axis=(0, 1))
+    return {gate: (counts[0] / seen, counts[1] / seen) for gate, counts in at_ends.items()}
 
 
 def _input_warnings(program: LoihiProgram, calibration: Calibration) -> list[str]:
