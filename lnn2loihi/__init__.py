@@ -12,47 +12,50 @@
 Importing this package imports neither PyTorch nor Lava.
 """
 
-from lnn2loihi.artifact import load, save
-from lnn2loihi.compare import ComparisonResult, compare
-from lnn2loihi.cost import Calibration, CostEstimate, Workload, calibrate_profile, estimate
-from lnn2loihi.devices import Device, Figure, device_names, load_device, save_device
-from lnn2loihi.doctor import DoctorReport, examine
-from lnn2loihi.errors import (
-    ArtifactError,
-    BackendMissingError,
-    DeviceError,
-    ImportNetworkError,
-    InputError,
-    LavaRunError,
-    Lnn2LoihiError,
-    NetworkError,
-    PlacementError,
-    ProgramError,
-    QuantizationError,
-    RateError,
-    RecipeError,
-)
-from lnn2loihi.lava import run_lava
-from lnn2loihi.layers.gru import GRULayer
-from lnn2loihi.layers.lstm import LSTMLayer
-from lnn2loihi.layers.memory import Memory
-from lnn2loihi.layers.minimal import MinGRULayer, MinLSTMLayer
-from lnn2loihi.layers.wired import WiredMemory
-from lnn2loihi.metrics import NeuroBenchMetrics, network_metrics, program_metrics
-from lnn2loihi.network import CfCLayer, DenseLayer, FloatResult, Linear, LiquidNetwork, LTCLayer
-from lnn2loihi.place import Placement, Violation, place, workload
-from lnn2loihi.plugins import export, import_network
-from lnn2loihi.profile import ProfileResult, ProfileRow, load_profile, profile, ratio
-from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population, Schedule
-from lnn2loihi.quantize import quantize
-from lnn2loihi.quantize.recipe import Recipe
-from lnn2loihi.quantize.sensitivity import Sensitivity, sensitivity
-from lnn2loihi.report import report
-from lnn2loihi.simulate import simulate
-from lnn2loihi.simulate.result import Counters, SimulationResult
-from lnn2loihi.simulate.streams import Stream, open_stream, simulate_stream
-from lnn2loihi.verify import Mismatch, VerificationResult, verify
-from lnn2loihi.version import VERSION as __version__
+from lnn2loihi.startup import importing
+
+with importing():
+    from lnn2loihi.artifact import load, save
+    from lnn2loihi.compare import ComparisonResult, compare
+    from lnn2loihi.cost import Calibration, CostEstimate, Workload, calibrate_profile, estimate
+    from lnn2loihi.devices import Device, Figure, device_names, load_device, save_device
+    from lnn2loihi.doctor import DoctorReport, examine
+    from lnn2loihi.errors import (
+        ArtifactError,
+        BackendMissingError,
+        DeviceError,
+        ImportNetworkError,
+        InputError,
+        LavaRunError,
+        Lnn2LoihiError,
+        NetworkError,
+        PlacementError,
+        ProgramError,
+        QuantizationError,
+        RateError,
+        RecipeError,
+    )
+    from lnn2loihi.lava import run_lava
+    from lnn2loihi.layers.gru import GRULayer
+    from lnn2loihi.layers.lstm import LSTMLayer
+    from lnn2loihi.layers.memory import Memory
+    from lnn2loihi.layers.minimal import MinGRULayer, MinLSTMLayer
+    from lnn2loihi.layers.wired import WiredMemory
+    from lnn2loihi.metrics import NeuroBenchMetrics, network_metrics, program_metrics
+    from lnn2loihi.network import CfCLayer, DenseLayer, FloatResult, Linear, LiquidNetwork, LTCLayer
+    from lnn2loihi.place import Placement, Violation, place, workload
+    from lnn2loihi.plugins import export, import_network
+    from lnn2loihi.profile import ProfileResult, ProfileRow, load_profile, profile, ratio
+    from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population, Schedule
+    from lnn2loihi.quantize import quantize
+    from lnn2loihi.quantize.recipe import Recipe
+    from lnn2loihi.quantize.sensitivity import Sensitivity, sensitivity
+    from lnn2loihi.report import report
+    from lnn2loihi.simulate import simulate
+    from lnn2loihi.simulate.result import Counters, SimulationResult
+    from lnn2loihi.simulate.streams import Stream, open_stream, simulate_stream
+    from lnn2loihi.verify import Mismatch, VerificationResult, verify
+    from lnn2loihi.version import VERSION as __version__
 
 __all__ = [
     "ArtifactError",

@@ -2,7 +2,7 @@
 
 Results go to standard output, as text or with --json as one JSON document; progress and errors
 go to standard error. Exit codes: 0 done, 1 something given is wrong, 2 a check failed, 3 a
-package is missing.
+package is missing, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -13,18 +13,21 @@ import sys
 from contextlib import suppress
 from typing import Annotated
 
-import typer
-from rich.console import Console
-
 import lnn2loihi as l2l
-from lnn2loihi.cli import convert, demo, devices, export, place, profile, run
-from lnn2loihi.cli.common import BAD_INPUT, INTERRUPTED, app
 from lnn2loihi.errors import Lnn2LoihiError
+from lnn2loihi.startup import INTERRUPTED, importing
 
-try:  # typer carries its own copy of click since 0.20
-    from typer._click.exceptions import ClickException
-except ImportError:
-    from click import ClickException
+with importing():
+    import typer
+    from rich.console import Console
+
+    from lnn2loihi.cli import convert, demo, devices, export, place, profile, run
+    from lnn2loihi.cli.common import BAD_INPUT, app
+
+    try:  # typer carries its own copy of click since 0.20
+        from typer._click.exceptions import ClickException
+    except ImportError:
+        from click import ClickException
 
 __all__ = ["app", "convert", "demo", "devices", "export", "main", "place", "profile", "run"]
 

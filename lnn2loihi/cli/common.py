@@ -18,7 +18,7 @@ import lnn2loihi as l2l
 from lnn2loihi.artifact import SUFFIX
 from lnn2loihi.samples import holds_timespans, read_timespans
 
-BAD_INPUT, FAILED_CHECK, MISSING_BACKEND, INTERRUPTED = 1, 2, 3, 130
+BAD_INPUT, FAILED_CHECK, MISSING_BACKEND = 1, 2, 3
 
 app = typer.Typer(
     help="Liquid neural networks on Intel Loihi 2: quantize, simulate, verify, place, cost.",
