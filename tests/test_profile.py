@@ -155,6 +155,15 @@ class TestChips:
         with pytest.raises(l2l.InputError, match="samples per second, above 0"):
             l2l.profile(PROGRAM, X, against=(), rate=rate)
 
+    @pytest.mark.parametrize("budget", [0, -1, float("nan"), float("inf"), "long"])
+    def test_a_budget_that_is_none_beside_a_rate_that_is_none(self, budget: Any) -> None:
+        with pytest.raises(l2l.InputError) as raised:
+            l2l.profile(PROGRAM, X, against=(), rate=0, budget_seconds=budget)
+        assert raised.value.problems == (
+            "rate is 0; give samples per second, above 0",
+            f"budget_seconds is {budget!r}; give seconds for the measurements, above 0",
+        )
+
     def test_bad_samples_and_another_network(self) -> None:
         with pytest.raises(l2l.InputError, match="input channels"):
             l2l.profile(PROGRAM, X[..., :2], against=())

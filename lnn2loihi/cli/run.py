@@ -22,6 +22,9 @@ from lnn2loihi.cli.common import (
 from lnn2loihi.samples import read_samples, write_arrays
 from lnn2loihi.verify import ALL
 
+#: What is compared where nobody has named anything.
+DEFAULT_EXECUTORS = "reference,lava"
+
 
 @app.command()
 def simulate(
@@ -77,8 +80,11 @@ def verify(
     program: ProgramFile,
     samples: Samples,
     executors: Annotated[
-        str, typer.Option(help="Executors to compare; the first is the standard.")
-    ] = "reference,lava",
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help=f"Executors to compare, {DEFAULT_EXECUTORS} by default; the first is the standard."
+        ),
+    ] = None,
     everything: Annotated[
         bool,
         typer.Option(
@@ -88,11 +94,16 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Compare executors bit for bit, every state of every step; exit code 2 on a difference."""
+    if everything and executors is not None:
+        raise l2l.InputError(
+            "--all", "compares all executors, --executors names some: give one of the two"
+        )
+    chosen = DEFAULT_EXECUTORS if executors is None else executors
     loaded, x = l2l.load(program), read_samples(samples)
     elapsed = elapsed_times(samples, loaded.timed)
     with progress_bars() as on_step:
         result = l2l.verify(
-            loaded, x, ALL if everything else executors, timespans=elapsed, progress=on_step
+            loaded, x, ALL if everything else chosen, timespans=elapsed, progress=on_step
         )
     print_result(result.to_dict(), result.summary(), as_json)
     raise typer.Exit(0 if result.bit_exact else FAILED_CHECK)

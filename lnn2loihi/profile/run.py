@@ -101,8 +101,8 @@ def profile(
     Raises:
         DeviceError: lists devices that are unknown; or none of them is a Loihi.
         RateError: no device can meet the rate: what a sample needs, and has.
-        InputError: x, targets, a rate or a name in `against` make no sense, or the network is not
-            the one that the program was made of.
+        InputError: x, targets, a rate, a budget or a name in `against` make no sense, or the
+            network is not the one that the program was made of.
         BackendMissingError: a backend that was demanded by name is not there.
     """
     check_kinds(
@@ -111,7 +111,7 @@ def profile(
         network=(network, (LiquidNetwork, NoneType)),
     )
     chips, processors = _devices(devices)
-    _check_rate(rate)
+    _check_numbers(rate, budget_seconds)
     data = _data(program, x, timespans)
     if module is not None and network is None:
         network = import_network(module)
@@ -220,12 +220,17 @@ def _devices(
     return chips, [device for device in found if device.kind != "loihi"]
 
 
-def _check_rate(rate: float | None) -> None:
-    if rate is None:
-        return
-    number = isinstance(rate, (int, float)) and not isinstance(rate, bool)
-    if not (number and math.isfinite(rate) and rate > 0):
-        raise InputError("rate", f"is {rate!r:.40}; give samples per second, above 0")
+def _check_numbers(rate: float | None, budget_seconds: float | None) -> None:
+    problems = Problems(InputError, "profile")
+    numbers = (
+        ("rate", rate, "samples per second"),
+        ("budget_seconds", budget_seconds, "seconds for the measurements"),
+    )
+    for name, value, wanted in numbers:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if value is not None and not (number and math.isfinite(value) and value > 0):
+            problems.add(f"{name} is {value!r:.40}; give {wanted}, above 0")
+    problems.raise_if_any()
 
 
 def _subject(program: LoihiProgram, run: SimulationResult, data: _Data) -> Subject:
