@@ -1,45 +1,44 @@
-"""What an LTC costs on the chip, next to the CfC of models/halfcheetah; and what integers cost it.
+"""What an LTC costs on the chip, next to a CfC that predicts as well; and what integers cost it.
 
-    python benchmarks/ltc.py --data ../shared/data --out out/ltc [--epochs 60] [--qat-epochs 4]
+    python benchmarks/ltc.py --data ../shared/data --out out/families
 
-Trains an LTC on HalfCheetah (protocol of models/halfcheetah: data, loss, batches, optimiser and
-epochs) unless it is in the folder already, and prints its accuracy in floats and integers, how many
-messages stand at the ends of formats, and its cost beside that of the CfC. Accuracies of integers
-are what programs answer in the C engine; time and energy on the chip are estimates (docs/cost.md).
+Takes the LTC of models/families on HalfCheetah and its program, and trains fully connected CfCs of
+several sizes alike, unless they are in the folder already. Beside it stand the CfC whose validation
+error on the chip is the closest to the LTC's, and the one whose test error is: what all need on the
+chip. Then the accuracy of the LTC in floats and integers, and how many messages stand at the ends
+of formats. Accuracies of integers are what programs answer in the C engine; time and energy on the
+chip are estimates (docs/cost.md).
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from accuracy import trained_for_the_chip
-from accuracy_tasks import ChipTraining, Task, task_named
-from ncps.wirings import AutoNCP
+from accuracy_tasks import Task, task_named
 from rich.console import Console
 
 from lnn2loihi.cost import estimate
-from lnn2loihi.models.fast_ltc import FastLTC
-from lnn2loihi.models.halfcheetah import data, load
-from lnn2loihi.models.halfcheetah.train import BATCH, EPOCHS, LEARNING_RATE
-from lnn2loihi.models.training import fit, save_network, shuffled_batches
+from lnn2loihi.models import families
+from lnn2loihi.models.families.train import load_sequences, train
+from lnn2loihi.models.training import save_network
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.place import place, workload
 from lnn2loihi.plugins import import_network
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantize import quantize
 from lnn2loihi.simulate import simulate
-from lnn2loihi.tables import text_table
+from lnn2loihi.tables import markdown_table
 
-UNITS, SEED = 64, 1
-#: Recipes after post-training quantization, and after training for the chip.
-UNTRAINED = ("w8a12", "w8a10", "w8a8x12", "w6a10", "w4a12")
-TRAINED = ("w4a12", "w4a8x12")
-HOW = ChipTraining(1e-3)
-CALIBRATION, ACTIVITY = 2048, 64
+SEED = 1
+#: Units of the CfCs.
+SIZES = (6, 8, 10, 12, 16, 20, 24, 28)
+#: Recipes of post-training quantization; the program after training for the chip is shipped.
+RECIPES = ("w8a12", "w8a10", "w8a8x12", "w6a10", "w4a12", "w4a8x12")
+CALIBRATION, ACTIVITY = 256, 64
 DEVICE = "loihi2-oheo-gulch"
 
 
@@ -49,11 +48,13 @@ class Cost:
 
     Attributes:
         program: the program.
+        cores: of its placement.
         messages: that are not zero, in the mean over samples, measured.
         latency, energy: estimates with low and high, in microseconds and microjoules.
     """
 
     program: LoihiProgram
+    cores: int
     messages: float
     latency: tuple[float, float, float]
     energy: tuple[float, float, float]
@@ -64,8 +65,9 @@ class Cost:
         every = sum(p.size * p.program.instruction_count for p in program.populations)
         shown = (f"{v:.3g} ({a:.2g} to {b:.2g})" for v, a, b in (self.latency, self.energy))
         return [
-            name, f"{program.neurons:,}", f"{program.synapses:,}", program.steps_per_sample,
-            program.latency_steps, f"{every * program.substeps:,}", f"{self.messages:,.0f}", *shown,
+            name, program.neurons, program.synapses, program.steps_per_sample,
+            program.latency_steps, self.cores, every * program.substeps, round(self.messages),
+            *shown,
         ]  # fmt: skip
 
 
@@ -76,56 +78,77 @@ def cost_of(program: LoihiProgram, task: Task) -> Cost:
     messages = sum(int(counts.sum()) for counts in counters.non_zero.values()) / counters.samples
     latency, energy = found.latency, found.energy["total_full_chip"]
     both = ((1e6 * i.value, 1e6 * i.low, 1e6 * i.high) for i in (latency, energy))
-    return Cost(program, messages, *both)
+    return Cost(program, found.cores, messages, *both)
 
 
-def trained(given: argparse.Namespace, console: Console) -> LiquidNetwork:
-    """The LTC; trained once."""
-    path = given.out / "halfcheetah_ltc.toml"
-    if path.exists():
-        return import_network(path)
-    cheetah = data.load(given.data / "halfcheetah.npz")
-    torch.set_num_threads(1)
-    torch.manual_seed(SEED)
-    model = FastLTC(data.CHANNELS, AutoNCP(UNITS, data.CHANNELS, seed=SEED))
-    scale = torch.tensor(cheetah.deviation, dtype=torch.float32)
-
-    def loss(predicted: Any, target: Any) -> Any:
-        return (((predicted - target) * scale) ** 2).mean()
-
-    fit(
-        model,
-        shuffled_batches(cheetah.x_train, cheetah.y_train, BATCH, SEED),
-        loss,
-        epochs=given.epochs,
-        steps_per_epoch=-(-len(cheetah.x_train) // BATCH),
-        learning_rate=LEARNING_RATE,
-        console=console,
-    )
-    said = {"module": "ncps.torch.LTC", "input_size": data.CHANNELS, "units": UNITS}
-    return import_network(save_network(model, given.out, "halfcheetah_ltc", said))
+def cfc(units: int, given: argparse.Namespace) -> LiquidNetwork:
+    """A CfC of so many units; trained once."""
+    path = given.out / f"halfcheetah_cfc_{units}.toml"
+    if not path.exists():
+        sequences = load_sequences("halfcheetah", given.data)
+        console = Console(stderr=True)
+        module, said = train("halfcheetah", "cfc", sequences, SEED, console, units)
+        path = save_network(module, given.out, path.stem, said)
+    return import_network(path)
 
 
-def accuracies(network: LiquidNetwork, task: Task, given: argparse.Namespace) -> str:
+def mean_squared_errors(answer: Callable[[Any], Any], given: argparse.Namespace) -> list[float]:
+    """Of answers to the validation and to the test sequences, in the original units."""
+    data = load_sequences("halfcheetah", given.data)
+    parts = (data.x_validation, data.y_validation), (data.x_test, data.y_test)
+    return [data.squared_error(answer(x), y) for x, y in parts]
+
+
+def beside(networks: dict[str, LiquidNetwork], task: Task, given: argparse.Namespace) -> str:
+    """Errors of all networks, and costs of the first and of those that predict as well as it.
+
+    Validation decides among the integers, since in floats outliers of a few samples decide, which
+    the chip's inputs clip.
+    """
+    programs = {n: quantize(net, task.train.x[:CALIBRATION]) for n, net in networks.items()}
+    chip = {
+        n: mean_squared_errors(lambda x, p=p: simulate(p, x).outputs, given)
+        for n, p in programs.items()
+    }
+    lines = [
+        [n, *(f"{e:.3f}" for e in (*mean_squared_errors(_outputs(networks[n]), given), *chip[n]))]
+        for n in networks
+    ]
+    first, *others = networks
+    headers = ["", "validation MSE: float", "test MSE: float", "validation MSE: `w8a12`",
+               "test MSE: `w8a12`"]  # fmt: skip
+    errors = markdown_table(headers, lines)
+    closest = [min(others, key=lambda n: abs(chip[n][i] - chip[first][i])) for i in range(2)]
+    headers = ["`w8a12`", "neurons", "synapses", "steps a sample", "steps to the answer", "cores",
+               "instructions a sample", "messages a sample, measured", "latency [us], estimated",
+               "energy a sample [uJ], estimated"]  # fmt: skip
+    shown = dict.fromkeys([first, *closest])
+    costs = markdown_table(headers, [cost_of(programs[n], task).row(n) for n in shown])
+    said = f"closest by validation: {closest[0]}; by test: {closest[1]}"
+    return f"{errors}\n\n{said}\n\n{costs}\n"
+
+
+def _outputs(network: LiquidNetwork) -> Callable[[Any], Any]:
+    return lambda x: network.evaluate(x).outputs
+
+
+def accuracies(network: LiquidNetwork, task: Task) -> str:
     """Figures of all recipes, and the share of messages at an end of their format."""
     truth = network.evaluate(task.test.x).outputs
     rows: list[list[object]] = []
 
     def add(name: str, answer: Any, saturated: str) -> None:
-        figures = task.figures(answer, truth)
-        rows.append([name, *(f"{value:.4g}" for value in figures.values()), saturated])
+        mse, above = task.figures(answer, truth).values()
+        rows.append([name, f"{mse:.3f}", f"{above:+.2f}", saturated])
 
     add("float", truth, "")
-    console = Console(stderr=True)
-    programs = [(f"{r} PTQ", quantize(network, task.train.x[:CALIBRATION], r)) for r in UNTRAINED]
-    for recipe in TRAINED:
-        program = trained_for_the_chip(task, network, recipe, HOW, SEED, given.qat_epochs, console)
-        programs.append((f"{recipe} QAT", program))
+    programs = [(f"`{r}` PTQ", quantize(network, task.train.x[:CALIBRATION], r)) for r in RECIPES]
+    programs.append((f"`{families.QAT_RECIPE}` QAT", families.program("halfcheetah", "ltc")))
     for name, program in programs:
         (row,) = (row for row in program.table if row["family"] == "ltc")
         add(name, simulate(program, task.test.x).outputs, f"{100 * row['saturated']:.3f}")
-    headers = ["recipe", *task.figures(truth, truth), "potentials saturated, percent"]
-    return text_table(headers, rows)
+    headers = ["recipe", "test MSE", "percent above float", "potentials saturated, percent"]
+    return markdown_table(headers, rows)
 
 
 def main() -> None:
@@ -133,23 +156,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with the data sets")
     parser.add_argument("--out", type=Path, required=True, help="folder of what is trained")
-    parser.add_argument("--epochs", type=int, default=EPOCHS)
-    parser.add_argument("--qat-epochs", type=int, default=4)
     given = parser.parse_args()
     task = task_named("halfcheetah", given.data)
-    ltc, cfc = trained(given, Console(stderr=True)), load()
-    headers = ["w8a12", "neurons", "synapses", "steps a sample", "steps to the answer",
-               "instructions a sample", "messages a sample", "latency [us], estimated",
-               "energy a sample [uJ], estimated"]  # fmt: skip
-    rows = [
-        cost_of(quantize(network, task.train.x[:CALIBRATION]), task).row(name)
-        for name, network in (("LTC", ltc), ("CfC", cfc))
-    ]
-    print(text_table(headers, rows))
-    for name, network in (("LTC", ltc), ("CfC", cfc)):
-        truth = network.evaluate(task.test.x).outputs
-        print(f"{name} in floats: {task.figures(truth, truth)}")
-    print(accuracies(ltc, task, given))
+    ltc = families.load("halfcheetah", "ltc")
+    networks = {f"LTC, {ltc.units} units": ltc}
+    networks |= {f"CfC, {units} units": cfc(units, given) for units in SIZES}
+    print(beside(networks, task, given))
+    print(accuracies(ltc, task))
 
 
 if __name__ == "__main__":
