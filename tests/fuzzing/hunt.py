@@ -233,6 +233,29 @@ def _worker(task: tuple[str, int, float, int, str]) -> dict[str, Any]:
         return asdict(hunt.run(inputs, seconds))
 
 
+def _hunted(
+    tasks: list[tuple[str, int, float, int, str]], processes: int, totals: dict[str, Report]
+) -> None:
+    """Runs all parts, and adds what each saw to the report of its reader as soon as it is done."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(processes, maxtasksperchild=1) as pool:
+        waiting = [(task, pool.apply_async(_worker, (task,))) for task in tasks]
+        for done, (task, result) in enumerate(waiting):
+            total = totals[task[0]]
+            try:
+                found = result.get(timeout=3600)
+            except Exception as error:  # the interpreter died, or hung
+                total.findings.append(Finding(task[0], f"the process ended: {error!r}", ""))
+                continue
+            for key in ("tried", "accepted", "refused"):
+                setattr(total, key, getattr(total, key) + found[key])
+            for key in ("reasons", "slowest", "most_memory"):
+                setattr(total, key, max(getattr(total, key), found[key]))
+            total.findings += [Finding(**finding) for finding in found["findings"]]
+            if sys.stderr.isatty():
+                sys.stderr.write(f"\r{done + 1}/{len(tasks)} parts")
+
+
 def main() -> int:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # pyright: ignore
@@ -252,24 +275,11 @@ def main() -> int:
         for part in range(parts) for name in names
     ]  # fmt: skip
     totals: dict[str, Report] = {name: Report(name) for name in names}
-    context = multiprocessing.get_context("spawn")
     start = time.monotonic()
-    with context.Pool(options.processes, maxtasksperchild=1) as pool:
-        waiting = [(task, pool.apply_async(_worker, (task,))) for task in tasks]
-        for done, (task, result) in enumerate(waiting):
-            total = totals[task[0]]
-            try:
-                found = result.get(timeout=3600)
-            except Exception as error:  # the interpreter died, or hung
-                total.findings.append(Finding(task[0], f"the process ended: {error!r}", ""))
-                continue
-            for key in ("tried", "accepted", "refused"):
-                setattr(total, key, getattr(total, key) + found[key])
-            for key in ("reasons", "slowest", "most_memory"):
-                setattr(total, key, max(getattr(total, key), found[key]))
-            total.findings += [Finding(**finding) for finding in found["findings"]]
-            if sys.stderr.isatty():
-                sys.stderr.write(f"\r{done + 1}/{len(tasks)} parts")
+    try:
+        _hunted(tasks, options.processes, totals)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: what follows is of the parts that were finished\n")
     options.out.mkdir(parents=True, exist_ok=True)
     report = {name: asdict(total) for name, total in totals.items()}
     (options.out / "report.json").write_text(json.dumps(report, indent=2))
