@@ -20,6 +20,7 @@ import json
 import multiprocessing
 import random
 import re
+import signal
 import sys
 import tempfile
 import time
@@ -238,7 +239,8 @@ def _hunted(
 ) -> None:
     """Runs all parts, and adds what each saw to the report of its reader as soon as it is done."""
     context = multiprocessing.get_context("spawn")
-    with context.Pool(processes, maxtasksperchild=1) as pool:
+    ignoring = (signal.signal, (signal.SIGINT, signal.SIG_IGN))  # Ctrl-C is for this process
+    with context.Pool(processes, *ignoring, maxtasksperchild=1) as pool:
         waiting = [(task, pool.apply_async(_worker, (task,))) for task in tasks]
         for done, (task, result) in enumerate(waiting):
             total = totals[task[0]]
