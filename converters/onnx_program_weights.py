@@ -98,7 +98,7 @@ def prepare(graph: Graph, connection: Connection, neurons: int) -> Sums:
     heard, name = heard_of(connection, neurons), _name(connection)
     gathered = heard.longest * GATHERED_COST < heard.sources
     *columns, mantissas = listed(graph, heard) if gathered else (matrix(graph, heard),)
-    weights = graph.cast(mantissas, np.int32, f"{name}.weights")
+    weights = heard.signed(graph, mantissas, f"{name}.weights")
     if connection.exponent:
         factor = graph.constant(1 << connection.exponent, np.int32)
         weights = graph.add("Mul", weights, factor, name=f"{name}.weights")

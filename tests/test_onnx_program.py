@@ -28,7 +28,9 @@ from variants import Variant, network, samples, variants
 
 import lnn2loihi as l2l
 from lnn2loihi.artifact import fingerprint
+from lnn2loihi.converters.onnx_build import Functions, Graph, finished
 from lnn2loihi.converters.onnx_program_weights import GATHERED_COST, heard_of
+from lnn2loihi.converters.onnx_sparse import unpacked
 from lnn2loihi.errors import BackendMissingError, InputError, ProgramError
 from lnn2loihi.formats import FixedPoint
 from lnn2loihi.neurons.instructions import Instruction, NeuronProgram
@@ -225,6 +227,45 @@ class TestSynapses:
         assert ("BitShift" in operations) == (form == "masked")
         assert_exact(program, random_inputs(1, program, 4, 3))
 
+    @pytest.mark.parametrize("bits", range(1, 8))
+    @pytest.mark.parametrize("shape", [(1,), (8,), (7, 9), (3, 5, 16)])
+    def test_packed_numbers_come_out_as_they_were(self, bits: int, shape: tuple[int, ...]) -> None:
+        numbers = np.random.default_rng(bits).integers(0, 1 << bits, shape, np.uint8)
+        graph = Graph()
+        graph.claim([out := graph.value_info("out", np.uint8, shape)], "test")
+        found = unpacked(graph, numbers, bits, "numbers")
+        graph.add_many("Identity", [found], ["out"])
+        model = finished(graph.finished("test", [], [out]), Functions(), "test", {}, "")
+        assert np.array_equal(models.run(model, {})["out"], numbers)
+        assert np.array_equal(onnx.reference.ReferenceEvaluator(model).run(None, {})[0], numbers)
+        held = [t for t in models.tensors(model) if t.name.startswith("numbers")]
+        octets = sum(-(-numbers.size * width // 8) for width in (4, 2, 1) if bits & width)
+        assert sum(len(tensor.raw_data) for tensor in held) == octets
+
+    @pytest.mark.parametrize(
+        ("columns", "density", "form"),
+        [(400, 1.0, "dense"), (3000, 0.2, "masked"), (30_000, 0.01, "listed")],
+    )
+    @pytest.mark.parametrize(("low", "high", "bits"), [(-8, 7, 4), (-2, 1, 2), (-16, 15, 5)])
+    def test_narrow_weights_are_packed_and_exact(
+        self, columns: int, density: float, form: str, low: int, high: int, bits: int
+    ) -> None:
+        rng = np.random.default_rng(columns)
+        mask = np.tile(rng.random((11, columns)) < density, (3, 1))
+        program = self.program(rng.integers(low, high, mask.shape, endpoint=True) * mask, 3)
+        assert heard_of(program.connections[0], 11).bits == bits
+        operations = [node.op_type for node in models.nodes(exported(program))]
+        assert ("GatheredSum" in operations) == (form == "listed")
+        assert ("CumSum" in operations) == (form != "dense")
+        assert_exact(program, random_inputs(1, program, 3, 2))
+
+    @pytest.mark.parametrize(("columns", "weight"), [(20, 3), (500, 64)])
+    def test_numbers_that_take_a_byte_all_the_same(self, columns: int, weight: int) -> None:
+        """Too few to be worth the nodes, or too wide to be worth the time to load."""
+        program = self.program(np.full((9, columns), weight))
+        assert heard_of(program.connections[0], 9).bits == 8
+        assert "BitShift" not in {node.op_type for node in models.nodes(exported(program))}
+
     def test_a_matrix_that_is_too_large_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         module = importlib.import_module("lnn2loihi.converters.onnx_sparse")
         monkeypatch.setattr(module, "LARGEST_MATRIX", 90)
@@ -266,6 +307,12 @@ class TestFile:
         program = long_program()
         assert program.synapses > 2_900_000
         assert exported(program).ByteSize() < 1.1 * program.synapses
+
+    def test_of_a_million_weights_of_four_bits_takes_half_a_byte_each(self) -> None:
+        dense = np.random.default_rng(0).integers(1, 8, (3 * 600, 600))
+        program = TestSynapses.program(dense, 3)
+        assert program.synapses == dense.size > 1_000_000
+        assert exported(program).ByteSize() < 1.1 * dense.size / 2
 
     def test_a_tenth_of_the_synapses_take_one_and_a_half_bytes(self) -> None:
         """The wiring of a layer is shared by the accumulators of its neurons, as in an NCP."""
