@@ -56,10 +56,12 @@ def plot_sine(folder: Path, rows: Sequence[SineRow]) -> None:
     for axis, noise in zip(axes, TRAINED, strict=True):
         for family in dict.fromkeys(row.family for row in rows):
             own = [row for row in rows if (row.family, row.noise) == (family, noise)]
-            floats, integers = ([row.float_mse for row in own], [row.chip_mse for row in own])
+            floats = [row.float_mse for row in own]
+            integers = [row.chip_mse for row in own if not row.refused]
             look = {"color": COLOURS[family], "lw": 1.2}
             axis.semilogy(NOISES, np.mean(floats, axis=0), "o-", ms=3, label=NAMES[family], **look)
-            axis.semilogy(NOISES, np.mean(integers, axis=0), "x:", ms=4, **look)
+            if integers:
+                axis.semilogy(NOISES, np.mean(integers, axis=0), "x:", ms=4, **look)
             low, high = np.min(floats, axis=0), np.max(floats, axis=0)
             axis.fill_between(NOISES, low, high, color=COLOURS[family], alpha=0.15, lw=0)
         axis.set_title("trained without noise" if noise == 0 else f"trained with noise {noise:g}")

@@ -9,8 +9,8 @@ on validation waves is the smallest is that of all its networks.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,13 @@ import torch
 from families_tables import NAMES, mean_and_range
 from rich.console import Console
 
+from lnn2loihi.errors import QuantizationError
 from lnn2loihi.models.damped_sine import data
 from lnn2loihi.models.families.modules import build, parameter_count, units_for
 from lnn2loihi.models.training import fit, save_network
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.place import place
 from lnn2loihi.plugins import import_network
-from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantize import quantize
 from lnn2loihi.simulate import simulate
 from lnn2loihi.tables import markdown_table
@@ -55,9 +55,11 @@ class SineRow:
         seed: of weights, wiring and training waves.
         rates: for each of RATES the validation error of the search.
         units, parameters: of the module.
+        float_mse, chip_mse: for each of NOISES the error towards the clean next value; of the chip
+            none where the network was refused.
         bytes_chip: memory of the program on the cores, by the placement's model.
         instructions_per_sample, steps: on the chip.
-        float_mse, chip_mse: for each of NOISES the error towards the clean next value.
+        refused: why there is no program; empty where there is one.
     """
 
     family: str
@@ -66,11 +68,12 @@ class SineRow:
     rates: tuple[float, ...]
     units: int
     parameters: int
-    bytes_chip: int
-    instructions_per_sample: int
-    steps: int
     float_mse: tuple[float, ...]
-    chip_mse: tuple[float, ...]
+    chip_mse: tuple[float, ...] = ()
+    bytes_chip: int | None = None
+    instructions_per_sample: int | None = None
+    steps: int | None = None
+    refused: str = ""
 
     @property
     def rate(self) -> float:
@@ -168,33 +171,38 @@ def speeds(units: Mapping[str, int], rounds: int = 9) -> dict[str, tuple[float, 
     }
 
 
-def errors(network: LiquidNetwork, program: LoihiProgram) -> tuple[tuple[float, ...], ...]:
-    """Mean squared errors of both for each of NOISES."""
-    found: tuple[list[float], list[float]] = ([], [])
+def errors(answer: Callable[[Any], Any]) -> tuple[float, ...]:
+    """Mean squared errors of answers for each of NOISES."""
+    found = []
     for noise in NOISES:
         x, y = waves(TEST_COUNT, noise, TEST_SEED)
-        answers = network.evaluate(x).outputs, simulate(program, x).outputs
-        for own, answer in zip(found, answers, strict=True):
-            own.append(float(np.mean((answer - y) ** 2)))
-    return tuple(map(tuple, found))
+        found.append(float(np.mean((answer(x) - y) ** 2)))
+    return tuple(found)
 
 
 def sine_row(training: Training, rates: tuple[float, ...], folder: Path) -> SineRow:
     """Trains and measures; what was trained before is taken from the folder."""
     family, seed = training.family, training.seed
     network = training.network(folder)
-    # Calibrated with noise, so that noisy inputs do not leave the range.
-    program = quantize(network, waves(256, NOISES[2], 77)[0], RECIPE)
-    float_mse, chip_mse = errors(network, program)
-    placement = place(program, objective="packed")
     units = units_for(family, PARAMETERS, 1, 1, seed)
-    return SineRow(
+    row = SineRow(
         family, training.noise, seed, rates,
         units, parameter_count(build(family, 1, units, 1, seed)[0]),
-        sum(core.memory for core in placement.cores),
-        program.substeps * sum(p.size * p.program.instruction_count for p in program.populations),
-        program.steps_per_sample, float_mse, chip_mse,
+        errors(lambda x: network.evaluate(x).outputs),
     )  # fmt: skip
+    try:
+        # Calibrated with noise, so that noisy inputs do not leave the range.
+        program = quantize(network, waves(256, NOISES[2], 77)[0], RECIPE)
+    except QuantizationError as error:  # an LTC whose denominators spread too far
+        return replace(row, refused=str(error))
+    every = sum(p.size * p.program.instruction_count for p in program.populations)
+    return replace(
+        row,
+        chip_mse=errors(lambda x: simulate(program, x).outputs),
+        bytes_chip=sum(core.memory for core in place(program, objective="packed").cores),
+        instructions_per_sample=program.substeps * every,
+        steps=program.steps_per_sample,
+    )
 
 
 def sine_rows(folder: Path, seeds: Mapping[str, Iterable[int]], console: Console) -> list[SineRow]:
@@ -253,7 +261,7 @@ def error_table(rows: Sequence[SineRow]) -> str:
     for family in dict.fromkeys(row.family for row in rows):
         own = [row for row in rows if row.family == family]
         columns = [[row.float_mse[place] for row in own] for place in range(len(NOISES))]
-        columns += [[row.chip_mse[place] for row in own] for place in chip_noises]
-        cells = [mean_and_range(values, ".4f") for values in columns]
+        columns += [[r.chip_mse[place] for r in own if not r.refused] for place in chip_noises]
+        cells = [mean_and_range(values, ".4f") if values else "refused" for values in columns]
         lines.append([NAMES[family], len(own), *cells])
     return markdown_table(headers, lines)
