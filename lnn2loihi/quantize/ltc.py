@@ -152,6 +152,7 @@ def _reciprocal(stage: MembraneStage, kept: FloatArray) -> Reciprocal:
         raise QuantizationError(
             f"layer {stage.name!r}",
             f"neuron {neuron}: its denominator spreads over a factor of "
-            f"{1 / max(float(kept.min()), 2.0**-24):.3g}, the largest is {1 << LARGEST_BITS}; take "
-            "more unfolds, shorter elapsed times, or train with smaller w",
+            f"{2.0**FRACTION_BITS / max(float(low.min()), 2.0**-9):.3g} (with room for rounding), "
+            f"the largest is {1 << LARGEST_BITS}; take more unfolds, shorter elapsed times, or "
+            "train with smaller w",
         ) from None
