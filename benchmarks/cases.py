@@ -13,6 +13,7 @@ from lnn2loihi.converters.ncps import NcpsImporter
 from lnn2loihi.network import CfCLayer, FloatArray, Linear, LiquidNetwork
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantize import quantize
+from lnn2loihi.quantize.recipe import DEFAULT_RECIPE
 
 #: Connections are counted whole from this density on, and by their synapses below.
 DENSE_FROM = 0.65
@@ -96,11 +97,11 @@ def one_layer(inputs: int, units: int, density: float = 1.0) -> tuple[LiquidNetw
     return network, module
 
 
-def prepared(network: LiquidNetwork) -> tuple[LoihiProgram, float]:
+def prepared(network: LiquidNetwork, recipe: str = DEFAULT_RECIPE) -> tuple[LoihiProgram, float]:
     """The network quantized, and the seconds that it took."""
     rng = np.random.default_rng(1)
     start = time.perf_counter()
-    program = quantize(network, rng.normal(size=(8, 32, network.input_size)))
+    program = quantize(network, rng.normal(size=(8, 32, network.input_size)), recipe)
     return program, time.perf_counter() - start
 
 

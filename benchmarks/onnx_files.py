@@ -2,10 +2,10 @@
 
     OMP_NUM_THREADS=1 python benchmarks/onnx_files.py [--quick]
 
-A weight is one byte (the mantissa of a live synapse) in integers, four in floating point. Times are
-CPU times of one thread: of `export` (its check included), of loading the file in onnxruntime, and
-of a sample-step of one sequence and of 64. Prints the table of docs/onnx.md. The networks are
-untrained.
+A weight is one byte (the mantissa of a live synapse) in integers, half of one with four bits, and
+four in floating point. Times are CPU times of one thread: of `export` (its check included), of
+loading the file in onnxruntime, and of a sample-step of one sequence and of 64. Prints the table of
+docs/onnx.md. The networks are untrained.
 """
 
 from __future__ import annotations
@@ -25,9 +25,12 @@ from lnn2loihi.program import LoihiProgram
 BATCHES, STEPS = (1, 64), 16
 #: Units and share of live synapses of single layers with 32 inputs and 8 outputs.
 LAYERS = ((600, 1.0), (1024, 0.5), (1024, 0.25), (2048, 0.1), (2048, 0.05), (4096, 0.02))
+#: Networks that are also shown with weights of 4 bits.
+NARROW = ("AutoNCP(128, 8)", "600 units at 100 %")
 HEADER = (
-    "network", "live weights", "file, bytes", "bytes a weight", "beyond the weights", "export s",
-    "load s", *(f"us a sample-step, batch {batch}" for batch in BATCHES),
+    "network", "live weights", "file, bytes", "bytes a weight", "file / weights",
+    "beyond the weights", "export s", "load s",
+    *(f"us a sample-step, batch {batch}" for batch in BATCHES),
 )  # fmt: skip
 
 
@@ -43,7 +46,7 @@ def networks(quick: bool) -> list[tuple[str, LiquidNetwork]]:
     return found
 
 
-def row(name: str, source: LiquidNetwork | LoihiProgram, width: int) -> str:
+def row(name: str, source: LiquidNetwork | LoihiProgram, width: float) -> str:
     """A row of the table; `width` is the size of a weight in bytes."""
     made: list[Any] = []
     export_seconds, _ = seconds_of(lambda: made.append(export(source, _format(source))))
@@ -59,8 +62,8 @@ def row(name: str, source: LiquidNetwork | LoihiProgram, width: int) -> str:
     weights = width * source.synapses
     cells = (
         name, f"{source.synapses:,}", f"{len(content):,}", f"{len(content) / source.synapses:.2f}",
-        f"{(len(content) - weights) / 1000:,.0f} kB", f"{export_seconds:.2f}",
-        f"{load_seconds:.2f}", *(f"{time:.1f}" for time in times),
+        f"{len(content) / weights:.2f}", f"{(len(content) - weights) / 1000:,.0f} kB",
+        f"{export_seconds:.2f}", f"{load_seconds:.2f}", *(f"{time:.1f}" for time in times),
     )  # fmt: skip
     return f"| {' | '.join(cells)} |"
 
@@ -93,6 +96,9 @@ def main() -> None:
     for name, network in networks(chosen.quick):
         program, _ = prepared(network)
         print(row(f"{name}, integers", program, 1), flush=True)
+        if name in NARROW:
+            program, _ = prepared(network, "w4a12")
+            print(row(f"{name}, integers w4a12", program, 0.5), flush=True)
         print(row(f"{name}, float32", network, 4), flush=True)
 
 
