@@ -34,6 +34,8 @@ from lnn2loihi.quantize.recipe import Recipe
 READOUT_BITS = 16
 #: Headroom of a cell state beyond what calibration saw, as a factor.
 CELL_HEADROOM = 2.0
+#: Beyond the words of parameters, and within int32, which holds them.
+LARGEST_INTEGER = 2.0**30
 #: Fraction bits of elapsed times of a few units, as most networks are trained with.
 SMALL_TIME_BITS = 8
 #: Largest fraction bits of a 16-bit operand that is below 1 in magnitude.
@@ -210,7 +212,9 @@ def _(stage: PureStage, measured: Measured, recipe: Recipe) -> Lowering:
     )  # fmt: skip
 
     def integers(values: FloatArray, fraction_bits: int) -> np.ndarray:
-        return np.floor(values * 2.0**fraction_bits + 0.5).astype(np.int64)
+        # What does not fit its word by far is refused as what does not fit it.
+        scaled = np.clip(values * 2.0**fraction_bits, -LARGEST_INTEGER, LARGEST_INTEGER)
+        return np.floor(scaled + 0.5).astype(np.int64)
 
     parameters = {
         "rate": integers(rate, rate_bits),
