@@ -83,7 +83,7 @@ def trace(model: Any) -> Traced:
 class _Tracer:
     def __init__(self, model: Any) -> None:
         self._model = model
-        self._terms = Terms()
+        self._terms = Terms(model.ByteSize())
         self._constants = Constants(model)
         self._handlers: dict[str, Callable[[Any, list[Value | None]], list[Value]]] = {
             "Add": self._add, "Sub": self._subtract, "Mul": self._multiply, "Div": self._divide,

@@ -24,10 +24,13 @@ Operand = Identities | FloatArray
 
 #: Most identities of one graph: an unrolled graph of 4,096 units and 1,000 steps has fewer.
 LARGEST_GRAPH = 1 << 27
-
-
 #: Most rows of them, seconds of work: an LTC of 256 units, 16 steps and 6 unfolds has 170,000.
 MOST_TERMS = 1 << 18
+#: Both for a small file, and what each byte of it adds: a row takes half a kilobyte while it is
+#: read, so a few bytes could otherwise ask for a hundred megabytes. LTCs have 0.04 to 0.3 rows and
+#: 1 to 9 numbers a byte, other cells fewer.
+SMALL_GRAPH, NUMBERS_PER_BYTE = 1 << 20, 64
+FEW_TERMS, TERMS_PER_BYTE = 1 << 14, 0.5
 #: Most summands or factors of one row, and most scales and offsets on top of each other: a cell has
 #: four, a hostile graph adds a number to itself a hundred times.
 MOST_PARTS = 64
@@ -94,9 +97,15 @@ def same(one: Identities, other: Identities) -> bool:
 
 
 class Terms:
-    """All terms of a graph."""
+    """All terms of a graph.
 
-    def __init__(self) -> None:
+    Args:
+        size: bytes of the file that it stands in, which limits how large it may be.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._most_numbers = min(LARGEST_GRAPH, SMALL_GRAPH + NUMBERS_PER_BYTE * size)
+        self._most_terms = min(MOST_TERMS, FEW_TERMS + int(TERMS_PER_BYTE * size))
         self._terms: list[Term] = []
         self._starts: list[int] = []
         self._count = 0
@@ -105,11 +114,11 @@ class Terms:
         """The identities of a new term."""
         start = self._count
         self._count += size
-        if self._count > LARGEST_GRAPH or len(self._terms) >= MOST_TERMS:
+        if self._count > self._most_numbers or len(self._terms) >= self._most_terms:
             raise GraphTooLargeError(
-                f"it computes more than {LARGEST_GRAPH:,} numbers or {MOST_TERMS:,} rows of them "
-                "(limits of lnn2loihi); export fewer steps and a batch of 1, a single step with "
-                "its state as input and output is best"
+                f"it computes more than {self._most_numbers:,} numbers or {self._most_terms:,} "
+                "rows of them (limits of lnn2loihi for a file of its size); export fewer steps and "
+                "a batch of 1, a single step with its state as input and output is best"
             )
         self._terms.append(term)
         self._starts.append(start)
