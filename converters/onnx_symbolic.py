@@ -33,6 +33,8 @@ FUNCTIONS = {
     "Tanh": "tanh", "Sigmoid": "sigmoid", "Relu": "relu", "Exp": "exp", "Abs": "abs", "Erf": "erf",
     "Gelu": "gelu", "Softplus": "softplus",
 }  # fmt: skip
+#: How many operands must be there, where it is not all of them.
+NEEDED = {"Gemm": 2, "ReduceSum": 1}
 #: Most numbers of a graph's input, and most rows along its last axis.
 LARGEST_INPUT, MOST_ROWS = 1 << 22, 1 << 15
 #: Steps of a dynamic time axis.
@@ -152,6 +154,9 @@ class _Tracer:
         if not symbolic and node.op_type != "Scan":
             return list(self._constants.computed(node, given))
         if node.op_type in self._handlers:
+            needed = given[: NEEDED.get(node.op_type)]
+            if not needed or any(value is None for value in needed):
+                raise NodeError(f"{node_name(node)}: one of its operands is missing")
             return self._handlers[node.op_type](node, given)
         if node.op_type in FUNCTIONS:
             return [self._function(node, symbolic[0])]
@@ -214,7 +219,6 @@ class _Tracer:
         one, other = given
         if isinstance(other, Symbols):
             return self._add(node, [one, self._negate(node, [other])[0]])
-        assert other is not None
         return self._add(node, [one, -np.asarray(other, np.float64)])
 
     def _divide(self, node: Any, given: list[Value | None]) -> list[Value]:
@@ -247,7 +251,7 @@ class _Tracer:
 
     def _mapped(self, node: Any, value: Value | None, weight: FloatArray) -> Symbols:
         """A row vector times a matrix of (columns, results), for each row."""
-        assert isinstance(value, Symbols)
+        value = _data(node, value)
         rows = value.identities.reshape(-1, value.shape[-1])
         if rows.shape[1] != weight.shape[0]:
             raise NodeError(
@@ -289,8 +293,7 @@ class _Tracer:
 
     def _reduce_sum(self, node: Any, given: list[Value | None]) -> list[Value]:
         options = attributes_of(node)
-        value = given[0]
-        assert isinstance(value, Symbols)
+        value = _data(node, given[0])
         axes = options.get("axes", given[1] if len(given) > 1 else None)
         if axes is None or np.size(axes) != 1:
             raise NodeError(f"{node_name(node)}: expected a sum over one axis")
@@ -369,6 +372,13 @@ class _Tracer:
         flat = array.reshape(-1, array.shape[-1] if array.ndim else 1)
         rows = [self._terms.constant(row) for row in flat]
         return np.array(rows, np.int64).reshape(array.shape)
+
+
+def _data(node: Any, value: Value | None) -> Symbols:
+    """An operand that has to be data."""
+    if not isinstance(value, Symbols):
+        raise NodeError(f"{node_name(node)}: expected data where it has a constant, or nothing")
+    return value
 
 
 def _along(value: Value | None, axis: int) -> list[Value]:

@@ -281,6 +281,31 @@ def test_inputs_that_would_take_for_ever(tmp_path: Path) -> None:
     assert "export fewer steps" in refusal_of(path)
 
 
+@pytest.mark.parametrize("operation", ("Sub", "Mul", "Div", "MatMul"))
+@pytest.mark.parametrize("place", (0, 1))
+def test_operands_that_are_left_out(tmp_path: Path, operation: str, place: int) -> None:
+    """Found by the hunt of tests/fuzzing: a difference without what is taken away."""
+    assert "one of its operands is missing" in refusal_with(tmp_path, operation, place)
+
+
+def test_sums_over_axes_that_are_data(tmp_path: Path) -> None:
+    assert "expected data where it has a constant" in refusal_with(tmp_path, "ReduceSum", None)
+
+
+def refusal_with(tmp_path: Path, operation: str, left_out: int | None) -> str:
+    """What is said of a net with one more node, of a constant and of data or with one left out."""
+    path = exported(tmp_path / "net.onnx", nets.module("dense"))
+    model = onnx.load(path)
+    source = next(n for n in model.graph.node if n.op_type == "Tanh").output[0]
+    operands = [model.graph.initializer[0].name, source]
+    if left_out is not None:
+        operands = [source, source]
+        operands[left_out] = ""
+    model.graph.node.append(onnx.helper.make_node(operation, operands, ["more"], name="more"))
+    path.write_bytes(model.SerializeToString())
+    return refusal_of(path)
+
+
 def test_functions_that_call_each_other_without_end(tmp_path: Path) -> None:
     path = exported(tmp_path / "net.onnx", nets.module("dense"))
     model = onnx.load(path)
