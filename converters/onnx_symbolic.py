@@ -132,7 +132,7 @@ class _Tracer:
             given: list[Value | None] = [values[name] if name else None for name in node.input]
             try:
                 made = self._node(node, given)
-            except (ValueError, IndexError, TypeError, KeyError) as error:
+            except (ValueError, TypeError, LookupError, ArithmeticError) as error:
                 raise NodeError(
                     f"{node_name(node)}: its operands do not fit each other ({error!s:.160})"
                 ) from error

@@ -292,6 +292,19 @@ def test_sums_over_axes_that_are_data(tmp_path: Path) -> None:
     assert "expected data where it has a constant" in refusal_with(tmp_path, "ReduceSum", None)
 
 
+def test_axes_beyond_all_numbers(tmp_path: Path) -> None:
+    """Found by the hunt of tests/fuzzing: an axis that no C integer holds."""
+    path = exported(tmp_path / "net.onnx", nets.module("dense"))
+    model = onnx.load(path)
+    source = next(n for n in model.graph.node if n.op_type == "Tanh").output[0]
+    axes = onnx.numpy_helper.from_array(np.array([1 << 40]), "axes")
+    model.graph.initializer.append(axes)
+    total = onnx.helper.make_node("ReduceSum", [source, "axes"], ["total"], name="total")
+    model.graph.node.append(total)
+    path.write_bytes(model.SerializeToString())
+    assert "its operands do not fit each other" in refusal_of(path)
+
+
 def refusal_with(tmp_path: Path, operation: str, left_out: int | None) -> str:
     """What is said of a net with one more node, of a constant and of data or with one left out."""
     path = exported(tmp_path / "net.onnx", nets.module("dense"))
