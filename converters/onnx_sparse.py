@@ -3,6 +3,8 @@
 - dense: all numbers of the matrix;
 - masked: one bit for each neuron and source says whether the neuron hears it, with any of its sums,
   and the numbers of what is heard follow; the matrix is made of them;
+- placed: where less is heard, the distance from each such place to the next, and the numbers; the
+  matrix is made of them;
 - listed: where rows are very short, the distances between the sources that a neuron hears, and the
   numbers; rows of equal length are made of them, from which a step can gather.
 
@@ -100,6 +102,19 @@ class Heard:
         heard = self.bytes_of(self.weights.size)
         return self.neurons * self.sources // 8 + heard + NODE_BYTES
 
+    @cached_property
+    def placed(self) -> tuple[Numbers, Numbers]:
+        """Distances uint8 (entries,) from place to place, the first from 0, and weights; see
+        `_distances`.
+        """
+        return _filled(np.diff(self.places, prepend=0), self.weights, np.uint8)[1:]
+
+    @property
+    def placed_bytes(self) -> int:
+        """Bytes of the distances, the numbers, and the nodes that put them together."""
+        distances, weights = self.placed
+        return distances.nbytes + self.bytes_of(weights.size) + NODE_BYTES
+
     def stored(self, graph: Graph, numbers: Numbers) -> str:
         """Puts numbers into a graph, of the weights' type; packed, they come out as uint8 that are
         larger by `zero`.
@@ -117,15 +132,17 @@ class Heard:
 
 
 def matrix(graph: Graph, heard: Heard, saving: float = 0.0) -> str:
-    """The matrix (sources, sums * neurons), with a mask if that saves more than a share of it; see
-    `Heard.signed`.
+    """The matrix (sources, sums * neurons), with a mask or with places if that saves more than a
+    share of it; see `Heard.signed`.
 
     Raises:
         InputError: the matrix is too large.
     """
     _check_size(heard, heard.sources)
-    if heard.masked_bytes < (1.0 - saving) * heard.dense_bytes:
-        return _masked(graph, heard)
+    smaller = min(heard.masked_bytes, heard.placed_bytes)
+    if smaller < (1.0 - saving) * heard.dense_bytes:
+        form = _masked if smaller == heard.masked_bytes else _placed
+        return _by_source(graph, heard, form(graph, heard))
     full = np.zeros((heard.neurons * heard.sources, heard.sums), heard.weights.dtype)
     full[heard.places] = heard.weights
     shaped = full.reshape(heard.neurons, heard.sources, -1).transpose(1, 2, 0)
@@ -143,12 +160,30 @@ def _check_size(heard: Heard, width: int) -> None:
 
 
 def _masked(graph: Graph, heard: Heard) -> str:
-    """The matrix from a mask and what it leaves."""
-    name = heard.name
+    """Numbers (neurons * sources, sums) from a mask and what it leaves."""
     flags = np.zeros(heard.neurons * heard.sources, np.uint8)
     flags[heard.places] = 1
-    bits = unpacked(graph, flags, 1, f"{name}.heard")
-    full = _spread(graph, bits, heard.stored(graph, _after_nothing(heard.weights)))
+    bits = unpacked(graph, flags, 1, f"{heard.name}.heard")
+    return _spread(graph, bits, heard.stored(graph, _after_nothing(heard.weights)))
+
+
+def _placed(graph: Graph, heard: Heard) -> str:
+    """Numbers (neurons * sources, sums) from distances and what stands there."""
+    distances, weights = heard.placed
+    steps = graph.cast(graph.constant(distances, np.uint8, f"{heard.name}.distances"), np.int32)
+    places = graph.add("CumSum", steps, graph.constant(0, np.int32))
+    places = graph.add("Unsqueeze", graph.cast(places, np.int64), graph.constant([1], np.int64))
+    numbers = heard.stored(graph, weights.reshape(-1, heard.sums))
+    numbers = graph.add("Reshape", numbers, graph.constant(weights.shape, np.int64))
+    size = graph.constant((heard.neurons * heard.sources, heard.sums), np.int64)
+    kind = weights.dtype if heard.bits >= 8 else np.dtype(np.uint8)
+    nothing = graph.add("Expand", graph.constant([[heard.zero]], kind), size)
+    return graph.add("ScatterND", nothing, places, numbers)
+
+
+def _by_source(graph: Graph, heard: Heard, full: str) -> str:
+    """The matrix of numbers (neurons * sources, sums)."""
+    name = heard.name
     shape = (heard.neurons, heard.sources, heard.sums)
     full = graph.add("Reshape", full, graph.constant(shape, np.int64))
     full = graph.add("Transpose", full, perm=[1, 2, 0])
@@ -253,12 +288,22 @@ def _distances(heard: Heard, dtype: type[np.unsignedinteger]) -> tuple[Numbers, 
     neuron, source = np.divmod(heard.places, heard.sources)
     first = np.diff(neuron, prepend=-1) != 0
     steps = np.where(first, source, np.diff(source, prepend=0))
-    longest = int(np.iinfo(dtype).max)
-    entries = steps // longest + 1
-    last = np.cumsum(entries) - 1
-    spread = np.full(int(entries.sum()), longest, dtype)
-    spread[last] = steps % longest
-    weights = np.zeros((spread.size, heard.sums), heard.weights.dtype)
-    weights[last] = heard.weights
+    entries, spread, weights = _filled(steps, heard.weights, dtype)
     counts = np.bincount(neuron, weights=entries, minlength=heard.neurons).astype(np.int64)
     return counts, spread, weights
+
+
+def _filled(
+    steps: Numbers, weights: Numbers, dtype: type[np.unsignedinteger]
+) -> tuple[Numbers, Numbers, Numbers]:
+    """For each step its number of entries, the entries, each a shorter step, and their numbers: of
+    the last entry those of the step, of others 0.
+    """
+    longest = int(np.iinfo(dtype).max)
+    entries = np.maximum(-(-steps // longest), 1)
+    last = np.cumsum(entries) - 1
+    spread = np.full(int(entries.sum()), longest, dtype)
+    spread[last] = steps - longest * (entries - 1)
+    numbers = np.zeros((spread.size, weights.shape[1]), weights.dtype)
+    numbers[last] = weights
+    return entries, spread, numbers

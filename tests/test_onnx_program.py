@@ -30,7 +30,7 @@ import lnn2loihi as l2l
 from lnn2loihi.artifact import fingerprint
 from lnn2loihi.converters.onnx_build import Functions, Graph, finished
 from lnn2loihi.converters.onnx_program_weights import GATHERED_COST, heard_of
-from lnn2loihi.converters.onnx_sparse import unpacked
+from lnn2loihi.converters.onnx_sparse import Heard, unpacked
 from lnn2loihi.errors import BackendMissingError, InputError, ProgramError
 from lnn2loihi.formats import FixedPoint
 from lnn2loihi.neurons.instructions import Instruction, NeuronProgram
@@ -192,7 +192,7 @@ class TestIntegers:
 
 
 class TestSynapses:
-    """Three forms of weights: dense, with a mask, listed."""
+    """Four forms of weights: dense, with a mask, placed, listed."""
 
     @staticmethod
     def program(dense: np.ndarray, sums: int = 1) -> LoihiProgram:
@@ -280,6 +280,30 @@ class TestSynapses:
         dense[0, [0, 999]], dense[1, [255, 511]], dense[2, 510] = 5, -7, 9
         program = self.program(dense)
         assert_exact(program, random_inputs(1, program, 2, 3))
+
+    @pytest.mark.parametrize("largest", (7, 80))
+    def test_few_numbers_are_placed_and_exact(self, largest: int) -> None:
+        rng = np.random.default_rng(largest)
+        dense = rng.integers(-largest, largest + 1, (9, 6000)) * (rng.random((9, 6000)) < 0.1)
+        dense[0, :] = 0
+        dense[0, [0, 255, 510, 1500]] = 5  # distances of whole bytes
+        program = self.program(dense)
+        operations = {node.op_type for node in models.nodes(exported(program))}
+        assert "ScatterND" in operations and "GatheredSum" not in operations
+        assert_exact(program, random_inputs(1, program, 4, 3))
+
+    @given(data=st.data(), sources=st.integers(1, 900))
+    def test_places_are_those_of_the_weights(self, data: st.DataObject, sources: int) -> None:
+        """Distances of whole bytes too: no two entries stand at one place."""
+        chosen = data.draw(st.sets(st.integers(0, 4 * sources - 1) | st.sampled_from([0])))
+        chosen |= {place for place in (255, 510, 1020) if place < 4 * sources}
+        places = np.array(sorted(chosen), np.int64)
+        weights = np.arange(1, 2 * len(places) + 1, dtype=np.int32).reshape(-1, 2)
+        distances, numbers = Heard("x", places, weights, 4, sources).placed
+        found = np.cumsum(distances.astype(np.int64))
+        assert len(np.unique(found)) == len(found)
+        there = numbers.any(axis=1)
+        assert np.array_equal(found[there], places) and np.array_equal(numbers[there], weights)
 
     def test_parallel_synapses_that_need_more_than_a_byte(self) -> None:
         program = self.program(np.full((4, 6), 100))
