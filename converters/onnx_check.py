@@ -68,7 +68,10 @@ def _run(model: Any, feed: dict[str, FloatArray]) -> FloatArray:
     options.intra_op_num_threads = 1
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        model.SerializeToString(),
+        options,
+        providers=["CPUExecutionProvider"],
+        enable_fallback=0,  # else it prints what it does not understand, and tries again
     )
     typed = {
         entry.name: feed[entry.name].astype(_TYPES.get(entry.type, np.float32))
