@@ -31,8 +31,9 @@ from lnn2loihi.converters.onnx_build import (
 from lnn2loihi.converters.onnx_float_stages import stage_nodes
 from lnn2loihi.converters.onnx_float_trace import Places, Traced, beside
 from lnn2loihi.errors import InputError
+from lnn2loihi.evaluation import heard_again, loops
 from lnn2loihi.layers.stage import INPUT, Stage
-from lnn2loihi.network import LiquidNetwork, heard_again, loops
+from lnn2loihi.network import LiquidNetwork
 
 DTYPES = ("float32", "float64")
 #: Marks the value that is 1 in the first step of each sample; no name of a value has a space.

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.errors import InputError, NetworkError, Problems
-from lnn2loihi.evaluation import FloatResult, evaluate_stages, heard_again, loops
+from lnn2loihi.evaluation import FloatResult, evaluate_stages
 from lnn2loihi.frozen import ArrayEquality, read_only, read_only_mapping
 from lnn2loihi.layers.cfc import CfCLayer
 from lnn2loihi.layers.dense import SUM, DenseLayer
@@ -40,8 +40,6 @@ __all__ = [
     "Linear",
     "LiquidNetwork",
     "WiredMemory",
-    "heard_again",
-    "loops",
 ]
 
 

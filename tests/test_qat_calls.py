@@ -117,6 +117,14 @@ def test_a_state_is_handed_on(name: str) -> None:
     assert torch.equal(torch.cat([outputs, rest], dim=time), whole)
 
 
+def test_a_part_of_a_state_that_is_none_is_zero() -> None:
+    own = prepared(nn.LSTM(INPUTS, UNITS, batch_first=True)).eval()
+    cells = torch.randn(1, BATCH, UNITS).clamp(-0.9, 0.9)
+    x = samples()
+    given, expected = own(x, (None, cells))[0], own(x, (torch.zeros_like(cells), cells))[0]
+    assert torch.equal(given, expected) and not torch.equal(given, own(x)[0])
+
+
 @pytest.mark.parametrize("kind", (nn.GRUCell, nn.LSTMCell))
 def test_a_cell_takes_a_sample_and_returns_its_state(kind: Any) -> None:
     cell = kind(INPUTS, UNITS)

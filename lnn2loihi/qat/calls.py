@@ -135,9 +135,9 @@ def _fitting(source: nn.Module, network: LiquidNetwork, host: nn.Module | None) 
     before = torch.get_default_dtype()
     for time_first in (False, True):
         given = torch.as_tensor(x.transpose(1, 0, 2) if time_first else x)
-        spans = {} if times is None else {"timespans": torch.as_tensor(times)}
-        if time_first and spans:
-            spans = {"timespans": spans["timespans"].T}
+        spans = {}
+        if times is not None:
+            spans = {"timespans": torch.as_tensor(times.T if time_first else times)}
         torch.set_default_dtype(torch.float64)  # of the first state that ncps makes
         try:
             with torch.no_grad():

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from lnn2loihi.errors import InputError, Problems, QuantizationError
+from lnn2loihi.evaluation import heard_again, loops
 from lnn2loihi.formats import FixedPoint, signed_range
 from lnn2loihi.layers.memory import MemoryStage
 from lnn2loihi.layers.rebuild import with_gates
 from lnn2loihi.layers.stage import INPUT
-from lnn2loihi.network import LiquidNetwork, heard_again, loops
+from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.neurons.phase import PHASE
 from lnn2loihi.plugins import import_network
 from lnn2loihi.program import LoihiProgram, Population
@@ -93,7 +94,8 @@ class TrainableNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.network_before, self.setting = network, setting
-        self.calls, self.host = calls, calls.host
+        self.calls = calls
+        self.host = calls.host  # a part of this module, which moves to devices with it
         plan = Plan(network, setting.calibration, setting.recipes)
         exponents = plan.exponents()
         self.trainable = nn.ModuleList(
@@ -339,7 +341,9 @@ class TrainableNetwork(nn.Module):
         """The state of every stage that has one, from ncps's order; zeros without."""
         parts = tuple(hx) if isinstance(hx, (tuple, list)) else (hx,)
         state: dict[str, Tensor] = {}
-        for kind, given in enumerate(part for part in parts if part is not None):
+        for kind, given in enumerate(parts):
+            if given is None:
+                continue
             units = self._stateful(memory=kind == 1) if kind < 2 else {}
             flat = torch.cat(list(given), dim=-1) if self.calls.by_layer else given
             flat = flat if flat.dim() == 2 else flat[None]
