@@ -13,6 +13,9 @@ import numpy.typing as npt
 
 from lnn2loihi.errors import ProgramError
 
+#: Elements of an array that its hash looks at.
+HASHED = 1024
+
 
 def read_only(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """A contiguous copy of `values` in `dtype` that cannot be written to.
@@ -63,15 +66,46 @@ def identical(left: Any, right: Any) -> bool:
     return type(left) is type(right) and bool(left == right)
 
 
-class ArrayEquality:
-    """Mixin for frozen dataclasses with arrays (use with `eq=False`): == compares contents, a deep
-    copy is the object itself, and what comes out of a pickle is read-only again.
+def content_hash(value: Any) -> int:
+    """A hash that is the same for whatever `identical` calls equal.
+
+    Of large arrays a part is looked at: a hash is there to tell most things apart, fast.
+    """
+    if isinstance(value, np.ndarray):
+        part = value.reshape(-1)[:HASHED]
+        if part.dtype.kind == "f":
+            part = part + 0.0  # the two zeros are equal
+        return hash((value.dtype, value.shape, part.tobytes()))
+    if isinstance(value, Mapping):
+        return hash(frozenset((key, content_hash(entry)) for key, entry in value.items()))
+    if isinstance(value, (tuple, list)):
+        return hash(tuple(map(content_hash, value)))
+    if dataclasses.is_dataclass(value):
+        names = [field.name for field in dataclasses.fields(value) if field.compare]
+        return hash((type(value), *(content_hash(getattr(value, name)) for name in names)))
+    return hash((type(value), value))
+
+
+class ContentEquality:
+    """Mixin for dataclasses with arrays (use with `eq=False`): == compares contents.
+
+    The arrays can be written to, so there is no hash.
     """
 
     def __eq__(self, other: object) -> bool:
         return identical(self, other) if type(other) is type(self) else NotImplemented
 
     __hash__ = None  # type: ignore[assignment]
+
+
+class ArrayEquality(ContentEquality):
+    """Mixin for frozen dataclasses with read-only arrays (use with `eq=False`): == compares
+    contents, and equal objects have equal hashes; a deep copy is the object itself, and what comes
+    out of a pickle is read-only again.
+    """
+
+    def __hash__(self) -> int:
+        return content_hash(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ArrayEquality:
         return self

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.formats import IntegerArray, bits_needed, signed_range
+from lnn2loihi.frozen import ContentEquality
 from lnn2loihi.neurons.instructions import (
     PRODUCT_WIDTHS,
     WORD_RANGE,
@@ -43,8 +44,8 @@ LARGEST_BOUND = 1 << 62
 NEURONS_NAMED = 5
 
 
-@dataclass(frozen=True)
-class Interval:
+@dataclass(frozen=True, eq=False)
+class Interval(ContentEquality):
     """Smallest and largest value of a word, one per neuron or one for all (int64 arrays)."""
 
     low: IntegerArray
@@ -95,8 +96,8 @@ def interval_of(opcode: str, operands: list[Interval], shift: int | None) -> Int
     return Interval.of(np.minimum.reduce(corners), np.maximum.reduce(corners))
 
 
-@dataclass(frozen=True)
-class ProvedBounds:
+@dataclass(frozen=True, eq=False)
+class ProvedBounds(ContentEquality):
     """What is known about a program on given data.
 
     Attributes:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.formats import IntegerArray
+from lnn2loihi.frozen import ContentEquality
 from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.program import LoihiProgram
 
@@ -27,8 +28,8 @@ def recorded_words(program: NeuronProgram) -> tuple[str, ...]:
     return program.state_names if program.message_state else (*program.state_names, "message")
 
 
-@dataclass(frozen=True)
-class IntegerRun:
+@dataclass(frozen=True, eq=False)
+class IntegerRun(ContentEquality):
     """What an executor hands back, in sample time.
 
     Attributes:
@@ -45,8 +46,8 @@ class IntegerRun:
         return self.states[program.output][neuron.message_state or "message"]
 
 
-@dataclass(frozen=True)
-class Counters:
+@dataclass(frozen=True, eq=False)
+class Counters(ContentEquality):
     """Messages per source neuron, summed over steps and sequences.
 
     Attributes:
@@ -100,8 +101,8 @@ class Counters:
                 per_step[name][steps] += np.count_nonzero(found, axis=(0, 2))
 
 
-@dataclass(frozen=True)
-class EngineRun:
+@dataclass(frozen=True, eq=False)
+class EngineRun(ContentEquality):
     """What an engine hands back, in sample time; zeros stand beyond the end of a sequence.
 
     Attributes:
@@ -179,8 +180,8 @@ class EngineRun:
         )
 
 
-@dataclass(frozen=True)
-class SimulationResult:
+@dataclass(frozen=True, eq=False)
+class SimulationResult(ContentEquality):
     """What `simulate` and `run_lava` return.
 
     Attributes:
