@@ -10,12 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.errors import InputError, Problems
+from lnn2loihi.frozen import ContentEquality
 from lnn2loihi.kinds import check_kinds
-from lnn2loihi.network import FloatArray, LiquidNetwork, checked_input
+from lnn2loihi.network import FloatArray, LiquidNetwork
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantize import network_hash
 from lnn2loihi.quantize.measurements import signal_to_noise
+from lnn2loihi.sequences import Sequences
 from lnn2loihi.simulate import encode, simulate
+from lnn2loihi.simulate.inputs import decoded, given
 from lnn2loihi.simulate.result import OnStep
 from lnn2loihi.tables import decibel, text_table
 
@@ -24,8 +27,8 @@ WORST = 5
 PRINTED_STEPS = 8
 
 
-@dataclass(frozen=True)
-class StageError:
+@dataclass(frozen=True, eq=False)
+class StageError(ContentEquality):
     """Difference of one stage.
 
     Attributes:
@@ -37,7 +40,8 @@ class StageError:
             that is zero.
         signal_to_noise_db: 10 log10 of the float values' power over that of the difference; None
             where either is zero.
-        rms_by_step: rms of each sample step over sequences and neurons, float64 (time,).
+        rms_by_step: rms of each sample step over the sequences that have it, and over neurons,
+            float64 (time of the longest sequence,).
     """
 
     stage: str
@@ -130,7 +134,9 @@ def compare(
     program: LoihiProgram,
     x: npt.ArrayLike,
     *,
+    lengths: npt.ArrayLike | None = None,
     timespans: npt.ArrayLike | None = None,
+    encoded: bool = False,
     progress: OnStep | None = None,
 ) -> ComparisonResult:
     """Compares float and integers, stage by stage and step by step.
@@ -138,8 +144,12 @@ def compare(
     Args:
         network: the float network that the program was made of.
         program: the integer program.
-        x: (batch, time, inputs).
+        x: (batch, time, inputs), or a list of sequences (time, inputs).
+        lengths: samples of each sequence, (batch,); all of them by default. What stands beyond
+            counts nowhere.
         timespans: elapsed times, (batch, time), where time is irregular.
+        encoded: whether x (and timespans) holds encoded messages, as for `simulate`; the float
+            network hears what they stand for.
         progress: called with the chip steps done and the chip steps in all, for progress bars.
 
     Raises:
@@ -147,23 +157,24 @@ def compare(
     """
     check_kinds("compare", network=(network, LiquidNetwork), program=(program, LoihiProgram))
     check_pair(network, program)
-    truth = network.evaluate(x, timespans=timespans)
-    run = simulate(program, x, timespans=timespans, return_states=True, progress=progress)
+    given_data = given(program, x, lengths, timespans, encoded).trimmed()
+    data = decoded(program, given_data).floats(f"network {network.name!r}")
+    options: dict[str, Any] = {"lengths": data.given_lengths, "timespans": data.timespans}
+    truth = network.evaluate(data.x, **options)
+    own: dict[str, Any] = options | {"timespans": given_data.timespans, "encoded": encoded}
+    run = simulate(program, given_data.x, return_states=True, progress=progress, **own)
     assert run.states is not None
-    values = checked_input(x, network.input_size, f"network {network.name!r}")
+    heard = program.input.decode(encode(program, given_data.x, **own)[0])
     pairs: dict[str, tuple[FloatArray, FloatArray]] = {
-        program.input.name: (
-            values,
-            program.input.decode(encode(program, values, timespans)[0])[..., : program.channels],
-        )
+        program.input.name: (data.x, heard[..., : program.channels])
     }
     for population in program.populations:
         integers = run.states[population.name][population.program.message_state or "message"]
         expected = truth.states[population.name]
         pairs[population.name] = (expected, population.message.decode(integers))
-    stages = tuple(_stage_error(name, *pair) for name, pair in pairs.items())
+    stages = tuple(_stage_error(name, *pair, data) for name, pair in pairs.items())
     del pairs[program.input.name]
-    return ComparisonResult(stages, _worst(pairs), run.saturated_inputs, run.executor)
+    return ComparisonResult(stages, _worst(pairs, data), run.saturated_inputs, run.executor)
 
 
 def check_pair(network: LiquidNetwork, program: LoihiProgram) -> None:
@@ -188,7 +199,13 @@ def check_pair(network: LiquidNetwork, program: LoihiProgram) -> None:
     problems.raise_if_any()
 
 
-def _stage_error(name: str, expected: FloatArray, actual: FloatArray) -> StageError:
+def _stage_error(
+    name: str, expected: FloatArray, actual: FloatArray, data: Sequences
+) -> StageError:
+    """The error before the ends of the sequences."""
+    by_step = np.where(data.inside[..., None], (actual - expected) ** 2, 0.0).sum(axis=(0, 2))
+    by_step /= np.count_nonzero(data.inside, axis=0) * expected.shape[2]
+    expected, actual = data.live(expected), data.live(actual)
     squared = (actual - expected) ** 2
     variance = float(np.var(expected))
     mean = float(squared.mean())
@@ -199,15 +216,19 @@ def _stage_error(name: str, expected: FloatArray, actual: FloatArray) -> StageEr
         largest=float(squared.max()) ** 0.5,
         relative_mse=mean / variance if variance else None,
         signal_to_noise_db=signal_to_noise(expected, actual),
-        rms_by_step=np.sqrt(squared.mean(axis=(0, 2))),
+        rms_by_step=np.sqrt(by_step),
     )
 
 
-def _worst(pairs: Mapping[str, tuple[FloatArray, FloatArray]]) -> tuple[Deviation, ...]:
+def _worst(
+    pairs: Mapping[str, tuple[FloatArray, FloatArray]], data: Sequences
+) -> tuple[Deviation, ...]:
     found: list[Deviation] = []
     for stage, (expected, actual) in pairs.items():
-        difference = np.abs(actual - expected)
+        difference = np.where(data.inside[..., None], np.abs(actual - expected), -1.0)
         for flat in np.argsort(difference, axis=None)[-WORST:]:
+            if difference.flat[flat] < 0.0:
+                continue  # beyond the end of its sequence
             b, t, n = np.unravel_index(flat, difference.shape)
             place = int(n), int(b), int(t)
             found.append(Deviation(stage, *place, float(expected[b, t, n]), float(actual[b, t, n])))

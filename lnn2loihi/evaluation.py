@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.frozen import ContentEquality
 from lnn2loihi.layers.linear import FloatArray
 from lnn2loihi.layers.stage import INPUT, Stage
 
@@ -20,19 +21,22 @@ class Heard:
     Attributes:
         stage: the stage; it has no memory, and no time enters it.
         z: float64 (batch, steps, columns).
+        live: what is before the end of its sequence, (batch, steps, 1); None for all of it.
     """
 
     stage: Stage
     z: FloatArray
+    live: npt.NDArray[np.bool_] | None = None
 
     def __getitem__(self, index: Any) -> Heard:
         """Some of the sequences and steps."""
-        return Heard(self.stage, self.z[index])
+        return Heard(self.stage, self.z[index], None if self.live is None else self.live[index])
 
     @property
     def answer(self) -> FloatArray:
         """What the stage answers, float64 (batch, steps, units)."""
-        return self.stage.answer(self.stage.sums(self.z), {}, None)[0]
+        answer = self.stage.answer(self.stage.sums(self.z), {}, None)[0]
+        return answer if self.live is None else np.where(self.live, answer, 0.0)
 
 
 class States(Mapping[str, FloatArray]):
@@ -67,7 +71,7 @@ class States(Mapping[str, FloatArray]):
 
 
 @dataclass(frozen=True, eq=False)
-class FloatResult:
+class FloatResult(ContentEquality):
     """What a LiquidNetwork answers.
 
     Attributes:
@@ -112,18 +116,22 @@ def evaluate_stages(
     elapsed: FloatArray | None,
     initial_state: Mapping[str, npt.ArrayLike],
     substeps: int = 1,
+    ends: npt.NDArray[np.int64] | None = None,
 ) -> FloatResult:
     """Runs stages on normalised inputs (batch, time, channels); see `LiquidNetwork.evaluate`.
 
-    Inputs are what `LiquidNetwork.held` makes of samples: `substeps` steps for each.
+    Inputs are what `LiquidNetwork.held` makes of samples: `substeps` steps for each. Sequences
+    have `ends` steps each, (batch,), all of them by default; beyond stand numbers that can be run,
+    and answers of zero.
     """
+    live = None if ends is None else (np.arange(inputs.shape[1]) < ends[:, None])[..., None]
     messages = {INPUT: inputs}
     answers: dict[str, FloatArray | Heard] = {}
     final: dict[str, FloatArray] = {}
     kept: dict[str, FloatArray] = {}
     for group in loops(stages):
         if any(stage.recurrent or stage.memory for stage in group):
-            loop = _Loop(group, messages, initial_state)
+            loop = _Loop(group, messages, initial_state, live)
             for t in range(inputs.shape[1]):
                 since = None if elapsed is None else elapsed[:, t, None]
                 loop.step(t, since, t % substeps == 0)
@@ -138,7 +146,16 @@ def evaluate_stages(
         messages |= {
             s.name: found for s in group if not isinstance(found := answers[s.name], Heard)
         }
-    return FloatResult(messages[stages[-1].name], States(answers), final, kept)
+    if live is not None:
+        answers = {
+            name: Heard(found.stage, found.z, live)
+            if isinstance(found, Heard)
+            else np.where(live, found, 0.0)
+            for name, found in answers.items()
+        }
+        kept = {name: np.where(live, values, 0.0) for name, values in kept.items()}
+    states = States(answers)
+    return FloatResult(states[stages[-1].name], states, final, kept)
 
 
 class _Loop:
@@ -148,6 +165,8 @@ class _Loop:
         group: the stages.
         messages: of all stages before and of the input, (batch, time, units).
         initial_state: see `LiquidNetwork.evaluate`.
+        live: what is before the end of its sequence, (batch, steps, 1); states stay as they were
+            at the end. None for all of it.
 
     Attributes:
         kept: for each stage with a memory its state after each step so far, (batch, time, units).
@@ -158,7 +177,9 @@ class _Loop:
         group: Sequence[Stage],
         messages: Mapping[str, FloatArray],
         initial_state: Mapping[str, npt.ArrayLike],
+        live: npt.NDArray[np.bool_] | None = None,
     ) -> None:
+        self._live = live
         batch, time, _ = messages[INPUT].shape
 
         def begin(name: str, units: int) -> FloatArray:
@@ -197,6 +218,10 @@ class _Loop:
                 message, memory = stage.answer(
                     stage.sums(z), memory, since if stage.timed else None
                 )
+                if self._live is not None:
+                    lives, before = self._live[:, t], self._memory[stage.name]
+                    message = np.where(lives, message, now[stage.name])
+                    memory = {w: np.where(lives, memory[w], before[w]) for w in stage.memory}
                 now[stage.name], self._memory[stage.name] = message, memory
                 if stage.wired:
                     self._steps[stage.name][:, t] = z

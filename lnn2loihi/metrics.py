@@ -29,8 +29,10 @@ from lnn2loihi.layers.linear import FloatArray, Linear
 from lnn2loihi.layers.ltc import LTCLayer, SynapseStage
 from lnn2loihi.layers.stage import INPUT, Stage
 from lnn2loihi.layers.wired import WiredMemory
-from lnn2loihi.network import LiquidNetwork, checked_input, checked_timespans
+from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.program import LoihiProgram
+from lnn2loihi.sequences import Sequences
+from lnn2loihi.sequences import sequences as sequences_of
 from lnn2loihi.simulate.result import Counters
 
 #: Bytes of a parameter of a network as trained: float32.
@@ -103,6 +105,7 @@ def network_metrics(
     network: LiquidNetwork,
     x: npt.ArrayLike,
     *,
+    lengths: npt.ArrayLike | None = None,
     timespans: npt.ArrayLike | None = None,
     rate: float | None = None,
 ) -> NeuroBenchMetrics:
@@ -114,7 +117,8 @@ def network_metrics(
 
     Args:
         network: the network.
-        x: (batch, time, inputs).
+        x: (batch, time, inputs), or a list of sequences (time, inputs).
+        lengths: as for `LiquidNetwork.evaluate`; what stands beyond is not counted.
         timespans: as for `LiquidNetwork.evaluate`.
         rate: samples per second of the task.
 
@@ -122,18 +126,19 @@ def network_metrics(
         InputError: as `LiquidNetwork.evaluate`.
     """
     check_kinds("network_metrics", network=(network, LiquidNetwork))
-    values = checked_input(x, network.input_size, f"network {network.name!r}")
-    elapsed = checked_timespans(
-        timespans, values.shape[:2], network.irregular, f"network {network.name!r}"
-    )
-    normalised = (values - network.input_offset) / network.input_scale
+    subject = f"network {network.name!r}"
+    data = sequences_of(
+        x, network.input_size, subject,
+        lengths=lengths, timespans=timespans, irregular=network.irregular,
+    ).floats(subject)  # fmt: skip
+    normalised = (data.x - network.input_offset) / network.input_scale
     states = evaluate_stages(
-        network.stages, *network.held(normalised, elapsed), {}, network.substeps
+        network.stages, *network.held(normalised, data.timespans), {}, network.substeps
     ).states
-    uses = [*_trained_maps(network, normalised, states)]
-    sequences, time = values.shape[:2]
+    uses = [*_trained_maps(network, normalised, states, data)]
+    sequences = len(data.x)
     sent = [
-        states[stage.name][:, network.substeps - 1 :: network.substeps]
+        data.live(states[stage.name][:, network.substeps - 1 :: network.substeps])
         for stage in network.stages
         if not stage.wired
     ]
@@ -158,7 +163,7 @@ def network_metrics(
         neuron_operations=None,
         model_execution_rate=rate,
         sequences=sequences,
-        steps=sequences * time,
+        steps=data.samples,
     )
 
 
@@ -183,21 +188,24 @@ class _MapUse:
 
     @classmethod
     def of(cls, weight: FloatArray, biases: int, heard: FloatArray) -> _MapUse:
-        """The use of a map (outputs, inputs) that heard (batch, steps, inputs)."""
+        """The use of a map (outputs, inputs) that heard (steps of all sequences, inputs)."""
         present = weight != 0
-        met = np.count_nonzero(heard, axis=(0, 1))
+        met = np.count_nonzero(heard, axis=0)
         return cls(
             present.size,
             present.size - int(np.count_nonzero(present)),
             biases,
             float(met @ present.sum(axis=0)),
-            float(present.size * heard.shape[0] * heard.shape[1]),
+            float(present.size * heard.shape[0]),
             bool(np.isin(heard, (-1.0, 0.0, 1.0)).all()),
         )
 
 
 def _trained_maps(
-    network: LiquidNetwork, inputs: FloatArray, states: Mapping[str, FloatArray]
+    network: LiquidNetwork,
+    inputs: FloatArray,
+    states: Mapping[str, FloatArray],
+    data: Sequences,
 ) -> Iterator[_MapUse]:
     """Every trained map.
 
@@ -205,6 +213,7 @@ def _trained_maps(
         network: the network.
         inputs: normalised inputs (batch, time, channels).
         states: messages of each stage in all steps of all samples.
+        data: where the sequences end.
     """
     substeps = network.substeps
     messages = {INPUT: inputs}
@@ -218,7 +227,7 @@ def _trained_maps(
             continue  # the layer's maps follow with its membranes
         layer = layers.get(stage.name)
         if isinstance(layer, LTCLayer):
-            yield from _ltc_maps(network, layer, messages, states)
+            yield from _ltc_maps(network, layer, messages, states, data)
             continue
         heard = [
             _previous(messages[source.name]) if source.previous else messages[source.name]
@@ -226,7 +235,7 @@ def _trained_maps(
         ]
         if stage.name in parts:
             heard[-1] = heard[-1][..., parts[stage.name]]
-        z = np.concatenate(heard, axis=-1)
+        z = data.live(np.concatenate(heard, axis=-1))
         for linear, columns in _maps_of(stage, layer):
             yield _MapUse.of(linear.weight[:, columns], linear.bias.size, z[..., columns])
 
@@ -250,6 +259,7 @@ def _ltc_maps(
     layer: LTCLayer,
     messages: Mapping[str, FloatArray],
     states: Mapping[str, FloatArray],
+    data: Sequences,
 ) -> Iterator[_MapUse]:
     """The maps of an LTC: three numbers of each synapse (slope, conductance, current) are
     multiplied, those of inputs once for each sample, the others in each unfold.
@@ -259,8 +269,8 @@ def _ltc_maps(
     if stage.sources[1].first:
         heard[:, :: network.substeps] = messages[stage.sources[1].first]
     for columns, z in (
-        (slice(0, layer.input_size), messages[stage.sources[0].name]),
-        (slice(layer.input_size, None), heard),
+        (slice(0, layer.input_size), data.live(messages[stage.sources[0].name])),
+        (slice(layer.input_size, None), data.live(heard, network.substeps)),
     ):
         slope = np.where(layer.wiring, layer.slope, 0.0)[:, columns]
         yield _MapUse.of(slope, slope.size, z)  # and an offset for each

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.arrays import as_array
 from lnn2loihi.errors import InputError, NetworkError, Problems
 from lnn2loihi.evaluation import FloatResult, evaluate_stages
 from lnn2loihi.frozen import ArrayEquality, read_only, read_only_mapping
@@ -25,10 +26,9 @@ from lnn2loihi.layers.ltc import LTCLayer
 from lnn2loihi.layers.readout import ReadoutStage
 from lnn2loihi.layers.stage import INPUT, Stage, StageSource
 from lnn2loihi.layers.wired import WiredMemory
+from lnn2loihi.sequences import LARGEST, sequences
 from lnn2loihi.tables import text_table
 
-#: Largest sample and elapsed time: what float32 holds, so that squares stay far inside float64.
-LARGEST = float(np.finfo(np.float32).max)
 SingleLayer = CfCLayer | DenseLayer | GatedLayer | LTCLayer
 Layer = SingleLayer | WiredMemory
 __all__ = [
@@ -234,27 +234,71 @@ class LiquidNetwork(ArrayEquality):
         x: npt.ArrayLike,
         initial_state: Mapping[str, npt.ArrayLike] | None = None,
         *,
+        lengths: npt.ArrayLike | None = None,
         timespans: npt.ArrayLike | None = None,
     ) -> FloatResult:
         """Runs the network in float64.
 
         Args:
-            x: float (batch, time, inputs).
+            x: numbers (batch, time, inputs), or a list of sequences (time, inputs) of any length.
             initial_state: for each layer name (its state), and for `<layer>.memory`, the name
                 of a WiredMemory, or `<layer>.c` of an LSTM (the cell state), (batch, units) or
                 (units,); zeros where absent.
+            lengths: samples of each sequence, (batch,); all of them by default. What stands beyond
+                is ignored, and answered with zeros.
             timespans: elapsed time before each sample, (batch, time), where time is irregular.
 
         Raises:
-            InputError: a shape is wrong, x holds NaN or infinite values, or timespans are given
-                where time is constant, or missing where it is not.
+            InputError: a shape or a length is wrong, x holds NaN or infinite values, or timespans
+                are given where time is constant, or missing where it is not.
         """
         subject = f"network {self.name!r}"
-        inputs = checked_input(x, self.input_size, subject)
-        elapsed = checked_timespans(timespans, inputs.shape[:2], self.irregular, subject)
-        samples, times = self.held((inputs - self.input_offset) / self.input_scale, elapsed)
-        result = evaluate_stages(self.stages, samples, times, initial_state or {}, self.substeps)
+        data = sequences(
+            x, self.input_size, subject,
+            lengths=lengths, timespans=timespans, irregular=self.irregular,
+        ).floats(subject)  # fmt: skip
+        samples, times = self.held((data.x - self.input_offset) / self.input_scale, data.timespans)
+        start = self._initial(initial_state, len(samples))
+        ends = data.lengths * self.substeps if data.padded else None
+        result = evaluate_stages(self.stages, samples, times, start, self.substeps, ends)
         return result.every(self.substeps)
+
+    def _initial(
+        self, given: Mapping[str, npt.ArrayLike] | None, batch: int
+    ) -> dict[str, FloatArray]:
+        """Initial states as arrays that fit."""
+        if given is None:
+            return {}
+        if not isinstance(given, Mapping):
+            raise InputError(
+                "initial_state", f"is a {type(given).__name__}; give for each layer with a state "
+                "an array, as final_state of a result is"
+            )  # fmt: skip
+        sizes = self.state_sizes
+        problems = Problems(InputError, "initial_state")
+        found: dict[str, FloatArray] = {}
+        for name, values in given.items():
+            if name not in sizes:
+                problems.add(f"{name!r} is no state; there are {', '.join(sizes) or 'none'}")
+                continue
+            array = as_array(values, "initial_state", str(name)).astype(np.float64)
+            shapes = ((), (sizes[name],), (1, sizes[name]), (batch, sizes[name]))
+            if array.shape not in shapes:
+                problems.add(f"{name} has shape {array.shape}, expected {(batch, sizes[name])}")
+            elif not np.isfinite(array).all():
+                problems.add(f"{name} holds NaN or infinite values")
+            found[name] = array
+        problems.raise_if_any()
+        return found
+
+    @property
+    def state_sizes(self) -> dict[str, int]:
+        """Units of each state that `initial_state` takes, by name."""
+        return {
+            name: stage.units
+            for stage in self.stages
+            for name in (stage.name, *map(stage.state_name, stage.memory))
+        }
 
     def held(
         self, inputs: FloatArray, elapsed: FloatArray | None
@@ -274,121 +318,3 @@ def elapsed_problem(timespan: float) -> str | None:
         f"timespan is {timespan:g}; an elapsed time is a number from 0 to {LARGEST:.3g}, in the "
         "unit of the training"
     )
-
-
-def checked_timespans(
-    timespans: npt.ArrayLike | None,
-    shape: tuple[int, ...],
-    irregular: bool,
-    subject: str,
-    inside: npt.NDArray[np.bool_] | None = None,
-) -> FloatArray | None:
-    """Elapsed times as float64 (batch, time), or None where time is constant.
-
-    What is not `inside` (before the end of its sequence) is not looked at.
-
-    Raises:
-        InputError: they are missing or superfluous, of wrong shape, negative, not finite or larger
-            than LARGEST.
-    """
-    if timespans is None:
-        if irregular:
-            raise InputError(
-                subject, "its time is irregular: give timespans (batch, time), the elapsed time "
-                "before each sample"
-            )  # fmt: skip
-        return None
-    if not irregular:
-        raise InputError(
-            subject, "its time is constant and folded into the weights; leave timespans out, or "
-            'import the network with timespan="irregular"'
-        )  # fmt: skip
-    problems = Problems(InputError, "timespans")
-    try:
-        array = as_array(timespans).astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError("timespans", f"is not an array of numbers ({error})") from error
-    if array.shape != tuple(shape):
-        problems.add(f"has shape {array.shape}, expected (batch, time) = {tuple(shape)}")
-    wrong = ~((array >= 0) & (array <= LARGEST))
-    if inside is not None and wrong.shape == inside.shape:
-        wrong &= inside
-    bad = int(np.count_nonzero(wrong))
-    if bad:
-        problems.add(
-            f"holds {bad} of {array.size} values that are no elapsed time: negative, NaN or above "
-            f"{LARGEST:.3g}"
-        )
-    problems.raise_if_any()
-    return array
-
-
-def as_array(x: Any) -> npt.NDArray[Any]:
-    """The value as an array; a torch tensor is detached and copied to the CPU first."""
-    return np.asarray(x.detach().cpu() if hasattr(x, "detach") else x)
-
-
-def checked_samples(
-    x: npt.ArrayLike, channels: int, subject: str, lengths: npt.NDArray[Any] | None = None
-) -> npt.NDArray[Any]:
-    """X as an array (batch, time, inputs) of floats or integers in its own type, checked.
-
-    torch tensors are accepted. Nothing is copied that is an array of real numbers already.
-
-    Args:
-        x: samples.
-        channels: expected inputs.
-        subject: who says so, for the error.
-        lengths: samples of each sequence, (batch,); what stands beyond is not looked at.
-
-    Raises:
-        InputError: lists wrong rank, wrong width, no samples, NaN or infinite values.
-    """
-    try:
-        array = as_array(x)
-        if array.dtype.kind not in "iuf":
-            array = array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(subject, f"x is not an array of numbers ({error})") from error
-    problems = Problems(InputError, subject)
-    if array.ndim != 3:
-        problems.add(f"x has shape {array.shape}, expected (batch, time, inputs)")
-    elif array.shape[2] != channels:
-        problems.add(f"x has {array.shape[2]} input channels, expected {channels}")
-    if array.size == 0:
-        problems.add(f"x is empty (shape {array.shape}); give at least one sample")
-    bad = _not_finite(array, lengths)
-    if bad:
-        problems.add(f"x holds {bad} NaN or infinite of {array.size} values; remove or fill them")
-    problems.raise_if_any()
-    return array
-
-
-def _not_finite(array: npt.NDArray[Any], lengths: npt.NDArray[Any] | None) -> int:
-    """Values that are NaN or infinite, before the end of each sequence."""
-    if array.dtype.kind != "f" or not array.size:
-        return 0
-    # NaN and infinity survive every sum; unlike isfinite of the array this needs no memory.
-    with np.errstate(invalid="ignore", over="ignore"):
-        if np.isfinite(array.sum()):
-            return 0
-    bad = ~np.isfinite(array)
-    if lengths is not None and array.ndim == 3:
-        bad &= (np.arange(array.shape[1]) < lengths[:, None])[..., None]
-    return int(np.count_nonzero(bad))
-
-
-def checked_input(x: npt.ArrayLike, channels: int, subject: str) -> FloatArray:
-    """X as float64 (batch, time, inputs), checked as `checked_samples` does.
-
-    Raises:
-        InputError: as `checked_samples`, or values are larger than LARGEST.
-    """
-    array = checked_samples(x, channels, subject).astype(np.float64)
-    bad = int(np.count_nonzero(np.abs(array) > LARGEST))
-    if bad:
-        raise InputError(
-            subject, f"x holds {bad} of {array.size} values beyond {LARGEST:.3g}, the largest "
-            "number of float32, whose squares float64 cannot hold; remove or scale them"
-        )  # fmt: skip
-    return array

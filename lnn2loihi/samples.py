@@ -1,23 +1,41 @@
-"""Reads and writes sample files: .npy, .npz and .csv."""
+"""Reads and writes sample files: .npy, .npz and .csv.
+
+A file is opened once, has to be a regular one, and no size that it states is believed: what it
+asks for is compared with the limits below and with what is there before memory is taken.
+"""
 
 from __future__ import annotations
 
 import io
+import itertools
 import os
+import stat
 import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
+from lnn2loihi.arrays import REAL
 from lnn2loihi.errors import InputError
 from lnn2loihi.files import write_atomically
 
 SUFFIXES = (".npy", ".npz", ".csv")
+#: Bytes of the largest array, and of the largest text.
+LARGEST_ARRAY, LARGEST_TEXT = 1 << 32, 1 << 30
+#: An array may take so many times its compressed bytes, and so many bytes in any case: zeros are
+#: compressed a thousand times, a file of a megabyte could ask for a gigabyte.
+EXPANSION, ALWAYS = 100, 1 << 26
+#: Characters of the longest line of a text: 65,536 numbers and more.
+LONGEST_LINE = 1 << 21
+#: Bytes that are read at once.
+PIECE = 1 << 24
 #: What NumPy and the modules below it raise for damaged and hostile files.
 _DAMAGE = (
     OSError, ValueError, EOFError, SyntaxError, TypeError, KeyError, NotImplementedError,
@@ -26,64 +44,64 @@ _DAMAGE = (
 )  # fmt: skip
 
 
-def read_samples(path: str | os.PathLike[str], key: str = "x") -> np.ndarray:
-    """Samples (batch, time, inputs) of a file; (time, inputs) becomes a batch of one.
+@dataclass(frozen=True, eq=False)
+class SampleFile:
+    """What a file of samples holds.
+
+    Attributes:
+        x: samples (batch, time, inputs) in their own type; (time, inputs) is a batch of one.
+        timespans: elapsed times (batch, time) that lie beside them in an `.npz` file, or None.
+        lengths: samples of each sequence (batch,) that lie beside them, or None.
+    """
+
+    x: npt.NDArray[Any]
+    timespans: npt.NDArray[Any] | None = None
+    lengths: npt.NDArray[Any] | None = None
+
+
+def read_sample_file(path: str | os.PathLike[str], key: str = "x") -> SampleFile:
+    """Samples of a file, with the elapsed times and lengths that it may hold.
 
     Args:
-        path: `.npy`; `.npz` with an array named `key`; or `.csv` with one row per step (a first
-            row without any number is a header).
+        path: `.npy`; `.npz` with an array named `key` and perhaps `timespans` and `lengths`; or
+            `.csv` with one row per step (a first row without any number is a header).
         key: name of the array in an `.npz` file.
 
     Raises:
-        InputError: the file is missing, damaged, or holds something else.
+        InputError: the file is missing, damaged, too large, no regular file, or holds something
+            else.
     """
-    array = read_array(path, key, "samples")
-    if array.ndim == 2:
-        array = array[None]
-    if array.ndim != 3 or not array.size:
+    found = _arrays(path, (key, "timespans", "lengths"), "samples")
+    x = found[key]
+    _check_numbers(path, x)
+    if x.ndim == 2:
+        x = x[None]
+    if x.ndim != 3 or not x.size:
         raise InputError(
-            str(path), f"has shape {array.shape}, expected (batch, time, inputs) or (time, inputs)"
+            str(path), f"has shape {x.shape}, expected (batch, time, inputs) or (time, inputs)"
         )
-    return array
+    beside: dict[str, npt.NDArray[Any]] = {}
+    for name, axes, kinds, expected in (
+        ("timespans", (1, 2), REAL, "numbers (batch, time)"),
+        ("lengths", (0, 1), "iu", "whole numbers (batch,)"),
+    ):
+        array = found.get(name)
+        if array is None or name == key:
+            continue
+        if array.dtype.kind not in kinds or array.ndim not in axes:
+            raise InputError(
+                str(path), f"{name} is {array.dtype} {array.shape}, expected {expected}"
+            )
+        beside[name] = array[None] if array.ndim == axes[0] else array
+    return SampleFile(x, **beside)
 
 
-def read_timespans(path: str | os.PathLike[str]) -> np.ndarray:
-    """Elapsed times (batch, time) that lie beside the samples of an `.npz` file; (time,) becomes
-    a batch of one.
-
-    Raises:
-        InputError: the file is no `.npz` with an array `timespans`, or is damaged.
-    """
-    file = Path(path)
-    if file.suffix.lower() != ".npz":
-        raise InputError(
-            str(path), "the network's time is irregular: give an .npz file with the samples as x "
-            "(batch, time, inputs) and their elapsed times as timespans (batch, time)"
-        )  # fmt: skip
-    try:
-        array = _read(file, "timespans")
-    except _DAMAGE as error:
-        raise InputError(str(path), f"cannot be read as elapsed times ({error})") from error
-    if array.dtype.kind not in "iuf" or array.ndim not in (1, 2):
-        raise InputError(
-            str(path), f"timespans is {array.dtype} {array.shape}, expected numbers (batch, time)"
-        )
-    return array[None] if array.ndim == 1 else array
+def read_samples(path: str | os.PathLike[str], key: str = "x") -> npt.NDArray[Any]:
+    """The samples alone, (batch, time, inputs); see `read_sample_file`."""
+    return read_sample_file(path, key).x
 
 
-def holds_timespans(path: str | os.PathLike[str]) -> bool:
-    """Whether an `.npz` file holds an array `timespans`; false for anything that cannot be read."""
-    file = Path(path)
-    if file.suffix.lower() != ".npz":
-        return False
-    try:
-        with zipfile.ZipFile(file) as archive:
-            return "timespans.npy" in archive.namelist()
-    except _DAMAGE:
-        return False
-
-
-def read_array(path: str | os.PathLike[str], key: str, what: str = "numbers") -> np.ndarray:
+def read_array(path: str | os.PathLike[str], key: str, what: str = "numbers") -> npt.NDArray[Any]:
     """An array of numbers of any shape.
 
     Args:
@@ -92,38 +110,153 @@ def read_array(path: str | os.PathLike[str], key: str, what: str = "numbers") ->
         what: what the numbers are, for errors.
 
     Raises:
-        InputError: the file is missing, damaged, or holds something else.
+        InputError: as `read_sample_file`.
     """
+    array = _arrays(path, (key,), what)[key]
+    _check_numbers(path, array)
+    return array
+
+
+def _check_numbers(path: str | os.PathLike[str], array: npt.NDArray[Any]) -> None:
+    if array.dtype.kind not in REAL:
+        raise InputError(str(path), f"holds {array.dtype} values, expected numbers")
+
+
+def _arrays(
+    path: str | os.PathLike[str], keys: tuple[str, ...], what: str
+) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of a file that have these names: the first one, and others that are there."""
     file = Path(path)
-    if file.suffix.lower() not in SUFFIXES:
+    suffix = file.suffix.lower()
+    if suffix not in SUFFIXES:
         raise InputError(str(path), f"{what} come as {', '.join(SUFFIXES)}")
     try:
-        array = _read(file, key)
+        with _opened(file) as stream:
+            if suffix == ".npz":
+                return dict(_members(stream, keys))
+            read = _read_text if suffix == ".csv" else _read_whole
+            return {keys[0]: read(stream)}
     except FileNotFoundError:
         raise InputError(str(path), "there is no such file") from None
     except _DAMAGE as error:
         raise InputError(str(path), f"cannot be read as {what} ({error})") from error
-    if array.dtype.kind not in "iuf":
-        raise InputError(str(path), f"holds {array.dtype} values, expected numbers")
-    return array
 
 
-def _read(file: Path, key: str) -> np.ndarray:
-    if file.suffix.lower() == ".csv":
-        lines = file.read_text("utf-8-sig").splitlines()
-        header = bool(lines) and not any(map(_is_number, lines[0].split(",")))
-        if not any(line.strip() for line in lines[header:]):
+def _opened(file: Path) -> BinaryIO:
+    """A regular file; anything else is refused and not waited for."""
+    descriptor = os.open(
+        file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    )
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            kinds = (
+                (stat.S_ISFIFO, "a pipe"), (stat.S_ISDIR, "a folder"), (stat.S_ISSOCK, "a socket"),
+                (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"),
+            )  # fmt: skip
+            kind = next((name for test, name in kinds if test(mode)), "no regular file")
+            raise ValueError(f"it is {kind}; samples are read from regular files")
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _read_whole(stream: BinaryIO) -> npt.NDArray[Any]:
+    """The array of an .npy file. It is read and not mapped: whoever writes to a mapped file pulls
+    the memory away from under the reader.
+    """
+    return _read_array(stream, os.fstat(stream.fileno()).st_size, LARGEST_ARRAY)
+
+
+def _members(stream: BinaryIO, keys: tuple[str, ...]) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    """Arrays of an .npz file by name: the first name, and the others that are there."""
+    begin = stream.read(6)
+    if begin == b"\x93NUMPY":
+        raise ValueError("it is one array, not an archive of arrays: call it .npy")
+    with zipfile.ZipFile(stream) as archive:
+        held = {name.removesuffix(".npy"): name for name in archive.namelist()}
+        if keys[0] not in held:
+            raise ValueError(f"no array named {keys[0]!r}; there are {', '.join(held)}")
+        for key in keys:
+            if key not in held:
+                continue
+            info = archive.getinfo(held[key])
+            most = max(EXPANSION * info.compress_size, ALWAYS)
+            with archive.open(info) as member:
+                if not held[key].endswith(".npy"):
+                    raise ValueError(f"{key} holds bytes values, expected numbers")
+                yield key, _read_array(member, info.file_size, min(most, LARGEST_ARRAY))
+
+
+def _read_array(stream: Any, size: int, most: int) -> npt.NDArray[Any]:
+    """An array in NumPy's format.
+
+    Args:
+        stream: where it stands.
+        size: bytes that there are, its header included.
+        most: bytes that the array may have.
+    """
+    version = np.lib.format.read_magic(stream)
+    if version not in ((1, 0), (2, 0), (3, 0)):
+        raise ValueError(f"NumPy's format has no version {version}")
+    # The headers of 2.0 and 3.0 differ in the encoding of names of fields, which numbers have not.
+    read = np.lib.format.read_array_header_1_0
+    shape, fortran, dtype = (read if version == (1, 0) else np.lib.format.read_array_header_2_0)(
+        stream
+    )
+    if dtype.kind not in REAL or not dtype.itemsize:
+        raise ValueError(f"it holds {dtype} values, expected numbers")
+    if len(shape) > 32:
+        raise ValueError(f"it has {len(shape)} axes")
+    count = 1
+    for length in shape:
+        count *= int(length)
+    needed = count * dtype.itemsize
+    if needed > most:
+        raise ValueError(
+            f"an array {dtype} {shape} takes {needed:,} bytes; the limit for this file is {most:,}"
+        )
+    if min(shape, default=0) < 0 or needed > size:
+        raise ValueError(f"an array {dtype} {shape} takes {needed:,} bytes, there are {size:,}")
+    array = np.empty(count, dtype)
+    view = array.view(np.uint8)
+    done = 0
+    while done < needed:
+        piece = stream.read(min(PIECE, needed - done))
+        if not piece:
+            raise ValueError(f"it ends after {done:,} of {needed:,} bytes; is it being written?")
+        view[done : done + len(piece)] = np.frombuffer(piece, np.uint8)
+        done += len(piece)
+    if isinstance(stream, zipfile.ZipExtFile) and stream.read(1):
+        raise ValueError("bytes stand behind the array")  # and the checksum has been compared
+    return array.reshape(shape, order="F" if fortran else "C")
+
+
+def _read_text(stream: BinaryIO) -> npt.NDArray[Any]:
+    """Rows of numbers with commas between them."""
+    size = os.fstat(stream.fileno()).st_size
+    if size > LARGEST_TEXT:
+        raise ValueError(f"it has {size:,} bytes; text may have {LARGEST_TEXT:,}: give .npy")
+    with io.TextIOWrapper(stream, "utf-8-sig") as text:
+        lines = _lines(text)
+        first = next(lines, "")
+        if any(map(_is_number, first.split(","))):
+            lines = itertools.chain([first], lines)
+        row = next(lines, None)
+        if row is None:
             raise ValueError("it has no row of numbers")
-        return np.loadtxt(io.StringIO("\n".join(lines[header:])), delimiter=",", ndmin=2)
-    if file.suffix.lower() == ".npy":
-        return np.lib.format.open_memmap(file, mode="r")
-    with file.open("rb") as stream:
-        arrays = np.load(stream, allow_pickle=False)
-        if isinstance(arrays, np.ndarray):
-            raise ValueError("it is one array, not an archive of arrays: call it .npy")
-        if key not in arrays:
-            raise ValueError(f"no array named {key!r}; there are {', '.join(arrays.files)}")
-        return np.asarray(arrays[key])  # a member that is no array comes as bytes
+        # NumPy leaves out what follows a # unless it is told that there are no comments.
+        return np.loadtxt(itertools.chain([row], lines), delimiter=",", ndmin=2, comments=None)
+
+
+def _lines(text: io.TextIOWrapper) -> Iterator[str]:
+    """Lines that hold something, none of them without end."""
+    for line in iter(lambda: text.readline(LONGEST_LINE), ""):
+        if len(line) == LONGEST_LINE:
+            raise ValueError(f"a line has more than {LONGEST_LINE:,} characters")
+        if line.strip():
+            yield line
 
 
 def _is_number(cell: str) -> bool:

@@ -14,9 +14,10 @@ from lnn2loihi.formats import IntegerArray
 from lnn2loihi.kinds import check_kinds
 from lnn2loihi.plugins import executor_names, load_executor
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.simulate import encode, full_initial_state, held
+from lnn2loihi.simulate import full_initial_state, held
 from lnn2loihi.simulate.blas import run_blas
 from lnn2loihi.simulate.choice import chosen_engine, native_engine
+from lnn2loihi.simulate.inputs import checked, encode_live
 from lnn2loihi.simulate.reference import run_reference
 from lnn2loihi.simulate.result import EngineRun, IntegerRun, OnStep, States
 from lnn2loihi.tables import text_table
@@ -120,7 +121,8 @@ class VerificationResult:
         compared: values that were compared, over all executors but the first.
         mismatch_count: values that differ.
         mismatches: the first of them in order of step.
-        sequences, steps: what was run, in samples.
+        sequences, steps: what was run: sequences, and samples of the longest.
+        samples: samples of all sequences together.
         matrix: what was compared, word by word, for all executors but the first.
         shares: for executors that ran less of it the sequences and samples that they ran, the
             first ones.
@@ -133,6 +135,7 @@ class VerificationResult:
     mismatches: tuple[Mismatch, ...]
     sequences: int
     steps: int
+    samples: int
     matrix: tuple[WordComparison, ...] = ()
     shares: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
@@ -145,9 +148,11 @@ class VerificationResult:
     def summary(self) -> str:
         """The result as text."""
         verdict = "BIT EXACT" if self.bit_exact else "DIFFERENT"
+        up_to = "up to " if self.samples < self.sequences * self.steps else ""
         lines = [
             f"{verdict}: {self.mismatch_count:,} mismatches in {self.compared:,} values "
-            f"({self.sequences} sequences of {self.steps} samples, every state of every step)",
+            f"({self.sequences} sequences of {up_to}{self.steps} samples, every state of every "
+            "step)",
             f"executors: {', '.join(self.executors)}",
             *self._matrix_lines(),
             *(
@@ -189,6 +194,7 @@ class VerificationResult:
             "executors": list(self.executors),
             "sequences": self.sequences,
             "steps": self.steps,
+            "samples": self.samples,
             "matrix": [asdict(cell) for cell in self.matrix],
             "shares": {
                 name: {"sequences": sequences, "steps": steps}
@@ -203,7 +209,9 @@ def verify(
     x: npt.ArrayLike,
     executors: Sequence[str] | str = ("reference", "lava"),
     *,
+    lengths: npt.ArrayLike | None = None,
     timespans: npt.ArrayLike | None = None,
+    encoded: bool = False,
     initial_state: Mapping[str, Mapping[str, npt.ArrayLike]] | None = None,
     progress: Progress | None = None,
 ) -> VerificationResult:
@@ -215,7 +223,10 @@ def verify(
         executors: at least two names, in a sequence or a text with commas; all are compared with
             the first. Or "all": every executor that is installed and can run the program, slow
             ones on a share of the samples; the result says which did not run, and why.
+        lengths: as for `simulate`; what an executor does beyond the end of a sequence does not
+            count.
         timespans: as for `simulate`.
+        encoded: as for `simulate`.
         initial_state: as for `simulate`.
         progress: called with the executor's name, the chip steps done and the chip steps in all.
 
@@ -226,7 +237,12 @@ def verify(
     check_kinds("verify", program=(program, LoihiProgram))
     everything = executors == ALL
     names = _checked_names(executors)
-    inputs = held(program, encode(program, x, timespans)[0])
+    samples, counts = checked(program, x, lengths, timespans, encoded)
+    longest = int(counts.max())
+    if not longest:
+        raise InputError("lengths", "all sequences have length 0; give at least one sample")
+    samples, counts = held(program, samples[:, :longest]), counts * program.substeps
+    inputs = encode_live(program, samples, counts)[0]
     start = full_initial_state(program, inputs.shape[0], initial_state)
     runs: list[Run] = []
     missing: dict[str, str] = {}
@@ -244,7 +260,7 @@ def verify(
             if not everything:
                 raise
             missing[name] = "; ".join(error.problems) or error.subject
-    return compare_runs(program, runs, missing)
+    return compare_runs(program, runs, missing, counts)
 
 
 def _checked_names(executors: Sequence[str] | str) -> list[str]:
@@ -267,7 +283,10 @@ def _named(on_step: Progress, name: str) -> OnStep:
 
 
 def compare_runs(
-    program: LoihiProgram, runs: Sequence[Run], missing: Mapping[str, str] | None = None
+    program: LoihiProgram,
+    runs: Sequence[Run],
+    missing: Mapping[str, str] | None = None,
+    lengths: IntegerArray | None = None,
 ) -> VerificationResult:
     """Compares all runs with the first; every recorded word of every population.
 
@@ -275,12 +294,15 @@ def compare_runs(
         program: what ran.
         runs: the runs; those after the first may be of its first sequences and steps only.
         missing: what did not run, and why.
+        lengths: updates of each sequence, (batch,), where only these are compared.
     """
     found: list[Mismatch] = []
     matrix: list[WordComparison] = []
     shares: dict[str, tuple[int, int]] = {}
     expected_states = _states(runs[0])
     batch, time = next(iter(expected_states[program.output].values())).shape[:2]
+    counts = np.full(batch, time) if lengths is None else lengths
+    inside = np.arange(time) < counts[:, None]
     for run in runs[1:]:
         states = _states(run)
         part = next(iter(states[program.output].values())).shape[:2]
@@ -290,9 +312,11 @@ def compare_runs(
             for word, values in expected_states[population.name].items():
                 expected = values[: part[0], : part[1]]
                 actual = states[population.name][word]
-                places = _places(expected, actual)
+                live = inside[: part[0], : part[1]]
+                places = _places(expected, actual, live)
+                compared = int(np.count_nonzero(live)) * population.size
                 matrix.append(
-                    WordComparison(run.executor, population.name, word, expected.size, len(places))
+                    WordComparison(run.executor, population.name, word, compared, len(places))
                 )
                 found += [
                     Mismatch(
@@ -309,6 +333,7 @@ def compare_runs(
         mismatches=tuple(found[:LISTED]),
         sequences=batch,
         steps=time // program.substeps,
+        samples=int(counts.sum()) // program.substeps,
         matrix=tuple(matrix),
         shares=shares,
         missing=missing or {},
@@ -321,11 +346,13 @@ def _states(run: Run) -> States:
     return run.states
 
 
-def _places(expected: npt.NDArray[Any], actual: npt.NDArray[Any]) -> IntegerArray:
-    """Indices (batch, time, neuron) of differences, in order of time."""
+def _places(
+    expected: npt.NDArray[Any], actual: npt.NDArray[Any], live: npt.NDArray[np.bool_]
+) -> IntegerArray:
+    """Indices (batch, time, neuron) of differences where it is live, in order of time."""
     if expected.shape != actual.shape:
         raise InputError(
             "executors", f"one returned states of shape {actual.shape}, expected {expected.shape}"
         )
-    places = np.argwhere(expected != actual)
+    places = np.argwhere((expected != actual) & live[..., None])
     return places[np.argsort(places[:, 1], kind="stable")]

@@ -55,6 +55,75 @@ def program(tmp_path: Path, samples: Path) -> Path:
     return path
 
 
+class TestSamples:
+    """What the samples of a file are, for every verb that takes some."""
+
+    @staticmethod
+    def verbs(tmp_path: Path, program: Path, profile: Path) -> dict[str, list[object]]:
+        return {
+            "simulate": ["simulate", program],
+            "verify": ["verify", program, "--executors", "reference,blas"],
+            "compare": ["compare", DESCRIPTION, program],
+            "place": ["place", program],
+            "profile": ["profile", program, "--against", "none"],
+            "report": ["report", profile, "-p", program, "-o", tmp_path / "page.html",
+                       "--network", DESCRIPTION],
+        }  # fmt: skip
+
+    @pytest.mark.parametrize(
+        "verb", ["simulate", "verify", "compare", "place", "profile", "report"]
+    )
+    def test_numbers_and_messages(
+        self, run: Run, tmp_path: Path, program: Path, samples: Path, verb: str
+    ) -> None:
+        loaded = l2l.load(program)
+        x = np.rint(np.load(samples))
+        result = l2l.profile(loaded, x, against=(), network=damped_sine.load())
+        call = self.verbs(tmp_path, program, result.save(tmp_path / "net.profile.json"))[verb]
+        found: list[Any] = []
+        options: list[object] = []
+        messages = l2l.simulate(loaded, x).saturated_inputs  # none: they can be decoded
+        assert not messages
+        for array in (x, x.astype(int), loaded.input.encode(x)[0]):
+            np.save(tmp_path / "given.npy", array)
+            options = ["--encoded"] if len(found) == 2 else []
+            code, out, err = run(*call, "-i", tmp_path / "given.npy", "--json", *options)
+            assert (code, err) == (0, "")
+            found.append(json.loads(out))
+        for key in ("command", "created", "provenance", "answer"):
+            for one in found:
+                one.pop(key, None)
+        assert found[0] == found[1]
+        if verb == "compare":  # of messages the float network hears what they stand for
+            assert found[2]["stages"][0]["rms"] == 0.0
+        elif verb != "profile":
+            assert found[0] == found[2]
+        np.save(tmp_path / "given.npy", x)
+        code, _, err = run(*call, "-i", tmp_path / "given.npy", "--encoded")
+        assert code == 1 and "encoded=True asks for encoded messages, which are integers" in err
+
+    def test_lengths(self, run: Run, tmp_path: Path, samples: Path) -> None:
+        x, lengths = np.load(samples), np.array([20, 3, 0, 11])
+        beyond = np.arange(20) >= lengths[:, None]
+        x[beyond] = np.nan
+        path, program = tmp_path / "x.npz", tmp_path / "net.l2l"
+        np.savez(path, x=x, lengths=lengths)
+        code, out, err = run("quantize", DESCRIPTION, "-c", path, "-o", program)
+        assert (code, err) == (0, "")
+        assert l2l.load(program) == l2l.quantize(damped_sine.load(), x, lengths=lengths)
+        code, out, err = run("simulate", program, "-i", path)
+        assert (code, err) == (0, "")
+        assert "4 sequences of up to 20 samples" in out and "0 of 34 input values outside" in out
+        code, out, err = run("verify", program, "-i", path, "--executors", "reference,blas")
+        assert (code, err) == (0, "") and "BIT EXACT" in out and "up to 20 samples" in out
+        for call in self.verbs(tmp_path, program, tmp_path).values():
+            if call[0] != "report":
+                assert run(*call, "-i", path)[0] == 0
+        np.savez(path, x=x, lengths=lengths + 1)
+        code, _, err = run("simulate", program, "-i", path)
+        assert code == 1 and "lengths: sequence 0 has 21 samples, x has 20 steps" in err
+
+
 class TestVerbs:
     def test_the_whole_road_from_files(self, run: Run, tmp_path: Path, samples: Path) -> None:
         program, answers = tmp_path / "net.l2l", tmp_path / "answers.npz"

@@ -66,7 +66,8 @@ def exported(program: LoihiProgram, **options: Any) -> Any:
 def assert_exact(program: LoihiProgram, inputs: np.ndarray, seed: int = 0) -> None:
     """Every state of every step, from a random initial state."""
     start = random_start(program, seed, len(inputs))
-    result = l2l.verify(program, inputs, BOTH, initial_state=start)
+    encoded = inputs.dtype.kind != "f"
+    result = l2l.verify(program, inputs, BOTH, initial_state=start, encoded=encoded)
     assert result.bit_exact, result.summary()
 
 

@@ -248,7 +248,9 @@ class TestReport:
 
     def test_encoded_samples_are_drawn_too(self, tmp_path: Path) -> None:
         encoded = PROGRAM.input.encode(X)[0].astype(np.int32)
-        path = l2l.report(RESULT, PROGRAM, tmp_path / "a.html", network=NETWORK, x=encoded)
+        path = l2l.report(
+            RESULT, PROGRAM, tmp_path / "a.html", network=NETWORK, x=encoded, encoded=True
+        )
         assert "Float against integers" in path.read_text("utf-8")
 
     def test_another_program_or_network_is_refused(self, tmp_path: Path) -> None:

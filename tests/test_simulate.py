@@ -245,16 +245,17 @@ class TestEncode:
         program = random_program(1, Sizes(inputs=1))
         object.__setattr__(program.input, "low", np.array([-3], np.int32))
         object.__setattr__(program.input, "high", np.array([2], np.int32))
-        integers, saturated = encode(program, np.array([[[-4], [-3], [0], [3]]]))
+        integers, saturated = encode(program, np.array([[[-4], [-3], [0], [3]]]), encoded=True)
         assert integers.ravel().tolist() == [-3, -3, 0, 2] and saturated.tolist() == [2]
 
     @pytest.mark.parametrize("dtype", [np.int8, np.int32, np.int64, np.uint8])
-    def test_integers_pass_through(self, program: LoihiProgram, dtype: type) -> None:
+    def test_encoded_messages_pass_through(self, program: LoihiProgram, dtype: type) -> None:
         x = np.array([[[3, 100]]], dtype)
-        integers, saturated = encode(program, x)
+        integers, saturated = encode(program, x, encoded=True)
         assert integers.tolist() == [[[3, 100]]] and not saturated.any()
         assert integers.dtype == np.int64
-        assert encode(program, x.astype(np.float32))[0].tolist() == [[[96, 127]]]
+        for numbers in (x, x.astype(np.float32), x.tolist()):
+            assert encode(program, numbers)[0].tolist() == [[[96, 127]]]
 
     @pytest.mark.parametrize("grad", [False, True])
     def test_torch_tensors_are_accepted(self, program: LoihiProgram, grad: bool) -> None:
@@ -262,9 +263,11 @@ class TestEncode:
         tensor = torch.tensor([[[0.5, -1.0]]], requires_grad=grad)
         assert encode(program, tensor)[0].tolist() == [[[16, -32]]]
 
-    def test_torch_integers_pass_through(self, program: LoihiProgram) -> None:
+    def test_messages_of_torch_pass_through(self, program: LoihiProgram) -> None:
         torch = pytest.importorskip("torch")
-        assert encode(program, torch.tensor([[[3, -100]]]))[0].tolist() == [[[3, -100]]]
+        x = torch.tensor([[[3, -100]]])
+        assert encode(program, x, encoded=True)[0].tolist() == [[[3, -100]]]
+        assert encode(program, x)[0].tolist() == [[[96, -128]]]
 
     @pytest.mark.parametrize(
         ("x", "message"),

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 import lnn2loihi as l2l
 from lnn2loihi.artifact import SUFFIX
-from lnn2loihi.samples import holds_timespans, read_timespans
+from lnn2loihi.samples import read_sample_file
 
 BAD_INPUT, FAILED_CHECK, MISSING_BACKEND = 1, 2, 3
 
@@ -34,7 +34,13 @@ Source = Annotated[
 ProgramFile = Annotated[Path, typer.Argument(help=f"Program ({SUFFIX}).")]
 Samples = Annotated[
     Path,
-    typer.Option("--input", "-i", help="Samples: .npy, .npz (x, perhaps timespans) or .csv."),
+    typer.Option(
+        "--input", "-i", help="Samples: .npy, .npz (x, perhaps timespans and lengths) or .csv."
+    ),
+]
+Encoded = Annotated[
+    bool,
+    typer.Option("--encoded", help="The samples are encoded messages: integers, sent as they are."),
 ]
 RecipeText = Annotated[str, typer.Option("--recipe", "-r", help="For example w8a12 or w4a8x12.")]
 # typer reads these annotations at run time, also on Python 3.10.
@@ -97,21 +103,37 @@ def progress_bars(unit: str = ", chip steps") -> Iterator[Callable[[str, int, in
         yield on_step
 
 
-def elapsed_times(samples: Path, irregular: bool) -> np.ndarray | None:
-    """Elapsed times (batch, time) beside the samples, or None where time is constant.
+def read_sequences(samples: Path, irregular: bool, encoded: bool | None = None) -> dict[str, Any]:
+    """Samples of a file, and what lies beside them, as the functions of the library take them.
+
+    Args:
+        samples: the file.
+        irregular: whether the elapsed time comes with the samples.
+        encoded: whether they are encoded messages; None where only samples are taken.
+
+    Returns:
+        x, lengths, timespans, and encoded unless that is None.
 
     Raises:
-        InputError: they are missing where time is irregular, or there where it is constant.
+        InputError: the file is no good, or elapsed times are missing where time is irregular, or
+            there where it is constant.
     """
-    if irregular:
-        return read_timespans(samples)
-    if holds_timespans(samples):
+    found = read_sample_file(samples)
+    if irregular and found.timespans is None:
+        raise l2l.InputError(
+            str(samples), "the network's time is irregular: give an .npz file with the samples as "
+            "x (batch, time, inputs) and their elapsed times as timespans (batch, time)"
+        )  # fmt: skip
+    if not irregular and found.timespans is not None:
         raise l2l.InputError(
             str(samples), "holds timespans, but the network's time is constant and folded into "
             'the weights; say timespan = "irregular" in its description (or --timespan irregular) '
             "and quantize it so, or leave the array out"
         )  # fmt: skip
-    return None
+    given: dict[str, Any] = {
+        "x": found.x, "lengths": found.lengths, "timespans": found.timespans,
+    }  # fmt: skip
+    return given if encoded is None else given | {"encoded": encoded}
 
 
 def imported(source: Path, description: Path | None, timespan: str | None) -> l2l.LiquidNetwork:

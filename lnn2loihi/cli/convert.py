@@ -12,20 +12,20 @@ import lnn2loihi as l2l
 from lnn2loihi.artifact import SUFFIX
 from lnn2loihi.cli.common import (
     Description,
+    Encoded,
     Json,
     ProgramFile,
     Samples,
     Source,
     Timespan,
     app,
-    elapsed_times,
     imported,
     print_result,
     progress_bars,
+    read_sequences,
 )
 from lnn2loihi.neurons.listing import listing
 from lnn2loihi.quantize.recipe import DEFAULT_RECIPE
-from lnn2loihi.samples import read_samples
 
 
 @app.command()
@@ -75,7 +75,12 @@ def inspect(
 def quantize(
     source: Source,
     calibrate: Annotated[
-        Path, typer.Option("--calibrate", "-c", help="Typical samples: .npy, .npz or .csv.")
+        Path,
+        typer.Option(
+            "--calibrate",
+            "-c",
+            help="Typical samples: .npy, .npz (x, perhaps timespans and lengths) or .csv.",
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help=f"Program to write ({SUFFIX}).")],
     recipe: Annotated[
@@ -89,9 +94,11 @@ def quantize(
     if output.suffix != SUFFIX or not output.parent.is_dir():
         raise l2l.InputError(str(output), f"give a {SUFFIX} file in a folder that exists")
     network = imported(source, description, timespan)
-    x = read_samples(calibrate)
-    elapsed = elapsed_times(calibrate, network.irregular)
-    program = l2l.quantize(network, calibrate=x, calibrate_timespans=elapsed, recipe=recipe)
+    given = read_sequences(calibrate, network.irregular)
+    program = l2l.quantize(
+        network, calibrate=given["x"], recipe=recipe, lengths=given["lengths"],
+        calibrate_timespans=given["timespans"],
+    )  # fmt: skip
     written = l2l.save(program, output)
     result = {"file": str(written), "table": [dict(row) for row in program.table]}
     print_result(result, f"{program.summary()}\nwritten: {written}", as_json)
@@ -102,16 +109,14 @@ def compare(
     source: Source,
     program: ProgramFile,
     samples: Samples,
+    encoded: Encoded = False,
     description: Description = None,
     timespan: Timespan = None,
     as_json: Json = False,
 ) -> None:
     """Compare the float network with its integers, stage by stage and step by step."""
     network, loaded = imported(source, description, timespan), l2l.load(program)
-    x = read_samples(samples)
-    elapsed = elapsed_times(samples, loaded.timed)
+    given = read_sequences(samples, loaded.timed, encoded)
     with progress_bars() as on_step:
-        result = l2l.compare(
-            network, loaded, x, timespans=elapsed, progress=partial(on_step, "integers")
-        )
+        result = l2l.compare(network, loaded, **given, progress=partial(on_step, "integers"))
     print_result(result.to_dict(), result.summary(), as_json)

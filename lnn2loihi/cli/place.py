@@ -9,8 +9,15 @@ from typing import Annotated, Optional
 import typer
 
 import lnn2loihi as l2l
-from lnn2loihi.cli.common import Json, ProgramFile, app, elapsed_times, print_result, progress_bars
-from lnn2loihi.samples import read_samples
+from lnn2loihi.cli.common import (
+    Encoded,
+    Json,
+    ProgramFile,
+    app,
+    print_result,
+    progress_bars,
+    read_sequences,
+)
 
 
 @app.command()
@@ -34,18 +41,14 @@ def place(
             help="Samples to count messages of; without them every message counts as not zero.",
         ),
     ] = None,
+    encoded: Encoded = False,
     as_json: Json = False,
 ) -> None:
     """Place a program on cores and chips, under the limits of a device."""
     loaded, counters = l2l.load(program), None
     if samples is not None:
-        elapsed = elapsed_times(samples, loaded.timed)
+        given = read_sequences(samples, loaded.timed, encoded)
         with progress_bars() as on_step:
-            counters = l2l.simulate(
-                loaded,
-                read_samples(samples),
-                timespans=elapsed,
-                progress=partial(on_step, "simulate"),
-            ).counters
+            counters = l2l.simulate(loaded, **given, progress=partial(on_step, "simulate")).counters
     placement = l2l.place(loaded, device, objective=objective, chips=chips, counters=counters)
     print_result(placement.to_dict(), placement.summary(), as_json)

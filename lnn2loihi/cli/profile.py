@@ -15,20 +15,21 @@ import lnn2loihi as l2l
 from lnn2loihi.cli.common import (
     FAILED_CHECK,
     Description,
+    Encoded,
     Json,
     ProgramFile,
     Samples,
     Timespan,
     app,
-    elapsed_times,
     imported,
     print_result,
     progress_bars,
+    read_sequences,
 )
 from lnn2loihi.profile.answer import answer
 from lnn2loihi.profile.run import DEFAULT_DEVICES
 from lnn2loihi.profile.storage import SUFFIX
-from lnn2loihi.samples import read_array, read_samples
+from lnn2loihi.samples import read_array
 
 _RATE = re.compile(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*(k|M|G)?(?:Hz)?")
 _FACTORS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
@@ -43,6 +44,7 @@ NetworkFile = Annotated[
 def profile(
     program: ProgramFile,
     samples: Samples,
+    encoded: Encoded = False,
     devices: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option("--device", "-d", help="Loihi device: see lnn2loihi devices; may repeat."),
@@ -86,18 +88,17 @@ def profile(
 ) -> None:
     """Say what a program costs on Loihi, against what is measured on this machine."""
     _check_targets_of_output(output, page)
-    loaded, x = l2l.load(program), read_samples(samples)
-    elapsed = elapsed_times(samples, loaded.timed)
+    loaded = l2l.load(program)
+    given = read_sequences(samples, loaded.timed, encoded)
     source = None if network is None else imported(network, description, timespan)
     with progress_bars("") as on_step:
         result = l2l.profile(
             loaded,
-            x,
+            **given,
             devices=devices or DEFAULT_DEVICES,
             against=() if against == "none" else against,
             rate=None if rate is None else _rate(rate),
             network=source,
-            timespans=elapsed,
             targets=None if targets is None else read_array(targets, "targets"),
             host_io=host_io,
             quick=quick,
@@ -110,7 +111,7 @@ def profile(
     if output is not None:
         written.append(result.save(output))
     if page is not None:
-        written.append(l2l.report(result, loaded, page, network=source, x=x, timespans=elapsed))
+        written.append(l2l.report(result, loaded, page, network=source, **given))
     _print(result, written, as_json)
     raise typer.Exit(0 if result.chips else FAILED_CHECK)
 
@@ -127,6 +128,7 @@ def report(
         Optional[Path],  # noqa: UP045
         typer.Option("--input", "-i", help="Samples whose answers are drawn: .npy, .npz or .csv."),
     ] = None,
+    encoded: Encoded = False,
     as_json: Json = False,
 ) -> None:
     """Write a profile as one HTML page."""
@@ -136,10 +138,9 @@ def report(
             "neither"
         )  # fmt: skip
     result, loaded = l2l.load_profile(source), l2l.load(program)
-    x = None if samples is None else read_samples(samples)
-    elapsed = None if samples is None else elapsed_times(samples, loaded.timed)
+    given = {} if samples is None else read_sequences(samples, loaded.timed, encoded)
     float_network = None if network is None else imported(network, description, timespan)
-    written = l2l.report(result, loaded, output, network=float_network, x=x, timespans=elapsed)
+    written = l2l.report(result, loaded, output, network=float_network, **given)
     print_result({"written": str(written)}, f"written: {written}", as_json)
 
 

@@ -6,20 +6,22 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
+import numpy as np
 import typer
 
 import lnn2loihi as l2l
 from lnn2loihi.cli.common import (
     FAILED_CHECK,
+    Encoded,
     Json,
     ProgramFile,
     Samples,
     app,
-    elapsed_times,
     print_result,
     progress_bars,
+    read_sequences,
 )
-from lnn2loihi.samples import read_samples, write_arrays
+from lnn2loihi.samples import write_arrays
 from lnn2loihi.verify import ALL
 
 #: What is compared where nobody has named anything.
@@ -35,44 +37,54 @@ def simulate(
         typer.Option("--output", "-o", help="Answers to write: .npz, or .npy for outputs alone."),
     ] = None,
     executor: Annotated[str, typer.Option(help="auto, c, blas, reference or lava.")] = "auto",
+    encoded: Encoded = False,
     states: Annotated[bool, typer.Option("--states", help="Write every state too.")] = False,
     as_json: Json = False,
 ) -> None:
     """Compute what the chip would answer."""
     if states and (output is None or output.suffix != ".npz"):
         raise l2l.InputError("--states", "states are written to an .npz file: give --output x.npz")
-    loaded, x = l2l.load(program), read_samples(samples)
+    loaded = l2l.load(program)
+    given = read_sequences(samples, loaded.timed, encoded)
     run = l2l.run_lava if executor == "lava" else partial(l2l.simulate, engine=executor)
-    elapsed = elapsed_times(samples, loaded.timed)
     with progress_bars() as on_step:
-        result = run(
-            loaded,
-            x,
-            timespans=elapsed,
-            return_states=states,
-            progress=partial(on_step, "simulate"),
-        )
+        result = run(loaded, **given, return_states=states, progress=partial(on_step, "simulate"))
     arrays: dict[str, Any] = {"outputs": result.outputs, "integers": result.integers}
     for name, words in (result.states or {}).items():
         arrays |= {f"{name}.{word}": values for word, values in words.items()}
+    answers = _live(result.outputs, given["lengths"])
+    count, steps, channels = given["x"].shape
     account = {
-        "sequences": x.shape[0],
-        "steps": x.shape[1],
+        "sequences": count,
+        "steps": steps,
+        "samples": len(answers),
         "outputs": result.outputs.shape[2],
-        "smallest": float(result.outputs.min()),
-        "largest": float(result.outputs.max()),
+        "smallest": float(answers.min()),
+        "largest": float(answers.max()),
         "saturated_inputs": result.saturated_inputs,
         "executor": result.executor,
         "written": None if output is None else str(write_arrays(output, arrays)),
     }
     text = (
-        f"{account['sequences']} sequences of {account['steps']} samples, outputs between "
+        f"{count} sequences of {'up to ' if len(answers) < count * steps else ''}{steps} samples, "
+        "outputs between "
         f"{account['smallest']:g} and {account['largest']:g}; "
-        f"{account['saturated_inputs']:,} of {x.size:,} input values outside the calibrated "
+        f"{account['saturated_inputs']:,} of {len(answers) * channels:,} input values outside the "
+        "calibrated "
         f"range; {account['executor']}\n"
     )
     text += f"written: {output}" if output else "nothing written: give --output for the answers"
     print_result(account, text, as_json)
+
+
+def _live(outputs: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
+    """Answers before the ends of the sequences, (all of them, outputs)."""
+    if lengths is None:
+        return outputs.reshape(-1, outputs.shape[2])
+    inside = np.arange(outputs.shape[1]) < lengths[:, None]
+    if not inside.any():
+        raise l2l.InputError("lengths", "all sequences have length 0; give at least one sample")
+    return outputs[inside]
 
 
 @app.command()
@@ -91,6 +103,7 @@ def verify(
             "--all", help="Compare all executors that are installed; slow ones on a share."
         ),
     ] = False,
+    encoded: Encoded = False,
     as_json: Json = False,
 ) -> None:
     """Compare executors bit for bit, every state of every step; exit code 2 on a difference."""
@@ -99,11 +112,11 @@ def verify(
             "--all", "compares all executors, --executors names some: give one of the two"
         )
     chosen = DEFAULT_EXECUTORS if executors is None else executors
-    loaded, x = l2l.load(program), read_samples(samples)
-    elapsed = elapsed_times(samples, loaded.timed)
+    loaded = l2l.load(program)
+    given = read_sequences(samples, loaded.timed, encoded)
     with progress_bars() as on_step:
         result = l2l.verify(
-            loaded, x, ALL if everything else chosen, timespans=elapsed, progress=on_step
+            loaded, executors=ALL if everything else chosen, **given, progress=on_step
         )
     print_result(result.to_dict(), result.summary(), as_json)
     raise typer.Exit(0 if result.bit_exact else FAILED_CHECK)

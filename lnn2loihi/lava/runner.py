@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.formats import IntegerArray
@@ -12,7 +11,8 @@ from lnn2loihi.kinds import check_kinds
 from lnn2loihi.lava.graph import build_graph
 from lnn2loihi.lava.shim import DISTRIBUTION, import_lava, lava_version
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.simulate import encode, full_initial_state, held, result_of
+from lnn2loihi.simulate import full_initial_state, held, result_of
+from lnn2loihi.simulate.inputs import checked, encode_live
 from lnn2loihi.simulate.result import IntegerRun, OnStep, SimulationResult
 from lnn2loihi.simulate.traces import from_trace
 
@@ -52,7 +52,9 @@ def run_lava(
     program: LoihiProgram,
     x: npt.ArrayLike,
     *,
+    lengths: npt.ArrayLike | None = None,
     timespans: npt.ArrayLike | None = None,
+    encoded: bool = False,
     initial_state: Mapping[str, Mapping[str, npt.ArrayLike]] | None = None,
     return_states: bool = False,
     progress: OnStep | None = None,
@@ -63,7 +65,9 @@ def run_lava(
     Args:
         program: what to run.
         x: (batch, time, inputs), as for `simulate`.
+        lengths: as for `simulate`.
         timespans: as for `simulate`.
+        encoded: as for `simulate`.
         initial_state: as for `simulate`.
         return_states: whether to return every state of every step.
         progress: as for `simulate`.
@@ -75,10 +79,10 @@ def run_lava(
         LavaRunError: see `execute`.
     """
     check_kinds("run_lava", program=(program, LoihiProgram))
-    inputs, saturated = encode(program, x, timespans)
-    inputs, saturated = held(program, inputs), saturated * program.substeps
+    samples, counts = checked(program, x, lengths, timespans, encoded)
+    samples, counts = held(program, samples), counts * program.substeps
+    inputs, saturated = encode_live(program, samples, counts)
     start = full_initial_state(program, inputs.shape[0], initial_state)
     trace = execute(program, inputs, start, progress, time_limit)
-    everything = np.full(len(inputs), inputs.shape[1])
-    run = from_trace(program, trace, inputs, start, everything, return_states)
+    run = from_trace(program, trace, inputs, start, counts, return_states)
     return result_of(program, run, saturated)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.arrays import as_array
 from lnn2loihi.devices import Device
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.measure.clock import Budget, Clock
@@ -31,7 +32,8 @@ from lnn2loihi.measure.stopwatch import (
 )
 from lnn2loihi.measure.trial import Trial
 from lnn2loihi.measure.windows import Repeat, Window, active_window, idle_window
-from lnn2loihi.network import FloatArray, as_array, checked_samples
+from lnn2loihi.network import FloatArray
+from lnn2loihi.sequences import sequences
 
 MODES = ("streaming", "batch")
 #: Shares of what is left of a budget: for warming up and finding batches, and for timing.
@@ -112,17 +114,11 @@ def measure(
 
 
 def _checked(x: npt.ArrayLike, timespans: npt.ArrayLike | None) -> Samples:
-    array = as_array(x)
+    array = as_array(x, "measure", "x")
     channels = array.shape[-1] if array.ndim else 0
-    samples = checked_samples(array, channels, "measure").astype(np.float64)
-    if timespans is None:
-        return Samples(samples)
-    spans = np.asarray(as_array(timespans), np.float64)
-    if spans.shape != samples.shape[:2]:
-        raise InputError(
-            "timespans", f"has shape {spans.shape}, expected (batch, time) = {samples.shape[:2]}"
-        )
-    return Samples(samples, spans)
+    irregular = timespans is not None
+    data = sequences(array, channels, "measure", timespans=timespans, irregular=irregular)
+    return Samples(data.x.astype(np.float64), data.timespans)
 
 
 def _trials(

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.arrays import as_array
 from lnn2loihi.errors import BackendMissingError
 from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.measure.meter import Kind
@@ -111,8 +112,11 @@ class Runner:
         session = self.open()
         try:
             session.activate()
-            elapsed = None if timespans is None else np.asarray(timespans, np.float64)
-            return session.outputs(session.run(session.prepare(np.asarray(x, np.float64), elapsed)))
+            elapsed = None
+            if timespans is not None:
+                elapsed = as_array(timespans, self.name, "timespans").astype(np.float64)
+            values = as_array(x, self.name, "x").astype(np.float64)
+            return session.outputs(session.run(session.prepare(values, elapsed)))
         finally:
             session.close()
 

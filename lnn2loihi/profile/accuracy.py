@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.arrays import as_array
 from lnn2loihi.errors import InputError
-from lnn2loihi.network import FloatArray, LiquidNetwork, as_array
+from lnn2loihi.network import FloatArray, LiquidNetwork
 from lnn2loihi.profile.rows import Accuracy
+from lnn2loihi.sequences import Sequences
 
 METRICS = ("mse", "accuracy")
 AGREEMENT = "agreement with float"
@@ -20,8 +22,7 @@ Judge = Callable[[FloatArray], Mapping[str, float]]
 
 def judge_for(
     shape: tuple[int, ...],
-    x: npt.NDArray[Any],
-    timespans: npt.NDArray[Any] | None,
+    data: Sequences,
     targets: npt.ArrayLike | None,
     metric: str | None,
     network: LiquidNetwork | None,
@@ -30,8 +31,7 @@ def judge_for(
 
     Args:
         shape: of the answers, (batch, time, outputs).
-        x: samples as floats (batch, time, inputs).
-        timespans: elapsed times (batch, time), or None.
+        data: samples as floats; what stands beyond the end of a sequence is not judged.
         targets: numbers of the answers' shape, or classes (batch,) or (batch, time).
         metric: one of METRICS; found from the targets where absent.
         network: the float network.
@@ -40,20 +40,23 @@ def judge_for(
         InputError: the targets fit neither metric.
     """
     if targets is not None:
-        wanted = as_array(targets)
+        wanted = as_array(targets, "targets")
         chosen = metric or _metric_of(wanted, shape)
-        _check_targets(wanted, shape, chosen)
+        _check_targets(wanted, shape, chosen, data)
         if chosen == "mse":
-            return lambda outputs: {"mse": float(np.mean((outputs - wanted) ** 2))}
-        return lambda outputs: {"accuracy": _share_right(outputs, wanted)}
+            right = data.live(wanted)
+            return lambda outputs: {"mse": float(np.mean((data.live(outputs) - right) ** 2))}
+        return lambda outputs: {"accuracy": _share_right(outputs, wanted, data)}
     if metric is not None:
         raise InputError("profile", f"metric {metric!r} needs targets")
     if network is None:
         return None
-    truth = network.evaluate(x, timespans=timespans).outputs
+    truth = data.live(
+        network.evaluate(data.x, lengths=data.given_lengths, timespans=data.timespans).outputs
+    )
     spread = float(np.std(truth)) or 1.0
     return lambda outputs: {
-        AGREEMENT: float(np.sqrt(np.mean((outputs - truth) ** 2))) / spread
+        AGREEMENT: float(np.sqrt(np.mean((data.live(outputs) - truth) ** 2))) / spread
     }  # fmt: skip
 
 
@@ -67,7 +70,9 @@ def _metric_of(targets: npt.NDArray[Any], shape: tuple[int, ...]) -> str:
     return "accuracy" if classes else "mse"
 
 
-def _check_targets(targets: npt.NDArray[Any], shape: tuple[int, ...], metric: str) -> None:
+def _check_targets(
+    targets: npt.NDArray[Any], shape: tuple[int, ...], metric: str, data: Sequences
+) -> None:
     subject = "targets"
     if metric not in METRICS:
         raise InputError(subject, f"metric {metric!r:.40} is unknown; there are {METRICS}")
@@ -77,7 +82,7 @@ def _check_targets(targets: npt.NDArray[Any], shape: tuple[int, ...], metric: st
             f"{targets.dtype} {targets.shape}: a mean squared error needs numbers of the answers' "
             f"shape {shape}, an accuracy whole numbers {shape[:1]} or {shape[:2]}",
         )
-    if metric == "mse" and not np.isfinite(targets).all():
+    if metric == "mse" and not np.isfinite(data.live(targets)).all():
         raise InputError(subject, "hold NaN or infinite values")
     if metric == "accuracy":
         if targets.dtype.kind not in "iub" or targets.shape not in (shape[:1], shape[:2]):
@@ -90,9 +95,10 @@ def _check_targets(targets: npt.NDArray[Any], shape: tuple[int, ...], metric: st
             raise InputError(subject, "one output has no classes to choose from; give mse targets")
 
 
-def _share_right(outputs: FloatArray, classes: npt.NDArray[Any]) -> float:
+def _share_right(outputs: FloatArray, classes: npt.NDArray[Any], data: Sequences) -> float:
     """The share of sequences (by their last step) or of steps whose largest output is right."""
-    chosen = outputs.argmax(axis=-1)
-    if classes.ndim == 1:
-        chosen = chosen[:, -1]
-    return float(np.mean(chosen == classes))
+    right = outputs.argmax(axis=-1)
+    if classes.ndim > 1:
+        return float(np.mean(data.live(right) == data.live(classes)))
+    begun = np.flatnonzero(data.lengths)
+    return float(np.mean(right[begun, data.lengths[begun] - 1] == classes[begun]))

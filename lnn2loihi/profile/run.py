@@ -7,7 +7,6 @@ import math
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import NoneType
 from typing import Any
 
@@ -21,15 +20,16 @@ from lnn2loihi.errors import DeviceError, InputError, Problems
 from lnn2loihi.kinds import check_kinds
 from lnn2loihi.measure import Measurements, measure, runners
 from lnn2loihi.metrics import NeuroBenchMetrics, network_metrics, program_metrics
-from lnn2loihi.network import FloatArray, LiquidNetwork
+from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.plugins import import_network
 from lnn2loihi.profile.accuracy import judge_for, judged
 from lnn2loihi.profile.chips import ChipAnswer, ChipRequest, profile_chip
 from lnn2loihi.profile.measured import measured_rows, row_provenance
 from lnn2loihi.profile.result import ProfileResult, Subject
 from lnn2loihi.program import LoihiProgram
+from lnn2loihi.sequences import Sequences
 from lnn2loihi.simulate import simulate
-from lnn2loihi.simulate.inputs import checked
+from lnn2loihi.simulate.inputs import decoded, given
 from lnn2loihi.simulate.result import SimulationResult
 from lnn2loihi.tables import percent
 from lnn2loihi.version import VERSION
@@ -58,7 +58,9 @@ def profile(
     *,
     network: LiquidNetwork | None = None,
     module: Any = None,
+    lengths: npt.ArrayLike | None = None,
     timespans: npt.ArrayLike | None = None,
+    encoded: bool = False,
     targets: npt.ArrayLike | None = None,
     metric: str | None = None,
     host_io: bool = False,
@@ -78,7 +80,8 @@ def profile(
 
     Args:
         program: the integers.
-        x: (batch, time, inputs): sequences as the network will meet them.
+        x: (batch, time, inputs), or a list of sequences (time, inputs), as the network will meet
+            them.
         devices: names of hardware profiles, or files, or Device objects. The program is placed on
             those that are a Loihi; a CPU's or GPU's bounds the energy of what is measured, where
             no counter can be read.
@@ -86,7 +89,11 @@ def profile(
         rate: samples per second that the task asks for; None for full speed alone.
         network: the float network, for onnxruntime, PyTorch, agreement and NeuroBench's metrics.
         module: the live PyTorch module, in place of the network.
+        lengths: samples of each sequence, (batch,); all of them by default. Counters, estimates,
+            accuracy and metrics are of these alone. What is measured here runs on whole arrays, as
+            backends do, in which the rest is filled with a sample.
         timespans: elapsed times (batch, time), where time is irregular.
+        encoded: whether x (and timespans) holds encoded messages, as for `simulate`.
         targets: what the answers should be: numbers (batch, time, outputs), or classes (batch,) or
             (batch, time).
         metric: "mse" or "accuracy"; found from the targets where absent.
@@ -112,21 +119,24 @@ def profile(
     )
     chips, processors = _devices(devices)
     _check_numbers(rate, budget_seconds)
-    data = _data(program, x, timespans)
+    asked = given(program, x, lengths, timespans, encoded)
+    data = decoded(program, asked).floats(f"program {program.name!r}")
     if module is not None and network is None:
         network = import_network(module)
     if network is not None:
         check_pair(network, program)
     backends = runners(program, network, module, _names(against)) if len(against) else []
-    run = simulate(program, x, timespans=timespans)
-    judge = judge_for(run.outputs.shape, data.values, data.spans, targets, metric, network)
+    run = simulate(
+        program, asked.x, lengths=asked.given_lengths, timespans=asked.timespans, encoded=encoded
+    )
+    judge = judge_for(run.outputs.shape, data, targets, metric, network)
     accuracy = None if judge is None else judged(judge(run.outputs))
     request = ChipRequest(program, run.counters, rate, host_io, accuracy)
     answers = _estimated(chips, request, progress)
     measured = Measurements(())
     if backends:
         measured = measure(
-            backends, data.values, timespans=data.spans, quick=quick, batches=batches,
+            backends, data.x, timespans=data.timespans, quick=quick, batches=batches,
             budget_seconds=budget_seconds, score=judge, profiles=processors, progress=progress,
         )  # fmt: skip
     rows = [row for answer in answers for row in answer.rows]
@@ -143,35 +153,12 @@ def profile(
         quick=quick,
         allow_estimated=allow_estimated,
         versions=_versions(measured),
-        conditions=_conditions(measured),
+        conditions=_conditions(measured, data),
         command=command,
         created=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         absent=_absent(measured),
         problems=(f"measuring ended early: {measured.stopped}",) if measured.stopped else (),
     )
-
-
-@dataclass(frozen=True)
-class _Data:
-    """The user's samples.
-
-    Attributes:
-        values: in the unit of the training, float64 (batch, time, inputs).
-        spans: elapsed times (batch, time), or None.
-    """
-
-    values: FloatArray
-    spans: FloatArray | None
-
-
-def _data(program: LoihiProgram, x: npt.ArrayLike, timespans: npt.ArrayLike | None) -> _Data:
-    """Checks samples, and decodes encoded messages."""
-    samples, _ = checked(program, x, None, timespans)
-    if samples.dtype.kind in "iu":
-        samples = program.input.decode(samples)
-    values = samples.astype(np.float64)
-    spans = values[..., -1] if program.timed else None
-    return _Data(values[..., : program.channels], spans)
 
 
 def _estimated(
@@ -233,7 +220,7 @@ def _check_numbers(rate: float | None, budget_seconds: float | None) -> None:
     problems.raise_if_any()
 
 
-def _subject(program: LoihiProgram, run: SimulationResult, data: _Data) -> Subject:
+def _subject(program: LoihiProgram, run: SimulationResult, data: Sequences) -> Subject:
     return Subject(
         program=program.name,
         recipe=program.recipe,
@@ -244,7 +231,7 @@ def _subject(program: LoihiProgram, run: SimulationResult, data: _Data) -> Subje
         outputs=program.output_population.size,
         period=program.steps_per_sample,
         latency_steps=program.latency_steps,
-        sequences=len(data.values),
+        sequences=len(data.x),
         samples=run.counters.samples,
         saturated=run.saturated_inputs,
         executor=run.executor,
@@ -255,12 +242,15 @@ def _metrics(
     program: LoihiProgram,
     run: SimulationResult,
     network: LiquidNetwork | None,
-    data: _Data,
+    data: Sequences,
     rate: float | None,
 ) -> tuple[NeuroBenchMetrics, ...]:
-    found = [program_metrics(program, run.counters, len(data.values), rate=rate)]
+    found = [program_metrics(program, run.counters, len(data.x), rate=rate)]
     if network is not None:
-        found.insert(0, network_metrics(network, data.values, timespans=data.spans, rate=rate))
+        float_metrics = network_metrics(
+            network, data.x, lengths=data.given_lengths, timespans=data.timespans, rate=rate
+        )
+        found.insert(0, float_metrics)
     return tuple(found)
 
 
@@ -271,10 +261,16 @@ def _versions(measured: Measurements) -> Mapping[str, str]:
     return found
 
 
-def _conditions(measured: Measurements) -> Mapping[str, str]:
+def _conditions(measured: Measurements, data: Sequences) -> Mapping[str, str]:
     """Of the machine, as one line each; what cannot be read is left out."""
     known = next((row.conditions for row in measured if row.conditions is not None), None)
     found = {"system": f"{platform.system()} {platform.machine()}"}
+    if data.padded:
+        steps = data.x.shape[0] * data.x.shape[1]
+        found["sequences"] = (
+            f"of unequal length; what is measured runs on {steps:,} sample-steps, of which "
+            f"{steps - data.samples:,} are padding"
+        )
     for name, value in vars(known).items() if known is not None else ():
         if value not in (None, ()):
             found[name.replace("_", " ")] = _CONDITIONS.get(name, str)(value)

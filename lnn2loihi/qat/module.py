@@ -36,8 +36,9 @@ def prepare(
     source: Any,
     recipe: str | Recipe = DEFAULT_RECIPE,
     *,
-    calibrate: npt.ArrayLike,
+    calibrate: Any,
     calibrate_timespans: npt.ArrayLike | None = None,
+    lengths: npt.ArrayLike | None = None,
     layers: Mapping[str, str | Recipe] | None = None,
     mask_time_gates: bool = False,
     **options: Any,
@@ -50,6 +51,7 @@ def prepare(
         recipe: as for `quantize`.
         calibrate: as for `quantize`; ranges and formats are settled here, once.
         calibrate_timespans: as for `quantize`.
+        lengths: as for `quantize`.
         layers: as for `quantize`.
         mask_time_gates: gives the time gates the masks of ff1, which ncps leaves dense: a truly
             sparse network, whose accuracy training has to win back.
@@ -66,7 +68,7 @@ def prepare(
         network = source
     else:
         network = import_network(source, **options)
-    setting = prepared(network, calibrate, recipe, calibrate_timespans, layers)
+    setting = prepared(network, calibrate, recipe, calibrate_timespans, layers, lengths=lengths)
     module = TrainableNetwork(network, setting, calls_of(source, network))
     if mask_time_gates:
         module.mask_time_gates()

@@ -7,13 +7,14 @@ import hashlib
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.errors import Lnn2LoihiError, Problems, QuantizationError
 from lnn2loihi.kinds import check_kinds
-from lnn2loihi.network import FloatArray, LiquidNetwork, checked_input, checked_timespans
+from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantize.calibration import RANGES, Calibration, measure
 from lnn2loihi.quantize.measurements import measured_rows, measured_run
@@ -21,6 +22,7 @@ from lnn2loihi.quantize.post_training import Plan, Scales
 from lnn2loihi.quantize.recipe import DEFAULT_RECIPE, Recipe, Recipes
 from lnn2loihi.quantize.rounding import CORRECTIONS
 from lnn2loihi.quantize.warnings import precision_warnings, unit_warnings
+from lnn2loihi.sequences import Sequences, sequences
 from lnn2loihi.version import VERSION
 
 #: Sequences of the calibration data on which integers and floats are compared.
@@ -31,10 +33,11 @@ TRIED_INPUTS, TRIED_MESSAGES = (12, 8), (14, 12, 10, 8, 6, 4)
 
 def quantize(
     network: LiquidNetwork,
-    calibrate: npt.ArrayLike,
+    calibrate: Any,
     recipe: str | Recipe = DEFAULT_RECIPE,
     *,
     calibrate_timespans: npt.ArrayLike | None = None,
+    lengths: npt.ArrayLike | None = None,
     layers: Mapping[str, str | Recipe] | None = None,
     ranges: str = "range",
     correction: str = "full",
@@ -43,11 +46,15 @@ def quantize(
 
     Args:
         network: what was trained.
-        calibrate: typical inputs, (batch, time, inputs); a few hundred steps are enough. They
-            set the range of every input channel and weigh the errors of the weights.
+        calibrate: typical inputs: numbers of any type, (batch, time, inputs); a list of sequences
+            (time, inputs) of any length; or a loader of batches (a DataLoader, a generator, a
+            function that returns one: see `lnn2loihi.batches`). A few hundred steps are enough.
+            They set the range of every input channel and weigh the errors of the weights.
         recipe: widths and activation form; see `lnn2loihi.quantize.recipe` for the grammar.
         calibrate_timespans: elapsed times of these inputs, (batch, time), where the network's
             time is irregular.
+        lengths: samples of each sequence, (batch,), where some end before the array does; what
+            stands beyond counts nowhere.
         layers: recipes of layers or of single stages by name, where they differ (mixed precision).
         ranges: how formats follow from the data: "range" (nothing saturates), "percentile" (the
             outermost 0.1 % does) or "mse" (least error of rounding and saturation together).
@@ -66,7 +73,7 @@ def quantize(
         raise QuantizationError(
             "correction", f"{correction!r} does not exist; there are {', '.join(CORRECTIONS)}"
         )
-    setting = prepared(network, calibrate, recipe, calibrate_timespans, layers, ranges)
+    setting = prepared(network, calibrate, recipe, calibrate_timespans, layers, ranges, lengths)
     return setting.convert(network, correction=correction)
 
 
@@ -120,7 +127,7 @@ class Setting:
             raise QuantizationError(error.subject, [*error.problems, advice]) from None
         compared = self.calibration.first(SEQUENCES_COMPARED)
         if network is not self.network:
-            compared = measure(network, compared.x, compared.timespans, ranges)
+            compared = measure(network, compared.x, compared.timespans, ranges, compared.lengths)
         run = measured_run(program, compared)
         rows = measured_rows(program, compared, run)
         warnings = precision_warnings(program, self.calibration, rows)
@@ -130,22 +137,24 @@ class Setting:
 
 def prepared(
     network: LiquidNetwork,
-    calibrate: npt.ArrayLike,
+    calibrate: Any,
     recipe: str | Recipe = DEFAULT_RECIPE,
     calibrate_timespans: npt.ArrayLike | None = None,
     layers: Mapping[str, str | Recipe] | None = None,
     ranges: str = "range",
+    lengths: npt.ArrayLike | None = None,
 ) -> Setting:
     """Checks and measures what `quantize` is given; see there."""
     check_kinds("quantize", error=QuantizationError, network=(network, LiquidNetwork))
     problems = Problems(QuantizationError, f"quantize network {network.name!r}")
     recipes = _recipes(network, recipe, layers, problems)
-    data = _calibration_data(calibrate, calibrate_timespans, network, problems)
+    data = _calibration_data(calibrate, calibrate_timespans, lengths, network, problems)
     if ranges not in RANGES:
         problems.add(f"ranges {ranges!r} does not exist; there are {', '.join(RANGES)}")
     problems.raise_if_any()
     assert recipes is not None and data is not None
-    return Setting(network, measure(network, *data, ranges), recipes)
+    measured = measure(network, data.x, data.timespans, ranges, data.given_lengths)
+    return Setting(network, measured, recipes)
 
 
 def _recipes(
@@ -182,15 +191,23 @@ def _parsed(recipe: str | Recipe, problems: Problems) -> Recipe | None:
 
 
 def _calibration_data(
-    calibrate: npt.ArrayLike,
+    calibrate: Any,
     timespans: npt.ArrayLike | None,
+    lengths: npt.ArrayLike | None,
     network: LiquidNetwork,
     problems: Problems,
-) -> tuple[FloatArray, FloatArray | None] | None:
+) -> Sequences | None:
+    """The data without steps that no sequence has, so that no figure depends on the padding."""
+    subject = "calibration data"
     try:
-        x = checked_input(calibrate, network.input_size, "calibration data")
-        subject = "calibrate_timespans"
-        return x, checked_timespans(timespans, x.shape[:2], network.irregular, subject)
+        return (
+            sequences(
+                calibrate, network.input_size, subject, lengths=lengths, timespans=timespans,
+                irregular=network.irregular, batches=True, timespans_subject="calibrate_timespans",
+            )
+            .floats(subject)
+            .trimmed()
+        )  # fmt: skip
     except Lnn2LoihiError as error:
         problems.extend(f"{error.subject}: {problem}" for problem in error.problems)
         return None

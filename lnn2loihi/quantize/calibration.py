@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lnn2loihi.evaluation import FloatResult, evaluate_stages
+from lnn2loihi.formats import IntegerArray
 from lnn2loihi.layers.stage import INPUT, Stage
 from lnn2loihi.network import FloatArray, LiquidNetwork
 
@@ -26,8 +29,10 @@ class Calibration:
     """Measurements on calibration data.
 
     Attributes:
-        x: the data, float64 (batch, time, inputs), as they were given.
+        x: the data, float64 (batch, time, inputs), as they were given. Beyond the end of a
+            sequence stand samples that are some of them.
         timespans: elapsed times, float64 (batch, time), or None.
+        lengths: samples of each sequence, int64 (batch,), or None for all of them.
         inputs: the data, normalised as the network says and held for all steps of a sample.
         result: the float network's answer to them, in every step.
         input_low, input_high: smallest and largest normalised value of each channel, (inputs,).
@@ -40,6 +45,7 @@ class Calibration:
 
     x: FloatArray
     timespans: FloatArray | None
+    lengths: IntegerArray | None
     inputs: FloatArray
     result: FloatResult
     input_low: FloatArray
@@ -53,15 +59,35 @@ class Calibration:
         """The magnitude that a format of `bits` bits for such values has to hold."""
         return largest_magnitude(values, bits, self.ranges)
 
+    @property
+    def inside(self) -> npt.NDArray[np.bool_] | None:
+        """Steps of `inputs` that count, (batch, steps): none beyond the end of a sequence. None
+        for all of them.
+        """
+        return _inside(self.x.shape[1], self.inputs.shape[1], self.lengths)
+
+    def live(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Values (batch, samples or steps, ...) that count, behind each other: (all, ...)."""
+        inside = _inside(self.x.shape[1], values.shape[1], self.lengths)
+        return values.reshape(-1, *values.shape[2:]) if inside is None else values[inside]
+
     def first(self, count: int) -> Calibration:
         """The same measurements, with the data and the answers of the first sequences alone."""
         return replace(
             self,
             x=self.x[:count],
             timespans=None if self.timespans is None else self.timespans[:count],
+            lengths=None if self.lengths is None else self.lengths[:count],
             inputs=self.inputs[:count],
             result=self.result.sequences(slice(count)),
         )
+
+
+def _inside(time: int, steps: int, lengths: IntegerArray | None) -> npt.NDArray[np.bool_] | None:
+    """What counts in so many steps of `time` samples."""
+    if lengths is None:
+        return None
+    return np.arange(steps) < (lengths * (steps // time))[:, None]
 
 
 def largest_magnitude(values: FloatArray, bits: int, ranges: str) -> float:
@@ -88,6 +114,7 @@ def measure(
     x: FloatArray,
     timespans: FloatArray | None = None,
     ranges: str = "range",
+    lengths: IntegerArray | None = None,
 ) -> Calibration:
     """Runs the float network on calibration data.
 
@@ -96,17 +123,23 @@ def measure(
         x: float64 (batch, time, inputs), finite and not empty.
         timespans: float64 (batch, time), or None where time is constant.
         ranges: key of RANGES.
+        lengths: samples of each sequence, int64 (batch,), or None for all of them. What stands
+            beyond is run too, and counts nowhere.
     """
     inputs, times = network.held((x - network.input_offset) / network.input_scale, timespans)
     result = evaluate_stages(network.stages, inputs, times, {}, network.substeps)
+    inside = _inside(x.shape[1], inputs.shape[1], lengths)
     moments = {
-        stage.name: second_moments(stage, inputs, result, network.substeps)
+        stage.name: second_moments(stage, inputs, result, network.substeps, inside)
         for stage in network.stages
     }
+    # Beyond the ends stand samples that are some of them, and no others.
     elapsed = None if timespans is None else (float(timespans.min()), float(timespans.max()))
     low, high = inputs.min(axis=(0, 1)), inputs.max(axis=(0, 1))
     bounds = {stage.name: stage.bound for stage in network.stages}
-    return Calibration(x, timespans, inputs, result, low, high, elapsed, moments, ranges, bounds)
+    return Calibration(
+        x, timespans, lengths, inputs, result, low, high, elapsed, moments, ranges, bounds
+    )
 
 
 def entering(
@@ -134,15 +167,24 @@ def entering(
 
 
 def second_moments(
-    stage: Stage, inputs: FloatArray, result: FloatResult, substeps: int = 1
+    stage: Stage,
+    inputs: FloatArray,
+    result: FloatResult,
+    substeps: int = 1,
+    inside: npt.NDArray[np.bool_] | None = None,
 ) -> FloatArray:
-    """E[z z^T] of the columns that a stage reads and a constant 1; arguments as `entering`."""
+    """E[z z^T] of the columns that a stage reads and a constant 1; arguments as `entering`, and
+    the steps that count, (batch, steps).
+    """
     total, count = np.zeros((stage.columns + 1,) * 2), 0
     at_once = max(VALUES_AT_ONCE // (stage.columns * inputs.shape[1]), 1)
     for begin in range(0, len(inputs), at_once):
         part = slice(begin, begin + at_once)
         z = entering(stage, inputs[part], result.sequences(part), substeps)
-        flat = z.reshape(-1, z.shape[-1])
+        if inside is None:
+            flat = z.reshape(-1, z.shape[-1])
+        else:
+            flat = z[inside[part, :: substeps if stage.once else 1]]
         flat = np.concatenate([flat, np.ones((flat.shape[0], 1))], axis=1)
         total += flat.T @ flat
         count += len(flat)

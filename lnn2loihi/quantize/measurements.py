@@ -36,8 +36,9 @@ def measured_run(program: LoihiProgram, calibration: Calibration) -> SimulationR
     """The program on its calibration data, with all states."""
     # No compiler runs for a table.
     return simulate(
-        program, calibration.x, "blas", timespans=calibration.timespans, return_states=True
-    )
+        program, calibration.x, "blas", lengths=calibration.lengths,
+        timespans=calibration.timespans, return_states=True,
+    )  # fmt: skip
 
 
 def measured_rows(
@@ -52,10 +53,13 @@ def measured_rows(
     float network, whose answer includes no quantization at all; None where that answer is silent,
     or nothing differs), compared (number of values behind it), instructions.
     """
-    x = calibration.x
+    live = calibration.live
     assert run.states is not None
     port = program.input
-    encoded, saturated = encode(program, x, calibration.timespans)
+    encoded, saturated = encode(
+        program, calibration.x, calibration.timespans, lengths=calibration.lengths
+    )
+    x, encoded = live(calibration.x), live(encoded)
     decoded = port.decode(encoded)[..., : program.channels]
     rows = [
         {
@@ -76,9 +80,9 @@ def measured_rows(
     ]
     for population in program.populations:
         words = run.states[population.name]
-        integers = words[population.program.message_state or "message"]
+        integers = live(words[population.program.message_state or "message"])
         truth = calibration.result.states[population.name]
-        truth = truth[:, program.substeps - 1 :: program.substeps]
+        truth = live(truth[:, program.substeps - 1 :: program.substeps])
         silent = is_silent(truth, population.message)
         answered = population.message.decode(integers)
         ends = (integers <= population.message_low) | (integers >= population.message_high)

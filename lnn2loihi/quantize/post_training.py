@@ -76,7 +76,9 @@ def input_port(
     The elapsed time is the last channel.
     """
     formats = [
-        FixedPoint.covering(bits, calibration.largest(calibration.inputs[..., c], bits))
+        FixedPoint.covering(
+            bits, calibration.largest(calibration.live(calibration.inputs[..., c]), bits)
+        )
         for c in range(network.input_size)
     ]
     room = HEADROOM * (calibration.input_high - calibration.input_low)
@@ -134,9 +136,10 @@ class Plan:
         if stage.wired:
             return self.calibration.bounds[stage.name]
         values, bits = self.calibration.result.states, self.recipes.of(stage).message_bits
-        found = self.calibration.largest(values[stage.name], bits)
-        if stage.starts_from:
-            found = max(found, self.calibration.largest(values[stage.starts_from], bits))
+        heard = [stage.name, *([stage.starts_from] if stage.starts_from else [])]
+        found = max(
+            self.calibration.largest(self.calibration.live(values[name]), bits) for name in heard
+        )
         bound = self.calibration.bounds[stage.name]
         return min((1.0 + HEADROOM) * found, bound) if np.isfinite(bound) else found
 
@@ -154,7 +157,7 @@ class Plan:
         memory = self.calibration.result.memory.get(stage.name)
         measured = Measured(
             self._largest(stage),
-            0.0 if memory is None else float(np.abs(memory).max()),
+            0.0 if memory is None else float(np.abs(self.calibration.live(memory)).max()),
             {
                 name: np.abs(gate.weight) @ largest_message + np.abs(gate.bias)
                 for name, gate in stage.gates.items()
@@ -183,6 +186,9 @@ class Plan:
         heard = entering(
             stage, self.calibration.inputs, self.calibration.result, self.network.substeps
         )
+        inside = self.calibration.inside
+        if inside is not None:
+            heard = heard[inside[:, :: self.network.substeps if stage.once else 1]]
         return float(np.abs(stage.gates[gate](heard)).max())
 
     def rows(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from lnn2loihi.kinds import check_kinds
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.quantize import quantize
 from lnn2loihi.quantize.recipe import DEFAULT_RECIPE
+from lnn2loihi.sequences import sequences
 from lnn2loihi.simulate import simulate
 from lnn2loihi.tables import text_table
 
@@ -64,19 +66,22 @@ class Sensitivity:
 
 def sensitivity(
     network: LiquidNetwork,
-    x: npt.ArrayLike,
+    x: Any,
     recipe: str = DEFAULT_RECIPE,
     low: str = LOW,
     *,
+    lengths: npt.ArrayLike | None = None,
     timespans: npt.ArrayLike | None = None,
 ) -> Sensitivity:
     """Ranks the stages by the damage that low precision does, one stage at a time.
 
     Args:
         network: the trained network.
-        x: typical inputs, (batch, time, inputs), for calibration and measurement.
+        x: typical inputs for calibration and measurement, as for `quantize`: an array (batch,
+            time, inputs), a list of sequences, or a loader.
         recipe: of all stages but one.
         low: of that one.
+        lengths: as for `quantize`.
         timespans: elapsed times, (batch, time), where time is irregular.
 
     Raises:
@@ -84,12 +89,21 @@ def sensitivity(
         InputError: x does not fit.
     """
     check_kinds("sensitivity", network=(network, LiquidNetwork))
-    truth = network.evaluate(x, timespans=timespans).outputs
+    subject = f"network {network.name!r}"
+    data = sequences(
+        x, network.input_size, subject,
+        lengths=lengths, timespans=timespans, irregular=network.irregular, batches=True,
+    ).floats(subject).trimmed()  # fmt: skip
+    given: dict[str, Any] = {"lengths": data.given_lengths, "timespans": data.timespans}
+    truth = data.live(network.evaluate(data.x, **given).outputs)
     variance = float(np.var(truth)) or 1.0
 
     def error(layers: dict[str, str]) -> float:
-        program = quantize(network, x, recipe, calibrate_timespans=timespans, layers=layers)
-        answer = simulate(program, x, timespans=timespans).outputs
+        program = quantize(
+            network, data.x, recipe, lengths=data.given_lengths,
+            calibrate_timespans=data.timespans, layers=layers,
+        )  # fmt: skip
+        answer = data.live(simulate(program, data.x, **given).outputs)
         return float(np.mean((answer - truth) ** 2)) / variance
 
     baseline = error({})

@@ -78,8 +78,9 @@ def unit_warnings(
     found: list[str] = []
     for stage in network.stages:
         population = program.population(stage.name)
-        integers = run.states[stage.name][population.program.message_state or "message"]
-        floats = calibration.result.states[stage.name]
+        states = run.states[stage.name]
+        integers = calibration.live(states[population.program.message_state or "message"])
+        floats = calibration.live(calibration.result.states[stage.name])
         if is_silent(floats, population.message):
             reached = np.abs(population.message.decode(integers)).max()
             found.append(
@@ -89,8 +90,8 @@ def unit_warnings(
                 "error could be compared with; look for gates that let nothing through and for "
                 "weights near 0"
             )
-        constant = np.ptp(integers, axis=(0, 1)) == 0
-        moving = np.ptp(floats, axis=(0, 1)) > NEGLIGIBLE * population.message.step
+        constant = np.ptp(integers, axis=0) == 0
+        moving = np.ptp(floats, axis=0) > NEGLIGIBLE * population.message.step
         dead = np.flatnonzero(constant & moving)
         if dead.size:
             found.append(
@@ -100,7 +101,7 @@ def unit_warnings(
         ends = integers >= population.message_high
         if population.message_low < 0:  # else it is an end of the function, not of the format
             ends |= integers <= population.message_low
-        clipped = np.flatnonzero(ends.mean(axis=(0, 1)) > CLIPPED_SHARE)
+        clipped = np.flatnonzero(ends.mean(axis=0) > CLIPPED_SHARE)
         if clipped.size and _has_calibrated_format(stage):
             found.append(
                 f"{stage.name}: units {_names(clipped)} stand at an end of their format in more "
@@ -151,7 +152,7 @@ def _saturated_shares(
         return {}
     batch, steps = calibration.inputs.shape[:2]
     at_ends = {gate: np.zeros((2, stage.units), np.int64) for gate in stage.logistic}
-    seen = 0
+    seen, inside = 0, calibration.inside
     at_once = max(VALUES_AT_ONCE // (max(stage.columns, stage.units) * steps), 1)
     for begin in range(0, batch, at_once):
         part = slice(begin, begin + at_once)
@@ -160,10 +161,13 @@ def _saturated_shares(
         if stage.timed:
             assert calibration.timespans is not None
             elapsed = np.repeat(calibration.timespans[part], substeps, axis=1)[..., None]
-        seen += z.shape[0] * z.shape[1]
+        live = np.ones(z.shape[:2], bool)
+        if inside is not None:
+            live = inside[part, :: substeps if stage.once else 1]
+        seen += int(np.count_nonzero(live))
         for gate, argument in stage.logistic_arguments(stage.sums(z), elapsed).items():
-            at_ends[gate][0] += np.count_nonzero(argument < -SATURATED_SUM, axis=(0, 1))
-            at_ends[gate][1] += np.count_nonzero(argument > SATURATED_SUM, axis=(0, 1))
+            at_ends[gate][0] += np.count_nonzero(argument[live] < -SATURATED_SUM, axis=0)
+            at_ends[gate][1] += np.count_nonzero(argument[live] > SATURATED_SUM, axis=0)
     return {gate: (counts[0] / seen, counts[1] / seen) for gate, counts in at_ends.items()}
 
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from types import NoneType
 
+import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.artifact import fingerprint
@@ -13,12 +14,14 @@ from lnn2loihi.compare import check_pair
 from lnn2loihi.errors import InputError
 from lnn2loihi.files import write_atomically
 from lnn2loihi.kinds import PATH, check_kinds
-from lnn2loihi.network import LiquidNetwork, as_array
+from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.profile.result import ProfileResult
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.report.page import page
 from lnn2loihi.report.traces import SAMPLES, Traces
+from lnn2loihi.sequences import Sequences
 from lnn2loihi.simulate import simulate
+from lnn2loihi.simulate.inputs import decoded, given
 
 __all__ = ["report"]
 
@@ -30,7 +33,9 @@ def report(
     *,
     network: LiquidNetwork | None = None,
     x: npt.ArrayLike | None = None,
+    lengths: npt.ArrayLike | None = None,
     timespans: npt.ArrayLike | None = None,
+    encoded: bool = False,
 ) -> Path:
     """Writes a page that opens from disk, without any connection.
 
@@ -39,8 +44,10 @@ def report(
         program: the program that was profiled.
         path: the `.html` file; whole or not written at all.
         network: the float network; with `x`, its answers are drawn against the integers.
-        x: (batch, time, inputs); the first sequence is drawn.
+        x: (batch, time, inputs), or a list of sequences; the first that has a sample is drawn.
+        lengths: samples of each sequence, (batch,); all of them by default.
         timespans: elapsed times, (batch, time), where time is irregular.
+        encoded: whether x (and timespans) holds encoded messages, as for `simulate`.
 
     Returns:
         The file.
@@ -67,7 +74,8 @@ def report(
         )
     traces = None
     if network is not None and x is not None:
-        traces = _traces(network, program, x, timespans)
+        check_pair(network, program)
+        traces = _traces(network, program, given(program, x, lengths, timespans, encoded))
     content = page(result, program, traces).encode()
     try:
         return write_atomically(file, content)
@@ -75,17 +83,14 @@ def report(
         raise InputError(str(path), f"cannot be written: {error.strerror}") from error
 
 
-def _traces(
-    network: LiquidNetwork,
-    program: LoihiProgram,
-    x: npt.ArrayLike,
-    timespans: npt.ArrayLike | None,
-) -> Traces:
-    """The answers to the first sequence, as far as it is drawn."""
-    check_pair(network, program)
-    first = as_array(x)[:1, :SAMPLES]
-    elapsed = None if timespans is None else as_array(timespans)[:1, :SAMPLES]
-    found = simulate(program, first, timespans=elapsed).outputs
-    if first.dtype.kind in "iu":  # encoded messages
-        first = program.input.decode(first)
-    return Traces(network.evaluate(first, timespans=elapsed).outputs, found)
+def _traces(network: LiquidNetwork, program: LoihiProgram, data: Sequences) -> Traces:
+    """The answers to the first sequence that has a sample, as far as it is drawn."""
+    begun = np.flatnonzero(data.lengths)
+    if not begun.size:
+        raise InputError("lengths", "all sequences have length 0; give at least one sample")
+    chosen = np.s_[begun[0], None, : min(SAMPLES, int(data.lengths[begun[0]]))]
+    spans = None if data.timespans is None else data.timespans[chosen]
+    first = Sequences(data.x[chosen], data.lengths[begun[:1]], spans)
+    found = simulate(program, first.x, timespans=spans, encoded=first.x.dtype.kind != "f").outputs
+    heard = decoded(program, first)
+    return Traces(network.evaluate(heard.x, timespans=heard.timespans).outputs, found)

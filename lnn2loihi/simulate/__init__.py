@@ -34,6 +34,7 @@ def simulate(
     *,
     lengths: npt.ArrayLike | None = None,
     timespans: npt.ArrayLike | None = None,
+    encoded: bool = False,
     initial_state: State | None = None,
     return_states: bool = False,
     threads: int | None = None,
@@ -44,14 +45,17 @@ def simulate(
 
     Args:
         program: what to run.
-        x: (batch, time, inputs). Floats are encoded (rounded half up, saturated to the
-            calibrated range and counted); integers are taken as encoded messages.
+        x: numbers of any type (batch, time, inputs), or a list of sequences (time, inputs) of any
+            length. They are encoded: rounded half up, saturated to the calibrated range and
+            counted.
         engine: "c", "blas", "reference", or "auto" for the fastest there is. All give the same
             integers.
         lengths: samples of each sequence, (batch,); all of them by default. What stands beyond is
             ignored, and answered with zeros.
         timespans: elapsed time before each sample, (batch, time), where the network's time is
             irregular; encoded like the samples.
+        encoded: whether x (and timespans) holds encoded messages in place of samples: integers, as
+            `lnn2loihi.simulate.encode` makes them. They are saturated and counted like others.
         initial_state: for each population and state word (batch, neurons) or (neurons,); the
             program's own where absent.
         return_states: whether to return every state of every step.
@@ -66,7 +70,7 @@ def simulate(
     check_kinds("simulate", program=(program, LoihiProgram))
     if threads is not None and not (isinstance(threads, int) and threads >= 1):
         raise InputError("threads", f"{threads!r} threads cannot run anything; give 1 or more")
-    samples, counts = checked(program, x, lengths, timespans)
+    samples, counts = checked(program, x, lengths, timespans, encoded)
     samples, counts = held(program, samples), counts * program.substeps
     start = full_initial_state(program, len(samples), initial_state)
     chosen = chosen_engine(program, engine)  # the last check: it may compile

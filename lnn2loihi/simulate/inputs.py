@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.arrays import as_array
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.formats import IntegerArray, signed_range
-from lnn2loihi.network import as_array, checked_samples, checked_timespans
 from lnn2loihi.program import LoihiProgram
+from lnn2loihi.sequences import Sequences, sequences
 
 State = Mapping[str, Mapping[str, npt.ArrayLike]]
 #: Types that the engines encode as they are.
 _NATIVE = (np.dtype(np.float64), np.dtype(np.float32))
+#: An encoded elapsed time beyond every format, which int64 and float64 hold.
+_LONGEST = float(1 << 62)
 
 
 def checked(
@@ -23,54 +26,55 @@ def checked(
     x: npt.ArrayLike,
     lengths: npt.ArrayLike | None = None,
     timespans: npt.ArrayLike | None = None,
+    encoded: bool = False,
 ) -> tuple[npt.NDArray[Any], IntegerArray]:
-    """Samples (batch, time, channels of the port) in their own type and lengths int64 (batch,).
+    """Samples (batch, time, channels of the port) and lengths int64 (batch,).
 
-    Elapsed times become the last channel. What stands beyond the end of a sequence is not looked
-    at.
+    Samples are floats, or with `encoded` integers. Elapsed times become the last channel. What
+    stands beyond the end of a sequence is not looked at.
 
     Raises:
         InputError: lists what is wrong with the lengths, or with x.
     """
-    subject = f"program {program.name!r}"
-    try:
-        array = as_array(x)
-    except (TypeError, ValueError) as error:
-        raise InputError(subject, f"x is not an array of numbers ({error})") from error
-    if array.ndim != 3:
-        return checked_samples(array, program.channels, subject), np.zeros(0, np.int64)
-    counts = _checked_lengths(lengths, *array.shape[:2])
-    known = None if lengths is None else counts
-    samples = checked_samples(array, program.channels, subject, known)
-    inside = np.arange(array.shape[1]) < counts[:, None]
-    elapsed = checked_timespans(timespans, array.shape[:2], program.timed, subject, inside)
-    if elapsed is None:
-        return samples, counts
-    if samples.dtype.kind != "f":
-        elapsed = np.round(elapsed)
-    return np.concatenate([samples, elapsed[..., None].astype(samples.dtype)], axis=-1), counts
+    data = given(program, x, lengths, timespans, encoded)
+    if data.timespans is None:
+        return data.x, data.lengths
+    # Elapsed times keep their precision, and their range, beside narrow samples.
+    wide = np.float64 if data.x.dtype.kind == "f" else np.int64
+    spans = np.where(data.inside, data.timespans, 0.0)
+    if wide is np.int64:
+        spans = np.minimum(spans, _LONGEST)  # saturates as whatever is longer
+    joined = np.concatenate([data.x.astype(wide), spans[..., None].astype(wide)], axis=-1)
+    return joined, data.lengths
 
 
-def _checked_lengths(lengths: npt.ArrayLike | None, batch: int, time: int) -> IntegerArray:
-    if lengths is None:
-        return np.full(batch, time, np.int64)
-    problems = Problems(InputError, "lengths")
-    try:
-        counts = as_array(lengths)
-    except (TypeError, ValueError) as error:
-        raise InputError("lengths", f"is not an array of integers ({error})") from error
-    if counts.shape != (batch,):
-        problems.add(f"has shape {counts.shape}, expected ({batch},): one for each sequence")
-    if not np.issubdtype(counts.dtype, np.integer):
-        problems.add(f"is {counts.dtype}, give integers")
-    elif counts.size and counts.min() < 0:
-        problems.add(f"sequence {int(counts.argmin())} has {counts.min()} samples; give 0 or more")
-    elif counts.size and counts.max() > time:
-        problems.add(
-            f"sequence {int(counts.argmax())} has {counts.max()} samples, x has {time} steps"
-        )
-    problems.raise_if_any()
-    return counts.astype(np.int64)
+def given(
+    program: LoihiProgram,
+    x: npt.ArrayLike,
+    lengths: npt.ArrayLike | None = None,
+    timespans: npt.ArrayLike | None = None,
+    encoded: bool = False,
+) -> Sequences:
+    """What users give to a program, checked.
+
+    Raises:
+        InputError: see `lnn2loihi.sequences.sequences`.
+    """
+    return sequences(
+        x, program.channels, f"program {program.name!r}",
+        lengths=lengths, timespans=timespans, irregular=program.timed, encoded=encoded,
+    )  # fmt: skip
+
+
+def decoded(program: LoihiProgram, data: Sequences) -> Sequences:
+    """Encoded messages as the samples that they stand for; samples as they are."""
+    if data.x.dtype.kind == "f":
+        return data
+    channels = program.channels
+    gain, offset = program.input.gain, program.input.offset
+    x = data.x.astype(np.float64) / gain[:channels] + offset[:channels]
+    spans = None if data.timespans is None else data.timespans / gain[-1] + offset[-1]
+    return Sequences(x, data.lengths, spans)
 
 
 def for_native(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -114,14 +118,29 @@ def held(program: LoihiProgram, samples: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def encode(
-    program: LoihiProgram, x: npt.ArrayLike, timespans: npt.ArrayLike | None = None
+    program: LoihiProgram,
+    x: npt.ArrayLike,
+    timespans: npt.ArrayLike | None = None,
+    *,
+    lengths: npt.ArrayLike | None = None,
+    encoded: bool = False,
 ) -> tuple[IntegerArray, IntegerArray]:
     """Encoded samples int64 (batch, time, channels), and saturated values per channel.
 
+    Beyond the end of a sequence stand values in range.
+
+    Args:
+        program: whose input port encodes.
+        x: (batch, time, inputs), or a list of sequences (time, inputs).
+        timespans: elapsed times (batch, time), where time is irregular.
+        lengths: samples of each sequence, (batch,); all of them by default.
+        encoded: whether x holds encoded messages already, which are checked and saturated.
+
     Raises:
-        InputError: the shape is wrong, or x holds NaN or infinite values.
+        InputError: a shape or a length is wrong, x holds NaN or infinite values, or encoded
+            messages that are no integers.
     """
-    return encode_live(program, *checked(program, x, None, timespans))
+    return encode_live(program, *checked(program, x, lengths, timespans, encoded))
 
 
 def full_initial_state(
@@ -137,18 +156,21 @@ def full_initial_state(
     wanted = "give for each population and state word an array, as final_state of a result is"
     if not isinstance(given, Mapping):
         raise InputError("initial_state", f"is a {type(given).__name__}; {wanted}")
-    for name in sorted(n for n, words in given.items() if not isinstance(words, Mapping)):
+    for name in [n for n, words in given.items() if not isinstance(words, Mapping)]:
         raise InputError("initial_state", f"{name} holds a {type(given[name]).__name__}; {wanted}")
     full: dict[str, dict[str, IntegerArray]] = {}
-    for name in sorted(set(given) - {p.name for p in program.populations}):
+    for name in sorted(set(given) - {p.name for p in program.populations}, key=str):
         problems.add(f"there is no population {name!r}")
     for population in program.populations:
         own = given.get(population.name, {})
-        for word in sorted(set(own) - set(population.program.state_names)):
+        for word in sorted(set(own) - set(population.program.state_names), key=str):
             problems.add(f"{population.name} has no state word {word!r}")
         full[population.name] = {}
         for word, bits in population.program.states:
-            values = np.asarray(own.get(word, population.initial_state[word]))
+            values = as_array(
+                own.get(word, population.initial_state[word]), "initial_state",
+                f"{population.name}.{word}",
+            )  # fmt: skip
             shape = (batch, population.size)
             low, high = signed_range(bits)
             if word == population.program.message_state:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import repeat
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.arrays import as_array
 from lnn2loihi.errors import InputError
+from lnn2loihi.formats import IntegerArray
 from lnn2loihi.kinds import check_kinds
-from lnn2loihi.network import FloatArray, checked_timespans
+from lnn2loihi.network import FloatArray
 from lnn2loihi.program import LoihiProgram
+from lnn2loihi.sequences import checked_timespans
 from lnn2loihi.simulate import State, full_initial_state, simulate
 from lnn2loihi.simulate.choice import chosen_engine, native_engine
+from lnn2loihi.simulate.native.engine import NativeStream
 from lnn2loihi.simulate.result import SimulationResult
+
+#: Where an iterable has ended.
+_END = object()
 
 
 def simulate_stream(
@@ -23,7 +30,9 @@ def simulate_stream(
     chunks: Iterable[npt.ArrayLike],
     engine: str = "auto",
     *,
+    lengths: Iterable[npt.ArrayLike | None] | None = None,
     timespans: Iterable[npt.ArrayLike] | None = None,
+    encoded: bool = False,
     initial_state: State | None = None,
     return_states: bool = False,
     threads: int | None = None,
@@ -36,7 +45,10 @@ def simulate_stream(
         program: what to run.
         chunks: arrays (batch, time, inputs); the batch is the same in all of them.
         engine: as for `simulate`.
+        lengths: for each chunk the samples of each sequence in it, (batch,), or None for all of
+            them. A sequence without samples in a chunk keeps its state.
         timespans: elapsed times (batch, time) of each chunk, where time is irregular.
+        encoded: as for `simulate`, for all chunks.
         initial_state: before the first chunk, as for `simulate`.
         return_states: as for `simulate`, for each chunk.
         threads: as for `simulate`.
@@ -45,15 +57,25 @@ def simulate_stream(
         The result of each chunk.
 
     Raises:
-        InputError: as for `simulate`, or a chunk has another batch than the first.
+        InputError: as for `simulate`, a chunk has another batch than the first, or there are not
+            as many timespans or lengths as chunks.
     """
+    check_kinds("simulate_stream", program=(program, LoihiProgram))
+    every = {
+        "chunks": _iterator("chunks", chunks),
+        "lengths": _iterator("lengths", repeat(None) if lengths is None else lengths),
+        "timespans": _iterator("timespans", repeat(None) if timespans is None else timespans),
+    }
     state: Any = initial_state
     batch: int | None = None
-    every = repeat(None) if timespans is None else timespans
-    for number, (chunk, elapsed) in enumerate(zip(chunks, every, strict=False)):
+    for number, chunk in enumerate(every["chunks"]):
+        ends, elapsed = (next(every[name], _END) for name in ("lengths", "timespans"))
+        for name, found in (("lengths", ends), ("timespans", elapsed)):
+            if found is _END:
+                raise InputError(name, f"end before the chunks, which have a chunk {number} too")
         result = simulate(
-            program, chunk, engine, timespans=elapsed, initial_state=state,
-            return_states=return_states, threads=threads,
+            program, chunk, engine, lengths=ends, timespans=elapsed, encoded=encoded,  # pyright: ignore[reportArgumentType]
+            initial_state=state, return_states=return_states, threads=threads,
         )  # fmt: skip
         if batch is not None and len(result.integers) != batch:
             raise InputError(
@@ -61,48 +83,129 @@ def simulate_stream(
             )
         batch, state = len(result.integers), result.final_state
         yield result
+    for name, given in (("lengths", lengths), ("timespans", timespans)):
+        if given is not None and next(every[name], _END) is not _END:
+            raise InputError(name, "go on after the last chunk; give one for each chunk")
+
+
+def _iterator(name: str, values: Any) -> Iterator[Any]:
+    try:
+        return iter(values)
+    except TypeError:
+        raise InputError(
+            name, f"is of type {type(values).__qualname__}; give an iterable with one for each "
+            "chunk"
+        ) from None  # fmt: skip
 
 
 class Stream:
     """One endless sequence, a sample at a time, for closed loops.
+
+    It can be copied and pickled, state and counts included; the copy goes on by itself.
 
     Args:
         program: what to run.
         engine: as for `simulate`.
         initial_state: for each population and state word (neurons,); the program's own where
             absent. `reset` returns to it.
+        encoded: whether samples are encoded messages, as for `simulate`, unless `step` says
+            otherwise.
 
     Raises:
         InputError: the engine or the state does not fit.
     """
 
     def __init__(
-        self, program: LoihiProgram, engine: str = "auto", initial_state: State | None = None
+        self,
+        program: LoihiProgram,
+        engine: str = "auto",
+        initial_state: State | None = None,
+        encoded: bool = False,
     ) -> None:
         check_kinds("open_stream", program=(program, LoihiProgram))
         self.program = program
+        self.encoded = bool(encoded)
         self._start = full_initial_state(program, 1, initial_state)
-        self._decode = program.output_population.message.step
-        self._engine = chosen_engine(program, engine)
-        self._native = (
-            native_engine(program).open_stream(self._start) if self._engine == "c" else None
-        )
-        self._state: Mapping[str, Mapping[str, Any]] = self._start
+        self._chosen = engine
+        self._open(self._start, np.zeros(program.input.size, np.int64))
 
-    def step(self, x: npt.ArrayLike, elapsed: float | None = None) -> FloatArray:
+    def _open(self, state: State, saturated: IntegerArray) -> None:
+        """Goes on from a state and counts."""
+        self._decode = self.program.output_population.message.step
+        self._engine = chosen_engine(self.program, self._chosen)
+        self._state = full_initial_state(self.program, 1, state)
+        self._saturated = saturated
+        self._native = self._opened() if self._engine == "c" else None
+
+    def _opened(self) -> NativeStream:
+        return native_engine(self.program).open_stream(self._start, self._state, self.encoded)
+
+    @property
+    def state(self) -> dict[str, dict[str, IntegerArray]]:
+        """For each population and state word int64 (neurons,): what `initial_state` takes."""
+        now = self._state if self._native is None else self._native.state
+        return {
+            name: {word: np.array(values[0], np.int64) for word, values in words.items()}
+            for name, words in now.items()
+        }
+
+    @property
+    def saturated(self) -> IntegerArray:
+        """Input values outside the calibrated range so far, int64 (channels of the port,)."""
+        if self._native is None:
+            return self._saturated.copy()
+        return self._saturated + self._native.saturated // self.program.substeps
+
+    def step(
+        self, x: npt.ArrayLike, elapsed: float | None = None, *, encoded: bool | None = None
+    ) -> FloatArray:
         """The answer to the next sample.
 
         Args:
-            x: float (inputs,).
+            x: numbers (inputs,).
             elapsed: time since the sample before, where time is irregular.
+            encoded: whether x and elapsed are encoded messages; as the stream was opened where
+                absent.
 
         Returns:
             Decoded outputs, float64 (outputs,).
 
         Raises:
-            InputError: x has another shape, or holds NaN or infinite values.
+            InputError: x has another shape, holds NaN or infinite values, or encoded messages are
+                no integers.
         """
-        sample = np.asarray(x, np.float64)
+        if encoded is not None and bool(encoded) != self.encoded:
+            self._change(bool(encoded))
+        sample = self._sample(x)
+        times = checked_timespans(
+            None if elapsed is None else [elapsed],
+            (1,),
+            self.program.timed,
+            "elapsed",
+            name="elapsed",
+        )
+        if self._native is None:
+            return self._step_slowly(sample, times)
+        if times is not None:
+            sample = np.append(sample, _whole(times) if self.encoded else times)
+        for _ in range(self.program.substeps - 1):
+            self._native.step(sample)
+        return self._native.step(sample) * self._decode
+
+    def _sample(self, x: npt.ArrayLike) -> npt.NDArray[Any]:
+        """A sample, checked: float64, or encoded messages as int32."""
+        sample = x if type(x) is np.ndarray and x.dtype == np.float64 else as_array(x, "x")
+        if self.encoded:
+            if sample.dtype.kind not in "iu":
+                raise InputError(
+                    "x", f"is {sample.dtype}, but encoded=True asks for encoded messages, which "
+                    "are integers; leave encoded out for samples"
+                )  # fmt: skip
+            ends = np.iinfo(np.int32)
+            sample = np.clip(sample, ends.min if sample.dtype.kind == "i" else 0, ends.max)
+            sample = sample.astype(np.int32)
+        else:
+            sample = np.asarray(sample, np.float64)
         if sample.shape != (self.program.channels,) or not np.isfinite(sample).all():
             raise InputError(
                 "x",
@@ -110,31 +213,62 @@ class Stream:
                 f"{sample.shape} and {int(np.count_nonzero(~np.isfinite(sample)))} NaN or "
                 "infinite values",
             )
-        times = checked_timespans(
-            None if elapsed is None else [elapsed], (1,), self.program.timed, "elapsed"
-        )
-        if times is not None:
-            sample = np.append(sample, times)
-        if self._native is not None:
-            for _ in range(self.program.substeps - 1):
-                self._native.step(sample)
-            return self._native.step(sample) * self._decode
+        return sample
+
+    def _step_slowly(self, sample: npt.NDArray[Any], times: FloatArray | None) -> FloatArray:
         result = simulate(
-            self.program, sample[None, None, : self.program.channels], self._engine,
-            timespans=None if times is None else times[None], initial_state=self._state,
+            self.program, sample[None, None], self._engine, initial_state=self._state,
+            timespans=None if times is None else times[None], encoded=self.encoded,
         )  # fmt: skip
-        self._state = result.final_state
+        self._state, self._saturated = result.final_state, self._saturated + result.saturated
         return result.outputs[0, 0]
 
+    def _change(self, encoded: bool) -> None:
+        """Samples in place of encoded messages from now on, or the other way round."""
+        state, saturated = self.state, self.saturated
+        self.encoded = encoded
+        self._open(state, saturated)
+
     def reset(self) -> None:
-        """Returns to the initial state."""
+        """Returns to the initial state; saturated values are counted from 0."""
         self._state = self._start
+        self._saturated = np.zeros(self.program.input.size, np.int64)
         if self._native is not None:
-            self._native.reset()
+            self._native.start(self._start)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Stream:
+        return self.__copy__()
+
+    def __copy__(self) -> Stream:
+        made = object.__new__(type(self))
+        made.__setstate__(self.__getstate__())
+        return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "program": self.program, "engine": self._chosen, "encoded": self.encoded,
+            "start": self._start, "state": self.state, "saturated": self.saturated,
+        }  # fmt: skip
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        self.program, self.encoded = kept["program"], kept["encoded"]
+        self._start, self._chosen = kept["start"], kept["engine"]
+        self._open(kept["state"], kept["saturated"])
+
+
+def _whole(times: FloatArray) -> npt.NDArray[np.int32]:
+    """An encoded elapsed time, at most what int32 holds."""
+    if (times != np.floor(times)).any():
+        raise InputError("elapsed", "is encoded, as x is: give a whole number")
+    return np.minimum(times, np.iinfo(np.int32).max).astype(np.int32)
 
 
 def open_stream(
-    program: LoihiProgram, engine: str = "auto", initial_state: State | None = None
+    program: LoihiProgram,
+    engine: str = "auto",
+    initial_state: State | None = None,
+    *,
+    encoded: bool = False,
 ) -> Stream:
     """Opens a stream for a closed loop; see `Stream`."""
-    return Stream(program, engine, initial_state)
+    return Stream(program, engine, initial_state, encoded)

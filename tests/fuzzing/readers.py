@@ -64,10 +64,9 @@ def _network(path: Path) -> Any:
 
 
 def _samples(path: Path) -> Any:
-    from lnn2loihi.samples import read_samples, read_timespans
+    from lnn2loihi.samples import read_sample_file
 
-    read_samples(path)
-    return read_timespans(path) if path.suffix == ".npz" else None
+    return read_sample_file(path)
 
 
 def _device(path: Path) -> Any:

@@ -127,26 +127,59 @@ class NativeEngine:
             progress(total, total)
 
     def open_stream(
-        self, initial_state: Mapping[str, Mapping[str, npt.NDArray[Any]]]
+        self,
+        initial_state: Mapping[str, Mapping[str, npt.NDArray[Any]]],
+        state: Mapping[str, Mapping[str, npt.NDArray[Any]]] | None = None,
+        encoded: bool = False,
     ) -> NativeStream:
-        """One endless sequence; states (1, neurons)."""
-        job = self._job(np.zeros((1, 1, self._input.size)), np.ones(1, np.int64), initial_state)
-        return NativeStream(job, self._function(1)[0])
+        """One endless sequence; states (1, neurons).
+
+        Args:
+            initial_state: what `reset` returns to.
+            state: what it starts from, where that is another.
+            encoded: whether it takes int32 messages in place of float64 samples.
+        """
+        x = np.zeros((1, 1, self._input.size), np.int32 if encoded else np.float64)
+        job = self._job(x, np.ones(1, np.int64), initial_state)
+        return NativeStream(job, self._function(1)[0], initial_state if state is None else state)
 
 
 class NativeStream:
     """One endless sequence on arrays that are bound once; not for several threads."""
 
-    def __init__(self, job: Job, function: Any) -> None:
+    def __init__(
+        self, job: Job, function: Any, state: Mapping[str, Mapping[str, npt.NDArray[Any]]]
+    ) -> None:
         self._job, self._function = job, function
         self._sample, self._answer = job.x[0, 0], job.outputs[0, 0]
+        self.start(state)
         job.carry_over()
 
-    def step(self, sample: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
+    def start(self, state: Mapping[str, Mapping[str, npt.NDArray[Any]]]) -> None:
+        """Goes on from a state, for each population and word (1, neurons), with counts of 0."""
+        for bound in self._job.populations:
+            for place, word in enumerate(bound.words):
+                bound.final[place] = state[bound.name][word]
+        self._job.counts[0] = 0
+
+    @property
+    def state(self) -> dict[str, dict[str, npt.NDArray[np.int32]]]:
+        """For each population and state word int32 (1, neurons); written to by the next step."""
+        return {
+            bound.name: dict(zip(bound.words, bound.final, strict=False))
+            for bound in self._job.populations
+        }
+
+    @property
+    def saturated(self) -> IntegerArray:
+        """Input values of each channel outside the calibrated range in all steps, int64."""
+        return self._job.counts[0].copy()
+
+    def step(self, sample: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
         """The messages of the output population, int32 (outputs,); overwritten by the next step.
 
         Args:
-            sample: float64 (inputs,), finite.
+            sample: float64 (inputs,), finite; or int32, where the stream is encoded.
 
         Raises:
             MemoryError: there is not enough memory for the scratch.
@@ -155,8 +188,3 @@ class NativeStream:
         if self._function(self._job.address, 0, 1) == NO_MEMORY:
             raise MemoryError("the C engine found no memory for a step")
         return self._answer
-
-    def reset(self) -> None:
-        """Returns to the initial state."""
-        for bound in self._job.populations:
-            bound.final[:] = bound.initial
