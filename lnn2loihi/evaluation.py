@@ -12,6 +12,7 @@ import numpy.typing as npt
 from lnn2loihi.frozen import ContentEquality
 from lnn2loihi.layers.linear import FloatArray
 from lnn2loihi.layers.stage import INPUT, Stage
+from lnn2loihi.layers.stepping import step_stages
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +190,7 @@ class _Loop:
 
         self._group, self._messages = group, messages
         self._now = {stage.name: begin(stage.name, stage.units) for stage in group}
-        self._memory = {
+        self._memory: dict[str, Mapping[str, FloatArray]] = {
             stage.name: {w: begin(stage.state_name(w), stage.units) for w in stage.memory}
             for stage in group
         }
@@ -205,30 +206,30 @@ class _Loop:
             since: elapsed time, (batch, 1); None where time is constant.
             first: whether it is the first step of a sample.
         """
-        now = self._now
-        for stage in self._group:
-            memory = self._memory[stage.name]
-            if first or not stage.once:
-                names = [(s.first if first else "") or s.name for s in stage.sources]
-                z = np.concatenate(
-                    [now[n] if n in now else self._messages[n][:, t] for n in names], axis=-1
-                )
-                if first and stage.starts_from:
-                    memory = dict.fromkeys(stage.memory, now[stage.starts_from])
-                message, memory = stage.answer(
-                    stage.sums(z), memory, since if stage.timed else None
-                )
-                if self._live is not None:
-                    lives, before = self._live[:, t], self._memory[stage.name]
-                    message = np.where(lives, message, now[stage.name])
-                    memory = {w: np.where(lives, memory[w], before[w]) for w in stage.memory}
-                now[stage.name], self._memory[stage.name] = message, memory
-                if stage.wired:
-                    self._steps[stage.name][:, t] = z
+        now, group = self._now, self._group
+
+        def respond(
+            stage: Stage, names: Sequence[str], memory: Mapping[str, FloatArray]
+        ) -> tuple[FloatArray, Mapping[str, FloatArray]]:
+            z = np.concatenate(
+                [now[n] if n in now else self._messages[n][:, t] for n in names], axis=-1
+            )
+            if stage.wired:
+                self._steps[stage.name][:, t] = z
+            passed = since if stage.timed else None
+            message, kept = stage.answer(stage.sums(z), memory, passed)
+            if self._live is not None:  # a sequence that has ended stays as it is
+                lives, before = self._live[:, t], self._memory[stage.name]
+                message = np.where(lives, message, now[stage.name])
+                kept = {w: np.where(lives, kept[w], before[w]) for w in stage.memory}
+            return message, kept
+
+        step_stages(group, now, self._memory, first, respond)
+        for stage in group:
             if not stage.wired:
                 self._steps[stage.name][:, t] = now[stage.name]
             for word in stage.memory:
-                self.kept[stage.name][:, t] = memory[word]
+                self.kept[stage.name][:, t] = self._memory[stage.name][word]
 
     @property
     def answers(self) -> dict[str, FloatArray | Heard]:

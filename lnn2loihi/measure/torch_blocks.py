@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lnn2loihi.layers.stage import INPUT
+from lnn2loihi.layers.stage import INPUT, Stage
+from lnn2loihi.layers.stepping import step_stages
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.qat.functions import answer
 
@@ -130,34 +132,33 @@ class StagesBlock:
 
     def start(self, batch: int, like: Tensor) -> Any:
         """See `Block`."""
-        zeros = {s.name: like.new_zeros(batch, s.units) for s in self._network.stages}
-        return zeros, {s.name: zeros[s.name] for s in self._network.stages if s.memory}
+        stages = self._network.stages
+        zeros = {s.name: like.new_zeros(batch, s.units) for s in stages}
+        return zeros, {s.name: dict.fromkeys(s.memory, zeros[s.name]) for s in stages}
 
     def step(self, x: Tensor, state: Any, elapsed: Tensor | None) -> tuple[Tensor, Any]:
         """See `Block`. Networks that unfold evaluate their stages several times a sample."""
-        for _ in range(self._network.substeps):
-            state = self._evaluated(x, state, elapsed)
-        return state[0][self._network.stages[-1].name], state
+        now, memories = dict(state[0]), dict(state[1])
+        now[INPUT] = (x - self._array("offset")) / self._array("scale")
 
-    def _evaluated(self, x: Tensor, state: Any, elapsed: Tensor | None) -> Any:
-        """The messages and memories after the next evaluation of all stages."""
-        before, kept = state
-        now: dict[str, Tensor] = {INPUT: (x - self._array("offset")) / self._array("scale")}
-        memory: dict[str, Tensor] = {}
-        for stage in self._network.stages:
-            z = torch.cat([(before if s.previous else now)[s.name] for s in stage.sources], dim=1)
+        def respond(
+            stage: Stage, names: Sequence[str], memory: Mapping[str, Tensor]
+        ) -> tuple[Tensor, Mapping[str, Tensor]]:
             weight, bias = self._array(f"{stage.name}.weight"), self._array(f"{stage.name}.bias")
-            sums = torch.addmm(bias, z, weight.T).split(stage.units, dim=1)
-            now[stage.name], new = answer(
+            heard = torch.cat([now[name] for name in names], dim=1)
+            sums = torch.addmm(bias, heard, weight.T).split(stage.units, dim=1)
+            message, kept = answer(
                 stage,
                 dict(zip(stage.gates, sums, strict=True)),
                 {name: self._array(f"{stage.name}.{name}") for name in stage.vectors},
-                kept.get(stage.name),
+                next(iter(memory.values()), None),
                 elapsed if stage.timed else None,
             )
-            if new is not None:
-                memory[stage.name] = new
-        return now, memory
+            return message, {} if kept is None else dict.fromkeys(stage.memory, kept)
+
+        for number in range(self._network.substeps):
+            step_stages(self._network.stages, now, memories, number == 0, respond)
+        return now[self._network.stages[-1].name], (now, memories)
 
     def sequence(self, x: Tensor, state: Any, elapsed: Tensor | None) -> Tensor:
         """See `Block`."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from lnn2loihi.layers.stage import INPUT, Stage, StageSource
+from lnn2loihi.layers.stage import INPUT, Stage
+from lnn2loihi.layers.stepping import step_stages
 from lnn2loihi.qat.functions import answer
 from lnn2loihi.qat.stage import TrainableStage
 
@@ -36,17 +37,17 @@ def run_loop(
         Messages of each stage of the group, (batch, steps, units).
     """
     names = {stage.name for stage in group}
-    inside: dict[str, list[tuple[StageSource, Tensor]]] = {}
+    inside: dict[str, list[tuple[int, Tensor]]] = {}  # places among the sources
     outside: dict[str, Tensor] = {}
     for stage in group:
         weight, bias = stages[stage.name].maps()
         begin, known = 0, bias
         inside[stage.name] = []
-        for source in stage.sources:
+        for place, source in enumerate(stage.sources):
             block = weight[:, begin : begin + source.columns]
             begin += source.columns
             if source.name in names:
-                inside[stage.name].append((source, block.T))
+                inside[stage.name].append((place, block.T))
             else:  # for all steps at once
                 known = known + messages[source.name] @ block.T
         outside[stage.name] = known
@@ -58,7 +59,9 @@ def run_loop(
         return {stage.name: own.sent(answer(stage, sums, own.effective_vectors(), None, None)[0])}
     # What is kept more finely than it is sent is heard as it would have been sent.
     now = {name: stages[name].sent(state[name]) for name in names if name in state}
-    memory = {s.name: state[s.state_name(word)] for s in group for word in s.memory}
+    memory: dict[str, Mapping[str, Tensor]] = {
+        s.name: {word: state[s.state_name(word)] for word in s.memory} for s in group
+    }
     steps: dict[str, list[Tensor]] = {name: [] for name in names}
     vectors = {stage.name: stages[stage.name].effective_vectors() for stage in group}
     # Taken apart once: the gradient of a single step would be as large as that of all.
@@ -70,24 +73,26 @@ def run_loop(
     }
     for t in range(x.shape[1]):
         since = None if elapsed is None else elapsed[:, t, None]
-        first = t % substeps == 0
-        for stage in group:
-            if stage.once and not first:
-                steps[stage.name].append(now[stage.name])
-                continue
-            if first and stage.starts_from:
-                memory[stage.name] = now[stage.starts_from]
+
+        def respond(
+            stage: Stage,
+            heard: Sequence[str],
+            kept: Mapping[str, Tensor],
+            t: int = t,
+            since: Tensor | None = since,
+        ) -> tuple[Tensor, Mapping[str, Tensor]]:
             total = known[stage.name][t]
-            for source, block in inside[stage.name]:
-                name = (source.first if first else "") or source.name
-                total = torch.addmm(total, now[name], block)
+            for place, block in inside[stage.name]:
+                total = torch.addmm(total, now[heard[place]], block)
             sums = dict(zip(stage.gates, total.chunk(len(stage.gates), -1), strict=True))
             own, passed = stages[stage.name], since if stage.timed else None
-            value, kept = answer(stage, sums, vectors[stage.name], memory.get(stage.name), passed)
-            if kept is not None:
-                memory[stage.name] = kept
-            now[stage.name] = own.sent(value)
-            steps[stage.name].append(now[stage.name])
+            before = next(iter(kept.values()), None)
+            value, after = answer(stage, sums, vectors[stage.name], before, passed)
+            return own.sent(value), {} if after is None else dict.fromkeys(stage.memory, after)
+
+        step_stages(group, now, memory, t % substeps == 0, respond)
+        for name in names:
+            steps[name].append(now[name])
     final.update({name: now[name] for name in state if name in names})
-    final.update({s.state_name(word): memory[s.name] for s in group for word in s.memory})
+    final.update({s.state_name(word): memory[s.name][word] for s in group for word in s.memory})
     return {name: torch.stack(values, dim=1) for name, values in steps.items()}
