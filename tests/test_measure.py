@@ -276,7 +276,7 @@ def test_scores() -> None:
 
 
 def test_answers_come_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lnn2loihi.measure.measuring.MOST_NUMBERS", 3 * 7 * (INPUTS + OUTPUTS))
+    monkeypatch.setattr("lnn2loihi.measure.judging.MOST_NUMBERS", 3 * 7 * (INPUTS + OUTPUTS))
     machine, x, seen = Machine(), samples(8, 7), []
     backend = Backend(machine, most=3)
 

@@ -8,11 +8,12 @@ from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
+import ltc_networks as ltcs
 import numpy as np
 import pytest
 import strategies_ncps as ncps
 import variants as v
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from networks import random_network
 
@@ -126,6 +127,24 @@ def test_any_network_runs_in_pytorch(variant: v.Variant) -> None:
     )
     assert how == (EQUATIONS if foreign else REBUILT)
     x, spans = samples(network, 3, 4), spans_of(network, 3, 4)
+    expected = network.evaluate(x, timespans=spans).outputs
+    assert_answers(TorchSession(blocks, "cpu", 1), x, spans, expected, 3e-4)
+
+
+@torch_and_ncps
+@given(ltcs.variants())
+@example(ltcs.Variant(mixed=True, output_mapping=None))
+@example(ltcs.Variant(mixed=True, irregular=True, unfolds=2))
+@example(ltcs.Variant(mixed=True, unfolds=1))
+@settings(max_examples=12)
+def test_any_ltc_runs_in_pytorch(variant: ltcs.Variant) -> None:
+    """Several updates a sample: what is evaluated once, heard first, and starts from others."""
+    from lnn2loihi.measure.torch_session import EQUATIONS, TorchSession, network_blocks
+
+    network = l2l.import_network(ltcs.module(variant), timespan=variant.timespan)
+    blocks, how = network_blocks(network)
+    assert how == EQUATIONS
+    x, spans = ltcs.samples(variant, 3, 4)
     expected = network.evaluate(x, timespans=spans).outputs
     assert_answers(TorchSession(blocks, "cpu", 1), x, spans, expected, 3e-4)
 
@@ -265,6 +284,20 @@ def test_any_network_runs_in_onnxruntime(variant: v.Variant) -> None:
 
 
 @onnxruntime_there
+@torch_and_ncps
+@pytest.mark.parametrize("irregular", [False, True])
+def test_an_ltc_with_mixed_memory_runs_in_onnxruntime(irregular: bool) -> None:
+    from lnn2loihi.measure.onnx_session import OnnxSession
+
+    variant = ltcs.Variant(mixed=True, irregular=irregular)
+    network = l2l.import_network(ltcs.module(variant), timespan=variant.timespan)
+    model = l2l.export(network, "onnx-float").SerializeToString()
+    x, spans = ltcs.samples(variant, 3, 4)
+    expected = network.evaluate(x, timespans=spans).outputs
+    assert_answers(OnnxSession(model, "cpu", 1, True), x, spans, expected, 3e-4)
+
+
+@onnxruntime_there
 def test_onnxruntime_that_falls_back_is_an_error() -> None:
     """Asked for a GPU that is not there, onnxruntime runs on the CPU without a word."""
     import onnxruntime
@@ -322,6 +355,43 @@ def test_they_are_measured() -> None:
     kinds = {(row.kind, row.mode) for row in found if row.status == "measured"}
     assert {("cpu", "streaming"), ("cpu", "batch")} <= kinds
     assert json.loads(json.dumps(found.to_dict()))["rows"]
+
+
+@torch_and_ncps
+def test_a_backend_that_answers_something_else_is_not_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A module that is not the network, and equations that go wrong, whole or in streams alone."""
+    import torch
+
+    from lnn2loihi.measure.torch_session import TorchSession
+
+    program, network = programmed()
+    x = samples(network, 2, 6)
+    other = torch.nn.GRU(network.input_size, network.output_size, batch_first=True)
+    (whole, *_), steps = (
+        measure(
+            runners(program, network, module, ["cpu:torch"], threads=[1]), x, settings=SHORT,
+            energy=False, batches=[2], modes=modes,
+        )
+        for module, modes in ((other, ["batch"]), (None, ["streaming", "batch"]))
+    )  # fmt: skip
+    assert whole.status == "failed" and whole.throughput is None
+    assert "answers differ from the float network: output" in whole.reason
+    assert [row.status for row in steps] == ["measured", "measured"]
+    original = TorchSession.open_stream
+
+    def forgets(self: Any) -> Any:
+        return lambda sample: original(self)(sample)
+
+    monkeypatch.setattr(TorchSession, "open_stream", forgets)
+    streaming, batch = measure(
+        runners(program, network, None, ["cpu:torch"], threads=[1]), x, settings=SHORT,
+        energy=False, batches=[2],
+    )  # fmt: skip
+    assert (streaming.mode, streaming.status) == ("streaming", "failed")
+    assert "in sequence 0, step" in streaming.reason
+    assert batch.status == "measured"
 
 
 def absent(*names: str) -> Any:

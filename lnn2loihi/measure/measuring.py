@@ -1,8 +1,8 @@
-"""Measures backends side by side: time first, then energy, then what they answer."""
+"""Measures backends side by side: what they answer first, then time, then energy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from lnn2loihi.devices import Device
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.measure.clock import Budget, Clock
 from lnn2loihi.measure.conditions import between, read_conditions, read_snapshot
+from lnn2loihi.measure.judging import Score, judge
 from lnn2loihi.measure.meter import Counters
 from lnn2loihi.measure.meters import find_counters
 from lnn2loihi.measure.results import Measurements
@@ -22,7 +23,6 @@ from lnn2loihi.measure.runner import Runner, Session
 from lnn2loihi.measure.settings import FULL, QUICK, Settings
 from lnn2loihi.measure.stopwatch import (
     LARGEST_BATCH,
-    MOST_NUMBERS,
     Samples,
     Task,
     batch_task,
@@ -32,7 +32,6 @@ from lnn2loihi.measure.stopwatch import (
 )
 from lnn2loihi.measure.trial import Trial
 from lnn2loihi.measure.windows import Repeat, Window, active_window, idle_window
-from lnn2loihi.network import FloatArray
 from lnn2loihi.sequences import sequences
 
 MODES = ("streaming", "batch")
@@ -40,8 +39,6 @@ MODES = ("streaming", "batch")
 _PREPARING, _TIMING = 0.3, 0.5
 #: Called with what is going on, and how much of it is done of how much in all.
 OnPhase = Callable[[str, int, int], None]
-#: Judges answers (batch, time, outputs).
-Score = Callable[[FloatArray], Mapping[str, float]]
 
 
 def measure(
@@ -175,7 +172,7 @@ class _Rounds:
         """Fills the trials; returns why it ended early, or nothing."""
         stopped = ""
         try:
-            for phase in (self._open, self._prepare, self._time, self._judge, self._read_energy):
+            for phase in (self._open, self._judge, self._prepare, self._time, self._read_energy):
                 phase()
             if self._cut:
                 stopped = f"the budget of {self.budget.seconds:g} s is used up"
@@ -206,10 +203,14 @@ class _Rounds:
         """Time of the clock at which the budget is used up."""
         return self.clock.now() + self.budget.left
 
+    def _by_runner(self) -> Iterator[list[Trial]]:
+        """The trials of one backend after the other."""
+        for runner in dict.fromkeys(map(id, (trial.runner for trial in self.trials))):
+            yield [trial for trial in self.trials if id(trial.runner) == runner]
+
     def _open(self) -> None:
         """Makes every backend ready, once for all its modes."""
-        for runner in dict.fromkeys(map(id, (trial.runner for trial in self.trials))):
-            own = [trial for trial in self.trials if id(trial.runner) == runner]
+        for own in self._by_runner():
             if own[0].runner.missing:
                 continue
             try:
@@ -221,6 +222,15 @@ class _Rounds:
             self._opened.append(session)
             for trial in own:
                 trial.session = session
+
+    def _judge(self) -> None:
+        """Nobody is timed whose answers are not what they should be."""
+        for own in self._by_runner():
+            if own[0].session is None:
+                continue
+            if self._over():
+                return
+            judge(own[0].session, own, self.samples, self.score)
 
     def _prepare(self) -> None:
         """Finds batches, and warms up."""
@@ -266,25 +276,6 @@ class _Rounds:
                     laps = timed_calls(task, self.clock, seconds, fewest, self._deadline)
                     trial.rounds.append(laps)
         self.progress("timing", rounds, rounds)
-
-    def _judge(self) -> None:
-        """Scores what each backend answers to all samples."""
-        if self.score is None:
-            return
-        judged: dict[int, Mapping[str, float]] = {}
-        for trial in self._alive:
-            if self._over():
-                return
-            known = id(trial.runner)
-            if known not in judged:
-                answer = None
-                with _guarded(trial) as (session, _):
-                    session.activate()
-                    answer = answers(session, self.samples, trial.runner.output_size)
-                if answer is None:
-                    continue
-                judged[known] = self.score(answer)
-            trial.accuracy = judged[known]
 
     def _read_energy(self) -> None:
         """Active windows of all backends, with an idle one between any two, again and again."""
@@ -354,24 +345,3 @@ def _rotated(trials: list[Trial], places: int) -> list[Trial]:
     """The trials in an order that begins elsewhere, so that none is always first."""
     first = places % len(trials) if trials else 0
     return trials[first:] + trials[:first]
-
-
-def answers(session: Session, samples: Samples, outputs: int) -> FloatArray:
-    """What a backend answers to all samples, in pieces that it can hold.
-
-    Args:
-        session: the backend.
-        samples: all samples.
-        outputs: outputs of a step.
-
-    Returns:
-        float64 (batch, time, outputs).
-    """
-    batch, time, inputs = samples.x.shape
-    piece = max(MOST_NUMBERS // (time * (inputs + outputs)), 1)
-    found: list[FloatArray] = []
-    for first in range(0, batch, piece):
-        part = slice(first, first + piece)
-        spans = None if samples.timespans is None else samples.timespans[part]
-        found.append(session.outputs(session.run(session.prepare(samples.x[part], spans))))
-    return np.concatenate(found)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from lnn2loihi.arrays import as_array
 from lnn2loihi.errors import BackendMissingError
 from lnn2loihi.frozen import read_only_mapping
+from lnn2loihi.measure.agreement import Truth
 from lnn2loihi.measure.meter import Kind
 from lnn2loihi.network import FloatArray
 
@@ -79,6 +80,7 @@ class Runner:
         versions: versions of what runs.
         notes: what a reader should know.
         missing: why it cannot run here, and how to mend that; empty where it can.
+        truth: what it should answer; None where nobody knows.
     """
 
     name: str
@@ -93,6 +95,7 @@ class Runner:
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     missing: str = ""
+    truth: Truth | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "versions", read_only_mapping(self.versions))

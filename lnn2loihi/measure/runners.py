@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from lnn2loihi.errors import BackendMissingError, ImportNetworkError, InputError, Problems
+from lnn2loihi.measure.agreement import Truth
 from lnn2loihi.measure.conditions import read_conditions
 from lnn2loihi.measure.engine_session import EngineSession
 from lnn2loihi.measure.meter import Kind
@@ -19,6 +20,7 @@ from lnn2loihi.measure.trial import one_line
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.plugins import export, exporter_names, import_network
 from lnn2loihi.program import LoihiProgram
+from lnn2loihi.simulate import simulate
 from lnn2loihi.simulate.choice import chosen_engine, native_engine
 from lnn2loihi.version import VERSION
 
@@ -34,16 +36,18 @@ AGAINST: Mapping[str, str] = {
     "cuda:torch": "PyTorch on the GPU",
 }
 _EXPORTER = "onnx-float"
+_UNCOMPARED = "its answers were compared with nothing: no importer makes a network of the module"
 
 
 @dataclass(frozen=True)
 class _Subject:
-    """What is to be run."""
+    """What is to be run, and what backends in floats should answer."""
 
     program: LoihiProgram | None
     network: LiquidNetwork | None
     module: Any
     threads: tuple[int, ...]
+    floats: Truth | None = None
 
     @property
     def outputs(self) -> int:
@@ -85,7 +89,7 @@ def runners(
     _check(program, network, module, wanted, counts)
     if network is None and module is not None:
         network = _imported(module)
-    subject = _Subject(program, network, module, counts)
+    subject = _Subject(program, network, module, counts, _float_truth(network))
     makers: Mapping[str, Callable[[_Subject], Iterator[Runner]]] = {
         "cpu:engine": _engine,
         "cpu:onnxruntime": partial(_onnxruntime, kind="cpu"),
@@ -158,12 +162,21 @@ def _threads_text(count: int) -> str:
     return "1 thread" if count == 1 else f"{count} threads"
 
 
+def _float_truth(network: LiquidNetwork | None) -> Truth | None:
+    if network is None:
+        return None
+    return Truth("the float network", lambda x, t: network.evaluate(x, timespans=t).outputs)
+
+
 def _engine(subject: _Subject) -> Iterator[Runner]:
     program = subject.program
     if program is None:
         yield missing_runner("integer engine", "cpu", "lnn2loihi", "give the integer program")
         return
     engine = chosen_engine(program, "auto")
+    truth = Truth(
+        "simulate", lambda x, t: simulate(program, x, timespans=t).outputs, exact=True
+    )  # fmt: skip
     level = native_engine(program).name if engine == "c" else engine
     for count in subject.threads if engine == "c" else (1,):
         yield Runner(
@@ -177,6 +190,7 @@ def _engine(subject: _Subject) -> Iterator[Runner]:
             open=partial(EngineSession, program, engine, count),
             streams=count == min(subject.threads),
             versions=_versions("numpy"),
+            truth=truth,
         )
 
 
@@ -206,6 +220,7 @@ def _onnxruntime(subject: _Subject, kind: Kind) -> Iterator[Runner]:
             output_size=subject.outputs,
             open=partial(opened, count),
             versions=_versions("onnxruntime", "onnxruntime-gpu", "onnx"),
+            truth=subject.floats,
         )
 
 
@@ -251,6 +266,8 @@ def _torch(subject: _Subject, kind: Kind) -> Iterator[Runner]:
                 open=partial(form.open, count),
                 streams=form.streams,
                 versions=_versions("torch", "ncps") | (_cuda_version() if kind == "cuda" else {}),
+                notes=() if subject.floats else (_UNCOMPARED,),
+                truth=subject.floats,
             )
 
 

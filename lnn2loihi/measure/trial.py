@@ -74,7 +74,11 @@ class Trial:
 
     def fail(self, error: BaseException) -> None:
         """Notes why it cannot go on; what was measured until now stays."""
-        self.failure, self.task = one_line(error), None
+        self.refuse(one_line(error))
+
+    def refuse(self, reason: str) -> None:
+        """Notes why it does not count."""
+        self.failure, self.task = reason, None
 
     def window(self, settings: Settings) -> float:
         """Seconds that its energy window will take."""
