@@ -65,6 +65,81 @@ def test_ten_packages_come_in_order(tmp_path: Path) -> None:
     assert [z.name for z in counted_zones(tmp_path)] == [f"package-{n}" for n in range(11)]
 
 
+#: Zones as machines show them, with their readings at the begin and at the end of a window.
+Recorded = dict[str, tuple[str, int, int]]
+THREADRIPPER: Recorded = {  # two dies, one counter, read some microseconds later
+    "intel-rapl:0": ("package-0-die-0", 5_000_000_123, 5_068_000_123),
+    "intel-rapl:0:0": ("core", 1_000, 2_000),
+    "intel-rapl:1": ("package-0-die-1", 5_000_000_125, 5_068_000_128),
+}
+EPYC_PAIR: Recorded = {  # two sockets of two dies; the counter of the second wraps around
+    "intel-rapl:0": ("package-0-die-0", 7_000_000, 57_000_000),
+    "intel-rapl:1": ("package-0-die-1", 7_000_400, 57_300_000),
+    "intel-rapl:2": ("package-1-die-0", RANGE - 200_000, 30_000_000),
+    "intel-rapl:3": ("package-1-die-1", 100_000, 30_000_100),
+}
+CASCADE_LAKE_AP: Recorded = {  # a counter for each die, and memory of each
+    "intel-rapl:0": ("package-0-die-0", 91_000_000_000, 91_040_000_000),
+    "intel-rapl:0:0": ("dram", 10_000_000, 13_000_000),
+    "intel-rapl:1": ("package-0-die-1", 88_500_000_000, 88_541_000_000),
+    "intel-rapl:1:0": ("dram", 70_000_000, 74_000_000),
+}
+JUST_STARTED: Recorded = {  # dies of their own that happen to read the same at the begin
+    "intel-rapl:0": ("package-0-die-0", 100_000, 30_100_000),
+    "intel-rapl:1": ("package-0-die-1", 100_000, 38_100_000),
+}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "expected", "words"),
+    [
+        (THREADRIPPER, {"package-0": 68.0}, "(intel-rapl:1) show one counter, counted once"),
+        (EPYC_PAIR, {"package-0": 50.0, "package-1": 30.2}, "one counter, counted once"),
+        (CASCADE_LAKE_AP, {"package-0": 81.0, "package-0 dram": 7.0},
+         "count by themselves, and are added up"),
+        (JUST_STARTED, {"package-0": 68.0}, "count by themselves, and are added up"),
+    ],
+)  # fmt: skip
+def test_dies_of_a_socket(
+    tmp_path: Path, recorded: Recorded, expected: dict[str, float], words: str
+) -> None:
+    """Zones of several dies may show the one counter of their socket, or one each."""
+    for folder, (name, begin, _) in recorded.items():
+        zone(tmp_path / folder, name, begin)
+    meter = powercap_meter(tmp_path)
+    assert isinstance(meter, PowercapMeter) and meter.domains == tuple(expected)
+    for _ in range(2):
+        for folder, (_, begin, _) in recorded.items():
+            set_energy(tmp_path, begin, folder)
+        meter.begin()
+        for folder, (_, _, end) in recorded.items():
+            set_energy(tmp_path, end, folder)
+        assert meter.end() == pytest.approx(expected)
+        assert any(words in note for note in meter.notes())
+    assert "package-0-die-0 (intel-rapl:0), package-0-die-1 (intel-rapl:1)" in meter.notes()[1]
+
+
+def test_a_reader_that_is_held_up_sees_one_counter(tmp_path: Path) -> None:
+    """Seconds between two readings of it are seconds between two of the first zone, too."""
+    for number in range(2):
+        zone(tmp_path / f"intel-rapl:{number}", f"package-0-die-{number}")
+    meter = PowercapMeter(tuple(counted_zones(tmp_path)))
+    now = iter(range(0, 10**12, 500_000_000))  # 500 J between any two readings
+    for counter in meter._read[0].counters:
+        counter.read = lambda: next(now)
+    meter.begin()
+    assert meter.end() == {"package-0": 1500.0}  # after three other readings
+    assert "one counter" in meter.notes()[1]
+
+
+def test_zeus_is_passed_over_where_it_would_add_dies_up(tmp_path: Path) -> None:
+    for folder, (name, begin, _) in THREADRIPPER.items():
+        zone(tmp_path / folder, name, begin)
+    energies = Energies(cpu_energy={0: 68.0, 1: 68.0})
+    text = reason(zeus_cpu_meter(zeus(0, 2, energies), tmp_path))
+    assert "may show one counter" in text and "is read directly" in text
+
+
 def test_platform_stands_in_only_where_there_is_no_package(tmp_path: Path) -> None:
     zone(tmp_path / "intel-rapl:0", "psys")
     assert [found.name for found in counted_zones(tmp_path)] == ["psys"]
@@ -91,7 +166,7 @@ def test_a_counter_may_wrap_around_between_any_two_looks(steps: list[int], start
     """Whatever the counter does, what was added since the begin is what is read."""
     values = iter([start] + [(start + sum(steps[: n + 1])) % RANGE for n in range(len(steps))])
     meter = PowercapMeter((Zone("package-0", Path("nowhere")),))
-    (counter,) = meter._counters
+    (counter,) = meter._read[0].counters
     counter.limit = RANGE
     counter.read = lambda: next(values)
     meter.begin()

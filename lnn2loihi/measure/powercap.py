@@ -5,6 +5,12 @@ package; `intel-rapl:0:1` is a part of it. Parts that a package contains (`core`
 counted beside it; its memory (`dram`) is not contained and is. `psys`, the whole platform,
 contains the packages and stands in only where there are none. `intel-rapl-mmio` shows the same
 counters a second time.
+
+A package of several dies has a zone for each, `package-0-die-0` and `package-0-die-1`. On Intel
+(Cascade Lake-AP) each die has a counter of its own; on AMD (Threadripper and EPYC of Zen 1 and 2)
+they all show the one counter of the socket (codecarbon #1274: half of the sum was drawn at the
+plug). Nothing but the readings tells which: those of one counter are the same at the begin and at
+the end of every window. So zones of one socket are one domain, in which each counter counts once.
 """
 
 from __future__ import annotations
@@ -20,8 +26,14 @@ from lnn2loihi.measure.meter import TimeOnly
 ROOT = Path("/sys/class/powercap")
 RAPL_NOTE = "RAPL counts whole CPU packages, with everything else that runs on them"
 _PACKAGE = re.compile(r"intel-rapl:\d+")
+_DIE = re.compile(r"^(package-\d+)-die-\d+")
 _NAME = re.compile(r"[\w .-]{1,40}")
 _JOULES = 1e-6
+#: Microjoules up to which readings are of one counter, beside what passes while they are read: RAPL
+#: refreshes its counters every millisecond, in which a socket of 400 W draws 0.4 J. Counters of
+#: several dies, each of which counts since the start of the machine, are farther apart.
+_SAME = 1_000_000
+_FAR = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -35,6 +47,11 @@ class Zone:
 
     name: str
     folder: Path
+
+    @property
+    def label(self) -> str:
+        """Its name and its folder's."""
+        return f"{self.name} ({self.folder.name})"
 
 
 def package_zones(root: Path = ROOT) -> list[Zone]:
@@ -53,7 +70,9 @@ def is_package(zone: Zone) -> bool:
 
 
 def counted_zones(root: Path = ROOT) -> list[Zone]:
-    """Zones that together hold all energy that can be read, none of it twice."""
+    """Zones that together hold all energy that can be read; several of one domain may show one
+    counter.
+    """
     zones = package_zones(root)
     packages = [zone for zone in zones if is_package(zone)]
     if not packages:
@@ -64,13 +83,12 @@ def counted_zones(root: Path = ROOT) -> list[Zone]:
         children = [*zone.folder.glob("intel-rapl:*"), *root.glob(f"{zone.folder.name}:*")]
         parts = {child.name: child for child in children if _name_of(child) == "dram"}
         counted += [Zone(f"{zone.name} dram", parts[name]) for name in sorted(parts)]
-    names = [zone.name for zone in counted]
-    return [
-        zone
-        if names.count(zone.name) == 1
-        else Zone(f"{zone.name} ({zone.folder.name})", zone.folder)
-        for zone in counted
-    ]
+    return counted
+
+
+def domain_of(zone: Zone) -> str:
+    """The socket, or the memory of the socket, that a zone is of: its name without the die."""
+    return _DIE.sub(r"\1", zone.name)
 
 
 def _name_of(folder: Path) -> str | None:
@@ -123,6 +141,13 @@ class _Counter:
             )
         return value
 
+    def distance(self, other: _Counter) -> int:
+        """Microjoules between two last readings, on the shorter way round."""
+        if self.limit != other.limit:
+            return _FAR
+        apart = abs(self.last - other.last)
+        return apart if self.limit is None else min(apart, self.limit - apart)
+
     def advance(self) -> None:
         """Adds what was counted since the last look; the counter may have wrapped around once."""
         now = self.read()
@@ -138,6 +163,64 @@ class _Counter:
 
 
 @dataclass
+class _Domain:
+    """The zones of one socket, or of its memory, and which of them show one counter."""
+
+    name: str
+    counters: list[_Counter]
+    _at_begin: list[int] = field(default_factory=list)
+    _at_end: list[int] = field(default_factory=list)
+
+    def begin(self) -> None:
+        for counter in self.counters:
+            counter.last, counter.counted = counter.read(), 0
+        self._at_begin = self._at_end = self._alike()
+
+    def advance(self) -> None:
+        for counter in self.counters:
+            counter.advance()
+
+    def joules(self) -> float:
+        """What each counter has counted, those of several zones once."""
+        self._at_end = self._alike()
+        return sum(self.counters[place].counted for place in set(self._shown())) * _JOULES
+
+    def note(self) -> str:
+        """Which zones are one counter; empty where there is one zone."""
+        if len(self.counters) == 1:
+            return ""
+        zones = ", ".join(counter.zone.label for counter in self.counters)
+        count = len(set(self._shown()))
+        if count == len(self.counters):
+            return f"{self.name}: {zones} count by themselves, and are added up"
+        counters = "one counter" if count == 1 else f"{count} counters"
+        return f"{self.name}: {zones} show {counters}, counted once"
+
+    def _shown(self) -> list[int]:
+        """For each counter the first that it was the same as, at the begin and at the end."""
+        pairs = list(zip(self._at_begin, self._at_end, strict=True))
+        return [pairs.index(pair) for pair in pairs]
+
+    def _alike(self) -> list[int]:
+        """For each counter the first whose last reading was the same."""
+        if len(self.counters) == 1:
+            return [0]
+        # What is read one after the other moves meanwhile: as far as the first has moved since.
+        head = self.counters[0]
+        moved = head.read() - head.last
+        moved = max(moved, 0) if head.limit is None else moved % head.limit
+        found: list[int] = []
+        for place, counter in enumerate(self.counters):
+            same = (
+                earlier
+                for earlier in found
+                if counter.distance(self.counters[earlier]) <= _SAME + moved
+            )
+            found.append(next(same, place))
+        return found
+
+
+@dataclass
 class PowercapMeter:
     """Reads zones; see the module.
 
@@ -147,34 +230,37 @@ class PowercapMeter:
 
     zones: tuple[Zone, ...]
     name: str = "powercap (RAPL)"
-    _counters: list[_Counter] = field(init=False, repr=False)
+    _read: list[_Domain] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._counters = [_Counter(zone, _limit(zone)) for zone in self.zones]
+        by_name: dict[str, list[_Counter]] = {}
+        for zone in self.zones:
+            by_name.setdefault(domain_of(zone), []).append(_Counter(zone, _limit(zone)))
+        self._read = [_Domain(name, counters) for name, counters in by_name.items()]
 
     @property
     def domains(self) -> tuple[str, ...]:
-        """The zones."""
-        return tuple(zone.name for zone in self.zones)
+        """The sockets, and their memory."""
+        return tuple(domain.name for domain in self._read)
 
     def begin(self) -> None:
         """See `EnergyMeter`."""
-        for counter in self._counters:
-            counter.last, counter.counted = counter.read(), 0
+        for domain in self._read:
+            domain.begin()
 
     def poll(self) -> None:
         """See `EnergyMeter`. A RAPL counter wraps around after minutes at full power."""
-        for counter in self._counters:
-            counter.advance()
+        for domain in self._read:
+            domain.advance()
 
     def end(self) -> Mapping[str, float]:
         """See `EnergyMeter`."""
         self.poll()
-        return {counter.zone.name: counter.counted * _JOULES for counter in self._counters}
+        return {domain.name: domain.joules() for domain in self._read}
 
     def notes(self) -> tuple[str, ...]:
-        """What RAPL does not say."""
-        return (RAPL_NOTE,)
+        """What RAPL does not say, and which zones were one counter in the last window."""
+        return (RAPL_NOTE, *(note for domain in self._read if (note := domain.note())))
 
 
 def _limit(zone: Zone) -> int | None:

@@ -17,7 +17,13 @@ from typing import Any
 from lnn2loihi.errors import MeterError
 from lnn2loihi.measure.meter import TimeOnly
 from lnn2loihi.measure.nvml import NvmlMeter, nvml_meter, visible_gpu
-from lnn2loihi.measure.powercap import RAPL_NOTE, ROOT, is_package, package_zones
+from lnn2loihi.measure.powercap import (
+    RAPL_NOTE,
+    ROOT,
+    domain_of,
+    is_package,
+    package_zones,
+)
 
 #: Makes a ZeusMonitor of GPU indices and CPU indices; None for all that there are.
 Monitor = Callable[[list[int] | None, list[int] | None], Any]
@@ -135,7 +141,14 @@ def zeus_cpu_meter(monitor: Monitor = zeus_monitor, powercap: Path = ROOT) -> Ze
         seen = monitor([], None)
         if seen is None:
             return None
-        packages = [i for i, zone in enumerate(package_zones(powercap)) if is_package(zone)]
+        zones = package_zones(powercap)
+        packages = [i for i, zone in enumerate(zones) if is_package(zone)]
+        sockets = [domain_of(zones[i]) for i in packages]
+        if len(set(sockets)) < len(sockets):
+            raise MeterError(
+                _name(), "adds up the zones of all dies of a socket, which may show one counter; "
+                f"they are told apart where {powercap} is read directly"
+            )  # fmt: skip
         chosen = [i for i in seen.cpu_indices if i in packages] or list(seen.cpu_indices)
         return ZeusMeter(monitor([], chosen), _name(), remarks=(RAPL_NOTE,))
 
