@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from lnn2loihi.errors import InputError
 from lnn2loihi.lava.graph import LavaGraph, build_graph
+from lnn2loihi.lava.shim import choose_fork, require_lava
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate import encode, full_initial_state, held
 
@@ -66,7 +67,8 @@ class LavaExporter:
         Raises:
             InputError: x, a size or a state does not fit.
             BackendMissingError: Lava is not installed.
-            LavaRunError: Lava cannot express a connection.
+            LavaRunError: Lava cannot express a connection; or this process cannot start Lava's
+                own processes (it is daemonic, or another start method than fork was chosen).
         """
         if x is None:
             if batch < 1 or samples < 1:
@@ -75,4 +77,6 @@ class LavaExporter:
             timespans = np.zeros((batch, samples)) if source.timed else None
         inputs = held(source, encode(source, x, timespans)[0])
         start = full_initial_state(source, inputs.shape[0], initial_state)
+        require_lava()
+        choose_fork()
         return build_graph(source, inputs, start)

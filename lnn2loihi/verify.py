@@ -12,6 +12,7 @@ import numpy.typing as npt
 from lnn2loihi.errors import BackendMissingError, InputError, Problems
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.kinds import check_kinds
+from lnn2loihi.lava.shim import lava_is_installed
 from lnn2loihi.plugins import executor_names, load_executor
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate import full_initial_state, held
@@ -232,7 +233,7 @@ def verify(
 
     Raises:
         InputError: x does not fit, or an executor does not exist.
-        BackendMissingError: an executor that was named is not installed.
+        BackendMissingError: an executor that was named is not installed; names those that are.
     """
     check_kinds("verify", program=(program, LoihiProgram))
     everything = executors == ALL
@@ -258,9 +259,38 @@ def verify(
             runs.append(executor(program, inputs[:batch, :time], first, on_step=report))
         except (BackendMissingError, InputError) as error:
             if not everything:
-                raise
+                raise _with_those_that_are_there(error, name, program) from error
             missing[name] = "; ".join(error.problems) or error.subject
     return compare_runs(program, runs, missing, counts)
+
+
+def _with_those_that_are_there(
+    error: BackendMissingError | InputError, absent: str, program: LoihiProgram
+) -> BackendMissingError | InputError:
+    """The error; where a backend is missing, with the executors that run the program here."""
+    if not isinstance(error, BackendMissingError):
+        return error
+    known = dict.fromkeys((*EXECUTORS, *executor_names()))
+    text = ",".join(name for name in known if name != absent and _is_there(name, program))
+    hint = (
+        f"executors that are here: {text}; to compare those: lnn2loihi verify ... --executors "
+        f'{text}, or verify(program, x, "{text}")'
+    )
+    return BackendMissingError(error.subject, [*error.problems, hint])
+
+
+def _is_there(name: str, program: LoihiProgram) -> bool:
+    """Whether an executor can run a program here, asked with one sample."""
+    if name == "lava":
+        return lava_is_installed()
+    shape = (1, program.substeps, program.input.size)
+    inputs = np.broadcast_to(program.input.low, shape).astype(np.int64)
+    try:
+        executor = EXECUTORS[name] if name in EXECUTORS else load_executor(name)
+        executor(program, inputs, full_initial_state(program, 1, None))
+    except Exception:  # those of others may fail in any way, and are no advice then
+        return False
+    return True
 
 
 def _checked_names(executors: Sequence[str] | str) -> list[str]:

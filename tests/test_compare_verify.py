@@ -71,6 +71,29 @@ class TestVerify:
         assert "'loihi' does not exist" in str(raised.value)
         assert "give at least two different ones" in str(raised.value)
 
+    def test_a_missing_executor_names_those_that_are_there(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        module = importlib.import_module("lnn2loihi.verify")
+
+        def missing(*_, **__) -> IntegerRun:
+            raise l2l.BackendMissingError("Lava", "pip install lava-nc==0.10.0")
+
+        known = {**module.EXECUTORS, "lava": missing, "also absent": missing}
+        monkeypatch.setattr(module, "EXECUTORS", known)
+        monkeypatch.setattr(module, "executor_names", lambda: ["reference"])
+        program = random_program(3)
+        with pytest.raises(l2l.BackendMissingError) as raised:
+            l2l.verify(program, random_inputs(3, program, 1, 2))
+        assert len(raised.value.problems) == 2
+        install, there = raised.value.problems[0], raised.value.problems[-1]
+        assert install == "pip install lava-nc==0.10.0" and raised.value.exit_code == 3
+        assert there == (
+            "executors that are here: reference,c,blas,same; to compare those: lnn2loihi "
+            "verify ... --executors reference,c,blas,same, or verify(program, x, "
+            '"reference,c,blas,same")'
+        )
+
     def test_progress_names_the_executor_and_ends_at_the_total(self) -> None:
         program = random_program(4, Sizes(layers=(2, 2, 2)))
         seen: list[tuple[str, int, int]] = []

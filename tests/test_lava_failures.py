@@ -19,7 +19,7 @@ import pytest
 from programs import Sizes, random_inputs, random_program
 
 from lnn2loihi.errors import LavaRunError
-from lnn2loihi.lava import build_graph, execute, import_lava, lava_is_installed
+from lnn2loihi.lava import build_graph, execute, import_lava, lava_is_installed, workers
 from lnn2loihi.lava.workers import Worker
 from lnn2loihi.simulate import full_initial_state
 from lnn2loihi.simulate.reference import run_reference
@@ -142,6 +142,74 @@ def test_a_killed_worker(name: str) -> None:
 
     with pytest.raises(LavaRunError, match=f"process '{name}' was ended by signal 9"):
         run(LONG, on_step=kill)
+    run()
+
+
+@pytest.mark.parametrize("name", ["layer_1", "input -> layer_0", "runtime service"])
+def test_a_stopped_worker(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Nothing ends and nothing is reported: somebody has to look."""
+    monkeypatch.setattr(workers, "STOPPED_SECONDS", 0.2)
+    monkeypatch.setattr(workers, "LOOK_SECONDS", 0.05)
+    stopped: list[int] = []
+
+    def stop(done: int, total: int) -> None:
+        for child in multiprocessing.active_children():
+            if child.name == f"lava: {name}" and child.pid and not stopped:
+                os.kill(child.pid, signal.SIGSTOP)
+                stopped.append(child.pid)
+
+    with pytest.raises(LavaRunError) as info:
+        run(LONG, on_step=stop)
+    assert str(info.value).startswith(
+        f"run in Lava: process '{name}' (pid {stopped[0]}) was stopped by a signal, and has not "
+        "gone on for 0.2 s, which is the limit"
+    )
+    run()
+
+
+class Stoppable:
+    """A worker as far as it is watched."""
+
+    name, pid, stopped = "layer_1", 7, True
+
+
+def test_who_goes_on_in_time_is_left_alone() -> None:
+    """Seconds of one stop count, and none in which the watchdog was itself stopped (Ctrl-Z)."""
+    now, worker = [0.0], Stoppable()
+    seen: Any = [worker]
+    dog = workers.Watchdog(seen, lambda: now[0])
+
+    def passes(seconds: float, stopped: bool) -> None:
+        for _ in range(round(seconds / workers.LOOK_SECONDS)):
+            now[0] += workers.LOOK_SECONDS
+            worker.stopped = stopped
+            dog.check()
+
+    for _ in range(2):
+        passes(workers.STOPPED_SECONDS - 0.5, True)
+        passes(1.0, False)
+    now[0] += 3600.0
+    worker.stopped = True
+    dog.check()
+    with pytest.raises(LavaRunError, match="has not gone on for 10 s"):
+        passes(workers.STOPPED_SECONDS, True)
+
+
+def test_no_thread_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lava's ports listen on threads of this process, some of which cannot be started."""
+    original, started = threading.Thread.start, []
+
+    def refused(self: threading.Thread) -> None:
+        if len(started) == 1:
+            raise RuntimeError("can't start new thread")
+        started.append(self)
+        original(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refused)
+        with pytest.raises(LavaRunError, match="start of Lava's workers: RuntimeError: can't sta"):
+            run()
+    assert started
     run()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 from programs import Sizes, random_inputs, random_program
 
 from lnn2loihi.converters.lava import LavaExporter
-from lnn2loihi.errors import BackendMissingError, InputError
+from lnn2loihi.errors import BackendMissingError, InputError, LavaRunError
 from lnn2loihi.lava import import_lava, lava_is_installed, require_lava, shim
 from lnn2loihi.plugins import Exporter
 from lnn2loihi.simulate import full_initial_state
@@ -136,15 +137,86 @@ def test_after_lava_was_imported_with_another_shim() -> None:
     )
 
 
+#: As where spawn is the system's own: nobody has chosen anything.
+SPAWN_FIRST = "multiprocessing.get_all_start_methods = lambda: ['spawn', 'fork', 'forkserver']"
+CHOSEN = ("", SPAWN_FIRST, *(
+    f"multiprocessing.set_start_method({method!r})" for method in ("fork", "spawn", "forkserver")
+))  # fmt: skip
+
+
+def scenario_run() -> None:
+    """Runs in Lava, here and in the main process of others."""
+    from lnn2loihi.verify import verify
+
+    program = random_program(1, Sizes(inputs=2, layers=(2,), readout=1))
+    assert verify(program, random_inputs(0, program, 1, 3), "reference,lava").bit_exact
+
+
 @needs_lava
-def test_another_start_method_is_refused() -> None:
-    done = in_new_interpreter(
-        "import multiprocessing; multiprocessing.set_start_method('spawn')\n"
-        "from lnn2loihi.lava import import_lava; import_lava()"
+@pytest.mark.parametrize("chosen", CHOSEN)
+def test_any_start_method_will_do_and_none_is_chosen(chosen: str) -> None:
+    assert_runs(
+        f"import multiprocessing\n{chosen}\n"
+        "before = multiprocessing.get_start_method(allow_none=True)\n"
+        "import test_lava_shim; test_lava_shim.scenario_run()\n"
+        "assert multiprocessing.get_start_method(allow_none=True) == before\n"
+        "assert not multiprocessing.active_children()\n"
     )
-    assert done.returncode == 1
-    assert "LavaRunError: Lava: its workers are started by fork, but" in done.stderr
-    assert "'spawn'" in done.stderr
+
+
+@needs_lava
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_in_children(method: str) -> None:
+    assert_runs(
+        "import multiprocessing, test_lava_shim\n"
+        f"child = multiprocessing.get_context({method!r}).Process(\n"
+        "    target=test_lava_shim.scenario_run)\n"
+        "child.start(); child.join(60); assert child.exitcode == 0, child.exitcode\n"
+    )
+
+
+def refused() -> str:
+    with pytest.raises(LavaRunError) as info:
+        scenario_run()
+    return str(info.value)
+
+
+@needs_lava
+def test_in_a_daemonic_child() -> None:
+    """All processes of a pool are such, and multiprocessing allows them no children."""
+    assert_runs(
+        "import multiprocessing, test_lava_shim\n"
+        "with multiprocessing.get_context('fork').Pool(1) as pool:\n"
+        "    text = pool.apply(test_lava_shim.refused)\n"
+        "assert \"allows none to 'ForkPoolWorker-1', which is a daemonic child\" in text, text\n"
+        "assert 'ProcessPoolExecutor' in text, text\n"
+    )
+
+
+def test_a_system_without_forks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multiprocessing, "get_all_start_methods", lambda: ["spawn"])
+    with pytest.raises(BackendMissingError, match="it runs on Linux and macOS"):
+        shim.require_workers()
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_graph_in_lavas_own_way_needs_fork(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    monkeypatch.setattr(multiprocessing, "get_start_method", lambda allow_none: method)
+    with pytest.raises(LavaRunError) as info:
+        shim.choose_fork()
+    assert f"it is {method!r}, because that was chosen, or because this process was" in str(
+        info.value
+    )
+    assert "multiprocessing.set_start_method('fork', force=True)" in str(info.value)
+
+
+def test_fork_is_chosen_for_a_graph_where_nobody_has_chosen() -> None:
+    assert_runs(
+        f"import multiprocessing\n{SPAWN_FIRST}\n"
+        "from lnn2loihi.lava.shim import choose_fork\n"
+        "choose_fork(); choose_fork()\n"
+        "assert multiprocessing.get_start_method(allow_none=True) == 'fork'\n"
+    )
 
 
 @needs_lava

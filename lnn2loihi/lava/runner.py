@@ -9,7 +9,7 @@ import numpy.typing as npt
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.kinds import check_kinds
 from lnn2loihi.lava.graph import build_graph
-from lnn2loihi.lava.shim import DISTRIBUTION, import_lava, lava_version
+from lnn2loihi.lava.shim import DISTRIBUTION, import_lava, lava_version, require_workers
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate import full_initial_state, held, result_of
 from lnn2loihi.simulate.inputs import checked, encode_live
@@ -37,9 +37,11 @@ def execute(
     Raises:
         BackendMissingError: Lava is not installed.
         LavaRunError: a process model raised an exception (the message carries its traceback), a
-            worker was killed, the time limit has passed, or workers cannot be started.
+            worker was killed or stays stopped, the time limit has passed, or workers cannot be
+            started (in a daemonic process, say).
         KeyboardInterrupt: Ctrl-C; like after every error, all workers have ended.
     """
+    require_workers()
     import_lava()
     from lnn2loihi.lava.processes.runtime import run_graph
 

@@ -75,16 +75,15 @@ def require_lava() -> None:
 def import_lava() -> None:
     """Imports Lava's core, so that any later `import lava.…` works.
 
-    Importing Lava makes "fork" the start method of `multiprocessing`, which is the default on
-    Linux up to Python 3.13; here it is left alone where it is already in force.
+    Importing Lava makes "fork" the start method of `multiprocessing` for everybody; here that is
+    left alone, chosen or not. Our workers are forks whatever it is; see `choose_fork` for graphs
+    that run in Lava's own way.
 
     Raises:
         BackendMissingError: see `require_lava`.
-        LavaRunError: another start method was chosen before.
     """
     require_lava()
     with _importing:
-        require_fork()
         if _START_METHOD_MODULE in sys.modules:
             return
         with warnings.catch_warnings(), _start_method_left_alone():
@@ -94,19 +93,48 @@ def import_lava() -> None:
             importlib.import_module(_START_METHOD_MODULE)
 
 
-def require_fork() -> None:
-    """Checks that `multiprocessing` starts processes by fork.
+def require_workers() -> None:
+    """Checks that this process may fork workers.
 
     Raises:
-        LavaRunError: another start method is in force.
+        BackendMissingError: the system has no forks.
+        LavaRunError: the process is a daemonic child of multiprocessing.
     """
-    method = _start_method()
-    if method != "fork":
+    if "fork" not in multiprocessing.get_all_start_methods():
+        raise BackendMissingError(
+            "Lava", f"its workers are forked processes, which {sys.platform} does not have; it "
+            "runs on Linux and macOS"
+        )  # fmt: skip
+    process = multiprocessing.current_process()
+    if process.daemon:
         raise LavaRunError(
             "Lava",
-            f"its workers are started by fork, but the start method of multiprocessing is "
-            f"{method!r}; remove the call of multiprocessing.set_start_method, or use "
-            f"multiprocessing.get_context({method!r}) for your own processes instead",
+            f"its workers are processes, and multiprocessing allows none to {process.name!r}, "
+            "which is a daemonic child, as all of multiprocessing.Pool are; use "
+            "concurrent.futures.ProcessPoolExecutor or Process(daemon=False), or another executor",
+        )
+
+
+def choose_fork() -> None:
+    """Has `multiprocessing` start processes by fork, as a graph needs that runs in Lava's own way.
+
+    Where nobody has chosen a start method it becomes fork, for everybody: what importing Lava does.
+
+    Raises:
+        BackendMissingError: the system has no forks.
+        LavaRunError: another start method was chosen before.
+    """
+    require_workers()
+    chosen = multiprocessing.get_start_method(allow_none=True)
+    if chosen is None and multiprocessing.get_all_start_methods()[0] != "fork":
+        multiprocessing.set_start_method("fork")
+    elif chosen not in (None, "fork"):
+        raise LavaRunError(
+            "Lava",
+            f"a graph that runs in Lava's own way needs fork as start method of multiprocessing; "
+            f"it is {chosen!r}, because that was chosen, or because this process was itself "
+            f"started by {chosen}. Call multiprocessing.set_start_method('fork', force=True) "
+            "before, or use lnn2loihi.run_lava, whose workers are forks whatever it is",
         )
 
 
@@ -119,24 +147,15 @@ def _missing() -> list[str]:
     return missing
 
 
-def _start_method() -> str:
-    chosen = multiprocessing.get_start_method(allow_none=True)
-    return chosen or multiprocessing.get_all_start_methods()[0]
-
-
 @contextmanager
 def _start_method_left_alone() -> Iterator[None]:
-    """Lava's `set_start_method("fork")` does nothing where fork is in force already.
+    """Lava's `set_start_method("fork")` does nothing.
 
-    Without this it raises "context has already been set" if anybody has chosen fork before.
+    It would choose for everybody, and raises where anybody has chosen before, be it fork.
     """
     original = multiprocessing.set_start_method
 
-    def unless_in_force(method: str | None, force: bool = False) -> None:
-        if force or method != _start_method():
-            original(method, force)
-
-    multiprocessing.set_start_method = unless_in_force
+    multiprocessing.set_start_method = lambda method, force=False: None
     try:
         yield
     finally:

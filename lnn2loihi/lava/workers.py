@@ -6,6 +6,7 @@ import ctypes
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import threading
 import traceback
@@ -13,13 +14,19 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
+
+from lnn2loihi.errors import LavaRunError
 
 #: How long to look for the worker that is to blame, once one has ended.
 _GRACE_SECONDS = 2.0
 #: How long another thread may take to note an exit code that it has collected.
 _TELLING_SECONDS = 0.2
+#: How long a worker may be stopped, and how often somebody looks.
+STOPPED_SECONDS = 10.0
+LOOK_SECONDS = 0.5
 _LONGEST_TRACEBACK = 20_000
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -66,6 +73,20 @@ class Worker:
             )
         return None
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it was stopped by a signal (SIGSTOP, a debugger), which it does not report."""
+        pid = self._process.pid
+        assert pid is not None
+        with suppress(OSError, IndexError):
+            return _state_of(pid) in ("T", "t")
+        return False
+
+    @property
+    def pid(self) -> int | None:
+        """Its process."""
+        return self._process.pid
+
     def kill(self) -> None:
         """Ends it at once."""
         self._process.kill()
@@ -88,6 +109,60 @@ class Worker:
         while self._process.exitcode is None and monotonic() < deadline:
             sleep(0.001)
         return self._process.exitcode
+
+
+def _state_of(pid: int) -> str:
+    """The letter of a process' state; a system without /proc asks ps for it.
+
+    Raises:
+        OSError, IndexError: there is no such process.
+    """
+    status = Path(f"/proc/{pid}/stat")
+    if status.parent.parent.joinpath("self").exists():
+        return status.read_text(errors="replace").rpartition(")")[2].split()[0]
+    told = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, check=False)
+    return told.stdout.decode(errors="replace").split()[0][0]
+
+
+class Watchdog:
+    """Sees workers that were stopped and stay so, for which a run would wait for ever.
+
+    Args:
+        workers: who is watched.
+        clock: the time in seconds.
+    """
+
+    def __init__(self, workers: Sequence[Worker], clock: Callable[[], float] = monotonic) -> None:
+        self._workers, self._clock = workers, clock
+        self._looked = clock()
+        self._seconds: dict[str, float] = {}
+
+    def check(self) -> None:
+        """To be called again and again; looks every LOOK_SECONDS.
+
+        Seconds in which this process did not run either (Ctrl-Z stops them all) do not count.
+
+        Raises:
+            LavaRunError: a worker has been stopped for STOPPED_SECONDS.
+        """
+        passed = self._clock() - self._looked
+        if passed < LOOK_SECONDS:
+            return
+        self._looked += passed
+        stopped = [worker for worker in self._workers if worker.stopped]
+        self._seconds = {
+            worker.name: self._seconds.get(worker.name, 0.0) + min(passed, 2 * LOOK_SECONDS)
+            for worker in stopped
+        }
+        problems = [
+            f"process {worker.name!r} (pid {worker.pid}) was stopped by a signal, and has not gone "
+            f"on for {STOPPED_SECONDS:g} s, which is the limit; send SIGCONT before, or do not "
+            "stop it"
+            for worker in stopped
+            if self._seconds[worker.name] >= STOPPED_SECONDS
+        ]
+        if problems:
+            raise LavaRunError("run in Lava", problems)
 
 
 def any_ended(workers: Sequence[Worker], timeout: float) -> bool:

@@ -12,11 +12,13 @@ It relies on the inner workings of lava-nc 0.10.0, the last release (see the shi
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable
 from functools import partial
 from time import monotonic
 from typing import Any
 
+from lava.magma.compiler.channels import pypychannel
 from lava.magma.compiler.channels.interfaces import ChannelType
 from lava.magma.compiler.channels.pypychannel import PyPyChannel
 from lava.magma.core.process.message_interface_enum import ActorType
@@ -32,13 +34,22 @@ from lava.magma.runtime.runtime import Runtime
 from lnn2loihi.errors import LavaRunError
 from lnn2loihi.lava.graph import LavaGraph, quiet_lava
 from lnn2loihi.lava.memory import SharedBlock
-from lnn2loihi.lava.workers import Worker, any_ended, failures, interrupts_deferred
+from lnn2loihi.lava.workers import (
+    Watchdog,
+    Worker,
+    any_ended,
+    failures,
+    interrupts_deferred,
+)
 from lnn2loihi.simulate.result import OnStep
 
 #: Slots of a channel. All processes finish a step before the next begins, so two are enough;
 #: Lava's default of 64 would multiply the memory of large batches.
 _CHANNEL_SLOTS = 2
 _POLL_SECONDS = 0.005
+# Lava's channels make their semaphores by the start method in force. The workers are forks whatever
+# it is; and the first semaphore would choose the system's method for everybody.
+pypychannel.Semaphore = multiprocessing.get_context("fork").Semaphore
 
 
 class _AnonymousMemory:
@@ -87,6 +98,11 @@ class GuardedRuntime(Runtime):
         super().__init__(executable, ActorType.MultiProcessing)
         self._forks = _Forks()
 
+    @property
+    def workers(self) -> list[Worker]:
+        """The workers, as long as there are any."""
+        return self._forks.workers
+
     def _build_message_infrastructure(self) -> None:
         self._messaging_infrastructure = self._forks
 
@@ -132,7 +148,7 @@ class GuardedRuntime(Runtime):
         for port in self._open_ports:
             port.join()
         for port in ours:
-            if port.thread is not None:
+            if port.thread is not None and port.thread.ident is not None:  # was started
                 port.thread.join()
         self._open_ports.clear()
 
@@ -147,7 +163,7 @@ def run_graph(graph: LavaGraph, on_step: OnStep | None, time_limit: float | None
 
     Raises:
         LavaRunError: a worker raised an exception or died (the message carries its traceback),
-            or the time limit has passed.
+            was stopped and stays so, or the time limit has passed.
         KeyboardInterrupt: Ctrl-C, after all workers have ended.
     """
     deadline = None if time_limit is None else monotonic() + time_limit
@@ -157,7 +173,9 @@ def run_graph(graph: LavaGraph, on_step: OnStep | None, time_limit: float | None
         with interrupts_deferred():
             _start(runtime, graph.steps)
         seen = 0
+        watchdog = Watchdog(runtime.workers)
         while not runtime.done():
+            watchdog.check()
             seen = _notify(on_step, seen, int(graph.progress[0]) - 1, graph.steps)
             if deadline is not None and monotonic() > deadline:
                 raise LavaRunError(
