@@ -111,3 +111,12 @@ def test_any_content_is_survived(
 def test_this_machine() -> None:
     found = between(read_conditions(), read_snapshot(), read_snapshot())
     assert found.processor and found.logical_cpus >= 1
+
+
+def test_a_board_says_its_name_in_its_device_tree(tmp_path: Path) -> None:
+    """A Raspberry Pi: its CPU has no model name."""
+    root = write(tmp_path, {
+        "proc/cpuinfo": "processor : 0\nCPU part : 0xd08\n",
+        "proc/device-tree/model": "Raspberry Pi 4 Model B Rev 1.4\0",
+    })  # fmt: skip
+    assert read_conditions(root).processor == "Raspberry Pi 4 Model B Rev 1.4"

@@ -5,16 +5,27 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import cycle
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from measuring import Backend, Machine, Meter, runner
+from measuring import Backend, Machine, Meter, runner, samples
 
 from lnn2loihi.devices import Device, Figure, device_names, load_device
 from lnn2loihi.errors import DeviceError, MeterError
-from lnn2loihi.measure import Average, Clock, Counters, EnergyReading, EstimatedEnergy
+from lnn2loihi.measure import (
+    Average,
+    Clock,
+    Counters,
+    EnergyReading,
+    EstimatedEnergy,
+    Runner,
+    Settings,
+    measure,
+)
 from lnn2loihi.measure.clock import LONGEST_WAIT, Budget
 from lnn2loihi.measure.estimated import GENERIC, estimated_energy, profile_for
 from lnn2loihi.measure.intervals import average, deviation, student
@@ -22,6 +33,7 @@ from lnn2loihi.measure.meter import Kind
 from lnn2loihi.measure.results import ESTIMATED_LABEL, energy_text
 from lnn2loihi.measure.windows import Repeat, active_window, idle_window, reading
 
+SETTINGS = Settings(warm_up=0.0, search=0.0, rounds=1, slice=0.0, calls=3)
 SAMPLE = 2e-3  # seconds of a call
 ABOVE = 5.0  # watts above idle
 
@@ -263,11 +275,60 @@ def test_the_profile_of_a_processor(processor: str, profile: str) -> None:
     assert found is not None and found.name == profile and profile in device_names()
 
 
-def test_profiles_that_are_given_go_first() -> None:
-    known = runner(Backend(Machine()), device="AMD EPYC 9654 96-Core Processor")
-    assert profile_for(known, [gpu(), cpu()]) == cpu()
-    unknown = runner(Backend(Machine()), kind="cuda", device="NVIDIA GPU")
-    assert profile_for(unknown) is None and profile_for(unknown, [cpu(), gpu()]) == gpu()
+EPYC = "AMD EPYC 9654 96-Core Processor"
+
+
+def on(device: str, kind: Kind = "cpu") -> Runner:
+    return runner(Backend(Machine()), device=device, kind=kind)
+
+
+def test_profiles_that_are_given_go_first_if_they_are_of_this_processor() -> None:
+    own = replace(cpu(), title=EPYC)
+    assert profile_for(on(EPYC), [gpu(), cpu(), own]) == own
+    assert profile_for(on(EPYC), [load_device(GENERIC)]) == load_device(GENERIC)
+    card = replace(gpu(), name="gpu-x1")
+    assert profile_for(on("NVIDIA X1", "cuda"), [cpu(), gpu(), card]) == card
+    assert profile_for(on("NVIDIA GPU", "cuda")) is None
+
+
+@pytest.mark.parametrize("name", ["cpu-raspberry-pi-4", "cpu-epyc-9654", "cpu-core-i7-13700k"])
+def test_a_profile_of_another_processor_is_never_used(name: str) -> None:
+    found = profile_for(on("Some CPU"), [load_device(name)])
+    assert found is not None and found.name == GENERIC
+    assert profile_for(on("Some GPU", "cuda"), [load_device("gpu-jetson-orin-nano")]) is None
+
+
+@pytest.mark.parametrize(
+    ("profile", "processor"),
+    [("cpu-raspberry-pi-4", "Raspberry Pi 4 Model B Rev 1.4"),
+     ("gpu-jetson-orin-nano", "Orin (NVIDIA Jetson Orin Nano Developer Kit)")],
+)  # fmt: skip
+def test_boards_are_known_by_their_device_tree(profile: str, processor: str) -> None:
+    device = load_device(profile)
+    own = on(processor, "cpu" if device.kind == "cpu" else "cuda")
+    found = profile_for(own, [device])
+    assert found is not None and found.name == profile
+
+
+def test_a_profile_that_no_row_uses_is_named() -> None:
+    """Another CPU's, a GPU's where none is measured, and one whose energy was read."""
+    given = [load_device(n) for n in ("cpu-raspberry-pi-4", "gpu-jetson-orin-nano", GENERIC)]
+    given.append(replace(cpu(), title="Test CPU"))
+    cases: tuple[tuple[tuple[Kind, ...], str], ...] = (((), "cpu-test"), (("cpu",), ""))
+    for kinds, used in cases:
+        machine = Machine()
+        found = measure(
+            runner(Backend(machine)), samples(), profiles=given, clock=machine.clock,
+            settings=SETTINGS, counters=machine.counters(*kinds), root=Path("/nowhere"),
+        )  # fmt: skip
+        texts = {text.split()[1]: text for text in found.unused}
+        assert texts.keys() == {device.name for device in given} - {used}
+        assert "the CPU that was measured is 'Test CPU'. Mea" in texts["cpu-raspberry-pi-4"]
+        assert "no GPU was measured" in texts["gpu-jetson-orin-nano"]
+        words = "read from counters" if kinds else "another profile of this CPU"
+        assert words in texts[GENERIC]
+        assert all(text in found.summary() for text in found.unused)
+        assert json.loads(json.dumps(found.to_dict()))["unused"] == list(found.unused)
 
 
 def test_an_estimate_is_plain_data() -> None:

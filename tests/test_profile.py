@@ -268,6 +268,20 @@ class TestMeasured:
                 l2l.ratio(row, result.row(DEVICE, rate=rate))
         assert "takes part in no ratio" in answer(result).sentences[2]
 
+    @pytest.mark.parametrize("against", ["cpu:engine", ()])
+    def test_a_device_that_was_not_measured_is_named_and_in_no_row(self, against: Any) -> None:
+        """Another board's power times this machine's time is the energy of neither."""
+        others = ("cpu-raspberry-pi-4", "gpu-jetson-orin-nano")
+        result = l2l.profile(
+            PROGRAM, X, devices=(DEVICE, *others), against=against, quick=True, budget_seconds=1.5
+        )
+        for name in others:
+            (text,) = (text for text in result.absent if text.startswith(f"profile {name} ("))
+            assert "is used in no row" in text and text in result.summary()
+            assert not any(name in note for row in result.rows for note in row.notes)
+        if against:
+            assert "Measure on that device; or, if it is this one" in result.summary()
+
     def test_a_gpu_that_vanishes_is_marked_and_the_rest_is_kept(
         self, with_measurements: Callable[..., None], tmp_path: Path
     ) -> None:

@@ -47,7 +47,11 @@ def profile(
     encoded: Encoded = False,
     devices: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option("--device", "-d", help="Loihi device: see lnn2loihi devices; may repeat."),
+        typer.Option(
+            "--device",
+            "-d",
+            help="Loihi, or profile of this CPU or GPU: see lnn2loihi devices; may repeat.",
+        ),
     ] = None,
     against: Annotated[
         str, typer.Option(help="What is measured here: cpu, cuda, cpu:torch, ..., or none.")

@@ -20,7 +20,7 @@ class Conditions:
     """What a reader needs to judge a measurement; None or empty where it cannot be read.
 
     Attributes:
-        processor: model name of the CPU.
+        processor: model name of the CPU, or of the board where the CPU does not say.
         logical_cpus: logical CPUs of the machine.
         pinned_to: CPUs that the process may run on, where these are not all.
         virtual: whether it is a virtual machine.
@@ -93,13 +93,24 @@ def read_conditions(root: Path = Path("/")) -> Conditions:
     everything = os.cpu_count() or 1
     allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     return Conditions(
-        processor=models[0] if models else platform.processor() or platform.machine(),
+        processor=models[0]
+        if models
+        else board(root) or platform.processor() or platform.machine(),
         logical_cpus=everything,
         pinned_to=tuple(allowed) if len(allowed) < everything else (),
         virtual="hypervisor" in flags if flags else None,
         governor=_governor(root),
         turbo=_turbo(root),
     )
+
+
+def board(root: Path = Path("/")) -> str:
+    """The name of a board such as a Raspberry Pi, from its device tree; empty on other machines.
+
+    Args:
+        root: root of the file system; tests give their own.
+    """
+    return (_text(root / "proc/device-tree/model") or "").strip("\0\n ")
 
 
 def between(

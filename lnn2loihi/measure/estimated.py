@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from lnn2loihi.devices import Device, device_names, load_device
 from lnn2loihi.errors import DeviceError
 from lnn2loihi.measure.meter import Kind
-from lnn2loihi.measure.results import EstimatedEnergy
+from lnn2loihi.measure.results import EnergyReading, EstimatedEnergy, Measurement
 from lnn2loihi.measure.runner import Runner
 
 #: Kinds of device profiles, by kinds of runners.
@@ -47,7 +47,7 @@ def estimated_energy(
         share = (threads or 1) / device.figure("threads").value
     # Without an idle power: the lowest full power that is believable, where the profile has one.
     low = idle.low if idle is not None else most.low if most.low < most.high else 0.0
-    source = f"thermal design power {most.high:g} W ({most.source})"
+    source = f"profile {device.name}: thermal design power {most.high:g} W ({most.source})"
     source += f"; low end {low:g} W" + ("" if idle is None else f", idle ({idle.source})")
     return EstimatedEnergy(
         low=low * share * seconds_per_sample,
@@ -61,19 +61,79 @@ def estimated_energy(
 def profile_for(runner: Runner, profiles: Sequence[Device] = ()) -> Device | None:
     """The profile that stands for a runner's processor.
 
-    The first of its kind among those given; else the shipped one whose every word is in the
-    processor's name; else, for a CPU, the one of any thread.
+    The first among those given that is of this processor, or that of any CPU thread; else the
+    shipped one that is of it; else, for a CPU, the one of any thread.
 
     Args:
         runner: who ran.
         profiles: the caller's.
     """
     kind = _PROFILE[runner.kind]
-    given = next((device for device in profiles if device.kind == kind), None)
-    if given is not None:
-        return given
-    words = set(re.findall(r"[a-z0-9]+", runner.device.lower()))
+    given = [d for d in profiles if d.kind == kind and _is_of(d, runner)]
+    if given:
+        return min(given, key=lambda device: device.name == GENERIC)  # the first that is its own
     shipped = [name for name in device_names() if name.startswith(f"{kind}-") and name != GENERIC]
-    fitting = [name for name in shipped if {*name.split("-")[1:]} <= words]
+    fitting = [name for name in shipped if _names(_own_words(name), runner.device)]
     fitting += [GENERIC] if kind == "cpu" and GENERIC in device_names() else []
     return load_device(fitting[0]) if fitting else None
+
+
+def unused_profiles(
+    profiles: Sequence[Device], runners: Sequence[Runner], rows: Sequence[Measurement]
+) -> tuple[str, ...]:
+    """For each profile of a CPU or GPU that no row uses its name and the reason, one text each.
+
+    The power of one device times the time of another is the energy of neither, so a profile of
+    another device than the measured one is used in no row.
+
+    Args:
+        profiles: the caller's.
+        runners: who was measured.
+        rows: what was measured.
+    """
+    used = {row.energy.device for row in rows if isinstance(row.energy, EstimatedEnergy)}
+    return tuple(
+        f"profile {device.name} ({device.title}) is used in no row: "
+        f"{_reason(device, runners, rows)}"
+        for device in profiles
+        if device.name not in used
+    )
+
+
+def _reason(device: Device, runners: Sequence[Runner], rows: Sequence[Measurement]) -> str:
+    kind = next((kind for kind, own in _PROFILE.items() if own == device.kind), None)
+    there = [runner for runner in runners if runner.kind == kind and not runner.missing]
+    what = {"cpu": "CPU", "gpu": "GPU"}.get(device.kind, device.kind)
+    if not there:
+        return f"no {what} was measured; measure on that device, with its profile"
+    if not any(_is_of(device, runner) for runner in there):
+        names = ", ".join(dict.fromkeys(runner.device for runner in there))
+        return (
+            f"the {what} that was measured is {names!r}. Measure on that device; or, if it is this "
+            f"one, give a profile of your own whose title is {there[0].device!r}"
+        )
+    if any(isinstance(row.energy, EnergyReading) for row in rows if row.kind == kind):
+        return "the energy was read from counters"
+    return f"there is another profile of this {what}, or no time was measured"
+
+
+def _is_of(device: Device, runner: Runner) -> bool:
+    """Whether a profile is of the processor of a runner, by the words of its name, or its title."""
+    if device.name == GENERIC:
+        return runner.kind == "cpu"
+    title = _words(device.title)
+    return _names(_own_words(device.name), runner.device) or title == _words(runner.device)
+
+
+def _names(words: set[str], processor: str) -> bool:
+    """Whether every word is in the name of a processor."""
+    return bool(words) and words <= _words(processor)
+
+
+def _own_words(name: str) -> set[str]:
+    """The words of a profile's name without its kind: epyc and 9654 of `cpu-epyc-9654`."""
+    return _words(name) - {*_PROFILE.values()}
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"[a-z0-9]+", text.lower()))

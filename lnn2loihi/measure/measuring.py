@@ -15,6 +15,7 @@ from lnn2loihi.devices import Device
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.measure.clock import Budget, Clock
 from lnn2loihi.measure.conditions import between, read_conditions, read_snapshot
+from lnn2loihi.measure.estimated import unused_profiles
 from lnn2loihi.measure.judging import Score, judge
 from lnn2loihi.measure.meter import Counters
 from lnn2loihi.measure.meters import find_counters
@@ -77,7 +78,8 @@ def measure(
             nothing new begins.
         score: judges the answers of each backend to x, for its row.
         profiles: of this CPU and GPU, for an estimated interval where there is no reading; the
-            shipped one that fits by default, or that of any CPU thread.
+            shipped one that fits by default, or that of any CPU thread. One of another device is
+            used nowhere, and the result says so.
         progress: called with the phase, what is done of it and what there is.
         counters: the energy counters; found by default.
         clock: the time; tests give their own.
@@ -107,7 +109,7 @@ def measure(
     stopped = rounds.run()
     machine = between(machine, before, read_snapshot(root), ticking.overhead())
     rows = [trial.row(chosen, counters, profiles, machine) for trial in trials]
-    return Measurements(tuple(rows), stopped)
+    return Measurements(tuple(rows), stopped, unused_profiles(profiles, everyone, rows))
 
 
 def _checked(x: npt.ArrayLike, timespans: npt.ArrayLike | None) -> Samples:

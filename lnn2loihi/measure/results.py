@@ -225,10 +225,12 @@ class Measurements:
     Attributes:
         rows: one for each backend and mode; backends that are missing or failed are among them.
         stopped: why it ended early (interrupted, the budget); empty where it did not.
+        unused: profiles of CPUs and GPUs that were given and are used in no row, with the reason.
     """
 
     rows: tuple[Measurement, ...]
     stopped: str = ""
+    unused: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Measurement]:
         return iter(self.rows)
@@ -241,7 +243,11 @@ class Measurements:
 
     def to_dict(self) -> dict[str, Any]:
         """The measurements as plain data for JSON."""
-        return {"rows": [row.to_dict() for row in self.rows], "stopped": self.stopped}
+        return {
+            "rows": [row.to_dict() for row in self.rows],
+            "stopped": self.stopped,
+            "unused": list(self.unused),
+        }
 
     def summary(self) -> str:
         """The measurements as a table."""
@@ -252,6 +258,7 @@ class Measurements:
         rows = [_summary_row(row) for row in self.rows]
         notes = [f"{row.name}, {row.mode}: {row.reason}" for row in self.rows if row.reason]
         notes += [f"ended early: {self.stopped}"] if self.stopped else []
+        notes += self.unused
         return "\n".join([text_table(columns, rows), *notes])
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from lnn2loihi.errors import BackendMissingError, ImportNetworkError, InputError, Problems
 from lnn2loihi.measure.agreement import Truth
-from lnn2loihi.measure.conditions import read_conditions
+from lnn2loihi.measure.conditions import board, read_conditions
 from lnn2loihi.measure.engine_session import EngineSession
 from lnn2loihi.measure.meter import Kind
 from lnn2loihi.measure.runner import Runner, Session, missing_runner
@@ -341,10 +341,11 @@ def _cuda_version() -> dict[str, str]:
 
 
 def _gpu() -> str:
-    """The name of the GPU; unknown where PyTorch cannot say."""
+    """The name of the GPU, and of its board; unknown where PyTorch cannot say."""
+    own = f" ({board()})" if board() else ""
     if find_spec("torch"):
         import torch
 
         if torch.cuda.is_available():
-            return torch.cuda.get_device_name(0)
-    return "NVIDIA GPU"
+            return torch.cuda.get_device_name(0) + own
+    return f"NVIDIA GPU{own}"

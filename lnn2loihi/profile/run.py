@@ -19,6 +19,7 @@ from lnn2loihi.devices import Device, device_names, load_device, with_prefix
 from lnn2loihi.errors import DeviceError, InputError, Problems
 from lnn2loihi.kinds import check_kinds
 from lnn2loihi.measure import Measurements, measure, runners
+from lnn2loihi.measure.estimated import unused_profiles
 from lnn2loihi.metrics import NeuroBenchMetrics, network_metrics, program_metrics
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.plugins import import_network
@@ -133,7 +134,7 @@ def profile(
     accuracy = None if judge is None else judged(judge(run.outputs))
     request = ChipRequest(program, run.counters, rate, host_io, accuracy)
     answers = _estimated(chips, request, progress)
-    measured = Measurements(())
+    measured = Measurements((), unused=unused_profiles(processors, (), ()))
     if backends:
         measured = measure(
             backends, data.x, timespans=data.timespans, quick=quick, batches=batches,
@@ -279,4 +280,4 @@ def _conditions(measured: Measurements, data: Sequences) -> Mapping[str, str]:
 
 def _absent(measured: Measurements) -> tuple[str, ...]:
     missing = (f"{row.name}: {row.reason}" for row in measured if row.status == "missing")
-    return tuple(dict.fromkeys(missing))
+    return tuple(dict.fromkeys((*missing, *measured.unused)))
