@@ -9,12 +9,22 @@
     l2l.verify(program, x).bit_exact                  # Lava gives the same integers
     l2l.save(program, "net.l2l")
 
-Importing this package imports neither PyTorch nor Lava.
+Importing this package imports neither PyTorch nor Lava. Of itself it imports a name when that is
+first asked for.
 """
 
-from lnn2loihi.startup import importing
+from __future__ import annotations
 
-with importing():
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from lnn2loihi.startup import importing
+from lnn2loihi.version import VERSION as __version__
+
+if TYPE_CHECKING:
     from lnn2loihi.artifact import load, save
     from lnn2loihi.compare import ComparisonResult, compare
     from lnn2loihi.cost import Calibration, CostEstimate, Workload, calibrate_profile, estimate
@@ -55,7 +65,42 @@ with importing():
     from lnn2loihi.simulate.result import Counters, SimulationResult
     from lnn2loihi.simulate.streams import Stream, open_stream, simulate_stream
     from lnn2loihi.verify import Mismatch, VerificationResult, verify
-    from lnn2loihi.version import VERSION as __version__
+
+#: Where public names come from: for each module those that are imported when they are asked for.
+#: Type checkers read the same above.
+_NAMES = {
+    "artifact": "load save",
+    "compare": "ComparisonResult compare",
+    "cost": "Calibration CostEstimate Workload calibrate_profile estimate",
+    "devices": "Device Figure device_names load_device save_device",
+    "doctor": "DoctorReport examine",
+    "errors": (
+        "ArtifactError BackendMissingError DeviceError ImportNetworkError InputError "
+        "LavaRunError Lnn2LoihiError NetworkError PlacementError ProgramError "
+        "QuantizationError RateError RecipeError"
+    ),
+    "lava": "run_lava",
+    "layers.gru": "GRULayer",
+    "layers.lstm": "LSTMLayer",
+    "layers.memory": "Memory",
+    "layers.minimal": "MinGRULayer MinLSTMLayer",
+    "layers.wired": "WiredMemory",
+    "metrics": "NeuroBenchMetrics network_metrics program_metrics",
+    "network": "CfCLayer DenseLayer FloatResult Linear LiquidNetwork LTCLayer",
+    "place": "Placement Violation place workload",
+    "plugins": "export import_network",
+    "profile": "ProfileResult ProfileRow load_profile profile ratio",
+    "program": "Connection InputPort LoihiProgram Population Schedule",
+    "quantize": "quantize",
+    "quantize.recipe": "Recipe",
+    "quantize.sensitivity": "Sensitivity sensitivity",
+    "report": "report",
+    "simulate": "simulate",
+    "simulate.result": "Counters SimulationResult",
+    "simulate.streams": "Stream open_stream simulate_stream",
+    "verify": "Mismatch VerificationResult verify",
+}
+_PLACES = {name: module for module, names in _NAMES.items() for name in names.split()}
 
 __all__ = [
     "ArtifactError",
@@ -135,3 +180,33 @@ __all__ = [
     "verify",
     "workload",
 ]
+
+
+class _Package(ModuleType):
+    """This package: whoever imports `lnn2loihi.quantize.recipe`, `lnn2loihi.quantize` stays the
+    function, though importing would make an attribute of the folder of that name.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _PLACES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __getattr__(name: str) -> Any:
+    """A public name when it is first asked for, or a module of this package."""
+    if name in _PLACES:
+        with importing():
+            found = getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+        globals()[name] = found
+        return found
+    if not name.startswith("_") and find_spec(f"{__name__}.{name}") is not None:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """All public names, whether they were asked for or not."""
+    return sorted({*globals(), *__all__})

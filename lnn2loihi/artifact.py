@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
+from lnn2loihi.defaults import PROGRAM_SUFFIX
 from lnn2loihi.errors import ArtifactError, Lnn2LoihiError
 from lnn2loihi.files import write_atomically
 from lnn2loihi.formats import FixedPoint
@@ -28,7 +29,7 @@ from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population, S
 
 SCHEMA = 2
 FORMAT = "lnn2loihi program"
-SUFFIX = ".l2l"
+SUFFIX = PROGRAM_SUFFIX
 
 #: Largest file and largest header that are read (limits of this library: 50 million synapses, and
 #: descriptions some hundred times longer than those of large networks).

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.defaults import ALL, DEFAULT_EXECUTORS
 from lnn2loihi.errors import BackendMissingError, InputError, Problems
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.kinds import check_kinds
@@ -25,8 +26,6 @@ from lnn2loihi.tables import text_table
 
 #: Mismatches that a result lists; all are counted.
 LISTED = 20
-#: In place of names of executors: all that are there.
-ALL = "all"
 
 #: Called with an executor's name, the chip steps done and the chip steps in all.
 Progress = Callable[[str, int, int], None]
@@ -208,7 +207,7 @@ class VerificationResult:
 def verify(
     program: LoihiProgram,
     x: npt.ArrayLike,
-    executors: Sequence[str] | str = ("reference", "lava"),
+    executors: Sequence[str] | str = DEFAULT_EXECUTORS,
     *,
     lengths: npt.ArrayLike | None = None,
     timespans: npt.ArrayLike | None = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -171,7 +172,7 @@ class TestVerbs:
     def test_verify_tells_a_difference_with_exit_code_2(
         self, run: Run, program: Path, samples: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        module = sys.modules["lnn2loihi.verify"]
+        module = importlib.import_module("lnn2loihi.verify")
 
         def wrong(*arguments: Any, **options: Any) -> Any:
             found = module.EXECUTORS["reference"](*arguments, **options)
@@ -323,7 +324,7 @@ class TestErrors:
         def missing(*_: Any, **__: Any) -> Any:
             raise l2l.BackendMissingError("Lava", "pip install lava-nc==0.10.0")
 
-        module = sys.modules["lnn2loihi.verify"]
+        module = importlib.import_module("lnn2loihi.verify")
         monkeypatch.setattr(module, "EXECUTORS", {**module.EXECUTORS, "lava": missing})
         code, _, err = run("verify", program, "-i", samples)
         assert code == 3 and "pip install lava-nc==0.10.0" in err

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
 import json
-import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
@@ -24,7 +24,7 @@ from lnn2loihi.measure.engine_session import EngineSession
 from lnn2loihi.network import CfCLayer, FloatArray, LiquidNetwork
 from lnn2loihi.quantize import quantize
 
-ROOM = sys.modules["lnn2loihi.measure.runners"]  # the name is that of its function, too
+ROOM = importlib.import_module("lnn2loihi.measure.runners")  # the name is that of its function, too
 SHORT = Settings(warm_up=0.0, search=0.0, rounds=1, slice=0.0, calls=3)
 torch_and_ncps = pytest.mark.skipif(
     not (find_spec("torch") and find_spec("ncps")), reason="PyTorch or ncps is not installed"

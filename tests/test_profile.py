@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import sys
 from collections.abc import Callable
@@ -30,7 +31,7 @@ from lnn2loihi.profile.answer import answer
 from lnn2loihi.profile.rows import TABLE_PARTS, Accuracy, ProfileRow
 from lnn2loihi.tiers import TIERS
 
-RUN = sys.modules["lnn2loihi.profile.run"]
+RUN = importlib.import_module("lnn2loihi.profile.run")
 PROGRAM = example_program()
 DEVICE = "loihi2-oheo-gulch"
 

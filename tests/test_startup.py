@@ -24,7 +24,9 @@ sys.meta_path.insert(0, Interrupt())
 """
 #: What pip makes of an entry point.
 SCRIPT = "import sys\nfrom lnn2loihi.cli import main\nsys.exit(main())\n"
-LIBRARY = "try:\n    import lnn2loihi\nexcept KeyboardInterrupt:\n    print('caught')\n"
+LIBRARY = (
+    "import lnn2loihi\ntry:\n    lnn2loihi.verify\nexcept KeyboardInterrupt:\n    print('caught')\n"
+)
 
 
 def run(folder: Path, module: str, *arguments: str) -> tuple[int, str, str]:
@@ -42,15 +44,25 @@ def run(folder: Path, module: str, *arguments: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("module", ["numpy", "lnn2loihi.verify", "typer", "lnn2loihi.cli.run"])
-def test_an_interrupted_start_ends_with_one_line(tmp_path: Path, module: str) -> None:
+#: A verb that fails at once, if it ever gets so far.
+VERB = ("simulate", "absent.l2l", "-i", "absent.npy")
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [("typer", ("--version",)), ("lnn2loihi.cli.run", ("--version",)),
+     *((module, VERB) for module in ("numpy", "lnn2loihi.samples", "lnn2loihi.artifact"))],
+)  # fmt: skip
+def test_an_interrupted_start_ends_with_one_line(
+    tmp_path: Path, module: str, arguments: tuple[str, ...]
+) -> None:
     script = tmp_path / "lnn2loihi"
     script.write_text(SCRIPT)
-    assert run(tmp_path, module, str(script), "--version") == (130, "", "interrupted\n")
+    assert run(tmp_path, module, str(script), *arguments) == (130, "", "interrupted\n")
 
 
 def test_an_interrupted_start_as_a_module(tmp_path: Path) -> None:
-    found = run(tmp_path, "lnn2loihi.verify", "-m", "lnn2loihi", "--version")
+    found = run(tmp_path, "lnn2loihi.artifact", "-m", "lnn2loihi", *VERB)
     assert found == (130, "", "interrupted\n")
 
 

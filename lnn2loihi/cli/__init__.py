@@ -19,7 +19,6 @@ from lnn2loihi.startup import INTERRUPTED, importing
 
 with importing():
     import typer
-    from rich.console import Console
 
     from lnn2loihi.cli import convert, demo, devices, export, place, profile, run
     from lnn2loihi.cli.common import BAD_INPUT, app
@@ -52,6 +51,8 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()
+        if code == INTERRUPTED:  # typer answers Ctrl-C with the code alone
+            _complain("interrupted", INTERRUPTED)
         sys.exit(code or 0)
     except Lnn2LoihiError as error:
         _complain(str(error), error.exit_code)
@@ -69,6 +70,8 @@ def main() -> None:
 
 def _complain(message: str, code: int) -> None:
     """One message on standard error, and the end."""
+    from rich.console import Console
+
     Console(stderr=True, soft_wrap=True).print(message, markup=False, highlight=False)
     sys.exit(code)
 

@@ -9,14 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
-import numpy as np
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 import lnn2loihi as l2l
-from lnn2loihi.artifact import SUFFIX
-from lnn2loihi.samples import read_sample_file
+from lnn2loihi.defaults import PROGRAM_SUFFIX
+from lnn2loihi.startup import importing
 
 BAD_INPUT, FAILED_CHECK, MISSING_BACKEND = 1, 2, 3
 
@@ -31,7 +28,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Source = Annotated[
     Path, typer.Argument(help="Checkpoint (.pt, .safetensors), its description (.toml), or .onnx.")
 ]
-ProgramFile = Annotated[Path, typer.Argument(help=f"Program ({SUFFIX}).")]
+ProgramFile = Annotated[Path, typer.Argument(help=f"Program ({PROGRAM_SUFFIX}).")]
 Samples = Annotated[
     Path,
     typer.Option(
@@ -64,6 +61,9 @@ def print_result(result: Any, text: str, as_json: bool) -> None:
 
 def _plain(value: Any) -> Any:
     """What JSON can hold: numbers that it has no notation for become null."""
+    with importing():
+        import numpy as np
+
     if isinstance(value, Mapping):
         return {str(key): _plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
@@ -84,6 +84,10 @@ def progress_bars(unit: str = ", chip steps") -> Iterator[Callable[[str, int, in
     Args:
         unit: what stands behind each bar's name.
     """
+    with importing():
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
@@ -118,6 +122,9 @@ def read_sequences(samples: Path, irregular: bool, encoded: bool | None = None) 
         InputError: the file is no good, or elapsed times are missing where time is irregular, or
             there where it is constant.
     """
+    with importing():
+        from lnn2loihi.samples import read_sample_file
+
     found = read_sample_file(samples)
     if irregular and found.timespans is None:
         raise l2l.InputError(

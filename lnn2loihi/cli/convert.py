@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 import lnn2loihi as l2l
-from lnn2loihi.artifact import SUFFIX
 from lnn2loihi.cli.common import (
     Description,
     Encoded,
@@ -24,8 +23,9 @@ from lnn2loihi.cli.common import (
     progress_bars,
     read_sequences,
 )
-from lnn2loihi.neurons.listing import listing
-from lnn2loihi.quantize.recipe import DEFAULT_RECIPE
+from lnn2loihi.defaults import DEFAULT_RECIPE
+from lnn2loihi.defaults import PROGRAM_SUFFIX as SUFFIX
+from lnn2loihi.startup import importing
 
 
 @app.command()
@@ -43,6 +43,9 @@ def inspect(
         network = imported(source, description, timespan)
         print_result(network.to_dict(), network.summary(), as_json)
         return
+    with importing():
+        from lnn2loihi.neurons.listing import listing
+
     program = l2l.load(source)
     text, listings = [program.summary()], {}
     for population in program.populations:

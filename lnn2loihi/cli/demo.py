@@ -17,8 +17,8 @@ from lnn2loihi.cli.common import (
     print_result,
     progress_bars,
 )
-from lnn2loihi.demo import run_demo
-from lnn2loihi.quantize.recipe import DEFAULT_RECIPE
+from lnn2loihi.defaults import DEFAULT_RECIPE
+from lnn2loihi.startup import importing
 
 
 @app.command()
@@ -39,6 +39,9 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Walk the whole road with a shipped network for a noisy damped sine wave."""
+    with importing():
+        from lnn2loihi.demo import run_demo
+
     with progress_bars() as on_step:
         done = run_demo(folder, recipe=recipe, sequences=sequences, progress=on_step)
     parts = [done.network.summary(), done.program.summary()]

@@ -10,9 +10,7 @@ import typer
 
 import lnn2loihi as l2l
 from lnn2loihi.cli.common import FAILED_CHECK, Json, app, print_result
-from lnn2loihi.cost.markdown import parameter_markdown, validation_markdown
-from lnn2loihi.cost.validation import validation_summary, validation_table
-from lnn2loihi.tables import text_table
+from lnn2loihi.startup import importing
 
 
 @app.command()
@@ -51,6 +49,9 @@ def devices(
 
 
 def _list(as_json: bool) -> None:
+    with importing():
+        from lnn2loihi.tables import text_table
+
     found = [l2l.load_device(known) for known in l2l.device_names()]
     main = {"loihi": "static_power_per_chip", "cpu": "thermal_design_power",
             "gpu": "thermal_design_power"}  # fmt: skip
@@ -67,6 +68,9 @@ def _list(as_json: bool) -> None:
 def _show(
     name: str, calibrate: Path | None, output: Path | None, markdown: bool, as_json: bool
 ) -> None:
+    with importing():
+        from lnn2loihi.cost.markdown import parameter_markdown
+
     device = l2l.load_device(name)
     result, text = device.to_dict(), parameter_markdown(device) if markdown else device.summary()
     if calibrate is not None:
@@ -79,6 +83,10 @@ def _show(
 
 
 def _validate(markdown: bool, as_json: bool) -> None:
+    with importing():
+        from lnn2loihi.cost.markdown import validation_markdown
+        from lnn2loihi.cost.validation import validation_summary, validation_table
+
     rows = validation_table()
     text = validation_markdown(rows) if markdown else validation_summary(rows)
     print_result([{**asdict(row), "met": row.met} for row in rows], text, as_json)

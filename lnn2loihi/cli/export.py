@@ -8,8 +8,8 @@ from typing import Annotated, Any, Optional
 import typer
 
 import lnn2loihi as l2l
-from lnn2loihi.artifact import SUFFIX
 from lnn2loihi.cli.common import Description, Json, Timespan, app, imported, print_result
+from lnn2loihi.defaults import PROGRAM_SUFFIX as SUFFIX
 
 
 @app.command()

@@ -26,10 +26,9 @@ from lnn2loihi.cli.common import (
     progress_bars,
     read_sequences,
 )
-from lnn2loihi.profile.answer import answer
-from lnn2loihi.profile.run import DEFAULT_DEVICES
-from lnn2loihi.profile.storage import SUFFIX
-from lnn2loihi.samples import read_array
+from lnn2loihi.defaults import DEFAULT_DEVICES
+from lnn2loihi.defaults import PROFILE_SUFFIX as SUFFIX
+from lnn2loihi.startup import importing
 
 _RATE = re.compile(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*(k|M|G)?(?:Hz)?")
 _FACTORS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
@@ -91,6 +90,9 @@ def profile(
     as_json: Json = False,
 ) -> None:
     """Say what a program costs on Loihi, against what is measured on this machine."""
+    with importing():
+        from lnn2loihi.samples import read_array
+
     _check_targets_of_output(output, page)
     loaded = l2l.load(program)
     given = read_sequences(samples, loaded.timed, encoded)
@@ -170,6 +172,9 @@ def _rate(text: str) -> float:
 
 
 def _print(result: l2l.ProfileResult, written: list[Path], as_json: bool) -> None:
+    with importing():
+        from lnn2loihi.profile.answer import answer
+
     files = [str(path) for path in written]
     text = f"{answer(result)}\n\n{result.summary()}"
     text += "".join(f"\nwritten: {path}" for path in files)

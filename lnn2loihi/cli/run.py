@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
-import numpy as np
 import typer
 
 import lnn2loihi as l2l
@@ -21,11 +20,11 @@ from lnn2loihi.cli.common import (
     progress_bars,
     read_sequences,
 )
-from lnn2loihi.samples import write_arrays
-from lnn2loihi.verify import ALL
+from lnn2loihi.defaults import ALL, DEFAULT_EXECUTORS
+from lnn2loihi.startup import importing
 
-#: What is compared where nobody has named anything.
-DEFAULT_EXECUTORS = "reference,lava"
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @app.command()
@@ -42,6 +41,9 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """Compute what the chip would answer."""
+    with importing():
+        from lnn2loihi.samples import write_arrays
+
     if states and (output is None or output.suffix != ".npz"):
         raise l2l.InputError("--states", "states are written to an .npz file: give --output x.npz")
     loaded = l2l.load(program)
@@ -81,6 +83,9 @@ def _live(outputs: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
     """Answers before the ends of the sequences, (all of them, outputs)."""
     if lengths is None:
         return outputs.reshape(-1, outputs.shape[2])
+    with importing():
+        import numpy as np
+
     inside = np.arange(outputs.shape[1]) < lengths[:, None]
     if not inside.any():
         raise l2l.InputError("lengths", "all sequences have length 0; give at least one sample")
@@ -94,7 +99,8 @@ def verify(
     executors: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
-            help=f"Executors to compare, {DEFAULT_EXECUTORS} by default; the first is the standard."
+            help=f"Executors to compare, {','.join(DEFAULT_EXECUTORS)} by default; the first is "
+            "the standard."
         ),
     ] = None,
     everything: Annotated[

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from lnn2loihi.artifact import fingerprint
 from lnn2loihi.compare import check_pair
+from lnn2loihi.defaults import DEFAULT_DEVICES
 from lnn2loihi.devices import Device, device_names, load_device, with_prefix
 from lnn2loihi.errors import DeviceError, InputError, Problems
 from lnn2loihi.kinds import check_kinds
@@ -35,7 +36,6 @@ from lnn2loihi.simulate.result import SimulationResult
 from lnn2loihi.tables import percent
 from lnn2loihi.version import VERSION
 
-DEFAULT_DEVICES = ("loihi2-oheo-gulch",)
 #: How conditions that are no plain text are written.
 _CONDITIONS: Mapping[str, Callable[[Any], str]] = {
     "pinned_to": lambda cpus: ", ".join(map(str, cpus)),

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lnn2loihi.defaults import PROFILE_SUFFIX
 from lnn2loihi.errors import InputError, Lnn2LoihiError
 from lnn2loihi.files import read_text, write_atomically
 from lnn2loihi.kinds import PATH, check_kinds
@@ -19,7 +20,7 @@ from lnn2loihi.profile.result import ProfileResult
 
 SCHEMA = 1
 FORMAT = "lnn2loihi profile"
-SUFFIX = ".profile.json"
+SUFFIX = PROFILE_SUFFIX
 #: Largest file that is read, longest text and longest list in it (limits of this library: a
 #: profile of Hala Point, all cores taken, has some 50 MB).
 LARGEST_FILE = 1 << 26

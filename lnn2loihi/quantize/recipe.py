@@ -17,11 +17,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from lnn2loihi.defaults import DEFAULT_RECIPE as DEFAULT_RECIPE
 from lnn2loihi.errors import Problems, RecipeError
 from lnn2loihi.layers.stage import Stage
 from lnn2loihi.neurons.activations import ACTIVATIONS
 
-DEFAULT_RECIPE = "w8a12"
 DEFAULT_INPUT_BITS = 12
 WEIGHT_WIDTHS = (2, 8)
 MESSAGE_WIDTHS = (2, 16)

@@ -1,0 +1,13 @@
+"""What stands where nobody has said anything, and suffixes of files.
+
+Apart from what uses it, so that the command line can print its help without importing all of that.
+"""
+
+#: Suffixes of programs and of profiles.
+PROGRAM_SUFFIX = ".l2l"
+PROFILE_SUFFIX = ".profile.json"
+DEFAULT_RECIPE = "w8a12"
+DEFAULT_DEVICES = ("loihi2-oheo-gulch",)
+#: What is compared where nobody has named anything, and in place of names: all executors there are.
+DEFAULT_EXECUTORS = ("reference", "lava")
+ALL = "all"
