@@ -106,7 +106,7 @@ class TrainableNetwork(nn.Module):
                 plan.sources(stage),
                 plan.lowering(stage),
                 exponents[stage.name],
-                setting.calibration.moments[stage.name],
+                setting.calibration.moments.get(stage.name),
                 setting.recipes.of(stage).weight_bits,
                 plan.formats[stage.name],
             )

@@ -14,6 +14,7 @@ from lnn2loihi.layers.linear import Linear
 from lnn2loihi.layers.stage import Stage
 from lnn2loihi.qat.rounding import message, straight_through
 from lnn2loihi.quantize.families import Lowering
+from lnn2loihi.quantize.moments import Moments
 from lnn2loihi.quantize.rounding import (
     LARGEST_MULTIPLIER,
     LARGEST_SUM,
@@ -40,7 +41,8 @@ class TrainableStage(nn.Module):
         sources: what it hears.
         lowering: how it becomes a population.
         exponents: left shift of each source's connection.
-        moments: second moments of what it hears; see `quantize_rows`.
+        moments: second moments of what it hears, None where its gates only pick columns; see
+            `quantize_rows`.
         weight_bits: width of the mantissas.
         form: format of its message; None for a readout, which is not rounded.
     """
@@ -51,7 +53,7 @@ class TrainableStage(nn.Module):
         sources: list[Source],
         lowering: Lowering,
         exponents: tuple[int, ...],
-        moments: np.ndarray,
+        moments: Moments | None,
         weight_bits: int,
         form: FixedPoint | None,
     ) -> None:
@@ -258,6 +260,7 @@ class TrainableStage(nn.Module):
             )
         positive = name in self.stage.positive
         gate = Gate(name, weight, bias, self._units[name], positive, step)
+        assert self._moments is not None
         return round_gate(
             gate, self._sources, self._moments, self.weight_bits, self.exponents, correction
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from lnn2loihi.evaluation import FloatResult, evaluate_stages
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.layers.stage import INPUT, Stage
 from lnn2loihi.network import FloatArray, LiquidNetwork
+from lnn2loihi.quantize.moments import Heard, Moments, moments_of
 
 #: Ways to choose a range from data: all of it, or what is worth its cost.
 RANGES = ("range", "percentile", "mse")
@@ -20,8 +21,6 @@ RANGES = ("range", "percentile", "mse")
 PERCENTILE = 99.9
 #: Fractions of the largest magnitude that `mse` tries.
 CLIPPED = tuple(0.5**n for n in range(5))
-#: Values that a stage hears which are looked at together; a membrane hears all its synapses.
-VALUES_AT_ONCE = 1 << 25
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,8 @@ class Calibration:
         result: the float network's answer to them, in every step.
         input_low, input_high: smallest and largest normalised value of each channel, (inputs,).
         elapsed_range: smallest and largest elapsed time; None where time is constant.
-        moments: for each stage name E[z z^T] with z = [all sources; 1], float64 (n, n): what a
-            weight error costs.
+        moments: for each stage name, but those of wired ones, E[z z^T] with z = [all sources; 1]:
+            what a weight error costs.
         ranges: key of RANGES: how formats are chosen from the data.
         bounds: for each stage name what its answer cannot leave, infinite without such a bound.
     """
@@ -51,7 +50,7 @@ class Calibration:
     input_low: FloatArray
     input_high: FloatArray
     elapsed_range: tuple[float, float] | None
-    moments: Mapping[str, FloatArray]
+    moments: Mapping[str, Moments]
     ranges: str
     bounds: Mapping[str, float]
 
@@ -132,6 +131,7 @@ def measure(
     moments = {
         stage.name: second_moments(stage, inputs, result, network.substeps, inside)
         for stage in network.stages
+        if not stage.wired
     }
     # Beyond the ends stand samples that are some of them, and no others.
     elapsed = None if timespans is None else (float(timespans.min()), float(timespans.max()))
@@ -172,20 +172,27 @@ def second_moments(
     result: FloatResult,
     substeps: int = 1,
     inside: npt.NDArray[np.bool_] | None = None,
-) -> FloatArray:
-    """E[z z^T] of the columns that a stage reads and a constant 1; arguments as `entering`, and
-    the steps that count, (batch, steps).
+) -> Moments:
+    """E[z z^T] of the columns that a stage reads and a constant 1; arguments as `entering`.
+
+    Args:
+        stage, inputs, result, substeps: as for `entering`.
+        inside: bool (batch, steps): the steps that count, where sequences end before the others.
+            None: all do.
     """
-    total, count = np.zeros((stage.columns + 1,) * 2), 0
-    at_once = max(VALUES_AT_ONCE // (stage.columns * inputs.shape[1]), 1)
-    for begin in range(0, len(inputs), at_once):
-        part = slice(begin, begin + at_once)
-        z = entering(stage, inputs[part], result.sequences(part), substeps)
-        if inside is None:
+    batch, steps = inputs.shape[:2]
+    counted = np.ones((batch, steps), np.bool_) if inside is None else inside
+    counted = counted[:, ::substeps] if stage.once else counted
+
+    def parts(values: int) -> Iterator[FloatArray]:
+        at_once = max(values // (stage.columns * steps), 1)
+        for begin in range(0, batch, at_once):
+            part = slice(begin, begin + at_once)
+            z = entering(stage, inputs[part], result.sequences(part), substeps)
             flat = z.reshape(-1, z.shape[-1])
-        else:
-            flat = z[inside[part, :: substeps if stage.once else 1]]
-        flat = np.concatenate([flat, np.ones((flat.shape[0], 1))], axis=1)
-        total += flat.T @ flat
-        count += len(flat)
-    return total / count
+            yield flat if inside is None else flat[counted[part].ravel()]
+
+    def hears() -> npt.NDArray[np.bool_]:
+        return np.logical_or.reduce([gate.weight != 0.0 for gate in stage.gates.values()])
+
+    return moments_of(Heard(stage.columns, int(np.count_nonzero(counted)), parts), hears)

@@ -342,7 +342,7 @@ def _connections(
         block = fused[:, begin : begin + source.columns]
         begin += source.columns
         if source.name == INPUT and senders.elapsed is not None:
-            block = np.concatenate([block, np.zeros((len(block), 1), np.int64)], axis=1)
+            block = np.concatenate([block, np.zeros((len(block), 1), np.int8)], axis=1)
         feeds = [(source.name, tuple(stage.gates))]
         if replaced:
             feeds.append((source.first or source.name, (FIRST,)))
@@ -353,14 +353,14 @@ def _connections(
             for name, fed in feeds
         ]
     if stage.starts_from:
-        same = np.eye(stage.units, dtype=np.int64)
+        same = np.eye(stage.units, dtype=np.int8)
         made.append(
             Connection.from_dense(
                 stage.starts_from, stage.name, (RESTART,), same, mantissa_bits=WIRE_BITS
             )
         )
     if stage.timed:
-        only_time = np.zeros((stage.units, senders.port.size), np.int64)
+        only_time = np.zeros((stage.units, senders.port.size), np.int8)
         only_time[:, -1] = 1
         made.append(Connection.from_dense(INPUT, stage.name, (ELAPSED,), only_time))
     return made

@@ -10,8 +10,9 @@ judged here (rows.py): training rounds in every step and does not ask.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from lnn2loihi.formats import WORD_BITS, IntegerArray, signed_range
 from lnn2loihi.network import FloatArray
 from lnn2loihi.neurons.cfc import MULTIPLIER_BITS
 from lnn2loihi.neurons.instructions import LARGEST_SHIFT
+from lnn2loihi.quantize.moments import Moments
 
 #: Bound of accumulators and of pre-activations: 24-bit words, symmetric so that NEG is safe.
 LARGEST_SUM = signed_range(WORD_BITS)[1]
@@ -27,10 +29,6 @@ LARGEST_MULTIPLIER = signed_range(MULTIPLIER_BITS)[1]
 #: How rounding the weights is made up for: not at all, on average by the bias, or as far as other
 #: weights and the bias can on the calibration data.
 CORRECTIONS = ("none", "bias", "full")
-#: Rows of more columns are not corrected fully: it would take minutes.
-LARGEST_CORRECTED = 2048
-#: Share of the mean second moment that keeps the correction from fitting noise.
-DAMPING = 0.01
 #: Up to this width the largest weights of a row may be clipped, to one of these shares, where that
 #: lowers the row's error; with more bits it never does. Not in training, where the largest weights
 #: find their own size.
@@ -84,6 +82,14 @@ class Gate:
     positive: bool = False
     step: FloatArray | None = None
 
+    def of_rows(self, rows: Any) -> Gate:
+        """Some of the rows (an index or a slice)."""
+        unit = np.broadcast_to(self.unit, self.bias.size)[rows]
+        step = None if self.step is None else self.step[rows]
+        return replace(
+            self, weight=self.weight[rows], bias=self.bias[rows], unit=unit, step=step
+        )
+
 
 @dataclass(frozen=True)
 class RoundedGate:
@@ -112,10 +118,52 @@ class RoundedGate:
     crowded: npt.NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class Units:
+    """For each row of a gate the smallest real value of one unit of its sum.
+
+    Attributes:
+        by_mantissa: with which its mantissas fit, float64 (neurons,).
+        by_sum: with which its sum and its bias fit, float64 (neurons,).
+        shift: largest right shift of the pre-activation for which all multipliers fit.
+    """
+
+    by_mantissa: FloatArray
+    by_sum: FloatArray
+    shift: int
+
+    def of_rows(self, rows: slice) -> Units:
+        """Those of some rows."""
+        return Units(self.by_mantissa[rows], self.by_sum[rows], self.shift)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What feeds the columns, for given exponents; all float64 or int64 (columns,).
+
+    Attributes:
+        scale: real value of one unit of each message.
+        left: left shift, as a factor.
+        low, high: smallest and largest message, 0 included.
+    """
+
+    scale: FloatArray
+    left: FloatArray
+    low: IntegerArray
+    high: IntegerArray
+
+    @classmethod
+    def of(cls, sources: Sequence[Source], exponents: Sequence[int]) -> Columns:
+        """The columns of all sources, in order."""
+        low = np.minimum(np.concatenate([s.low for s in sources]), 0)
+        high = np.maximum(np.concatenate([s.high for s in sources]), 0)
+        return cls(*column_scales(sources, exponents), low, high)
+
+
 def round_gate(
     gate: Gate,
     sources: Sequence[Source],
-    moments: FloatArray,
+    moments: Moments,
     weight_bits: int,
     exponents: Sequence[int],
     correction: str = "none",
@@ -125,24 +173,52 @@ def round_gate(
     Args:
         gate: the float rows.
         sources: what feeds the columns, in order.
-        moments: E[z z^T] of the columns and a constant 1, (columns + 1, columns + 1).
+        moments: second moments of the columns.
         weight_bits: width of the mantissas.
         exponents: left shift of each source's connection.
         correction: one of CORRECTIONS.
     """
-    scale, left = column_scales(sources, exponents)
-    low = np.minimum(np.concatenate([s.low for s in sources]), 0)
-    high = np.maximum(np.concatenate([s.high for s in sources]), 0)
-    integer_weight = gate.weight * scale  # real value of a row's sum per unit of its message
-    by_mantissa, by_sum = _smallest_units(gate, integer_weight, left, low, high, weight_bits)
-    if gate.step is not None:
-        by_mantissa = gate.step
-    elif weight_bits <= CLIPPED_BITS and correction != "none":
-        by_mantissa = by_mantissa * _best_clipping(
-            gate, integer_weight, left, scale, by_mantissa, moments, weight_bits
-        )
+    columns = Columns.of(sources, exponents)
+    parts = [(gate, moments)]
+    units = smallest_units(parts, columns, weight_bits, correction)
+    return round_rows(gate, columns, moments, weight_bits, units, correction)
+
+
+def smallest_units(
+    parts: Iterable[tuple[Gate, Moments]], columns: Columns, weight_bits: int, correction: str
+) -> Units:
+    """The units of a gate's rows, which come in parts."""
+    found: list[tuple[FloatArray, FloatArray]] = []
+    steps: list[FloatArray] = []
+    for gate, moments in parts:
+        integer_weight = gate.weight * columns.scale  # real value of a sum per unit of its message
+        by_mantissa, by_sum = _smallest_units(gate, integer_weight, columns, weight_bits)
+        if gate.step is not None:
+            by_mantissa = gate.step
+        elif weight_bits <= CLIPPED_BITS and correction != "none":
+            by_mantissa = by_mantissa * _best_clipping(
+                gate, integer_weight, columns, by_mantissa, moments, weight_bits
+            )
+        found.append((by_mantissa, by_sum))
+        steps.append(np.maximum(by_mantissa, by_sum) * gate.unit)
+    if len(found) == 1:
+        return Units(*found[0], _shift(steps[0]))
+    mantissas, sums = zip(*found, strict=True)
+    return Units(np.concatenate(mantissas), np.concatenate(sums), _shift(np.concatenate(steps)))
+
+
+def round_rows(
+    gate: Gate,
+    columns: Columns,
+    moments: Moments,
+    weight_bits: int,
+    units: Units,
+    correction: str = "none",
+) -> RoundedGate:
+    """Rows, with the units that are the smallest; arguments as for `round_gate`."""
+    scale, left = columns.scale, columns.left
+    shift, by_mantissa, by_sum = units.shift, units.by_mantissa, units.by_sum
     smallest = np.maximum(by_mantissa, by_sum)
-    shift = _shift(smallest * gate.unit)
     per_step = 2.0**shift * gate.unit
     wanted = np.ceil(smallest * per_step)
     multiplier = np.clip(wanted, 1, LARGEST_MULTIPLIER)
@@ -152,17 +228,17 @@ def round_gate(
         mantissas = _rounded(gate.weight / values, weight_bits)
         wanted_bias = gate.bias
         if correction == "bias":
-            wanted_bias = gate.bias + (gate.weight - mantissas * values) @ moments[:-1, -1]
+            wanted_bias = gate.bias + (gate.weight - mantissas * values) @ moments.mean
         bias = _whole_bias(gate, wanted_bias / unit)
-        worst = _worst_sums(mantissas * left, bias, low, high)
+        worst = _worst_sums(mantissas * left, bias, columns)
         too_large = (worst > LARGEST_SUM) & (multiplier < LARGEST_MULTIPLIER)
         if not too_large.any():
             break
         multiplier = multiplier + too_large
-    if correction == "full" and gate.weight.shape[1] <= LARGEST_CORRECTED:
+    if correction == "full":
         better, wanted_bias = _compensated(gate, values, moments, weight_bits)
         moved = _whole_bias(gate, wanted_bias / unit)
-        sums = _worst_sums(better * left, moved, low, high)
+        sums = _worst_sums(better * left, moved, columns)
         fits = sums <= LARGEST_SUM
         mantissas = np.where(fits[:, None], better, mantissas)
         bias, worst = np.where(fits, moved, bias), np.where(fits, sums, worst)
@@ -178,11 +254,9 @@ def _whole_bias(gate: Gate, bias: FloatArray) -> FloatArray:
     return np.maximum(whole, 0.0) if gate.positive else whole
 
 
-def _worst_sums(
-    weights: FloatArray, bias: FloatArray, low: IntegerArray, high: IntegerArray
-) -> FloatArray:
+def _worst_sums(weights: FloatArray, bias: FloatArray, columns: Columns) -> FloatArray:
     """Largest magnitude that the sum of each row, its bias included, can reach."""
-    ends = weights * low, weights * high
+    ends = weights * columns.low, weights * columns.high
     return np.maximum(
         np.maximum(*ends).sum(axis=1) + np.maximum(bias, 0),
         -np.minimum(*ends).sum(axis=1) - np.minimum(bias, 0),
@@ -190,37 +264,25 @@ def _worst_sums(
 
 
 def _compensated(
-    gate: Gate, values: FloatArray, moments: FloatArray, weight_bits: int
+    gate: Gate, values: FloatArray, moments: Moments, weight_bits: int
 ) -> tuple[FloatArray, FloatArray]:
-    """Mantissas rounded one column after the other, and the wanted biases.
+    """Mantissas that make up for each other's errors, and the wanted biases."""
 
-    What rounding a column loses is made up for, as far as the calibration data allow, by the
-    columns that follow and in the end by the bias (Frantar et al. 2022, arXiv:2210.17323).
-    Synapses that do not exist stay away.
-    """
-    size = moments.shape[0]
-    damping = DAMPING * np.trace(moments) / size
-    inverse = np.linalg.inv(moments + damping * np.eye(size))
-    factor = np.linalg.cholesky(inverse).T
-    rest = np.concatenate([gate.weight, gate.bias[:, None]], axis=1)
-    mantissas = np.zeros_like(gate.weight)
-    for column in range(size - 1):
-        rounded = _rounded(rest[:, column] / values[:, column], weight_bits)
+    def rounding(weights: FloatArray, rows: Any, column: Any) -> tuple[FloatArray, FloatArray]:
+        value = values[rows, column]
+        rounded = _rounded(weights / value, weight_bits)
         rounded = np.maximum(rounded, 0.0) if gate.positive else rounded
-        mantissas[:, column] = np.where(gate.weight[:, column] == 0.0, 0.0, rounded)
-        lost = rest[:, column] - mantissas[:, column] * values[:, column]
-        ratio = factor[column, column + 1 :] / factor[column, column]
-        rest[:, column + 1 :] -= lost[:, None] * ratio
-    return mantissas, rest[:, -1]
+        return np.where(gate.weight[rows, column] == 0.0, 0.0, rounded), value
+
+    return moments.compensated(gate.weight, gate.bias, rounding)
 
 
 def _best_clipping(
     gate: Gate,
     integer_weight: FloatArray,
-    left: FloatArray,
-    scale: FloatArray,
+    columns: Columns,
     by_mantissa: FloatArray,
-    moments: FloatArray,
+    moments: Moments,
     weight_bits: int,
 ) -> FloatArray:
     """For each row the share of its unit with the least error: a smaller unit clips the largest
@@ -229,17 +291,12 @@ def _best_clipping(
     best = np.ones(len(by_mantissa))
     least = np.full(len(by_mantissa), np.inf)
     for share in CLIPPINGS:
-        unit = (share * by_mantissa)[:, None] * left
+        unit = (share * by_mantissa)[:, None] * columns.left
         rounded = _rounded(integer_weight / unit, weight_bits)
-        error = rms_error(gate.weight - rounded * unit / scale, moments[:-1, :-1])
+        error = moments.rms(gate.weight - rounded * unit / columns.scale)
         better = error < least
         best, least = np.where(better, share, best), np.where(better, error, least)
     return best
-
-
-def rms_error(errors: FloatArray, moments: FloatArray) -> FloatArray:
-    """Rms over the calibration data of what errors of weights add to each row's pre-activation."""
-    return np.sqrt(np.maximum(np.sum((errors @ moments) * errors, axis=1), 0.0))
 
 
 def _rounded(values: FloatArray, bits: int) -> FloatArray:
@@ -249,15 +306,14 @@ def _rounded(values: FloatArray, bits: int) -> FloatArray:
 def _smallest_units(
     gate: Gate,
     integer_weight: FloatArray,
-    left: FloatArray,
-    low: IntegerArray,
-    high: IntegerArray,
+    columns: Columns,
     weight_bits: int,
 ) -> tuple[FloatArray, FloatArray]:
     """For each row the smallest unit with which mantissas fit, and with which sum and bias do."""
     bottom, top = signed_range(weight_bits)
+    left = columns.left
     by_mantissa = np.maximum(integer_weight / (left * top), integer_weight / (left * bottom))
-    ends = integer_weight * low, integer_weight * high
+    ends = integer_weight * columns.low, integer_weight * columns.high
     reach = np.maximum(
         np.maximum(*ends).sum(axis=1) + np.maximum(gate.bias, 0.0),
         -np.minimum(*ends).sum(axis=1) - np.minimum(gate.bias, 0.0),

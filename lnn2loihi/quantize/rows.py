@@ -7,26 +7,33 @@ the calibration data are computed, and rows that cannot be represented are named
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.graph.connection import LARGEST_EXPONENT
 from lnn2loihi.network import FloatArray
+from lnn2loihi.quantize.moments import LARGEST_DENSE, BoolArray, Moments
 from lnn2loihi.quantize.rounding import (
     LARGEST_MULTIPLIER,
     LARGEST_SUM,
+    Columns,
     Gate,
-    RoundedGate,
     Source,
+    Units,
     column_scales,
-    rms_error,
-    round_gate,
+    round_rows,
+    smallest_units,
 )
 
 #: Exponents are chosen on at most this many rows; all rows then use them.
 ROWS_TRIED = 128
+#: Of very many columns fewer rows are tried, and not all combinations of exponents.
+VALUES_TRIED, FEWEST_ROWS_TRIED, COLUMNS_TRIED = ROWS_TRIED * LARGEST_DENSE, 8, 8 * LARGEST_DENSE
+#: Weights that are rounded together, so that what is in between takes little memory.
+VALUES_AT_ONCE = 1 << 21
 #: Up to so many sources of a population, all combinations of their exponents are tried.
 SOURCES_TRIED_TOGETHER = 2
 #: A row that the accumulator's bound leaves with mantissas no larger than this is refused, if the
@@ -42,7 +49,7 @@ class QuantizedGate:
     """Integer rows of one accumulator, judged.
 
     Attributes:
-        mantissas: int64 (neurons, columns).
+        mantissas: int8 (neurons, columns).
         bias, multiplier: int64 (neurons,).
         shift: right shift of the pre-activation.
         unit: real value of one unit of each row's sum, float64 (neurons,).
@@ -52,7 +59,7 @@ class QuantizedGate:
         problems: rows that do not fit, by neuron.
     """
 
-    mantissas: IntegerArray
+    mantissas: npt.NDArray[np.int8]
     bias: IntegerArray
     multiplier: IntegerArray
     shift: int
@@ -65,7 +72,7 @@ class QuantizedGate:
 def quantize_rows(
     gates: Sequence[Gate],
     sources: Sequence[Source],
-    moments: FloatArray,
+    moments: Moments,
     weight_bits: int,
     correction: str = "none",
     exponents: tuple[int, ...] | None = None,
@@ -77,7 +84,7 @@ def quantize_rows(
     Args:
         gates: rows of each accumulator.
         sources: what feeds the columns, in order.
-        moments: E[z z^T] of the columns and a constant 1, (columns + 1, columns + 1).
+        moments: second moments of the columns.
         weight_bits: width of the mantissas.
         correction: one of CORRECTIONS.
         exponents: the exponents, if they are settled.
@@ -89,23 +96,23 @@ def quantize_rows(
 
 
 def _best_exponents(
-    gates: Sequence[Gate], sources: Sequence[Source], moments: FloatArray, weight_bits: int
+    gates: Sequence[Gate], sources: Sequence[Source], moments: Moments, weight_bits: int
 ) -> tuple[int, ...]:
     """The exponents with the least error among all that fit; for more than two sources, whose
-    combinations are too many, among those found source by source.
+    combinations are too many, or very wide ones, among those found source by source.
     """
-    chosen = _sample_rows(gates)
+    chosen = _sample_rows(gates, moments.rough())
     known: dict[tuple[int, ...], tuple[int, float]] = {}
 
     def cost(exponents: tuple[int, ...]) -> tuple[int, float]:
         if exponents not in known:
-            rows = [quantize_gate(g, sources, moments, weight_bits, exponents) for g in chosen]
+            rows = [quantize_gate(g, sources, m, weight_bits, exponents) for g, m in chosen]
             problems = sum(len(row.problems) for row in rows)
             known[exponents] = problems, float(sum(np.sum(row.error**2) for row in rows))
         return known[exponents]
 
     every = range(LARGEST_EXPONENT + 1)
-    if len(sources) <= SOURCES_TRIED_TOGETHER:
+    if len(sources) <= SOURCES_TRIED_TOGETHER and gates[0].weight.shape[1] <= COLUMNS_TRIED:
         return min(np.ndindex(*(len(every),) * len(sources)), key=cost)
     best = min(_even_exponents(gates, sources), key=cost)
     improved = True
@@ -132,17 +139,17 @@ def _even_exponents(gates: Sequence[Gate], sources: Sequence[Source]) -> list[tu
     ]
 
 
-def _sample_rows(gates: Sequence[Gate]) -> list[Gate]:
+def _sample_rows(gates: Sequence[Gate], moments: Moments) -> list[tuple[Gate, Moments]]:
     """All rows, or an even choice of them that keeps the largest, which are the tightest."""
-    neurons = gates[0].bias.size
-    if neurons <= ROWS_TRIED:
-        return list(gates)
-    picked = []
+    neurons, columns = gates[0].weight.shape
+    count = min(ROWS_TRIED, max(VALUES_TRIED // columns, FEWEST_ROWS_TRIED))
+    if neurons <= count:
+        return [(gate, moments) for gate in gates]
+    picked: list[tuple[Gate, Moments]] = []
     for gate in gates:
         strength = np.argsort(-np.abs(gate.weight).sum(axis=1))
-        index = strength[np.linspace(0, neurons - 1, ROWS_TRIED).astype(int)]
-        unit = np.broadcast_to(gate.unit, neurons)[index]
-        picked.append(replace(gate, weight=gate.weight[index], bias=gate.bias[index], unit=unit))
+        index = strength[np.linspace(0, neurons - 1, count).astype(int)]
+        picked.append((gate.of_rows(index), moments.of_rows(index)))
     return picked
 
 
@@ -151,7 +158,7 @@ def wired_gate(gate: Gate, sources: Sequence[Source]) -> QuantizedGate:
     scale, _ = column_scales(sources, (0,) * len(sources))
     ones = np.ones(gate.bias.size, np.int64)
     return QuantizedGate(
-        gate.weight.astype(np.int64),
+        gate.weight.astype(np.int8),
         0 * ones,
         ones,
         0,
@@ -165,57 +172,145 @@ def wired_gate(gate: Gate, sources: Sequence[Source]) -> QuantizedGate:
 def quantize_gate(
     gate: Gate,
     sources: Sequence[Source],
-    moments: FloatArray,
+    moments: Moments,
     weight_bits: int,
     exponents: tuple[int, ...],
     correction: str = "none",
 ) -> QuantizedGate:
-    """Rows of one gate for given exponents, judged; arguments as for `round_gate`."""
-    rows = round_gate(gate, sources, moments, weight_bits, exponents, correction)
+    """Rows of one gate for given exponents, judged; arguments as for `round_gate`.
+
+    Some rows after the other, so that the numbers in between take little memory.
+    """
+    columns = Columns.of(sources, exponents)
+    parts = _parts(gate, moments)
+    units = smallest_units(parts, columns, weight_bits, correction)
+    judged: list[_Judged] = []
+    begin = 0
+    for own, its_moments in parts:
+        its_units = units.of_rows(slice(begin, begin + own.bias.size))
+        judged.append(
+            _judged(own, sources, columns, its_moments, weight_bits, its_units, correction)
+        )
+        begin += own.bias.size
+    rows = judged[0] if len(judged) == 1 else _joined(judged)
+    crowded = rows.limits.crowded & np.logical_and.reduce(rows.small)
+    coarse = _coarse_blocks(crowded, rows.small, rows.lost, weight_bits)
+    return QuantizedGate(
+        rows.mantissas, rows.bias, rows.multiplier, units.shift, rows.unit,
+        rows.limits.worst * rows.multiplier / 2.0**units.shift, rows.error,
+        _problems(gate, rows.limits, units.shift, coarse),
+    )  # fmt: skip
+
+
+def _parts(gate: Gate, moments: Moments) -> list[tuple[Gate, Moments]]:
+    """The rows in parts that are rounded together."""
+    neurons, width = gate.weight.shape
+    at_once = max(VALUES_AT_ONCE // width, 1)
+    if neurons <= at_once:
+        return [(gate, moments)]
+    rows = [slice(begin, begin + at_once) for begin in range(0, neurons, at_once)]
+    return [(gate.of_rows(part), moments.of_rows(part)) for part in rows]
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """What rows reach; see `RoundedGate`."""
+
+    worst: FloatArray
+    wanted: FloatArray
+    crowded: BoolArray
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Some rows; beside attributes of `QuantizedGate`:
+
+    Attributes:
+        small: for each source whether all mantissas of its block are below COARSE_MANTISSA.
+        lost: for each source the rms error of its block, where it is small in some row.
+    """
+
+    mantissas: npt.NDArray[np.int8]
+    bias: IntegerArray
+    multiplier: IntegerArray
+    unit: FloatArray
+    error: FloatArray
+    limits: _Limits
+    small: list[BoolArray]
+    lost: list[FloatArray]
+
+
+def _joined(parts: Sequence[_Judged]) -> _Judged:
+    """Rows in parts as a whole."""
+    every = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("mantissas", "bias", "multiplier", "unit", "error")
+    }
+    limits = (
+        np.concatenate([getattr(part.limits, name) for part in parts])
+        for name in ("worst", "wanted", "crowded")
+    )
+    return _Judged(
+        **every,
+        limits=_Limits(*limits),
+        small=[np.concatenate(blocks) for blocks in zip(*(p.small for p in parts), strict=True)],
+        lost=[np.concatenate(blocks) for blocks in zip(*(p.lost for p in parts), strict=True)],
+    )
+
+
+def _judged(
+    gate: Gate,
+    sources: Sequence[Source],
+    columns: Columns,
+    moments: Moments,
+    weight_bits: int,
+    units: Units,
+    correction: str,
+) -> _Judged:
+    rows = round_rows(gate, columns, moments, weight_bits, units, correction)
     lost = gate.weight - rows.mantissas * rows.values
     difference = np.concatenate([lost, (gate.bias - rows.bias * rows.unit)[:, None]], axis=1)
-    coarse = _coarse_blocks(lost, rows, moments, sources, weight_bits)
-    reach = rows.worst * rows.multiplier / 2.0**rows.shift
-    return QuantizedGate(
-        rows.mantissas, rows.bias, rows.multiplier, rows.shift, rows.unit, reach,
-        rms_error(difference, moments), _problems(gate, rows, coarse),
+    ends = np.cumsum([source.low.size for source in sources])
+    small: list[BoolArray] = []
+    errors: list[FloatArray] = []
+    for end, source in zip(ends, sources, strict=True):
+        block = slice(end - source.low.size, end)
+        small.append(np.abs(rows.mantissas[:, block]).max(axis=1) < COARSE_MANTISSA)
+        found = moments.rms(lost[:, block], block.start) if small[-1].any() else 0.0 * rows.unit
+        errors.append(found)
+    return _Judged(
+        rows.mantissas.astype(np.int8), rows.bias, rows.multiplier, rows.unit,
+        moments.rms(difference), _Limits(rows.worst, rows.wanted, rows.crowded),
+        small, errors,
     )  # fmt: skip
 
 
 def _coarse_blocks(
-    lost: FloatArray,
-    rows: RoundedGate,
-    moments: FloatArray,
-    sources: Sequence[Source],
+    small_rows: BoolArray,
+    small: Sequence[BoolArray],
+    lost: Sequence[FloatArray],
     weight_bits: int,
 ) -> FloatArray:
     """For each row the rms error of a block (input or recurrent) that the bound left too little.
 
     That is so where all mantissas of a row are below COARSE_MANTISSA and its unit follows from
-    the accumulator's bound, or where a block's are in most rows, although mantissas are wide
-    enough: its messages are too fine for the accumulator. 0 elsewhere.
+    the accumulator's bound (`small_rows`), or where a block's are in most rows, although mantissas
+    are wide enough: its messages are too fine for the accumulator. 0 elsewhere.
     """
-    ends = np.cumsum([source.low.size for source in sources])
-    largest = np.zeros(len(lost))
-    small_rows = rows.crowded & (np.abs(rows.mantissas).max(axis=1) < COARSE_MANTISSA)
-    for end, source in zip(ends, sources, strict=True):
-        block = slice(end - source.low.size, end)
-        small = np.abs(rows.mantissas[:, block]).max(axis=1) < COARSE_MANTISSA
-        if not small.any():
-            continue
-        error = rms_error(lost[:, block], moments[block, block])
-        collapsed = (small & (error > TOLERATED_ERROR)).mean() > 0.5
-        blamed = small_rows | (small & (collapsed and weight_bits >= COARSE_BITS))
+    largest = np.zeros(small_rows.size)
+    for block, error in zip(small, lost, strict=True):
+        collapsed = (block & (error > TOLERATED_ERROR)).mean() > 0.5
+        blamed = small_rows | (block & (collapsed and weight_bits >= COARSE_BITS))
         largest = np.maximum(largest, np.where(blamed, error, 0.0))
     return largest
 
 
-def _problems(gate: Gate, rows: RoundedGate, coarse: FloatArray) -> tuple[str, ...]:
+def _problems(gate: Gate, rows: _Limits, shift: int, coarse: FloatArray) -> tuple[str, ...]:
     """Rows that cannot be represented; `coarse` is the error of blocks that the bound leaves too
     little.
     """
     worst, wanted = rows.worst, rows.wanted
-    reach = worst * wanted / 2.0**rows.shift  # in steps of the pre-activation
+    reach = worst * wanted / 2.0**shift  # in steps of the pre-activation
     found: list[str] = []
     strong = reach > LARGEST_SUM
     unit = np.broadcast_to(gate.unit, reach.shape)

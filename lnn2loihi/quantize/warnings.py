@@ -13,8 +13,9 @@ from lnn2loihi.layers.stage import Stage
 from lnn2loihi.network import FloatArray, LiquidNetwork
 from lnn2loihi.neurons.dense import BOUNDED
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.quantize.calibration import VALUES_AT_ONCE, Calibration, entering
+from lnn2loihi.quantize.calibration import Calibration, entering
 from lnn2loihi.quantize.measurements import is_silent, weighted
+from lnn2loihi.quantize.moments import SMALL_PART
 from lnn2loihi.simulate.result import SimulationResult
 
 #: An input channel that spans fewer steps of its own format than this is called coarse.
@@ -153,7 +154,7 @@ def _saturated_shares(
     batch, steps = calibration.inputs.shape[:2]
     at_ends = {gate: np.zeros((2, stage.units), np.int64) for gate in stage.logistic}
     seen, inside = 0, calibration.inside
-    at_once = max(VALUES_AT_ONCE // (max(stage.columns, stage.units) * steps), 1)
+    at_once = max(SMALL_PART // (max(stage.columns, stage.units) * steps), 1)
     for begin in range(0, batch, at_once):
         part = slice(begin, begin + at_once)
         z = entering(stage, calibration.inputs[part], calibration.result.sequences(part), substeps)
