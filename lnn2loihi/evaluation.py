@@ -14,6 +14,9 @@ from lnn2loihi.layers.linear import FloatArray
 from lnn2loihi.layers.stage import INPUT, Stage
 from lnn2loihi.layers.stepping import step_stages
 
+#: Answers of wired stages that are computed together; what is in between takes several times that.
+VALUES_AT_ONCE = 1 << 22
+
 
 @dataclass(frozen=True, eq=False)
 class Heard:
@@ -36,8 +39,13 @@ class Heard:
     @property
     def answer(self) -> FloatArray:
         """What the stage answers, float64 (batch, steps, units)."""
-        answer = self.stage.answer(self.stage.sums(self.z), {}, None)[0]
-        return answer if self.live is None else np.where(self.live, answer, 0.0)
+        batch, steps, _ = self.z.shape
+        answers = np.empty((batch, steps, self.stage.units))
+        at_once = max(VALUES_AT_ONCE // max(steps * self.stage.units, 1), 1)
+        for begin in range(0, batch, at_once):
+            part = slice(begin, begin + at_once)
+            answers[part] = self.stage.answer(self.stage.sums(self.z[part]), {}, None)[0]
+        return answers if self.live is None else np.where(self.live, answers, 0.0)
 
 
 class States(Mapping[str, FloatArray]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copyreg
 import dataclasses
+import weakref
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -15,19 +16,26 @@ from lnn2loihi.errors import ProgramError
 
 #: Elements of an array that its hash looks at.
 HASHED = 1024
+#: What `read_only` made and somebody still has, by identity.
+_made: weakref.WeakValueDictionary[int, npt.NDArray[Any]] = weakref.WeakValueDictionary()
 
 
 def read_only(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """A contiguous copy of `values` in `dtype` that cannot be written to.
 
+    What this function made is not copied again: nobody else can write to it.
+
     Raises:
         ProgramError: `dtype` is an integer type that does not hold every value exactly.
     """
     source = np.asarray(values)
+    if _made.get(id(source)) is source and source.dtype == dtype and not source.flags.writeable:
+        return source
     if np.issubdtype(dtype, np.integer) and not _holds(np.iinfo(np.dtype(dtype).name), source):
         raise ProgramError("array", f"{source.dtype} values that {np.dtype(dtype)} cannot hold")
     array = np.array(source, dtype=dtype, order="C")
     array.setflags(write=False)
+    _made[id(array)] = array
     return array
 
 

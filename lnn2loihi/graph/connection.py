@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ from lnn2loihi.neurons.bounds import Interval
 #: Largest left shift of a connection. The width of Loihi 2's weight exponent is not public;
 #: Loihi 1 had four bits (-8..7), and nothing here needs more.
 LARGEST_EXPONENT = 7
+#: Synapses, or values of dense mantissas, that are looked at together.
+VALUES_AT_ONCE = 1 << 20
 #: Largest axonal delay beyond the step that every message takes (lava-dl: max_delay = 62).
 LARGEST_DELAY = 62
 
@@ -69,10 +72,18 @@ class Connection(ArrayEquality):
     ) -> Connection:
         """From dense mantissas (accumulators * N, source size); zeros make no synapse."""
         dense = np.asarray(mantissas)
-        rows, columns = np.nonzero(dense)
-        starts = np.searchsorted(rows, np.arange(dense.shape[0] + 1))
+        counts = np.count_nonzero(dense, axis=1)
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        columns = np.empty(starts[-1], np.int32)
+        values = np.empty(starts[-1], dense.dtype)
+        at_once = max(VALUES_AT_ONCE // max(dense.shape[1], 1), 1)
+        for begin in range(0, len(dense), at_once):
+            part = dense[begin : begin + at_once]
+            chosen = slice(starts[begin], starts[begin + len(part)])
+            found = np.nonzero(part)
+            columns[chosen], values[chosen] = found[1], part[found]
         return cls(
-            source, target, accumulators, starts, columns, dense[rows, columns],
+            source, target, accumulators, starts, columns, values,
             source_size=dense.shape[1], **options,
         )  # fmt: skip
 
@@ -91,11 +102,13 @@ class Connection(ArrayEquality):
         """Number of synapses."""
         return self.mantissas.size
 
-    def dense(self) -> IntegerArray:
-        """Mantissas times 2**exponent as int64 (rows, source size)."""
-        matrix = np.zeros((self.rows, self.source_size), np.int64)
-        rows = np.repeat(np.arange(self.rows), np.diff(self.row_starts))
-        np.add.at(matrix, (rows, self.columns), self.mantissas.astype(np.int64) << self.exponent)
+    def dense(self, dtype: npt.DTypeLike = np.int64) -> npt.NDArray[Any]:
+        """Mantissas times 2**exponent as `dtype` (rows, source size), which has to hold them."""
+        matrix = np.zeros((self.rows, self.source_size), dtype)
+        for rows, chosen in self._parts():
+            places = np.repeat(np.arange(rows.start, rows.stop), np.diff(self._starts(rows)))
+            weights = self.mantissas[chosen].astype(dtype) * np.asarray(1 << self.exponent, dtype)
+            np.add.at(matrix, (places, self.columns[chosen]), weights)
         return matrix
 
     def interval(self, low: npt.ArrayLike, high: npt.ArrayLike) -> Interval:
@@ -105,13 +118,31 @@ class Connection(ArrayEquality):
         """
         low = np.minimum(np.broadcast_to(low, self.source_size), 0).astype(np.int64)
         high = np.maximum(np.broadcast_to(high, self.source_size), 0).astype(np.int64)
-        weights = self.mantissas.astype(np.int64) << self.exponent
-        ends = weights * low[self.columns], weights * high[self.columns]
-        return Interval(self._row_sums(np.minimum(*ends)), self._row_sums(np.maximum(*ends)))
+        smallest, largest = np.zeros((2, self.rows), np.int64)
+        for rows, chosen in self._parts():
+            weights = self.mantissas[chosen].astype(np.int64) << self.exponent
+            columns = self.columns[chosen]
+            ends = weights * low[columns], weights * high[columns]
+            starts = self._starts(rows) - chosen.start
+            smallest[rows] = _row_sums(np.minimum(*ends), starts)
+            largest[rows] = _row_sums(np.maximum(*ends), starts)
+        return Interval(smallest, largest)
 
-    def _row_sums(self, values: IntegerArray) -> IntegerArray:
-        running = np.concatenate([[0], np.cumsum(values)])
-        return running[self.row_starts[1:]] - running[self.row_starts[:-1]]
+    def _starts(self, rows: slice) -> IntegerArray:
+        return self.row_starts[rows.start : rows.stop + 1].astype(np.int64)
+
+    def _parts(self) -> Iterator[tuple[slice, slice]]:
+        """Rows, and their synapses, of which there are about VALUES_AT_ONCE in each part."""
+        begin = 0
+        while begin < self.rows:
+            wanted = int(self.row_starts[begin]) + VALUES_AT_ONCE
+            end = int(np.searchsorted(self.row_starts, wanted, side="right")) - 1
+            end = min(max(end, begin + 1), self.rows)
+            yield (
+                slice(begin, end),
+                slice(int(self.row_starts[begin]), int(self.row_starts[end])),
+            )
+            begin = end
 
     def problems(self, target_size: int) -> list[str]:
         """Everything that does not fit."""
@@ -147,3 +178,8 @@ class Connection(ArrayEquality):
         if not 0 <= self.delay <= LARGEST_DELAY:
             found.append(f"{self.name}: delay {self.delay} is outside 0..{LARGEST_DELAY}")
         return found
+
+
+def _row_sums(values: IntegerArray, starts: IntegerArray) -> IntegerArray:
+    running = np.concatenate([[0], np.cumsum(values)])
+    return running[starts[1:]] - running[starts[:-1]]

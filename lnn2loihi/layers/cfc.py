@@ -160,7 +160,7 @@ class CfCLayer(ArrayEquality):
         factors = np.ones(sum(source.columns for source in sources))
         factors[: before.columns] = scale
         for number, linear in enumerate(self.backbone):
-            widened = Linear(SUM, linear.weight * factors, linear.bias)
+            widened = linear.with_columns(SUM, factors)
             own, function, factor = folded(widened, self.activation)
             name = f"{self.name}.backbone_{number}"
             made.append(DenseStage(name, sources, {SUM: own}, activation=function))
@@ -186,7 +186,7 @@ class CfCLayer(ArrayEquality):
                 weights.
         """
         gates = {
-            gate: Linear(gate, linear.weight * factors, linear.bias)
+            gate: linear.with_columns(gate, factors)
             for gate, linear in zip(self.gates, self.maps, strict=False)
         }
         timed = timespan is None
@@ -197,8 +197,7 @@ class CfCLayer(ArrayEquality):
             )
         if timespan is not None:
             del gates["time_a"], gates["time_b"]
-            time = self.folded_gate(timespan)
-            gates["time"] = Linear("time", time.weight * factors, time.bias)
+            gates["time"] = self.folded_gate(timespan).with_columns("time", factors)
         return CfCStage(self.name, sources, gates, mode=self.mode, timed=timed)
 
     def problems(self) -> list[str]:

@@ -59,7 +59,7 @@ class GatedLayer(ArrayEquality, ABC):
             sources = (before, StageSource(self.name, self.units, previous=True))
         factors = np.ones(self.gates[0].input_size)
         factors[: before.columns] = scale
-        gates = {g.name: Linear(g.name, g.weight * factors, g.bias) for g in self.gates}
+        gates = {g.name: g.with_columns(g.name, factors) for g in self.gates}
         return (self.stage(sources, gates),), 1.0
 
     def with_gates(self, gates: Mapping[str, Linear]) -> GatedLayer:

@@ -46,7 +46,14 @@ class Linear(ArrayEquality):
 
     def scaled(self, name: str, inputs: float = 1.0, outputs: float = 1.0) -> Linear:
         """The map that answers `outputs` times this one's answer to `inputs` times the input."""
+        if inputs == outputs == 1.0:
+            return Linear(name, self.weight, self.bias)
         return Linear(name, self.weight * (inputs * outputs), self.bias * outputs)
+
+    def with_columns(self, name: str, factors: FloatArray) -> Linear:
+        """The map that answers the same to inputs that are too small by `factors` (inputs,)."""
+        ones = bool((factors == 1.0).all())  # large matrices are shared then
+        return Linear(name, self.weight if ones else self.weight * factors, self.bias)
 
     def problems(self, owner: str = "") -> list[str]:
         """Everything that is wrong with the arrays, named by `owner`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, replace
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -58,7 +59,12 @@ class SynapseStage(Stage):
 
     def sums(self, z: FloatArray) -> dict[str, FloatArray]:
         """The column that each unit reads."""
-        return {SOURCE: z[..., self.gates[SOURCE].weight.argmax(axis=1)]}
+        return {SOURCE: z[..., self.read]}
+
+    @cached_property
+    def read(self) -> npt.NDArray[np.int64]:
+        """The column that each unit reads, (units,)."""
+        return self.gates[SOURCE].weight.argmax(axis=1)
 
     def logistic_arguments(
         self, sums: Mapping[str, FloatArray], elapsed: FloatArray | None

@@ -70,7 +70,7 @@ class Memory(ArrayEquality):
         gates = {}
         for gate, linear in zip(MEMORY_GATES, self.gates, strict=True):
             bias = linear.bias + (FORGET_BIAS if gate == "forget_gate" else 0.0)
-            gates[gate] = Linear(gate, linear.weight * factors, bias)
+            gates[gate] = Linear(gate, linear.with_columns(gate, factors).weight, bias)
         return MemoryStage(name, (before, *hidden), gates)
 
     def problems(self, owner: str) -> list[str]:

@@ -35,17 +35,17 @@ class _Stage:
         largest = max(max(-interval.hull[0], interval.hull[1]) for interval in intervals)
         self.carrier = np.float32 if largest < EXACT_FLOAT32 else np.float64
         self.weights = [
-            (c.source, self._fused(population, c.accumulators, c.dense()).astype(self.carrier))
+            (c.source, self._fused(population, c.accumulators, c.dense(self.carrier)))
             for c in program.incoming(population.name)
         ]
 
     @staticmethod
     def _fused(
-        population: Population, accumulators: tuple[str, ...], dense: IntegerArray
-    ) -> IntegerArray:
+        population: Population, accumulators: tuple[str, ...], dense: npt.NDArray[Any]
+    ) -> npt.NDArray[Any]:
         """Columns in rows, (sources, accumulators * neurons), zero where nothing is fed."""
         known, size = population.program.accumulators, population.size
-        fused = np.zeros((dense.shape[1], len(known) * size), np.int64)
+        fused = np.zeros((dense.shape[1], len(known) * size), dense.dtype)
         for place, accumulator in enumerate(accumulators):
             first = known.index(accumulator) * size
             fused[:, first : first + size] = dense[place * size : (place + 1) * size].T
