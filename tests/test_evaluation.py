@@ -15,6 +15,8 @@ from lnn2loihi.layers.ltc import CONDUCTANCE, CURRENT, LTCLayer, SynapseStage
 from lnn2loihi.layers.memory import MEMORY_GATES, Memory
 from lnn2loihi.layers.stage import sigmoid
 from lnn2loihi.quantize import calibration
+from lnn2loihi.quantize import moments as moments_module
+from lnn2loihi.quantize.moments import DenseMoments
 
 INPUTS, UNITS, UNFOLDS = 3, 6, 3
 
@@ -86,11 +88,13 @@ def test_calibration_in_parts_is_calibration_as_a_whole(
 ) -> None:
     x = np.random.default_rng(2).normal(size=(7, 6, net.input_size))
     whole, program = calibration.measure(net, x), l2l.quantize(net, x)
-    monkeypatch.setattr(calibration, "VALUES_AT_ONCE", 1000)
+    monkeypatch.setattr(moments_module, "DENSE_PART", 1000)
     parts = calibration.measure(net, x)
     for name, moments in whole.moments.items():
+        summed = parts.moments[name]
+        assert isinstance(moments, DenseMoments) and isinstance(summed, DenseMoments)
         # The order of a float summation is another one.
-        np.testing.assert_allclose(parts.moments[name], moments, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(summed.matrix, moments.matrix, rtol=0, atol=1e-12)
     again = l2l.quantize(net, x)
     assert again.connections == program.connections
     assert again.populations == program.populations

@@ -21,6 +21,7 @@ from lnn2loihi.quantize.measurements import measured_rows, measured_run
 from lnn2loihi.quantize.post_training import Plan, Scales
 from lnn2loihi.quantize.recipe import DEFAULT_RECIPE, Recipe, Recipes
 from lnn2loihi.quantize.rounding import CORRECTIONS
+from lnn2loihi.quantize.sizes import check_memory, memory_that_ends
 from lnn2loihi.quantize.warnings import precision_warnings, unit_warnings
 from lnn2loihi.sequences import Sequences, sequences
 from lnn2loihi.version import VERSION
@@ -67,14 +68,16 @@ def quantize(
 
     Raises:
         QuantizationError: lists what is wrong with the recipes and the calibration data, or
-            every row that does not fit and the recipe that would.
+            every row that does not fit and the recipe that would; or says how much memory would
+            be needed.
     """
     if correction not in CORRECTIONS:
         raise QuantizationError(
             "correction", f"{correction!r} does not exist; there are {', '.join(CORRECTIONS)}"
         )
     setting = prepared(network, calibrate, recipe, calibrate_timespans, layers, ranges, lengths)
-    return setting.convert(network, correction=correction)
+    with memory_that_ends(network):
+        return setting.convert(network, correction=correction)
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ class Setting:
             "python": platform.python_version(),
             "ranges": ranges,
             "correction": correction,
+            **self.calibration.left_out,
             **({"host": ", ".join(network.host)} if network.host else {}),
             **{f"source.{key}": value for key, value in network.source.items()},
         }
@@ -153,7 +157,9 @@ def prepared(
         problems.add(f"ranges {ranges!r} does not exist; there are {', '.join(RANGES)}")
     problems.raise_if_any()
     assert recipes is not None and data is not None
-    measured = measure(network, data.x, data.timespans, ranges, data.given_lengths)
+    check_memory(network, data.x.shape[0] * data.x.shape[1])
+    with memory_that_ends(network):
+        measured = measure(network, data.x, data.timespans, ranges, data.given_lengths)
     return Setting(network, measured, recipes)
 
 

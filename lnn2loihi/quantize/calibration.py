@@ -70,6 +70,13 @@ class Calibration:
         inside = _inside(self.x.shape[1], values.shape[1], self.lengths)
         return values.reshape(-1, *values.shape[2:]) if inside is None else values[inside]
 
+    @property
+    def left_out(self) -> dict[str, str]:
+        """For the provenance: stages whose rounding is weighed on some of the samples alone."""
+        notes = {name: found.note for name, found in self.moments.items() if found.note}
+        listed = "; ".join(f"{name}: {note}" for name, note in notes.items())
+        return {"moments": listed} if notes else {}
+
     def first(self, count: int) -> Calibration:
         """The same measurements, with the data and the answers of the first sequences alone."""
         return replace(
@@ -173,12 +180,8 @@ def second_moments(
     substeps: int = 1,
     inside: npt.NDArray[np.bool_] | None = None,
 ) -> Moments:
-    """E[z z^T] of the columns that a stage reads and a constant 1; arguments as `entering`.
-
-    Args:
-        stage, inputs, result, substeps: as for `entering`.
-        inside: bool (batch, steps): the steps that count, where sequences end before the others.
-            None: all do.
+    """E[z z^T] of the columns that a stage reads and a constant 1; arguments as `entering`, and
+    the steps that count where sequences end before the others, bool (batch, steps).
     """
     batch, steps = inputs.shape[:2]
     counted = np.ones((batch, steps), np.bool_) if inside is None else inside

@@ -133,11 +133,8 @@ def by_row(
     weight: FloatArray, bias: FloatArray, support: npt.NDArray[np.int64],
     valid: npt.NDArray[np.bool_], matrices: FloatArray, rounding: Rounding,
 ) -> tuple[FloatArray, FloatArray]:  # fmt: skip
-    """All rows side by side, each with its own moments of the columns that it hears.
-
-    Args:
-        weight, bias, rounding: see `Moments.compensated`.
-        support, valid, matrices: see `RowMoments`.
+    """All rows side by side, each with its own moments of the columns that it hears; arguments as
+    of `Moments.compensated` and `RowMoments`.
     """
     mantissas = np.zeros_like(weight)
     rows = np.arange(len(weight))

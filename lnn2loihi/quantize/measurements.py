@@ -81,8 +81,7 @@ def measured_rows(
     for population in program.populations:
         words = run.states[population.name]
         integers = live(words[population.program.message_state or "message"])
-        truth = calibration.result.states[population.name]
-        truth = live(truth[:, program.substeps - 1 :: program.substeps])
+        truth = live(calibration.result.every(program.substeps).states[population.name])
         silent = is_silent(truth, population.message)
         answered = population.message.decode(integers)
         ends = (integers <= population.message_low) | (integers >= population.message_high)

@@ -67,7 +67,8 @@ class Moments(ABC):
         Synapses that do not exist stay away.
 
         Args:
-            weight, bias: the float rows.
+            weight: the float rows, (rows, columns).
+            bias: their biases, (rows,).
             rounding: makes mantissas of a column of weights.
         """
 
@@ -175,9 +176,7 @@ class RowMoments(Moments):
 
     def of_rows(self, rows: Any) -> Moments:
         """See `Moments.of_rows`."""
-        return RowMoments(
-            self._support[rows], self._valid[rows], self._matrices[rows], self._mean
-        )
+        return RowMoments(self._support[rows], self._valid[rows], self._matrices[rows], self._mean)
 
     def rms(self, errors: FloatArray, begin: int = 0) -> FloatArray:
         """See `Moments.rms`."""

@@ -86,9 +86,7 @@ class Gate:
         """Some of the rows (an index or a slice)."""
         unit = np.broadcast_to(self.unit, self.bias.size)[rows]
         step = None if self.step is None else self.step[rows]
-        return replace(
-            self, weight=self.weight[rows], bias=self.bias[rows], unit=unit, step=step
-        )
+        return replace(self, weight=self.weight[rows], bias=self.bias[rows], unit=unit, step=step)
 
 
 @dataclass(frozen=True)

@@ -223,7 +223,7 @@ class _Limits:
 
 @dataclass(frozen=True)
 class _Judged:
-    """Some rows; beside attributes of `QuantizedGate`:
+    """Some rows of a `QuantizedGate`.
 
     Attributes:
         small: for each source whether all mantissas of its block are below COARSE_MANTISSA.

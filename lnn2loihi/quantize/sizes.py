@@ -1,0 +1,97 @@
+"""How much memory quantizing takes, asked before it is taken."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lnn2loihi.errors import QuantizationError
+from lnn2loihi.layers.ltc import LTCLayer
+from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.quantize.moments import LARGEST_BY_ROW, LARGEST_FACTOR
+
+GIBIBYTE = 1 << 30
+#: Bytes of a weight of an LTC's stages, which are dense: a float64, its mantissa, and a float32 of
+#: the simulation.
+STAGE_WEIGHT = 13
+#: Copies of the calibration data in float64: given, normalised, as integers and as what these
+#: stand for. Each answer is kept in float64, in int32 and once more while it is compared.
+INPUT_COPIES, ANSWER_BYTES = 5, 20
+#: What does not grow: parts that are rounded together, and the moments of the widest stage.
+CONSTANT = 8 * (LARGEST_BY_ROW + 2 * LARGEST_FACTOR)
+
+
+def needed_memory(network: LiquidNetwork, samples: int) -> dict[str, int]:
+    """An upper estimate of the bytes that quantizing takes beside the network, by what takes them.
+
+    Args:
+        network: the float network; its stages are not made.
+        samples: calibration samples of all sequences together.
+    """
+    found: dict[str, int] = {}
+    steps = samples * network.substeps
+    answers = 0
+    for layer in network.single_layers:
+        answers += layer.units
+        if isinstance(layer, LTCLayer):
+            synapses = int(layer.wiring.sum())
+            columns = layer.input_size + 3 * layer.units
+            what = f"layer {layer.name!r} with its {synapses:,} synapses"
+            found[what] = STAGE_WEIGHT * synapses * columns
+            answers += synapses
+    found[f"{samples:,} calibration samples of {network.input_size:,} channels"] = (
+        8 * INPUT_COPIES * steps * network.input_size
+    )
+    found[f"the answers of {answers:,} units to them"] = ANSWER_BYTES * steps * answers
+    return found
+
+
+def available_memory() -> int:
+    """Bytes that this process may take: the machine's memory, or less where a limit is set."""
+    limits = [1 << 62]
+    if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return min(limits)
+    allowed = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return min(*limits, allowed if allowed != resource.RLIM_INFINITY else limits[0])
+
+
+def check_memory(network: LiquidNetwork, samples: int) -> None:
+    """Refuses what the memory cannot hold, before any is asked for.
+
+    Raises:
+        QuantizationError: says how much is needed by what, and how much there is.
+    """
+    needed = needed_memory(network, samples)
+    total, available = sum(needed.values()), available_memory()
+    if total <= max(available, CONSTANT):
+        return
+    most = sorted(needed.items(), key=lambda item: -item[1])[:2]
+    parts = "; ".join(f"{what} take {size / GIBIBYTE:.3g}" for what, size in most)
+    raise QuantizationError(
+        f"quantize network {network.name!r}",
+        f"about {total / GIBIBYTE:.3g} GiB of memory would be needed ({parts} GiB), and there are "
+        f"{available / GIBIBYTE:.3g}; calibrate with fewer or shorter sequences, or make the "
+        "network smaller or sparser",
+    )
+
+
+@contextmanager
+def memory_that_ends(network: LiquidNetwork) -> Iterator[None]:
+    """Turns a lack of memory into our error.
+
+    Raises:
+        QuantizationError: says what was asked for.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        raise QuantizationError(
+            f"quantize network {network.name!r}",
+            f"memory ended ({error or 'no more was given'}); calibrate with fewer or shorter "
+            "sequences, or make the network smaller or sparser",
+        ) from error
