@@ -47,7 +47,7 @@ def by_column(
     """Column by column; `ratios` are those of the moments. See `Moments.compensated`."""
     mantissas, wanted = np.zeros_like(weight), np.empty_like(bias)
     columns = weight.shape[1]
-    at_once = max(CACHED_VALUES // columns, 16)
+    at_once = max(CACHED_VALUES // max(columns, 1), 16)
     for begin in range(0, len(weight), at_once):
         rows = slice(begin, min(begin + at_once, len(weight)))
         rest = np.concatenate([weight[rows], bias[rows, None]], axis=1)
