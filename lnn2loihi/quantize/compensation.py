@@ -11,9 +11,8 @@ columns behind k bring their own rows to 0, so that the best e_k is -sum_{i<k} R
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +26,48 @@ CACHED_VALUES = 1 << 16
 #: Columns of a block, where there are many rows and where there are few.
 BLOCK, WIDE_BLOCK, WIDE = 64, 256, 16384
 
-#: From real weights (n,), their rows and their column, or columns, to their mantissas and the real
-#: value of one unit of each, (n,).
-Rounding = Callable[[FloatArray, Any, Any], tuple[FloatArray, FloatArray]]
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows that are to be rounded.
+
+    Attributes:
+        weight: the float rows, float64 (rows, columns); what is 0 stays so.
+        bias: their biases, float64 (rows,).
+        values: real value of one unit of each mantissa, float64 (rows, columns).
+        low, high: smallest and largest mantissa.
+    """
+
+    weight: FloatArray
+    bias: FloatArray
+    values: FloatArray
+    low: int
+    high: int
+
+    def columns(self, rows: slice, columns: slice) -> Columns:
+        """Some of the rows and columns."""
+        weight = self.weight[rows, columns].T
+        # Column after column is looked at, each of which lies in one piece then.
+        values = np.ascontiguousarray(self.values[rows, columns].T)
+        return Columns(weight == 0.0, values, self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns that are rounded one after the other; arrays are (columns, rows)."""
+
+    absent: npt.NDArray[np.bool_]
+    values: FloatArray
+    low: int
+    high: int
+
+    def rounded(self, place: int, weights: FloatArray) -> FloatArray:
+        """Mantissas of a column of weights, (rows,)."""
+        found = np.floor(weights / self.values[place] + 0.5)
+        np.maximum(found, self.low, out=found)
+        np.minimum(found, self.high, out=found)
+        found[self.absent[place]] = 0.0
+        return found
 
 
 def ratios(moments: FloatArray) -> FloatArray:
@@ -41,25 +79,24 @@ def ratios(moments: FloatArray) -> FloatArray:
     return factor / np.diagonal(factor)[:, None]
 
 
-def by_column(
-    weight: FloatArray, bias: FloatArray, ratios: FloatArray, rounding: Rounding
-) -> tuple[FloatArray, FloatArray]:
+def by_column(rows: Rows, ratios: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Column by column; `ratios` are those of the moments. See `Moments.compensated`."""
-    mantissas, wanted = np.zeros_like(weight), np.empty_like(bias)
-    columns = weight.shape[1]
+    count, columns = rows.weight.shape
+    mantissas, wanted = np.empty_like(rows.weight), np.empty_like(rows.bias)
     at_once = max(CACHED_VALUES // max(columns, 1), 16)
-    for begin in range(0, len(weight), at_once):
-        rows = slice(begin, min(begin + at_once, len(weight)))
-        rest = np.concatenate([weight[rows], bias[rows, None]], axis=1)
+    for begin in range(0, count, at_once):
+        part = slice(begin, min(begin + at_once, count))
+        rest = np.concatenate([rows.weight[part], rows.bias[part, None]], axis=1)
         passed_on = np.empty_like(rest)
+        every = rows.columns(part, slice(0, columns))
         for column in range(columns):
-            mantissa, value = rounding(rest[:, column], rows, column)
-            mantissas[rows, column] = mantissa
-            lost = rest[:, column] - mantissa * value
+            mantissa = every.rounded(column, rest[:, column])
+            mantissas[part, column] = mantissa
+            lost = rest[:, column] - mantissa * every.values[column]
             behind = passed_on[:, column + 1 :]
             np.multiply(lost[:, None], ratios[column, column + 1 :], out=behind)
             rest[:, column + 1 :] -= behind
-        wanted[rows] = rest[:, -1]
+        wanted[part] = rest[:, -1]
     return mantissas, wanted
 
 
@@ -109,51 +146,53 @@ def steps(factor: FloatArray) -> list[Step]:
 
 
 def in_blocks(
-    weight: FloatArray, bias: FloatArray, factor: FloatArray, steps: list[Step], rounding: Rounding
+    rows: Rows, factor: FloatArray, steps: Sequence[Step]
 ) -> tuple[FloatArray, FloatArray]:
     """Block by block, with the errors before a block as sums over the samples."""
-    mantissas = np.zeros_like(weight)
-    sums = np.zeros((len(weight), len(factor)))
-    every = slice(0, len(weight))
+    mantissas = np.empty_like(rows.weight)
+    count = len(rows.weight)
+    sums = np.zeros((count, len(factor)))
     for step in steps[:-1]:
-        wanted = -(sums @ step.answer).T  # the best errors of the block by themselves
-        own = np.ascontiguousarray(weight[:, step.columns].T)
-        errors, beside = np.empty_like(own), np.empty_like(own)  # beside: from the best ones
-        for place, column in enumerate(range(step.columns.start, step.columns.stop)):
+        block = rows.columns(slice(0, count), step.columns)
+        wanted = -(step.answer.T @ sums.T)  # the best errors of the block by themselves
+        own = np.ascontiguousarray(rows.weight[:, step.columns].T)
+        found, errors, beside = (np.empty_like(own) for _ in range(3))
+        for place in range(len(own)):
             best = wanted[place] + step.inner[:place, place] @ beside[:place]
-            mantissa, value = rounding(own[place] - best, every, column)
-            mantissas[:, column] = mantissa
-            np.subtract(own[place], mantissa * value, out=errors[place])
+            found[place] = mantissa = block.rounded(place, own[place] - best)
+            np.subtract(own[place], mantissa * block.values[place], out=errors[place])
             np.subtract(errors[place], wanted[place], out=beside[place])
+        mantissas[:, step.columns] = found.T
         sums += errors.T @ factor[:, step.columns].T
-    return mantissas, bias + (sums @ steps[-1].answer)[:, 0]
+    return mantissas, rows.bias + (sums @ steps[-1].answer)[:, 0]
 
 
 def by_row(
-    weight: FloatArray, bias: FloatArray, support: npt.NDArray[np.int64],
-    valid: npt.NDArray[np.bool_], matrices: FloatArray, rounding: Rounding,
-) -> tuple[FloatArray, FloatArray]:  # fmt: skip
+    rows: Rows,
+    support: npt.NDArray[np.int64],
+    valid: npt.NDArray[np.bool_],
+    matrices: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
     """All rows side by side, each with its own moments of the columns that it hears; arguments as
-    of `Moments.compensated` and `RowMoments`.
+    of `RowMoments`.
     """
-    mantissas = np.zeros_like(weight)
-    rows = np.arange(len(weight))
+    mantissas = np.zeros_like(rows.weight)
+    each = np.arange(len(rows.weight))
     most = support.shape[1]
-    rest = np.concatenate(
-        [np.take_along_axis(weight, support, axis=1) * valid, bias[:, None]], axis=1
-    )
-    known = valid.sum(axis=1) + 1
-    damping = DAMPING * np.einsum("rii->r", matrices) / known
-    diagonal = np.where(np.concatenate([valid, valid[:, :1] | True], axis=1), damping[:, None], 1.0)
+    weight = np.take_along_axis(rows.weight, support, axis=1) * valid
+    values = np.take_along_axis(rows.values, support, axis=1)
+    own = Rows(weight, rows.bias, values, rows.low, rows.high)
+    rest = np.concatenate([weight, rows.bias[:, None]], axis=1)
+    known = np.concatenate([valid, np.ones((len(valid), 1), np.bool_)], axis=1)
+    damping = DAMPING * np.einsum("rii->r", matrices) / known.sum(axis=1)
+    diagonal = np.where(known, damping[:, None], 1.0)
     damped = matrices + diagonal[:, :, None] * np.eye(most + 1)
     factor = np.linalg.cholesky(np.linalg.inv(damped)).transpose(0, 2, 1)
+    every = own.columns(slice(0, len(weight)), slice(0, most))
     for place in range(most):
-        columns = support[:, place]
-        mantissa, value = rounding(rest[:, place], rows, columns)
-        mantissa = np.where(valid[:, place], mantissa, 0.0)
-        here = valid[:, place]
-        mantissas[rows[here], columns[here]] = mantissa[here]
-        lost = np.where(here, rest[:, place] - mantissa * value, 0.0)
+        mantissa, here = every.rounded(place, rest[:, place]), valid[:, place]
+        mantissas[each[here], support[here, place]] = mantissa[here]
+        lost = rest[:, place] - mantissa * every.values[place]
         ratio = factor[:, place, place + 1 :] / factor[:, place, place, None]
         rest[:, place + 1 :] -= lost[:, None] * ratio
     return mantissas, rest[:, -1]

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from lnn2loihi.layers.linear import FloatArray
 from lnn2loihi.quantize import compensation
-from lnn2loihi.quantize.compensation import Rounding
+from lnn2loihi.quantize.compensation import Rows
 
 #: Up to so many columns the moments are a matrix.
 LARGEST_DENSE = 1024
@@ -57,19 +57,12 @@ class Moments(ABC):
         """
 
     @abstractmethod
-    def compensated(
-        self, weight: FloatArray, bias: FloatArray, rounding: Rounding
-    ) -> tuple[FloatArray, FloatArray]:
+    def compensated(self, rows: Rows) -> tuple[FloatArray, FloatArray]:
         """Mantissas (rows, columns) rounded one column after the other, and the wanted biases.
 
         What rounding a column loses is made up for, as far as the calibration data allow, by the
         columns that follow and in the end by the bias (Frantar et al. 2022, arXiv:2210.17323).
         Synapses that do not exist stay away.
-
-        Args:
-            weight: the float rows, (rows, columns).
-            bias: their biases, (rows,).
-            rounding: makes mantissas of a column of weights.
         """
 
     def of_rows(self, rows: Any) -> Moments:
@@ -106,11 +99,9 @@ class DenseMoments(Moments):
     def _ratios(self) -> FloatArray:
         return compensation.ratios(self.matrix)
 
-    def compensated(
-        self, weight: FloatArray, bias: FloatArray, rounding: Rounding
-    ) -> tuple[FloatArray, FloatArray]:
+    def compensated(self, rows: Rows) -> tuple[FloatArray, FloatArray]:
         """See `Moments.compensated`."""
-        return compensation.by_column(weight, bias, self._ratios, rounding)
+        return compensation.by_column(rows, self._ratios)
 
 
 class SampledMoments(Moments):
@@ -138,11 +129,9 @@ class SampledMoments(Moments):
     def _steps(self) -> list[compensation.Step]:
         return compensation.steps(self.factor)
 
-    def compensated(
-        self, weight: FloatArray, bias: FloatArray, rounding: Rounding
-    ) -> tuple[FloatArray, FloatArray]:
+    def compensated(self, rows: Rows) -> tuple[FloatArray, FloatArray]:
         """See `Moments.compensated`."""
-        return compensation.in_blocks(weight, bias, self.factor, self._steps, rounding)
+        return compensation.in_blocks(rows, self.factor, self._steps)
 
     def rough(self) -> Moments:
         """See `Moments.rough`."""
@@ -189,13 +178,9 @@ class RowMoments(Moments):
         products = (own[:, None, :] @ self._matrices)[:, 0]
         return np.sqrt(np.maximum(np.sum(products * own, axis=1), 0.0))
 
-    def compensated(
-        self, weight: FloatArray, bias: FloatArray, rounding: Rounding
-    ) -> tuple[FloatArray, FloatArray]:
+    def compensated(self, rows: Rows) -> tuple[FloatArray, FloatArray]:
         """See `Moments.compensated`."""
-        return compensation.by_row(
-            weight, bias, self._support, self._valid, self._matrices, rounding
-        )
+        return compensation.by_row(rows, self._support, self._valid, self._matrices)
 
 
 def _evenly(count: int, most: int) -> npt.NDArray[np.int64]:

@@ -21,6 +21,7 @@ from lnn2loihi.formats import WORD_BITS, IntegerArray, signed_range
 from lnn2loihi.network import FloatArray
 from lnn2loihi.neurons.cfc import MULTIPLIER_BITS
 from lnn2loihi.neurons.instructions import LARGEST_SHIFT
+from lnn2loihi.quantize.compensation import Rows
 from lnn2loihi.quantize.moments import Moments
 
 #: Bound of accumulators and of pre-activations: 24-bit words, symmetric so that NEG is safe.
@@ -234,7 +235,10 @@ def round_rows(
             break
         multiplier = multiplier + too_large
     if correction == "full":
-        better, wanted_bias = _compensated(gate, values, moments, weight_bits)
+        low, high = signed_range(weight_bits)
+        better, wanted_bias = moments.compensated(
+            Rows(gate.weight, gate.bias, values, 0 if gate.positive else low, high)
+        )
         moved = _whole_bias(gate, wanted_bias / unit)
         sums = _worst_sums(better * left, moved, columns)
         fits = sums <= LARGEST_SUM
@@ -259,20 +263,6 @@ def _worst_sums(weights: FloatArray, bias: FloatArray, columns: Columns) -> Floa
         np.maximum(*ends).sum(axis=1) + np.maximum(bias, 0),
         -np.minimum(*ends).sum(axis=1) - np.minimum(bias, 0),
     )
-
-
-def _compensated(
-    gate: Gate, values: FloatArray, moments: Moments, weight_bits: int
-) -> tuple[FloatArray, FloatArray]:
-    """Mantissas that make up for each other's errors, and the wanted biases."""
-
-    def rounding(weights: FloatArray, rows: Any, column: Any) -> tuple[FloatArray, FloatArray]:
-        value = values[rows, column]
-        rounded = _rounded(weights / value, weight_bits)
-        rounded = np.maximum(rounded, 0.0) if gate.positive else rounded
-        return np.where(gate.weight[rows, column] == 0.0, 0.0, rounded), value
-
-    return moments.compensated(gate.weight, gate.bias, rounding)
 
 
 def _best_clipping(

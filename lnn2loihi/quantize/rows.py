@@ -33,7 +33,7 @@ ROWS_TRIED = 128
 #: Of very many columns fewer rows are tried, and not all combinations of exponents.
 VALUES_TRIED, FEWEST_ROWS_TRIED, COLUMNS_TRIED = ROWS_TRIED * LARGEST_DENSE, 8, 8 * LARGEST_DENSE
 #: Weights that are rounded together, so that what is in between takes little memory.
-VALUES_AT_ONCE = 1 << 21
+VALUES_AT_ONCE = 1 << 22
 #: Up to so many sources of a population, all combinations of their exponents are tried.
 SOURCES_TRIED_TOGETHER = 2
 #: A row that the accumulator's bound leaves with mantissas no larger than this is refused, if the
@@ -55,7 +55,7 @@ class QuantizedGate:
         unit: real value of one unit of each row's sum, float64 (neurons,).
         reach: largest magnitude of each row's pre-activation in steps, float64 (neurons,).
         error: rms error of each row's pre-activation that rounding causes on the calibration
-            data, float64 (neurons,), in units of 1.0.
+            data, float64 (neurons,), in units of 1.0; 0 where it is not asked for.
         problems: rows that do not fit, by neuron.
     """
 
@@ -106,7 +106,9 @@ def _best_exponents(
 
     def cost(exponents: tuple[int, ...]) -> tuple[int, float]:
         if exponents not in known:
-            rows = [quantize_gate(g, sources, m, weight_bits, exponents) for g, m in chosen]
+            rows = [
+                quantize_gate(g, sources, m, weight_bits, exponents, weigh=True) for g, m in chosen
+            ]
             problems = sum(len(row.problems) for row in rows)
             known[exponents] = problems, float(sum(np.sum(row.error**2) for row in rows))
         return known[exponents]
@@ -176,8 +178,10 @@ def quantize_gate(
     weight_bits: int,
     exponents: tuple[int, ...],
     correction: str = "none",
+    weigh: bool = False,
 ) -> QuantizedGate:
-    """Rows of one gate for given exponents, judged; arguments as for `round_gate`.
+    """Rows of one gate for given exponents, judged; arguments as for `round_gate`, and whether
+    their errors are asked for.
 
     Some rows after the other, so that the numbers in between take little memory.
     """
@@ -189,7 +193,7 @@ def quantize_gate(
     for own, its_moments in parts:
         its_units = units.of_rows(slice(begin, begin + own.bias.size))
         judged.append(
-            _judged(own, sources, columns, its_moments, weight_bits, its_units, correction)
+            _judged(own, sources, columns, its_moments, weight_bits, its_units, correction, weigh)
         )
         begin += own.bias.size
     rows = judged[0] if len(judged) == 1 else _joined(judged)
@@ -266,10 +270,14 @@ def _judged(
     weight_bits: int,
     units: Units,
     correction: str,
+    weigh: bool,
 ) -> _Judged:
     rows = round_rows(gate, columns, moments, weight_bits, units, correction)
     lost = gate.weight - rows.mantissas * rows.values
-    difference = np.concatenate([lost, (gate.bias - rows.bias * rows.unit)[:, None]], axis=1)
+    error = 0.0 * rows.unit
+    if weigh:
+        bias = gate.bias - rows.bias * rows.unit
+        error = moments.rms(np.concatenate([lost, bias[:, None]], axis=1))
     ends = np.cumsum([source.low.size for source in sources])
     small: list[BoolArray] = []
     errors: list[FloatArray] = []
@@ -279,9 +287,8 @@ def _judged(
         found = moments.rms(lost[:, block], block.start) if small[-1].any() else 0.0 * rows.unit
         errors.append(found)
     return _Judged(
-        rows.mantissas.astype(np.int8), rows.bias, rows.multiplier, rows.unit,
-        moments.rms(difference), _Limits(rows.worst, rows.wanted, rows.crowded),
-        small, errors,
+        rows.mantissas.astype(np.int8), rows.bias, rows.multiplier, rows.unit, error,
+        _Limits(rows.worst, rows.wanted, rows.crowded), small, errors,
     )  # fmt: skip
 
 
