@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -133,6 +133,10 @@ class Stage(ABC):
         """The sum of each gate, (..., units), from all sources side by side, (..., columns)."""
         return {name: gate(z) for name, gate in self.gates.items()}
 
+    def asked_sums(self, z: FloatArray) -> Mapping[str, FloatArray]:
+        """The same, each computed whenever it is asked for."""
+        return self.sums(z) if self.wired else _AskedSums(self.gates, z)
+
     def logistic_arguments(
         self, sums: Mapping[str, FloatArray], elapsed: FloatArray | None
     ) -> dict[str, FloatArray]:
@@ -153,6 +157,22 @@ class Stage(ABC):
             state: each word of `memory`, (..., units).
             elapsed: time since the sample before, (..., 1); None unless the stage is timed.
         """
+
+
+class _AskedSums(Mapping[str, FloatArray]):
+    """Sums of gates that are computed whenever they are asked for."""
+
+    def __init__(self, gates: Mapping[str, Linear], z: FloatArray) -> None:
+        self._gates, self._z = gates, z
+
+    def __getitem__(self, name: str) -> FloatArray:
+        return self._gates[name](self._z)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._gates)
+
+    def __len__(self) -> int:
+        return len(self._gates)
 
 
 def sigmoid(x: FloatArray) -> FloatArray:

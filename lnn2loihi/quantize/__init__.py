@@ -259,7 +259,7 @@ def network_hash(network: LiquidNetwork) -> str:
         for name, gate in stage.gates.items():
             for array in (gate.weight, gate.bias):
                 digest.update(f"{stage.name}.{name} {array.shape}".encode())
-                digest.update(np.ascontiguousarray(array, "<f8").tobytes())
+                digest.update(np.ascontiguousarray(array, "<f8").reshape(-1).data)
     for array in (network.input_offset, network.input_scale):
-        digest.update(np.ascontiguousarray(array, "<f8").tobytes())
+        digest.update(np.ascontiguousarray(array, "<f8").reshape(-1).data)
     return digest.hexdigest()

@@ -23,8 +23,8 @@ from lnn2loihi.layers.linear import FloatArray
 DAMPING = 0.01
 #: Values of some rows that stay in a cache of the processor while all columns are rounded.
 CACHED_VALUES = 1 << 16
-#: Columns of a block, where there are many rows and where there are few.
-BLOCK, WIDE_BLOCK, WIDE = 64, 256, 16384
+#: Columns of a block, where there are many rows and where there are at most FEW_ROWS.
+BLOCK, WIDE_BLOCK, FEW_ROWS = 128, 256, 64
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Step:
     inner: FloatArray
 
 
-def steps(factor: FloatArray) -> list[Step]:
+def steps(factor: FloatArray, width: int) -> list[Step]:
     """The blocks in order, the bias last.
 
     With the columns of the factor F as a_i and y the sum of e_i a_i over all columns before, free
@@ -125,11 +125,11 @@ def steps(factor: FloatArray) -> list[Step]:
 
     Args:
         factor: float64 (samples, columns + 1), with F^T F the second moments.
+        width: columns of a block.
     """
     samples, size = factor.shape
     damping = DAMPING * float(np.einsum("ij,ij->", factor, factor)) / size
     behind = damping * np.eye(samples)
-    width = BLOCK if size < WIDE else WIDE_BLOCK
     made: list[Step] = []
     ends = [*range(0, size - 1, width), size - 1, size]
     for begin, end in reversed(list(zip(ends, ends[1:], strict=False))):

@@ -26,7 +26,7 @@ LARGEST_DENSE = 1024
 #: Largest number of values of the moments of all rows (512 MiB), and of samples that stand for
 #: moments (256 MiB), of which so many are taken at most; exponents are chosen on fewer.
 LARGEST_BY_ROW = 1 << 26
-LARGEST_FACTOR, SAMPLES_KEPT, SAMPLES_TRIED = 1 << 25, 1024, 256
+LARGEST_FACTOR, SAMPLES_KEPT, SAMPLES_TRIED = 1 << 25, 512, 256
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -114,6 +114,7 @@ class SampledMoments(Moments):
 
     def __init__(self, factor: FloatArray, note: str = "") -> None:
         self.factor, self.note = factor, note
+        self._known: dict[int, list[compensation.Step]] = {}
 
     @property
     def mean(self) -> FloatArray:
@@ -125,13 +126,16 @@ class SampledMoments(Moments):
         sums = errors @ self.factor[:, begin : begin + errors.shape[1]].T
         return np.sqrt(np.sum(sums * sums, axis=1))
 
-    @cached_property
-    def _steps(self) -> list[compensation.Step]:
-        return compensation.steps(self.factor)
+    def _steps(self, width: int) -> list[compensation.Step]:
+        if width not in self._known:
+            self._known[width] = compensation.steps(self.factor, width)
+        return self._known[width]
 
     def compensated(self, rows: Rows) -> tuple[FloatArray, FloatArray]:
         """See `Moments.compensated`."""
-        return compensation.in_blocks(rows, self.factor, self._steps)
+        few = len(rows.weight) <= compensation.FEW_ROWS
+        steps = self._steps(compensation.WIDE_BLOCK if few else compensation.BLOCK)
+        return compensation.in_blocks(rows, self.factor, steps)
 
     def rough(self) -> Moments:
         """See `Moments.rough`."""

@@ -257,12 +257,14 @@ def _whole_bias(gate: Gate, bias: FloatArray) -> FloatArray:
 
 
 def _worst_sums(weights: FloatArray, bias: FloatArray, columns: Columns) -> FloatArray:
-    """Largest magnitude that the sum of each row, its bias included, can reach."""
-    ends = weights * columns.low, weights * columns.high
-    return np.maximum(
-        np.maximum(*ends).sum(axis=1) + np.maximum(bias, 0),
-        -np.minimum(*ends).sum(axis=1) - np.minimum(bias, 0),
-    )
+    """Largest magnitude that the sum of each row of whole numbers, its bias included, can reach.
+
+    These sums are exact, whatever their order.
+    """
+    positive = np.maximum(weights, 0.0)
+    ends = np.stack([columns.high, columns.low], axis=1).astype(np.float64)
+    above, below = (positive @ ends + (weights - positive) @ ends[:, ::-1]).T
+    return np.maximum(above + np.maximum(bias, 0), -below - np.minimum(bias, 0))
 
 
 def _best_clipping(

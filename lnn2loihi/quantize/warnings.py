@@ -166,7 +166,7 @@ def _saturated_shares(
         if inside is not None:
             live = inside[part, :: substeps if stage.once else 1]
         seen += int(np.count_nonzero(live))
-        for gate, argument in stage.logistic_arguments(stage.sums(z), elapsed).items():
+        for gate, argument in stage.logistic_arguments(stage.asked_sums(z), elapsed).items():
             at_ends[gate][0] += np.count_nonzero(argument[live] < -SATURATED_SUM, axis=0)
             at_ends[gate][1] += np.count_nonzero(argument[live] > SATURATED_SUM, axis=0)
     return {gate: (counts[0] / seen, counts[1] / seen) for gate, counts in at_ends.items()}
