@@ -139,13 +139,13 @@ def main() -> None:
         print(json.dumps(measure(arguments.one, arguments.correction)))
         return
     rows: list[tuple[Any, ...]] = []
-    headers: list[str] = ["case"]
+    headers: list[str] = ["case", "refused"]
     for case in arguments.cases:
         command = [sys.executable, __file__, "--one", case, "--correction", arguments.correction]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         if run.returncode:
             last = (run.stderr.strip().splitlines() or [f"exit {run.returncode}"])[-1]
-            rows.append((case, last))
+            rows.append((case, last[:100]))
             continue
         found = json.loads(run.stdout.splitlines()[-1])
         headers = ["case", *found]

@@ -77,11 +77,12 @@ def unit_warnings(
     """
     assert run.states is not None
     found: list[str] = []
+    answers = calibration.result.every(network.substeps).states
     for stage in network.stages:
         population = program.population(stage.name)
         states = run.states[stage.name]
         integers = calibration.live(states[population.program.message_state or "message"])
-        floats = calibration.live(calibration.result.states[stage.name])
+        floats = calibration.live(answers[stage.name])
         if is_silent(floats, population.message):
             reached = np.abs(population.message.decode(integers)).max()
             found.append(
