@@ -24,7 +24,7 @@ from lnn2loihi.errors import ArtifactError, Lnn2LoihiError
 from lnn2loihi.files import write_atomically
 from lnn2loihi.formats import FixedPoint
 from lnn2loihi.kinds import PATH, check_kinds
-from lnn2loihi.neurons.instructions import Bound, Instruction, NeuronProgram
+from lnn2loihi.neurons.instructions import Bound, Instruction, NeuronProgram, Saturation
 from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population, Schedule
 
 SCHEMA = 2
@@ -242,6 +242,12 @@ def _neuron_manifest(program: NeuronProgram) -> dict[str, Any]:
         ],
         "bounds": [[b.word, b.low, b.high, b.proof, list(b.of)] for b in program.bounds],
         "message_state": program.message_state,
+        # Programs that say nothing are written as they always were.
+        **(
+            {}
+            if program.saturations is None
+            else {"saturations": [[s.name, s.free, s.held, s.when] for s in program.saturations]}
+        ),
     }
 
 
@@ -348,6 +354,12 @@ def _neuron_program(entry: Any) -> NeuronProgram:
             for word, low, high, proof, of in _lists(entry["bounds"])
         ),
         message_state=_text(entry["message_state"]),
+        saturations=tuple(
+            Saturation(_text(name), _text(free), _text(held), _text(when))
+            for name, free, held, when in _lists(entry["saturations"])
+        )
+        if "saturations" in entry
+        else None,
     )
 
 

@@ -19,7 +19,7 @@ from lnn2loihi.quantize.measurements import signal_to_noise
 from lnn2loihi.sequences import Sequences
 from lnn2loihi.simulate import encode, simulate
 from lnn2loihi.simulate.inputs import decoded, given
-from lnn2loihi.simulate.result import OnStep
+from lnn2loihi.simulate.result import OnStep, saturation_text
 from lnn2loihi.tables import decibel, text_table
 
 WORST = 5
@@ -79,12 +79,15 @@ class ComparisonResult:
         worst: the largest differences of all layers and the readout, largest first.
         saturated: input values outside the calibrated range.
         executor: which executor ran the integers.
+        saturated_words: how often `population.word` saturated (see SimulationResult); only words
+            that did. None where the executor did not count.
     """
 
     stages: tuple[StageError, ...]
     worst: tuple[Deviation, ...]
     saturated: int
     executor: str
+    saturated_words: Mapping[str, int] | None = None
 
     @property
     def output(self) -> StageError:
@@ -110,7 +113,7 @@ class ComparisonResult:
         return "\n".join(
             [
                 f"float network against integers ({self.executor}); input values outside the "
-                f"calibrated range: {self.saturated:,}",
+                f"calibrated range: {self.saturated:,}; {saturation_text(self.saturated_words)}",
                 text_table(headers, rows),
                 "",
                 text_table(worst_headers, worst_rows),
@@ -125,6 +128,7 @@ class ComparisonResult:
             ],
             "worst": [{**vars(d), "difference": d.difference} for d in self.worst],
             "saturated": self.saturated,
+            "saturated_words": None if self.saturated_words is None else dict(self.saturated_words),
             "executor": self.executor,
         }
 
@@ -174,7 +178,9 @@ def compare(
         pairs[population.name] = (expected, population.message.decode(integers))
     stages = tuple(_stage_error(name, *pair, data) for name, pair in pairs.items())
     del pairs[program.input.name]
-    return ComparisonResult(stages, _worst(pairs, data), run.saturated_inputs, run.executor)
+    return ComparisonResult(
+        stages, _worst(pairs, data), run.saturated_inputs, run.executor, run.saturations
+    )
 
 
 def check_pair(network: LiquidNetwork, program: LoihiProgram) -> None:

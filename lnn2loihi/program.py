@@ -22,6 +22,8 @@ from lnn2loihi.graph.port import InputPort
 from lnn2loihi.graph.schedule import Schedule, derive_schedule
 from lnn2loihi.kinds import check_kinds
 from lnn2loihi.neurons.bounds import Interval, ProvedBounds, prove
+from lnn2loihi.neurons.instructions import Saturation
+from lnn2loihi.neurons.saturations import derived_saturations
 from lnn2loihi.tables import decibel, percent, text_table
 
 __all__ = ["Connection", "InputPort", "LoihiProgram", "Population", "Schedule"]
@@ -72,6 +74,8 @@ class LoihiProgram(ArrayEquality):
         warnings: losses of precision that nobody asked for, a sentence each.
         table: one row of plain values per stage: what quantization measured (see `quantize`).
         bounds: for each population the proved interval of every word; derived, not stored.
+        saturations: for each population the words whose saturations executors count: what its
+            neuron program says, or where it is of an old file what its code shows.
 
     Raises:
         ProgramError: lists everything that is not well formed or not proved, when made.
@@ -90,6 +94,7 @@ class LoihiProgram(ArrayEquality):
     table: tuple[Mapping[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
     bounds: Mapping[str, ProvedBounds] = field(init=False, repr=False, compare=False)
+    saturations: Mapping[str, tuple[Saturation, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "populations", tuple(self.populations))
@@ -109,6 +114,13 @@ class LoihiProgram(ArrayEquality):
             problems.extend(f"{name}: {problem}" for problem in proved.problems)
         problems.raise_if_any()
         object.__setattr__(self, "bounds", read_only_mapping(bounds))
+        marks = {
+            p.name: derived_saturations(p.program, bounds[p.name].words)
+            if p.program.saturations is None
+            else p.program.saturations
+            for p in self.populations
+        }
+        object.__setattr__(self, "saturations", read_only_mapping(marks))
 
     def _structure_problems(self) -> list[str]:
         lengths = (

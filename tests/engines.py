@@ -26,6 +26,7 @@ from lnn2loihi.neurons.instructions import (
     Bound,
     Instruction,
     NeuronProgram,
+    Saturation,
 )
 from lnn2loihi.neurons.linear import SUM
 from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population
@@ -90,6 +91,8 @@ def assert_same(found: SimulationResult, expected: SimulationResult) -> None:
     _assert_equal("integers", found.integers, expected.integers)
     _assert_equal("outputs", found.outputs, expected.outputs)
     _assert_equal("saturated", found.saturated, expected.saturated)
+    assert found.saturated_words is not None and expected.saturated_words is not None
+    _assert_words("saturated_words", found.saturated_words, expected.saturated_words)
     _assert_words("final_state", found.final_state, expected.final_state)
     assert (found.states is None) == (expected.states is None)
     if found.states is not None and expected.states is not None:
@@ -179,6 +182,7 @@ def random_code(seed: int, accumulators: int, parameters: int, states: int) -> N
     makers = MAKERS
     code: list[Instruction] = []
     bounds: list[Bound] = []
+    marks: list[Saturation] = []
     words: list[str | int] = [f"p{n}" for n in range(parameters)]
     words += [f"s{n}" for n in range(states)]
 
@@ -188,6 +192,8 @@ def random_code(seed: int, accumulators: int, parameters: int, states: int) -> N
         code.append(Instruction("MIN", f"{word}.inside", (f"{word}.above", 127)))
         bounds.append(Bound(f"{word}.above", -128, None, "clamp"))
         words.append(f"{word}.inside")
+        when = rng.choice(["", f"{word}.less"], p=[0.7, 0.3])
+        marks.append(Saturation(f"{word}.lost", word, f"{word}.inside", str(when)))
 
     for number in range(accumulators):
         code.append(Instruction("RDC", f"sum{number}", (f"acc{number}",)))
@@ -220,6 +226,7 @@ def random_code(seed: int, accumulators: int, parameters: int, states: int) -> N
         tuple(code),
         tuple(bounds),
         f"s{states - 1}" if states else "",
+        tuple(marks),
     )
 
 

@@ -43,6 +43,7 @@ def simulate(
     """Compute what the chip would answer."""
     with importing():
         from lnn2loihi.samples import write_arrays
+        from lnn2loihi.simulate.result import saturation_text
 
     if states and (output is None or output.suffix != ".npz"):
         raise l2l.InputError("--states", "states are written to an .npz file: give --output x.npz")
@@ -64,6 +65,7 @@ def simulate(
         "smallest": float(answers.min()),
         "largest": float(answers.max()),
         "saturated_inputs": result.saturated_inputs,
+        "saturated_words": result.saturations,
         "executor": result.executor,
         "written": None if output is None else str(write_arrays(output, arrays)),
     }
@@ -72,8 +74,7 @@ def simulate(
         "outputs between "
         f"{account['smallest']:g} and {account['largest']:g}; "
         f"{account['saturated_inputs']:,} of {len(answers) * channels:,} input values outside the "
-        "calibrated "
-        f"range; {account['executor']}\n"
+        f"calibrated range; {saturation_text(result.saturations)}; {account['executor']}\n"
     )
     text += f"written: {output}" if output else "nothing written: give --output for the answers"
     print_result(account, text, as_json)

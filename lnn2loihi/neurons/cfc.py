@@ -44,7 +44,9 @@ def preactivation(t: Tracer, accumulator: str, shift: int) -> Word:
     if isinstance(shift, Saturating):
         free = preactivation(t, accumulator, int(shift))
         held = t.minimum(free, LARGEST_OPERAND, "preactivation")
-        return t.maximum(held, -LARGEST_OPERAND, "preactivation")
+        inside = t.maximum(held, -LARGEST_OPERAND, "preactivation")
+        t.saturates(free, inside, f"{accumulator}.preactivation")
+        return inside
     total = t.add(t.accumulator(accumulator), t.parameter(f"{accumulator}.bias", 24), "biased")
     multiplier = t.parameter(f"{accumulator}.multiplier", MULTIPLIER_BITS)
     return t.multiply(total, multiplier, shift, "preactivation")

@@ -24,13 +24,33 @@ def sum_fraction_bits(function: str, message_fraction_bits: int) -> int:
     return FUNCTIONS[function].fraction_bits
 
 
-def saturated(t: Tracer, word: Word, bits: int, hint: str = "message") -> Word:
-    """The word within the range of so many bits, such as a message's."""
+def saturated(
+    t: Tracer, word: Word, bits: int, name: str, when: Word | None = None, hint: str = "message"
+) -> Word:
+    """The word within the range of so many bits; what it loses is counted.
+
+    Args:
+        t: the tracer.
+        word: the word before.
+        bits: width of the answer.
+        name: of the count in results.
+        when: 1 in the updates in which the answer is used; None where that is every update.
+        hint: of the answer's name.
+    """
+    held = within(t, word, bits, hint)
+    t.saturates(word, held, name, when)
+    return held
+
+
+def within(t: Tracer, word: Word, bits: int, hint: str = "message") -> Word:
+    """The word within the range of so many bits, where nothing is lost: what reads it is flat
+    beyond, or only the rounding of the largest value is cut.
+    """
     return clamped(t, word, *signed_range(bits), hint)
 
 
 def clamped(t: Tracer, word: Word, low: int, high: int, hint: str) -> Word:
-    """The word within low..high."""
+    """The word within low..high, not counted: see `within`."""
     return t.minimum(t.maximum(word, low), high, hint)
 
 
@@ -57,7 +77,11 @@ def dense_program(
     else:
         value = FUNCTIONS[function].trace(t, x) if function in FUNCTIONS else x
         fraction_bits = sum_fraction_bits(function, message_fraction_bits)
-    t.spike(saturated(t, rescaled(t, value, fraction_bits - message_fraction_bits), message_bits))
+    rounded = rescaled(t, value, fraction_bits - message_fraction_bits)
+    if function in BOUNDED:
+        t.spike(within(t, rounded, message_bits))
+    else:
+        t.spike(saturated(t, rounded, message_bits, "message"))
     return t.program()
 
 

@@ -46,5 +46,6 @@ def gru_program(
     new = moved(t, kept, candidate, tau, towards=False)
     t.write(kept, new)
     spare_bits = FRACTION_BITS + GUARD_BITS - (message_bits - 1)
-    t.spike(sent(t, new, spare_bits, message_bits), heard)
+    # Not counted: a state within (-1, 1) is rounded, and cut where that gives 1.
+    t.spike(sent(t, new, spare_bits, message_bits)[1], heard)
     return t.program()

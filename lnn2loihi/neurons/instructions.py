@@ -143,6 +143,27 @@ class Bound:
 
 
 @dataclass(frozen=True)
+class Saturation:
+    """A word that loses what does not fit it, and that executors therefore count.
+
+    It saturates in an update in which `held` differs from `free`. Only clamps that lose something
+    are marked: not those of an activation where it is flat, nor a rounding at the end of a format.
+
+    Attributes:
+        name: of the count in results, such as the state word that it becomes.
+        free: the word before.
+        held: the word after, which an instruction makes of it.
+        when: word that is 1 in the updates in which `held` is used, 0 in others; "" where that is
+            every update.
+    """
+
+    name: str
+    free: str
+    held: str
+    when: str = ""
+
+
+@dataclass(frozen=True)
 class NeuronProgram:
     """What one neuron does in one update, as integer operations.
 
@@ -154,6 +175,8 @@ class NeuronProgram:
         instructions: straight-line code in single assignment form.
         bounds: stated bounds.
         message_state: state word that holds the last message, or "" for a stateless neuron.
+        saturations: the words that lose what does not fit them; None where nobody has said (by
+            programs that lnn2loihi 0.1 wrote): `LoihiProgram.saturations` then derives them.
 
     Raises:
         ProgramError: lists everything that is not well formed, when made.
@@ -166,6 +189,7 @@ class NeuronProgram:
     instructions: tuple[Instruction, ...]
     bounds: tuple[Bound, ...] = ()
     message_state: str = ""
+    saturations: tuple[Saturation, ...] | None = None
 
     def __post_init__(self) -> None:
         problems = well_formedness_problems(self)
@@ -215,6 +239,7 @@ def well_formedness_problems(program: NeuronProgram) -> list[str]:
         "instructions": len(program.instructions),
         "declared words": len(declared),
         "stated bounds": len(program.bounds),
+        "saturations": len(program.saturations or ()),
     }
     found = [f"{n} {w}; the limit is {LARGEST_PROGRAM}" for w, n in lengths.items()
              if n > LARGEST_PROGRAM]  # fmt: skip
@@ -275,7 +300,7 @@ def well_formedness_problems(program: NeuronProgram) -> list[str]:
                 f"message_state {program.message_state!r} must be written with the word that "
                 "SPIKE sends"
             )
-    return found + _bound_problems(program, known)
+    return found + _bound_problems(program, known) + _saturation_problems(program, known)
 
 
 def _operand_problems(
@@ -326,4 +351,25 @@ def _bound_problems(program: NeuronProgram, known: set[str]) -> list[str]:
             bound.proof == "exhaustion" and len(bound.of) != 1
         ):
             found.append(f"bound of {bound.word!r}: wrong number of words for {bound.proof}")
+    return found
+
+
+def _saturation_problems(program: NeuronProgram, known: set[str]) -> list[str]:
+    found: list[str] = []
+    marks = program.saturations or ()
+    made = known.difference(program.parameter_names, program.state_names)
+    for mark in marks:
+        if not WORD_NAME.fullmatch(mark.name):
+            found.append(
+                f"saturation {mark.name!r} has no name of a word; use letters, digits, _ and dots"
+            )
+        for word in filter(None, dict.fromkeys((mark.free, mark.held, mark.when))):
+            if word not in made:
+                found.append(f"saturation {mark.name!r} names {word!r}, which no instruction makes")
+    for what, names in (
+        ("is declared", [mark.name for mark in marks]),
+        ("is of one word, counted", [mark.held for mark in marks]),
+    ):
+        twice = [name for name, times in Counter(names).items() if times > 1]
+        found += [f"saturation {name!r} {what} twice" for name in twice]
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from lnn2loihi.formats import signed_range
 from lnn2loihi.neurons.activations import FRACTION_BITS
-from lnn2loihi.neurons.dense import clamped, rescaled, saturated
+from lnn2loihi.neurons.dense import clamped, rescaled, within
 from lnn2loihi.neurons.tracer import Tracer, Word
 
 #: Width of what enters the product: the difference of two such words fits 16 bits.
@@ -40,13 +40,15 @@ def moved(t: Tracer, state: Word, target: Word, tau: Word, towards: bool) -> Wor
     # Plain intervals say thrice this; state, target and share are independent and enter linearly.
     edge = (1 << (STATE_BITS - 1)) + (2 << GUARD_BITS)
     t.convex(new, (state, target, tau), -edge, edge)
-    return saturated(t, new, STATE_BITS, "kept")
+    # Cut is at most the rounding of what is between the state and the target: both fit.
+    return within(t, new, STATE_BITS, "kept")
 
 
 def sent(
     t: Tracer, state: Word, spare_bits: int, message_bits: int, positive: bool = False
-) -> Word:
-    """The message: the state without its last bits, rounded half up.
+) -> tuple[Word, Word]:
+    """The message: the state without its last bits, rounded half up; before and after it is held
+    within its width.
 
     Args:
         t: the tracer.
@@ -56,4 +58,5 @@ def sent(
         positive: whether it is 0 where the state is negative.
     """
     low, high = signed_range(message_bits)
-    return clamped(t, rescaled(t, state, spare_bits), 0 if positive else low, high, "message")
+    rounded = rescaled(t, state, spare_bits)
+    return rounded, clamped(t, rounded, 0 if positive else low, high, "message")

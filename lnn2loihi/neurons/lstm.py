@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lnn2loihi.neurons.activations import ACTIVATIONS, FRACTION_BITS
 from lnn2loihi.neurons.cfc import preactivation
-from lnn2loihi.neurons.dense import saturated
+from lnn2loihi.neurons.dense import saturated, within
 from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.neurons.phase import first_update
 from lnn2loihi.neurons.tracer import Tracer, Word
@@ -52,14 +52,14 @@ def lstm_program(
     added = _doubled(t, cell_input, input_gate, "added")
     spare = FRACTION_BITS - cell_fraction_bits
     total = t.add(t.shift_left(kept, spare) if spare else kept, added, "total")
-    new_cell = saturated(t, t.round_half_up(total, spare + 1), CELL_BITS)
+    new_cell = saturated(t, t.round_half_up(total, spare + 1), CELL_BITS, "c", first)
     t.write(cell, new_cell if first is None else t.select(first, new_cell, cell, "held_cell"))
     with t.scope("squashed"):
         numerator, shift = ratio(form.unit / 2.0**cell_fraction_bits)
         squashed = form.tanh(t, t.multiply(new_cell, numerator, shift, "preactivation"))
     answer = _doubled(t, squashed, output_gate, "answer")
     rounded = t.round_half_up(answer, FRACTION_BITS + 1 - (message_bits - 1))
-    message = saturated(t, rounded, message_bits)
+    message = within(t, rounded, message_bits)
     if first is not None and heard is not None:
         message = t.select(first, message, heard, "held")
     t.spike(message, heard)

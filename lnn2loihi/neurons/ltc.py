@@ -18,7 +18,7 @@ from lnn2loihi.layers.ltc import CONDUCTANCE, CURRENT, POTENTIAL, SOURCE
 from lnn2loihi.layers.stage import FIRST, RESTART
 from lnn2loihi.neurons.activations import ACTIVATIONS, FRACTION_BITS
 from lnn2loihi.neurons.cfc import ELAPSED, preactivation
-from lnn2loihi.neurons.dense import rescaled, saturated
+from lnn2loihi.neurons.dense import rescaled, saturated, within
 from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.neurons.phase import first_update
 from lnn2loihi.neurons.reciprocal import FRACTION_BITS as UNIT_BITS
@@ -119,13 +119,15 @@ def membrane_program(shifts: Sequence[int], formats: MembraneFormats) -> NeuronP
     form, fraction_bits = formats.reciprocal, formats.potential_fraction_bits
     kept = v = t.state(POTENTIAL, POTENTIAL_BITS)
     if formats.updates:
-        v = _given(t, formats)
-    if formats.updates > 1:
-        v = t.select(first_update(t, formats.updates), v, kept, "start")
+        v, sent = _given(t, formats)
+        first = first_update(t, formats.updates) if formats.updates > 1 else None
+        t.saturates(sent, v, "given", first)
+        v = v if first is None else t.select(first, v, kept, "start")
     current, total = (
         preactivation(t, gate, shift) for gate, shift in zip(GATES, shifts, strict=True)
     )
     conductance = t.minimum(total, t.parameter("room", POTENTIAL_BITS), "bounded")
+    t.saturates(total, conductance, CONDUCTANCE)
     capacitance = t.parameter("capacitance", POTENTIAL_BITS)
     elapsed, grown = None, conductance
     if formats.elapsed_fraction_bits is not None:
@@ -140,21 +142,25 @@ def membrane_program(shifts: Sequence[int], formats: MembraneFormats) -> NeuronP
     held = t.multiply(
         conductance, v, UNIT_BITS + fraction_bits - formats.current_fraction_bits, "held"
     )
-    minus_pull = saturated(t, t.subtract(held, current), POTENTIAL_BITS, "minus_pull")
+    pull = t.subtract(held, current)
+    minus_pull = saturated(t, pull, POTENTIAL_BITS, "pull", hint="minus_pull")
     # One bit more than the potential has, so that the move is rounded half up.
     shift = formats.current_fraction_bits + form.fraction_bits - fraction_bits - 1
     move = _moved(t, minus_pull, share, shift)
     move = t.round_half_up(restored(t, move, shifted, LONGEST), 1)
-    new = saturated(t, t.add(v, move, "new_potential"), POTENTIAL_BITS)
+    new = saturated(t, t.add(v, move, "new_potential"), POTENTIAL_BITS, POTENTIAL)
     _answer(t, kept, new, formats.message_bits)
     return t.program()
 
 
-def _given(t: Tracer, formats: MembraneFormats) -> Word:
-    """The potential that a mixed memory sends, in the unit of one's own."""
+def _given(t: Tracer, formats: MembraneFormats) -> tuple[Word, Word]:
+    """The potential that a mixed memory sends, in the unit of one's own, and before it is held
+    within its width.
+    """
     sent = t.accumulator(RESTART)
     lift = formats.potential_fraction_bits - formats.memory_fraction_bits
-    return saturated(t, rescaled(t, sent, -lift), POTENTIAL_BITS, "given")
+    lifted = rescaled(t, sent, -lift)
+    return within(t, lifted, POTENTIAL_BITS, "given"), lifted
 
 
 def _moved(t: Tracer, minus_pull: Word, share: Word, shift: int) -> Word:

@@ -12,7 +12,7 @@ from lnn2loihi.neurons.activations import (
     log_sigmoid,
 )
 from lnn2loihi.neurons.cfc import preactivation
-from lnn2loihi.neurons.dense import saturated
+from lnn2loihi.neurons.dense import saturated, within
 from lnn2loihi.neurons.instructions import LARGEST_OPERAND, NeuronProgram
 from lnn2loihi.neurons.leak import GUARD_BITS, STATE_BITS, VALUE_BITS, moved, sent
 from lnn2loihi.neurons.lstm import ratio
@@ -74,7 +74,7 @@ def min_lstm_program(shifts: Sequence[int], formats: MinimalFormats) -> NeuronPr
     with t.scope("input_gate"):
         taken = log_sigmoid(t, preactivation(t, "input_gate", shifts[2]))
     with t.scope("share"):
-        odds = saturated(t, t.subtract(taken, forget, "odds"), 16, "clamped")
+        odds = within(t, t.subtract(taken, forget, "odds"), 16, "clamped")
         numerator, shift = ratio(form.unit / 2 / LOG_SIGMOID_UNIT)
         tau = form.tanh(t, t.multiply(odds, numerator, shift, "preactivation"))
     _answered(t, kept, target, tau, formats)
@@ -86,7 +86,11 @@ def _answered(t: Tracer, kept: Word, target: Word, tau: Word, formats: MinimalFo
     new = moved(t, kept, target, tau, towards=True)
     t.write(kept, new)
     spare_bits = formats.value_fraction_bits + GUARD_BITS - formats.message_fraction_bits
-    t.spike(sent(t, new, spare_bits, formats.message_bits, positive=formats.form == "log"))
+    rounded, message = sent(
+        t, new, spare_bits, formats.message_bits, positive=formats.form == "log"
+    )
+    t.saturates(rounded, message, "message")
+    t.spike(message)
 
 
 def _candidate(t: Tracer, shift: int, formats: MinimalFormats) -> Word:
@@ -97,7 +101,7 @@ def _candidate(t: Tracer, shift: int, formats: MinimalFormats) -> Word:
     with t.scope("candidate"):
         total = preactivation(t, "candidate", shift)
         if formats.form == "linear":
-            return saturated(t, total, VALUE_BITS, "value")
+            return saturated(t, total, VALUE_BITS, "value", hint="value")
         form = ACTIVATIONS[formats.activation]
         above = t.maximum(total, 0, "above")
         below = t.minimum(total, 0, "below")
@@ -105,7 +109,12 @@ def _candidate(t: Tracer, shift: int, formats: MinimalFormats) -> Word:
         numerator, down = ratio(
             2.0 ** (formats.value_fraction_bits + formats.halvings) / (form.unit / 2)
         )
-        line = t.multiply(t.minimum(above, LARGEST_OPERAND), numerator, down, "line")
+        operand = t.minimum(above, LARGEST_OPERAND)
+        t.saturates(above, operand, "candidate.preactivation")
+        line = t.multiply(operand, numerator, down, "line")
         doubled = t.add(form.tanh(t, below), 1 << FRACTION_BITS, "doubled")
         curve = t.shift_right(doubled, FRACTION_BITS + 1 - formats.value_fraction_bits, "curve")
-        return t.minimum(t.add(line, curve), (1 << (VALUE_BITS - 1)) - 1, "value")
+        total = t.add(line, curve)
+        value = t.minimum(total, (1 << (VALUE_BITS - 1)) - 1, "value")
+        t.saturates(total, value, "value")
+        return value

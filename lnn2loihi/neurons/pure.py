@@ -63,7 +63,9 @@ def pure_program(shifts: Sequence[int], formats: PureFormats) -> NeuronProgram:
     else:
         drop = formats.sum_fraction_bits - formats.rate_fraction_bits
         own = t.shift_right(magnitude, drop) if drop else magnitude
-        total = t.minimum(t.add(own, rate), (1 << (OPERAND_BITS - 1)) - 1, "decay_rate")
+        free = t.add(own, rate)
+        total = t.minimum(free, (1 << (OPERAND_BITS - 1)) - 1, "decay_rate")
+        t.saturates(free, total, "decay_rate")
         shift = formats.rate_fraction_bits + formats.elapsed_fraction_bits - EXP_FRACTION_BITS
         exponent = t.multiply(total, t.accumulator(ELAPSED), shift, "exponent")
     decay = exp_negative(t, exponent)
@@ -71,5 +73,5 @@ def pure_program(shifts: Sequence[int], formats: PureFormats) -> NeuronProgram:
     unit = formats.message_fraction_bits + GUARD_BITS
     shift = formats.amplitude_fraction_bits + formats.sum_fraction_bits - unit
     new = t.subtract(rest, t.multiply(amplitude, product, shift, "lost"), "new_state")
-    t.spike(saturated(t, t.round_half_up(new, GUARD_BITS), formats.message_bits), state)
+    t.spike(saturated(t, t.round_half_up(new, GUARD_BITS), formats.message_bits, "h"), state)
     return t.program()

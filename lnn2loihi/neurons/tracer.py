@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import index
 
-from lnn2loihi.neurons.instructions import Bound, Instruction, NeuronProgram
+from lnn2loihi.neurons.instructions import Bound, Instruction, NeuronProgram, Saturation
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Tracer:
         self._states: list[tuple[str, int]] = []
         self._instructions: list[Instruction] = []
         self._bounds: list[Bound] = []
+        self._saturations: list[Saturation] = []
         self._message_state = ""
         self._scope = ""
         self._counter: dict[str, int] = {}
@@ -151,6 +152,18 @@ class Tracer:
         """States a bound that follows from `word` being multilinear in the words `of`."""
         self._bounds.append(Bound(word.name, low, high, "convexity", tuple(w.name for w in of)))
 
+    def saturates(self, free: Word, held: Word, name: str, when: Word | None = None) -> None:
+        """States that `held` loses what of `free` does not fit it, so that executors count it.
+
+        Args:
+            free: the word before.
+            held: the word after.
+            name: of the count in results.
+            when: 1 in the updates in which `held` is used; None where that is every update.
+        """
+        condition = "" if when is None else when.name
+        self._saturations.append(Saturation(name, free.name, held.name, condition))
+
     def spike(self, message: Word, state: Word | None = None) -> None:
         """Sends the message; `state` is the state word that keeps it, if there is one."""
         if state is not None:
@@ -172,4 +185,5 @@ class Tracer:
             tuple(self._instructions),
             tuple(self._bounds),
             self._message_state,
+            tuple(self._saturations),
         )

@@ -13,6 +13,7 @@ from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.metrics import NeuroBenchMetrics
 from lnn2loihi.profile.quantity import Quantity
 from lnn2loihi.profile.rows import TABLE_PARTS, ProfileRow, table_cells
+from lnn2loihi.simulate.result import saturation_text
 from lnn2loihi.tables import text_table
 from lnn2loihi.tiers import TIERS
 
@@ -33,6 +34,8 @@ class Subject:
         sequences, samples: sequences, and samples of all of them together.
         saturated: input values outside the calibrated range.
         executor: what counted the messages.
+        saturated_words: how often `population.word` saturated (see SimulationResult); only words
+            that did. None where nobody counted, as in profiles of lnn2loihi 0.1.
     """
 
     program: str
@@ -48,6 +51,12 @@ class Subject:
     samples: int
     saturated: int
     executor: str
+    saturated_words: Mapping[str, int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.saturated_words is not None:
+            counts = read_only_mapping(self.saturated_words)
+            object.__setattr__(self, "saturated_words", counts)
 
 
 @dataclass(frozen=True)
@@ -266,7 +275,9 @@ class ProfileResult:
         pace = "" if self.rate is None else f", asked for at {self.rate:g} Hz"
         lines = [
             f"{s.program} ({s.recipe}): {s.neurons:,} neurons, {s.synapses:,} synapses; counted on "
-            f"{s.samples:,} samples in {s.sequences:,} sequences by {s.executor}{pace}"
+            f"{s.samples:,} samples in {s.sequences:,} sequences by {s.executor}{pace}; "
+            f"{s.saturated:,} input values outside the calibrated range; "
+            f"{saturation_text(s.saturated_words)}"
         ]
         lines += ["", *_numbered_tables(self.rows), ""] if self.rows else []
         used = {tier for row in self.rows for tier in (row.tier, row.energy_tier) if tier}

@@ -236,6 +236,7 @@ def _subject(program: LoihiProgram, run: SimulationResult, data: Sequences) -> S
         samples=run.counters.samples,
         saturated=run.saturated_inputs,
         executor=run.executor,
+        saturated_words=run.saturations,
     )
 
 

@@ -132,7 +132,8 @@ def _record(kind: type, value: Any, place: str, problems: list[str]) -> Any:
     before = len(problems)
     for name in value.keys() - fields.keys():
         problems.append(f"{place} has an unknown entry {name!r:.40}")
-    for name in fields.keys() - value.keys():
+    missing = fields.keys() - value.keys()
+    for name in (n for n in missing if fields[n].default is dataclasses.MISSING):
         problems.append(f"{place} has no {name}")
     hints = typing.get_type_hints(kind)
     parts = {

@@ -49,7 +49,8 @@ def measured_rows(
     Keys: stage, family, neurons, synapses, message (format), weights (width asked for and mean
     width that rows use under the accumulator's bound), weight_bits_used (the latter),
     accumulator (bits of the proved bound), range_used (share of the message range that the data
-    use), saturated (share of the values at an end of the range), signal_to_noise_db (against the
+    use), saturated (share of the values at an end of the range, or if that is more the share of the
+    updates in which the word that saturates most does), signal_to_noise_db (against the
     float network, whose answer includes no quantization at all; None where that answer is silent,
     or nothing differs), compared (number of values behind it), instructions.
     """
@@ -97,13 +98,23 @@ def measured_rows(
                 "weight_bits_used": _bits_used(weighted(program, population.name)),
                 "accumulator": f"{max(interval.bits for interval in intervals)} bit",
                 "range_used": _share(np.abs(integers).max(), population.message),
-                "saturated": float(np.count_nonzero(ends)) / integers.size,
+                "saturated": max(
+                    float(ends.mean()), _saturated_share(program, run, population.name)
+                ),
                 "signal_to_noise_db": None if silent else signal_to_noise(truth, answered),
                 "compared": int(integers.size),
                 "instructions": population.program.instruction_count,
             }
         )
     return rows
+
+
+def _saturated_share(program: LoihiProgram, run: SimulationResult, population: str) -> float:
+    """Share of updates in which the word of a population that saturates most does."""
+    assert run.saturated_words is not None
+    updates = max(run.counters.samples * program.substeps, 1)
+    words = run.saturated_words[population].values()
+    return max((float(counts.mean()) / updates for counts in words), default=0.0)
 
 
 def weighted(program: LoihiProgram, population: str) -> list[Connection]:

@@ -31,6 +31,7 @@ from lnn2loihi.report.tables import (
     remarks_list,
 )
 from lnn2loihi.report.traces import Traces, traces_chart
+from lnn2loihi.simulate.result import saturation_text
 from lnn2loihi.tiers import TIERS
 
 #: Sections and their anchors, in order.
@@ -114,7 +115,8 @@ def _table(result: ProfileResult) -> Markup:
     note = (
         "Energies are per sample; static is that of the full chip, and pro rata counts only the "
         f"network's share of it. Counted on {s.samples:,} samples in {s.sequences:,} sequences by "
-        f"{s.executor}; {s.saturated:,} input values outside the calibrated range."
+        f"{s.executor}; {s.saturated:,} input values outside the calibrated range; "
+        f"{saturation_text(s.saturated_words)}."
     )
     if result.quick:
         note += " Quick: the windows of measurement were too short for figures to be quoted."

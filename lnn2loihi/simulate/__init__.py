@@ -99,4 +99,5 @@ def result_of(program: LoihiProgram, run: EngineRun, saturated: IntegerArray) ->
         saturated=saturated // program.substeps,
         counters=run.counters,
         executor=f"{run.executor} (lnn2loihi {VERSION})",
+        saturated_words=run.saturated_words,
     )

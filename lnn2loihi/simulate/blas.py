@@ -30,7 +30,7 @@ class _Stage:
 
     def __init__(self, program: LoihiProgram, population: Population, width: int) -> None:
         self.population = population
-        self.machine = Machine(population, width)
+        self.machine = Machine(population, width, program.saturations[population.name])
         intervals = program.accumulator_intervals(population.name).values()
         largest = max(max(-interval.hull[0], interval.hull[1]) for interval in intervals)
         self.carrier = np.float32 if largest < EXACT_FLOAT32 else np.float64
@@ -129,6 +129,10 @@ class _Block:
                 word: values.reshape(len(live), -1) for word, values in stage.machine.words.items()
             }
             self._send(population.name, words["message"].astype(np.int64), live, step)
+            assert self.run.saturated_words is not None
+            for name, lost in stage.machine.lost.items():
+                counts = self.run.saturated_words[population.name][name]
+                counts += np.count_nonzero(lost.reshape(len(live), -1)[live], axis=0)
             place = np.arange(self.chosen.start, self.chosen.stop)
             if population.name == self.program.output:
                 self.run.integers[place[live], step] = words["message"][live]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lnn2loihi.neurons.instructions import Instruction
+from lnn2loihi.neurons.instructions import Instruction, Saturation
 from lnn2loihi.program import Population
 
 Int32Array = npt.NDArray[np.int32]
@@ -32,6 +32,15 @@ def _select(out: Int32Array, condition: Operand, a: Operand, b: Operand) -> Step
         np.not_equal(condition, 0, out=chosen)
         np.copyto(out, b)
         np.copyto(out, a, where=chosen)
+
+    return step
+
+
+def _compare(out: Any, free: Operand, held: Operand, when: Operand | None) -> Step:
+    def step() -> None:
+        np.not_equal(free, held, out=out)
+        if when is not None:
+            np.logical_and(out, when, out=out)
 
     return step
 
@@ -82,13 +91,21 @@ _STEPS: dict[str, Callable[..., Step]] = {
 class Machine:
     """A population, `width` times side by side.
 
+    Args:
+        population: the neuron program with its parameters.
+        width: how many of it.
+        saturations: the words whose saturations are wanted.
+
     Attributes:
+        lost: for each of them bool (width * N,): where it saturated in the last update.
         message: int32 (width * N,): the last message; the initial one after a reset.
         words: each state word, and "message".
         registers: number of registers that the words of the program share.
     """
 
-    def __init__(self, population: Population, width: int) -> None:
+    def __init__(
+        self, population: Population, width: int, saturations: tuple[Saturation, ...] = ()
+    ) -> None:
         program = population.program
         self._size = width * population.size
         self._sums = np.zeros((width, len(program.accumulators), population.size), np.int32)
@@ -101,6 +118,8 @@ class Machine:
             **self._state,
         }
         self.registers = 0
+        self.lost = {mark.name: np.zeros(self._size, np.bool_) for mark in saturations}
+        self._marks = saturations
         self._steps = self._compile(program.instructions, program.accumulators, known, width)
 
     def _register(self) -> Int32Array:
@@ -117,6 +136,7 @@ class Machine:
         last_use = {
             operand: place for place, i in enumerate(instructions) for operand in i.operands
         }
+        marked = {w for m in self._marks for w in (m.free, m.held, m.when)}
         temporary: set[str | int] = set()
         free: list[Int32Array] = []
         steps: list[Step] = []
@@ -140,9 +160,12 @@ class Machine:
                     known[o] if isinstance(o, str) else np.int32(o) for o in instruction.operands
                 ]
             steps.append(_STEPS[opcode](out, *operands, *shift))
-            read = set(instruction.operands) & temporary
+            read = set(instruction.operands) & temporary - marked  # those are read at the end
             free += [known[str(word)] for word in read if last_use[word] == place]
-        return steps
+        return steps + [
+            _compare(self.lost[m.name], known[m.free], known[m.held], known.get(m.when))
+            for m in self._marks
+        ]
 
     def reset(self, state: Mapping[str, Int32Array]) -> None:
         """Takes a state, for each word (width * N,), and the message that goes with it."""

@@ -19,6 +19,30 @@ from lnn2loihi.program import LoihiProgram
 OnStep = Callable[[int, int], None]
 #: For each population and word an array of integers.
 States = Mapping[str, Mapping[str, npt.NDArray[Any]]]
+#: For each population and saturation how often the word of each neuron saturated, int64.
+SaturationCounts = Mapping[str, Mapping[str, IntegerArray]]
+
+
+def no_saturations(program: LoihiProgram) -> SaturationCounts:
+    """Counts of 0 for every word that can saturate."""
+    return {
+        p.name: {mark.name: np.zeros(p.size, np.int64) for mark in program.saturations[p.name]}
+        for p in program.populations
+    }
+
+
+def saturation_totals(counts: SaturationCounts) -> dict[str, int]:
+    """How often `population.word` saturated, over all neurons; only those that did."""
+    totals = {f"{n}.{w}": int(c.sum()) for n, words in counts.items() for w, c in words.items()}
+    return {name: total for name, total in totals.items() if total}
+
+
+def saturation_text(totals: Mapping[str, int] | None) -> str:
+    """What there is to say of saturated words, for people; None where nothing was counted."""
+    if totals is None:
+        return "saturated words: not counted"
+    listed = ", ".join(f"{name} {total:,}" for name, total in totals.items())
+    return f"saturated words: {listed or 'none'}"
 
 
 def recorded_words(program: NeuronProgram) -> tuple[str, ...]:
@@ -111,6 +135,7 @@ class EngineRun(ContentEquality):
         states: for each population and recorded word int32 (batch, time, neurons), or None.
         final_state: for each population and state word int32 (batch, neurons).
         counters: messages per source neuron.
+        saturated_words: updates in which a word saturated; None where nobody counted.
     """
 
     executor: str
@@ -118,6 +143,7 @@ class EngineRun(ContentEquality):
     states: States | None
     final_state: States
     counters: Counters
+    saturated_words: SaturationCounts | None = None
 
     @classmethod
     def empty(
@@ -156,6 +182,7 @@ class EngineRun(ContentEquality):
                 {name: np.zeros(time, np.int64) for name in sizes} if step_totals else None,
                 {name: np.zeros(time, np.int64) for name in sizes} if step_totals else None,
             ),
+            no_saturations(program),
         )
 
     def every(self, substeps: int) -> EngineRun:
@@ -194,6 +221,9 @@ class SimulationResult(ContentEquality):
         saturated: int64 (channels,): input values that were outside the calibrated range.
         counters: non-zero and changed messages per source neuron.
         executor: which executor ran, with its version.
+        saturated_words: for each population and each of its words that can lose what does not fit
+            it (see `LoihiProgram.saturations`) int64 (neurons,): updates in which it did, over all
+            samples of all sequences. None where the executor did not count.
     """
 
     integers: npt.NDArray[np.int32]
@@ -203,6 +233,7 @@ class SimulationResult(ContentEquality):
     saturated: IntegerArray
     counters: Counters
     executor: str
+    saturated_words: SaturationCounts | None = None
 
     @cached_property
     def outputs(self) -> npt.NDArray[np.float64]:
@@ -213,3 +244,10 @@ class SimulationResult(ContentEquality):
     def saturated_inputs(self) -> int:
         """Input values of all channels that were outside the calibrated range."""
         return int(self.saturated.sum())
+
+    @property
+    def saturations(self) -> dict[str, int] | None:
+        """How often `population.word` saturated, over all neurons; only words that did. None where
+        the executor did not count.
+        """
+        return None if self.saturated_words is None else saturation_totals(self.saturated_words)

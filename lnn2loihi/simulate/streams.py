@@ -19,7 +19,7 @@ from lnn2loihi.sequences import checked_timespans
 from lnn2loihi.simulate import State, full_initial_state, simulate
 from lnn2loihi.simulate.choice import chosen_engine, native_engine
 from lnn2loihi.simulate.native.engine import NativeStream
-from lnn2loihi.simulate.result import SimulationResult
+from lnn2loihi.simulate.result import SaturationCounts, SimulationResult, no_saturations
 
 #: Where an iterable has ended.
 _END = object()
@@ -127,14 +127,16 @@ class Stream:
         self.encoded = bool(encoded)
         self._start = full_initial_state(program, 1, initial_state)
         self._chosen = engine
-        self._open(self._start, np.zeros(program.input.size, np.int64))
+        self._open(self._start, np.zeros(program.input.size, np.int64), no_saturations(program))
 
-    def _open(self, state: State, saturated: IntegerArray) -> None:
+    def _open(
+        self, state: State, saturated: IntegerArray, saturated_words: SaturationCounts
+    ) -> None:
         """Goes on from a state and counts."""
         self._decode = self.program.output_population.message.step
         self._engine = chosen_engine(self.program, self._chosen)
         self._state = full_initial_state(self.program, 1, state)
-        self._saturated = saturated
+        self._saturated, self._saturated_words = saturated, saturated_words
         self._native = self._opened() if self._engine == "c" else None
 
     def _opened(self) -> NativeStream:
@@ -155,6 +157,16 @@ class Stream:
         if self._native is None:
             return self._saturated.copy()
         return self._saturated + self._native.saturated // self.program.substeps
+
+    @property
+    def saturated_words(self) -> SaturationCounts:
+        """For each population and word int64 (neurons,): updates in which it saturated so far; see
+        SimulationResult.
+        """
+        more = (
+            no_saturations(self.program) if self._native is None else self._native.saturated_words
+        )
+        return _summed(self._saturated_words, more)
 
     def step(
         self, x: npt.ArrayLike, elapsed: float | None = None, *, encoded: bool | None = None
@@ -221,18 +233,21 @@ class Stream:
             timespans=None if times is None else times[None], encoded=self.encoded,
         )  # fmt: skip
         self._state, self._saturated = result.final_state, self._saturated + result.saturated
+        assert result.saturated_words is not None
+        self._saturated_words = _summed(self._saturated_words, result.saturated_words)
         return result.outputs[0, 0]
 
     def _change(self, encoded: bool) -> None:
         """Samples in place of encoded messages from now on, or the other way round."""
-        state, saturated = self.state, self.saturated
+        state, saturated, words = self.state, self.saturated, self.saturated_words
         self.encoded = encoded
-        self._open(state, saturated)
+        self._open(state, saturated, words)
 
     def reset(self) -> None:
-        """Returns to the initial state; saturated values are counted from 0."""
+        """Returns to the initial state; what saturates is counted from 0."""
         self._state = self._start
         self._saturated = np.zeros(self.program.input.size, np.int64)
+        self._saturated_words = no_saturations(self.program)
         if self._native is not None:
             self._native.start(self._start)
 
@@ -248,12 +263,17 @@ class Stream:
         return {
             "program": self.program, "engine": self._chosen, "encoded": self.encoded,
             "start": self._start, "state": self.state, "saturated": self.saturated,
+            "saturated_words": self.saturated_words,
         }  # fmt: skip
 
     def __setstate__(self, kept: dict[str, Any]) -> None:
         self.program, self.encoded = kept["program"], kept["encoded"]
         self._start, self._chosen = kept["start"], kept["engine"]
-        self._open(kept["state"], kept["saturated"])
+        self._open(kept["state"], kept["saturated"], kept["saturated_words"])
+
+
+def _summed(counts: SaturationCounts, more: SaturationCounts) -> SaturationCounts:
+    return {n: {w: c + more[n][w] for w, c in words.items()} for n, words in counts.items()}
 
 
 def _whole(times: FloatArray) -> npt.NDArray[np.int32]:

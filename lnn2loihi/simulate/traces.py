@@ -11,6 +11,7 @@ import numpy.typing as npt
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate.result import EngineRun, IntegerRun
+from lnn2loihi.simulate.saturations import count_saturations
 
 
 def from_trace(
@@ -53,6 +54,10 @@ def from_trace(
         for word, values in words.items():
             if run.states is not None:
                 run.states[population.name][word][:] = np.where(live, values, 0)
+    assert run.saturated_words is not None
+    count_saturations(
+        program, inputs, trace.states, initial_state, live[..., 0], run.saturated_words
+    )
     return run
 
 

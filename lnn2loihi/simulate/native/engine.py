@@ -16,7 +16,7 @@ from lnn2loihi.simulate.native.job import Job
 from lnn2loihi.simulate.native.kernel_code import LANES, Level, row_vector_lanes
 from lnn2loihi.simulate.native.layout import Layout, lay_out
 from lnn2loihi.simulate.native.workers import run_workers
-from lnn2loihi.simulate.result import EngineRun, OnStep
+from lnn2loihi.simulate.result import EngineRun, OnStep, SaturationCounts
 
 NAME = "c"
 NO_MEMORY = 2
@@ -161,6 +161,8 @@ class NativeStream:
             for place, word in enumerate(bound.words):
                 bound.final[place] = state[bound.name][word]
         self._job.counts[0] = 0
+        for bound in self._job.populations:
+            bound.saturated[:] = 0
 
     @property
     def state(self) -> dict[str, dict[str, npt.NDArray[np.int32]]]:
@@ -174,6 +176,11 @@ class NativeStream:
     def saturated(self) -> IntegerArray:
         """Input values of each channel outside the calibrated range in all steps, int64."""
         return self._job.counts[0].copy()
+
+    @property
+    def saturated_words(self) -> SaturationCounts:
+        """Updates in which words saturated, in all steps."""
+        return self._job.saturated_words()
 
     def step(self, sample: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
         """The messages of the output population, int32 (outputs,); overwritten by the next step.

@@ -14,7 +14,7 @@ from lnn2loihi.formats import IntegerArray
 from lnn2loihi.program import InputPort, Population
 from lnn2loihi.simulate.native.kernel_code import LANES
 from lnn2loihi.simulate.native.layout import Layout
-from lnn2loihi.simulate.result import Counters, EngineRun, recorded_words
+from lnn2loihi.simulate.result import Counters, EngineRun, SaturationCounts, recorded_words
 
 
 class _PopulationStructure(ctypes.Structure):
@@ -23,7 +23,7 @@ class _PopulationStructure(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_int32) for name in (
             "neurons", "accumulators", "states", "parameters", "tile_neurons", "first_pair",
-            "message_state", "planes")),
+            "message_state", "marks", "planes")),
         *((name, ctypes.c_void_p) for name in (
             "update_sequences", "update_neurons", "shifts", "weights", "columns",
             "weight_starts", "column_starts", "pair_counts", "parameter_values", "row_weights",
@@ -31,7 +31,7 @@ class _PopulationStructure(ctypes.Structure):
         ("row_pairs", ctypes.c_int64),
         *((name, ctypes.c_void_p) for name in (
             "row_starts", "row_values", "row_parameters", "initial", "final", "record",
-            "non_zero", "changed")),
+            "non_zero", "changed", "saturated")),
     ]  # fmt: skip
 
 
@@ -63,6 +63,8 @@ class _BoundPopulation:
     final: npt.NDArray[np.int32]
     counts: IntegerArray
     words: tuple[str, ...]
+    marks: tuple[str, ...]
+    saturated: IntegerArray
 
 
 class Job:
@@ -154,8 +156,16 @@ class Job:
                 for bound in self.populations
             },
             Counters(non_zero, changed, int(self.lengths.sum()), *self._step_totals()),
+            self.saturated_words(),
         )
         return run, self.counts[0]
+
+    def saturated_words(self) -> SaturationCounts:
+        """Updates in which words saturated, so far."""
+        return {
+            bound.name: dict(zip(bound.marks, bound.saturated.T.copy(), strict=True))
+            for bound in self.populations
+        }
 
     def _answers(self, neurons: int, *planes: int) -> npt.NDArray[np.int32]:
         """An array [plane][sequence][step][neuron] that the engine fills; zeros where it does not.
@@ -191,6 +201,8 @@ class Job:
         recorded = self._answers(size, len(planes)) if self.record else np.zeros(1, np.int32)
         counts = np.zeros((2, size), np.int64)
         laid = layout.populations[index]
+        marks = tuple(mark.name for mark in layout.programs[laid.program].saturations or ())
+        saturated = np.zeros((size, len(marks)), np.int64)
         state = population.program.message_state
         tiled = (
             laid.shifts, laid.weights, laid.columns, laid.weight_starts, laid.column_starts,
@@ -198,7 +210,8 @@ class Job:
         )  # fmt: skip
         structure = _PopulationStructure(
             size, len(population.program.accumulators), len(words), laid.parameters.shape[1],
-            laid.tile_neurons, laid.first_pair, words.index(state) if state else -1, len(planes),
+            laid.tile_neurons, laid.first_pair, words.index(state) if state else -1, len(marks),
+            len(planes),
             *updates[laid.program],
             *(array.ctypes.data for array in tiled),
             None if laid.row_weights is None else laid.row_weights.ctypes.data,
@@ -206,7 +219,9 @@ class Job:
             laid.row_values.ctypes.data, laid.row_parameters.ctypes.data,
             initial.ctypes.data, final.ctypes.data,
             recorded.ctypes.data if self.record else None,
-            counts[0].ctypes.data, counts[1].ctypes.data,
+            counts[0].ctypes.data, counts[1].ctypes.data, saturated.ctypes.data,
         )  # fmt: skip
         kept = dict(zip(planes, recorded, strict=True)) if self.record else {}
-        return _BoundPopulation(population.name, structure, kept, initial, final, counts, words)
+        return _BoundPopulation(
+            population.name, structure, kept, initial, final, counts, words, marks, saturated
+        )

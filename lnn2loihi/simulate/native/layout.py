@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -50,7 +50,7 @@ class Layout:
     """A program as the kernels want it.
 
     Attributes:
-        programs: the distinct neuron programs.
+        programs: the distinct neuron programs; all of them say what saturates.
         populations: in feed-forward order.
         pairs: pairs of message rows of the input and of all populations.
     """
@@ -95,13 +95,17 @@ def lay_out(program: LoihiProgram, vector_lanes: int) -> Layout:
     first_pairs = {program.input.name: 0}
     pairs = -(-program.input.size // 2)
     sources = {c.source for c in program.connections}
+    marked = {
+        p.name: replace(p.program, saturations=program.saturations[p.name])
+        for p in program.populations
+    }
     for p in program.populations:
-        if p.program not in programs:
-            programs.append(p.program)
+        if marked[p.name] not in programs:
+            programs.append(marked[p.name])
         first_pairs[p.name] = pairs if p.name in sources else -1
         pairs += -(-p.size // 2) if p.name in sources else 0
     made = tuple(
-        _population(program, p, programs.index(p.program), first_pairs, vector_lanes)
+        _population(program, p, programs.index(marked[p.name]), first_pairs, vector_lanes)
         for p in program.populations
     )
     return Layout(tuple(programs), made, pairs)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 
-from lnn2loihi.neurons.instructions import Instruction, NeuronProgram, Operand
+from lnn2loihi.neurons.instructions import Instruction, NeuronProgram, Operand, Saturation
 from lnn2loihi.simulate.native.kernel_code import LANES
 
 _EXPRESSIONS = {
@@ -41,6 +41,7 @@ void {name}(const int32_t *restrict sums, const int32_t *restrict parameters,
     for (int lane = 0; lane < lanes; lane++) {{
 {body}
     }}
+{tail}
 }}
 """
 
@@ -65,20 +66,33 @@ def neuron_text(program: NeuronProgram) -> str:
     """C text of `update_sequences` and `update_neurons`: the identity of a family's library.
 
     Arrays are laid out as [accumulator | state word][lanes] and, over sequences, parameters as
-    [parameter], over neurons as [parameter][lanes].
+    [parameter], over neurons as [parameter][lanes]. Saturations are added to [mark], over
+    sequences those of the lanes that are live, and to [mark][lanes].
     """
     shifts = "\n".join(
         f"    const int32_t shift_{place} = shifts[{place}];"
         for place in range(len(shift_arguments(program)))
     )
+    marks = range(len(program.saturations or ()))
     over_sequences = f"    const int lanes = {LANES};\n{shifts}"
+    over_sequences += "".join(f"\n    int32_t lost_{m} = 0;" for m in marks)
+    unused = "" if marks else "    (void)saturated;"
+    added = "\n".join(f"    saturated[{m}] += lost_{m};" for m in marks)
     return "#include <stdint.h>\n" + "\n".join(
         (
             _FUNCTION.format(
-                name="update_sequences", more="", head=over_sequences, body=_body(program, False)
+                name="update_sequences",
+                more=",\n            const int32_t *restrict live, int64_t *restrict saturated",
+                head=over_sequences,
+                body=_body(program, False),
+                tail=added or f"    (void)live;\n{unused}",
             ),
             _FUNCTION.format(
-                name="update_neurons", more=", int lanes", head=shifts, body=_body(program, True)
+                name="update_neurons",
+                more=", int32_t *restrict saturated, int lanes",
+                head=shifts,
+                body=_body(program, True),
+                tail=unused,
             ),
         )
     )
@@ -116,7 +130,18 @@ def _body(program: NeuronProgram, by_neuron: bool) -> str:
             if takes_its_shift(program, instruction):
                 shift, taken = f"shift_{taken}", taken + 1
             declare(instruction.result, _expression(instruction, names, shift))
+    for place, mark in enumerate(program.saturations or ()):
+        lost = _lost(mark, names)
+        if by_neuron:
+            lines.append(f"        saturated[{place} * lanes + lane] += {lost};")
+        else:
+            lines.append(f"        lost_{place} += ({lost}) & live[lane];")
     return "\n".join(lines)
+
+
+def _lost(mark: Saturation, names: dict[str, str]) -> str:
+    lost = f"{names[mark.held]} != {names[mark.free]}"
+    return f"({lost}) & ({names[mark.when]} != 0)" if mark.when else lost
 
 
 def _expression(instruction: Instruction, names: dict[str, str], shift: object) -> str:

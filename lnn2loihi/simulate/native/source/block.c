@@ -23,6 +23,7 @@ typedef struct {
     int32_t *sent[2];       /* of all populations [neuron][lane]: of this step and of the last */
     int32_t *running;       /* of all populations [neuron][non-zero, changed][COUNT_LANES] */
     int64_t *counts;
+    int64_t *saturated;     /* of all populations [neuron][mark] */
     int16_t *encoded;       /* [lane][1 + CHUNK][channel]: the step before the chunk, the chunk */
     int64_t encoded_stride;
     int32_t *row;           /* [CHUNK][channel] */
@@ -162,7 +163,7 @@ static void record_neuron(const run_t *run, const population_t *p, const block_t
 
 /* Updates a population in one step; its messages are `fresh` and not yet delivered. */
 static void update_block(const run_t *run, const population_t *p, const block_t *block,
-                         int64_t step, int32_t *states, int32_t *fresh)
+                         int64_t step, int32_t *states, int32_t *fresh, int64_t *saturated)
 {
     int32_t sums[6 * LANES] __attribute__((aligned(64)));
     for (int64_t tile = 0, neuron = 0; neuron < p->neurons; tile++) {
@@ -175,7 +176,8 @@ static void update_block(const run_t *run, const population_t *p, const block_t 
             int32_t *own = states + neuron * p->states * LANES;
             p->update_sequences(sums + n * p->accumulators * LANES,
                                 p->parameter_values + neuron * p->parameters, p->shifts, own,
-                                fresh + neuron * LANES);
+                                fresh + neuron * LANES, block->live,
+                                saturated + neuron * p->marks);
             if (p->record)
                 record_neuron(run, p, block, neuron, step, own, fresh + neuron * LANES);
         }
@@ -215,10 +217,11 @@ static void keep_outputs(const run_t *run, block_t *block, int64_t step, int64_t
 static void run_populations(const run_t *run, block_t *block, int64_t step, int64_t longest)
 {
     int32_t *states = block->states, *running = block->running;
+    int64_t *saturated = block->saturated;
     int32_t *fresh = block->sent[step % 2], *last = block->sent[1 - step % 2];
     for (int32_t i = 0; i < run->populations; i++) {
         const population_t *p = run->list + i;
-        update_block(run, p, block, step, states, fresh);
+        update_block(run, p, block, step, states, fresh, saturated);
         for (int64_t n = 0; n < p->neurons; n++)
             count(fresh + n * LANES, last + n * LANES, block->live,
                   running + 2 * n * COUNT_LANES);
@@ -235,6 +238,7 @@ static void run_populations(const run_t *run, block_t *block, int64_t step, int6
         fresh += values;
         last += values;
         running += 2 * (int64_t)p->neurons * COUNT_LANES;
+        saturated += (int64_t)p->neurons * p->marks;
     }
 }
 
@@ -324,6 +328,7 @@ static void lay_out_block(const run_t *run, arena_t *arena, block_t *block)
     block->sent[1] = carve(arena, values * word);
     block->running = carve(arena, 2 * all_neurons(run) * COUNT_LANES * word);
     block->counts = carve(arena, counters(run) * (int64_t)sizeof(int64_t));
+    block->saturated = carve(arena, all_marks(run) * (int64_t)sizeof(int64_t));
     block->encoded = carve(arena, block->encoded_stride * LANES * (int64_t)sizeof(int16_t));
     block->row = carve(arena, row * word);
     carve_codec(arena, &block->codec, row);
@@ -344,7 +349,7 @@ int32_t run_blocks(const run_t *run, int64_t begin, int64_t stride)
     for (int64_t first = begin * LANES; first < run->batch && !stopped(run);
          first += stride * LANES)
         run_block(run, &block, first);
-    add_all_counts(run, block.counts);
+    add_all_counts(run, block.counts, block.saturated);
     free(arena.base);
     return stopped(run) ? 1 : 0;
 }

@@ -10,6 +10,8 @@ typedef struct {
     int32_t *saturated;     /* (channels,) */
     codec_t codec;
     int64_t *counts;
+    int32_t *lost;          /* of all populations [mark][padded neuron]: saturated words, running */
+    int64_t *lost_in_all;   /* the same [neuron][mark], added up */
 } single_t;
 
 static int64_t padded(int64_t neurons)
@@ -90,8 +92,25 @@ static void encode_single(const run_t *run, single_t *single, int64_t sequence, 
                  single->counts + 2 * channels);
 }
 
+/* Adds the running counts of saturated words up. */
+static void settle_single(const run_t *run, single_t *single)
+{
+    int32_t *lost = single->lost;
+    int64_t *to = single->lost_in_all;
+    for (int32_t i = 0; i < run->populations; i++) {
+        const population_t *p = run->list + i;
+        for (int32_t m = 0; m < p->marks; m++, lost += padded(p->neurons))
+            for (int64_t n = 0; n < p->neurons; n++) {
+                to[n * p->marks + m] += lost[n];
+                lost[n] = 0;
+            }
+        to += (int64_t)p->neurons * p->marks;
+    }
+}
+
 static void update_single(const run_t *run, int32_t index, single_t *single, int32_t *states,
-                          int32_t *sent, int64_t *counts, int64_t sequence, int64_t step)
+                          int32_t *sent, int64_t *counts, int32_t *lost, int64_t sequence,
+                          int64_t step)
 {
     const population_t *p = run->list + index;
     const int64_t lanes = padded(p->neurons);
@@ -99,7 +118,7 @@ static void update_single(const run_t *run, int32_t index, single_t *single, int
         sum_dense(p, single->messages, single->sums);
     else
         sum_sparse(p, single->messages, single->sums);
-    p->update_neurons(single->sums, p->row_parameters, p->shifts, states, single->fresh,
+    p->update_neurons(single->sums, p->row_parameters, p->shifts, states, single->fresh, lost,
                       (int)lanes);
     count_single(run, index + 1, step, sent, single->fresh, p->neurons, counts,
                  counts + p->neurons);
@@ -157,16 +176,20 @@ static void run_single(const run_t *run, single_t *single, int64_t sequence)
     start_single(run, single, sequence);
     for (int64_t step = 0; step < run->lengths[sequence] && !stopped(run); step++) {
         int64_t *counts = single->counts + 3 * run->channels;
-        int32_t *states = single->states, *sent = single->sent;
+        int32_t *states = single->states, *sent = single->sent, *lost = single->lost;
         encode_single(run, single, sequence, step);
         for (int32_t i = 0; i < run->populations; i++) {
             const population_t *p = run->list + i;
-            update_single(run, i, single, states, sent, counts, sequence, step);
+            update_single(run, i, single, states, sent, counts, lost, sequence, step);
             states += p->states * padded(p->neurons);
             sent += padded(p->neurons);
+            lost += p->marks * padded(p->neurons);
             counts += 2 * (int64_t)p->neurons;
         }
+        if (step % COUNT_STEPS == COUNT_STEPS - 1)
+            settle_single(run, single);
     }
+    settle_single(run, single);
     if (run->lengths[sequence])
         finish_single(run, single, sequence);
     __atomic_fetch_add(&run->shared[1], run->lengths[sequence], __ATOMIC_RELAXED);
@@ -175,12 +198,13 @@ static void run_single(const run_t *run, single_t *single, int64_t sequence)
 static void lay_out_single(const run_t *run, arena_t *arena, single_t *single)
 {
     const int64_t word = sizeof(int32_t);
-    int64_t rows = 1, states = 0, sent = 0;
+    int64_t rows = 1, states = 0, sent = 0, lost = 0;
     for (int32_t i = 0; i < run->populations; i++) {
         const int64_t lanes = padded(run->list[i].neurons);
         rows = run->list[i].accumulators * lanes > rows ? run->list[i].accumulators * lanes : rows;
         states += run->list[i].states * lanes;
         sent += lanes;
+        lost += run->list[i].marks * lanes;
     }
     single->messages = carve(arena, (int64_t)run->pairs * word);
     single->sums = carve(arena, rows * word);
@@ -192,6 +216,8 @@ static void lay_out_single(const run_t *run, arena_t *arena, single_t *single)
     single->saturated = carve(arena, run->channels * word);
     carve_codec(arena, &single->codec, run->channels);
     single->counts = carve(arena, counters(run) * (int64_t)sizeof(int64_t));
+    single->lost = carve(arena, lost * word);
+    single->lost_in_all = carve(arena, all_marks(run) * (int64_t)sizeof(int64_t));
 }
 
 /* Runs sequences begin, begin + stride, ... one at a time. Returns as run_blocks. */
@@ -206,7 +232,7 @@ int32_t run_sequences(const run_t *run, int64_t begin, int64_t stride)
     fill_codec(run, single.codec, 1);
     for (int64_t sequence = begin; sequence < run->batch && !stopped(run); sequence += stride)
         run_single(run, &single, sequence);
-    add_all_counts(run, single.counts);
+    add_all_counts(run, single.counts, single.lost_in_all);
     free(arena.base);
     return stopped(run) ? 1 : 0;
 }

@@ -8,10 +8,11 @@
 
 /* Updates of one neuron in LANES sequences, and of `lanes` neurons in one sequence. */
 typedef void (*update_sequences_t)(const int32_t *sums, const int32_t *parameters,
-                                   const int32_t *shifts, int32_t *states, int32_t *message);
+                                   const int32_t *shifts, int32_t *states, int32_t *message,
+                                   const int32_t *live, int64_t *saturated);
 typedef void (*update_neurons_t)(const int32_t *sums, const int32_t *parameters,
                                  const int32_t *shifts, int32_t *states, int32_t *message,
-                                 int lanes);
+                                 int32_t *saturated, int lanes);
 typedef void (*tile_t)(const int32_t *restrict, const int32_t *restrict, int,
                        const int16_t *restrict, int32_t *restrict);
 
@@ -20,6 +21,7 @@ typedef struct {
     int32_t tile_neurons;   /* neurons whose rows a tile holds */
     int32_t first_pair;     /* where its messages begin among all pairs; -1: nobody reads them */
     int32_t message_state;  /* state word that keeps the message; -1: none */
+    int32_t marks;          /* words whose saturations are counted */
     int32_t planes;         /* of `record`: the states, and the message where no state keeps it */
     update_sequences_t update_sequences;
     update_neurons_t update_neurons;
@@ -38,6 +40,7 @@ typedef struct {
     int32_t *final;         /* the same */
     int32_t *record;        /* [plane][batch][time][neuron], or NULL */
     int64_t *non_zero, *changed; /* (neurons,): messages, summed over steps and sequences */
+    int64_t *saturated;     /* [neuron][mark]: updates in which a word saturated, likewise */
 } population_t;
 
 /* Types of samples. */
@@ -126,13 +129,22 @@ static int64_t counters(const run_t *run)
     return 3 * (int64_t)run->channels + 2 * all_neurons(run);
 }
 
+/* Counts of saturated words of all populations. */
+static int64_t all_marks(const run_t *run)
+{
+    int64_t count = 0;
+    for (int32_t i = 0; i < run->populations; i++)
+        count += (int64_t)run->list[i].neurons * run->list[i].marks;
+    return count;
+}
+
 static void add_counts(int64_t *to, const int64_t *from, int64_t count)
 {
     for (int64_t i = 0; i < count; i++)
         __atomic_fetch_add(&to[i], from[i], __ATOMIC_RELAXED);
 }
 
-static void add_all_counts(const run_t *run, const int64_t *counts)
+static void add_all_counts(const run_t *run, const int64_t *counts, const int64_t *saturated)
 {
     add_counts(run->saturated, counts, run->channels);
     add_counts(run->input_non_zero, counts + run->channels, run->channels);
@@ -143,5 +155,7 @@ static void add_all_counts(const run_t *run, const int64_t *counts)
         add_counts(run->list[i].non_zero, counts, n);
         add_counts(run->list[i].changed, counts + n, n);
         counts += 2 * n;
+        add_counts(run->list[i].saturated, saturated, n * run->list[i].marks);
+        saturated += n * run->list[i].marks;
     }
 }
