@@ -32,7 +32,7 @@ def load_microkernels() -> ctypes.CDLL | None:
         target = Path(folder) / "peak.so"
         source = Path(__file__).with_name("peak.c")
         flags = ["-std=gnu11", "-O2", "-fPIC", "-shared"]
-        subprocess.run([command, *flags, "-o", str(target), str(source)], check=True)
+        subprocess.run([*command, *flags, "-o", str(target), str(source)], check=True)
         return ctypes.CDLL(str(target))
 
 

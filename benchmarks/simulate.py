@@ -81,7 +81,7 @@ def machine() -> dict[str, str]:
             versions[package] = "absent"
     command = compiler()
     said = (
-        subprocess.run([command, "--version"], capture_output=True, text=True, check=True).stdout
+        subprocess.run([*command, "--version"], capture_output=True, text=True, check=True).stdout
         if command
         else "none\n"
     )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
+import os
+import re
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -22,6 +25,7 @@ from lnn2loihi.neurons.linear import linear_program
 from lnn2loihi.neurons.tracer import Tracer
 from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population
 from lnn2loihi.simulate import choice, simulate
+from lnn2loihi.simulate.native import cache as engine_cache
 from lnn2loihi.simulate.native import library
 from lnn2loihi.simulate.native.engine import NativeEngine
 from lnn2loihi.simulate.native.kernel_code import Level
@@ -51,6 +55,7 @@ def no_compiler(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def warns_again() -> Iterator[None]:
     choice._say_once.cache_clear()
+    library._say_once.cache_clear()
     yield
     choice._say_once.cache_clear()
 
@@ -101,7 +106,9 @@ class TestWithoutACompiler:
         mine.write_text("#!/bin/sh\n")
         mine.chmod(0o755)
         monkeypatch.setenv("CC", str(mine))
-        assert library.compiler() == str(mine)
+        assert library.compiler() == (str(mine),)
+        monkeypatch.setenv("CC", f"'{mine}' -m64")
+        assert library.compiler() == (str(mine), "-m64")
         monkeypatch.setenv("PATH", "")
         monkeypatch.delenv("CC")
         assert library.compiler() is None
@@ -139,13 +146,34 @@ class TestABrokenCompiler:
             simulate(random_program(1), X, "c")
         assert simulate(random_program(1), X).executor.startswith("blas ")
 
+    @pytest.mark.parametrize(
+        ("chosen", "reason"),
+        [("no-such-compiler -m64", "there is no program 'no-such-compiler'"),
+         ("'gcc", "No closing quotation")],
+    )  # fmt: skip
+    def test_a_cc_that_is_none_is_named(
+        self, cache: Path, monkeypatch: pytest.MonkeyPatch, chosen: str, reason: str
+    ) -> None:
+        monkeypatch.setenv("CC", chosen)
+        with pytest.raises(BackendMissingError) as caught:
+            built()
+        assert f"CC is {chosen!r}" in str(caught.value) and reason in str(caught.value)
+        assert simulate(random_program(1), X).executor.startswith("blas ")
+
     @needs_compiler
-    def test_a_damaged_library(self, cache: Path) -> None:
-        path = built()
-        path.write_bytes(b"no library")
-        with pytest.raises(BackendMissingError, match="delete that file") as caught:
-            library.load(path)
-        assert path.name in str(caught.value)
+    def test_a_cc_for_another_machine(
+        self, cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        other = tmp_path / "other"
+        header = r"\177ELF\001\001\001\000\000\000\000\000\000\000\000\000\000\003\000\003\000"
+        other.write_text(
+            f'#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\nprintf \'{header}\' > "$2"\n'
+        )
+        other.chmod(0o755)
+        monkeypatch.setenv("CC", str(other))
+        with pytest.raises(BackendMissingError, match="another kind of machine than Python runs"):
+            built()
+        assert not list(cache.iterdir())
 
 
 class TestUnsupportedPrograms:
@@ -309,6 +337,109 @@ class TestCache:
             thread.join()
         assert len(found) == 3 and set(cache.iterdir()) == set(found)
         library.load(found[0])
+
+    @pytest.mark.parametrize(
+        "damage", ["cut", "zeros", "empty", "longer", "fifo", "link", "folder"]
+    )
+    def test_what_is_damaged_is_compiled_anew(self, cache: Path, damage: str) -> None:
+        path = built()
+        content, other = path.read_bytes(), cache.with_name("other.so")
+        if damage in ("fifo", "link", "folder"):
+            path.unlink()
+            other.write_bytes(content)
+            {"fifo": os.mkfifo, "link": lambda p: p.symlink_to(other), "folder": os.mkdir}[damage](
+                path
+            )
+        else:
+            half = len(content) // 2
+            changed = {"cut": content[:half], "zeros": content[:half] + bytes(len(content) - half),
+                       "empty": b"", "longer": content + b"x"}[damage]  # fmt: skip
+            path.write_bytes(changed)
+        found = built()
+        assert found.read_bytes() == content
+        assert (found == path) == (damage != "folder")
+        assert library.load(found).update_sequences
+
+    @pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777])
+    def test_a_folder_that_others_can_write_to(
+        self, cache: Path, caplog: pytest.LogCaptureFixture, mode: int
+    ) -> None:
+        path = built()
+        library._say_once.cache_clear()
+        cache.chmod(mode)
+        with caplog.at_level(logging.WARNING, "lnn2loihi"):
+            private = built()
+            assert built() == private
+        assert private.parent != cache and private.read_bytes() == path.read_bytes()
+        assert private.parent.stat().st_mode & 0o077 == 0
+        (warning,) = warnings_of(caplog)
+        assert f"others can write to it (mode {mode:04o})" in warning and "chmod go-w" in warning
+        cache.chmod(0o700)
+        assert built() == path
+
+    def test_a_folder_within_one_that_everybody_can_write_to(self, cache: Path) -> None:
+        cache.parent.chmod(0o777)
+        try:
+            assert built().parent != cache
+            cache.parent.chmod(0o1777)  # only owners rename: as /tmp
+            assert built().parent == cache
+        finally:
+            cache.parent.chmod(0o700)
+
+    def test_a_library_that_others_can_write_to(self, cache: Path) -> None:
+        path = built()
+        path.chmod(0o666)
+        assert built() == path and path.stat().st_mode & 0o022 == 0
+
+    def test_a_library_of_somebody_else(self, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = built()
+        about = os.lstat(path)
+        values = list(about)
+        values[4] = os.geteuid() + 1  # st_uid
+        monkeypatch.setattr(engine_cache.os, "lstat", lambda _: os.stat_result(values))
+        assert engine_cache.why_not(path) == f"it belongs to user {os.geteuid() + 1}"
+        assert not engine_cache.why_not(path, os.geteuid() + 1)
+
+    def test_one_without_the_functions(self, cache: Path) -> None:
+        text = "int something_else;\n"
+        path = library.build("neuron", text, PLAIN, QUICK)
+        with pytest.raises(BackendMissingError, match="is no library of it .*; delete that file"):
+            library._functions(library.load(path), "update_sequences")
+
+    def test_leftovers_of_killed_processes_are_swept(self, cache: Path) -> None:
+        cache.mkdir(mode=0o700)
+        names = [
+            ".building-dead",
+            "tmpabcdefgh",
+            ".building-young",
+            ".building-alive",
+            "tmp_others",
+        ]
+        for name in names:
+            (cache / name).mkdir()
+            (cache / name / "text.c").write_text("")
+            if name != ".building-young":
+                os.utime(cache / name, (1, 1))
+        (cache / "tmp_others" / "mine").write_text("")
+        os.utime(cache / "tmp_others", (1, 1))
+        holder = os.open(cache / ".building-alive", os.O_RDONLY)
+        try:
+            fcntl.flock(holder, fcntl.LOCK_EX)
+            path = built()
+        finally:
+            os.close(holder)
+        assert {p.name for p in cache.iterdir()} == {path.name, *names[2:]}
+
+    def test_a_long_compilation_is_announced(
+        self, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(library, "LONG_TEXT", 10)
+        with caplog.at_level(logging.WARNING, "lnn2loihi"):
+            built()
+        (warning,) = warnings_of(caplog)
+        assert re.fullmatch(
+            r"compiling a neuron program of [0-9,]+ lines; this takes a while, once", warning
+        )
 
     def test_where_it_is(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv(library.CACHE_VARIABLE, str(tmp_path))

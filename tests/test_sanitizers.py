@@ -72,7 +72,7 @@ def sanitizer() -> str:
     command = library.compiler()
     if command is None:
         return ""
-    asked = [command, "-print-file-name=libasan.so"]
+    asked = [*command, "-print-file-name=libasan.so"]
     found = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
     return found if os.path.isabs(found) and os.path.exists(found) else ""
 

@@ -1,5 +1,6 @@
 """The libraries of the C engine: the engine itself, one for each instruction-set level, and one for
-each neuron program. What the wheel does not bring is compiled on first use and kept.
+each neuron program. What the wheel does not bring is compiled on first use and kept; what is not
+whole, or others could have written, is compiled anew.
 """
 
 from __future__ import annotations
@@ -7,14 +8,17 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import logging
 import os
+import shlex
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
+from typing import Any
 
 from lnn2loihi.errors import BackendMissingError, InputError
 from lnn2loihi.neurons.instructions import NeuronProgram
+from lnn2loihi.simulate.native import cache
 from lnn2loihi.simulate.native.kernel_code import (
     LANES,
     LEVELS,
@@ -39,6 +43,9 @@ FLAGS = (
 SHIPPED = Path(__file__).with_name("built")
 #: Environment variable that names another folder for compiled engines.
 CACHE_VARIABLE = "LNN2LOIHI_CACHE"
+#: Characters of a text that takes more than some ten seconds to compile, and is announced.
+LONG_TEXT = 300_000
+_log = logging.getLogger("lnn2loihi")
 
 
 @functools.lru_cache(maxsize=1)
@@ -71,11 +78,28 @@ def level_named(name: str | None) -> Level:
     return usable[name]
 
 
-def compiler() -> str | None:
-    """The C compiler: CC, or the first of cc, gcc and clang."""
-    return next(
-        filter(None, map(shutil.which, (os.environ.get("CC") or "cc", "gcc", "clang"))), None
-    )
+def compiler() -> tuple[str, ...] | None:
+    """The command of the C compiler: CC, split as a shell does, or the first of cc, gcc and clang.
+
+    Raises:
+        BackendMissingError: CC is set, and names no program.
+    """
+    chosen = os.environ.get("CC", "")
+    try:
+        words = shlex.split(chosen)
+    except ValueError as error:
+        raise BackendMissingError("C engine", f"CC is {chosen!r}: {error}") from error
+    if words:
+        program = shutil.which(words[0])
+        if program is None:
+            raise BackendMissingError(
+                "C engine",
+                f"CC is {chosen!r}, and there is no program {words[0]!r}; set CC to a C compiler, "
+                "or unset it for cc, gcc or clang",
+            )
+        return (program, *words[1:])
+    found = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
+    return None if found is None else (found,)
 
 
 _INCLUDES = "#include <math.h>\n#include <stdint.h>\n#include <stdlib.h>\n#include <string.h>"
@@ -133,7 +157,8 @@ def file_name(kind: str, text: str, level: Level, extra_flags: tuple[str, ...] =
 
 
 def build(kind: str, text: str, level: Level, extra_flags: tuple[str, ...] = ()) -> Path:
-    """A shared library; compiled if it came neither with the wheel nor is in the cache.
+    """A shared library that may be loaded; compiled if it came neither with the wheel nor is in the
+    cache, or if what is there is not to be trusted (see `cache`).
 
     Args:
         kind: "engine" or "neuron", the beginning of its name.
@@ -145,12 +170,35 @@ def build(kind: str, text: str, level: Level, extra_flags: tuple[str, ...] = ())
         BackendMissingError: there is no C compiler, it fails, or the cache cannot be written.
     """
     name = file_name(kind, text, level, extra_flags)
-    shipped, target = SHIPPED / name, cache_folder() / name
-    if shipped.exists():
+    shipped, target = SHIPPED / name, _trusted_folder() / name
+    # Who installed this file could as well have changed it.
+    if not cache.why_not(shipped, Path(__file__).stat().st_uid):
         return shipped
-    if not target.exists():
+    if reason := cache.why_not(target):
+        if os.path.lexists(target):
+            _log.info("%s is compiled anew: %s", target, reason)
+        if target.is_dir():
+            target = cache.private_folder() / name
         compile_into(target, text, flags_of(level, extra_flags))
     return target
+
+
+def _trusted_folder() -> Path:
+    """The cache, or where others could put something into it a folder of this process alone."""
+    folder = cache_folder()
+    if not (reason := cache.folder_problem(folder)):
+        return folder
+    _say_once(
+        f"compiled engines in {folder} are not used: {reason}. They are compiled into a private "
+        f"folder, for this process alone; make it yours alone (chmod go-w), or set "
+        f"{CACHE_VARIABLE} to another folder"
+    )
+    return cache.private_folder()
+
+
+@functools.cache
+def _say_once(text: str) -> None:
+    _log.warning("%s", text)
 
 
 def compile_into(target: Path, text: str, flags: tuple[str, ...]) -> None:
@@ -164,13 +212,23 @@ def compile_into(target: Path, text: str, flags: tuple[str, ...]) -> None:
         raise BackendMissingError(
             "C engine", "no C compiler was found: apt-get install gcc libc6-dev"
         )
+    if len(text) > LONG_TEXT:
+        _log.warning(
+            "compiling a neuron program of %s lines; this takes a while, once",
+            f"{text.count(chr(10)):,}",
+        )
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-            source, library = Path(folder) / "text.c", Path(folder) / "text.so"
+        with cache.workplace(target.parent) as folder:
+            source, library = folder / "text.c", folder / "text.so"
             source.write_text(text)
-            _compile([command, *flags, "-o", str(library), str(source), "-lm"])
-            os.replace(library, target)
+            _compile([*command, *flags, "-o", str(library), str(source), "-lm"])
+            if not cache.is_for_this_machine(library):
+                raise BackendMissingError(
+                    "C engine",
+                    f"{shlex.join(command)} compiles for another kind of machine than Python runs "
+                    "on; set CC to a compiler for this one",
+                )
+            cache.put(library, target)
     except OSError as error:
         raise BackendMissingError(
             "C engine",
@@ -188,10 +246,10 @@ def _compile(command: list[str]) -> None:
 
 @functools.lru_cache(maxsize=256)
 def load(path: Path) -> ctypes.CDLL:
-    """A compiled library.
+    """A compiled library that `build` answered.
 
     Raises:
-        BackendMissingError: the file is damaged, or its folder does not allow programs.
+        BackendMissingError: it cannot be loaded, as where its folder does not allow programs.
     """
     try:
         library = ctypes.CDLL(str(path))
@@ -202,6 +260,22 @@ def load(path: Path) -> ctypes.CDLL:
     return library
 
 
+def _functions(library: ctypes.CDLL, *names: str) -> list[Any]:
+    """The functions of a library.
+
+    Raises:
+        BackendMissingError: it does not have them.
+    """
+    try:
+        return [getattr(library, name) for name in names]
+    except AttributeError as error:
+        raise BackendMissingError(
+            "C engine",
+            f"{library._name} is no library of it ({error}); delete that file, or set "
+            f"{CACHE_VARIABLE} to another folder",
+        ) from error
+
+
 def engine(level: Level, extra_flags: tuple[str, ...] = ()) -> ctypes.CDLL:
     """The engine of one level: `run_blocks` and `run_sequences`.
 
@@ -209,7 +283,7 @@ def engine(level: Level, extra_flags: tuple[str, ...] = ()) -> ctypes.CDLL:
         BackendMissingError: as `build` and `load`.
     """
     library = load(build("engine", engine_text(level), level, extra_flags))
-    for function in (library.run_blocks, library.run_sequences):
+    for function in _functions(library, "run_blocks", "run_sequences"):
         function.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64]
         function.restype = ctypes.c_int32
     return library
@@ -224,6 +298,6 @@ def neuron(
         BackendMissingError: as `build` and `load`.
     """
     library = load(build("neuron", neuron_text(program), level, extra_flags))
-    functions = (library.update_sequences, library.update_neurons)
+    functions = _functions(library, "update_sequences", "update_neurons")
     sequences, neurons = (ctypes.cast(f, ctypes.c_void_p).value or 0 for f in functions)
     return sequences, neurons

@@ -48,7 +48,12 @@ class PlatformWheel(bdist_wheel):
 
     def finalize_options(self) -> None:
         """Settles the options."""
-        if _module("library").compiler() is not None:
+        library = _module("library")
+        try:
+            found = library.compiler()
+        except library.BackendMissingError:  # BuildWithEngine says so
+            found = None
+        if found is not None:
             self.distribution.has_ext_modules = lambda: True  # type: ignore[method-assign]
         super().finalize_options()
 
