@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from lnn2loihi.converters.ncps import NcpsImporter
+from lnn2loihi.layers.lstm import LSTMLayer
+from lnn2loihi.layers.minimal import MinGRULayer
 from lnn2loihi.network import CfCLayer, FloatArray, Linear, LiquidNetwork
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantize import quantize
@@ -126,3 +128,25 @@ def dense_layer(units: int, density: float = 1.0) -> Case:
     network = layer(8, units, density, 8)
     program, seconds = prepared(network)
     return Case(f"layer {units}", network, program, None, seconds)
+
+
+def gated_layer(family: str, units: int) -> Case:
+    """A layer of "lstm" or "mingru" units with 8 inputs, whose programs count saturations."""
+    rng = np.random.default_rng(units)
+    layer_type = {"lstm": LSTMLayer, "mingru": MinGRULayer}[family]
+    columns = 8 + units if family == "lstm" else 8
+
+    def gate(name: str) -> Linear:
+        weight = rng.normal(0.0, 1.0 / np.sqrt(columns), (units, columns))
+        return Linear(name, weight, rng.normal(0.0, 0.2, units))
+
+    made = layer_type("layer", tuple(map(gate, layer_type.names)))
+    network = LiquidNetwork(f"{family} {units}", (made,), None, 1.0)
+    program, seconds = prepared(network)
+    return Case(network.name, network, program, None, seconds)
+
+
+def unmarked(program: LoihiProgram) -> LoihiProgram:
+    """The same program, in which no word is counted."""
+    bare = [replace(p, program=replace(p.program, saturations=())) for p in program.populations]
+    return replace(program, populations=tuple(bare))

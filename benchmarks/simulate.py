@@ -28,7 +28,15 @@ from typing import Any
 from cases import NETWORKS, Case, case
 from peak import load_microkernels, peaks
 from rivals import LavaRun, Runner, lava, lava_widths, ncps_eager, onnx_scan, our_engines
-from studies import SIZES, counting, dense_layers, flatness, two_threads
+from studies import (
+    SIZES,
+    counting,
+    dense_layers,
+    flatness,
+    narrow_and_short,
+    saturation_counts,
+    two_threads,
+)
 from targets import targets
 from timing import Cell, load, measure, planned
 
@@ -40,7 +48,7 @@ from lnn2loihi.tables import text_table
 
 #: One thread for every library; they read this when they are imported.
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-BATCHES = (1, 64, 256, 1024)
+BATCHES = (1, 8, 16, 32, 64, 256, 1024)
 LAVA_WIDTHS = (8, 64, 512, 1024, 2048, 4096)
 LAVA_ROUNDS = 3
 Peaks = dict[str, dict[str, float]]
@@ -56,7 +64,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="also writes everything to this file")
     chosen = parser.parse_args()
     chosen.nets = ["ncp32"] if chosen.quick else chosen.nets.split(",")
-    chosen.batches = (1, 64) if chosen.quick else BATCHES
+    chosen.batches = (1, 16, 64) if chosen.quick else BATCHES
     chosen.widths = (64, 512) if chosen.quick else LAVA_WIDTHS
     chosen.sizes = SIZES[:3] if chosen.quick else SIZES
     if chosen.quick:
@@ -306,6 +314,8 @@ def main() -> int:
     )
     results["dense_layers"] = dense_layers(given.rounds, given.budget, best, given.sizes)
     results["flatness"] = flatness(cases[0], given.rounds, 20_000 if given.quick else 131_072)
+    results["narrow"] = narrow_and_short(cases, given.rounds, 5_000 if given.quick else 50_000)
+    results["saturations"] = saturation_counts(given.rounds, given.budget)
     results["counting"] = counting(cases, given.rounds, given.budget)
     results["threads"] = two_threads(cases, given.rounds, given.budget)
     results["targets"] = targets(results)

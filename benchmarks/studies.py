@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import statistics
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from cases import Case, dense_layer
+from cases import Case, dense_layer, gated_layer, unmarked
 from rivals import at_level
 from timing import Cell, load, measure, planned, seconds_of
 
@@ -17,6 +18,7 @@ from lnn2loihi.tables import text_table
 SIZES = (16, 32, 64, 128, 256, 512, 1024)
 STEPS = (16, 64, 256, 1024)
 BATCHES = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
+SMALL_BATCHES = (8, 10, 12, 16, 20, 24, 32, 40, 48, 56, 63)
 #: Neurons of the layer that has one synapse each, and so shows what a neuron alone costs.
 ALMOST_EMPTY = 1024
 
@@ -82,6 +84,62 @@ def flatness(case: Case, rounds: int, samples: int) -> dict[str, dict[int, float
     return found
 
 
+def narrow_and_short(
+    cases: list[Case], rounds: int, samples: int
+) -> dict[str, dict[str, dict[int, float]]]:
+    """CPU time of a sample-step in small batches, and in short calls, over that of 64 sequences.
+
+    Args:
+        cases: what to run.
+        rounds: rounds, interleaved over all points.
+        samples: sample-steps of a measurement of a network of 100,000 operations a step.
+    """
+    found: dict[str, dict[str, dict[int, float]]] = {}
+    rows: list[list[object]] = []
+    for case in cases:
+        runner = at_level(case, library.usable_levels()[0])
+        every = max(samples * 100_000 // (case.multiply_adds + 100 * case.program.neurons), 2048)
+        batches = {b: Cell(max(min(every // b, 1024), 16)) for b in (*SMALL_BATCHES, 64)}
+        calls = {steps: Cell(steps) for steps in (16, max(min(every // 64, 1024), 32))}
+        for number in range(rounds + 1):
+            for batch, cell in batches.items():
+                measure(case, runner, batch, cell, max(every // (batch * cell.steps), 1))
+            for steps, cell in calls.items():
+                measure(case, runner, 64, cell, max(every // (64 * steps), 1))
+            if not number:  # what blocks of each width cost is measured in the first runs
+                for cell in (*batches.values(), *calls.values()):
+                    cell.cpu.clear()
+        whole = batches[64].cpu_ns or 1.0
+        narrow = {b: (batches[b].cpu_ns or 0.0) / whole for b in SMALL_BATCHES}
+        long = max(calls)
+        short = {16: (calls[16].cpu_ns or 0.0) / (calls[long].cpu_ns or 1.0)}
+        found[case.name] = {"batch": narrow, "steps": short}
+        rows.append([case.name, *narrow.values(), short[16], long])
+    print("\nCPU time of a sample-step over that of batch 64; 16 steps over long calls of batch 64")
+    heads = ["net", *(f"batch {b}" for b in SMALL_BATCHES), "16 steps", "long calls, steps"]
+    print(text_table(heads, rows))
+    return found
+
+
+def saturation_counts(rounds: int, budget: float) -> dict[str, float]:
+    """What counting saturated words costs at batch 64: CPU time over that without marks."""
+    rows, found = [], {}
+    for name in ("lstm", "mingru"):
+        marked = gated_layer(name, 64)
+        bare = replace(marked, program=unmarked(marked.program))
+        runners = [at_level(case, library.usable_levels()[0]) for case in (marked, bare)]
+        cells = [planned(marked, runners[0], 64, budget) for _ in runners]
+        for _ in range(3 * rounds):
+            for runner, cell in zip(runners, cells, strict=True):
+                measure(marked, runner, 64, cell)
+        with_counts, without = (cell.cpu_ns or 0.0 for cell in cells)
+        found[name] = with_counts / without
+        rows.append([f"{name}, 64 units", with_counts, without, with_counts / without])
+    print("\nSaturated words at batch 64, CPU ns of a sample-step")
+    print(text_table(["layer", "counted", "not counted", "ratio"], rows))
+    return found
+
+
 def counting(cases: list[Case], rounds: int, budget: float) -> dict[str, float]:
     """What the counters cost at batch 64: CPU time over that of an engine that does not count.
 
@@ -93,7 +151,7 @@ def counting(cases: list[Case], rounds: int, budget: float) -> dict[str, float]:
     rows, found = [], {}
     for case in cases:
         counted = at_level(case, level)
-        library.engine_text = lambda level: original(level).replace(begin, empty + begin)
+        library.engine_text = lambda *which: original(*which).replace(begin, empty + begin)
         try:
             bare = at_level(case, level)
         finally:

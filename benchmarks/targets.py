@@ -73,6 +73,17 @@ def _shapes(results: dict[str, Any]) -> list[dict[str, Any]]:
     for net, ratio in results["counting"].items():
         text = f"{net}: counters cost at most 5 %"
         found.append({"target": text, "reached": f"{ratio:.3g}", "met": ratio <= 1.05})
+    for net, ratio in results["saturations"].items():
+        text = f"{net}: counting saturated words costs at most 5 %"
+        found.append({"target": text, "reached": f"{ratio:.3g}", "met": ratio <= 1.05})
+    for net, ratios in results["narrow"].items():
+        worst = max(ratios["batch"], key=lambda batch: ratios["batch"][batch])
+        for text, ratio, most in (
+            (f"batches of 8 to 63 over batch 64 (worst: {worst})", ratios["batch"][worst], 1.3),
+            ("calls of 16 steps over long ones", ratios["steps"][16], 1.5),
+        ):
+            text = f"{net}: {text}, at most {most}"
+            found.append({"target": text, "reached": f"{ratio:.3g}", "met": ratio <= most})
     for what, values in results["flatness"].items():
         flat = [ns for n, ns in values.items() if "steps," in what or n >= 64]
         spread = max(flat) / min(flat)

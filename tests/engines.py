@@ -31,10 +31,10 @@ from lnn2loihi.neurons.instructions import (
 from lnn2loihi.neurons.linear import SUM
 from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population
 from lnn2loihi.simulate import blas, choice, simulate
-from lnn2loihi.simulate.native import engine as native_module
 from lnn2loihi.simulate.native import library
 from lnn2loihi.simulate.native.engine import NativeEngine
-from lnn2loihi.simulate.native.kernel_code import LEVELS
+from lnn2loihi.simulate.native.kernel_code import LANES, LEVELS, NARROW
+from lnn2loihi.simulate.native.plan import ONE, Piece
 from lnn2loihi.simulate.result import SimulationResult
 
 BYTE = FixedPoint(8, 3)
@@ -42,8 +42,9 @@ BYTE = FixedPoint(8, 3)
 simulation = import_module("lnn2loihi.simulate")
 #: Operations that make a word of words.
 MAKERS = sorted(set(OPERATIONS) - set(LISTING_ONLY) - {"RDC", "SPIKE"})
-#: Never, and always, one sequence at a time.
-BLOCK, SINGLE = 0, 1 << 30
+#: Blocks of the largest width, and one sequence at a time; and those with narrower blocks.
+BLOCK, SINGLE = LANES, ONE
+KERNELS = (ONE, LANES, *NARROW)
 
 
 def level_parameters() -> list[Any]:
@@ -62,17 +63,18 @@ def on_level(
     program: LoihiProgram,
     x: Any,
     level: str | None = None,
-    single_below: int | None = None,
+    lanes: int | None = None,
     engine: NativeEngine | None = None,
     **options: Any,
 ) -> SimulationResult:
-    """`simulate` on the C engine at one level, and if asked for with one of its two kernels."""
+    """`simulate` on the C engine at one level, and if asked for with one of KERNELS."""
     native = engine or NativeEngine(program, library.level_named(level))
     with pytest.MonkeyPatch.context() as patch:
         for module in (simulation, choice):
             patch.setattr(module, "native_engine", lambda _: native)
-        if single_below is not None:
-            patch.setattr(native_module, "SINGLE_BELOW", single_below)
+        if lanes is not None:
+            native._functions.update(native._functions_of(*{lanes, LANES} - {ONE}))
+            patch.setattr(native, "_pieces", lambda job: (Piece(lanes, 0, job.batch),))
         result = simulate(program, x, "c", **options)
     assert result.executor.startswith(f"c {native.level.name} ")
     return result

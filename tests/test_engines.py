@@ -10,14 +10,12 @@ import sys
 import threading
 from functools import cache, partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from engines import (
-    BLOCK,
-    SINGLE,
+    KERNELS,
     assert_same,
     deep_program,
     level_parameters,
@@ -33,11 +31,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from programs import Sizes, random_inputs, random_program
 
-from lnn2loihi.errors import InputError
+from lnn2loihi.errors import BackendMissingError, InputError
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate import blas, choice, simulate
+from lnn2loihi.simulate.native import engine as engine_module
 from lnn2loihi.simulate.native import library
 from lnn2loihi.simulate.native.engine import NativeEngine
+from lnn2loihi.simulate.native.kernel_code import LANES, NARROW
+from lnn2loihi.simulate.native.plan import ONE, divided
 from lnn2loihi.verify import verify
 
 pytestmark = pytest.mark.skipif(library.compiler() is None, reason="there is no C compiler")
@@ -111,8 +112,8 @@ def everything(program: LoihiProgram, x: Any, **options: Any) -> None:
     expected = simulate(program, x, "reference", **options)
     assert_same(simulate(program, x, "auto", **options), expected)
     native = choice.native_engine(program)
-    for single_below in (BLOCK, SINGLE):
-        assert_same(on_level(program, x, None, single_below, native, **options), expected)
+    for lanes in KERNELS:
+        assert_same(on_level(program, x, None, lanes, native, **options), expected)
     for carrier in CARRIERS:
         assert_same(on_blas(program, x, carrier, **options), expected)
 
@@ -208,16 +209,16 @@ class TestAgainstTheReference:
 class TestPaths:
     """Each instruction-set level with each kernel, and each carrier of BLAS."""
 
-    @pytest.mark.parametrize("single_below", [BLOCK, SINGLE], ids=["block", "single"])
+    @pytest.mark.parametrize("lanes", KERNELS)
     @pytest.mark.parametrize("level", LEVELS)
     @settings(max_examples=20)
     @given(data=st.data(), program=zoos())
     def test_random_code(
-        self, level: str, single_below: int, data: st.DataObject, program: LoihiProgram
+        self, level: str, lanes: int, data: st.DataObject, program: LoihiProgram
     ) -> None:
         x, options = data.draw(runs(program))
         expected = simulate(program, x, "reference", **options)
-        assert_same(on_level(program, x, level, single_below, **options), expected)
+        assert_same(on_level(program, x, level, lanes, **options), expected)
 
     @pytest.mark.parametrize("level", LEVELS)
     def test_every_operation(self, level: str) -> None:
@@ -225,8 +226,8 @@ class TestPaths:
         values = np.array([-(1 << 15), 1 - (1 << 15), -3, -1, 0, 1, 2, (1 << 15) - 1])
         x = np.stack(np.meshgrid(values, values, values), axis=-1).reshape(64, 8, 3)
         expected = simulate(program, x, "reference", return_states=True)
-        for single_below in (BLOCK, SINGLE):
-            found = on_level(program, x, level, single_below, return_states=True)
+        for lanes in KERNELS:
+            found = on_level(program, x, level, lanes, return_states=True)
             assert_same(found, expected)
         for carrier in CARRIERS:
             assert_same(on_blas(program, x, carrier, return_states=True), expected)
@@ -252,8 +253,8 @@ class TestPaths:
         for batch in (1, 5, 65):
             x = random_inputs(batch, program, batch, 3)
             expected = simulate(program, x, "reference", return_states=True)
-            for single_below in (BLOCK, SINGLE):
-                found = on_level(program, x, level, single_below, native, return_states=True)
+            for lanes in KERNELS:
+                found = on_level(program, x, level, lanes, native, return_states=True)
                 assert_same(found, expected)
 
     @pytest.mark.parametrize("batch", BATCHES)
@@ -264,31 +265,91 @@ class TestPaths:
         x = random_inputs(batch, program, batch, 3)
         lengths = np.random.default_rng(batch).integers(0, 4, batch)
         expected = simulate(program, x, "reference", lengths=lengths, return_states=True)
-        for single_below in (BLOCK, SINGLE):
-            found = on_level(
-                program, x, level, single_below, native, lengths=lengths, return_states=True
-            )
+        for lanes in KERNELS:
+            found = on_level(program, x, level, lanes, native, lengths=lengths, return_states=True)
             assert_same(found, expected)
 
     def test_the_kernel_is_the_one_for_the_batch(self) -> None:
         sizes = Sizes(inputs=1, layers=(4,), density=1.0, message_bits=6, input_bits=6)
         program = random_program(3, sizes)
-        native, called = NativeEngine(program), list[str]()
+        native, called = NativeEngine(program), list[int]()
 
-        def spy(name: str, function: Any, *arguments: Any) -> Any:
+        def spy(name: int, function: Any, *arguments: Any) -> Any:
             called.append(name)
             return function(*arguments)
 
-        names = ("run_blocks", "run_sequences")
-        spies = {name: partial(spy, name, getattr(native._library, name)) for name in names}
-        native._library = SimpleNamespace(**spies)  # type: ignore[assignment]
+        functions = native._functions_of(*NARROW, LANES)
+        native._functions = {n: partial(spy, n, function) for n, function in functions.items()}
         for batch in (1, 7, 8, 64):
             on_level(program, np.zeros((batch, 1, 1)), engine=native, threads=1)
-        assert called == ["run_sequences"] * 2 + ["run_blocks"] * 2
+        assert called == [ONE, ONE, LANES, LANES]
         called.clear()
-        on_level(program, np.zeros((3, 1, 1)), None, BLOCK, native)
-        on_level(program, np.zeros((9, 1, 1)), None, SINGLE, native, threads=1)
-        assert called == ["run_blocks", "run_sequences"]
+        native.costs = {ONE: 3.0, 16: 18.0, 32: 35.0, LANES: 64.0}
+        for batch in (1, 7, 8, 16, 17, 64, 115):
+            on_level(program, np.zeros((batch, 1, 1)), engine=native, threads=1)
+        assert called == [ONE, 16, 16, 16, 16, ONE, LANES, LANES, 32, 16, ONE]
+
+    @given(
+        st.integers(0, 300),
+        st.fixed_dictionaries({n: st.floats(0.01, 100.0) for n in (ONE, *NARROW, LANES)}),
+    )
+    def test_a_batch_is_divided_without_gaps(self, batch: int, costs: dict[int, float]) -> None:
+        pieces = divided(batch, costs)
+        assert [p.first for p in pieces] == [0, *(p.last for p in pieces)][: len(pieces)]
+        assert (pieces[-1].last if pieces else 0) == batch
+        assert all(p.blocks and p.blocks == -(-(p.last - p.first) // p.lanes) for p in pieces)
+        rest = sum(
+            costs[p.lanes] * p.blocks
+            for p in pieces
+            if p.lanes < LANES or p.first >= batch // 64 * 64
+        )
+        assert rest <= min(costs[LANES], costs[ONE] * (batch % LANES)) * (1 + 1e-9)
+
+    @pytest.mark.parametrize("threads", [1, 2, 3, 7])
+    def test_pieces_of_several_widths_at_once(self, threads: int) -> None:
+        program = random_program(3, Sizes(inputs=3, layers=(19, 7), readout=2))
+        native = NativeEngine(program)
+        native._functions = native._functions_of(*NARROW, LANES)
+        native.costs = {ONE: 3.0, 16: 18.0, 32: 35.0, LANES: 64.0}
+        x = random_inputs(1, program, 115, 9)
+        lengths = np.random.default_rng(1).integers(0, 10, 115)
+        told: list[tuple[int, int]] = []
+        options: dict[str, Any] = {"lengths": lengths, "return_states": True}
+        found = on_level(
+            program, x, engine=native, threads=threads, step_totals=True,
+            progress=lambda *steps: told.append(steps), **options,
+        )  # fmt: skip
+        assert_same(found, simulate(program, x, "blas", step_totals=True, **options))
+        assert told[-1][0] == told[-1][1] and sum(n.blocks for n in divided(115, native.costs)) == 6
+
+    def test_what_blocks_cost_is_measured_once_it_is_worth_while(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        program = random_program(3, Sizes(inputs=1, layers=(4,), readout=1))
+        native = NativeEngine(program)
+        x = np.zeros((20, 3, 1))
+        on_level(program, x, engine=native)
+        assert not native.costs
+        monkeypatch.setattr(engine_module, "MEASURE_AFTER", 1)
+        on_level(program, np.zeros((64, 3, 1)), engine=native)
+        assert not native.costs, "whole blocks"
+        assert_same(on_level(program, x, engine=native), simulate(program, x, "blas"))
+        assert native.costs.keys() == {ONE, *NARROW, LANES} and min(native.costs.values()) >= 0
+
+    def test_widths_that_cannot_be_compiled_are_left_out(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        program = random_program(3, Sizes(inputs=1, layers=(4,), readout=1))
+        native = NativeEngine(program)
+
+        def missing(*widths: int) -> Any:
+            raise BackendMissingError("C engine", "no C compiler was found")
+
+        monkeypatch.setattr(native, "_functions_of", missing)
+        monkeypatch.setattr(engine_module, "MEASURE_AFTER", 1)
+        x = np.zeros((20, 3, 1))
+        assert_same(on_level(program, x, engine=native), simulate(program, x, "blas"))
+        assert native.costs.keys() == {ONE, LANES}
 
     @pytest.mark.parametrize("carrier", CARRIERS)
     def test_the_carrier_is_the_one_that_is_asked_for(
@@ -335,8 +396,8 @@ class TestInputs:
         expected = simulate(program, same, "reference", return_states=True, **options)
         for engine in ENGINES:
             assert_same(simulate(program, x, engine, return_states=True, **options), expected)
-        for single_below in (BLOCK, SINGLE):
-            found = on_level(program, x, None, single_below, return_states=True, **options)
+        for lanes in KERNELS:
+            found = on_level(program, x, None, lanes, return_states=True, **options)
             assert_same(found, expected)
 
     @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "longdouble"])
@@ -528,9 +589,9 @@ class TestSplitting:
         x = random_inputs(batch, program, batch, 6)
         lengths = np.random.default_rng(batch).integers(0, 7, batch)
         expected = simulate(program, x, "blas", lengths=lengths, return_states=True)
-        for single_below in (BLOCK, SINGLE):
+        for lanes in KERNELS:
             found = on_level(
-                program, x, None, single_below, lengths=lengths, return_states=True,
+                program, x, None, lanes, lengths=lengths, return_states=True,
                 threads=threads,
             )  # fmt: skip
             assert_same(found, expected)
@@ -661,19 +722,16 @@ def interrupted(batch: int, progress: bool) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     program = slow_program()
     native = choice.native_engine(program)
-    names = ("run_blocks", "run_sequences")
-    functions = {name: getattr(native._library, name) for name in names}
-    told: list[str] = []
+    functions = dict(native._functions)
+    told: list[int] = []
 
-    def running(name: str, *arguments: Any) -> Any:
+    def running(name: int, *arguments: Any) -> Any:
         if not told:
             told.append(name)
             os.write(1, b"running\n")
         return functions[name](*arguments)
 
-    native._library = SimpleNamespace(  # type: ignore[assignment]
-        **{name: partial(running, name) for name in names}
-    )
+    native._functions = {name: partial(running, name) for name in functions}
     simulate(program, np.zeros((batch, 1, 1)), "blas")  # BLAS has started its threads
     threads, tasks = threading.active_count(), len(os.listdir("/proc/self/task"))
     try:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from engines import (
     BLOCK,
-    SINGLE,
+    KERNELS,
     assert_same,
     level_parameters,
     on_level,
@@ -118,12 +118,12 @@ def scenario(level_name: str) -> None:
                 "initial_state": random_start(program, seed, batch),
             }
             expected = simulate(program, x, "blas", **options)
-            for single_below in (BLOCK, SINGLE):
-                found = on_level(program, x, None, single_below, native, threads=2, **options)
+            for lanes in KERNELS:
+                found = on_level(program, x, None, lanes, native, threads=2, **options)
                 assert_same(found, expected)
         floats = rng.normal(0, 1e3, (9, 2, program.input.size)) * 10.0 ** rng.integers(-300, 300)
-        for single_below in (BLOCK, SINGLE):
-            found = on_level(program, floats, None, single_below, native)
+        for lanes in KERNELS:
+            found = on_level(program, floats, None, lanes, native)
             assert_same(found, simulate(program, floats, "blas"))
     os.write(1, b"clean\n")
 

@@ -12,7 +12,7 @@ import ltc_networks as ltcs
 import numpy as np
 import pytest
 import variants
-from engines import BLOCK, SINGLE, assert_same, level_parameters, on_level
+from engines import KERNELS, assert_same, level_parameters, on_level
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -182,9 +182,9 @@ class TestAllFamilies:
         options["initial_state"] = start
         expected = l2l.simulate(program, x, "blas", **options)
         assert expected.saturations
-        for single_below in (BLOCK, SINGLE):
-            assert_same(on_level(program, x, level, single_below, **options), expected)
-            assert_same(on_level(program, x, level, single_below, threads=2, **options), expected)
+        for lanes in KERNELS:
+            assert_same(on_level(program, x, level, lanes, **options), expected)
+            assert_same(on_level(program, x, level, lanes, threads=2, **options), expected)
 
     @staticmethod
     def alike(program: l2l.LoihiProgram, x: Any, elapsed: Any) -> None:
@@ -200,8 +200,8 @@ class TestAllFamilies:
             marks = {mark.name for mark in p.program.saturations or ()}
             assert marks == expected.saturated_words[p.name].keys()
         assert_same(l2l.simulate(program, x, "blas", **options), expected)
-        for single_below in (BLOCK, SINGLE):
-            assert_same(on_level(program, x, None, single_below, **options), expected)
+        for lanes in KERNELS:
+            assert_same(on_level(program, x, None, lanes, **options), expected)
 
 
 class TestWhatIsMarked:

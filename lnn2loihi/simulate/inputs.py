@@ -167,11 +167,12 @@ def full_initial_state(
             problems.add(f"{population.name} has no state word {word!r}")
         full[population.name] = {}
         for word, bits in population.program.states:
-            values = as_array(
-                own.get(word, population.initial_state[word]), "initial_state",
-                f"{population.name}.{word}",
-            )  # fmt: skip
             shape = (batch, population.size)
+            if word not in own:  # it was checked when the program was made
+                full[population.name][word] = np.empty(shape, np.int64)
+                full[population.name][word][:] = population.initial_state[word]
+                continue
+            values = as_array(own[word], "initial_state", f"{population.name}.{word}")
             low, high = signed_range(bits)
             if word == population.program.message_state:
                 low, high = population.message_low, population.message_high

@@ -66,7 +66,7 @@ def count_saturations(
         size = max(AT_ONCE // population.size, 1)
         for chosen in (rows[begin : begin + size] for begin in range(0, rows.size, size)):
             sums = _sums(program, population, {n: _rows(v, chosen) for n, v in messages.items()})
-            words: dict[str, Any] = {}
+            words: dict[str, IntegerArray] = {}
             update(
                 population,
                 sums,
@@ -75,7 +75,8 @@ def count_saturations(
             )
             for mark in marks:
                 lost = np.broadcast_to(saturated(mark, words), (chosen.size, population.size))
-                counts[population.name][mark.name] += np.count_nonzero(lost, axis=0)
+                total = counts[population.name][mark.name]
+                total += np.count_nonzero(lost, axis=0)
 
 
 def _before(values: IntegerArray, first: npt.NDArray[Any]) -> IntegerArray:

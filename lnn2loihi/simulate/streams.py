@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import repeat
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -218,7 +219,9 @@ class Stream:
             sample = sample.astype(np.int32)
         else:
             sample = np.asarray(sample, np.float64)
-        if sample.shape != (self.program.channels,) or not np.isfinite(sample).all():
+        # A sum of squares tells in a sixth of the time that all is finite, if it is finite itself.
+        wrong = sample.shape != (self.program.channels,)
+        if wrong or not (isfinite(sample.dot(sample)) or np.isfinite(sample).all()):
             raise InputError(
                 "x",
                 f"a sample is {self.program.channels} finite numbers, this has shape "

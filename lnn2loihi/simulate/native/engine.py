@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.errors import BackendMissingError
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate.native import library
-from lnn2loihi.simulate.native.job import Job
-from lnn2loihi.simulate.native.kernel_code import LANES, Level, row_vector_lanes
+from lnn2loihi.simulate.native.job import Binding, Job
+from lnn2loihi.simulate.native.kernel_code import LANES, NARROW, Level, row_vector_lanes
 from lnn2loihi.simulate.native.layout import Layout, lay_out
+from lnn2loihi.simulate.native.plan import ONE, Piece, divided, unmeasured
 from lnn2loihi.simulate.native.workers import run_workers
 from lnn2loihi.simulate.result import EngineRun, OnStep, SaturationCounts
 
 NAME = "c"
 NO_MEMORY = 2
-#: Batches below this run one sequence at a time, with a neuron in each lane.
-SINGLE_BELOW = 8
+#: Operations (see Layout.operations) of batches that do not fill their blocks after which it is
+#: worth while to measure what narrower ones cost: half a second or so.
+MEASURE_AFTER = 20_000_000_000
+#: Operations of one such measurement, and how often it is made: the fastest counts.
+MEASURED, REPETITIONS = 20_000_000, 3
 #: Operations (see Layout.operations) that are over before anyone could press Ctrl-C, and that the
 #: calling thread does itself: to start another one takes about as long.
 SHORT = 50_000_000
@@ -44,11 +50,16 @@ class NativeEngine:
     ) -> None:
         # Not the program itself: engines are kept as long as their program is alive.
         self._input, self._populations = program.input, program.populations
-        self._output = [p.name for p in program.populations].index(program.output)
         self.level = level or library.level_named(None)
         self.layout: Layout = lay_out(program, row_vector_lanes(self.level))
-        self._library = library.engine(self.level, extra_flags)
-        self._updates = [library.neuron(p, self.level, extra_flags) for p in self.layout.programs]
+        self._extra_flags = extra_flags
+        self._functions = self._functions_of(LANES)
+        #: What a step of a block costs by its lanes, in seconds; empty until it is worth while.
+        self.costs: dict[int, float] = {}
+        self._ragged = 0
+        updates = [library.neuron(p, self.level, extra_flags) for p in self.layout.programs]
+        output = [p.name for p in program.populations].index(program.output)
+        self._binding = Binding(self.layout, updates, program.input, program.populations, output)
 
     @property
     def name(self) -> str:
@@ -63,10 +74,7 @@ class NativeEngine:
         record: bool = False,
         step_totals: bool = False,
     ) -> Job:
-        return Job(
-            self.layout, self._updates, self._input, self._populations, self._output, x, lengths,
-            start, record, step_totals,
-        )  # fmt: skip
+        return Job(self._binding, x, lengths, start, record, step_totals)
 
     def run(
         self,
@@ -101,26 +109,72 @@ class NativeEngine:
         self._execute(job, threads, progress)
         return job.result(self.name)
 
-    def _function(self, batch: int) -> tuple[Any, int]:
-        """The function of the library for a batch, and into how many pieces it divides it."""
-        if batch < SINGLE_BELOW:
-            return self._library.run_sequences, batch
-        return self._library.run_blocks, -(-batch // LANES)
+    def _functions_of(self, *widths: int) -> dict[int, Any]:
+        """For each width of a block, and for ONE, the function that runs blocks of it."""
+        found: dict[int, Any] = {}
+        for lanes in widths:
+            engine = library.engine(self.level, self._extra_flags, lanes)
+            found[lanes] = engine.run_blocks
+            found.setdefault(ONE, engine.run_sequences)
+        return found
+
+    def _pieces(self, job: Job) -> tuple[Piece, ...]:
+        """How a job is divided: by what was measured, once it is worth while to measure."""
+        if not self.costs and job.batch % LANES:
+            self._ragged += int(job.lengths.sum()) * self.layout.operations
+            if self._ragged >= MEASURE_AFTER:
+                self.costs = self._measured()
+        return divided(job.batch, self.costs) if self.costs else unmeasured(job.batch)
+
+    def _measured(self) -> dict[int, float]:
+        """Seconds of a step of a block, by its lanes; widths that cannot be compiled are absent."""
+        for lanes in NARROW:
+            try:
+                self._functions |= {lanes: self._functions_of(lanes)[lanes]}
+            except BackendMissingError:
+                continue
+        costs: dict[int, float] = {}
+        for lanes, function in self._functions.items():
+            steps = max(1, MEASURED // (lanes * max(self.layout.operations, 1)))
+            steps = min(steps, 256)
+            x = np.zeros((lanes, steps, self._input.size), np.int32)
+            start = {
+                p.name: {w: np.tile(v, (lanes, 1)) for w, v in p.initial_state.items()}
+                for p in self._populations
+            }
+            job = self._job(x, np.full(lanes, steps, np.int64), start)
+            seconds: list[float] = []
+            for _ in range(REPETITIONS):
+                begin = time.thread_time()
+                function(job.address, 0, lanes, 0, 1)
+                seconds.append(time.thread_time() - begin)
+            costs[lanes] = min(seconds) / steps
+        return costs
 
     def _execute(self, job: Job, threads: int | None, progress: OnStep | None) -> None:
-        function, pieces = self._function(job.batch)
-        workers = max(min(threads or len(os.sched_getaffinity(0)), pieces), 1)
-        single = function is self._library.run_sequences
-        total, lanes = (int(job.lengths.sum()), 1) if single else (job.block_steps, LANES)
-        if total * lanes * self.layout.operations < SHORT and progress is None:
-            results = [function(job.address, 0, 1)]
+        pieces = self._pieces(job)
+        blocks = sum(piece.blocks for piece in pieces)
+        workers = max(min(threads or len(os.sched_getaffinity(0)), blocks), 1)
+        total = sum(map(job.steps, pieces))
+
+        def run(begin: int, stride: int) -> int:
+            """Every so many blocks, counted through all pieces."""
+            answers = [0]
+            for piece in pieces:
+                function = self._functions[piece.lanes]
+                answers.append(function(job.address, piece.first, piece.last, begin, stride))
+                begin = (begin - piece.blocks) % stride
+            return max(answers)
+
+        if total * self.layout.operations < SHORT and progress is None:
+            results = [run(0, 1)]
         else:
 
             def look() -> None:
                 if progress is not None:
                     progress(min(int(job.shared[1]), total), total)
 
-            results = run_workers(function, job, workers, look)
+            results = run_workers(run, job, workers, look)
         if NO_MEMORY in results:
             raise MemoryError("the C engine found no memory for the states of a block of sequences")
         if progress is not None:
@@ -141,7 +195,7 @@ class NativeEngine:
         """
         x = np.zeros((1, 1, self._input.size), np.int32 if encoded else np.float64)
         job = self._job(x, np.ones(1, np.int64), initial_state)
-        return NativeStream(job, self._function(1)[0], initial_state if state is None else state)
+        return NativeStream(job, self._functions[ONE], initial_state if state is None else state)
 
 
 class NativeStream:
@@ -158,7 +212,7 @@ class NativeStream:
     def start(self, state: Mapping[str, Mapping[str, npt.NDArray[Any]]]) -> None:
         """Goes on from a state, for each population and word (1, neurons), with counts of 0."""
         for bound in self._job.populations:
-            for place, word in enumerate(bound.words):
+            for place, word in enumerate(bound.template.words):
                 bound.final[place] = state[bound.name][word]
         self._job.counts[0] = 0
         for bound in self._job.populations:
@@ -168,7 +222,7 @@ class NativeStream:
     def state(self) -> dict[str, dict[str, npt.NDArray[np.int32]]]:
         """For each population and state word int32 (1, neurons); written to by the next step."""
         return {
-            bound.name: dict(zip(bound.words, bound.final, strict=False))
+            bound.name: dict(zip(bound.template.words, bound.final, strict=False))
             for bound in self._job.populations
         }
 
@@ -192,6 +246,6 @@ class NativeStream:
             MemoryError: there is not enough memory for the scratch.
         """
         self._sample[:] = sample
-        if self._function(self._job.address, 0, 1) == NO_MEMORY:
+        if self._function(self._job.address, 0, 1, 0, 1) == NO_MEMORY:
             raise MemoryError("the C engine found no memory for a step")
         return self._answer

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.formats import IntegerArray
+from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.program import InputPort, Population
-from lnn2loihi.simulate.native.kernel_code import LANES
-from lnn2loihi.simulate.native.layout import Layout
+from lnn2loihi.simulate.native.layout import Layout, PopulationLayout
+from lnn2loihi.simulate.native.plan import Piece
 from lnn2loihi.simulate.result import Counters, EngineRun, SaturationCounts, recorded_words
 
 
@@ -52,30 +53,90 @@ class _RunStructure(ctypes.Structure):
 _KINDS = {np.dtype(np.int32): 0, np.dtype(np.float64): 1, np.dtype(np.float32): 2}
 
 
+def _address(array: npt.NDArray[Any]) -> int:
+    """Where an array's values begin; a third of the time that `array.ctypes.data` takes."""
+    return array.__array_interface__["data"][0]
+
+
+class _Template:
+    """What is the same in all runs of a population: the structure, all but its answers."""
+
+    def __init__(
+        self, population: Population, laid: PopulationLayout, program: NeuronProgram,
+        updates: tuple[int, int],
+    ) -> None:  # fmt: skip
+        self.name, self.size = population.name, population.size
+        self.words = program.state_names
+        self.planes = recorded_words(program)
+        self.marks = tuple(mark.name for mark in program.saturations or ())
+        state = program.message_state
+        tiled = (
+            laid.shifts, laid.weights, laid.columns, laid.weight_starts, laid.column_starts,
+            laid.pair_counts, laid.parameters,
+        )  # fmt: skip
+        self.structure = _PopulationStructure(
+            population.size, len(program.accumulators), len(self.words), laid.parameters.shape[1],
+            laid.tile_neurons, laid.first_pair, self.words.index(state) if state else -1,
+            len(self.marks), len(self.planes),
+            *updates,
+            *map(_address, tiled),
+            None if laid.row_weights is None else _address(laid.row_weights),
+            _address(laid.row_columns), laid.row_columns.size, _address(laid.row_starts),
+            _address(laid.row_values), _address(laid.row_parameters),
+        )  # fmt: skip
+
+
+class Binding:
+    """What is the same in all runs of a program.
+
+    Args:
+        layout: the program as the kernels want it; it lives as long as the binding.
+        updates: for each neuron program of the layout the addresses of its two updates.
+        port: input port of the program.
+        populations: populations of the program.
+        output: place of the output population.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        updates: Sequence[tuple[int, int]],
+        port: InputPort,
+        populations: tuple[Population, ...],
+        output: int,
+    ) -> None:
+        self.layout, self.port, self.output = layout, port, output
+        self.ends = port.low.astype(np.int32), port.high.astype(np.int32)
+        self.templates = [
+            _Template(p, laid, layout.programs[laid.program], updates[laid.program])
+            for p, laid in zip(populations, layout.populations, strict=True)
+        ]
+        self.codec = tuple(map(_address, (port.gain, port.offset, *self.ends)))
+
+
 @dataclass(frozen=True)
 class _BoundPopulation:
     """A population's structure and the arrays that it points to."""
 
-    name: str
+    template: _Template
     structure: _PopulationStructure
     recorded: dict[str, npt.NDArray[np.int32]]
     initial: npt.NDArray[np.int32]
     final: npt.NDArray[np.int32]
     counts: IntegerArray
-    words: tuple[str, ...]
-    marks: tuple[str, ...]
     saturated: IntegerArray
+
+    @property
+    def name(self) -> str:
+        """Name of the population."""
+        return self.template.name
 
 
 class Job:
     """Arrays and structures of one run; they live as long as it does.
 
     Args:
-        layout: the program as the kernels want it.
-        updates: for each neuron program of the layout the addresses of its two updates.
-        port: input port of the program.
-        populations: populations of the program.
-        output: place of the output population.
+        binding: the program.
         x: (batch, time, channels), float64 or float32 samples or int32 encoded messages,
             contiguous.
         lengths: samples of each sequence, int64 (batch,).
@@ -86,11 +147,7 @@ class Job:
 
     def __init__(
         self,
-        layout: Layout,
-        updates: Sequence[tuple[int, int]],
-        port: InputPort,
-        populations: tuple[Population, ...],
-        output: int,
+        binding: Binding,
         x: npt.NDArray[Any],
         lengths: IntegerArray,
         initial_state: Mapping[str, Mapping[str, npt.NDArray[Any]]],
@@ -98,48 +155,47 @@ class Job:
         step_totals: bool,
     ) -> None:
         self.batch, self.time = x.shape[:2]
-        self.x, self.port, self.record = x, port, record
+        self.x, self.port, self.record = x, binding.port, record
+        self._binding = binding
         self.lengths = np.ascontiguousarray(lengths, np.int64)
         #: The order to stop, and the steps that are done.
         self.shared = np.zeros(2, np.int64)
-        self.outputs = self._answers(populations[output].size)
-        self.counts = np.zeros((3, port.size), np.int64)
+        self._short = np.flatnonzero(self.lengths < self.time)
+        self.outputs = self._answers(binding.templates[binding.output].size)
+        self.counts = np.zeros((3, self.port.size), np.int64)
         #: (input and populations, non-zero and changed, time).
         self.step_totals = (
-            np.zeros((len(populations) + 1, 2, self.time), np.int64) if step_totals else None
+            np.zeros((len(binding.templates) + 1, 2, self.time), np.int64) if step_totals else None
         )
         self.populations = [
-            self._bind(layout, updates, index, population, initial_state[population.name])
-            for index, population in enumerate(populations)
+            self._bind(template, initial_state[template.name]) for template in binding.templates
         ]
-        self._ends = port.low.astype(np.int32), port.high.astype(np.int32)
-        self._list = (_PopulationStructure * len(populations))(
+        self._list = (_PopulationStructure * len(self.populations))(
             *(bound.structure for bound in self.populations)
         )
-        pointers = (
-            x, port.gain, port.offset, *self._ends, self.lengths, self.counts[0],
-            self.counts[1], self.counts[2], self.outputs,
-        )  # fmt: skip
+        counts = _address(self.counts)
         self._structure = _RunStructure(
-            self.batch, self.time, port.size, len(populations), layout.pairs, output,
-            _KINDS[x.dtype],
-            *(array.ctypes.data for array in pointers),
-            None if self.step_totals is None else self.step_totals.ctypes.data,
-            self.shared.ctypes.data,
-            ctypes.addressof(self._list),
+            self.batch, self.time, self.port.size, len(self.populations), binding.layout.pairs,
+            binding.output, _KINDS[x.dtype],
+            _address(x), *binding.codec, _address(self.lengths),
+            *(counts + place * self.counts.strides[0] for place in range(3)),
+            _address(self.outputs),
+            None if self.step_totals is None else _address(self.step_totals),
+            _address(self.shared), ctypes.addressof(self._list),
         )  # fmt: skip
         self.address = ctypes.addressof(self._structure)
 
-    @property
-    def block_steps(self) -> int:
-        """Steps of all blocks of sequences."""
-        blocks = range(0, self.batch, LANES)
-        return int(sum(self.lengths[first : first + LANES].max() for first in blocks))
+    def steps(self, piece: Piece) -> int:
+        """Steps times lanes of the blocks of a piece."""
+        firsts = np.arange(piece.first, piece.last, piece.lanes)
+        longest = np.maximum.reduceat(self.lengths[: piece.last], firsts)
+        lanes = np.minimum(piece.last - firsts, piece.lanes)
+        return int(longest @ lanes)
 
     def carry_over(self) -> None:
         """From now on a run starts where the last one ended."""
         for place, bound in enumerate(self.populations):
-            self._list[place].initial = bound.final.ctypes.data
+            self._list[place].initial = _address(bound.final)
 
     def result(self, executor: str) -> tuple[EngineRun, IntegerArray]:
         """What the engine wrote, and the saturated input values of each channel."""
@@ -152,7 +208,7 @@ class Job:
             self.outputs,
             {bound.name: bound.recorded for bound in self.populations} if self.record else None,
             {
-                bound.name: dict(zip(bound.words, bound.final, strict=False))
+                bound.name: dict(zip(bound.template.words, bound.final, strict=False))
                 for bound in self.populations
             },
             Counters(non_zero, changed, int(self.lengths.sum()), *self._step_totals()),
@@ -163,7 +219,7 @@ class Job:
     def saturated_words(self) -> SaturationCounts:
         """Updates in which words saturated, so far."""
         return {
-            bound.name: dict(zip(bound.marks, bound.saturated.T.copy(), strict=True))
+            bound.name: dict(zip(bound.template.marks, bound.saturated.T.copy(), strict=True))
             for bound in self.populations
         }
 
@@ -174,7 +230,7 @@ class Job:
         first touch of the memory takes a seventh of the time.
         """
         array = np.empty((*planes, self.batch, self.time, neurons), np.int32)
-        for sequence in np.flatnonzero(self.lengths < self.time):
+        for sequence in self._short:
             array[..., sequence, self.lengths[sequence] :, :] = 0
         return array
 
@@ -184,44 +240,27 @@ class Job:
         names = [self.port.name, *(bound.name for bound in self.populations)]
         return tuple(dict(zip(names, self.step_totals[:, kind], strict=True)) for kind in range(2))
 
-    def _bind(
-        self,
-        layout: Layout,
-        updates: Sequence[tuple[int, int]],
-        index: int,
-        population: Population,
-        start: Mapping[str, npt.NDArray[Any]],
-    ) -> _BoundPopulation:
-        words, size = population.program.state_names, population.size
-        initial = np.zeros((max(len(words), 1), self.batch, size), np.int32)
+    def _bind(self, template: _Template, start: Mapping[str, npt.NDArray[Any]]) -> _BoundPopulation:
+        words, size, marks = template.words, template.size, template.marks
+        initial = np.empty((max(len(words), 1), self.batch, size), np.int32)
         for place, word in enumerate(words):
             initial[place] = start[word]
         final = initial.copy()
-        planes = recorded_words(population.program)
-        recorded = self._answers(size, len(planes)) if self.record else np.zeros(1, np.int32)
-        counts = np.zeros((2, size), np.int64)
-        laid = layout.populations[index]
-        marks = tuple(mark.name for mark in layout.programs[laid.program].saturations or ())
-        saturated = np.zeros((size, len(marks)), np.int64)
-        state = population.program.message_state
-        tiled = (
-            laid.shifts, laid.weights, laid.columns, laid.weight_starts, laid.column_starts,
-            laid.pair_counts, laid.parameters,
-        )  # fmt: skip
-        structure = _PopulationStructure(
-            size, len(population.program.accumulators), len(words), laid.parameters.shape[1],
-            laid.tile_neurons, laid.first_pair, words.index(state) if state else -1, len(marks),
-            len(planes),
-            *updates[laid.program],
-            *(array.ctypes.data for array in tiled),
-            None if laid.row_weights is None else laid.row_weights.ctypes.data,
-            laid.row_columns.ctypes.data, laid.row_columns.size, laid.row_starts.ctypes.data,
-            laid.row_values.ctypes.data, laid.row_parameters.ctypes.data,
-            initial.ctypes.data, final.ctypes.data,
-            recorded.ctypes.data if self.record else None,
-            counts[0].ctypes.data, counts[1].ctypes.data, saturated.ctypes.data,
-        )  # fmt: skip
-        kept = dict(zip(planes, recorded, strict=True)) if self.record else {}
+        planes = template.planes if self.record else ()
+        recorded = self._answers(size, len(planes))
+        counts = np.zeros((2 + len(marks), size), np.int64)
+        structure = _PopulationStructure.from_buffer_copy(template.structure)
+        structure.initial, structure.final = _address(initial), _address(final)
+        structure.record = _address(recorded) if planes else None
+        structure.non_zero = place = _address(counts)
+        structure.changed = place + counts.strides[0]
+        structure.saturated = place + 2 * counts.strides[0]
         return _BoundPopulation(
-            population.name, structure, kept, initial, final, counts, words, marks, saturated
+            template,
+            structure,
+            dict(zip(planes, recorded, strict=True)),
+            initial,
+            final,
+            counts[:2],
+            counts[2:].reshape(size, len(marks)),
         )

@@ -1,16 +1,17 @@
 """Generates the C text of the matrix kernels for one instruction-set level.
 
-Messages of a block of LANES sequences lie as pairs of int16 rows, [pair][lane][2], so that one
-multiply-add of 16-bit pairs takes two columns of a weight row. Accumulators are named variables:
-compilers spill arrays of vectors.
+Messages of a block of LANES sequences (a constant of the text) lie as pairs of int16 rows,
+[pair][lane][2], so that one multiply-add of 16-bit pairs takes two columns of a weight row.
+Accumulators are named variables: compilers spill arrays of vectors.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: Sequences of a block.
+#: Sequences of a block where there are enough, and of narrower ones.
 LANES = 64
+NARROW = (32, 16, 8)
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Level:
         name: its name.
         flags: compiler flags.
         needs: CPU flags as Linux names them.
-        vector: C type of a vector, or "" for plain C.
+        vector: whether it has vectors; else all is plain C.
         lanes: 32-bit lanes of a vector.
         vectors: vectors of a row that a tile keeps in registers.
     """
@@ -29,7 +30,7 @@ class Level:
     name: str
     flags: tuple[str, ...]
     needs: frozenset[str]
-    vector: str
+    vector: bool
     lanes: int
     vectors: int
 
@@ -41,10 +42,10 @@ LEVELS = (
         ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni", "-mfma",
          "-mprefer-vector-width=512"),
         frozenset({"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_vnni"}),
-        "__m512i", 16, 4,
+        True, 16, 4,
     ),
-    Level("avx2", ("-mavx2", "-mfma"), frozenset({"avx2", "fma"}), "__m256i", 8, 4),
-    Level("plain", (), frozenset(), "", 1, 1),
+    Level("avx2", ("-mavx2", "-mfma"), frozenset({"avx2", "fma"}), True, 8, 4),
+    Level("plain", (), frozenset(), False, 1, 1),
 )  # fmt: skip
 #: Vectors of rows that the kernel for single sequences keeps in registers.
 ROW_VECTORS = (1, 2, 3, 4, 5, 6, 7, 8)
@@ -53,22 +54,49 @@ ROW_LANES = 16
 #: Rows of a tile. Three gates of two neurons fill the registers of AVX-512, one neuron AVX2's.
 TILE_ROWS = (1, 2, 3, 4, 5, 6)
 
-_OPERATIONS = {
-    "avx512vnni": (
-        "_mm512_loadu_si512((const void *)({0}))",
-        "_mm512_storeu_si512((void *)({0}), {1})",
-        "_mm512_set1_epi32({0})",
-        "_mm512_setzero_si512()",
-        "_mm512_dpwssd_epi32({0}, {1}, {2})",
-    ),
-    "avx2": (
-        "_mm256_loadu_si256((const __m256i *)({0}))",
-        "_mm256_storeu_si256((__m256i *)({0}), {1})",
-        "_mm256_set1_epi32({0})",
-        "_mm256_setzero_si256()",
-        "_mm256_add_epi32({0}, _mm256_madd_epi16({1}, {2}))",
-    ),
+
+@dataclass(frozen=True)
+class _Vectors:
+    """A type of vectors and what is done with them; `multiply_add` adds products of pairs."""
+
+    type: str
+    lanes: int
+    multiply_add: str
+
+    @property
+    def _prefix(self) -> str:
+        return f"_mm{32 * self.lanes}"
+
+    def load(self, place: str) -> str:
+        """The vector that lies there."""
+        return f"{self._prefix}_loadu_si{32 * self.lanes}((const void *)({place}))"
+
+    def store(self, place: str, value: str) -> str:
+        """Puts a vector there."""
+        return f"{self._prefix}_storeu_si{32 * self.lanes}((void *)({place}), {value})"
+
+    def broadcast(self, value: str) -> str:
+        """A vector of one value."""
+        return f"{self._prefix}_set1_epi32({value})"
+
+    def add(self, a: str, b: str) -> str:
+        """The sum of two."""
+        return f"{self._prefix}_add_epi32({a}, {b})"
+
+    @property
+    def zero(self) -> str:
+        """A vector of zeros."""
+        return f"{self._prefix}_setzero_si{32 * self.lanes}()"
+
+
+_VECTORS = {
+    "avx512vnni": _Vectors("__m512i", 16, "_mm512_dpwssd_epi32({0}, {1}, {2})"),
+    "avx2": _Vectors("__m256i", 8, "_mm256_add_epi32({0}, _mm256_madd_epi16({1}, {2}))"),
 }
+#: For blocks that are narrower than a vector of the level.
+_HALF_VECTORS = {"avx512vnni": _Vectors("__m256i", 8, "_mm256_dpwssd_epi32({0}, {1}, {2})")}
+#: Accumulators that hide the latency of a multiply-add; with fewer, two pairs take turns.
+_ENOUGH = 8
 
 _PLAIN = """\
 static void tile_{rows}(const int32_t *restrict weights, const int32_t *restrict columns,
@@ -89,40 +117,58 @@ static void tile_{rows}(const int32_t *restrict weights, const int32_t *restrict
 """
 
 
-def tile_function(level: Level, rows: int) -> str:
+def tile_function(level: Level, rows: int, lanes: int) -> str:
     """C text of `tile_<rows>`: sums[row][lane] of `rows` rows over listed pairs of columns."""
     if not level.vector:
         return _PLAIN.format(rows=rows)
-    load, store, broadcast, zero, multiply_add = _OPERATIONS[level.name]
-    groups = LANES // (level.lanes * level.vectors)
-    names = [(r, v) for r in range(rows) for v in range(level.vectors)]
+    known = _VECTORS if lanes >= level.lanes else _HALF_VECTORS
+    vector = known[level.name]
+    vectors = min(level.vectors, lanes // vector.lanes)
+    width = vector.lanes * vectors
+    names = [(r, v) for r in range(rows) for v in range(vectors)]
+    turns = ("", "_odd") if len(names) <= _ENOUGH else ("",)
+
+    def pair(offset: int, turn: str) -> list[str]:
+        """One pair of columns, the one at k + offset, added to the accumulators of a turn."""
+        lines = [
+            "            {",
+            f"            const int16_t *m = messages + (size_t)columns[k + {offset}] * 2 * LANES;",
+            "            m += 2 * first;",
+            f"            const int32_t *w = weights + (size_t)(k + {offset}) * {rows};",
+        ]
+        for v in range(vectors):
+            value = vector.load(f"m + {2 * v * vector.lanes}")
+            lines.append(f"            const {vector.type} m{v} = {value};")
+        for r in range(rows):
+            value = vector.broadcast(f"w[{r}]")
+            lines.append(f"            const {vector.type} w{r} = {value};")
+            for v in range(vectors):
+                to = f"a{r}_{v}{turn}"
+                value = vector.multiply_add.format(to, f"m{v}", f"w{r}")
+                lines.append(f"            {to} = {value};")
+        return [*lines, "            }"]
+
     lines = [
         f"static void tile_{rows}(const int32_t *restrict weights,",
         "    const int32_t *restrict columns, int pairs, const int16_t *restrict messages,",
         "    int32_t *restrict sums)",
         "{",
-        f"    for (int group = 0; group < {groups}; group++) {{",
-        f"        const int first = group * {level.lanes * level.vectors};",
+        f"    for (int group = 0; group < {lanes // width}; group++) {{",
+        f"        const int first = group * {width};",
+        "        int k = 0;",
     ]
-    lines += [f"        {level.vector} a{r}_{v} = {zero};" for r, v in names]
     lines += [
-        "        for (int k = 0; k < pairs; k++) {",
-        "            const int16_t *m = messages + (size_t)columns[k] * (2 * LANES) + 2 * first;",
-        f"            const int32_t *w = weights + (size_t)k * {rows};",
+        f"        {vector.type} a{r}_{v}{turn} = {vector.zero};" for r, v in names for turn in turns
     ]
-    for v in range(level.vectors):
-        lines.append(
-            f"            const {level.vector} m{v} = {load.format(f'm + {2 * v * level.lanes}')};"
-        )
-    for r in range(rows):
-        lines.append(f"            const {level.vector} w{r} = {broadcast.format(f'w[{r}]')};")
-        for v in range(level.vectors):
-            value = multiply_add.format(f"a{r}_{v}", f"m{v}", f"w{r}")
-            lines.append(f"            a{r}_{v} = {value};")
-    lines.append("        }")
+    if len(turns) > 1:
+        lines += ["        for (; k + 1 < pairs; k += 2) {", *pair(0, ""), *pair(1, "_odd")]
+        lines.append("        }")
+    lines += ["        for (; k < pairs; k++) {", *pair(0, ""), "        }"]
     for r, v in names:
-        place = f"sums + {r} * LANES + first + {v * level.lanes}"
-        lines.append(f"        {store.format(place, f'a{r}_{v}')};")
+        place = f"sums + {r} * LANES + first + {v * vector.lanes}"
+        total = f"a{r}_{v}"
+        total = vector.add(total, f"{total}_odd") if len(turns) > 1 else total
+        lines.append(f"        {vector.store(place, total)};")
     return "\n".join([*lines, "    }", "}", ""])
 
 
@@ -146,26 +192,26 @@ def rows_function(level: Level, vectors: int) -> str:
     """C text of `rows_<vectors>`: sums of `vectors` vectors of rows for one sequence."""
     if not level.vector:
         return _PLAIN_ROWS.format(vectors=vectors, rows=vectors * row_vector_lanes(level))
-    load, store, broadcast, zero, multiply_add = _OPERATIONS[level.name]
+    vector = _VECTORS[level.name]
     signature = (
         f"static void rows_{vectors}(const int32_t *restrict weights, "
         "const int32_t *restrict columns,\n                   int pairs, "
         "const int16_t *restrict messages, int32_t *restrict sums)"
     )
     lines = [signature, "{"]
-    lines += [f"    {level.vector} a{v} = {zero};" for v in range(vectors)]
+    lines += [f"    {vector.type} a{v} = {vector.zero};" for v in range(vectors)]
     lines += [
         "    for (int k = 0; k < pairs; k++) {",
         "        int32_t pair;",
         "        memcpy(&pair, messages + 2 * (size_t)columns[k], sizeof pair);",
-        f"        const {level.vector} m = {broadcast.format('pair')};",
-        f"        const int32_t *w = weights + (size_t)k * {vectors * level.lanes};",
+        f"        const {vector.type} m = {vector.broadcast('pair')};",
+        f"        const int32_t *w = weights + (size_t)k * {vectors * vector.lanes};",
     ]
     for v in range(vectors):
-        value = multiply_add.format(f"a{v}", load.format(f"w + {v * level.lanes}"), "m")
-        lines.append(f"        a{v} = {value};")
+        loaded = vector.load(f"w + {v * vector.lanes}")
+        lines.append(f"        a{v} = {vector.multiply_add.format(f'a{v}', loaded, 'm')};")
     lines.append("    }")
-    lines += [f"    {store.format(f'sums + {v * level.lanes}', f'a{v}')};" for v in range(vectors)]
+    lines += [f"    {vector.store(f'sums + {v * vector.lanes}', f'a{v}')};" for v in range(vectors)]
     return "\n".join([*lines, "}", ""])
 
 

@@ -22,6 +22,7 @@ from lnn2loihi.simulate.native import cache
 from lnn2loihi.simulate.native.kernel_code import (
     LANES,
     LEVELS,
+    NARROW,
     ROW_LANES,
     ROW_VECTORS,
     TILE_ROWS,
@@ -107,16 +108,16 @@ _INCLUDES = "#include <math.h>\n#include <stdint.h>\n#include <stdlib.h>\n#inclu
 _SOURCES = ("types.h", "encode.c", "block.c", "single.c")
 
 
-@functools.lru_cache(maxsize=len(LEVELS))
-def engine_text(level: Level) -> str:
-    """The C text of the engine of one level."""
+@functools.lru_cache(maxsize=len(LEVELS) * (1 + len(NARROW)))
+def engine_text(level: Level, lanes: int = LANES) -> str:
+    """The C text of the engine of one level, for blocks of so many sequences."""
     folder = Path(__file__).with_name("source")
     types, *rest = (folder.joinpath(name).read_text() for name in _SOURCES)
     tiles = ", ".join(f"tile_{rows}" for rows in TILE_ROWS)
     rows_of = ", ".join(f"rows_{vectors}" for vectors in ROW_VECTORS)
     constants = {
-        "LANES": LANES,
-        "COUNT_LANES": max(level.lanes, 4),
+        "LANES": lanes,
+        "COUNT_LANES": min(max(level.lanes, 4), lanes),
         "ROW_LANES": ROW_LANES,
         "ROW_VECTOR": row_vector_lanes(level),
         "ROW_VECTORS": ROW_VECTORS[-1],
@@ -126,7 +127,7 @@ def engine_text(level: Level) -> str:
             _INCLUDES,
             "#include <immintrin.h>" if level.vector else "",
             *(f"#define {name} {value}" for name, value in constants.items()),
-            *(tile_function(level, rows) for rows in TILE_ROWS),
+            *(tile_function(level, rows, lanes) for rows in TILE_ROWS),
             *(rows_function(level, vectors) for vectors in ROW_VECTORS),
             types,
             f"static const tile_t tiles[] = {{0, {tiles}}};",
@@ -276,15 +277,15 @@ def _functions(library: ctypes.CDLL, *names: str) -> list[Any]:
         ) from error
 
 
-def engine(level: Level, extra_flags: tuple[str, ...] = ()) -> ctypes.CDLL:
-    """The engine of one level: `run_blocks` and `run_sequences`.
+def engine(level: Level, extra_flags: tuple[str, ...] = (), lanes: int = LANES) -> ctypes.CDLL:
+    """The engine of one level, `run_blocks` and `run_sequences`, for blocks of so many sequences.
 
     Raises:
         BackendMissingError: as `build` and `load`.
     """
-    library = load(build("engine", engine_text(level), level, extra_flags))
+    library = load(build("engine", engine_text(level, lanes), level, extra_flags))
     for function in _functions(library, "run_blocks", "run_sequences"):
-        function.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64]
+        function.argtypes = [ctypes.c_void_p, *[ctypes.c_int64] * 4]
         function.restype = ctypes.c_int32
     return library
 

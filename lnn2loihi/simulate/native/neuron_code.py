@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 
 from lnn2loihi.neurons.instructions import Instruction, NeuronProgram, Operand
-from lnn2loihi.simulate.native.kernel_code import LANES
+from lnn2loihi.simulate.native.kernel_code import LANES, NARROW
 
 _EXPRESSIONS = {
     "MOV": "{0}",
@@ -37,7 +37,7 @@ _EXPRESSIONS = {
 }
 
 _FUNCTION = """\
-void {name}(const int32_t *restrict sums, const int32_t *restrict parameters,
+{name}(const int32_t *restrict sums, const int32_t *restrict parameters,
             const int32_t *restrict shifts, int32_t *restrict states,
             int32_t *restrict message{more})
 {{
@@ -50,15 +50,16 @@ void {name}(const int32_t *restrict sums, const int32_t *restrict parameters,
 """
 
 
-#: Lanes of the inner loop where saturations are counted: a vector, or two.
+#: Lanes of the inner loop over sequences, a vector or two; blocks are multiples of it, or
+#: narrower.
 _INNER = 16
-_LOOP = "    for (int lane = 0; lane < lanes; lane++)"
+_NEURONS_LOOP = "    for (int lane = 0; lane < lanes; lane++)"
+_SEQUENCES_LOOP = """\
+    for (int begin = 0; begin < lanes; begin += inner)
+    for (int k = 0, lane = begin; k < inner; k++, lane++)"""
 _WATCHING_HEAD = f"""
     int32_t lost[{{marks}}][{LANES}] __attribute__((aligned(64)));
     int32_t any[{_INNER}] __attribute__((aligned(64))) = {{{{0}}}};"""
-_WATCHING_LOOP = f"""\
-    for (int begin = 0; begin < lanes; begin += {_INNER})
-    for (int k = 0, lane = begin; k < {_INNER}; k++, lane++)"""
 _WATCHING_TAIL = f"""\
     uint64_t some = 0;
     for (int k = 0; k < {_INNER}; k += 2) {{{{
@@ -73,6 +74,25 @@ _WATCHING_TAIL = f"""\
                 count += (lost[mark][lane] != 0) & live[lane];
             saturated[mark] += count;
         }}}}"""
+
+
+_SEQUENCES_MORE = """,
+            const int32_t *restrict live, int64_t *restrict saturated, int lanes"""
+_UPDATE_SEQUENCES = f"""\
+#define OF_SEQUENCES(lanes, inner) \\
+    of_sequences(sums, parameters, shifts, states, message, live, saturated, lanes, inner)
+void update_sequences(const int32_t *restrict sums, const int32_t *restrict parameters,
+            const int32_t *restrict shifts, int32_t *restrict states,
+            int32_t *restrict message{_SEQUENCES_MORE})
+{{{{
+    if (lanes < {_INNER})
+        OF_SEQUENCES({NARROW[-1]}, {NARROW[-1]});
+{{wide}}    else
+        OF_SEQUENCES(lanes, {_INNER});
+}}}}
+"""
+#: With a constant width, `any` stays in registers.
+_WIDE = f"    else if (lanes == {LANES})\n        OF_SEQUENCES({LANES}, {_INNER});\n"
 
 
 def takes_its_shift(program: NeuronProgram, instruction: Instruction) -> bool:
@@ -103,26 +123,26 @@ def neuron_text(program: NeuronProgram) -> str:
         for place in range(len(shift_arguments(program)))
     )
     marks = len(program.saturations or ())
-    over_sequences = f"    const int lanes = {LANES};\n{shifts}"
-    unused, loop, tail = "    (void)saturated;", _LOOP, "    (void)live;\n    (void)saturated;"
+    head, unused, tail = shifts, "    (void)saturated;", "    (void)live;\n    (void)saturated;"
     if marks:
-        over_sequences += _WATCHING_HEAD.format(marks=marks)
-        unused, loop, tail = "", _WATCHING_LOOP, _WATCHING_TAIL.format(marks=marks)
+        head = shifts + _WATCHING_HEAD.format(marks=marks)
+        unused, tail = "", _WATCHING_TAIL.format(marks=marks)
     return "#include <stdint.h>\n#include <string.h>\n" + "\n".join(
         (
             _FUNCTION.format(
-                name="update_sequences",
-                more=",\n            const int32_t *restrict live, int64_t *restrict saturated",
-                head=over_sequences,
+                name="static inline __attribute__((always_inline))\nvoid of_sequences",
+                more=f"{_SEQUENCES_MORE}, const int inner",
+                head=head,
                 body=_body(program, False),
-                loop=loop,
+                loop=_SEQUENCES_LOOP,
                 tail=tail,
             ),
+            _UPDATE_SEQUENCES.format(wide=_WIDE if marks else ""),
             _FUNCTION.format(
-                name="update_neurons",
+                name="void update_neurons",
                 more=", int32_t *restrict saturated, int lanes",
                 head=shifts,
-                loop=_LOOP,
+                loop=_NEURONS_LOOP,
                 body=_body(program, True),
                 tail=unused,
             ),

@@ -12,7 +12,7 @@ from lnn2loihi.neurons.cfc import GATES, cfc_program
 from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.neurons.linear import linear_program
 from lnn2loihi.simulate.native import library
-from lnn2loihi.simulate.native.kernel_code import LEVELS, Level
+from lnn2loihi.simulate.native.kernel_code import LANES, LEVELS, NARROW, Level
 from lnn2loihi.simulate.native.neuron_code import neuron_text
 
 #: Message widths of the shipped programs.
@@ -49,7 +49,8 @@ def build_shipped(folder: Path) -> list[Path]:
                 return target
 
             try:
-                made.append(compile_one(("engine", library.engine_text(level))))
+                for lanes in (LANES, *NARROW):
+                    made.append(compile_one(("engine", library.engine_text(level, lanes))))
             except BackendMissingError:
                 if not level.needs:
                     raise

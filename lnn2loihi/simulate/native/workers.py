@@ -14,15 +14,15 @@ BEGINNING = 2.0
 
 
 class _Worker(threading.Thread):
-    """Runs the pieces begin, begin + stride, ... It holds the job: its arrays live as long.
+    """Runs its share of a job. It holds the job: its arrays live as long.
 
     Ctrl-C in `join` makes Python below 3.13 take a running thread for an ended one, and Ctrl-C in
     `start` leaves one that `join` refuses. Hence the two events.
     """
 
-    def __init__(self, function: Callable[..., int], job: Job, begin: int, stride: int) -> None:
+    def __init__(self, function: Callable[[int, int], int], job: Job, begin: int, stride: int):
         super().__init__(name=f"lnn2loihi-{begin}")
-        self._function, self._job, self._pieces = function, job, (begin, stride)
+        self._function, self._job, self._share = function, job, (begin, stride)
         self._asked = False
         self._begun, self.ended = threading.Event(), threading.Event()
         self.answer: int | None = None
@@ -34,7 +34,7 @@ class _Worker(threading.Thread):
     def run(self) -> None:
         self._begun.set()
         try:
-            self.answer = self._function(self._job.address, *self._pieces)
+            self.answer = self._function(*self._share)
         finally:
             self.ended.set()
 
@@ -46,12 +46,12 @@ class _Worker(threading.Thread):
 
 
 def run_workers(
-    function: Callable[..., int], job: Job, number: int, look: Callable[[], object]
+    function: Callable[[int, int], int], job: Job, number: int, look: Callable[[], object]
 ) -> list[int]:
     """Runs a function of the engine in several threads.
 
     Args:
-        function: `run_blocks` or `run_sequences`.
+        function: runs every so many blocks of the job from one on.
         job: the run.
         number: number of threads.
         look: called now and then; whatever it raises stops the run.

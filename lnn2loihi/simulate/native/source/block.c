@@ -177,7 +177,7 @@ static void update_block(const run_t *run, const population_t *p, const block_t 
             p->update_sequences(sums + n * p->accumulators * LANES,
                                 p->parameter_values + neuron * p->parameters, p->shifts, own,
                                 fresh + neuron * LANES, block->live,
-                                saturated + neuron * p->marks);
+                                saturated + neuron * p->marks, LANES);
             if (p->record)
                 record_neuron(run, p, block, neuron, step, own, fresh + neuron * LANES);
         }
@@ -287,9 +287,9 @@ static void finish_lanes(const run_t *run, const block_t *block, int64_t step)
     }
 }
 
-static void run_block(const run_t *run, block_t *block, int64_t first)
+static void run_block(const run_t *run, block_t *block, int64_t first, int64_t last)
 {
-    const int64_t left = run->batch - first;
+    const int64_t left = last - first;
     int64_t longest = 0;
     block->first = first;
     block->lanes = (int)(left < LANES ? left : LANES);
@@ -307,7 +307,7 @@ static void run_block(const run_t *run, block_t *block, int64_t first)
         finish_lanes(run, block, step);
         if (step % COUNT_STEPS == COUNT_STEPS - 1)
             settle(run, block);
-        __atomic_fetch_add(&run->shared[1], 1, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&run->shared[1], block->lanes, __ATOMIC_RELAXED);
     }
     settle(run, block);
 }
@@ -336,8 +336,10 @@ static void lay_out_block(const run_t *run, arena_t *arena, block_t *block)
     block->kept = carve(arena, block->kept_steps * output);
 }
 
-/* Runs blocks begin, begin + stride, ... Returns 0, 1 if stopped, 2 without memory. */
-int32_t run_blocks(const run_t *run, int64_t begin, int64_t stride)
+/* Runs blocks begin, begin + stride, ... of the sequences first, ... last - 1. Returns 0, 1 if
+ * stopped, 2 without memory.
+ */
+int32_t run_blocks(const run_t *run, int64_t first, int64_t last, int64_t begin, int64_t stride)
 {
     arena_t arena = {NULL, 0};
     block_t block;
@@ -346,9 +348,8 @@ int32_t run_blocks(const run_t *run, int64_t begin, int64_t stride)
         return 2;
     lay_out_block(run, &arena, &block);
     fill_codec(run, block.codec, CHUNK);
-    for (int64_t first = begin * LANES; first < run->batch && !stopped(run);
-         first += stride * LANES)
-        run_block(run, &block, first);
+    for (first += begin * LANES; first < last && !stopped(run); first += stride * LANES)
+        run_block(run, &block, first, last);
     add_all_counts(run, block.counts, block.saturated);
     free(arena.base);
     return stopped(run) ? 1 : 0;

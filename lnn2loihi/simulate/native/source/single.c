@@ -220,8 +220,10 @@ static void lay_out_single(const run_t *run, arena_t *arena, single_t *single)
     single->lost_in_all = carve(arena, all_marks(run) * (int64_t)sizeof(int64_t));
 }
 
-/* Runs sequences begin, begin + stride, ... one at a time. Returns as run_blocks. */
-int32_t run_sequences(const run_t *run, int64_t begin, int64_t stride)
+/* Runs sequences first + begin, first + begin + stride, ... last - 1 one at a time. Returns as
+ * run_blocks.
+ */
+int32_t run_sequences(const run_t *run, int64_t first, int64_t last, int64_t begin, int64_t stride)
 {
     arena_t arena = {NULL, 0};
     single_t single;
@@ -230,7 +232,7 @@ int32_t run_sequences(const run_t *run, int64_t begin, int64_t stride)
         return 2;
     lay_out_single(run, &arena, &single);
     fill_codec(run, single.codec, 1);
-    for (int64_t sequence = begin; sequence < run->batch && !stopped(run); sequence += stride)
+    for (int64_t sequence = first + begin; sequence < last && !stopped(run); sequence += stride)
         run_single(run, &single, sequence);
     add_all_counts(run, single.counts, single.lost_in_all);
     free(arena.base);

@@ -1,15 +1,15 @@
 /* The C engine: runs a LoihiProgram in sample time.
  *
  * The engine is compiled once for an instruction-set level; what stands above this text is
- * generated: LANES and other constants, and the matrix kernels of that level. Neuron programs are libraries of their
- * own, called through the pointers of their populations. There is no global state: everything a
+ * generated: LANES, the width of its blocks, and other constants, and the matrix kernels
+ * of that level and width. Neuron programs are libraries of their own, called through the pointers of their populations. There is no global state: everything a
  * run needs is in its arguments, so that runs in several threads are independent of each other.
  */
 
-/* Updates of one neuron in LANES sequences, and of `lanes` neurons in one sequence. */
+/* Updates of one neuron in `lanes` sequences, and of `lanes` neurons in one sequence. */
 typedef void (*update_sequences_t)(const int32_t *sums, const int32_t *parameters,
                                    const int32_t *shifts, int32_t *states, int32_t *message,
-                                   const int32_t *live, int64_t *saturated);
+                                   const int32_t *live, int64_t *saturated, int lanes);
 typedef void (*update_neurons_t)(const int32_t *sums, const int32_t *parameters,
                                  const int32_t *shifts, int32_t *states, int32_t *message,
                                  int32_t *saturated, int lanes);
