@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,8 @@ class TestAnLSTMsCell:
         for _ in range(2):
             for sample in x[0]:
                 stream.step(sample)
+            copied = copy(stream)
+            assert str(copied.saturated_words) == str(stream.saturated_words)
             assert np.array_equal(stream.saturated, expected.saturated)
             assert expected.saturated_words is not None and expected.saturations
             for name, words in expected.saturated_words.items():
