@@ -101,7 +101,7 @@ def _best_exponents(
     """The exponents with the least error among all that fit; for more than two sources, whose
     combinations are too many, or very wide ones, among those found source by source.
     """
-    chosen = _sample_rows(gates, moments.rough())
+    chosen = _sample_rows(gates, moments)
     known: dict[tuple[int, ...], tuple[int, float]] = {}
 
     def cost(exponents: tuple[int, ...]) -> tuple[int, float]:

@@ -9,17 +9,18 @@ from contextlib import contextmanager
 from lnn2loihi.errors import QuantizationError
 from lnn2loihi.layers.ltc import LTCLayer
 from lnn2loihi.network import LiquidNetwork
-from lnn2loihi.quantize.moments import LARGEST_BY_ROW, LARGEST_FACTOR
+from lnn2loihi.quantize.moments import LARGEST_BY_ROW
 
 GIBIBYTE = 1 << 30
 #: Bytes of a weight of an LTC's stages, which are dense: a float64, its mantissa, and a float32 of
 #: the simulation.
 STAGE_WEIGHT = 13
 #: Copies of the calibration data in float64: given, normalised, as integers and as what these
-#: stand for. Each answer is kept in float64, in int32 and once more while it is compared.
-INPUT_COPIES, ANSWER_BYTES = 5, 20
+#: stand for. Each answer to a sample is kept in float64, in int32 and once more while it is
+#: compared; those of synapses to the other steps of a sample are computed in parts.
+INPUT_COPIES, ANSWER_BYTES, STEP_BYTES = 5, 20, 8
 #: What does not grow: parts that are rounded together, and the moments of the widest stage.
-CONSTANT = 8 * (LARGEST_BY_ROW + 2 * LARGEST_FACTOR)
+CONSTANT = 2 * 8 * LARGEST_BY_ROW
 
 
 def needed_memory(network: LiquidNetwork, samples: int) -> dict[str, int]:
@@ -31,9 +32,8 @@ def needed_memory(network: LiquidNetwork, samples: int) -> dict[str, int]:
     """
     found: dict[str, int] = {}
     steps = samples * network.substeps
-    answers = 0
+    units, answers = network.units, network.units
     for layer in network.single_layers:
-        answers += layer.units
         if isinstance(layer, LTCLayer):
             synapses = int(layer.wiring.sum())
             columns = layer.input_size + 3 * layer.units
@@ -43,7 +43,9 @@ def needed_memory(network: LiquidNetwork, samples: int) -> dict[str, int]:
     found[f"{samples:,} calibration samples of {network.input_size:,} channels"] = (
         8 * INPUT_COPIES * steps * network.input_size
     )
-    found[f"the answers of {answers:,} units to them"] = ANSWER_BYTES * steps * answers
+    found[f"the answers of {answers:,} units to them"] = (
+        ANSWER_BYTES * samples * answers + STEP_BYTES * steps * units
+    )
     return found
 
 
