@@ -24,7 +24,7 @@ DAMPING = 0.01
 #: Values of some rows that stay in a cache of the processor while all columns are rounded.
 CACHED_VALUES = 1 << 16
 #: Columns of a block, where there are many rows and where there are at most FEW_ROWS.
-BLOCK, WIDE_BLOCK, FEW_ROWS = 128, 256, 64
+BLOCK, WIDE_BLOCK, FEW_ROWS = 64, 256, 64
 
 
 @dataclass(frozen=True)

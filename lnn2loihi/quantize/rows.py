@@ -30,8 +30,9 @@ from lnn2loihi.quantize.rounding import (
 
 #: Exponents are chosen on at most this many rows; all rows then use them.
 ROWS_TRIED = 128
-#: Of very many columns fewer rows are tried, and not all combinations of exponents.
-VALUES_TRIED, FEWEST_ROWS_TRIED, COLUMNS_TRIED = ROWS_TRIED * LARGEST_DENSE, 8, 8 * LARGEST_DENSE
+#: Of more than LARGEST_DENSE columns fewer rows are tried, of very many not all combinations of
+#: exponents.
+VALUES_TRIED, FEWEST_ROWS_TRIED, COLUMNS_TRIED = 64 * LARGEST_DENSE, 8, 8 * LARGEST_DENSE
 #: Weights that are rounded together, so that what is in between takes little memory.
 VALUES_AT_ONCE = 1 << 22
 #: Up to so many sources of a population, all combinations of their exponents are tried.
@@ -144,7 +145,9 @@ def _even_exponents(gates: Sequence[Gate], sources: Sequence[Source]) -> list[tu
 def _sample_rows(gates: Sequence[Gate], moments: Moments) -> list[tuple[Gate, Moments]]:
     """All rows, or an even choice of them that keeps the largest, which are the tightest."""
     neurons, columns = gates[0].weight.shape
-    count = min(ROWS_TRIED, max(VALUES_TRIED // columns, FEWEST_ROWS_TRIED))
+    count = ROWS_TRIED
+    if columns > LARGEST_DENSE:
+        count = max(VALUES_TRIED // columns, FEWEST_ROWS_TRIED)
     if neurons <= count:
         return [(gate, moments) for gate in gates]
     picked: list[tuple[Gate, Moments]] = []
