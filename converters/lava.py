@@ -12,16 +12,19 @@ The graph runs in Lava's own way::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.errors import InputError
+from lnn2loihi.kinds import Count
 from lnn2loihi.lava.graph import LavaGraph, build_graph
 from lnn2loihi.lava.shim import choose_fork, require_lava
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.simulate import encode, full_initial_state, held
+from lnn2loihi.simulate import State, encode, full_initial_state, held
+
+#: Most numbers of an input that is made here (a limit of this library: 2 GiB).
+LARGEST_INPUT = 1 << 28
 
 
 class LavaExporter:
@@ -41,15 +44,16 @@ class LavaExporter:
         """
         raise InputError("format 'lava'", 'writes no file: export(program, "lava")')
 
+    @checks_kinds()
     def export(
         self,
         source: LoihiProgram,
         *,
         x: npt.ArrayLike | None = None,
         timespans: npt.ArrayLike | None = None,
-        batch: int = 1,
-        samples: int = 1,
-        initial_state: Mapping[str, Mapping[str, npt.ArrayLike]] | None = None,
+        batch: Count = 1,
+        samples: Count = 1,
+        initial_state: State | None = None,
     ) -> LavaGraph:
         """Builds the process graph, for one sequence or many.
 
@@ -71,8 +75,14 @@ class LavaExporter:
                 own processes (it is daemonic, or another start method than fork was chosen).
         """
         if x is None:
-            if batch < 1 or samples < 1:
-                raise InputError("export", f"batch {batch} and samples {samples} must be positive")
+            if timespans is not None:
+                raise InputError("timespans", "are those of x: give both, or neither")
+            if batch * samples * source.channels > LARGEST_INPUT:
+                raise InputError(
+                    "export",
+                    f"batch {batch} times samples {samples} times {source.channels} inputs are "
+                    f"more than {LARGEST_INPUT:,} numbers; give fewer",
+                )
             x = np.zeros((batch, samples, source.channels), np.int64)
             timespans = np.zeros((batch, samples)) if source.timed else None
         inputs = held(source, encode(source, x, timespans)[0])

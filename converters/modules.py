@@ -34,6 +34,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.converters.description import TORCH_CFC, Timespan, checked_timespan
 from lnn2loihi.converters.modules_chain import ACCEPTED, Chain, is_container, parts_of
 from lnn2loihi.converters.modules_check import compared
@@ -55,6 +56,7 @@ class ModulesImporter:
         """
         return is_torch_module(source) and not is_recurrent(source)
 
+    @checks_kinds(ImportNetworkError)
     def load(
         self,
         source: object,

@@ -64,6 +64,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.converters.checkpoint import Tensor, read_checkpoint, torch_tensors
 from lnn2loihi.converters.description import (
     NCPS,
@@ -107,6 +108,7 @@ class NcpsImporter:
             return suffix in (*CHECKPOINTS, ".toml") and family_of(source) is None
         return is_cfc(source) or is_ltc(source)
 
+    @checks_kinds(ImportNetworkError)
     def load(
         self,
         source: object,

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.converters.onnx_build import (
     BATCH,
     TIME,
@@ -50,6 +51,7 @@ class OnnxFloatExporter:
         """Whether it is a network."""
         return isinstance(source, LiquidNetwork)
 
+    @checks_kinds()
     def export(
         self, source: LiquidNetwork, *, dtype: str = "float32", time_first: bool = False
     ) -> Any:

@@ -22,6 +22,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.converters.description import Timespan
 from lnn2loihi.converters.ncps_state import with_source
 from lnn2loihi.converters.onnx_check import difference_from_file
@@ -43,6 +44,7 @@ class OnnxImporter:
         """Whether `source` is a path that ends in `.onnx`."""
         return isinstance(source, Path) and source.suffix.lower() == ".onnx"
 
+    @checks_kinds(ImportNetworkError)
     def load(
         self,
         source: object,

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.converters.onnx_build import (
     BATCH,
     DOMAIN,
@@ -54,6 +55,7 @@ class OnnxProgramExporter:
         """Whether it is a program."""
         return isinstance(source, LoihiProgram)
 
+    @checks_kinds()
     def export(self, source: LoihiProgram, *, dtype: str = "int32", record: bool = False) -> Any:
         """Builds the model.
 

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.converters.checkpoint import FloatArray, Tensor, read_checkpoint, torch_tensors
 from lnn2loihi.converters.description import Timespan, read_table, value_problems
 from lnn2loihi.converters.ncps_checks import array_problems
@@ -148,6 +149,7 @@ class RnnImporter(ABC):
         except Exception:  # whatever is wrong with the file, the importer that takes it says so
             return False
 
+    @checks_kinds(ImportNetworkError)
     def load(
         self,
         source: object,

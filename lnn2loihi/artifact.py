@@ -19,11 +19,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.defaults import PROGRAM_SUFFIX
 from lnn2loihi.errors import ArtifactError, Lnn2LoihiError
 from lnn2loihi.files import write_atomically
 from lnn2loihi.formats import FixedPoint
-from lnn2loihi.kinds import PATH, check_kinds
 from lnn2loihi.neurons.instructions import Bound, Instruction, NeuronProgram, Saturation
 from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population, Schedule
 
@@ -39,6 +39,7 @@ LARGEST_HEADER = 1 << 24
 Arrays = dict[str, np.ndarray]
 
 
+@checks_kinds()
 def save(program: LoihiProgram, path: str | os.PathLike[str]) -> Path:
     """Writes a program; the file is whole or not there.
 
@@ -46,7 +47,6 @@ def save(program: LoihiProgram, path: str | os.PathLike[str]) -> Path:
         ArtifactError: the folder does not exist or cannot be written.
         InputError: an argument is of the wrong kind.
     """
-    check_kinds("save", program=(program, LoihiProgram), path=(path, PATH))
     arrays: Arrays = {}
     manifest = json.dumps(_manifest(program, arrays), sort_keys=True)
     metadata = {"manifest": manifest, "sha256": _checksum(manifest, arrays)}
@@ -70,6 +70,7 @@ def _sorted(content: bytes) -> bytes:
     return len(header).to_bytes(8, "little") + header + content[end:]
 
 
+@checks_kinds()
 def load(path: str | os.PathLike[str]) -> LoihiProgram:
     """Reads a program.
 
@@ -78,7 +79,6 @@ def load(path: str | os.PathLike[str]) -> LoihiProgram:
             program at all.
         InputError: the path is none.
     """
-    check_kinds("load", path=(path, PATH))
     content = _read(Path(path))
     name = Path(path).name
     metadata = _metadata(content, name)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.frozen import ContentEquality
-from lnn2loihi.kinds import check_kinds
 from lnn2loihi.network import FloatArray, LiquidNetwork
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantize import network_hash
@@ -133,6 +133,7 @@ class ComparisonResult:
         }
 
 
+@checks_kinds()
 def compare(
     network: LiquidNetwork,
     program: LoihiProgram,
@@ -159,7 +160,6 @@ def compare(
     Raises:
         InputError: x does not fit, or the program was not made of this network.
     """
-    check_kinds("compare", network=(network, LiquidNetwork), program=(program, LoihiProgram))
     check_pair(network, program)
     given_data = given(program, x, lengths, timespans, encoded).trimmed()
     data = decoded(program, given_data).floats(f"network {network.name!r}")

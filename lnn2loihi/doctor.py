@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.plugins import exporter_names, importer_names, model_names
 from lnn2loihi.tables import text_table
 from lnn2loihi.version import VERSION
@@ -199,6 +200,7 @@ class DoctorReport:
         }  # fmt: skip
 
 
+@checks_kinds()
 def examine(environment: Environment | None = None) -> DoctorReport:
     """Examines an environment, by default the one that this runs in.
 

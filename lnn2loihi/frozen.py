@@ -20,10 +20,15 @@ HASHED = 1024
 _made: weakref.WeakValueDictionary[int, npt.NDArray[Any]] = weakref.WeakValueDictionary()
 
 
-def read_only(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+def read_only(values: npt.ArrayLike, dtype: npt.DTypeLike, name: str = "array") -> npt.NDArray[Any]:
     """A contiguous copy of `values` in `dtype` that cannot be written to.
 
     What this function made is not copied again: nobody else can write to it.
+
+    Args:
+        values: numbers.
+        dtype: type of the copy.
+        name: what they are, for the error.
 
     Raises:
         ProgramError: `dtype` is an integer type that does not hold every value exactly.
@@ -32,7 +37,7 @@ def read_only(values: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     if _made.get(id(source)) is source and source.dtype == dtype and not source.flags.writeable:
         return source
     if np.issubdtype(dtype, np.integer) and not _holds(np.iinfo(np.dtype(dtype).name), source):
-        raise ProgramError("array", f"{source.dtype} values that {np.dtype(dtype)} cannot hold")
+        raise ProgramError(name, f"{source.dtype} values that {np.dtype(dtype)} cannot hold")
     array = np.array(source, dtype=dtype, order="C")
     array.setflags(write=False)
     _made[id(array)] = array

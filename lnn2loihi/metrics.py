@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lnn2loihi.errors import InputError
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.evaluation import evaluate_stages
 from lnn2loihi.frozen import read_only_mapping
-from lnn2loihi.kinds import check_kinds
+from lnn2loihi.kinds import Count, Rate
 from lnn2loihi.layers.cfc import CfCLayer, CfCStage, PureStage
 from lnn2loihi.layers.gru import GRULayer
 from lnn2loihi.layers.linear import FloatArray, Linear
@@ -30,6 +30,7 @@ from lnn2loihi.layers.ltc import LTCLayer, SynapseStage
 from lnn2loihi.layers.stage import INPUT, Stage
 from lnn2loihi.layers.wired import WiredMemory
 from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.place.activity import activity_of
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.sequences import Sequences
 from lnn2loihi.sequences import sequences as sequences_of
@@ -101,13 +102,14 @@ class NeuroBenchMetrics:
         }
 
 
+@checks_kinds()
 def network_metrics(
     network: LiquidNetwork,
     x: npt.ArrayLike,
     *,
     lengths: npt.ArrayLike | None = None,
     timespans: npt.ArrayLike | None = None,
-    rate: float | None = None,
+    rate: Rate | None = None,
 ) -> NeuroBenchMetrics:
     """The metrics of a float network as it was trained: every map by itself, in float32.
 
@@ -125,7 +127,6 @@ def network_metrics(
     Raises:
         InputError: as `LiquidNetwork.evaluate`.
     """
-    check_kinds("network_metrics", network=(network, LiquidNetwork))
     subject = f"network {network.name!r}"
     data = sequences_of(
         x, network.input_size, subject,
@@ -315,12 +316,13 @@ def _sparsity(non_zero: int, values: int) -> float:
     return 1.0 - non_zero / values
 
 
+@checks_kinds()
 def program_metrics(
     program: LoihiProgram,
     counters: Counters,
-    sequences: int,
+    sequences: Count,
     *,
-    rate: float | None = None,
+    rate: Rate | None = None,
 ) -> NeuroBenchMetrics:
     """The metrics of a program as the chip executes it, from the exact counters of a simulation.
 
@@ -334,12 +336,10 @@ def program_metrics(
         rate: samples per second of the task.
 
     Raises:
-        InputError: nothing was run.
+        InputError: nothing was run, or the counters are of another program.
     """
-    check_kinds("program_metrics", program=(program, LoihiProgram), counters=(counters, Counters))
+    activity_of(program, counters)
     steps, updates = counters.samples, counters.samples * program.substeps
-    if sequences < 1 or steps < 1:
-        raise InputError(f"program {program.name!r}", "there are no samples to count over")
     dense = sum(c.rows * c.source_size for c in program.connections)
     weight_bits = sum(c.rows * c.source_size * c.mantissa_bits for c in program.connections)
     word_bits = sum(

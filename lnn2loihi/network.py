@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.arguments import checks_fields, checks_kinds
 from lnn2loihi.arrays import as_array
 from lnn2loihi.errors import InputError, NetworkError, Problems
 from lnn2loihi.evaluation import FloatResult, evaluate_stages
@@ -43,6 +44,7 @@ __all__ = [
 ]
 
 
+@checks_fields(NetworkError)
 @dataclass(frozen=True, eq=False)
 class LiquidNetwork(ArrayEquality):
     """A trained liquid network.
@@ -229,6 +231,7 @@ class LiquidNetwork(ArrayEquality):
         """The summary."""
         return self.summary()
 
+    @checks_kinds()
     def evaluate(
         self,
         x: npt.ArrayLike,
@@ -269,11 +272,6 @@ class LiquidNetwork(ArrayEquality):
         """Initial states as arrays that fit."""
         if given is None:
             return {}
-        if not isinstance(given, Mapping):
-            raise InputError(
-                "initial_state", f"is a {type(given).__name__}; give for each layer with a state "
-                "an array, as final_state of a result is"
-            )  # fmt: skip
         sizes = self.state_sizes
         problems = Problems(InputError, "initial_state")
         found: dict[str, FloatArray] = {}

@@ -8,17 +8,17 @@ format, or a place where programs run, without a change here.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from inspect import signature
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from lnn2loihi.errors import ImportNetworkError, InputError
+from lnn2loihi.arguments import checks_kinds
+from lnn2loihi.errors import ImportNetworkError, InputError, Lnn2LoihiError
 from lnn2loihi.files import write_atomically
 from lnn2loihi.formats import IntegerArray
-from lnn2loihi.kinds import PATH, check_kinds
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate.result import EngineRun, IntegerRun, OnStep
@@ -130,6 +130,7 @@ def model_names() -> list[str]:
     return list(_registered("lnn2loihi.models"))
 
 
+@checks_kinds(ImportNetworkError)
 def import_network(source: object, *, format: str | None = None, **options: Any) -> LiquidNetwork:
     """Makes a LiquidNetwork of a live module or of a checkpoint file.
 
@@ -144,7 +145,7 @@ def import_network(source: object, *, format: str | None = None, **options: Any)
     """
     if isinstance(source, (str, os.PathLike)):
         source = Path(source)
-        if not source.exists():
+        if not _exists(source):
             raise ImportNetworkError(str(source), "there is no such file")
     found = _registered("lnn2loihi.importers")
     if format is not None:
@@ -152,11 +153,11 @@ def import_network(source: object, *, format: str | None = None, **options: Any)
             raise ImportNetworkError(
                 f"format {format!r}", f"no such importer; registered are: {', '.join(found)}"
             )
-        return found[format].load()().load(source, **options)
+        return _loaded(found[format].load()(), source, options)
     for point in found.values():
         importer: Importer = point.load()()
         if importer.recognises(source):
-            return importer.load(source, **options)
+            return _loaded(importer, source, options)
     what = str(source) if isinstance(source, Path) else f"a {type(source).__qualname__}"
     raise ImportNetworkError(
         what,
@@ -167,6 +168,19 @@ def import_network(source: object, *, format: str | None = None, **options: Any)
     )
 
 
+def _loaded(importer: Importer, source: object, options: Mapping[str, Any]) -> LiquidNetwork:
+    _check_options(importer.load, options, ImportNetworkError)
+    return importer.load(source, **options)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # no name of a file: too long, or with characters that none has
+        return False
+
+
+@checks_kinds()
 def export(
     source: LoihiProgram | LiquidNetwork,
     target: str | os.PathLike[str],
@@ -195,14 +209,13 @@ def export(
         InputError: no exporter fits, the folder does not exist, or an option is unknown.
         BackendMissingError: the exporter needs a package that is not installed.
     """
-    check_kinds("export", source=(source, (LoihiProgram, LiquidNetwork)), target=(target, PATH))
     found = _registered("lnn2loihi.exporters")
     in_memory = format is None and isinstance(target, str) and target in found
     name = str(target) if in_memory else format
     exporter = _exporter(found, source, Path(target), name)
     if not (in_memory or Path(target).parent.is_dir()):
         raise InputError(str(target), "its folder does not exist")
-    _check_options(exporter, options)
+    _check_options(exporter.export, options, InputError)
     made = exporter.export(source, **options)
     if in_memory:
         return made
@@ -213,15 +226,17 @@ def export(
         raise InputError(str(target), f"cannot be written: {error.strerror}") from error
 
 
-def _check_options(exporter: Exporter, options: Mapping[str, Any]) -> None:
-    """Options of exporters that say what they take."""
-    _, *known = signature(exporter.export).parameters.values()
+def _check_options(
+    method: Callable[..., Any], options: Mapping[str, Any], error: type[Lnn2LoihiError]
+) -> None:
+    """Options of importers and exporters that say what they take."""
+    _, *known = signature(method).parameters.values()
     names = [parameter.name for parameter in known]
     unknown = sorted(set(options) - set(names))
     if unknown and all(parameter.kind != parameter.VAR_KEYWORD for parameter in known):
-        raise InputError(
+        raise error(
             f"options {', '.join(unknown)}",
-            f"unknown; this export takes {', '.join(names) or 'none'}",
+            f"unknown; it takes {', '.join(names) or 'none'}",
         )
 
 

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lnn2loihi.errors import Problems, ProgramError
+from lnn2loihi.arguments import checks_fields, checks_kinds
+from lnn2loihi.errors import InputError, Problems, ProgramError
 from lnn2loihi.frozen import ArrayEquality, read_only_mapping
 from lnn2loihi.graph.connection import Connection
 from lnn2loihi.graph.population import Population
 from lnn2loihi.graph.port import InputPort
 from lnn2loihi.graph.schedule import Schedule, derive_schedule
-from lnn2loihi.kinds import check_kinds
 from lnn2loihi.neurons.bounds import Interval, ProvedBounds, prove
 from lnn2loihi.neurons.instructions import Saturation
 from lnn2loihi.neurons.saturations import derived_saturations
@@ -55,6 +55,7 @@ TABLE_COLUMNS: Mapping[str, tuple[type, ...]] = {
 }
 
 
+@checks_fields(ProgramError)
 @dataclass(frozen=True, eq=False)
 class LoihiProgram(ArrayEquality):
     """An integer network for the chip.
@@ -190,14 +191,25 @@ class LoihiProgram(ArrayEquality):
                     found.append(f"row {number} of its table: {key} is {cell!r:.60}")
         return found
 
+    @checks_kinds()
     def population(self, name: str) -> Population:
-        """The population of that name."""
-        return next(p for p in self.populations if p.name == name)
+        """The population of that name.
 
+        Raises:
+            InputError: there is none.
+        """
+        for population in self.populations:
+            if population.name == name:
+                return population
+        names = ", ".join(p.name for p in self.populations)
+        raise InputError(f"program {self.name!r}", f"has no population {name!r:.60}: {names}")
+
+    @checks_kinds()
     def incoming(self, target: str) -> tuple[Connection, ...]:
         """Connections into a population."""
         return tuple(c for c in self.connections if c.target == target)
 
+    @checks_kinds()
     def accumulator_intervals(self, name: str) -> dict[str, Interval]:
         """Proved interval of each accumulator's sum, per neuron."""
         population = self.population(name)
@@ -238,6 +250,7 @@ class LoihiProgram(ArrayEquality):
         """Channels of a sample, without the elapsed time."""
         return self.input.size - self.timed
 
+    @checks_kinds()
     def interleaved(self, sequences: int) -> LoihiProgram:
         """The same program with so many independent sequences taking turns on the chip.
 
@@ -245,7 +258,6 @@ class LoihiProgram(ArrayEquality):
             ProgramError: the initiation interval has no room for them.
             InputError: it is no whole number.
         """
-        check_kinds("interleaved", sequences=(sequences, (int, np.integer)))
         names = [p.name for p in self.populations]
         schedule = derive_schedule(self.input.name, names, self.connections, int(sequences))
         return replace(self, schedule=schedule)

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.defaults import ALL, DEFAULT_EXECUTORS
 from lnn2loihi.errors import BackendMissingError, InputError, Problems
 from lnn2loihi.formats import IntegerArray
-from lnn2loihi.kinds import check_kinds
 from lnn2loihi.lava.shim import lava_is_installed
 from lnn2loihi.plugins import executor_names, load_executor
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.simulate import full_initial_state, held
+from lnn2loihi.simulate import State, full_initial_state, held
 from lnn2loihi.simulate.blas import run_blas
 from lnn2loihi.simulate.choice import chosen_engine, native_engine
 from lnn2loihi.simulate.inputs import checked, encode_live
@@ -204,6 +204,7 @@ class VerificationResult:
         }
 
 
+@checks_kinds()
 def verify(
     program: LoihiProgram,
     x: npt.ArrayLike,
@@ -212,7 +213,7 @@ def verify(
     lengths: npt.ArrayLike | None = None,
     timespans: npt.ArrayLike | None = None,
     encoded: bool = False,
-    initial_state: Mapping[str, Mapping[str, npt.ArrayLike]] | None = None,
+    initial_state: State | None = None,
     progress: Progress | None = None,
 ) -> VerificationResult:
     """Compares executors bit for bit.
@@ -234,7 +235,6 @@ def verify(
         InputError: x does not fit, or an executor does not exist.
         BackendMissingError: an executor that was named is not installed; names those that are.
     """
-    check_kinds("verify", program=(program, LoihiProgram))
     everything = executors == ALL
     names = _checked_names(executors)
     samples, counts = checked(program, x, lengths, timespans, encoded)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from programs import Sizes, random_program
 
 from lnn2loihi.devices import Device, Figure, load_device
+from lnn2loihi.devices.figures import DEFINITIONS
 from lnn2loihi.neurons.listing import listing
 from lnn2loihi.place import Core
 from lnn2loihi.program import Connection, LoihiProgram
@@ -26,7 +27,8 @@ def device(base: Device = CHIP, /, **limits: float | None) -> Device:
     for name, value in limits.items():
         figures.pop(name, None)
         if value is not None:
-            figures[name] = Figure(value, value, value, "1", "the test", "assumed")
+            unit = DEFINITIONS[name].unit
+            figures[name] = Figure(value, value, value, unit, "the test", "assumed")
     return replace(base, figures=figures)
 
 

@@ -535,17 +535,23 @@ class TestBadInput:
             ({"lengths": [4, -1]}, "lengths: sequence 1 has -1 samples; give 0 or more"),
             ({"lengths": [5, 1]}, "lengths: sequence 0 has 5 samples, x has 4 steps"),
             ({"lengths": [1, 2**63 - 1]}, "lengths: sequence 1 has 9223372036854775807 samples"),
-            ({"threads": 0}, "threads: 0 threads cannot run anything"),
-            ({"threads": -1}, "threads: -1 threads cannot run anything"),
-            ({"threads": 1.5}, "threads: 1.5 threads cannot run anything"),
+            ({"threads": 0}, "simulate: threads is 0; give a whole number from 1 to 2**31 - 1"),
+            ({"threads": -1}, "simulate: threads is -1; give a whole number from 1"),
+            ({"threads": 1.5}, "simulate: threads is of type float; give a whole number from 1"),
             ({"initial_state": {"layer_9": {"h": [0]}}}, "initial_state: there is no population"),
             ({"initial_state": {"layer_0": {"v": [0]}}}, "initial_state: layer_0 has no state"),
             (
                 {"initial_state": {"layer_0": {"h": np.zeros((3, 5), int)}}},
                 "initial_state: layer_0.h has shape (3, 5), expected (2, 5)",
             ),
-            ({"initial_state": {"layer_0": np.zeros(5, int)}}, "initial_state: layer_0 holds"),
-            ({"initial_state": np.zeros(5)}, "initial_state: is a ndarray; give for each"),
+            (
+                {"initial_state": {"layer_0": np.zeros(5, int)}},
+                "initial_state['layer_0'] is of type ndarray; give a dict by name",
+            ),
+            (
+                {"initial_state": np.zeros(5)},
+                "initial_state is of type ndarray; give for each population and state word an",
+            ),
         ],
     )
     def test_it_is_refused(
@@ -572,7 +578,7 @@ class TestBadInput:
                 "layer_1.h has shape (2, 5), expected (2, 4)",
             )
 
-    @pytest.mark.parametrize("engine", ["C", "gpu", "", None])
+    @pytest.mark.parametrize("engine", ["C", "gpu", ""])
     def test_an_unknown_engine(self, engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(choice, "native_engine", None)
         with pytest.raises(InputError, match="engine: .* does not exist; use one of auto, c, blas"):

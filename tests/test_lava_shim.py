@@ -230,7 +230,7 @@ def test_the_exporters_graph() -> None:
     assert len(graph.processes) == 1 + 3 + 5
     assert graph.populations["layer_0"].name == "layer_0"
     assert graph.run_config().select_tag == "fixed_pt"
-    with pytest.raises(InputError, match="must be positive"):
+    with pytest.raises(InputError, match="batch is 0; give a whole number from 1"):
         LavaExporter().export(program, batch=0)
 
 

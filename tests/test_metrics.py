@@ -238,5 +238,5 @@ class TestPrograms:
 
     def test_nothing_run(self, program: l2l.LoihiProgram) -> None:
         counters = l2l.simulate(program, random_samples(1, 2, 5, 3)).counters
-        with pytest.raises(l2l.InputError, match="no samples to count over"):
+        with pytest.raises(l2l.InputError, match="sequences is 0; give a whole number from 1"):
             program_metrics(program, counters, 0)

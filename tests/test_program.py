@@ -313,7 +313,9 @@ class TestConstruction:
         assert "recipe w8a12x12, 6 neurons" in text and "inf dB" in text and "50.00 %" in text
 
     def test_provenance_is_text(self, program: LoihiProgram) -> None:
-        assert "3 is not one line" in refused(program, provenance={"numpy": 3})
+        assert "provenance['numpy'] is of type int; give a str" in refused(
+            program, provenance={"numpy": 3}
+        )
 
 
 class TestProofs:

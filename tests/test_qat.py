@@ -285,7 +285,7 @@ class TestSteps:
 
     @pytest.mark.parametrize("share", [-0.1, 1.5])
     def test_shares_out_of_range_are_refused(self, share: float) -> None:
-        with pytest.raises(InputError, match=f"share: is {share}; give a number from 0 to 1"):
+        with pytest.raises(InputError, match=f"share is {share}; give a number from 0 to 1"):
             made(Variant())[0].harden(share)
 
 

@@ -14,6 +14,7 @@ from networks import random_ltc, random_network, random_samples
 import lnn2loihi as l2l
 from lnn2loihi import batches
 from lnn2loihi.evaluation import FloatResult
+from lnn2loihi.quantize import prepared
 from lnn2loihi.quantize.calibration import Calibration
 from lnn2loihi.quantize.calibration import measure as calibrated
 from lnn2loihi.simulate import encode
@@ -177,8 +178,8 @@ class TestNumbers:
             ({"layer_0": [[1.0], [1.0, 2.0]]}, "layer_0 is not an array of numbers"),
             ({"layer_0": np.zeros(5)}, r"layer_0 has shape \(5,\), expected \(6, 6\)"),
             ({"nowhere": np.zeros(5)}, "'nowhere' is no state; there are layer_0"),
-            ({3: 0.0}, "3 is no state"),
-            ([0.0], "is a list; give for each layer"),
+            ({3: 0.0}, "initial_state's key 3 is of type int; give a str"),
+            ([0.0], "initial_state is of type list; give a dict by name"),
         ):
             with pytest.raises(l2l.InputError, match=reason):
                 NETWORK.evaluate(COUNTS, state)  # type: ignore[arg-type]
@@ -252,7 +253,7 @@ class TestLengths:
             return calibrated(network, x[n : n + 1, : LENGTHS[n]], own)
 
         ones = [alone(n) for n in chosen]
-        filled = l2l.quantize.__globals__["prepared"](
+        filled = prepared(
             network, ended(x, LENGTHS, np.nan), lengths=LENGTHS,
             calibrate_timespans=None if spans is None else ended(spans, LENGTHS, np.nan),
         ).calibration  # fmt: skip

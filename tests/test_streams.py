@@ -145,7 +145,7 @@ class TestChunks:
             list(l2l.simulate_stream(TIMED, [x, x], timespans=[np.ones((2, 4))]))
         with pytest.raises(l2l.InputError, match="lengths: go on after the last chunk"):
             list(l2l.simulate_stream(PLAIN, [x], lengths=[[1, 2], [3, 4]]))
-        with pytest.raises(l2l.InputError, match="chunks: is of type int; give an iterable"):
+        with pytest.raises(l2l.InputError, match="chunks is of type int; give an iterable"):
             list(l2l.simulate_stream(PLAIN, 3))  # type: ignore[arg-type]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.cost.estimate import parameters_of
 from lnn2loihi.cost.fitting import Fit, fit
 from lnn2loihi.cost.interval import Z95, FloatArray, deviations
@@ -161,6 +162,7 @@ _MODELLED: Mapping[str, str] = {
 }
 
 
+@checks_kinds()
 def calibrate_profile(device: str | os.PathLike[str] | Device, logs: Logs) -> Calibration:
     """Refits the costs of a device from measurements of one's own.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
+from typing import Annotated
 
 import numpy as np
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.cost.interval import FloatArray, Interval, sample
 from lnn2loihi.cost.model import (
     RESOURCES,
@@ -20,8 +21,8 @@ from lnn2loihi.cost.model import (
 from lnn2loihi.cost.result import CostEstimate, ParameterEffect, bottleneck_text
 from lnn2loihi.cost.workload import FALL_THROUGH, MODES, PIPELINED, Workload
 from lnn2loihi.devices import COST_PARAMETERS, Device, Figure, load_device, with_prefix
-from lnn2loihi.errors import DeviceError, InputError, Problems, RateError
-from lnn2loihi.kinds import check_kinds
+from lnn2loihi.errors import DeviceError, Problems, RateError
+from lnn2loihi.kinds import Natural, OneOf, Rate, Seconds, Within
 
 #: Terms that are left out, with a note, where a device has no figure for them.
 OMISSIBLE = ("energy_per_step", "active_core_power")
@@ -33,16 +34,17 @@ _ENERGIES = (
 )  # fmt: skip
 
 
+@checks_kinds()
 def estimate(
     workload: Workload,
     device: str | os.PathLike[str] | Device,
     *,
-    rate: float | None = None,
-    mode: str = PIPELINED,
+    rate: Rate | None = None,
+    mode: Annotated[str, OneOf(MODES)] = PIPELINED,
     host_io: bool = False,
-    step_time: float | None = None,
-    draws: int = 2000,
-    seed: int = 0,
+    step_time: Seconds | None = None,
+    draws: Annotated[int, Within(*DRAWS)] = 2000,
+    seed: Natural = 0,
 ) -> CostEstimate:
     """Estimates what a workload costs on a Loihi device.
 
@@ -67,9 +69,7 @@ def estimate(
         DeviceError: the device is no Loihi, is too small, or lacks a figure.
         RateError: the device cannot meet the rate; says what a sample needs and has.
     """
-    check_kinds("estimate", workload=(workload, Workload))
     found = load_device(device)
-    _check_arguments(rate, mode, step_time, draws)
     _check_device(workload, found)
     operation = Operation(mode, rate if rate is None else float(rate), host_io, step_time)
     figures, notes = parameters_of(found, workload, host_io)
@@ -113,22 +113,6 @@ def parameters_of(
         figures[name] = figure
     problems.raise_if_any()
     return figures, notes
-
-
-def _check_arguments(rate: float | None, mode: str, step_time: float | None, draws: int) -> None:
-    problems = Problems(InputError, "estimate")
-    for name, value, unit in (("rate", rate, "Hz"), ("step_time", step_time, "s")):
-        if value is not None and not (_is_number(value) and 0.0 < value < math.inf):
-            problems.add(f"{name} is {value!r:.40}, expected a positive number of {unit}")
-    if mode not in MODES:
-        problems.add(f"mode is {mode!r:.40}; there are {', '.join(MODES)}")
-    if isinstance(draws, bool) or not isinstance(draws, int) or not DRAWS[0] <= draws <= DRAWS[1]:
-        problems.add(f"draws is {draws!r:.40}, expected {DRAWS[0]} to {DRAWS[1]:,}")
-    problems.raise_if_any()
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 def _check_device(workload: Workload, device: Device) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.arguments import checks_fields, checks_kinds
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.frozen import ArrayEquality, read_only
+from lnn2loihi.kinds import Count, OneOf
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -25,6 +27,7 @@ PER_PHASE = ("messages", "hops")
 WAITING = ("waiting_updates", "waiting_instructions")
 
 
+@checks_fields(InputError)
 @dataclass(frozen=True, eq=False)
 class Workload(ArrayEquality):
     """Counts per chip step, averaged over the samples that they were counted on.
@@ -59,10 +62,10 @@ class Workload(ArrayEquality):
     """
 
     name: str
-    chips: int
-    period: int
-    latency_steps: int
-    interleave: int
+    chips: Count
+    period: Count
+    latency_steps: Count
+    interleave: Count
     synaptic_operations: FloatArray
     neuron_updates: FloatArray
     instructions: FloatArray
@@ -78,9 +81,7 @@ class Workload(ArrayEquality):
         object.__setattr__(self, "core_names", tuple(self.core_names))
         problems = Problems(InputError, f"workload {self.name!r}")
         for name in ("chips", "period", "latency_steps", "interleave"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                problems.add(f"{name} is {value!r:.40}, expected a whole number from 1 on")
+            object.__setattr__(self, name, int(getattr(self, name)))
         if not self.core_names:
             problems.add("it has no core")
         problems.raise_if_any()
@@ -122,7 +123,8 @@ class Workload(ArrayEquality):
         arrays = (*PER_CORE, *PER_PHASE, *WAITING)
         return (*shape, *(getattr(self, name).tobytes() for name in arrays))
 
-    def steps_per_sample(self, mode: str) -> float:
+    @checks_kinds()
+    def steps_per_sample(self, mode: Annotated[str, OneOf(MODES)]) -> float:
         """Chip steps that a sample takes: `pipelined` (throughput) or `fall-through` (latency)."""
         if mode == PIPELINED:
             return self.period / self.interleave
@@ -141,6 +143,7 @@ class Workload(ArrayEquality):
         return {**vars(self), **{name: getattr(self, name).tolist() for name in arrays}}
 
     @classmethod
+    @checks_kinds()
     def from_dict(cls, content: Mapping[str, Any]) -> Workload:
         """A workload of what `to_dict` gave, for instance from a JSON file.
 

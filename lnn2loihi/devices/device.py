@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from lnn2loihi.arguments import checks_fields, checks_kinds
 from lnn2loihi.devices.figures import DEFINITIONS
 from lnn2loihi.devices.units import with_prefix
 from lnn2loihi.errors import DeviceError
@@ -13,6 +14,7 @@ from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.tables import text_table
 
 
+@checks_fields(DeviceError)
 @dataclass(frozen=True)
 class Figure:
     """One figure of a device.
@@ -45,6 +47,7 @@ class Figure:
         return f"{with_prefix(self.low, self.unit)} to {with_prefix(self.high, self.unit)}"
 
 
+@checks_fields(DeviceError)
 @dataclass(frozen=True)
 class Device:
     """A chip, board or computer.
@@ -74,10 +77,12 @@ class Device:
         object.__setattr__(self, "not_public", read_only_mapping(self.not_public))
         object.__setattr__(self, "notes", tuple(self.notes))
 
+    @checks_kinds(DeviceError)
     def get(self, name: str) -> Figure | None:
         """A figure, or None where the device has none of this name."""
         return self.figures.get(name)
 
+    @checks_kinds(DeviceError)
     def figure(self, name: str) -> Figure:
         """A figure.
 
@@ -92,6 +97,7 @@ class Device:
         reason += f": {why}" if why else f"; a profile of your own can give it ({self.source_file})"
         raise DeviceError(f"device {self.name!r}", reason)
 
+    @checks_kinds(DeviceError)
     def value(self, name: str) -> float:
         """The nominal value of a figure, in its SI unit.
 
@@ -100,6 +106,7 @@ class Device:
         """
         return self.figure(name).value
 
+    @checks_kinds(DeviceError)
     def count(self, name: str) -> int:
         """A limit that is a whole number.
 

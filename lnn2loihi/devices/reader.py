@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.devices.device import Device
 from lnn2loihi.devices.schema import (
     contradictions,
@@ -21,7 +22,6 @@ from lnn2loihi.devices.schema import (
 )
 from lnn2loihi.errors import DeviceError, Problems
 from lnn2loihi.files import parse_toml, read_text
-from lnn2loihi.kinds import PATH, check_kinds
 
 SUFFIX = ".toml"
 FOLDER = "hardware_profiles"
@@ -41,26 +41,35 @@ def shipped_text(name: str) -> str:
     return (files("lnn2loihi") / FOLDER / (name + SUFFIX)).read_text("utf-8")
 
 
+@checks_kinds(DeviceError)
 def load_device(device: str | os.PathLike[str] | Device) -> Device:
     """A device, with its profile checked.
 
     Args:
         device: name of a shipped profile (see `device_names`), path of a profile of one's own
-            (`.toml`), or a Device, which is handed back. A profile that says
+            (`.toml`), or a Device, which is checked and handed back. A profile that says
             `extends = "<name>"` takes what it does not give itself from a shipped one, or from
             a file beside it.
 
     Raises:
         DeviceError: the device is unknown, or lists everything that is wrong with its profile.
     """
-    check_kinds("load_device", error=DeviceError, device=(device, (*PATH, Device)))
     if isinstance(device, Device):
-        return device
+        return _settled(device)
     name = os.fspath(device)
     if _is_path(name):
         content = _read_file(Path(name))
         return _build(Path(name).stem, content, _base(content, Path(name)), name)
     return _shipped(name)
+
+
+def _settled(device: Device) -> Device:
+    """A device whose figures are as they could stand in a file."""
+    problems = Problems(DeviceError, f"device {device.name!r:.60}")
+    for name, figure in device.figures.items():
+        problems.extend(figure_problems(name, vars(figure)))
+    problems.raise_if_any()
+    return device
 
 
 @cache

@@ -6,13 +6,14 @@ import json
 import os
 from pathlib import Path
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.devices.device import Device
 from lnn2loihi.devices.reader import SUFFIX
 from lnn2loihi.errors import DeviceError
 from lnn2loihi.files import write_atomically
-from lnn2loihi.kinds import PATH, check_kinds
 
 
+@checks_kinds(DeviceError)
 def save_device(device: Device, path: str | os.PathLike[str]) -> Path:
     """Writes a profile, whole or not at all; `load_device` reads the same figures again.
 
@@ -23,7 +24,6 @@ def save_device(device: Device, path: str | os.PathLike[str]) -> Path:
     Raises:
         DeviceError: the path has another suffix or cannot be written.
     """
-    check_kinds("save_device", error=DeviceError, device=(device, Device), path=(path, PATH))
     target = Path(path)
     if target.suffix.lower() != SUFFIX:
         raise DeviceError(str(path), f"a profile is written as {SUFFIX}")

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.arguments import checks_fields, checks_kinds
+from lnn2loihi.arrays import as_array
+from lnn2loihi.errors import ProgramError
 from lnn2loihi.formats import WEIGHT_BITS, IntegerArray, signed_range
 from lnn2loihi.frozen import ArrayEquality, read_only
 from lnn2loihi.neurons.bounds import Interval
@@ -22,6 +25,7 @@ VALUES_AT_ONCE = 1 << 20
 LARGEST_DELAY = 62
 
 
+@checks_fields(ProgramError)
 @dataclass(frozen=True, eq=False)
 class Connection(ArrayEquality):
     """Synapses from one source to the fused accumulators of one population, as sparse rows.
@@ -59,9 +63,10 @@ class Connection(ArrayEquality):
             ("columns", np.int32),
             ("mantissas", np.int8),
         ):
-            object.__setattr__(self, name, read_only(getattr(self, name), dtype))
+            object.__setattr__(self, name, read_only(getattr(self, name), dtype, name))
 
     @classmethod
+    @checks_kinds(ProgramError)
     def from_dense(
         cls,
         source: str,
@@ -70,8 +75,18 @@ class Connection(ArrayEquality):
         mantissas: npt.ArrayLike,
         **options: Any,
     ) -> Connection:
-        """From dense mantissas (accumulators * N, source size); zeros make no synapse."""
-        dense = np.asarray(mantissas)
+        """From dense mantissas (accumulators * N, source size); zeros make no synapse.
+
+        Raises:
+            InputError: they are no numbers.
+            ProgramError: they are no matrix.
+        """
+        dense = as_array(mantissas, f"{source} -> {target}", "mantissas")
+        if dense.ndim != 2:
+            raise ProgramError(
+                f"{source} -> {target}",
+                f"mantissas have shape {dense.shape}, expected (accumulators * neurons, sources)",
+            )
         counts = np.count_nonzero(dense, axis=1)
         starts = np.concatenate([[0], np.cumsum(counts)])
         columns = np.empty(starts[-1], np.int32)

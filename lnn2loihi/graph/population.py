@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.arguments import checks_fields
+from lnn2loihi.errors import ProgramError
 from lnn2loihi.formats import FixedPoint, IntegerArray, signed_range
 from lnn2loihi.frozen import ArrayEquality, read_only, read_only_mapping
 from lnn2loihi.neurons.instructions import NeuronProgram
 
 
+@checks_fields(ProgramError)
 @dataclass(frozen=True, eq=False)
 class Population(ArrayEquality):
     """A neuron program times N neurons.
@@ -38,7 +41,10 @@ class Population(ArrayEquality):
 
     def __post_init__(self) -> None:
         for name in ("parameters", "initial_state"):
-            arrays = {key: read_only(v, np.int32) for key, v in getattr(self, name).items()}
+            arrays = {
+                key: read_only(v, np.int32, f"{name}[{key!r}]")
+                for key, v in getattr(self, name).items()
+            }
             object.__setattr__(self, name, read_only_mapping(arrays))
 
     @property

@@ -8,10 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.arguments import checks_fields, checks_kinds
+from lnn2loihi.arrays import as_array
+from lnn2loihi.errors import InputError, ProgramError
 from lnn2loihi.formats import FixedPoint, IntegerArray
 from lnn2loihi.frozen import ArrayEquality, read_only
 
 
+@checks_fields(ProgramError)
 @dataclass(frozen=True, eq=False)
 class InputPort(ArrayEquality):
     """Where samples enter, and the codec that makes integers of them.
@@ -35,8 +39,8 @@ class InputPort(ArrayEquality):
     offset: npt.NDArray[Any] = None  # pyright: ignore[reportAssignmentType]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "low", read_only(self.low, np.int32))
-        object.__setattr__(self, "high", read_only(self.high, np.int32))
+        object.__setattr__(self, "low", read_only(self.low, np.int32, "low"))
+        object.__setattr__(self, "high", read_only(self.high, np.int32, "high"))
         for part, default in (("gain", 2.0**self.format.fraction_bits), ("offset", 0.0)):
             given = getattr(self, part)
             array = np.full(self.low.shape, default) if given is None else given
@@ -52,9 +56,20 @@ class InputPort(ArrayEquality):
         with np.errstate(over="ignore"):  # infinity saturates like any other large value
             return self.saturate(np.floor((x - self.offset) * self.gain + 0.5))
 
+    @checks_kinds()
     def decode(self, integers: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Samples (..., channels) that encoded messages stand for."""
-        return np.asarray(integers, np.float64) / self.gain + self.offset
+        """Samples (..., channels) that encoded messages stand for.
+
+        Raises:
+            InputError: they are no numbers, or have other channels.
+        """
+        messages = as_array(integers, f"input {self.name!r}", "integers").astype(np.float64)
+        if messages.shape[-1:] not in ((self.size,), (1,), ()):
+            raise InputError(
+                f"input {self.name!r}",
+                f"integers have shape {messages.shape}, expected (..., {self.size})",
+            )
+        return messages / self.gain + self.offset
 
     def saturate(self, integers: npt.NDArray[Any]) -> tuple[IntegerArray, IntegerArray]:
         """Integers clipped to the calibrated range, and per channel how many were clipped."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from lnn2loihi.arguments import checks_fields, checks_kinds
 from lnn2loihi.errors import Problems, ProgramError
 from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.graph.connection import Connection
 
 
+@checks_fields(ProgramError)
 @dataclass(frozen=True)
 class Schedule:
     """When the input sends and each population updates, in chip steps.
@@ -45,11 +47,12 @@ class Schedule:
     def _key(self) -> tuple[object, ...]:
         return self.period, dict(self.first_valid), self.first_input, self.interleave
 
+    @checks_kinds()
     def steps(self, samples: int) -> int:
         """Chip steps from the first to the last population's last update, of all interleaved
         sequences.
         """
-        last = max(self.first_valid.values())
+        last = max(self.first_valid.values(), default=0)
         return (samples - 1) * self.period + last + 1 + (self.interleave - 1)
 
     def turn(self, step: int, first: int) -> tuple[int, int] | None:

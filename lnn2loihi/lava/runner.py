@@ -6,12 +6,13 @@ from collections.abc import Mapping
 
 import numpy.typing as npt
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.formats import IntegerArray
-from lnn2loihi.kinds import check_kinds
+from lnn2loihi.kinds import Seconds
 from lnn2loihi.lava.graph import build_graph
 from lnn2loihi.lava.shim import DISTRIBUTION, import_lava, lava_version, require_workers
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.simulate import full_initial_state, held, result_of
+from lnn2loihi.simulate import State, full_initial_state, held, result_of
 from lnn2loihi.simulate.inputs import checked, encode_live
 from lnn2loihi.simulate.result import IntegerRun, OnStep, SimulationResult
 from lnn2loihi.simulate.traces import from_trace
@@ -50,6 +51,7 @@ def execute(
     return IntegerRun(f"{DISTRIBUTION} {lava_version()}", graph.recorded())
 
 
+@checks_kinds()
 def run_lava(
     program: LoihiProgram,
     x: npt.ArrayLike,
@@ -57,10 +59,10 @@ def run_lava(
     lengths: npt.ArrayLike | None = None,
     timespans: npt.ArrayLike | None = None,
     encoded: bool = False,
-    initial_state: Mapping[str, Mapping[str, npt.ArrayLike]] | None = None,
+    initial_state: State | None = None,
     return_states: bool = False,
     progress: OnStep | None = None,
-    time_limit: float | None = None,
+    time_limit: Seconds | None = None,
 ) -> SimulationResult:
     """Runs a program on sequences in Lava's process simulator; see `simulate` and `execute`.
 
@@ -80,7 +82,6 @@ def run_lava(
         BackendMissingError: Lava is not installed.
         LavaRunError: see `execute`.
     """
-    check_kinds("run_lava", program=(program, LoihiProgram))
     samples, counts = checked(program, x, lengths, timespans, encoded)
     samples, counts = held(program, samples), counts * program.substeps
     inputs, saturated = encode_live(program, samples, counts)

@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from lnn2loihi.arguments import checks_fields
+from lnn2loihi.errors import NetworkError
 from lnn2loihi.frozen import ArrayEquality, read_only
 from lnn2loihi.layers.dense import ACTIVATION_NAMES, SUM, DenseStage, folded
 from lnn2loihi.layers.linear import FloatArray, Linear
@@ -78,6 +80,7 @@ class PureStage(Stage):
         return self.amplitude * (1.0 - decay * f), {}
 
 
+@checks_fields(NetworkError)
 @dataclass(frozen=True, eq=False)
 class CfCLayer(ArrayEquality):
     """One layer of closed-form continuous-time units.

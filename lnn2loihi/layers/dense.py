@@ -9,6 +9,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from lnn2loihi.arguments import checks_fields
+from lnn2loihi.errors import NetworkError
 from lnn2loihi.frozen import ArrayEquality
 from lnn2loihi.layers.linear import FloatArray, Linear
 from lnn2loihi.layers.stage import Stage, StageSource, State, sigmoid
@@ -59,6 +61,7 @@ class DenseStage(Stage):
         return FUNCTIONS[self.activation](sums[SUM]), {}
 
 
+@checks_fields(NetworkError)
 @dataclass(frozen=True, eq=False)
 class DenseLayer(ArrayEquality):
     """A feed-forward layer with an activation: before, between or after recurrent layers.

@@ -13,6 +13,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from lnn2loihi.arguments import checks_fields
+from lnn2loihi.errors import NetworkError
 from lnn2loihi.layers.gated import GatedLayer
 from lnn2loihi.layers.linear import FloatArray, Linear
 from lnn2loihi.layers.stage import Stage, StageSource, State, sigmoid
@@ -39,6 +41,7 @@ class GRUStage(Stage):
         return h, {"h": h}
 
 
+@checks_fields(NetworkError)
 @dataclass(frozen=True, eq=False)
 class GRULayer(GatedLayer):
     """One layer of gated recurrent units.

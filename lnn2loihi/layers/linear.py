@@ -7,11 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.arguments import checks_fields, checks_kinds
+from lnn2loihi.errors import NetworkError
 from lnn2loihi.frozen import ArrayEquality, read_only
 
 FloatArray = npt.NDArray[np.float64]
 
 
+@checks_fields(NetworkError)
 @dataclass(frozen=True, eq=False)
 class Linear(ArrayEquality):
     """An affine map y = weight x + bias.
@@ -44,6 +47,7 @@ class Linear(ArrayEquality):
         """Applies the map to the last axis."""
         return inputs @ self.weight.T + self.bias
 
+    @checks_kinds(NetworkError)
     def scaled(self, name: str, inputs: float = 1.0, outputs: float = 1.0) -> Linear:
         """The map that answers `outputs` times this one's answer to `inputs` times the input."""
         if inputs == outputs == 1.0:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from lnn2loihi.arguments import checks_fields
+from lnn2loihi.errors import NetworkError
 from lnn2loihi.layers.gated import GatedLayer
 from lnn2loihi.layers.linear import Linear
 from lnn2loihi.layers.memory import MEMORY_GATES, MemoryStage
@@ -25,6 +27,7 @@ class LSTMStage(MemoryStage):
         return f"{self.name}.{word}"
 
 
+@checks_fields(NetworkError)
 @dataclass(frozen=True, eq=False)
 class LSTMLayer(GatedLayer):
     """One layer of LSTM units.

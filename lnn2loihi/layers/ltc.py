@@ -15,6 +15,8 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.arguments import checks_fields
+from lnn2loihi.errors import NetworkError
 from lnn2loihi.frozen import ArrayEquality, read_only
 from lnn2loihi.layers.linear import FloatArray, Linear
 from lnn2loihi.layers.memory import Memory, MemoryStage
@@ -23,6 +25,8 @@ from lnn2loihi.layers.stage import Stage, StageSource, State, sigmoid
 #: The one gate of a synapse, and the two sums of a membrane.
 SOURCE = "source"
 CURRENT, CONDUCTANCE = "current", "conductance"
+#: Most unfolds of a layer: a program updates so often for each sample.
+MOST_UNFOLDS = 1 << 10
 #: What a membrane keeps.
 POTENTIAL = "v"
 
@@ -152,6 +156,7 @@ class HeldMemoryStage(MemoryStage):
     unfolds: int
 
 
+@checks_fields(NetworkError)
 @dataclass(frozen=True, eq=False)
 class LTCLayer(ArrayEquality):
     """One layer of liquid time-constant units.
@@ -297,8 +302,8 @@ class LTCLayer(ArrayEquality):
     def problems(self) -> list[str]:
         """Everything that is wrong with the layer."""
         found = self.conductance.problems(self.name) + self.current.problems(self.name)
-        if self.unfolds < 1:
-            found.append(f"{self.name}: {self.unfolds} unfolds; at least 1 is needed")
+        if not 1 <= self.unfolds <= MOST_UNFOLDS:
+            found.append(f"{self.name}: {self.unfolds} unfolds; 1 to {MOST_UNFOLDS} are possible")
         if found:
             return found
         shape = self.conductance.weight.shape

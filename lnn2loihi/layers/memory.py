@@ -13,6 +13,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from lnn2loihi.arguments import checks_fields
+from lnn2loihi.errors import NetworkError
 from lnn2loihi.frozen import ArrayEquality
 from lnn2loihi.layers.linear import FloatArray, Linear
 from lnn2loihi.layers.stage import Stage, StageSource, State, sigmoid
@@ -40,6 +42,7 @@ class MemoryStage(Stage):
         return np.tanh(cell) * sigmoid(sums["output_gate"]), {"c": cell}
 
 
+@checks_fields(NetworkError)
 @dataclass(frozen=True, eq=False)
 class Memory(ArrayEquality):
     """The arrays of a mixed memory.

@@ -14,6 +14,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from lnn2loihi.arguments import checks_fields
+from lnn2loihi.errors import NetworkError
 from lnn2loihi.layers.gated import GatedLayer
 from lnn2loihi.layers.linear import FloatArray, Linear
 from lnn2loihi.layers.stage import Stage, StageSource, State, sigmoid
@@ -107,6 +109,7 @@ class MinimalLayer(GatedLayer):
         return super().problems()
 
 
+@checks_fields(NetworkError)
 @dataclass(frozen=True, eq=False)
 class MinGRULayer(MinimalLayer):
     """One layer of minGRU units.
@@ -123,6 +126,7 @@ class MinGRULayer(MinimalLayer):
         return MinGRUStage(self.name, sources, gates, form=self.form)
 
 
+@checks_fields(NetworkError)
 @dataclass(frozen=True, eq=False)
 class MinLSTMLayer(MinimalLayer):
     """One layer of minLSTM units.

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lnn2loihi.arguments import checks_fields
+from lnn2loihi.errors import NetworkError
 from lnn2loihi.frozen import ArrayEquality
 from lnn2loihi.layers.cfc import CfCLayer
 from lnn2loihi.layers.linear import Linear
@@ -18,6 +20,7 @@ from lnn2loihi.layers.memory import Memory
 from lnn2loihi.layers.stage import Stage, StageSource
 
 
+@checks_fields(NetworkError)
 @dataclass(frozen=True, eq=False)
 class WiredMemory(ArrayEquality):
     """Layers in a row, and an LSTM over the states of all of them.

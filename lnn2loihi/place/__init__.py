@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from types import NoneType
 
 import numpy as np
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.devices import Device, load_device
 from lnn2loihi.errors import DeviceError, InputError, PlacementError
-from lnn2loihi.kinds import check_kinds
 from lnn2loihi.place.activity import activity_of
 from lnn2loihi.place.draft import Draft, cutters_of
 from lnn2loihi.place.mesh import Positions, arrange, axon_messages
@@ -38,6 +37,7 @@ __all__ = [
 OBJECTIVES = ("balanced", "packed")
 
 
+@checks_kinds()
 def place(
     program: LoihiProgram,
     device: str | os.PathLike[str] | Device = "loihi2-oheo-gulch",
@@ -66,14 +66,13 @@ def place(
         InputError: an argument makes no sense, or the counters are of another program.
         DeviceError: the device is unknown or no Loihi.
     """
-    check_kinds("place", program=(program, LoihiProgram), counters=(counters, (Counters, NoneType)))
     found = load_device(device)
     if found.kind != "loihi":
         raise DeviceError(f"device {found.name!r}", f"is a {found.kind}; programs run on a Loihi")
     if objective not in OBJECTIVES:
         raise InputError("objective", f"{objective!r:.40} is none of {', '.join(OBJECTIVES)}")
     available = found.count("chips")
-    if chips is not None and not (type(chips) is int and 1 <= chips <= available):
+    if chips is not None and not 1 <= chips <= available:
         raise InputError("chips", f"{chips!r:.40}; {found.name} has 1 to {available:,}")
     activity = activity_of(program, counters)
     cutters = cutters_of(program, found, activity)

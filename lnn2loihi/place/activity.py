@@ -44,8 +44,9 @@ def activity_of(program: LoihiProgram, counters: Counters | None) -> Activity:
         problems.add("they count no sample; simulate at least one")
     updates = counters.samples * program.substeps
     for name, size in sizes.items():
-        found = counters.non_zero.get(name)
-        if found is None:
+        given = counters.non_zero.get(name)
+        found = np.asarray(given)
+        if given is None:
             problems.add(f"{name} is missing")
         elif found.shape != (size,):
             problems.add(f"{name}: shape {found.shape}, expected ({size},)")

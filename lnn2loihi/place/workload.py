@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.cost.workload import Workload
-from lnn2loihi.kinds import check_kinds
 from lnn2loihi.neurons.listing import listing
 from lnn2loihi.place.activity import activity_of
 from lnn2loihi.place.mesh import Mesh, Positions
@@ -14,6 +14,7 @@ from lnn2loihi.place.placement import Placement
 from lnn2loihi.simulate.result import Counters
 
 
+@checks_kinds()
 def workload(placement: Placement, counters: Counters) -> Workload:
     """Counts per chip step of each core and phase, from exact counters.
 
@@ -27,7 +28,6 @@ def workload(placement: Placement, counters: Counters) -> Workload:
     Raises:
         InputError: the counters do not belong to the program.
     """
-    check_kinds("workload", placement=(placement, Placement), counters=(counters, Counters))
     program, axons, cores = placement.program, placement.axons, len(placement.cores)
     schedule = program.schedule
     activity = activity_of(program, counters)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.cost import ParameterEffect
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.frozen import read_only_mapping
@@ -239,6 +240,7 @@ class ProfileResult:
         """Whether every row is whole."""
         return not self.problems and all(row.status == "complete" for row in self.rows)
 
+    @checks_kinds()
     def row(self, device: str, **wanted: Any) -> ProfileRow:
         """The first row of a device (or backend) whose fields are as wanted.
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.frozen import read_only_mapping
-from lnn2loihi.kinds import check_kinds
 from lnn2loihi.profile.quantity import Quantity
 from lnn2loihi.tables import percent
 from lnn2loihi.tiers import CALIBRATED, ESTIMATED, MEASURED, TIERS
@@ -188,6 +188,7 @@ class ProfileRow:
         }.get(self.energy_tier or "", "bounds")
 
 
+@checks_kinds()
 def ratio(
     numerator: ProfileRow,
     denominator: ProfileRow,
@@ -211,7 +212,6 @@ def ratio(
             chip by a share of one, one at full speed and one paced, a tier ESTIMATED, or a number
             that is not there.
     """
-    check_kinds("ratio", numerator=(numerator, ProfileRow), denominator=(denominator, ProfileRow))
     names = (quantity, quantity) if isinstance(quantity, str) else tuple(quantity)
     names = tuple("total_energy" if name == "energy" else name for name in names)
     problems = Problems(InputError, f"ratio of {numerator.label!r} and {denominator.label!r}")

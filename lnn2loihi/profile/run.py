@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import datetime
-import math
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from types import NoneType
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.artifact import fingerprint
 from lnn2loihi.compare import check_pair
 from lnn2loihi.defaults import DEFAULT_DEVICES
 from lnn2loihi.devices import Device, device_names, load_device, with_prefix
-from lnn2loihi.errors import DeviceError, InputError, Problems
-from lnn2loihi.kinds import check_kinds
+from lnn2loihi.errors import DeviceError, Problems
+from lnn2loihi.kinds import Count, Rate, Seconds
 from lnn2loihi.measure import Measurements, measure, runners
 from lnn2loihi.measure.estimated import unused_profiles
 from lnn2loihi.metrics import NeuroBenchMetrics, network_metrics, program_metrics
@@ -46,16 +45,20 @@ _CONDITIONS: Mapping[str, Callable[[Any], str]] = {
     "temperature_before": lambda degrees: f"{degrees:.3g} degrees Celsius",
     "temperature_after": lambda degrees: f"{degrees:.3g} degrees Celsius",
 }
+#: One device or several: names of profiles, files, or Device objects.
+Devices = str | os.PathLike[str] | Device | Sequence[str | os.PathLike[str] | Device]
+Budget = Annotated[Seconds, "seconds for the measurements, above 0"]
 #: Called with what is going on, and how much of it is done of how much in all.
 OnPhase = Callable[[str, int, int], None]
 
 
+@checks_kinds()
 def profile(
     program: LoihiProgram,
     x: npt.ArrayLike,
-    devices: Sequence[str | os.PathLike[str] | Device] | str = DEFAULT_DEVICES,
+    devices: Devices = DEFAULT_DEVICES,
     against: Sequence[str] | str = ("cpu", "cuda"),
-    rate: float | None = None,
+    rate: Rate | None = None,
     *,
     network: LiquidNetwork | None = None,
     module: Any = None,
@@ -67,8 +70,8 @@ def profile(
     host_io: bool = False,
     quick: bool = False,
     allow_estimated: bool = False,
-    batches: Sequence[int] | None = None,
-    budget_seconds: float | None = None,
+    batches: Sequence[Count] | None = None,
+    budget_seconds: Budget | None = None,
     command: str = "",
     progress: OnPhase | None = None,
 ) -> ProfileResult:
@@ -113,13 +116,7 @@ def profile(
             network is not the one that the program was made of.
         BackendMissingError: a backend that was demanded by name is not there.
     """
-    check_kinds(
-        "profile",
-        program=(program, LoihiProgram),
-        network=(network, (LiquidNetwork, NoneType)),
-    )
     chips, processors = _devices(devices)
-    _check_numbers(rate, budget_seconds)
     asked = given(program, x, lengths, timespans, encoded)
     data = decoded(program, asked).floats(f"program {program.name!r}")
     if module is not None and network is None:
@@ -188,9 +185,7 @@ def _names(against: Sequence[str] | str) -> tuple[str, ...]:
     return tuple(against)
 
 
-def _devices(
-    devices: Sequence[str | os.PathLike[str] | Device] | str | os.PathLike[str] | Device,
-) -> tuple[list[Device], list[Device]]:
+def _devices(devices: Devices) -> tuple[list[Device], list[Device]]:
     """The Loihi devices, and the CPUs and GPUs."""
     listed = [devices] if isinstance(devices, (str, os.PathLike, Device)) else list(devices)
     problems = Problems(DeviceError, "devices")
@@ -206,19 +201,6 @@ def _devices(
         known = ", ".join(name for name in device_names() if name.startswith("loihi"))
         raise DeviceError("devices", f"give at least one Loihi to place the program on: {known}")
     return chips, [device for device in found if device.kind != "loihi"]
-
-
-def _check_numbers(rate: float | None, budget_seconds: float | None) -> None:
-    problems = Problems(InputError, "profile")
-    numbers = (
-        ("rate", rate, "samples per second"),
-        ("budget_seconds", budget_seconds, "seconds for the measurements"),
-    )
-    for name, value, wanted in numbers:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if value is not None and not (number and math.isfinite(value) and value > 0):
-            problems.add(f"{name} is {value!r:.40}; give {wanted}, above 0")
-    problems.raise_if_any()
 
 
 def _subject(program: LoihiProgram, run: SimulationResult, data: Sequences) -> Subject:

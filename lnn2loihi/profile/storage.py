@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.defaults import PROFILE_SUFFIX
 from lnn2loihi.errors import InputError, Lnn2LoihiError
 from lnn2loihi.files import read_text, write_atomically
-from lnn2loihi.kinds import PATH, check_kinds
 from lnn2loihi.profile.result import ProfileResult
 
 SCHEMA = 1
@@ -30,13 +30,13 @@ LONGEST_LIST = 1 << 18
 LISTED = 12
 
 
+@checks_kinds()
 def save_profile(result: ProfileResult, path: str | os.PathLike[str]) -> Path:
     """Writes a profile, whole or not at all.
 
     Raises:
         InputError: the path has another suffix or cannot be written, or a number is not finite.
     """
-    check_kinds("save", path=(path, PATH))
     file = Path(path)
     if not file.name.endswith(SUFFIX):
         raise InputError(str(path), f"profiles are written as {SUFFIX}")
@@ -50,6 +50,7 @@ def save_profile(result: ProfileResult, path: str | os.PathLike[str]) -> Path:
         raise InputError(str(path), f"cannot be written: {error.strerror}") from error
 
 
+@checks_kinds()
 def load_profile(path: str | os.PathLike[str]) -> ProfileResult:
     """Reads a profile.
 
@@ -57,7 +58,6 @@ def load_profile(path: str | os.PathLike[str]) -> ProfileResult:
         InputError: the file is missing, damaged, of an unknown version, or no profile; lists what
             does not fit.
     """
-    check_kinds("load_profile", path=(path, PATH))
     name = Path(path).name
     text = read_text(path, InputError, LARGEST_FILE)
     try:

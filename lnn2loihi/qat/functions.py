@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lnn2loihi.errors import QuantizationError
 from lnn2loihi.layers.cfc import CfCStage, PureStage
 from lnn2loihi.layers.dense import SUM, DenseStage
 from lnn2loihi.layers.gru import GRUStage
@@ -49,8 +50,15 @@ def answer(
         vectors: each of the stage's `vectors`, (units,).
         memory: its memory, or None.
         elapsed: time since the sample before, (batch, 1), or None.
+
+    Raises:
+        QuantizationError: nobody has said how stages of this kind are trained.
     """
-    raise NotImplementedError(f"no training for {type(stage).__name__}")
+    raise QuantizationError(
+        f"stage {stage.name!r}",
+        f"there is no training for a {type(stage).__qualname__}: register its arithmetic, "
+        "lnn2loihi.qat.functions.answer.register",
+    )
 
 
 @answer.register

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.errors import InputError, Problems, QuantizationError
 from lnn2loihi.evaluation import heard_again, loops
 from lnn2loihi.formats import FixedPoint, signed_range
+from lnn2loihi.kinds import Share
 from lnn2loihi.layers.memory import MemoryStage
 from lnn2loihi.layers.rebuild import with_gates
 from lnn2loihi.layers.stage import INPUT
@@ -28,10 +30,11 @@ from lnn2loihi.qat.rounding import message
 from lnn2loihi.qat.stage import TrainableStage
 from lnn2loihi.quantize import Setting, prepared
 from lnn2loihi.quantize.post_training import Plan, Scales
-from lnn2loihi.quantize.recipe import DEFAULT_RECIPE, Recipe
+from lnn2loihi.quantize.recipe import DEFAULT_RECIPE, LayerRecipes, Recipe
 from lnn2loihi.simulate import simulate
 
 
+@checks_kinds(QuantizationError)
 def prepare(
     source: Any,
     recipe: str | Recipe = DEFAULT_RECIPE,
@@ -39,7 +42,7 @@ def prepare(
     calibrate: Any,
     calibrate_timespans: npt.ArrayLike | None = None,
     lengths: npt.ArrayLike | None = None,
-    layers: Mapping[str, str | Recipe] | None = None,
+    layers: LayerRecipes | None = None,
     mask_time_gates: bool = False,
     **options: Any,
 ) -> TrainableNetwork:
@@ -175,7 +178,8 @@ class TrainableNetwork(nn.Module):
         """
         return torch.stack([own.crowding() for own in self.stages.values()]).sum()
 
-    def harden(self, share: float) -> None:
+    @checks_kinds()
+    def harden(self, share: Share) -> None:
         """Fixes this share of the weights of every gate at the mantissas that they are nearest to.
 
         From the first call on, weights that are not fixed are heard unrounded in training, and
@@ -191,10 +195,10 @@ class TrainableNetwork(nn.Module):
         Raises:
             InputError: the share is out of range.
         """
-        _checked_share(share)
         for own in self.stages.values():
             own.harden(share)
 
+    @checks_kinds()
     def prune(self, share: float) -> int:
         """Takes the smallest weights of every gate away, for good.
 
@@ -204,7 +208,7 @@ class TrainableNetwork(nn.Module):
         Returns:
             The number of synapses that are left.
         """
-        if not isinstance(share, (int, float)) or not 0.0 <= share < 1.0:
+        if not 0.0 <= share < 1.0:
             raise InputError("share", f"is {share!r}; give a number from 0 up to, but not, 1")
         left = 0
         for own in self.stages.values():
@@ -225,8 +229,12 @@ class TrainableNetwork(nn.Module):
                 if gate in own.stage.gates and "ff1" in own.stage.gates:
                     own.set_mask(gate, own.mask(gate) & own.mask("ff1"))
 
+    @checks_kinds()
     def forward(
-        self, input: Tensor, hx: Hidden | None = None, timespans: Tensor | None = None
+        self,
+        input: Tensor,
+        hx: Hidden | Sequence[Tensor | None] | None = None,
+        timespans: Tensor | None = None,
     ) -> Any:
         """As the module that this one stands for.
 
@@ -339,7 +347,7 @@ class TrainableNetwork(nn.Module):
             return population.name, population.message.step
         return own.stage.state_name(word), own.memory_step
 
-    def _state_of(self, hx: Hidden | None, x: Tensor) -> dict[str, Tensor]:
+    def _state_of(self, hx: Any, x: Tensor) -> dict[str, Tensor]:
         """The state of every stage that has one, from ncps's order; zeros without."""
         parts = tuple(hx) if isinstance(hx, (tuple, list)) else (hx,)
         state: dict[str, Tensor] = {}
@@ -403,11 +411,6 @@ class TrainableNetwork(nn.Module):
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )
-
-
-def _checked_share(share: float) -> None:
-    if not isinstance(share, (int, float)) or not 0.0 <= share <= 1.0:
-        raise InputError("share", f"is {share!r}; give a number from 0 to 1")
 
 
 def _digest(plan: Plan, network: LiquidNetwork) -> bytes:

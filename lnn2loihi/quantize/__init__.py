@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.errors import Lnn2LoihiError, Problems, QuantizationError
-from lnn2loihi.kinds import check_kinds
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantize.calibration import RANGES, Calibration, measure
 from lnn2loihi.quantize.measurements import measured_rows, measured_run
 from lnn2loihi.quantize.post_training import Plan, Scales
-from lnn2loihi.quantize.recipe import DEFAULT_RECIPE, Recipe, Recipes
+from lnn2loihi.quantize.recipe import DEFAULT_RECIPE, LayerRecipes, Recipe, Recipes
 from lnn2loihi.quantize.rounding import CORRECTIONS
 from lnn2loihi.quantize.sizes import check_memory, memory_that_ends
 from lnn2loihi.quantize.warnings import precision_warnings, unit_warnings
@@ -32,6 +32,7 @@ SEQUENCES_COMPARED = 64
 TRIED_INPUTS, TRIED_MESSAGES = (12, 8), (14, 12, 10, 8, 6, 4)
 
 
+@checks_kinds(QuantizationError)
 def quantize(
     network: LiquidNetwork,
     calibrate: Any,
@@ -39,7 +40,7 @@ def quantize(
     *,
     calibrate_timespans: npt.ArrayLike | None = None,
     lengths: npt.ArrayLike | None = None,
-    layers: Mapping[str, str | Recipe] | None = None,
+    layers: LayerRecipes | None = None,
     ranges: str = "range",
     correction: str = "full",
 ) -> LoihiProgram:
@@ -144,12 +145,11 @@ def prepared(
     calibrate: Any,
     recipe: str | Recipe = DEFAULT_RECIPE,
     calibrate_timespans: npt.ArrayLike | None = None,
-    layers: Mapping[str, str | Recipe] | None = None,
+    layers: LayerRecipes | None = None,
     ranges: str = "range",
     lengths: npt.ArrayLike | None = None,
 ) -> Setting:
     """Checks and measures what `quantize` is given; see there."""
-    check_kinds("quantize", error=QuantizationError, network=(network, LiquidNetwork))
     problems = Problems(QuantizationError, f"quantize network {network.name!r}")
     recipes = _recipes(network, recipe, layers, problems)
     data = _calibration_data(calibrate, calibrate_timespans, lengths, network, problems)
@@ -166,21 +166,15 @@ def prepared(
 def _recipes(
     network: LiquidNetwork,
     recipe: str | Recipe,
-    layers: Mapping[str, str | Recipe] | None,
+    layers: LayerRecipes | None,
     problems: Problems,
 ) -> Recipes | None:
     common = _parsed(recipe, problems)
     layers = {} if layers is None else layers
-    if not isinstance(layers, Mapping):
-        problems.add(
-            f"layers is of type {type(layers).__qualname__}; give a dict of recipes by name of "
-            "layer, such as {'layer_0': 'w4a8'}"
-        )
-        return None
     own = {name: _parsed(text, problems) for name, text in layers.items()}
     names = [stage.name for stage in network.stages]
     known = {*names, *(name.partition(".")[0] for name in names)}
-    for name in sorted(set(layers) - known, key=str):
+    for name in sorted(set(layers) - known):
         problems.add(f"layers: there is no layer {name!r}; there are {', '.join(sorted(known))}")
     chosen = {name: found for name, found in own.items() if found is not None}
     return Recipes(common, chosen) if common is not None and len(chosen) == len(own) else None

@@ -12,6 +12,7 @@ from functools import singledispatch
 
 import numpy as np
 
+from lnn2loihi.errors import QuantizationError
 from lnn2loihi.formats import MESSAGE_BITS, FixedPoint
 from lnn2loihi.layers.cfc import CfCStage, PureStage
 from lnn2loihi.layers.dense import SUM, DenseStage
@@ -144,8 +145,16 @@ def message_low(stage: Stage, message: FixedPoint) -> int:
 
 @singledispatch
 def lower(stage: Stage, measured: Measured, recipe: Recipe) -> Lowering:
-    """How a stage becomes a population."""
-    raise NotImplementedError(f"no neuron program for {type(stage).__name__}")
+    """How a stage becomes a population.
+
+    Raises:
+        QuantizationError: there is no neuron program for stages of this kind.
+    """
+    raise QuantizationError(
+        f"stage {stage.name!r}",
+        f"there is no neuron program for a {type(stage).__qualname__}: register one, "
+        "lnn2loihi.quantize.families.lower.register",
+    )
 
 
 def _operand_fraction(reach: float, bits: int = OPERAND_BITS) -> int:

@@ -234,7 +234,14 @@ class Plan:
         try:
             return self._program(subject, provenance, correction, scales)
         except ProgramError as error:
-            found = [*error.problems[:PROBLEMS_LISTED], self._advice()]
+            # Operations are nothing that a user has written, nor can they be looked up.
+            found = [problem for problem in error.problems if "instruction " not in problem]
+            if len(found) < len(error.problems):
+                found.insert(0, f"{error.subject} needs shifts or constants that no word holds")
+            found = [*found[:PROBLEMS_LISTED], self._advice()]
+            raise QuantizationError(subject, found) from error
+        except OverflowError as error:
+            found = ["its answers to the calibration data are infinite", self._advice()]
             raise QuantizationError(subject, found) from error
 
     def _program(

@@ -16,7 +16,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
+from lnn2loihi.arguments import checks_fields
 from lnn2loihi.defaults import DEFAULT_RECIPE as DEFAULT_RECIPE
 from lnn2loihi.errors import Problems, RecipeError
 from lnn2loihi.layers.stage import Stage
@@ -30,6 +32,7 @@ INPUT_WIDTHS = (2, 24)
 _GRAMMAR = re.compile(r"w(\d{1,2})a(\d{1,2})(?:x(\d{1,2}))?(?:-([a-z0-9]+))?")
 
 
+@checks_fields(RecipeError)
 @dataclass(frozen=True)
 class Recipe:
     """Widths and forms of a quantized network.
@@ -90,6 +93,13 @@ class Recipe:
         """The recipe in full, as it is stored."""
         text = f"w{self.weight_bits}a{self.message_bits}x{self.input_bits}"
         return text + f"-{self.activation}"
+
+
+#: Recipes by name of a layer or a stage.
+LayerRecipes = Annotated[
+    Mapping[str, str | Recipe],
+    "a dict of recipes by name of layer, such as {'layer_0': 'w4a8'}",
+]
 
 
 @dataclass(frozen=True)

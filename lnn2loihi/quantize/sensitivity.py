@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.errors import QuantizationError
-from lnn2loihi.kinds import check_kinds
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.quantize import quantize
-from lnn2loihi.quantize.recipe import DEFAULT_RECIPE
+from lnn2loihi.quantize.recipe import DEFAULT_RECIPE, Recipe
 from lnn2loihi.sequences import sequences
 from lnn2loihi.simulate import simulate
 from lnn2loihi.tables import text_table
@@ -64,6 +64,7 @@ class Sensitivity:
         )
 
 
+@checks_kinds()
 def sensitivity(
     network: LiquidNetwork,
     x: Any,
@@ -85,10 +86,12 @@ def sensitivity(
         timespans: elapsed times, (batch, time), where time is irregular.
 
     Raises:
+        RecipeError: a recipe is not in the grammar.
         QuantizationError: the network does not fit the common recipe.
         InputError: x does not fit.
     """
-    check_kinds("sensitivity", network=(network, LiquidNetwork))
+    for text in (recipe, low):
+        Recipe.parse(text)
     subject = f"network {network.name!r}"
     data = sequences(
         x, network.input_size, subject,

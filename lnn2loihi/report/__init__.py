@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from types import NoneType
 
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.artifact import fingerprint
 from lnn2loihi.compare import check_pair
 from lnn2loihi.errors import InputError
 from lnn2loihi.files import write_atomically
-from lnn2loihi.kinds import PATH, check_kinds
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.profile.result import ProfileResult
 from lnn2loihi.program import LoihiProgram
@@ -26,6 +25,7 @@ from lnn2loihi.simulate.inputs import decoded, given
 __all__ = ["report"]
 
 
+@checks_kinds()
 def report(
     result: ProfileResult,
     program: LoihiProgram,
@@ -56,13 +56,6 @@ def report(
         InputError: the profile is of another program, the network does not fit, or the file
             cannot be written.
     """
-    check_kinds(
-        "report",
-        result=(result, ProfileResult),
-        program=(program, LoihiProgram),
-        path=(path, PATH),
-        network=(network, (LiquidNetwork, NoneType)),
-    )
     file = Path(path)
     if file.suffix.lower() not in (".html", ".htm"):
         raise InputError(str(path), "reports are written as .html")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy.typing as npt
 
-from lnn2loihi.errors import InputError
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.formats import IntegerArray
-from lnn2loihi.kinds import check_kinds
+from lnn2loihi.kinds import Count
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate.blas import run_blas
 from lnn2loihi.simulate.choice import chosen_engine, native_engine
@@ -27,6 +27,7 @@ from lnn2loihi.version import VERSION
 __all__ = ["State", "encode", "full_initial_state", "held", "result_of", "simulate"]
 
 
+@checks_kinds()
 def simulate(
     program: LoihiProgram,
     x: npt.ArrayLike,
@@ -37,7 +38,7 @@ def simulate(
     encoded: bool = False,
     initial_state: State | None = None,
     return_states: bool = False,
-    threads: int | None = None,
+    threads: Count | None = None,
     progress: OnStep | None = None,
     step_totals: bool = False,
 ) -> SimulationResult:
@@ -67,9 +68,6 @@ def simulate(
         InputError: x, a length or a state does not fit the program, or the engine cannot run it.
         BackendMissingError: the C engine was asked for, and there is no compiler.
     """
-    check_kinds("simulate", program=(program, LoihiProgram))
-    if threads is not None and not (isinstance(threads, int) and threads >= 1):
-        raise InputError("threads", f"{threads!r} threads cannot run anything; give 1 or more")
     samples, counts = checked(program, x, lengths, timespans, encoded)
     samples, counts = held(program, samples), counts * program.substeps
     start = full_initial_state(program, len(samples), initial_state)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,11 @@ from lnn2loihi.formats import IntegerArray, signed_range
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.sequences import Sequences, sequences
 
-State = Mapping[str, Mapping[str, npt.ArrayLike]]
+#: For each population and state word an array of integers.
+State = Annotated[
+    Mapping[str, Mapping[str, npt.ArrayLike]],
+    "for each population and state word an array of integers, as final_state of a result is",
+]
 #: Types that the engines encode as they are.
 _NATIVE = (np.dtype(np.float64), np.dtype(np.float32))
 #: An encoded elapsed time beyond every format, which int64 and float64 hold.
@@ -153,11 +157,6 @@ def full_initial_state(
     """
     problems = Problems(InputError, "initial_state")
     given = {} if given is None else given
-    wanted = "give for each population and state word an array, as final_state of a result is"
-    if not isinstance(given, Mapping):
-        raise InputError("initial_state", f"is a {type(given).__name__}; {wanted}")
-    for name in [n for n, words in given.items() if not isinstance(words, Mapping)]:
-        raise InputError("initial_state", f"{name} holds a {type(given[name]).__name__}; {wanted}")
     full: dict[str, dict[str, IntegerArray]] = {}
     for name in sorted(set(given) - {p.name for p in program.populations}, key=str):
         problems.add(f"there is no population {name!r}")

@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.arguments import checks_fields
+from lnn2loihi.errors import InputError
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.frozen import ContentEquality
+from lnn2loihi.kinds import Natural
 from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.program import LoihiProgram
 
@@ -70,6 +73,7 @@ class IntegerRun(ContentEquality):
         return self.states[program.output][neuron.message_state or "message"]
 
 
+@checks_fields(InputError)
 @dataclass(frozen=True, eq=False)
 class Counters(ContentEquality):
     """Messages per source neuron, summed over steps and sequences.
@@ -86,7 +90,7 @@ class Counters(ContentEquality):
 
     non_zero: Mapping[str, IntegerArray]
     changed: Mapping[str, IntegerArray]
-    samples: int
+    samples: Natural
     non_zero_per_step: Mapping[str, IntegerArray] | None = None
     changed_per_step: Mapping[str, IntegerArray] | None = None
 

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.arrays import as_array
 from lnn2loihi.errors import InputError
 from lnn2loihi.formats import IntegerArray
-from lnn2loihi.kinds import check_kinds
+from lnn2loihi.kinds import Count
 from lnn2loihi.network import FloatArray
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.sequences import checked_timespans
@@ -26,6 +27,7 @@ from lnn2loihi.simulate.result import SaturationCounts, SimulationResult, no_sat
 _END = object()
 
 
+@checks_kinds()
 def simulate_stream(
     program: LoihiProgram,
     chunks: Iterable[npt.ArrayLike],
@@ -36,7 +38,7 @@ def simulate_stream(
     encoded: bool = False,
     initial_state: State | None = None,
     return_states: bool = False,
-    threads: int | None = None,
+    threads: Count | None = None,
 ) -> Iterator[SimulationResult]:
     """Runs a program on chunks of endless sequences; the state is carried over.
 
@@ -61,7 +63,6 @@ def simulate_stream(
         InputError: as for `simulate`, a chunk has another batch than the first, or there are not
             as many timespans or lengths as chunks.
     """
-    check_kinds("simulate_stream", program=(program, LoihiProgram))
     every = {
         "chunks": _iterator("chunks", chunks),
         "lengths": _iterator("lengths", repeat(None) if lengths is None else lengths),
@@ -116,6 +117,7 @@ class Stream:
         InputError: the engine or the state does not fit.
     """
 
+    @checks_kinds()
     def __init__(
         self,
         program: LoihiProgram,
@@ -123,7 +125,6 @@ class Stream:
         initial_state: State | None = None,
         encoded: bool = False,
     ) -> None:
-        check_kinds("open_stream", program=(program, LoihiProgram))
         self.program = program
         self.encoded = bool(encoded)
         self._start = full_initial_state(program, 1, initial_state)
@@ -187,8 +188,8 @@ class Stream:
             InputError: x has another shape, holds NaN or infinite values, or encoded messages are
                 no integers.
         """
-        if encoded is not None and bool(encoded) != self.encoded:
-            self._change(bool(encoded))
+        if encoded is not None and encoded is not self.encoded:
+            self._change(encoded)
         sample = self._sample(x)
         times = checked_timespans(
             None if elapsed is None else [elapsed],
@@ -240,10 +241,11 @@ class Stream:
         self._saturated_words = _summed(self._saturated_words, result.saturated_words)
         return result.outputs[0, 0]
 
+    @checks_kinds()
     def _change(self, encoded: bool) -> None:
         """Samples in place of encoded messages from now on, or the other way round."""
         state, saturated, words = self.state, self.saturated, self.saturated_words
-        self.encoded = encoded
+        self.encoded = bool(encoded)
         self._open(state, saturated, words)
 
     def reset(self) -> None:
@@ -286,6 +288,7 @@ def _whole(times: FloatArray) -> npt.NDArray[np.int32]:
     return np.minimum(times, np.iinfo(np.int32).max).astype(np.int32)
 
 
+@checks_kinds()
 def open_stream(
     program: LoihiProgram,
     engine: str = "auto",

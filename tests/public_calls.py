@@ -1,0 +1,259 @@
+"""Everything public that can be called, and arguments with which each call works.
+
+What `lnn2loihi.__all__` and `lnn2loihi.qat.__all__` name is found by itself; what is new and has no
+arguments here fails the test that walks over it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from networks import random_ltc, random_network, random_samples
+
+import lnn2loihi as l2l
+from lnn2loihi import qat
+from lnn2loihi.cost import workload_of_totals
+
+#: Records of what functions found: the library makes them, and their fields are not looked at.
+RESULTS = {
+    "Calibration", "ComparisonResult", "CostEstimate", "DoctorReport", "FloatResult", "Mismatch",
+    "NeuroBenchMetrics", "Placement", "ProfileResult", "ProfileRow", "Sensitivity",
+    "SimulationResult", "TrainableNetwork", "VerificationResult", "Violation",
+}  # fmt: skip
+#: Methods through which the parts of the library speak to each other.
+INTERNAL = {
+    "add", "cell", "encode", "every", "folded_gate", "held", "interval", "narrowed", "problems",
+    "rebuilt", "saturate", "sequences", "size_problems", "stage", "stages", "turn", "with_gates",
+}  # fmt: skip
+
+
+class Public(NamedTuple):
+    """A function, a constructor or a method.
+
+    Attributes:
+        name: `simulate`, `Linear`, `Linear.scaled`.
+        call: what is called, of the object that it belongs to for a method.
+        parameters: those that are looked at, by name.
+    """
+
+    name: str
+    call: Callable[..., Any]
+    parameters: Mapping[str, inspect.Parameter]
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """Of those that have one."""
+        empty = inspect.Parameter.empty
+        return {n: p.default for n, p in self.parameters.items() if p.default is not empty}
+
+
+def public_calls(modules: tuple[ModuleType, ...] = (l2l, qat)) -> Iterator[Public]:
+    """All of them."""
+    for module in modules:
+        for name in module.__all__:
+            found = getattr(module, name)
+            if not callable(found) or (isinstance(found, type) and issubclass(found, Exception)):
+                continue
+            if name not in RESULTS:
+                yield _public(name, found)
+            if isinstance(found, type):
+                yield from _methods(found)
+
+
+def _methods(owner: type) -> Iterator[Public]:
+    for name, _ in inspect.getmembers(owner, inspect.isroutine):
+        found = inspect.getattr_static(owner, name)
+        function = getattr(found, "__func__", found)
+        ours = str(getattr(function, "__module__", "")).startswith("lnn2loihi")
+        if ours and not name.startswith("_") and name not in INTERNAL:
+            yield _public(f"{owner.__name__}.{name}", getattr(owner, name))
+
+
+def _public(name: str, call: Callable[..., Any]) -> Public:
+    parameters = {
+        key: parameter
+        for key, parameter in inspect.signature(call).parameters.items()
+        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+        and key not in ("self", "cls")
+    }
+    return Public(name, call, parameters)
+
+
+class Made:
+    """Objects of every public class, as small as they can be."""
+
+    def __init__(self) -> None:
+        self.network = random_network(1, inputs=2, layers=(2,), outputs=1)
+        self.x = random_samples(1, 2, 3, 2)
+        self.program = l2l.quantize(self.network, self.x)
+        self.result = l2l.simulate(self.program, self.x)
+        self.counters = self.result.counters
+        self.device = l2l.load_device("loihi2-oheo-gulch")
+        self.placement = l2l.place(self.program, self.device)
+        self.workload = l2l.workload(self.placement, self.counters)
+        self.profile = l2l.profile(self.program, self.x, against=())
+        self.linear = self.network.layers[0].ff1  # type: ignore[union-attr]
+        self.ltc = random_ltc(1, inputs=2, units=2).layers[0]
+        self.module = qat.prepare(self.network, calibrate=self.x)
+        self.module.eval()
+        counts = {"cores": 1, "neuron_updates": 2}
+        totals = workload_of_totals("net", counts, "made up")
+        time = l2l.estimate(totals, self.device, draws=100).step_time.value
+        measured = {"avg_time_per_step": time}
+        self.logs = [{"name": "net", "counts": counts, "measured": measured}]
+
+    def gates(self, layer: type[Any], units: int = 2) -> tuple[l2l.Linear, ...]:
+        """Maps of a gated layer of two inputs."""
+        columns = 2 + units * layer.hears_itself
+        return tuple(
+            l2l.Linear(name, np.zeros((units, columns)), np.zeros(units)) for name in layer.names
+        )
+
+    def memory(self) -> l2l.Memory:
+        """A memory of a layer of two inputs and two units."""
+        return l2l.Memory(self.gates(l2l.LSTMLayer))
+
+
+def _fields(made: Any) -> dict[str, Any]:
+    """The arguments that a dataclass was made of."""
+    return {f.name: getattr(made, f.name) for f in dataclasses.fields(made) if f.init}
+
+
+#: Arguments with which each call works, by its name; "self" for methods.
+ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
+    "CfCLayer": lambda m: _fields(m.network.layers[0]),
+    "Connection": lambda m: _fields(m.program.connections[0]),
+    "Connection.from_dense": lambda m: {
+        "source": "a", "target": "b", "accumulators": ("c",), "mantissas": [[1, 2]],
+    },
+    "Counters": lambda m: _fields(m.counters),
+    "DenseLayer": lambda m: {"name": "dense", "linear": m.linear, "activation": "tanh"},
+    "Device": lambda m: _fields(m.device),
+    "Device.count": lambda m: {"self": m.device, "name": "chips"},
+    "Device.figure": lambda m: {"self": m.device, "name": "chips"},
+    "Device.get": lambda m: {"self": m.device, "name": "chips"},
+    "Device.value": lambda m: {"self": m.device, "name": "chips"},
+    "Figure": lambda m: _fields(m.device.figure("chips")),
+    "GRULayer": lambda m: {"name": "gru", "gates": m.gates(l2l.GRULayer)},
+    "InputPort": lambda m: _fields(m.program.input),
+    "InputPort.decode": lambda m: {"self": m.program.input, "integers": [[[1, 2]]]},
+    "LSTMLayer": lambda m: {"name": "lstm", "gates": m.gates(l2l.LSTMLayer)},
+    "LTCLayer": lambda m: _fields(m.ltc),
+    "Linear": lambda m: _fields(m.linear),
+    "Linear.scaled": lambda m: {"self": m.linear, "name": "a", "inputs": 2.0, "outputs": 2.0},
+    "LiquidNetwork": lambda m: _fields(m.network),
+    "LiquidNetwork.evaluate": lambda m: {
+        "self": m.network, "x": m.x, "initial_state": None, "timespans": None,
+    },
+    "LoihiProgram": lambda m: _fields(m.program),
+    "LoihiProgram.accumulator_intervals": lambda m: {"self": m.program, "name": "layer_0"},
+    "LoihiProgram.incoming": lambda m: {"self": m.program, "target": "layer_0"},
+    "LoihiProgram.interleaved": lambda m: {"self": m.program, "sequences": 1},
+    "LoihiProgram.population": lambda m: {"self": m.program, "name": "layer_0"},
+    "Memory": lambda m: _fields(m.memory()),
+    "MinGRULayer": lambda m: {
+        "name": "min", "gates": m.gates(l2l.MinGRULayer), "form": "log",
+    },
+    "MinLSTMLayer": lambda m: {
+        "name": "min", "gates": m.gates(l2l.MinLSTMLayer), "form": "log",
+    },
+    "Population": lambda m: _fields(m.program.populations[0]),
+    "ProfileResult.row": lambda m: {"self": m.profile, "device": "loihi2-oheo-gulch"},
+    "ProfileResult.save": lambda m: {"self": m.profile, "path": "a.profile.json"},
+    "Recipe": lambda m: _fields(l2l.Recipe()),
+    "Recipe.parse": lambda m: {"text": "w8a12"},
+    "Schedule": lambda m: _fields(m.program.schedule),
+    "Schedule.steps": lambda m: {"self": m.program.schedule, "samples": 3},
+    "Stream": lambda m: {"program": m.program, "engine": "c", "initial_state": None},
+    "Stream.step": lambda m: {
+        "self": l2l.open_stream(m.program), "x": m.x[0, 0], "elapsed": None,
+    },
+    "TrainableNetwork.forward": lambda m: {
+        "self": m.module, "input": torch.tensor(m.x), "hx": None, "timespans": None,
+    },
+    "TrainableNetwork.harden": lambda m: {"self": m.module, "share": 0.0},
+    "TrainableNetwork.prune": lambda m: {"self": m.module, "share": 0.0},
+    "WiredMemory": lambda m: {
+        "name": "memory", "layers": m.network.layers, "memory": m.memory(),
+    },
+    "Workload": lambda m: _fields(m.workload),
+    "Workload.from_dict": lambda m: {"content": m.workload.to_dict()},
+    "Workload.steps_per_sample": lambda m: {"self": m.workload, "mode": "pipelined"},
+    "calibrate_profile": lambda m: {"device": m.device, "logs": m.logs},
+    "compare": lambda m: {
+        "network": m.network, "program": m.program, "x": m.x, "timespans": None,
+        "progress": None,
+    },
+    "estimate": lambda m: {
+        "workload": m.workload, "device": m.device, "rate": None, "mode": "pipelined",
+        "host_io": False, "step_time": None, "draws": 100, "seed": 0,
+    },
+    "examine": lambda m: {"environment": None},
+    "export": lambda m: {"source": m.program, "target": "a.onnx", "format": None},
+    "import_network": lambda m: {"source": "a.pt", "format": None},
+    "load": lambda m: {"path": "a.l2l"},
+    "load_device": lambda m: {"device": m.device},
+    "load_profile": lambda m: {"path": "b.profile.json"},
+    "network_metrics": lambda m: {
+        "network": m.network, "x": m.x, "timespans": None, "rate": None,
+    },
+    "open_stream": lambda m: {"program": m.program, "engine": "c", "initial_state": None},
+    "place": lambda m: {
+        "program": m.program, "device": m.device, "objective": "packed", "chips": None,
+        "counters": None,
+    },
+    "prepare": lambda m: {
+        "source": m.network, "recipe": "w8a12", "calibrate": m.x, "calibrate_timespans": None,
+        "layers": None, "mask_time_gates": False,
+    },
+    "profile": lambda m: {
+        "program": m.program, "x": m.x, "devices": m.device, "against": (), "rate": None,
+        "network": None, "module": None, "timespans": None, "targets": None, "metric": None,
+        "host_io": False, "quick": True, "allow_estimated": False, "batches": None,
+        "budget_seconds": None, "command": "", "progress": None,
+    },
+    "program_metrics": lambda m: {
+        "program": m.program, "counters": m.counters, "sequences": 2, "rate": None,
+    },
+    "quantize": lambda m: {
+        "network": m.network, "calibrate": m.x, "recipe": "w8a12", "calibrate_timespans": None,
+        "layers": None, "ranges": "range", "correction": "none",
+    },
+    "ratio": lambda m: {
+        "numerator": m.profile.rows[0], "denominator": m.profile.rows[1],
+        "quantity": "total_energy", "allow_estimated": False,
+    },
+    "report": lambda m: {
+        "result": m.profile, "program": m.program, "path": "a.html", "network": m.network,
+        "x": m.x, "timespans": None,
+    },
+    "run_lava": lambda m: {
+        "program": m.program, "x": m.x, "timespans": None, "initial_state": None,
+        "return_states": False, "progress": None, "time_limit": None,
+    },
+    "save": lambda m: {"program": m.program, "path": "b.l2l"},
+    "save_device": lambda m: {"device": m.device, "path": "a.toml"},
+    "sensitivity": lambda m: {
+        "network": m.network, "x": m.x, "recipe": "w8a12", "low": "w4a8", "timespans": None,
+    },
+    "simulate": lambda m: {
+        "program": m.program, "x": m.x, "engine": "c", "lengths": None, "timespans": None,
+        "initial_state": None, "return_states": False, "threads": None, "progress": None,
+        "step_totals": False,
+    },
+    "simulate_stream": lambda m: {
+        "program": m.program, "chunks": [m.x], "engine": "c", "timespans": None,
+        "initial_state": None, "return_states": False, "threads": None,
+    },
+    "verify": lambda m: {
+        "program": m.program, "x": m.x, "executors": ("reference", "c"), "timespans": None,
+        "initial_state": None, "progress": None,
+    },
+    "workload": lambda m: {"placement": m.placement, "counters": m.counters},
+}  # fmt: skip

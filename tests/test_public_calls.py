@@ -1,0 +1,172 @@
+"""Every argument of everything public, of the wrong kind: refused by our errors, by its name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from public_calls import ARGUMENTS, Made, Public, public_calls
+from torch import nn
+
+import lnn2loihi as l2l
+from lnn2loihi import plugins
+from lnn2loihi.lava import runner
+from lnn2loihi.simulate.reference import run_reference
+
+CALLS = [call for call in public_calls() if call.parameters]
+
+
+class Strange:
+    """Says that it is an array, and is none."""
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise RuntimeError("no array")
+
+
+RECURSIVE: list[Any] = []
+RECURSIVE.append(RECURSIVE)
+#: Values that are of the wrong kind nearly everywhere, and of the right one now and then.
+WRONG: dict[str, Any] = {
+    "None": None, "whole": 3, "negative": -1, "zero": 0, "fraction": 2.5, "nan": np.nan,
+    "infinite": np.inf, "below": -np.inf, "huge": 10**400, "wide": 2**63, "true": True,
+    "complex": 1j, "0-d": np.array(3), "text": "a", "empty text": "", "nul": "a\0b",
+    "no Unicode": "\ud800", "long": "a" * 5000, "bytes": b"a", "list": [], "dict": {},
+    "tuple": (), "object": object(), "function": lambda: None, "class": object,
+    "class of ours": l2l.LoihiProgram, "objects": np.array([object(), None]),
+    "ragged": [[1], [1, 2]], "whole names": {3: 4}, "names": {"layer_0": 3},
+    "nothing by name": {"layer_0": None}, "ragged state": {"layer_0": {"h": [[1], [1, 2]]}},
+    "whole words": {"layer_0": {3: [1]}}, "list of None": [None], "list of texts": ["a"],
+    "list of numbers": [3], "list of objects": [object()], "list of nul": ["a\0b"],
+    "list of huge": [10**400], "slice": slice("a", None, 0), "strange": Strange(),
+    "complexes": np.ones((2, 3, 2), complex), "dates": np.zeros((2, 3, 2), "datetime64[s]"),
+    "texts": np.full((2, 3, 2), "a"), "nans": np.full((2, 3, 2), np.nan),
+    "nowhere": np.zeros((0, 0, 0)), "recursive": RECURSIVE,
+}  # fmt: skip
+#: What nothing takes but an argument that may be anything.
+NEVER = ("object", "class", "strange", "recursive", "list of objects", "slice")
+ANYTHING = {("import_network", "source"), ("prepare", "source"), ("profile", "module")}
+#: Other words for an argument in messages.
+SAID: dict[str, tuple[str, ...]] = {
+    "text": ("recipe",), "weight_bits": ("weights (w)",), "message_bits": ("messages (a)",),
+    "input_bits": ("inputs (x)",), "device": ("devices",), "content": ("workload",),
+    "substeps": ("updates for each sample",), "source": ("no importer",),
+    "module": ("no importer",), "interleave": ("take turns",), "period": ("shape",),
+    "core_names": ("core", "shape"), "populations": ("unknown source or target",),
+    "connections": ("no input",), "calibrate": ("calibration data",), "chunks": ("x ", "chunk"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+    folder: Path = tmp_path_factory.mktemp("calls")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        # What runs there is not looked at here, and processes take their time.
+        patch.setattr(runner, "execute", lambda *given: run_reference(*given[:4]))
+        found = Made()
+        l2l.save(found.program, "a.l2l")
+        found.profile.save("b.profile.json")
+        torch.save({"weight": torch.zeros(2)}, "a.pt")
+        yield found
+
+
+def test_all_have_arguments_that_work() -> None:
+    """Something new in `__all__` gets an entry in `public_calls.ARGUMENTS`."""
+    assert sorted(ARGUMENTS) == sorted(call.name for call in CALLS)
+
+
+def _run(public: Public, arguments: dict[str, Any]) -> None:
+    given = dict(arguments)
+    owner = [given.pop("self")] if "self" in given else []
+    found = public.call(*owner, **given)
+    if public.name == "simulate_stream":
+        list(found)
+
+
+@pytest.mark.parametrize("public", CALLS, ids=lambda public: public.name)
+def test_wrong_kinds_are_refused_by_name(public: Public, made: Made) -> None:
+    arguments = public.defaults | ARGUMENTS[public.name](made)
+    assert set(arguments) - {"self"} == set(public.parameters)
+    if public.name != "import_network":  # a bare checkpoint wants a description
+        _run(public, arguments)
+    wrong: list[str] = []
+    for name in public.parameters:
+        for what, value in WRONG.items():
+            if name == "progress" and callable(value):
+                continue  # what a callback raises is its own
+            outcome = _outcome(public, {**arguments, name: value}, name, value)
+            may_be = what not in NEVER or (public.name, name) in ANYTHING
+            if outcome != "refused" and not (outcome == "taken" and may_be):
+                wrong.append(f"{name}={what}: {outcome}")
+    assert wrong == []
+
+
+def _outcome(public: Public, arguments: dict[str, Any], name: str, value: Any) -> str:
+    """`taken`, `refused` by name, or what is wrong with what comes out."""
+    try:
+        _run(public, arguments)
+    except l2l.Lnn2LoihiError as error:
+        said = (name, *SAID.get(name, ()), repr(value)[1:20], str(value)[:20] or "''")
+        return "refused" if any(text in str(error) for text in said) else f"says {error}"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return "taken"
+
+
+def test_what_a_callback_raises_passes(made: Made) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyError("mine")
+
+    for name in ("simulate", "verify", "compare", "run_lava", "profile"):
+        (public,) = (call for call in CALLS if call.name == name)
+        with pytest.raises(KeyError, match="mine"):
+            _run(public, {**ARGUMENTS[name](made), "progress": stop})
+
+
+def _options(group: str, method: str) -> list[tuple[str, str]]:
+    """Options of everything that is registered, with its name."""
+    return [
+        (name, option)
+        for name, point in plugins._registered(f"lnn2loihi.{group}").items()
+        for option in list(inspect.signature(getattr(point.load()(), method)).parameters)[1:]
+    ]
+
+
+@pytest.mark.parametrize("format, option", _options("importers", "load"))
+def test_options_of_importers(format: str, option: str) -> None:
+    _look_at_option(lambda given: l2l.import_network(nn.GRU(2, 2), format=format, **given), option)
+
+
+@pytest.mark.parametrize("format, option", _options("exporters", "export"))
+def test_options_of_exporters(format: str, option: str, made: Made) -> None:
+    source = made.network if format == "onnx-float" else made.program
+    target = "lava" if format == "lava" else "c.onnx"
+    own = {} if format == "lava" else {"format": format}
+    _look_at_option(lambda given: l2l.export(source, target, **own, **given), option)
+
+
+def _look_at_option(call: Callable[[dict[str, Any]], object], option: str) -> None:
+    wrong: list[str] = []
+    for what, value in WRONG.items():
+        try:
+            call({option: value})
+        except l2l.Lnn2LoihiError as error:
+            if what in NEVER and option not in str(error):
+                wrong.append(f"{what}: says {error}")
+        except Exception as error:
+            wrong.append(f"{what}: {type(error).__name__}: {error}")
+        else:
+            wrong += [f"{what}: is taken"] if what in NEVER else []
+    assert wrong == []
+
+
+def test_unknown_options_are_named(made: Made) -> None:
+    with pytest.raises(l2l.InputError, match="options depth: unknown; it takes dtype, record"):
+        l2l.export(made.program, "c.onnx", depth=3)
+    with pytest.raises(l2l.ImportNetworkError, match="options depth: unknown; it takes timespan"):
+        l2l.import_network(nn.GRU(2, 2), depth=3)
