@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,65 @@ def _outcome(public: Public, arguments: dict[str, Any], name: str, value: Any) -
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return "taken"
+
+
+def _network(*layers: Any) -> object:
+    network = l2l.LiquidNetwork("net", layers)
+    return network.summary(), network.evaluate(np.zeros((1, 2, network.input_size)))
+
+
+def _program(made: Made, **parts: Any) -> object:
+    program = replace(made.program, **parts)
+    x = np.zeros((1, 2, program.channels))
+    return program.summary(), l2l.simulate(program, x, "blas"), l2l.place(program)
+
+
+def _device(made: Made, name: str, figure: l2l.Figure) -> object:
+    device = replace(made.device, figures={**made.device.figures, name: figure})
+    return l2l.place(made.program, device), l2l.estimate(made.workload, device, draws=100)
+
+
+#: What becomes of objects whose fields are of the right kind, and may make no sense.
+USES: dict[str, Callable[[Made, Any], object]] = {
+    "CfCLayer": lambda m, made: _network(made),
+    "DenseLayer": lambda m, made: _network(made),
+    "GRULayer": lambda m, made: _network(made),
+    "LSTMLayer": lambda m, made: _network(made),
+    "LTCLayer": lambda m, made: _network(made),
+    "MinGRULayer": lambda m, made: _network(made),
+    "MinLSTMLayer": lambda m, made: _network(made),
+    "WiredMemory": lambda m, made: _network(made),
+    "Memory": lambda m, made: _network(replace(m.network.layers[0], memory=made)),
+    "Linear": lambda m, made: _network(replace(m.network.layers[0], ff1=made)),
+    "Connection": lambda m, made: _program(m, connections=(made, *m.program.connections[1:])),
+    "Population": lambda m, made: _program(m, populations=(made, *m.program.populations[1:])),
+    "InputPort": lambda m, made: _program(m, input=made),
+    "Schedule": lambda m, made: (made.steps(3), _program(m, schedule=made)),
+    "Figure": lambda m, made: (_device(m, "chips", made), _device(m, "time_per_step", made)),
+    "Device": lambda m, made: (made.summary(), l2l.place(m.program, made)),
+    "Counters": lambda m, made: (
+        l2l.workload(m.placement, made),
+        l2l.place(m.program, counters=made),
+    ),
+    "Workload": lambda m, made: l2l.estimate(made, m.device, draws=100),
+    "Recipe": lambda m, made: l2l.quantize(m.network, m.x, made),
+}
+
+
+@pytest.mark.parametrize("name", USES)
+def test_what_makes_no_sense_is_refused_where_it_is_used(name: str, made: Made) -> None:
+    (public,) = (call for call in CALLS if call.name == name)
+    arguments = ARGUMENTS[name](made)
+    wrong: list[str] = []
+    for field in public.parameters:
+        for what, value in WRONG.items():
+            try:
+                USES[name](made, public.call(**{**arguments, field: value}))
+            except l2l.Lnn2LoihiError:
+                continue
+            except Exception as error:
+                wrong.append(f"{field}={what}: {type(error).__name__}: {error}")
+    assert wrong == []
 
 
 def test_what_a_callback_raises_passes(made: Made) -> None:

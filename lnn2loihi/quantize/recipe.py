@@ -29,7 +29,7 @@ WEIGHT_WIDTHS = (2, 8)
 MESSAGE_WIDTHS = (2, 16)
 INPUT_WIDTHS = (2, 24)
 
-_GRAMMAR = re.compile(r"w(\d{1,2})a(\d{1,2})(?:x(\d{1,2}))?(?:-([a-z0-9]+))?")
+_GRAMMAR = re.compile(r"w(\d{1,2})a(\d{1,2})(?:x(\d{1,2}))?(?:-([a-z0-9]+))?", re.ASCII)
 
 
 @checks_fields(RecipeError)
