@@ -54,7 +54,7 @@ class TestRecipe:
         assert str(Recipe.parse(text)) == text
 
     @pytest.mark.parametrize(
-        "text", ["", "w8", "a12", "w8a12y3", "W8A12", "w8a12-", "8,12", "w+8a1"]
+        "text", ["", "w8", "a12", "w8a12y3", "W8A12", "w8a12-", "8,12", "w+8a1", "w٨a12"]
     )
     def test_what_is_not_in_the_grammar_is_refused(self, text: str) -> None:
         with pytest.raises(l2l.RecipeError, match="not understood; write w<bits>a<bits>"):
