@@ -149,7 +149,8 @@ def scenario_run() -> None:
     from lnn2loihi.verify import verify
 
     program = random_program(1, Sizes(inputs=2, layers=(2,), readout=1))
-    assert verify(program, random_inputs(0, program, 1, 3), "reference,lava").bit_exact
+    x = random_inputs(0, program, 1, 3)
+    assert verify(program, x, "reference,lava", encoded=True).bit_exact
 
 
 @needs_lava
@@ -238,7 +239,7 @@ def scenario_exported() -> None:
     """Lava's own compiler, runtime and message passing run the exported graph, and further."""
     program = random_program(1, Sizes(layers=(3, 2)))
     x = random_inputs(0, program, 2, 6)
-    graph = LavaExporter().export(program, x=x)
+    graph = LavaExporter().export(program, x=program.input.decode(x))
     from lava.magma.core.run_conditions import RunSteps
 
     graph.input.run(condition=RunSteps(num_steps=graph.steps), run_cfg=graph.run_config())
