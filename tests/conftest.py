@@ -1,16 +1,36 @@
-"""What all tests share: property tests draw the same examples everywhere and have no deadline, and
-compiled engines go to a folder of the session.
+"""What all tests share: property tests draw the same examples everywhere, and no busy machine fails
+them; there is no terminal; and compiled engines go to a folder of the session.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("repository", derandomize=True, deadline=None, print_blob=True)
+#: What hypothesis checks of these depends on how busy a machine is, or is about fixtures that are
+#: made anew for each example, which no test here needs.
+SUPPRESSED = (
+    HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture,
+)  # fmt: skip
+settings.register_profile(
+    "repository",
+    derandomize=True,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=SUPPRESSED,
+)
 settings.load_profile("repository")
+
+# What is printed looks as it does where nobody looks: 80 columns, no colours, no terminal.
+os.environ.update(COLUMNS="80", LINES="24", TERM="dumb")
+for _name in (
+    "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "PY_COLORS", "GITHUB_ACTIONS",
+    "TERMINAL_WIDTH", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLORTERM",
+):  # fmt: skip
+    os.environ.pop(_name, None)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from programs import Sizes, random_inputs, random_program
 from safetensors.numpy import load as load_arrays
@@ -85,7 +85,7 @@ def path(tmp_path: Path) -> Path:
 
 
 class TestRoundTrip:
-    @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=25)
     @given(
         st.integers(0, 10**6),
         st.builds(
@@ -152,7 +152,7 @@ class TestWriting:
 
 
 class TestDamage:
-    @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=300)
     @given(st.data())
     def test_any_changed_byte_is_noticed(self, path: Path, data: st.DataObject) -> None:
         content = bytearray(small_bytes())
@@ -185,7 +185,6 @@ class TestDamage:
         refused(path, small_bytes() + tail)
 
     @given(content=st.binary(max_size=200))
-    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
     def test_random_bytes_are_refused(self, path: Path, content: bytes) -> None:
         refused(path, content)
         refused(path, struct.pack("<Q", len(content)) + content)
@@ -255,7 +254,7 @@ WRONG_VALUES: list[Any] = [
 class TestHostileManifests:
     """The checksum is right: whoever wrote the file wanted to be believed."""
 
-    @settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=400)
     @given(st.data())
     def test_a_wrong_value_anywhere_is_refused_or_makes_a_sound_program(
         self, path: Path, data: st.DataObject
@@ -272,7 +271,7 @@ class TestHostileManifests:
         save(loaded, path)
         assert load(path) == loaded
 
-    @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=100)
     @given(st.data())
     def test_a_missing_entry_is_refused_or_makes_a_sound_program(
         self, path: Path, data: st.DataObject

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from programs import Sizes, random_inputs, random_program
 
@@ -89,7 +89,6 @@ def test_equals_the_reference(sizes: Sizes) -> None:
     max_examples=6,
     derandomize=True,
     deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.generate],  # every example starts a dozen processes
 )
 @given(

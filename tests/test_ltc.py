@@ -8,7 +8,7 @@ from typing import Any
 import ltc_networks as ltcs
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ltc_networks import Variant
 
@@ -27,9 +27,7 @@ from lnn2loihi.simulate.reference import run_reference
 torch = pytest.importorskip("torch", reason="needs torch and ncps: pip install torch ncps")
 pytest.importorskip("ncps", reason="needs ncps: pip install ncps")
 
-SLOW = settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
-)
+SLOW = settings(max_examples=20, deadline=None, derandomize=True)
 KINDS = (
     Variant(),
     Variant(kind="full", size=4, unfolds=6, irregular=True),

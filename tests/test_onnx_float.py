@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnx_models as models
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import random_ltc, random_network
 from onnx_models import onnx
@@ -78,7 +78,7 @@ class TestAnswers:
         x, elapsed = samples(variant, 4, 12, seed=1)
         assert_equal(network(variant), x, elapsed, dtype)
 
-    @settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=20)
     @given(
         variant=variants(),
         batch=st.integers(1, 5),

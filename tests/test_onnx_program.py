@@ -19,7 +19,7 @@ from engines import (
     random_start,
     zoo_program,
 )
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import random_ltc
 from onnx_models import onnx
@@ -38,7 +38,7 @@ from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population
 from lnn2loihi.simulate.inputs import encode
 
 BOTH = "reference,onnxruntime,onnx-reference"
-FEW = settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=12)
 KINDS = {
     "plain": Variant(layers=2),
     "no gate": Variant(mode="no_gate", layers=2),

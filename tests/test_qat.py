@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from variants import Variant, network, samples, variants
 
@@ -18,9 +18,7 @@ from lnn2loihi.quantize.sensitivity import sensitivity
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 qat = pytest.importorskip("lnn2loihi.qat")
 
-SLOW = settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
-)
+SLOW = settings(max_examples=12, deadline=None, derandomize=True)
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lnn2loihi import samples
@@ -161,7 +161,7 @@ class TestRefusals:
         assert "cannot be read as samples" in refused(path)
 
     @pytest.mark.parametrize("suffix", [".npy", ".npz"])
-    @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=150)
     @given(st.data())
     def test_damage_is_an_input_error_or_other_numbers(
         self, tmp_path: Path, suffix: str, data: st.DataObject

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import random_ltc, random_network, random_samples
 
@@ -22,7 +22,6 @@ from lnn2loihi.verify import EXECUTORS
 
 BUSY = settings(
     max_examples=20, deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )  # fmt: skip
 NETWORK = random_network(2)
 #: Counts of a converter: the range is that of integers.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from engines import assert_same
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import random_ltc, random_network, random_samples
 from test_simulate import Sizes, random_program
@@ -21,7 +21,6 @@ from lnn2loihi.simulate import encode
 ENGINES = ("auto", "blas", "reference")
 BUSY = settings(
     max_examples=15, deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from variants import Variant, network, samples, variants
 
@@ -18,9 +18,7 @@ from lnn2loihi.simulate import full_initial_state
 from lnn2loihi.simulate.inputs import encode
 from lnn2loihi.simulate.reference import run_reference
 
-SLOW = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
-)
+SLOW = settings(max_examples=25, deadline=None, derandomize=True)
 #: One of each kind, for executors that take seconds.
 KINDS = (
     Variant(mode="no_gate", layers=2),
