@@ -32,6 +32,8 @@ from lnn2loihi.tables import text_table
 
 #: Inputs and outputs of networks that do not say otherwise; sequences and steps to calibrate with.
 INPUTS, OUTPUTS, BATCH, STEPS = 8, 4, 16, 50
+#: Recipes of cases whose sums no 24-bit accumulator holds with inputs of 12 bits.
+RECIPES = {"gru-wide": "w8a12x8"}
 #: Channels of an input that is an image of this many pixels a side.
 WIDE = 256 * 256
 
@@ -114,7 +116,7 @@ def measure(case: str, correction: str) -> dict[str, Any]:
     network = CASES[case]()
     x = np.random.default_rng(1).normal(size=(BATCH, STEPS, network.input_size))
     before, begin = peak_megabytes(), time.process_time()
-    program = quantize(network, x, correction=correction)
+    program = quantize(network, x, RECIPES.get(case, "w8a12"), correction=correction)
     quantized, done = peak_megabytes(), time.process_time()
     simulate(program, x, "blas")
     return {
