@@ -78,7 +78,7 @@ def folder_problem(folder: Path) -> str:
         about = None
     if about is not None and stat.S_ISDIR(about.st_mode) and (reason := _foreign(about, ())):
         return reason
-    for parent in Path(os.path.realpath(place)).parents:
+    for parent in dict.fromkeys((*place.parents, *Path(os.path.realpath(place)).parents)):
         try:
             mode = os.stat(parent).st_mode
         except OSError:

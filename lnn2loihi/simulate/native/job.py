@@ -114,7 +114,7 @@ class Binding:
         self.codec = tuple(map(_address, (port.gain, port.offset, *self.ends)))
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)  # not frozen: that takes thrice as long to make
 class _BoundPopulation:
     """A population's structure and the arrays that it points to."""
 
@@ -247,11 +247,11 @@ class Job:
             initial[place] = start[word]
         final = initial.copy()
         planes = template.planes if self.record else ()
-        recorded = self._answers(size, len(planes))
+        recorded = self._answers(size, len(planes)) if planes else ()
         counts = np.zeros((2 + len(marks), size), np.int64)
         structure = _PopulationStructure.from_buffer_copy(template.structure)
         structure.initial, structure.final = _address(initial), _address(final)
-        structure.record = _address(recorded) if planes else None
+        structure.record = None if isinstance(recorded, tuple) else _address(recorded)
         structure.non_zero = place = _address(counts)
         structure.changed = place + counts.strides[0]
         structure.saturated = place + 2 * counts.strides[0]

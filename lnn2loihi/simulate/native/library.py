@@ -175,11 +175,11 @@ def build(kind: str, text: str, level: Level, extra_flags: tuple[str, ...] = ())
     # Who installed this file could as well have changed it.
     if not cache.why_not(shipped, Path(__file__).stat().st_uid):
         return shipped
+    if target.is_dir():  # no library can take its place
+        target = cache.private_folder() / name
     if reason := cache.why_not(target):
         if os.path.lexists(target):
             _log.info("%s is compiled anew: %s", target, reason)
-        if target.is_dir():
-            target = cache.private_folder() / name
         compile_into(target, text, flags_of(level, extra_flags))
     return target
 
