@@ -186,7 +186,7 @@ class TestNumbers:
         assert l2l.simulate(PROGRAM, COUNTS, initial_state={"layer_0": {"h": message}}) == (
             l2l.simulate(PROGRAM, COUNTS)
         )
-        with pytest.raises(l2l.InputError, match="there is no population 3"):
+        with pytest.raises(l2l.InputError, match="initial_state's key 3 is of type int"):
             l2l.simulate(PROGRAM, COUNTS, initial_state={3: {}})  # type: ignore[dict-item]
 
 
