@@ -17,6 +17,7 @@ from lnn2loihi.evaluation import FloatResult
 from lnn2loihi.quantize import prepared
 from lnn2loihi.quantize.calibration import Calibration
 from lnn2loihi.quantize.calibration import measure as calibrated
+from lnn2loihi.quantize.moments import DenseMoments, Moments
 from lnn2loihi.simulate import encode
 from lnn2loihi.verify import EXECUTORS
 
@@ -37,6 +38,12 @@ def ended(x: Any, lengths: Any, beyond: float) -> Any:
     """The same with something else beyond the ends."""
     inside = np.arange(x.shape[1]) < np.asarray(lengths)[:, None]
     return np.where(inside.reshape(*inside.shape, *(1,) * (x.ndim - 2)), x, beyond)
+
+
+def matrix(moments: Moments) -> Any:
+    """Of a stage of few columns: its second moments are one matrix."""
+    assert isinstance(moments, DenseMoments)
+    return moments.matrix
 
 
 def answer(function: str, x: Any, **options: Any) -> Any:
@@ -259,9 +266,9 @@ class TestLengths:
         total = LENGTHS.sum()
         for name, moments in filled.moments.items():
             expected = sum(
-                one.moments[name] * LENGTHS[n] for one, n in zip(ones, chosen, strict=True)
+                matrix(one.moments[name]) * LENGTHS[n] for one, n in zip(ones, chosen, strict=True)
             )
-            np.testing.assert_allclose(moments, expected / total, rtol=0, atol=1e-10)
+            np.testing.assert_allclose(matrix(moments), expected / total, rtol=0, atol=1e-10)
         assert np.array_equal(filled.input_low, np.min([one.input_low for one in ones], axis=0))
         assert np.array_equal(filled.input_high, np.max([one.input_high for one in ones], axis=0))
         if irregular:
