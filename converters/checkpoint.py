@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.errors import BackendMissingError, ImportNetworkError, Problems
+from lnn2loihi.files import note_input
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -80,6 +81,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise ImportNetworkError(str(path), "there is no such file")
+    note_input(path)
     if path.stat().st_size == 0:
         raise ImportNetworkError(str(path), "the file is empty; save the checkpoint again")
     suffix = path.suffix.lower()

@@ -193,7 +193,8 @@ def read_table(path: Path) -> dict[str, Any]:
     """The table [network] of a TOML file.
 
     Raises:
-        ImportNetworkError: the file is absent, too large or no such TOML.
+        ImportNetworkError: the file is absent, too large or no such TOML, or the checkpoint that
+            it names does not lie beside it.
     """
     text = read_text(path, ImportNetworkError, SIZE_LIMIT)
     content = parse_toml(text, str(path), ImportNetworkError)
@@ -203,7 +204,16 @@ def read_table(path: Path) -> dict[str, Any]:
         raise ImportNetworkError(
             str(path), f"it must hold one table [network] and nothing else; it holds {found:.200}"
         )
-    return content["network"]
+    table = content["network"]
+    checkpoint = table.get("checkpoint")
+    if isinstance(checkpoint, str) and Path(checkpoint).name != checkpoint:
+        raise ImportNetworkError(
+            str(path),
+            f"checkpoint is {checkpoint!r:.200}, expected the name of a file beside the "
+            "description, without a folder; copy or link it there, or give the checkpoint itself "
+            "and the description apart (--description)",
+        )
+    return table
 
 
 def value_problems(key: str, value: Any, types: type | tuple[type, ...], what: str) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lnn2loihi.errors import BackendMissingError, ImportNetworkError, Problems
+from lnn2loihi.files import note_input
 
 #: Largest file that is opened: protobuf ends at 2 GB, and the weights of a chip are far below.
 FILE_LIMIT = 2 << 30
@@ -35,6 +36,7 @@ def read_model(path: Path) -> tuple[Any, bytes]:
         raise ImportNetworkError(
             str(path), f"it has {size} bytes; an ONNX file has 1 to {FILE_LIMIT}"
         )
+    note_input(path)
     content = path.read_bytes()
     model = onnx.ModelProto()
     try:
@@ -138,6 +140,7 @@ def _read_external(path: Path, model: Any, tensors: list[Any]) -> None:
     for tensor in external:
         info = ExternalDataInfo(tensor)
         file = folder / str(info.location)
+        note_input(file)
         if file.resolve().parent != folder or not file.is_file():
             problems.add(
                 f"tensor {tensor.name!r:.80} lies in {str(info.location)!r:.80}, which is not a "

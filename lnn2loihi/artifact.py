@@ -22,7 +22,7 @@ from safetensors.numpy import save as save_safetensors
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.defaults import PROGRAM_SUFFIX
 from lnn2loihi.errors import ArtifactError, Lnn2LoihiError
-from lnn2loihi.files import write_atomically
+from lnn2loihi.files import note_input, write_atomically
 from lnn2loihi.formats import FixedPoint
 from lnn2loihi.neurons.instructions import Bound, Instruction, NeuronProgram, Saturation
 from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population, Schedule
@@ -117,6 +117,7 @@ def _read(path: Path) -> bytes:
             raise ArtifactError(
                 path.name, f"has {size} bytes; programs have at most {LARGEST_FILE}"
             )
+        note_input(path)
         with path.open("rb") as file:
             claimed = int.from_bytes(file.read(8), "little")
             if size < 8 or claimed > size - 8:
@@ -133,6 +134,8 @@ def _read(path: Path) -> bytes:
             return file.read()
     except FileNotFoundError:
         raise ArtifactError(path.name, "there is no such file") from None
+    except ValueError as error:  # a zero byte in the name
+        raise ArtifactError(path.name, f"cannot be a file ({error})") from error
     except OSError as error:
         raise ArtifactError(path.name, f"cannot be read: {error.strerror}") from error
 

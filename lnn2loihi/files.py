@@ -1,16 +1,23 @@
-"""Writes files whole or not at all, and reads small ones of unknown origin."""
+"""Writes files whole or not at all, never over what was read, and reads small ones of unknown
+origin.
+"""
 
 from __future__ import annotations
 
 import errno
+import fcntl
+import hashlib
 import os
 import re
+import stat
 import sys
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from lnn2loihi.errors import Lnn2LoihiError
+from lnn2loihi.errors import InputError, Lnn2LoihiError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -19,14 +26,72 @@ else:
 
 #: Largest file that `read_text` reads unless told otherwise, in bytes.
 TEXT_LIMIT = 1 << 18
+#: Most entries of a TOML file that is parsed (equal signs, commas and brackets, wherever they
+#: stand): its parsers take some 20 us for each.
+TOML_LIMIT = 1 << 14
+#: End of the names of files that are not whole yet.
+UNFINISHED = ".lnn2loihi"
+#: Longest file name, in bytes, of which the names of unfinished files are made (systems take 255).
+_LONGEST_NAME = 220
 #: A dotted TOML key of more parts than any of ours; parsers take quadratic time over long ones.
 _LONG_KEY = re.compile(
     r"""(?<![A-Za-z0-9_-])(?:(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){32}"""
 )
+#: While inputs are kept: each file that was read, by device and inode.
+_INPUTS: ContextVar[dict[tuple[int, int], str] | None] = ContextVar("inputs", default=None)
+
+
+@contextmanager
+def inputs_kept() -> Iterator[None]:
+    """While it lasts, `write_atomically` replaces no file that `note_input` was told of."""
+    token = _INPUTS.set({})
+    try:
+        yield
+    finally:
+        _INPUTS.reset(token)
+
+
+def note_input(path: str | os.PathLike[str]) -> None:
+    """Notes that a file is read, under whatever name: every reader says so first."""
+    inputs = _INPUTS.get()
+    if inputs is not None:
+        with suppress(OSError, ValueError):
+            found = os.stat(path)
+            inputs[found.st_dev, found.st_ino] = os.fspath(path)
+
+
+def check_not_input(path: str | os.PathLike[str]) -> None:
+    """Refuses a target that is one of the inputs: by another name, a link or a hard link too.
+
+    Raises:
+        InputError: it is, while inputs are kept; names both.
+    """
+    inputs = _INPUTS.get()
+    if not inputs:
+        return
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return
+    source = inputs.get((found.st_dev, found.st_ino))
+    # Everything is written to a terminal and to /dev/null, and nothing is lost there.
+    if source is not None and not stat.S_ISCHR(found.st_mode):
+        raise InputError(
+            os.fspath(path),
+            f"is the file {source!r}, which is read here: writing would destroy it; give another "
+            "file",
+        )
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:
     """Writes beside the target and renames: an interrupted write leaves the old file.
+
+    A file that is replaced keeps its permissions and, where the system allows it, its owner; a new
+    one gets what `open` would give it. Other hard links to a file that is replaced keep the old
+    content. A character device (a terminal, /dev/null) is written to as it is.
+
+    The unfinished file is called `.NAME.0.lnn2loihi`, and locked while its writer lives; what a
+    writer left behind that was killed is removed by the next one to the same target.
 
     Args:
         path: the target; its folder must exist. A symbolic link stays, and the file that it points
@@ -37,23 +102,117 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:
         The path that was given.
 
     Raises:
-        OSError: it cannot be written, or symbolic links lead in a circle.
+        InputError: it is a file that is read, see `inputs_kept`.
+        OSError: it cannot be written, may not be written (nobody, the superuser included, replaces
+            a file that is read-only), is no file (a pipe, a socket, a folder), or symbolic links
+            lead in a circle.
     """
+    if "\0" in os.fspath(path):
+        raise OSError(errno.EINVAL, "a file name holds no zero byte", str(path))
+    check_not_input(path)
     target = Path(os.path.realpath(path))
     if target.is_symlink():  # realpath gives up on a circle, and renaming would replace a link
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
-    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        # Not of the target: behind /dev/stdout stands a name that may be nobody's.
+        old = os.stat(path)
+    except FileNotFoundError:
+        old = None
+    if old is not None and stat.S_ISCHR(old.st_mode):
+        with open(path, "wb") as device:
+            device.write(content)
+        return Path(path)
+    if old is not None:
+        _check_replaceable(path, target, old)
+    handle, temporary = _unfinished(target, 0o666 if old is None else old.st_mode & 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
+            if old is not None:
+                for owner, group in ((old.st_uid, -1), (-1, old.st_gid)):
+                    with suppress(OSError):  # only the superuser gives files away
+                        os.fchown(handle, owner, group)
+                os.fchmod(handle, stat.S_IMODE(old.st_mode) & 0o777)
             file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
+            os.fsync(handle)
+            os.replace(temporary, target)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     return Path(path)
+
+
+def _check_replaceable(path: str | os.PathLike[str], target: Path, old: os.stat_result) -> None:
+    """Refuses what is no file, what may not be written, and a file without this name."""
+    problem = None
+    if stat.S_ISDIR(old.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(old.st_mode):
+        problem = errno.EINVAL, "it is no file, but a pipe, a socket or a disk"
+    elif not target.exists():  # an open file without a name, behind /dev/stdout
+        problem = errno.ENOENT, "it has no name under which it could be replaced"
+    elif not old.st_mode & 0o222 or not os.access(target, os.W_OK):
+        problem = errno.EACCES, f"it is read-only (mode {stat.S_IMODE(old.st_mode):04o})"
+    if problem is not None:
+        raise OSError(*problem, str(path))
+
+
+def _unfinished(target: Path, mode: int) -> tuple[int, Path]:
+    """A new file beside the target, locked, and its name.
+
+    Nothing that is there is ever written to: what a dead writer of this user has left is removed,
+    everything else left alone, and the next number taken.
+    """
+    name = target.name
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
+    number = -1
+    while True:
+        number += 1
+        temporary = target.parent / f".{name}.{number}{UNFINISHED}"
+        _remove_abandoned(temporary)
+        try:
+            handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, mode)
+        except FileExistsError:
+            continue
+        # Between its making and its lock another writer may have taken it for an abandoned one.
+        if _locked(handle) is not False and _is_still(handle, temporary):
+            return handle, temporary
+        os.close(handle)
+
+
+def _remove_abandoned(temporary: Path) -> None:
+    """Removes an unfinished file of this user whose writer has gone."""
+    try:
+        handle = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        found = os.fstat(handle)
+        ours = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid()
+        if ours and _locked(handle) and _is_still(handle, temporary):
+            with suppress(OSError):
+                temporary.unlink()
+    finally:
+        os.close(handle)
+
+
+def _locked(handle: int) -> bool | None:
+    """Takes the lock of an open file: false where a writer has it, None where there are none."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: what is abandoned there stays
+        return None
+    return True
+
+
+def _is_still(handle: int, temporary: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), os.lstat(temporary))
+    except OSError:
+        return False
 
 
 def read_text(
@@ -76,6 +235,7 @@ def read_text(
             raise error(str(path), "there is no such file")
         if (size := file.stat().st_size) > limit:
             raise error(str(path), f"has {size:,} bytes; the limit is {limit:,}")
+        note_input(file)
         return file.read_bytes().decode("utf-8-sig")
     except OSError as problem:
         raise error(str(path), f"cannot be read: {problem.strerror or problem}") from problem
@@ -92,8 +252,15 @@ def parse_toml(text: str, subject: str, error: type[Lnn2LoihiError]) -> dict[str
         error: the exception to raise.
 
     Raises:
-        Lnn2LoihiError: of the given type, with the line that is wrong.
+        Lnn2LoihiError: of the given type, with the line that is wrong; or it has more than
+            TOML_LIMIT entries.
     """
+    if (entries := sum(map(text.count, "=,["))) > TOML_LIMIT:
+        raise error(
+            subject,
+            f"is not valid TOML for our purposes: it has {entries:,} entries; at most "
+            f"{TOML_LIMIT:,} are read",
+        )
     if _LONG_KEY.search(text):
         raise error(subject, "is not valid TOML for our purposes: it has a key of over 32 parts")
     try:

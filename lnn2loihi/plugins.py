@@ -7,6 +7,7 @@ format, or a place where programs run, without a change here.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -206,7 +207,8 @@ def export(
         The path of the file that was written, or what the exporter has made.
 
     Raises:
-        InputError: no exporter fits, the folder does not exist, or an option is unknown.
+        InputError: no exporter fits, the folder does not exist, an option is unknown, or the target
+            is the file that the network was read from.
         BackendMissingError: the exporter needs a package that is not installed.
     """
     found = _registered("lnn2loihi.exporters")
@@ -220,10 +222,27 @@ def export(
     if in_memory:
         return made
     content = exporter.to_bytes(made)
+    _check_not_source(source, Path(target))
     try:
         return write_atomically(target, content)
     except OSError as error:
         raise InputError(str(target), f"cannot be written: {error.strerror}") from error
+
+
+def _check_not_source(source: LoihiProgram | LiquidNetwork, target: Path) -> None:
+    """Refuses to replace the file that a network was read from, if its importer noted its hash."""
+    noted = source.source.get("file_sha256") if isinstance(source, LiquidNetwork) else None
+    if noted is None or not target.is_file():
+        return
+    digest = hashlib.sha256()
+    with target.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    if digest.hexdigest() == noted:
+        raise InputError(
+            str(target),
+            "is the file that the network was read from: writing would destroy it; give another",
+        )
 
 
 def _check_options(

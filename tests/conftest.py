@@ -5,10 +5,14 @@ them; there is no terminal; and compiled engines go to a folder of the session.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+Run = Callable[..., tuple[int, str, str]]
 
 #: What hypothesis checks of these depends on how busy a machine is, or is about fixtures that are
 #: made anew for each example, which no test here needs.
@@ -41,3 +45,22 @@ def _cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LNN2LOIHI_CACHE", str(base / "compiled-engines"))
         yield
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command line in this process: exit code, standard output, standard error."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        from lnn2loihi import cli  # not before what it prints is settled above
+
+        monkeypatch.setattr(sys, "argv", ["lnn2loihi", *map(str, arguments)])
+        code: Any = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call

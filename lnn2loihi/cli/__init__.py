@@ -15,6 +15,7 @@ from typing import Annotated
 
 import lnn2loihi as l2l
 from lnn2loihi.errors import Lnn2LoihiError
+from lnn2loihi.files import inputs_kept
 from lnn2loihi.startup import INTERRUPTED, importing
 
 with importing():
@@ -39,11 +40,13 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def common(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Liquid neural networks on Intel Loihi 2: quantize, simulate, verify, place, cost."""
+    context.with_resource(inputs_kept())
 
 
 def main() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -13,6 +14,7 @@ import typer
 
 import lnn2loihi as l2l
 from lnn2loihi.defaults import PROGRAM_SUFFIX
+from lnn2loihi.files import check_not_input, note_input
 from lnn2loihi.startup import importing
 
 BAD_INPUT, FAILED_CHECK, MISSING_BACKEND = 1, 2, 3
@@ -52,6 +54,32 @@ Timespan = Annotated[
         "timespans in the .npz file); else the description's, else 1."
     ),
 ]
+
+
+def keep_inputs(outputs: Iterable[Path | None], *inputs: str | os.PathLike[str] | None) -> None:
+    """Refuses outputs that are files which the verb reads, before it has worked for minutes.
+
+    What only the readers know (the checkpoint of a description, weights beside an ONNX file) they
+    note themselves; `lnn2loihi.files.write_atomically` refuses to replace either.
+
+    Args:
+        outputs: files to write; None where none was asked for.
+        inputs: files to read; None where none was given, names that are no files are passed over.
+
+    Raises:
+        InputError: names the output and the input; or two outputs are one file.
+    """
+    for source in inputs:
+        if source is not None:
+            note_input(source)
+    written: set[str] = set()
+    for output in outputs:
+        if output is None:
+            continue
+        check_not_input(output)
+        if (place := os.path.realpath(output)) in written:
+            raise l2l.InputError(str(output), "is given for two outputs; give each its own file")
+        written.add(place)
 
 
 def print_result(result: Any, text: str, as_json: bool) -> None:

@@ -19,6 +19,7 @@ from lnn2loihi.cli.common import (
     Timespan,
     app,
     imported,
+    keep_inputs,
     print_result,
     progress_bars,
     read_sequences,
@@ -96,6 +97,7 @@ def quantize(
     """Turn a trained network into integers, proved free of overflow."""
     if output.suffix != SUFFIX or not output.parent.is_dir():
         raise l2l.InputError(str(output), f"give a {SUFFIX} file in a folder that exists")
+    keep_inputs([output], source, description, calibrate)
     network = imported(source, description, timespan)
     given = read_sequences(calibrate, network.irregular)
     program = l2l.quantize(

@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 import typer
 
 import lnn2loihi as l2l
-from lnn2loihi.cli.common import FAILED_CHECK, Json, app, print_result
+from lnn2loihi.cli.common import FAILED_CHECK, Json, app, keep_inputs, print_result
 from lnn2loihi.startup import importing
 
 
@@ -71,6 +71,7 @@ def _show(
     with importing():
         from lnn2loihi.cost.markdown import parameter_markdown
 
+    keep_inputs([output], name, calibrate)
     device = l2l.load_device(name)
     result, text = device.to_dict(), parameter_markdown(device) if markdown else device.summary()
     if calibrate is not None:

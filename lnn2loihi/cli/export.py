@@ -8,7 +8,15 @@ from typing import Annotated, Any, Optional
 import typer
 
 import lnn2loihi as l2l
-from lnn2loihi.cli.common import Description, Json, Timespan, app, imported, print_result
+from lnn2loihi.cli.common import (
+    Description,
+    Json,
+    Timespan,
+    app,
+    imported,
+    keep_inputs,
+    print_result,
+)
 from lnn2loihi.defaults import PROGRAM_SUFFIX as SUFFIX
 
 
@@ -38,6 +46,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a program (integers) or a network (floating point) in another format."""
+    keep_inputs([output], source, description)
     loaded = (
         l2l.load(source) if source.suffix == SUFFIX else imported(source, description, timespan)
     )

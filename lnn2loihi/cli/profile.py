@@ -22,6 +22,7 @@ from lnn2loihi.cli.common import (
     Timespan,
     app,
     imported,
+    keep_inputs,
     print_result,
     progress_bars,
     read_sequences,
@@ -94,6 +95,7 @@ def profile(
         from lnn2loihi.samples import read_array
 
     _check_targets_of_output(output, page)
+    keep_inputs([output, page], program, samples, network, description, targets, *(devices or ()))
     loaded = l2l.load(program)
     given = read_sequences(samples, loaded.timed, encoded)
     source = None if network is None else imported(network, description, timespan)
@@ -143,6 +145,7 @@ def report(
             "report", "answers are drawn against the float network: give --network and --input, or "
             "neither"
         )  # fmt: skip
+    keep_inputs([output], source, program, network, description, samples)
     result, loaded = l2l.load_profile(source), l2l.load(program)
     given = {} if samples is None else read_sequences(samples, loaded.timed, encoded)
     float_network = None if network is None else imported(network, description, timespan)

@@ -16,6 +16,7 @@ from lnn2loihi.cli.common import (
     ProgramFile,
     Samples,
     app,
+    keep_inputs,
     print_result,
     progress_bars,
     read_sequences,
@@ -47,6 +48,7 @@ def simulate(
 
     if states and (output is None or output.suffix != ".npz"):
         raise l2l.InputError("--states", "states are written to an .npz file: give --output x.npz")
+    keep_inputs([output], program, samples)
     loaded = l2l.load(program)
     given = read_sequences(samples, loaded.timed, encoded)
     run = l2l.run_lava if executor == "lava" else partial(l2l.simulate, engine=executor)

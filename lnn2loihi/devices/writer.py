@@ -22,11 +22,18 @@ def save_device(device: Device, path: str | os.PathLike[str]) -> Path:
         path: a `.toml` file in a folder that exists.
 
     Raises:
-        DeviceError: the path has another suffix or cannot be written.
+        DeviceError: the path has another suffix, is the file that the device was read from, or
+            cannot be written.
     """
     target = Path(path)
     if target.suffix.lower() != SUFFIX:
         raise DeviceError(str(path), f"a profile is written as {SUFFIX}")
+    if os.path.isfile(device.source_file) and target.exists():
+        if os.path.samefile(device.source_file, target):
+            raise DeviceError(
+                str(path), "is the profile that the device was read from: its comments and its "
+                "sources of other units would be lost; give another file"
+            )  # fmt: skip
     try:
         return write_atomically(target, device_text(device).encode())
     except OSError as error:
