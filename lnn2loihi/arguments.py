@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
-from lnn2loihi.errors import InputError, Lnn2LoihiError, Problems
+from lnn2loihi.errors import InputError, Lnn2LoihiError, Problems, out_of_memory
 from lnn2loihi.kinds import Kind, kind_of
 
 P = ParamSpec("P")
@@ -24,6 +24,8 @@ def checks_kinds(
     error: type[Lnn2LoihiError] = InputError,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Makes a function refuse arguments that are of another kind than its annotations say.
+
+    A bare MemoryError of the function becomes OutOfMemoryError.
 
     NumPy's numbers are numbers, True is none, a text is no sequence of texts, a path holds no NUL.
     What arrays hold is looked at by the function itself. What a callback raises passes unchanged.
@@ -47,7 +49,12 @@ def checks_kinds(
         @functools.wraps(function)
         def checked(*args: P.args, **kwargs: P.kwargs) -> R:
             check(args, kwargs)
-            return function(*args, **kwargs)
+            try:
+                return function(*args, **kwargs)
+            except MemoryError as found:
+                if isinstance(found, Lnn2LoihiError):
+                    raise
+                raise out_of_memory(name, found) from found
 
         return checked
 

@@ -107,6 +107,22 @@ class LavaRunError(Lnn2LoihiError):
     """A run in Lava failed; the message carries the traceback of the worker."""
 
 
+class OutOfMemoryError(Lnn2LoihiError, MemoryError):
+    """What was asked for needs more memory than the system gives, although no limit of this
+    library stood against it.
+    """
+
+
+def out_of_memory(subject: str, error: MemoryError) -> OutOfMemoryError:
+    """Our error for one of Python or NumPy, which may say how much was asked for."""
+    said = f" ({error})" if str(error) else ""
+    return OutOfMemoryError(
+        subject,
+        f"memory ran out{said}; give fewer or shorter sequences or a smaller network, or more "
+        "memory (ulimit -v, the limits of a container)",
+    )
+
+
 class Problems:
     """Collects problems so that all of them are raised together."""
 

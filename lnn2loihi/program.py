@@ -7,6 +7,7 @@ intermediate word can overflow, whatever the inputs, so no executor depends on w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -35,6 +36,8 @@ LARGEST_CODE = 1 << 15
 LARGEST_UPDATE = 1 << 25
 #: Most updates for each sample: an LTC takes six by default.
 LARGEST_SUBSTEPS = 1 << 10
+#: Largest number in the table of measurements.
+LARGEST_CELL = 1e15
 _NUMBER = (int, float)
 _PERHAPS = type(None)
 #: Columns of the table of measurements, and what their cells may be.
@@ -173,6 +176,7 @@ class LoihiProgram(ArrayEquality):
         texts += [text for p in self.populations for text in (p.name, p.program.name)]
         texts += [text for item in self.provenance.items() for text in item]
         texts += [cell for row in self.table for cell in row.values() if isinstance(cell, str)]
+        texts += self.warnings
         return [
             f"{text!r:.60} is not one line of printable text"
             for text in texts
@@ -187,7 +191,11 @@ class LoihiProgram(ArrayEquality):
             for key in sorted(TABLE_COLUMNS.keys() & row.keys()):
                 cell = row[key]
                 fits = isinstance(cell, TABLE_COLUMNS[key]) and not isinstance(cell, bool)
-                if not fits or cell != cell:  # a NaN differs from itself
+                # Whole numbers of any length come out of files; a ratio to no noise is infinite.
+                exact = key == "signal_to_noise_db" and cell in (math.inf, -math.inf)
+                if not fits or (
+                    isinstance(cell, _NUMBER) and not (exact or abs(cell) <= LARGEST_CELL)
+                ):
                     found.append(f"row {number} of its table: {key} is {cell!r:.60}")
         return found
 

@@ -20,6 +20,7 @@ from lnn2loihi.simulate import State, full_initial_state, held
 from lnn2loihi.simulate.blas import run_blas
 from lnn2loihi.simulate.choice import chosen_engine, native_engine
 from lnn2loihi.simulate.inputs import checked, encode_live
+from lnn2loihi.simulate.memory import check_results
 from lnn2loihi.simulate.reference import run_reference
 from lnn2loihi.simulate.result import EngineRun, IntegerRun, OnStep, States
 from lnn2loihi.tables import text_table
@@ -242,6 +243,7 @@ def verify(
     if not longest:
         raise InputError("lengths", "all sequences have length 0; give at least one sample")
     samples, counts = held(program, samples[:, :longest]), counts * program.substeps
+    check_results(program, samples.shape, recorded=True, oracle="reference" in names)
     inputs = encode_live(program, samples, counts)[0]
     start = full_initial_state(program, inputs.shape[0], initial_state)
     runs: list[Run] = []

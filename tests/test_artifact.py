@@ -123,7 +123,7 @@ class TestRoundTrip:
 
 
 class TestWriting:
-    @pytest.mark.parametrize("step", ["os.fsync", "os.replace", "os.chmod"])
+    @pytest.mark.parametrize("step", ["os.fsync", "os.replace", "os.fchmod"])
     @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
     def test_an_interrupted_write_leaves_the_old_file_and_no_other(
         self, path: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException
@@ -349,6 +349,25 @@ class TestHostileManifests:
 
     def test_a_message_stays_short_however_long_the_wrong_value_is(self, path: Path) -> None:
         assert len(refused(path, forged(replace("name", value=list(range(10**5)))))) < 400
+
+
+def test_a_file_with_two_synapses_of_one_pair_names_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Earlier versions wrote such files, and engines did not agree on their answers."""
+    start = small()
+    first, *others = start.connections
+    columns = np.array(first.columns)
+    row = int(np.flatnonzero(np.diff(first.row_starts) > 1)[0])
+    place = int(first.row_starts[row])
+    columns[place + 1] = columns[place]
+    changed = dataclasses.replace(first, columns=columns)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(first), "problems", lambda *_: [])
+        save(dataclasses.replace(start, connections=(changed, *others)), path)
+    expected = rf"net\.l2l: .*{first.name}: row {row} has source {columns[place]} more than once"
+    with pytest.raises(ArtifactError, match=expected):
+        load(path)
 
 
 class TestHostileSizes:

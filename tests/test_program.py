@@ -163,6 +163,23 @@ class TestConnection:
         with pytest.raises(ProgramError, match="values that int8 cannot hold"):
             Connection.from_dense("a", "b", ("x",), np.array([[value]]))
 
+    @given(st.lists(st.lists(st.integers(0, 5), max_size=4), min_size=1, max_size=6))
+    def test_two_synapses_of_one_pair_are_named(self, rows: list[list[int]]) -> None:
+        columns = [column for row in rows for column in row]
+        starts = np.cumsum([0, *map(len, rows)])
+        made = Connection("a", "b", ("x",), starts, columns, np.ones(len(columns)), source_size=6)
+        twice = [
+            (number, column)
+            for number, row in enumerate(rows)
+            for column in sorted(set(row))
+            if row.count(column) > 1
+        ]
+        found = made.problems(len(rows))
+        assert len(found) == (1 if twice else 0)
+        for number, column in twice[:3]:
+            assert f"row {number} has source {column} more than once" in found[0]
+        assert (f"{len(twice) - 3} more pairs" in "".join(found)) == (len(twice) > 3)
+
     def test_two_connections_between_the_same_populations_add_up(self) -> None:
         stages = (relay("p", 2),)
         first = Connection.from_dense("input", "p", ("sum_in",), [[3], [5]])
@@ -292,7 +309,9 @@ class TestConstruction:
 
     @pytest.mark.parametrize(
         ("key", "value"),
-        [("neurons", "5"), ("neurons", True), ("range_used", float("nan")), ("stage", None),
+        [("neurons", "5"), ("neurons", True), ("neurons", 10**400), ("range_used", 10**400),
+         ("range_used", float("inf")), ("saturated", float("-inf")), ("signal_to_noise_db", 1e308),
+         ("range_used", float("nan")), ("stage", None),
          ("weights", 3), ("saturated", "0"), ("message", "a\x1b[2Jb")],
     )  # fmt: skip
     def test_a_table_that_could_not_be_printed_is_refused(
@@ -311,6 +330,11 @@ class TestConstruction:
         assert set(ROW) == set(TABLE_COLUMNS)
         text = dataclasses.replace(program, table=(ROW,)).summary()
         assert "recipe w8a12x12, 6 neurons" in text and "inf dB" in text and "50.00 %" in text
+
+    @pytest.mark.parametrize("text", ["a\x1b]0;title\x07", "two\nlines", "\x9b2J", "\u202etxt.exe"])
+    def test_warnings_and_provenance_are_printable(self, program: LoihiProgram, text: str) -> None:
+        for changes in ({"warnings": (text,)}, {"provenance": {"by": text}}, {"recipe": text}):
+            assert "is not one line of printable text" in refused(program, **changes)
 
     def test_provenance_is_text(self, program: LoihiProgram) -> None:
         assert "provenance['numpy'] is of type int; give a str" in refused(

@@ -23,6 +23,8 @@ LARGEST_EXPONENT = 7
 VALUES_AT_ONCE = 1 << 20
 #: Largest axonal delay beyond the step that every message takes (lava-dl: max_delay = 62).
 LARGEST_DELAY = 62
+#: Pairs that a problem lists.
+LISTED = 3
 
 
 @checks_fields(ProgramError)
@@ -38,7 +40,7 @@ class Connection(ArrayEquality):
         target: name of a population.
         accumulators: accumulators that are fed, in row order.
         row_starts: int32 (rows + 1,): where each row begins in the two arrays below.
-        columns: int32 (synapses,): source neuron of each synapse.
+        columns: int32 (synapses,): source neuron of each synapse; each at most once in a row.
         mantissas: int8 (synapses,).
         source_size: neurons or channels of the source.
         exponent: left shift, 0 to LARGEST_EXPONENT.
@@ -159,6 +161,33 @@ class Connection(ArrayEquality):
             )
             begin = end
 
+    def _duplicate_problems(self) -> list[str]:
+        """Pairs of neurons with two synapses: executors add them up in words of various widths,
+        and a chip has one weight for each. The arrays are sound otherwise.
+        """
+        # Rows in ascending order, as `from_dense` makes them, need no memory but this.
+        ascending = self.columns[1:] > self.columns[:-1]
+        borders = self.row_starts[(0 < self.row_starts) & (self.row_starts < self.synapses)]
+        ascending[borders - 1] = True
+        if ascending.all():
+            return []
+        rows = np.repeat(np.arange(self.rows), np.diff(self.row_starts))
+        unordered = np.zeros(self.rows, bool)
+        unordered[rows[:-1][~ascending]] = True
+        chosen = unordered[rows]
+        pairs = np.sort(rows[chosen] * self.source_size + self.columns[chosen])
+        twice = np.unique(pairs[1:][pairs[1:] == pairs[:-1]])
+        if not twice.size:
+            return []
+        listed = [divmod(int(pair), self.source_size) for pair in twice[:LISTED]]
+        texts = [f"row {row} has source {column} more than once" for row, column in listed]
+        if twice.size > LISTED:
+            texts.append(f"{twice.size - LISTED:,} more pairs too")
+        return [
+            f"{self.name}: {', '.join(texts)}; two synapses of one pair are one: add their "
+            "mantissas, or make a second connection"
+        ]
+
     def problems(self, target_size: int) -> list[str]:
         """Everything that does not fit."""
         found: list[str] = []
@@ -179,6 +208,8 @@ class Connection(ArrayEquality):
             found.append(f"{self.name}: row_starts do not divide the synapses into rows")
         elif columns.size and not (0 <= columns.min() and columns.max() < self.source_size):
             found.append(f"{self.name}: a synapse reads beyond the {self.source_size} sources")
+        else:
+            found += self._duplicate_problems()
         if not 1 <= self.mantissa_bits <= WEIGHT_BITS:
             found.append(f"{self.name}: mantissas of {self.mantissa_bits} bits; 1 to 8 exist")
         else:

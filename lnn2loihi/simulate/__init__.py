@@ -19,6 +19,7 @@ from lnn2loihi.simulate.inputs import (
     full_initial_state,
     held,
 )
+from lnn2loihi.simulate.memory import check_results
 from lnn2loihi.simulate.reference import run_reference
 from lnn2loihi.simulate.result import EngineRun, OnStep, SimulationResult
 from lnn2loihi.simulate.traces import from_trace
@@ -65,11 +66,13 @@ def simulate(
         step_totals: whether the counters also hold totals of each step.
 
     Raises:
-        InputError: x, a length or a state does not fit the program, or the engine cannot run it.
+        InputError: x, a length or a state does not fit the program, the engine cannot run it, or it
+            would take more memory than there is.
         BackendMissingError: the C engine was asked for, and there is no compiler.
     """
     samples, counts = checked(program, x, lengths, timespans, encoded)
     samples, counts = held(program, samples), counts * program.substeps
+    check_results(program, samples.shape, recorded=return_states, oracle=engine == "reference")
     start = full_initial_state(program, len(samples), initial_state)
     chosen = chosen_engine(program, engine)  # the last check: it may compile
     if chosen == "c":

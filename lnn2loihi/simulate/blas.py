@@ -17,6 +17,7 @@ import numpy.typing as npt
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.program import LoihiProgram, Population
 from lnn2loihi.simulate.machine import Machine
+from lnn2loihi.simulate.memory import check_dense
 from lnn2loihi.simulate.result import EngineRun, OnStep, recorded_words
 
 NAME = "blas"
@@ -79,6 +80,7 @@ def run_blas(
         on_step: called with the steps done and the steps in all, over all blocks.
         step_totals: whether to count messages of each step too.
     """
+    check_dense(program)
     batch, time, _ = inputs.shape
     run = EngineRun.empty(NAME, program, time, initial_state, lengths, record, step_totals)
     blocks = range(0, batch, BLOCK)

@@ -15,6 +15,7 @@ from lnn2loihi.errors import ProgramError
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.neurons.instructions import apply
 from lnn2loihi.program import LoihiProgram, Population
+from lnn2loihi.simulate.memory import check_dense
 from lnn2loihi.simulate.result import IntegerRun, OnStep, recorded_words
 
 NAME = "reference"
@@ -67,10 +68,12 @@ def run_reference(
         check_bounds: compare every word of every step with its proved bound.
 
     Raises:
+        InputError: its dense matrices are larger than the limit.
         ProgramError: `check_bounds` found a word outside its bound, which disproves the proof.
     """
     batch, time, _ = inputs.shape
     schedule = program.schedule
+    check_dense(program)
     weights = [c.dense() for c in program.connections]
     states = {name: dict(words) for name, words in initial_state.items()}
     sent: dict[str, list[IntegerArray]] = {

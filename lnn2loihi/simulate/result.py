@@ -162,6 +162,7 @@ class EngineRun(ContentEquality):
     ) -> EngineRun:
         """Arrays to be filled: zeros, and the initial state as the final one."""
         batch = lengths.size
+        recorded = program.populations if record else ()
         sizes = {program.input.name: program.input.size}
         sizes |= {p.name: p.size for p in program.populations}
         states = {
@@ -169,7 +170,7 @@ class EngineRun(ContentEquality):
                 word: np.zeros((batch, time, p.size), np.int32)
                 for word in recorded_words(p.program)
             }
-            for p in program.populations
+            for p in recorded
         }
         return cls(
             executor,

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.program import LoihiProgram, Population
+from lnn2loihi.simulate.memory import check_dense
 from lnn2loihi.simulate.native.kernel_code import ROW_LANES, ROW_VECTORS, TILE_ROWS
 from lnn2loihi.simulate.native.neuron_code import shift_arguments
 
@@ -90,7 +91,11 @@ def lay_out(program: LoihiProgram, vector_lanes: int) -> Layout:
     Args:
         program: the program.
         vector_lanes: rows of one vector of the kernel for single sequences.
+
+    Raises:
+        InputError: its dense matrices are larger than the limit.
     """
+    check_dense(program)
     programs: list[NeuronProgram] = []
     first_pairs = {program.input.name: 0}
     pairs = -(-program.input.size // 2)
