@@ -8,9 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from lnn2loihi.printable import printable, printable_lines
+
 
 class Lnn2LoihiError(Exception):
     """Base of all errors of this library.
+
+    Its text is printable; the attributes hold what was given.
 
     Attributes:
         subject: what the problems are about (a file, a network, an argument).
@@ -26,12 +30,14 @@ class Lnn2LoihiError(Exception):
         super().__init__(self._text())
 
     def _text(self) -> str:
-        if not self.problems:
-            return self.subject
-        if len(self.problems) == 1:
-            return f"{self.subject}: {self.problems[0]}"
-        lines = [f"{self.subject}: {len(self.problems)} problems"]
-        lines += [f"  - {problem}" for problem in self.problems]
+        # Both may hold what comes out of files, names of files included.
+        subject, problems = printable(self.subject), [*map(printable_lines, self.problems)]
+        if not problems:
+            return subject
+        if len(problems) == 1:
+            return f"{subject}: {problems[0]}"
+        lines = [f"{subject}: {len(problems)} problems"]
+        lines += [f"  - {problem}" for problem in problems]
         return "\n".join(lines)
 
 

@@ -73,6 +73,11 @@ class NeuroBenchMetrics:
     steps: int
 
     def __post_init__(self) -> None:
+        if self.sequences < 1 or self.steps < 1:
+            raise InputError(
+                f"metrics of {self.subject!r:.60}",
+                f"{self.sequences} sequences of {self.steps} steps in all; 1 or more were run",
+            )
         for name in ("synaptic_operations", "neuron_operations"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, read_only_mapping(getattr(self, name)))

@@ -27,6 +27,7 @@ from lnn2loihi.layers.ltc import LTCLayer
 from lnn2loihi.layers.readout import ReadoutStage
 from lnn2loihi.layers.stage import INPUT, Stage, StageSource
 from lnn2loihi.layers.wired import WiredMemory
+from lnn2loihi.printable import is_line
 from lnn2loihi.sequences import LARGEST, sequences
 from lnn2loihi.tables import text_table
 
@@ -90,6 +91,11 @@ class LiquidNetwork(ArrayEquality):
             problems.extend(self.readout.problems())
         if self.timespan is not None and (found := elapsed_problem(self.timespan)):
             problems.add(found)
+        problems.extend(
+            f"{text!r:.60} is not one line of printable text; give it another name"
+            for text in (self.name, *self.host, *self.source, *self.source.values())
+            if not is_line(text)
+        )
         if not problems:
             problems.extend(self._size_problems())
             problems.extend(self._normalisation_problems())
@@ -115,6 +121,11 @@ class LiquidNetwork(ArrayEquality):
         shared = [layer for layer in self.layers if isinstance(layer, WiredMemory)]
         names = [layer.name for layer in (*self.single_layers, *shared)]
         names += [self.readout.name] if self.readout else []
+        found += [
+            f"layer name {name!r:.60} is not one line of printable text"
+            for name in names
+            if not is_line(name)
+        ]
         if len(set(names)) != len(names) or INPUT in names:
             found.append(f"layer names are not unique: {names}")
         return found

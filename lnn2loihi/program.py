@@ -25,6 +25,7 @@ from lnn2loihi.graph.schedule import Schedule, derive_schedule
 from lnn2loihi.neurons.bounds import Interval, ProvedBounds, prove
 from lnn2loihi.neurons.instructions import Saturation
 from lnn2loihi.neurons.saturations import derived_saturations
+from lnn2loihi.printable import is_line
 from lnn2loihi.tables import decibel, percent, text_table
 
 __all__ = ["Connection", "InputPort", "LoihiProgram", "Population", "Schedule"]
@@ -178,9 +179,7 @@ class LoihiProgram(ArrayEquality):
         texts += [cell for row in self.table for cell in row.values() if isinstance(cell, str)]
         texts += self.warnings
         return [
-            f"{text!r:.60} is not one line of printable text"
-            for text in texts
-            if not (isinstance(text, str) and text.isprintable())
+            f"{text!r:.60} is not one line of printable text" for text in texts if not is_line(text)
         ]
 
     def _table_problems(self) -> list[str]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lnn2loihi.printable import printable
+
 
 def text_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A table with aligned columns; numbers to the right, text to the left.
 
     Args:
         headers: column titles.
-        rows: cells; None prints as a dash, floats with three significant digits.
+        rows: cells; None prints as a dash, floats with three significant digits, what is not
+            printable as an escape.
     """
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [
@@ -55,7 +58,7 @@ def _cell(value: object) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:.3g}"
-    return str(value)
+    return printable(str(value))
 
 
 def percent(share: float) -> str:

@@ -16,6 +16,7 @@ from typing import Annotated
 import lnn2loihi as l2l
 from lnn2loihi.errors import Lnn2LoihiError
 from lnn2loihi.files import inputs_kept
+from lnn2loihi.printable import printable_lines
 from lnn2loihi.startup import INTERRUPTED, importing
 
 with importing():
@@ -75,7 +76,8 @@ def _complain(message: str, code: int) -> None:
     """One message on standard error, and the end."""
     from rich.console import Console
 
-    Console(stderr=True, soft_wrap=True).print(message, markup=False, highlight=False)
+    text = printable_lines(message)
+    Console(stderr=True, soft_wrap=True).print(text, markup=False, highlight=False)
     sys.exit(code)
 
 

@@ -15,6 +15,7 @@ import typer
 import lnn2loihi as l2l
 from lnn2loihi.defaults import PROGRAM_SUFFIX
 from lnn2loihi.files import check_not_input, note_input
+from lnn2loihi.printable import printable_lines
 from lnn2loihi.startup import importing
 
 BAD_INPUT, FAILED_CHECK, MISSING_BACKEND = 1, 2, 3
@@ -84,7 +85,9 @@ def keep_inputs(outputs: Iterable[Path | None], *inputs: str | os.PathLike[str] 
 
 def print_result(result: Any, text: str, as_json: bool) -> None:
     """The result on standard output, as text or as one JSON document."""
-    typer.echo(json.dumps(_plain(result), indent=2, allow_nan=False) if as_json else text)
+    typer.echo(
+        json.dumps(_plain(result), indent=2, allow_nan=False) if as_json else printable_lines(text)
+    )
 
 
 def _plain(value: Any) -> Any:

@@ -18,6 +18,7 @@ from lnn2loihi.devices.units import UNITS, dimension_of, to_base
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.files import read_text
 from lnn2loihi.frozen import read_only_mapping
+from lnn2loihi.printable import is_line
 
 #: What a record may have measured, and in which SI unit, by the names of Lava's profiler where it
 #: has one. Energies are of the whole run, `num_steps` chip steps; so is nothing else.
@@ -153,7 +154,7 @@ def _read_record(number: int, record: Any, problems: Problems) -> ProfilerLog | 
     name = record.get("name", where)
     where = f"{where} ({name!r:.60})"
     found: list[str] = []
-    if not isinstance(name, str) or not name.isprintable():
+    if not is_line(name):
         found.append("its name is not one line of printable text")
     unknown = [key for key in record if key not in _KEYS]
     found += [f"{key!r:.60} is unknown; there are {', '.join(_KEYS)}" for key in unknown[:10]]

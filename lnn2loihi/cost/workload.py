@@ -13,6 +13,7 @@ from lnn2loihi.arguments import checks_fields, checks_kinds
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.frozen import ArrayEquality, read_only
 from lnn2loihi.kinds import Count, OneOf
+from lnn2loihi.printable import is_line
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -159,7 +160,7 @@ class Workload(ArrayEquality):
         names = content.get("core_names", ())
         texts = [content.get("name", ""), content.get("source", "")]
         texts += names if isinstance(names, (list, tuple)) else [None]
-        if not all(isinstance(text, str) and text.isprintable() for text in texts):
+        if not all(is_line(text) for text in texts):
             problems.add("name, source and core_names are not printable texts")
         problems.raise_if_any()
         return cls(**content)

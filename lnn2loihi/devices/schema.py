@@ -16,6 +16,7 @@ from lnn2loihi.devices.figures import (
     required_figures,
 )
 from lnn2loihi.devices.units import DIMENSIONS, UNITS, dimension_of, to_base
+from lnn2loihi.printable import is_line
 
 #: What stands at the top of a profile, and of which type it is.
 TOP_LEVEL: Mapping[str, type] = {
@@ -71,7 +72,7 @@ def text_problems(where: str, value: Any) -> Iterator[str]:
         yield f"{where} is {_type(value)}, expected text"
     elif not value.strip():
         yield f"{where} is empty"
-    elif len(value) > TEXT_LIMIT or not value.isprintable():
+    elif len(value) > TEXT_LIMIT or not is_line(value):
         yield f"{where} is not one line of printable text of at most {TEXT_LIMIT} characters"
 
 

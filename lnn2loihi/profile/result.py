@@ -12,6 +12,7 @@ from lnn2loihi.cost import ParameterEffect
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.metrics import NeuroBenchMetrics
+from lnn2loihi.printable import printable_lines
 from lnn2loihi.profile.quantity import Quantity
 from lnn2loihi.profile.rows import TABLE_PARTS, ProfileRow, table_cells
 from lnn2loihi.simulate.result import saturation_text
@@ -285,7 +286,7 @@ class ProfileResult:
         used = {tier for row in self.rows for tier in (row.tier, row.energy_tier) if tier}
         lines += [f"{tier}: {meaning}" for tier, meaning in TIERS.items() if tier in used]
         lines += ["", *(f"{who}: {text}" for who, text in self.remarks())]
-        return "\n".join(lines)
+        return printable_lines("\n".join(lines))
 
     def remarks(self) -> list[tuple[str, str]]:
         """What did not work and what a reader should know, each once, and whom it is about."""

@@ -16,6 +16,7 @@ from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.defaults import PROFILE_SUFFIX
 from lnn2loihi.errors import InputError, Lnn2LoihiError
 from lnn2loihi.files import read_text, write_atomically
+from lnn2loihi.printable import is_line, printable, printable_lines
 from lnn2loihi.profile.result import ProfileResult
 
 SCHEMA = 1
@@ -26,26 +27,32 @@ SUFFIX = PROFILE_SUFFIX
 LARGEST_FILE = 1 << 26
 LONGEST_TEXT = 1 << 22
 LONGEST_LIST = 1 << 18
+#: Sizes of numbers that are read, in SI units: far beyond every device and every measurement, and
+#: so far inside float64 that products and quotients of them stay there.
+SMALLEST_NUMBER, LARGEST_NUMBER = 1e-60, 1e60
 #: Problems that an error lists.
 LISTED = 12
 
 
 @checks_kinds()
 def save_profile(result: ProfileResult, path: str | os.PathLike[str]) -> Path:
-    """Writes a profile, whole or not at all.
+    """Writes a profile, whole or not at all; what is not printable in it as an escape.
 
     Raises:
-        InputError: the path has another suffix or cannot be written, or a number is not finite.
+        InputError: the path has another suffix or cannot be written, or a number is not finite, or
+            beyond those that are read.
     """
     file = Path(path)
     if not file.name.endswith(SUFFIX):
         raise InputError(str(path), f"profiles are written as {SUFFIX}")
-    document = {"format": FORMAT, "schema": SCHEMA, "profile": plain(result)}
     try:
+        document = {"format": FORMAT, "schema": SCHEMA, "profile": _harmless(plain(result))}
         content = json.dumps(document, indent=1, allow_nan=False, ensure_ascii=True)
         return write_atomically(file, content.encode())
     except ValueError as error:
-        raise InputError(str(path), f"the profile holds a number that is none ({error})") from error
+        raise InputError(
+            str(path), f"the profile holds a number that no device has ({error})"
+        ) from error
     except OSError as error:
         raise InputError(str(path), f"cannot be written: {error.strerror}") from error
 
@@ -95,6 +102,25 @@ def plain(value: Any) -> Any:
     return value
 
 
+def _harmless(value: Any) -> Any:
+    """Texts as `load_profile` takes them: they come out of files, and from who failed.
+
+    Raises:
+        ValueError: a number is one that `load_profile` does not take.
+    """
+    if isinstance(value, dict):
+        return {printable(key): _harmless(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_harmless(entry) for entry in value]
+    if isinstance(value, float) and not _is_sound(value):
+        raise ValueError(f"{value:g} is not 0 or from {SMALLEST_NUMBER:g} to {LARGEST_NUMBER:g}")
+    return printable_lines(value) if isinstance(value, str) else value
+
+
+def _is_sound(number: float) -> bool:
+    return number == 0.0 or SMALLEST_NUMBER <= abs(number) <= LARGEST_NUMBER
+
+
 def _decoded(kind: Any, value: Any, place: str, problems: list[str]) -> Any:
     """A value of an annotated type, made of what JSON gave; problems are noted by their place."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
@@ -110,6 +136,11 @@ def _decoded(kind: Any, value: Any, place: str, problems: list[str]) -> Any:
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(value, dict):
             return _wrong("a table", value, place, problems)
+        problems += [
+            f"{place} has a name that is not one line of printable text, {name!r:.40}"
+            for name in value
+            if not is_line(name)
+        ]
         return {
             k: _decoded(arguments[1], v, f"{place}.{k:.40}", problems) for k, v in value.items()
         }
@@ -157,13 +188,18 @@ def _scalar(kind: Any, value: Any, place: str, problems: list[str]) -> Any:
             number = float(value)
         except OverflowError:
             number = math.inf
-        return number if math.isfinite(number) else _wrong("a number", value, place, problems)
+        if _is_sound(number):
+            return number
+        expected = f"a number, 0 or from {SMALLEST_NUMBER:g} to {LARGEST_NUMBER:g} in size"
+        return _wrong(expected, value, place, problems)
     if kind is int and is_number and isinstance(value, int) and abs(value) < 1 << 62:
         return value
     if kind is bool and isinstance(value, bool):
         return value
     if kind is str and isinstance(value, str) and len(value) <= LONGEST_TEXT:
-        return value
+        if printable_lines(value) == value:
+            return value
+        return _wrong("printable text", value, place, problems)
     names = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
     return _wrong(names[kind], value, place, problems)
 
