@@ -113,7 +113,7 @@ class MinimalRnnImporter(RnnImporter):
         before = {m.group(1) for key in arrays.keys if (m := _KEY.fullmatch(key))}
         ordered = sorted(before, key=_number)
         wrong = [
-            text for text in ordered if text and not re.fullmatch(r"(layers\.)?\d{1,4}\.", text)
+            text for text in ordered if text and not re.fullmatch(r"(layers\.)?[0-9]{1,4}\.", text)
         ]
         if not before or wrong or ("" in before and len(before) > 1):
             return None, [_absent(stacked, description, state)]

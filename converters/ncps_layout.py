@@ -18,8 +18,8 @@ from lnn2loihi.layers.cfc import CfCLayer
 
 INPUT_MAP, RECURRENT_MAP = "lstm.input_map", "lstm.recurrent_map"
 
-_CELL_KEY = re.compile(r"rnn_cell\.(layer_\d{1,6})\.")
-_BACKBONE_KEY = re.compile(r"rnn_cell\.backbone\.(\d{1,6})\.")
+_CELL_KEY = re.compile(r"rnn_cell\.(layer_[0-9]{1,6})\.")
+_BACKBONE_KEY = re.compile(r"rnn_cell\.backbone\.([0-9]{1,6})\.")
 
 
 @dataclass(frozen=True)

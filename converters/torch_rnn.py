@@ -59,7 +59,7 @@ _MODULE = "torch.nn.modules.rnn"
 #: Where the gates of LSTMLayer stand among i, f, g, o.
 _LSTM_ROWS = {"input_gate": 0, "forget_gate": 1, "cell_input": 2, "output_gate": 3}
 _GRU_ROWS = 3
-_KEY = re.compile(r"(?:weight|bias)_(?:ih|hh)(_l\d{1,4})?")
+_KEY = re.compile(r"(?:weight|bias)_(?:ih|hh)(_l[0-9]{1,4})?")
 
 
 class TorchRnnImporter(RnnImporter):

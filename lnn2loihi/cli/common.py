@@ -20,6 +20,8 @@ from lnn2loihi.startup import importing
 
 BAD_INPUT, FAILED_CHECK, MISSING_BACKEND = 1, 2, 3
 
+_printed = 0
+
 app = typer.Typer(
     help="Liquid neural networks on Intel Loihi 2: quantize, simulate, verify, place, cost.",
     no_args_is_help=True,
@@ -83,8 +85,15 @@ def keep_inputs(outputs: Iterable[Path | None], *inputs: str | os.PathLike[str] 
         written.add(place)
 
 
+def results_printed() -> int:
+    """How many results verbs have printed in this process."""
+    return _printed
+
+
 def print_result(result: Any, text: str, as_json: bool) -> None:
     """The result on standard output, as text or as one JSON document."""
+    global _printed
+    _printed += 1
     typer.echo(
         json.dumps(_plain(result), indent=2, allow_nan=False) if as_json else printable_lines(text)
     )

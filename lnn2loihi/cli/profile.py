@@ -31,8 +31,8 @@ from lnn2loihi.defaults import DEFAULT_DEVICES
 from lnn2loihi.defaults import PROFILE_SUFFIX as SUFFIX
 from lnn2loihi.startup import importing
 
-_RATE = re.compile(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*(k|M|G)?(?:Hz)?")
-_FACTORS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
+_RATE = re.compile(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*([kKMgG])?(?:[hH][zZ])?")
+_FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 #: typer reads these annotations at run time, also on Python 3.10.
 NetworkFile = Annotated[
     Optional[Path],  # noqa: UP045
@@ -163,14 +163,17 @@ def _check_targets_of_output(output: Path | None, page: Path | None) -> None:
 
 
 def _rate(text: str) -> float:
-    """Samples per second of a text: 100, 100Hz, 2 kHz."""
+    """Samples per second of a text: 100, 100Hz, 50hz, 2 kHz.
+
+    Only a small m is refused: it stands for thousandths.
+    """
     found = _RATE.fullmatch(text.strip())
     try:
-        value = float(found[1]) * _FACTORS[found[2] or ""] if found else math.nan
+        value = float(found[1]) * _FACTORS[(found[2] or "").lower()] if found else math.nan
     except ValueError:
         value = math.nan
     if not value > 0.0:
-        raise l2l.InputError("--rate", f"{text!r} is no rate; give for example 100Hz or 2kHz")
+        raise l2l.InputError("--rate", f"{text!r} is no rate; give for example 100Hz, 2kHz or 1MHz")
     return value
 
 
