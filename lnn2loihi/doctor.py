@@ -33,7 +33,7 @@ VERBS: tuple[str, ...] = (
 #: First and last version of Python that are supported.
 PYTHONS = ((3, 10), (3, 13))
 #: Packages without which nothing works, and the versions that they need.
-CORE = {"numpy": ">=1.24.4", "safetensors": ">=0.4.3", "typer": ">=0.12", "rich": ">=13"}
+CORE = {"numpy": ">=1.24.4", "safetensors": ">=0.4.3", "typer": ">=0.16", "rich": ">=13"}
 #: Core packages of Python 3.10 only (tomllib came with 3.11).
 CORE_BEFORE_311 = {"tomli": ">=2"}
 #: Packages for live PyTorch modules and .pt checkpoints.

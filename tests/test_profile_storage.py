@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 from pathlib import Path
@@ -14,6 +15,7 @@ from profile_rows import chip_row, example_program, example_result
 
 import lnn2loihi as l2l
 from lnn2loihi.printable import is_line, printable_lines
+from lnn2loihi.profile.answer import answer
 from lnn2loihi.profile.quantity import Quantity
 from lnn2loihi.profile.result import ProfileResult
 from lnn2loihi.profile.storage import (
@@ -22,8 +24,10 @@ from lnn2loihi.profile.storage import (
     SCHEMA,
     SMALLEST_NUMBER,
     load_profile,
+    plain,
     save_profile,
 )
+from lnn2loihi.report.page import page
 
 SIZES = st.floats(SMALLEST_NUMBER, LARGEST_NUMBER)
 FINITE = st.one_of(st.just(0.0), SIZES, SIZES.map(lambda size: -size))
@@ -56,16 +60,94 @@ def test_any_text_and_number_comes_back(
     words: dict[str, str],
 ) -> None:
     quantity = Quantity(*numbers, "J")
-    row = chip_row(title=name, problems=(name,), total_energy=quantity)
+    row = chip_row(title=name, problems=(name,), dynamic_energy=quantity)
     result = dataclasses.replace(RESULT, rows=(row,), versions=words)
     path = tmp_path_factory.getbasetemp() / "any.profile.json"
     again = load_profile(save_profile(result, path))
     assert again.summary() == result.summary()
-    assert again.rows[0].total_energy == quantity and again.rows[0].title == printable_lines(name)
+    assert again.rows[0].dynamic_energy == quantity and again.rows[0].title == printable_lines(name)
     assert again.versions == {
         printable_lines(key): printable_lines(text) for key, text in words.items()
     }
     assert all(map(is_line, again.summary().split("\n")))
+
+
+def places(value: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where each value of a document stands, of long lists the first two entries."""
+    found = [above] if above else []
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            found += places(entry, (*above, key))
+    elif isinstance(value, list):
+        for number, entry in enumerate(value[:2]):
+            found += places(entry, (*above, number))
+    return found
+
+
+DOCUMENT = {"format": FORMAT, "schema": SCHEMA, "profile": json.loads(json.dumps(plain(RESULT)))}
+PLACES = [place for place in places(DOCUMENT) if len(place) > 1]
+VALUES: list[Any] = [
+    0, -1, 1e308, 5e-324, LARGEST_NUMBER, SMALLEST_NUMBER, -SMALLEST_NUMBER, 2**61, 10**400, None,
+    [], {}, "", "\x1b]0;title\x07",
+]  # fmt: skip
+
+
+@settings(max_examples=80)
+@given(place=st.sampled_from(PLACES), value=st.sampled_from(VALUES))
+def test_a_wrong_field_is_refused_or_can_be_reported(
+    tmp_path_factory: pytest.TempPathFactory, place: tuple[Any, ...], value: Any
+) -> None:
+    document = copy.deepcopy(DOCUMENT)
+    parent: Any = document
+    for key in place[:-1]:
+        parent = parent[key]
+    parent[place[-1]] = value
+    path = tmp_path_factory.getbasetemp() / "wrong.profile.json"
+    path.write_text(json.dumps(document))
+    try:
+        result = load_profile(path)
+    except l2l.InputError as error:
+        assert all(map(is_line, str(error).split("\n")))
+        return
+    assert all(map(is_line, f"{result.summary()}\n{answer(result)}".split("\n")))
+    assert page(result, PROGRAM, None)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "words"),
+    [
+        (
+            ("rows", 0, "throughput", "value"),
+            0,
+            r"rows\[0\].throughput is 0, expected a number above",
+        ),
+        (
+            ("rows", 0, "total_energy", "value"),
+            1e308,
+            r"total_energy.value is float 1e\+308, expec",
+        ),
+        (("rate",), -5, "profile.rate is -5"),
+        (("metrics", 0, "steps"), 0, r"metrics\[0\]: .* sequences of 0 steps in all; 1 or more"),
+        (("subject", "neurons"), 10**400, "subject.neurons is int 1000"),
+        (
+            ("subject", "recipe"),
+            "\x1b[2J",
+            "subject.recipe is str '.x1b.2J', expected printable text",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused_by_its_place(
+    tmp_path: Path, place: tuple[Any, ...], value: Any, words: str
+) -> None:
+    document = copy.deepcopy(DOCUMENT)
+    parent: Any = document["profile"]
+    for key in place[:-1]:
+        parent = parent[key]
+    parent[place[-1]] = value
+    path = tmp_path / "wrong.profile.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(l2l.InputError, match=words):
+        load_profile(path)
 
 
 class TestRefusals:

@@ -129,14 +129,15 @@ def progress_bars(unit: str = ", chip steps") -> Iterator[Callable[[str, int, in
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     console = Console(stderr=True)
+    if not console.is_terminal:  # some versions end even a disabled bar with an empty line
+        yield lambda name, done, total: None
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
     )
-    with Progress(
-        *columns, console=console, disable=not console.is_terminal, transient=True
-    ) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         tasks: dict[str, Any] = {}
 
         def on_step(name: str, done: int, total: int) -> None:

@@ -18,6 +18,7 @@ from lnn2loihi.errors import InputError, Lnn2LoihiError
 from lnn2loihi.files import read_text, write_atomically
 from lnn2loihi.printable import is_line, printable, printable_lines
 from lnn2loihi.profile.result import ProfileResult
+from lnn2loihi.profile.sense import nonsense
 
 SCHEMA = 1
 FORMAT = "lnn2loihi profile"
@@ -81,6 +82,8 @@ def load_profile(path: str | os.PathLike[str]) -> ProfileResult:
         )
     problems: list[str] = []
     result = _decoded(ProfileResult, document.get("profile"), "profile", problems)
+    if not problems:
+        problems.extend(nonsense(result))
     if problems:
         more = len(problems) - LISTED
         raise InputError(name, problems[:LISTED] + ([f"and {more} more"] if more > 0 else []))

@@ -69,7 +69,7 @@ class Axis:
         finite = [v for v in values if math.isfinite(v) and (v > 0 or not log)]
         if log:
             low, high = (min(finite), max(finite)) if finite else (1.0, 10.0)
-            room = max(0.08 * math.log10(high / low), 0.15)
+            room = max(0.08 * (math.log10(high) - math.log10(low)), 0.15)
             return cls(low / 10**room, high * 10**room, length, True, **options)
         low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
         room = 0.06 * (high - low) or 0.5 * abs(high) or 1.0
