@@ -2,8 +2,8 @@
 
     python .ci/lowest_versions.py [EXTRA...]
 
-.ci/run installs what it prints in an environment of Python 3.10 and runs the core there. Extras have
-to give a lowest version for each requirement too.
+.ci/run installs what it prints in an environment of Python 3.10 and runs the core there. Extras
+have to give a lowest version for each requirement too.
 """
 
 from __future__ import annotations

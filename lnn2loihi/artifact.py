@@ -86,6 +86,7 @@ def load(path: str | os.PathLike[str]) -> LoihiProgram:
         arrays: Arrays = load_safetensors(content)
     except (SafetensorError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise ArtifactError(name, f"is not a valid safetensors file ({error})") from error
+    del content  # as large as all that is made of it
     manifest = metadata.get("manifest")
     if not isinstance(manifest, str):
         raise ArtifactError(name, "has no manifest: it is a safetensors file, but no .l2l program")
@@ -254,7 +255,8 @@ def _neuron_manifest(program: NeuronProgram) -> dict[str, Any]:
     }
 
 
-def _program(manifest: Any, arrays: Arrays, name: str) -> LoihiProgram:
+def _program(manifest: Any, unused: Arrays, name: str) -> LoihiProgram:
+    """The program of a manifest; takes the arrays that it names out of `unused`."""
     if manifest.get("format") != FORMAT:
         raise ArtifactError(name, f"its format is {manifest.get('format')!r}, not {FORMAT!r}")
     if manifest.get("schema") != SCHEMA:
@@ -264,7 +266,6 @@ def _program(manifest: Any, arrays: Arrays, name: str) -> LoihiProgram:
             f"version {SCHEMA}. Install the version that wrote it, or quantize again",
         )
     port = manifest["input"]
-    unused = dict(arrays)
     program = LoihiProgram(
         name=_text(manifest["name"]),
         recipe=_text(manifest["recipe"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sys
 from itertools import product
 from types import MappingProxyType
 from typing import Any
@@ -148,6 +149,22 @@ class TestConnection:
         found = made.interval(low, high)
         assert found.low.tolist() == sums.min(axis=0).tolist()
         assert found.high.tolist() == sums.max(axis=0).tolist()
+
+    @pytest.mark.parametrize("block", [1, 3, 7])
+    def test_its_interval_does_not_depend_on_blocks(
+        self, monkeypatch: pytest.MonkeyPatch, block: int
+    ) -> None:
+        rng = np.random.default_rng(2)
+        for density in (0.0, 0.3, 1.0):
+            dense = rng.integers(-128, 128, (9, 5)) * (rng.random((9, 5)) < density)
+            dense[[0, 4, 8]] = 0
+            made = Connection.from_dense("a", "b", ("x",), dense)
+            low, high = rng.integers(-9, 0, 5), rng.integers(0, 9, 5)
+            whole = made.interval(low, high)
+            with monkeypatch.context() as patch:
+                patch.setattr(sys.modules[Connection.__module__], "VALUES_AT_ONCE", block)
+                parts = made.interval(low, high)
+            assert np.array_equal(whole.low, parts.low) and np.array_equal(whole.high, parts.high)
 
     def test_its_interval_holds_every_partial_sum_in_any_order(self) -> None:
         rng = np.random.default_rng(1)
