@@ -26,9 +26,11 @@ from lnn2loihi.files import note_input
 
 FloatArray = npt.NDArray[np.float64]
 
-#: Longest JSON header of a safetensors file that is parsed: about 80,000 tensors, and little
-#: enough that a hostile header cannot fill the memory.
+#: Longest JSON header of a safetensors file that is parsed: far more than MOST_TENSORS take, and
+#: little enough that a hostile header cannot fill the memory.
 HEADER_LIMIT = 8 << 20
+#: Most tensors of a checkpoint: looking through their keys takes half a millisecond for each.
+MOST_TENSORS = 1 << 13
 #: Largest .pt file that is opened (PyTorch reads all of it into memory).
 TORCH_LIMIT = 4 << 30
 
@@ -117,6 +119,8 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
                 "the state_dict of the liquid network alone",
             )
         header = _parse_header(file.read(length), path)
+    if len(header) > MOST_TENSORS + 1:  # and what it says of itself
+        raise _too_many(path, len(header))
     data_start, data_size = 8 + length, size - 8 - length
     problems = Problems(ImportNetworkError, str(path))
     tensors: dict[str, Tensor] = {}
@@ -255,6 +259,8 @@ def read_torch(path: Path) -> dict[str, Tensor]:
             f"it holds a {type(content).__name__}, not a state_dict; write it with "
             "torch.save(module.state_dict(), path)",
         )
+    if len(content) > MOST_TENSORS:
+        raise _too_many(path, len(content))
     tensors = torch_tensors(content)
     size = path.stat().st_size
     problems = Problems(ImportNetworkError, str(path))
@@ -275,17 +281,28 @@ def _check_archive(path: Path) -> None:
         if not zipfile.is_zipfile(path):
             return
         with zipfile.ZipFile(path) as archive:
+            members = len(archive.infolist())
             claimed = sum(member.file_size for member in archive.infolist())
     except Exception as error:  # zipfile lets several kinds through for hostile directories
         raise ImportNetworkError(
             str(path), f"its archive is damaged ({error}); save or copy it again"
         ) from error
+    if members > MOST_TENSORS + 100:  # a few of them hold no tensors
+        raise _too_many(path, members)
     if claimed > size:
         raise ImportNetworkError(
             str(path),
             f"its members claim {claimed} bytes but the file holds {size}; PyTorch does not "
             "compress its files, so it is damaged or hostile",
         )
+
+
+def _too_many(path: Path, count: int) -> ImportNetworkError:
+    return ImportNetworkError(
+        str(path),
+        f"it holds {count:,} tensors, the limit of lnn2loihi is {MOST_TENSORS:,}; save the "
+        "state_dict of the liquid network alone",
+    )
 
 
 def _torch_refusal(error: Exception) -> str:

@@ -11,8 +11,9 @@ from lnn2loihi.files import note_input
 
 #: Largest file that is opened: protobuf ends at 2 GB, and the weights of a chip are far below.
 FILE_LIMIT = 2 << 30
-#: Most nodes of a graph, bodies of loops and functions included.
-NODE_LIMIT = 1 << 18
+#: Most nodes of a graph, bodies of loops and functions included: a layer that is unrolled over a
+#: thousand steps has half as many.
+NODE_LIMIT = 1 << 16
 
 
 def read_model(path: Path) -> tuple[Any, bytes]:

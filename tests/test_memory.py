@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 import tracemalloc
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from conftest import Run
 from programs import random_inputs, random_program
+from safetensors.numpy import save_file
 from test_program import network, relay
 
 import lnn2loihi as l2l
@@ -61,7 +64,8 @@ def test_a_long_run_is_refused_by_the_size_of_its_answers(monkeypatch: pytest.Mo
     x = np.broadcast_to(np.zeros(3), (50, 1000, 3))
     monkeypatch.setattr(memory, "_available", lambda: MEGABYTE)
     assert l2l.simulate(program, x).outputs.shape == (50, 1000, 2)
-    for options in ({"return_states": True}, {"engine": "reference"}):
+    arguments: tuple[dict[str, Any], ...] = ({"return_states": True}, {"engine": "reference"})
+    for options in arguments:
         with pytest.raises(l2l.InputError, match="50 sequences of 1,000 steps make answers"):
             l2l.simulate(program, x, **options)
     with pytest.raises(l2l.InputError, match=r"this machine has 0\.0 GB of memory"):
@@ -88,3 +92,31 @@ def test_what_runs_out_is_an_error_of_ours(
         assert isinstance(caught.value, MemoryError)
     code, out, err = run("inspect", path)
     assert (code, out) == (1, "") and err.startswith("load: memory ran out (Unable to allocate")
+
+
+def test_a_checkpoint_of_many_tensors_is_not_looked_through(tmp_path: Path) -> None:
+    arrays = {f"layer.{number}.weight": np.zeros(1, np.float32) for number in range(8200)}
+    save_file(arrays, tmp_path / "net.safetensors")
+    with pytest.raises(l2l.ImportNetworkError, match="tensors, the limit of lnn2loihi is 8,192"):
+        l2l.import_network(tmp_path / "net.safetensors")
+    with zipfile.ZipFile(tmp_path / "net.pt", "w") as archive:
+        for name in arrays:
+            archive.writestr(f"net/data/{name}", b"")
+    pytest.importorskip("torch")
+    with pytest.raises(l2l.ImportNetworkError, match="it holds 8,200 tensors, the limit"):
+        l2l.import_network(tmp_path / "net.pt")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["chips", "cores_per_chip", "mesh_columns", "mesh_rows", "cores_per_router"],
+)
+def test_a_device_of_absurd_size_is_refused(tmp_path: Path, name: str) -> None:
+    numbers = "".join(f"{key} = 1e12\n" for key in ("value", "low", "high"))
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        f'extends = "loihi2-oheo-gulch"\n[figures.{name}]\n{numbers}unit = "1"\nsource = "x"\n'
+        'grade = "assumed"\n'
+    )
+    with pytest.raises(l2l.DeviceError, match=f"figures.{name}.value is out of range, expected 0"):
+        l2l.place(random_program(1), path)

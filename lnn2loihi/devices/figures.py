@@ -13,6 +13,8 @@ GRADES: Mapping[str, str] = {
     "vendor": "stated by the manufacturer",
     "assumed": "carried over from another device, or a guess that is said to be one",
 }
+#: Largest number in SI units: far above every device, far below what float64 products lose.
+LARGEST = 1e18
 KINDS = ("loihi", "cpu", "gpu")
 
 Role = Literal["limit", "cost"]
@@ -31,6 +33,8 @@ class Definition:
         required: whether a device of these kinds must have it.
         whole: whether it is a whole number, 1 or more.
         symbol: its name in the equations of docs/cost.md.
+        largest: largest number that is believed; of what placement makes tables of, far above
+            every system and little enough for this machine.
     """
 
     name: str
@@ -41,10 +45,15 @@ class Definition:
     required: bool = True
     whole: bool = False
     symbol: str = ""
+    largest: float = LARGEST
 
 
-def _limit(name: str, unit: str, meaning: str, required: bool = True) -> Definition:
-    return Definition(name, unit, "limit", ("loihi",), meaning, required, whole=True)
+def _limit(
+    name: str, unit: str, meaning: str, required: bool = True, largest: float = LARGEST
+) -> Definition:
+    return Definition(
+        name, unit, "limit", ("loihi",), meaning, required, whole=True, largest=largest
+    )
 
 
 def _cost(name: str, unit: str, symbol: str, meaning: str, required: bool = True) -> Definition:
@@ -54,11 +63,12 @@ def _cost(name: str, unit: str, symbol: str, meaning: str, required: bool = True
 _CPU_AND_GPU = ("cpu", "gpu")
 
 _ALL = (
-    _limit("chips", "1", "chips of the board or system"),
-    _limit("cores_per_chip", "1", "neuron cores of a chip that programs can use"),
-    _limit("mesh_columns", "1", "columns of routers on a chip"),
-    _limit("mesh_rows", "1", "rows of routers on a chip"),
-    _limit("cores_per_router", "1", "cores that share a router"),
+    _limit("chips", "1", "chips of the board or system", largest=1 << 20),
+    _limit("cores_per_chip", "1", "neuron cores of a chip that programs can use",
+           largest=1 << 11),
+    _limit("mesh_columns", "1", "columns of routers on a chip", largest=1 << 8),
+    _limit("mesh_rows", "1", "rows of routers on a chip", largest=1 << 8),
+    _limit("cores_per_router", "1", "cores that share a router", largest=1 << 8),
     _limit("neurons_per_core", "1", "neurons of a core"),
     _limit("synapses_per_chip", "1", "synapses of a chip", required=False),
     _limit("axons_in_per_core", "1", "axons that reach a core", required=False),

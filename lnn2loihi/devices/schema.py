@@ -32,8 +32,6 @@ FIGURE_KEYS = ("value", "low", "high", "unit", "source", "grade")
 TEXT_LIMIT, TABLE_LIMIT = 2000, 200
 #: Unknown keys that are named one by one.
 LISTED = 10
-#: Largest number in SI units: far above every device, far below what float64 products lose.
-LARGEST = 1e18
 
 _TYPES = {str: "text", list: "a list", dict: "a table", float: "a number", int: "a whole number"}
 
@@ -143,8 +141,8 @@ def _number_problems(where: str, definition: Definition, entry: Mapping[str, Any
             yield f"{where}.{key} is {_type(given)}, expected a number"
         elif isinstance(given, float) and math.isnan(given):
             yield f"{where}.{key} is not a number (NaN)"
-        elif not 0 <= given <= LARGEST:
-            yield f"{where}.{key} is out of range, expected 0 to {LARGEST:g}"
+        elif not 0 <= given <= definition.largest:
+            yield f"{where}.{key} is out of range, expected 0 to {definition.largest:,g}"
         else:
             numbers[key] = float(given)
     if len(numbers) < 3:
