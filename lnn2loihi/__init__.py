@@ -77,7 +77,7 @@ _NAMES = {
     "doctor": "DoctorReport examine",
     "errors": (
         "ArtifactError BackendMissingError DeviceError ImportNetworkError InputError "
-        "LavaRunError Lnn2LoihiError NetworkError PlacementError ProgramError "
+        "LavaRunError Lnn2LoihiError NetworkError OutOfMemoryError PlacementError ProgramError "
         "QuantizationError RateError RecipeError"
     ),
     "lava": "run_lava",

@@ -52,14 +52,15 @@ class OneOf:
     values: tuple[str, ...]
 
 
-_ABOVE_0 = Within(sys.float_info.min, sys.float_info.max)
 #: Limits and texts, which say what to give, go with a kind in `Annotated`. How many there are of
 #: something, as a C integer holds it:
 Count = Annotated[int, Within(1, (1 << 31) - 1), "a whole number from 1 to 2**31 - 1"]
 #: A whole number that may be 0, such as a seed of random numbers.
 Natural = Annotated[int, Within(0, (1 << 63) - 1), "a whole number from 0 to 2**63 - 1"]
-Rate = Annotated[float, _ABOVE_0, "samples per second, above 0"]
-Seconds = Annotated[float, _ABOVE_0, "seconds, above 0"]
+#: Rates and times: far beyond every device, and so that quotients of them stay numbers.
+_IN_TIME = Within(1e-12, 1e12)
+Rate = Annotated[float, _IN_TIME, "samples per second, above 0, from 1e-12 to 1e+12"]
+Seconds = Annotated[float, _IN_TIME, "seconds, above 0, from 1e-12 to 1e+12"]
 #: Part of a whole.
 Share = Annotated[float, Within(0, 1), "a number from 0 to 1"]
 

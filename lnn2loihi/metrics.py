@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.arguments import checks_kinds
+from lnn2loihi.errors import InputError
 from lnn2loihi.evaluation import evaluate_stages
 from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.kinds import Count, Rate

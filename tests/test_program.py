@@ -184,7 +184,9 @@ class TestConnection:
     def test_two_synapses_of_one_pair_are_named(self, rows: list[list[int]]) -> None:
         columns = [column for row in rows for column in row]
         starts = np.cumsum([0, *map(len, rows)])
-        made = Connection("a", "b", ("x",), starts, columns, np.ones(len(columns)), source_size=6)
+        made = Connection(
+            "a", "b", ("x",), starts, np.array(columns, int), np.ones(len(columns)), source_size=6
+        )
         twice = [
             (number, column)
             for number, row in enumerate(rows)
