@@ -59,8 +59,8 @@ Count = Annotated[int, Within(1, (1 << 31) - 1), "a whole number from 1 to 2**31
 Natural = Annotated[int, Within(0, (1 << 63) - 1), "a whole number from 0 to 2**63 - 1"]
 #: Rates and times: far beyond every device, and so that quotients of them stay numbers.
 _IN_TIME = Within(1e-12, 1e12)
-Rate = Annotated[float, _IN_TIME, "samples per second, above 0, from 1e-12 to 1e+12"]
-Seconds = Annotated[float, _IN_TIME, "seconds, above 0, from 1e-12 to 1e+12"]
+Rate = Annotated[float, _IN_TIME, "samples per second, above 0"]
+Seconds = Annotated[float, _IN_TIME, "seconds, above 0"]
 #: Part of a whole.
 Share = Annotated[float, Within(0, 1), "a number from 0 to 1"]
 
