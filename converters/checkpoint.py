@@ -1,7 +1,7 @@
 """Checkpoints as named arrays: nothing in a file is executed, data are read when asked for.
 
 Two formats: `.safetensors`, read here with NumPy alone (`safetensors.numpy` has no bfloat16), and
-the `.pt` or `.pth` of `torch.save(module.state_dict(), ...)`, read through PyTorch's restricted
+what `torch.save` writes, under whatever suffix people give it, read through PyTorch's restricted
 unpickler. Format of safetensors: an unsigned 64-bit little-endian length, a JSON header of that
 length, then the data (https://github.com/huggingface/safetensors#format).
 """
@@ -21,6 +21,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.converters.saved_state import weights_of
 from lnn2loihi.errors import BackendMissingError, ImportNetworkError, Problems
 from lnn2loihi.files import note_input
 
@@ -33,6 +34,12 @@ HEADER_LIMIT = 8 << 20
 MOST_TENSORS = 1 << 13
 #: Largest .pt file that is opened (PyTorch reads all of it into memory).
 TORCH_LIMIT = 4 << 30
+
+#: Suffixes of files that `torch.save` wrote: PyTorch's own, PyTorch Lightning's, Hugging Face's,
+#: and that of archives (.pth.tar).
+TORCH_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".tar")
+#: Suffixes of checkpoints.
+CHECKPOINTS = (*TORCH_SUFFIXES, ".safetensors")
 
 # NumPy types of the safetensors names; bfloat16 is handled apart.
 _NUMPY_TYPES = {
@@ -72,7 +79,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """Opens a checkpoint by its suffix.
 
     Args:
-        path: a `.safetensors`, `.pt` or `.pth` file.
+        path: a file with one of the suffixes of CHECKPOINTS.
 
     Returns:
         the tensors by key, in the order of the file.
@@ -89,10 +96,10 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     suffix = path.suffix.lower()
     if suffix == ".safetensors":
         return read_safetensors(path)
-    if suffix in (".pt", ".pth"):
+    if suffix in TORCH_SUFFIXES:
         return read_torch(path)
     raise ImportNetworkError(
-        str(path), f"the suffix is {suffix!r}; a checkpoint ends in .pt, .pth or .safetensors"
+        str(path), f"the suffix is {suffix!r}; a checkpoint ends in {', '.join(CHECKPOINTS)}"
     )
 
 
@@ -223,10 +230,10 @@ def _stored_tensor(path: Path, offset: int, dtype: str, shape: list[int]) -> Ten
 def read_torch(path: Path) -> dict[str, Tensor]:
     """Opens a state_dict saved by `torch.save`; a pickle that would run code is refused.
 
-    A dict that holds the state_dict under the key "state_dict" (PyTorch Lightning) is accepted.
+    A dict that holds it beside the state of an optimizer is accepted, whatever its key is.
 
     Raises:
-        ImportNetworkError: the file is damaged, hostile, or holds something else.
+        ImportNetworkError: the file is damaged, hostile, or holds something else or several.
         BackendMissingError: PyTorch is not installed.
     """
     try:
@@ -251,14 +258,7 @@ def read_torch(path: Path) -> dict[str, Tensor]:
             content = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:  # a parser of hostile data may raise anything
         raise ImportNetworkError(str(path), _torch_refusal(error)) from error
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise ImportNetworkError(
-            str(path),
-            f"it holds a {type(content).__name__}, not a state_dict; write it with "
-            "torch.save(module.state_dict(), path)",
-        )
+    content = weights_of(content, path)
     if len(content) > MOST_TENSORS:
         raise _too_many(path, len(content))
     tensors = torch_tensors(content)
@@ -282,6 +282,7 @@ def _check_archive(path: Path) -> None:
             return
         with zipfile.ZipFile(path) as archive:
             members = len(archive.infolist())
+            names = [member.filename for member in archive.infolist()]
             claimed = sum(member.file_size for member in archive.infolist())
     except Exception as error:  # zipfile lets several kinds through for hostile directories
         raise ImportNetworkError(
@@ -289,6 +290,20 @@ def _check_archive(path: Path) -> None:
         ) from error
     if members > MOST_TENSORS + 100:  # a few of them hold no tensors
         raise _too_many(path, members)
+    if any("/code/" in name or name.endswith("constants.pkl") for name in names):
+        raise ImportNetworkError(
+            str(path),
+            "it is a program of TorchScript (torch.jit.save), not a state_dict, and is not run; "
+            f'save its weights: torch.save(torch.jit.load("{path.name}").state_dict(), '
+            f'"{path.stem}.weights.pt")',
+        )
+    if any(name.endswith("exported_program.json") or "/models/" in name for name in names):
+        raise ImportNetworkError(
+            str(path),
+            "it is a program of torch.export, not a state_dict, and is not run; save its weights: "
+            f'torch.save(dict(torch.export.load("{path.name}").state_dict), '
+            f'"{path.stem}.weights.pt")',
+        )
     if claimed > size:
         raise ImportNetworkError(
             str(path),

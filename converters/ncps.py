@@ -65,7 +65,7 @@ from pathlib import Path
 from typing import Any
 
 from lnn2loihi.arguments import checks_kinds
-from lnn2loihi.converters.checkpoint import Tensor, read_checkpoint, torch_tensors
+from lnn2loihi.converters.checkpoint import CHECKPOINTS, Tensor, read_checkpoint, torch_tensors
 from lnn2loihi.converters.description import (
     NCPS,
     TORCH_CFC,
@@ -89,7 +89,7 @@ from lnn2loihi.converters.ncps_module import (
 )
 from lnn2loihi.converters.ncps_state import network_from_state
 from lnn2loihi.converters.recurrent import family_of
-from lnn2loihi.converters.resolution import CHECKPOINTS, resolve
+from lnn2loihi.converters.resolution import resolve
 from lnn2loihi.errors import ImportNetworkError
 from lnn2loihi.network import LiquidNetwork
 

@@ -10,9 +10,6 @@ from lnn2loihi.converters.checkpoint import Tensor, read_checkpoint
 from lnn2loihi.converters.description import read_table
 from lnn2loihi.errors import ImportNetworkError
 
-#: Suffixes of checkpoints.
-CHECKPOINTS = (".pt", ".pth", ".safetensors")
-
 
 class HasCheckpoint(Protocol):
     """What a description says of its checkpoint."""
@@ -47,7 +44,7 @@ def resolve(
     """
     if path.suffix.lower() != ".toml":
         if toml is None:
-            toml = path.with_suffix(".toml")
+            toml = description_beside(path)
             if not toml.is_file():
                 text = suggest(read_checkpoint(path), path.name)
                 raise ImportNetworkError(
@@ -72,11 +69,20 @@ def resolve(
     return description.checkpoint, description
 
 
+def description_beside(checkpoint: Path) -> Path:
+    """Where the description of a checkpoint lies: its name with .toml in place of the suffix, or of
+    both of an archive such as net.pth.tar.
+    """
+    if checkpoint.suffix.lower() == ".tar" and checkpoint.with_suffix("").suffix:
+        checkpoint = checkpoint.with_suffix("")
+    return checkpoint.with_suffix(".toml")
+
+
 def described_module(path: Path) -> str | None:
     """The module that a description, or the one beside a checkpoint, names; None for anything
     that cannot be read.
     """
-    toml = path if path.suffix.lower() == ".toml" else path.with_suffix(".toml")
+    toml = path if path.suffix.lower() == ".toml" else description_beside(path)
     try:
         module = read_table(toml).get("module")
     except (ImportNetworkError, OSError):

@@ -17,13 +17,19 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lnn2loihi.arguments import checks_kinds
-from lnn2loihi.converters.checkpoint import FloatArray, Tensor, read_checkpoint, torch_tensors
+from lnn2loihi.converters.checkpoint import (
+    CHECKPOINTS,
+    FloatArray,
+    Tensor,
+    read_checkpoint,
+    torch_tensors,
+)
 from lnn2loihi.converters.description import Timespan, read_table, value_problems
 from lnn2loihi.converters.ncps_checks import array_problems
 from lnn2loihi.converters.ncps_layout import listing
 from lnn2loihi.converters.ncps_module import class_name, torch_version
 from lnn2loihi.converters.ncps_state import with_source
-from lnn2loihi.converters.resolution import CHECKPOINTS, described_module, resolve
+from lnn2loihi.converters.resolution import described_module, description_beside, resolve
 from lnn2loihi.errors import ImportNetworkError, NetworkError, Problems
 from lnn2loihi.layers.dense import DenseLayer
 from lnn2loihi.layers.gated import GatedLayer
@@ -142,7 +148,7 @@ class RnnImporter(ABC):
         if suffix != ".toml" and suffix not in CHECKPOINTS:
             return False
         named = described_module(path)
-        if named is not None or suffix == ".toml" or path.with_suffix(".toml").is_file():
+        if named is not None or suffix == ".toml" or description_beside(path).is_file():
             return named in self.modules or named in self.aliases
         try:
             return self.is_checkpoint(read_checkpoint(path))
