@@ -174,8 +174,8 @@ class _Export:
         """Messages of the output, decoded if real numbers are asked for."""
         if self.dtype == np.int32:
             return messages
-        step = self.program.output_population.message.step
-        return decoded(self.main, self.functions, step, messages, self.dtype)
+        answering = self.program.output_population
+        return decoded(self.main, self.functions, answering, messages, self.dtype)
 
     def _body(self) -> Any:
         """The body of the loop: one sample step of every population."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from lnn2loihi.artifact import fingerprint
 from lnn2loihi.converters.onnx_build import DOMAIN, Functions, Graph
-from lnn2loihi.program import InputPort, LoihiProgram
+from lnn2loihi.program import InputPort, LoihiProgram, Population
 
 
 def encoded(graph: Graph, functions: Functions, port: InputPort, samples: str) -> str:
@@ -33,17 +33,36 @@ def encoded(graph: Graph, functions: Functions, port: InputPort, samples: str) -
 
 
 def decoded(
-    graph: Graph, functions: Functions, step: float, messages: str, dtype: npt.DTypeLike
+    graph: Graph,
+    functions: Functions,
+    population: Population,
+    messages: str,
+    dtype: npt.DTypeLike,
 ) -> str:
     """Adds the decoder: answers in a float type from messages."""
 
     def build(body: Graph) -> list[str]:
         double = body.cast("messages", np.float64, "double")
-        scaled = body.add("Mul", double, body.constant(step, np.float64, "step"), name="scaled")
-        return [body.cast(scaled, dtype, "answers")]
+        own = population.has_own_scales
+        unit = population.scale if own else population.message.step
+        value = body.add("Mul", double, body.constant(unit, np.float64, "step"), name="scaled")
+        if own:
+            offset = body.constant(population.offset, np.float64, "offset")
+            value = body.add("Add", value, offset, name="moved")
+        return [body.cast(value, dtype, "answers")]
 
-    functions.define("Decode", ["messages"], build, "messages times the unit of the last place")
+    what = "messages times the unit of the last place"
+    what += ", plus the offset" if population.has_own_scales else ""
+    functions.define("Decode", ["messages"], build, what)
     return graph.add("Decode", messages, name="decoded", domain=DOMAIN)
+
+
+def _unit(population: Population) -> dict[str, object]:
+    """What one unit of a message is worth: a format, or a scale and an offset for each neuron."""
+    if population.has_own_scales:
+        return {"scale": population.scale.tolist(), "offset": population.offset.tolist()}
+    message = population.message
+    return {"format": str(message), "fraction_bits": message.fraction_bits}
 
 
 def metadata(program: LoihiProgram) -> dict[str, str]:
@@ -62,14 +81,13 @@ def metadata(program: LoihiProgram) -> dict[str, str]:
         "output": {
             "population": output.name,
             "bits": output.message.bits,
-            "fraction_bits": output.message.fraction_bits,
-            "step": output.message.step,
+            **_unit(output),
+            **({} if output.has_own_scales else {"step": output.message.step}),
         },
         "messages": {
             p.name: {
-                "format": str(p.message),
                 "bits": p.message.bits,
-                "fraction_bits": p.message.fraction_bits,
+                **_unit(p),
                 "low": p.message_low,
                 "high": p.message_high,
             }

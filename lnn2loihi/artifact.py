@@ -25,9 +25,18 @@ from lnn2loihi.errors import ArtifactError, Lnn2LoihiError
 from lnn2loihi.files import note_input, write_atomically
 from lnn2loihi.formats import FixedPoint
 from lnn2loihi.neurons.instructions import Bound, Instruction, NeuronProgram, Saturation
-from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population, Schedule
+from lnn2loihi.program import (
+    Connection,
+    InputPort,
+    LoihiProgram,
+    Population,
+    Schedule,
+    upgraded,
+)
 
-SCHEMA = 2
+SCHEMA = 3
+#: Versions that are read: the one before has no scales of units, and fewer columns in its table.
+READ = (2, SCHEMA)
 FORMAT = "lnn2loihi program"
 SUFFIX = PROGRAM_SUFFIX
 
@@ -192,6 +201,14 @@ def _manifest(program: LoihiProgram, arrays: Arrays) -> dict[str, Any]:
                 "size": p.size,
                 "message": format_of(p.message),
                 "message_range": [p.message_low, p.message_high],
+                **(
+                    {
+                        part: keep(f"populations.{i}.{part}", getattr(p, part))
+                        for part in ("scale", "offset")
+                    }
+                    if p.has_own_scales
+                    else {}
+                ),
                 "program": _neuron_manifest(p.program),
                 "parameters": {
                     key: keep(f"populations.{i}.parameters.{key}", value)
@@ -259,11 +276,11 @@ def _program(manifest: Any, unused: Arrays, name: str) -> LoihiProgram:
     """The program of a manifest; takes the arrays that it names out of `unused`."""
     if manifest.get("format") != FORMAT:
         raise ArtifactError(name, f"its format is {manifest.get('format')!r}, not {FORMAT!r}")
-    if manifest.get("schema") != SCHEMA:
+    if manifest.get("schema") not in READ or isinstance(manifest["schema"], bool):
         raise ArtifactError(
             name,
             f"schema version {manifest.get('schema')!r} is unknown; this lnn2loihi reads "
-            f"version {SCHEMA}. Install the version that wrote it, or quantize again",
+            f"versions {READ[0]} to {SCHEMA}. Install the version that wrote it, or quantize again",
         )
     port = manifest["input"]
     program = LoihiProgram(
@@ -290,7 +307,7 @@ def _program(manifest: Any, unused: Arrays, name: str) -> LoihiProgram:
         substeps=_integer(manifest.get("substeps", 1)),
         provenance={_text(k): _text(v) for k, v in manifest["provenance"].items()},
         warnings=tuple(map(_text, _list(manifest["warnings"]))),
-        table=tuple(dict(row.items()) for row in _list(manifest["table"])),
+        table=tuple(upgraded(dict(row.items())) for row in _list(manifest["table"])),
     )
     if unused:
         raise ArtifactError(name, f"holds arrays that its manifest does not name: {sorted(unused)}")
@@ -314,6 +331,11 @@ def _population(entry: Any, arrays: Arrays) -> Population:
         message_low=_integer(low),
         message_high=_integer(high),
         size=_integer(entry["size"]),
+        **{
+            part: _array(arrays, entry[part], np.float64)
+            for part in ("scale", "offset")
+            if part in entry
+        },
     )
 
 

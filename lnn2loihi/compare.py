@@ -13,9 +13,9 @@ from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.frozen import ContentEquality
 from lnn2loihi.network import FloatArray, LiquidNetwork
+from lnn2loihi.precision import precision_of, worst_text
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantize import network_hash
-from lnn2loihi.quantize.measurements import signal_to_noise
 from lnn2loihi.sequences import Sequences
 from lnn2loihi.simulate import encode, simulate
 from lnn2loihi.simulate.inputs import decoded, given
@@ -36,10 +36,14 @@ class StageError(ContentEquality):
         values: number of values compared.
         rms: root of the mean squared difference.
         largest: largest difference.
-        relative_mse: mean squared difference over the variance of the float values; None where
-            that is zero.
-        signal_to_noise_db: 10 log10 of the float values' power over that of the difference; None
-            where either is zero.
+        relative_mse: mean squared difference over the variance of the float values around the
+            mean of each unit; None where that is zero.
+        signal_to_noise_db: 10 log10 of that variance over the mean squared difference; None where
+            either is zero.
+        worst_db: the same of the unit with the least signal to noise; None where nothing moves or
+            nothing differs.
+        worst_unit: which one that is; None where there is none.
+        unchanging: units that never change in integers although the float units do.
         rms_by_step: rms of each sample step over the sequences that have it, and over neurons,
             float64 (time of the longest sequence,).
     """
@@ -50,6 +54,9 @@ class StageError(ContentEquality):
     largest: float
     relative_mse: float | None
     signal_to_noise_db: float | None
+    worst_db: float | None
+    worst_unit: int | None
+    unchanging: int
     rms_by_step: FloatArray
 
 
@@ -99,9 +106,11 @@ class ComparisonResult:
         time = self.stages[0].rms_by_step.size
         shown = sorted({round(i) for i in np.linspace(0, time - 1, min(PRINTED_STEPS, time))})
         headers = ("stage", "values", "rms", "largest", "relative MSE", "signal/noise",
+                   "worst unit", "never change",
                    *(f"rms at step {step}" for step in shown))  # fmt: skip
         rows = [
             (s.stage, s.values, s.rms, s.largest, s.relative_mse, decibel(s.signal_to_noise_db),
+             worst_text(s.worst_db, s.worst_unit), s.unchanging,
              *(float(s.rms_by_step[step]) for step in shown))
             for s in self.stages
         ]  # fmt: skip
@@ -175,7 +184,7 @@ def compare(
     for population in program.populations:
         integers = run.states[population.name][population.program.message_state or "message"]
         expected = truth.states[population.name]
-        pairs[population.name] = (expected, population.message.decode(integers))
+        pairs[population.name] = (expected, population.decode(integers))
     stages = tuple(_stage_error(name, *pair, data) for name, pair in pairs.items())
     del pairs[program.input.name]
     return ComparisonResult(
@@ -213,15 +222,18 @@ def _stage_error(
     by_step /= np.count_nonzero(data.inside, axis=0) * expected.shape[2]
     expected, actual = data.live(expected), data.live(actual)
     squared = (actual - expected) ** 2
-    variance = float(np.var(expected))
     mean = float(squared.mean())
+    precision = precision_of(expected, actual)
     return StageError(
         stage=name,
         values=int(expected.size),
         rms=mean**0.5,
         largest=float(squared.max()) ** 0.5,
-        relative_mse=mean / variance if variance else None,
-        signal_to_noise_db=signal_to_noise(expected, actual),
+        relative_mse=precision.relative_error,
+        signal_to_noise_db=precision.overall_db,
+        worst_db=precision.worst_db,
+        worst_unit=precision.worst_unit,
+        unchanging=int(precision.unchanging.size),
         rms_by_step=np.sqrt(by_step),
     )
 

@@ -25,6 +25,7 @@ from lnn2loihi.graph.schedule import Schedule, derive_schedule
 from lnn2loihi.neurons.bounds import Interval, ProvedBounds, prove
 from lnn2loihi.neurons.instructions import Saturation
 from lnn2loihi.neurons.saturations import derived_saturations
+from lnn2loihi.precision import worst_text
 from lnn2loihi.printable import is_line
 from lnn2loihi.tables import decibel, percent, text_table
 
@@ -54,9 +55,23 @@ TABLE_COLUMNS: Mapping[str, tuple[type, ...]] = {
     "range_used": _NUMBER,
     "saturated": _NUMBER,
     "signal_to_noise_db": (*_NUMBER, _PERHAPS),
+    "worst_db": (*_NUMBER, _PERHAPS),
+    "worst_unit": (int, _PERHAPS),
     "compared": (int,),
     "instructions": (int, _PERHAPS),
 }
+#: What is said of the tables of older files.
+MEASURED_WITH_MEANS = (
+    "signal/noise of this program was measured by an older version, which counted the mean of each "
+    "stage as signal; compare measures it around the mean, unit by unit"
+)
+#: Columns that tables of files of the version before do not have.
+NEW_COLUMNS = ("worst_db", "worst_unit")
+
+
+def upgraded(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of a table as this version writes it: what older files do not say is None."""
+    return {**dict.fromkeys(NEW_COLUMNS), **row}
 
 
 @checks_fields(ProgramError)
@@ -270,6 +285,12 @@ class LoihiProgram(ArrayEquality):
         return replace(self, schedule=schedule)
 
     @property
+    def measured_with_means(self) -> bool:
+        """Whether its table comes from a version that counted means as signal."""
+        measured = [row for row in self.table if row["signal_to_noise_db"] is not None]
+        return bool(measured) and all(row["worst_db"] is None for row in measured)
+
+    @property
     def output_population(self) -> Population:
         """The population whose messages are the answer."""
         return self.population(self.output)
@@ -298,13 +319,14 @@ class LoihiProgram(ArrayEquality):
     def summary(self) -> str:
         """What the network became: formats, ranges and what was measured, as text."""
         headers = ("stage", "family", "neurons", "synapses", "message", "weights", "accumulator",
-                   "range used", "saturated", "signal/noise", "instructions")  # fmt: skip
+                   "range used", "saturated", "signal/noise", "worst unit",
+                   "instructions")  # fmt: skip
         rows = [
             (
                 row["stage"], row["family"], row["neurons"], row["synapses"], row["message"],
                 row["weights"], row["accumulator"], percent(row["range_used"]),
                 percent(row["saturated"]), decibel(row["signal_to_noise_db"]),
-                row["instructions"],
+                worst_text(row["worst_db"], row["worst_unit"]), row["instructions"],
             )
             for row in self.table
         ]  # fmt: skip
@@ -314,6 +336,8 @@ class LoihiProgram(ArrayEquality):
             f"{self.latency_steps} steps"
         )
         lines = [head, *([text_table(headers, rows)] if rows else [])]
+        if rows and self.measured_with_means:
+            lines.append(MEASURED_WITH_MEANS)
         return "\n".join([*lines, *(f"warning: {warning}" for warning in self.warnings)])
 
     def __str__(self) -> str:

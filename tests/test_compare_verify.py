@@ -125,7 +125,12 @@ class TestCompare:
         assert output.rms == pytest.approx(np.sqrt(np.mean(difference**2)), rel=1e-12)
         assert output.largest == pytest.approx(np.abs(difference).max(), rel=1e-12)
         assert output.rms_by_step == pytest.approx(np.sqrt((difference**2).mean(axis=(0, 2))))
-        assert output.relative_mse == pytest.approx(np.mean(difference**2) / truth.outputs.var())
+        variances = truth.outputs.var(axis=(0, 1))  # around the mean of each output
+        errors = (difference**2).mean(axis=(0, 1))
+        assert output.relative_mse == pytest.approx(errors.sum() / variances.sum())
+        assert output.worst_unit == (variances / errors).argmin()
+        assert output.worst_db == pytest.approx(10 * np.log10((variances / errors).min()))
+        assert output.unchanging == 0
         assert len(result.worst) == 5
         assert abs(result.worst[0].difference) == pytest.approx(
             max(s.largest for s in result.stages[1:])

@@ -21,7 +21,7 @@ from engines import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import random_ltc
+from networks import random_ltc, random_network, random_samples
 from onnx_models import onnx
 from programs import Sizes, random_inputs, random_program
 from variants import Variant, network, samples, variants
@@ -411,6 +411,25 @@ class TestFile:
             "after.message.steps": ["batch", "updates", 4],
         }
 
+    @pytest.mark.parametrize("dtype", ["int32", "float64"])
+    def test_outputs_with_scales_of_their_own_are_decoded(self, dtype: str) -> None:
+        made, x = random_network(3, outputs=2), random_samples(3, 3, 9, 3)
+        assert made.readout is not None
+        readout = l2l.Linear(
+            "readout", made.readout.weight * [[1e3], [1e-5]], np.array([7e5, -2.0])
+        )
+        program = l2l.quantize(dataclasses.replace(made, readout=readout), x)
+        assert program.output_population.has_own_scales
+        right = l2l.simulate(program, x, "blas").outputs
+        model = exported(program, dtype=dtype)
+        output = json.loads(models.metadata(model)["output"])
+        assert "step" not in output and "fraction_bits" not in output
+        if dtype == "float64":
+            assert np.array_equal(models.run(model, {"x": x})["y"], right)
+        else:
+            messages = models.run(model, {"x": program.input.encode(x)[0]})["y"]
+            assert np.array_equal(messages * output["scale"] + np.array(output["offset"]), right)
+
     def test_metadata_are_enough_to_encode_and_decode(self) -> None:
         program = quantized(KINDS["plain"])
         x, _ = samples(KINDS["plain"], 3, 5, seed=4)
@@ -421,6 +440,7 @@ class TestFile:
         codes = np.floor((x - port["offset"]) * port["gain"] + 0.5)
         messages = models.run(model, {"x": np.clip(codes, port["low"], port["high"])})["y"]
         assert np.array_equal(messages * output["step"], l2l.simulate(program, x, "blas").outputs)
+        assert "scale" not in output
         assert json.loads(said["messages"])["layer_0"]["format"] == "Q0.11"
         assert max(json.loads(said["accumulator_bits"])["layer_0"].values()) <= 24
         assert json.loads(said["schedule"])["period"] == 1

@@ -35,7 +35,8 @@ ROW: dict[str, Any] = {
     "stage": "layer_0", "family": "cfc", "neurons": 5, "synapses": 9, "message": "12 bit Q0.11",
     "weights": None, "weight_bits_used": None, "accumulator": "20 bit", "range_used": 0.5,
     "saturated": 0.0,
-    "signal_to_noise_db": float("inf"), "compared": 10, "instructions": None,
+    "signal_to_noise_db": float("inf"), "worst_db": 31.4, "worst_unit": 2, "compared": 10,
+    "instructions": None,
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,12 @@ class Population(ArrayEquality):
         program: what each neuron does in an update.
         parameters: for each parameter of the program int32 (N,).
         initial_state: for each state word of the program int32 (N,).
-        message: format of the message that it sends.
+        message: format of the message that it sends; where `scale` is given its width alone counts.
         message_low, message_high: bound of every message, proved.
+        scale: real value of one unit of each neuron's message, float64 (N,); the format's step by
+            default.
+        offset: real value of a message of 0, float64 (N,); 0 by default. What reads messages as
+            answers adds it: on the host, as an input's gain and offset.
     """
 
     name: str
@@ -38,8 +43,16 @@ class Population(ArrayEquality):
     message_low: int
     message_high: int
     size: int
+    scale: npt.NDArray[Any] = None  # pyright: ignore[reportAssignmentType]
+    offset: npt.NDArray[Any] = None  # pyright: ignore[reportAssignmentType]
 
     def __post_init__(self) -> None:
+        for part, default in (("scale", self.message.step), ("offset", 0.0)):
+            given = getattr(self, part)
+            # The default takes no memory, whatever size a file claims.
+            array = np.broadcast_to(np.float64(default), max(self.size, 0))
+            array = array if given is None else read_only(given, np.float64)
+            object.__setattr__(self, part, array)
         for name in ("parameters", "initial_state"):
             arrays = {
                 key: read_only(v, np.int32, f"{name}[{key!r}]")
@@ -53,6 +66,16 @@ class Population(ArrayEquality):
         state = self.program.message_state
         values = self.initial_state[state] if state else np.zeros(self.size, np.int64)
         return values.astype(np.int64)
+
+    @cached_property
+    def has_own_scales(self) -> bool:
+        """Whether units have scales or offsets that do not follow from the message's format."""
+        return bool((self.scale != self.message.step).any() or self.offset.any())
+
+    def decode(self, integers: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Real values (..., N) that messages of these integers stand for."""
+        values: npt.NDArray[np.float64] = np.multiply(integers, self.scale, dtype=np.float64)
+        return np.add(values, self.offset, out=values) if self.has_own_scales else values
 
     def problems(self) -> list[str]:
         """Shapes and names that do not fit the program."""
@@ -76,6 +99,12 @@ class Population(ArrayEquality):
                     )
                 elif values.size and not (low <= values.min() and values.max() <= high):
                     found.append(f"{self.name}: {kind} {name} does not fit its {bits} bits")
+        for part in ("scale", "offset"):
+            array = getattr(self, part)
+            if array.shape != (max(self.size, 0),) or not np.isfinite(array).all():
+                found.append(f"{self.name}: {part} needs one finite number for each neuron")
+            elif part == "scale" and not (array > 0).all():
+                found.append(f"{self.name}: scale holds numbers that are not above 0")
         if self.size < 1:
             found.append(f"{self.name}: a population has at least one neuron, not {self.size}")
         if not 1 <= self.message.bits <= 24:

@@ -23,6 +23,8 @@ from lnn2loihi.neurons.tracer import Tracer, Word
 #: Fraction bits of every activation's result, and its largest magnitude.
 FRACTION_BITS = 14
 LARGEST = (1 << FRACTION_BITS) - 1
+#: From this pre-activation in steps on, every form of tanh is at its end.
+ACTIVATION_END = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,8 @@ ACTIVATIONS: dict[str, Activation] = {
 SILU_FRACTION_BITS = 11
 GELU_FRACTION_BITS = 12
 EXP_FRACTION_BITS = 11
+#: From this magnitude in steps on, `silu` and `gelu` are max(x, 0).
+LARGEST_FUNCTION_END = (1 << 15) - 1
 #: Largest error of `exp_negative` for any y (rounded up), and its largest result.
 EXP_ERROR = 4.91e-4
 EXP_LARGEST = 16376

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lnn2loihi.neurons.activations import ACTIVATIONS, FRACTION_BITS
+from lnn2loihi.neurons.activations import ACTIVATION_END, ACTIVATIONS, FRACTION_BITS
 from lnn2loihi.neurons.instructions import LARGEST_OPERAND, NeuronProgram
 from lnn2loihi.neurons.tracer import Tracer, Word
 
@@ -26,6 +26,13 @@ class Saturating(int):
     """The right shift of a pre-activation that is then held within 16 bits."""
 
 
+class Held(int):
+    """The right shift of a pre-activation whose sum is held within the parameter `<name>.limit` of
+    its neuron first, so that the product fits the word: what lies beyond makes no difference.
+    Where one unit of the sum is worth many steps, the shift is negative, and goes to the left.
+    """
+
+
 @dataclass(frozen=True)
 class Growth:
     """How time_a times the elapsed time comes into the units of the time gate.
@@ -33,10 +40,13 @@ class Growth:
     Attributes:
         right: right shift of the product.
         left: left shift after it; with one, the product is held within what fits the word.
+        coarser: left shift that brings the sum of both parts, held within the activation's ends,
+            into its units: large ones count in coarser units.
     """
 
     right: int
     left: int = 0
+    coarser: int = 0
 
 
 def preactivation(t: Tracer, accumulator: str, shift: int) -> Word:
@@ -49,7 +59,12 @@ def preactivation(t: Tracer, accumulator: str, shift: int) -> Word:
         return inside
     total = t.add(t.accumulator(accumulator), t.parameter(f"{accumulator}.bias", 24), "biased")
     multiplier = t.parameter(f"{accumulator}.multiplier", MULTIPLIER_BITS)
-    return t.multiply(total, multiplier, shift, "preactivation")
+    if isinstance(shift, Held):
+        limit = t.parameter(f"{accumulator}.limit", 24)
+        below = t.negative(t.minimum(total, limit, "held"), "held")
+        total = t.negative(t.minimum(below, limit, "held"), "held")
+    product = t.multiply(total, multiplier, max(int(shift), 0), "preactivation")
+    return t.shift_left(product, -int(shift), "preactivation") if shift < 0 else product
 
 
 def cfc_program(
@@ -109,4 +124,9 @@ def _time(t: Tracer, shifts: Sequence[int], growth: Growth | None) -> Word:
         limit = LARGEST_GROWN >> growth.left
         grown = t.maximum(t.minimum(grown, limit, "grown"), -limit, "grown")
         grown = t.shift_left(grown, growth.left, "grown")
-    return t.add(grown, base, "gate")
+    gate = t.add(grown, base, "gate")
+    if not growth.coarser:
+        return gate
+    end = max(ACTIVATION_END >> growth.coarser, 1)
+    held = t.maximum(t.minimum(gate, end, "gate"), -end, "gate")
+    return t.shift_left(held, growth.coarser, "gate")

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from lnn2loihi.formats import signed_range
-from lnn2loihi.neurons.activations import ACTIVATIONS, FRACTION_BITS, FUNCTIONS
+from lnn2loihi.neurons.activations import (
+    ACTIVATIONS,
+    FRACTION_BITS,
+    FUNCTIONS,
+    LARGEST_FUNCTION_END,
+    PlainFunction,
+)
 from lnn2loihi.neurons.cfc import preactivation
 from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.neurons.linear import SUM
@@ -55,7 +61,12 @@ def clamped(t: Tracer, word: Word, low: int, high: int, hint: str) -> Word:
 
 
 def dense_program(
-    shift: int, function: str, message_bits: int, message_fraction_bits: int, activation: str
+    shift: int,
+    function: str,
+    message_bits: int,
+    message_fraction_bits: int,
+    activation: str,
+    coarser: int = 0,
 ) -> NeuronProgram:
     """A feed-forward unit; it has no state.
 
@@ -65,6 +76,8 @@ def dense_program(
         message_bits: width of the message.
         message_fraction_bits: its fraction bits; BOUNDED answers have message_bits - 1.
         activation: key of ACTIVATIONS, the form of tanh.
+        coarser: bits by which the pre-activation of a function that is neither BOUNDED nor EXACT
+            counts in coarser units than the function, since it is large.
     """
     t = Tracer(f"dense {function}")
     x = preactivation(t, SUM, shift)
@@ -75,14 +88,24 @@ def dense_program(
         value = t.add(ACTIVATIONS[activation].tanh(t, x), 1 << FRACTION_BITS, "doubled")
         fraction_bits = FRACTION_BITS + 1
     else:
-        value = FUNCTIONS[function].trace(t, x) if function in FUNCTIONS else x
-        fraction_bits = sum_fraction_bits(function, message_fraction_bits)
+        value = x if function not in FUNCTIONS else _traced(t, x, FUNCTIONS[function], coarser)
+        fraction_bits = sum_fraction_bits(function, message_fraction_bits) - coarser
     rounded = rescaled(t, value, fraction_bits - message_fraction_bits)
     if function in BOUNDED:
         t.spike(within(t, rounded, message_bits))
     else:
         t.spike(saturated(t, rounded, message_bits, "message"))
     return t.program()
+
+
+def _traced(t: Tracer, x: Word, function: PlainFunction, coarser: int) -> Word:
+    """The function of x, in the unit of x; far from 0 it is max(x, 0)."""
+    if not coarser:
+        return function.trace(t, x)
+    end = max((LARGEST_FUNCTION_END + 1) >> coarser, 1)
+    near = t.shift_left(clamped(t, x, -end, end, "near"), coarser, "near")
+    bump = t.subtract(function.trace(t, near), t.maximum(near, 0, "near"), "bump")
+    return t.add(t.maximum(x, 0, "rectified"), t.shift_right(bump, coarser, "bump"), "value")
 
 
 def rescaled(t: Tracer, word: Word, shift: int) -> Word:

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lnn2loihi.neurons.activations import (
+    ACTIVATION_END,
     ACTIVATIONS,
     FRACTION_BITS,
+    LOG_SIGMOID_END,
     LOG_SIGMOID_UNIT,
     log_sigmoid,
 )
 from lnn2loihi.neurons.cfc import preactivation
-from lnn2loihi.neurons.dense import saturated, within
+from lnn2loihi.neurons.dense import clamped, saturated, within
 from lnn2loihi.neurons.instructions import LARGEST_OPERAND, NeuronProgram
 from lnn2loihi.neurons.leak import GUARD_BITS, STATE_BITS, VALUE_BITS, moved, sent
 from lnn2loihi.neurons.lstm import ratio
@@ -30,6 +32,9 @@ class MinimalFormats:
             it into that format.
         activation: key of ACTIVATIONS.
         form: one of lnn2loihi.layers.minimal.FORMS.
+        coarser: left shift that brings a candidate's sum of the form "log" into the units of the
+            activation: large ones count in coarser units.
+        gates_coarser: the same of the sums of the two gates of a minLSTM.
     """
 
     message_bits: int
@@ -38,6 +43,8 @@ class MinimalFormats:
     halvings: int
     activation: str
     form: str
+    coarser: int = 0
+    gates_coarser: int = 0
 
 
 def min_gru_program(shifts: Sequence[int], formats: MinimalFormats) -> NeuronProgram:
@@ -70,15 +77,34 @@ def min_lstm_program(shifts: Sequence[int], formats: MinimalFormats) -> NeuronPr
     kept = t.state("h", STATE_BITS)
     target = _candidate(t, shifts[0], formats)
     with t.scope("forget_gate"):
-        forget = log_sigmoid(t, preactivation(t, "forget_gate", shifts[1]))
+        forget = preactivation(t, "forget_gate", shifts[1])
+        line, forget = _logarithm(t, forget, formats.gates_coarser)
     with t.scope("input_gate"):
-        taken = log_sigmoid(t, preactivation(t, "input_gate", shifts[2]))
+        taken = preactivation(t, "input_gate", shifts[2])
+        other, taken = _logarithm(t, taken, formats.gates_coarser)
     with t.scope("share"):
-        odds = within(t, t.subtract(taken, forget, "odds"), 16, "clamped")
+        odds = t.subtract(taken, forget, "odds")
+        if line is not None and other is not None:
+            end = max(ACTIVATION_END >> formats.gates_coarser, 1)
+            apart = clamped(t, t.subtract(other, line, "apart"), -end, end, "apart")
+            odds = t.add(odds, t.shift_left(apart, formats.gates_coarser, "apart"), "odds")
+        odds = within(t, odds, 16, "clamped")
         numerator, shift = ratio(form.unit / 2 / LOG_SIGMOID_UNIT)
         tau = form.tanh(t, t.multiply(odds, numerator, shift, "preactivation"))
     _answered(t, kept, target, tau, formats)
     return t.program()
+
+
+def _logarithm(t: Tracer, x: Word, coarser: int) -> tuple[Word | None, Word]:
+    """The logarithm of the logistic function of x in two addends: min(x, 0) in the units of x, and
+    the rest in those of log_sigmoid; None and the whole of it where the units are the same.
+    """
+    if not coarser:
+        return None, log_sigmoid(t, x)
+    end = max((1 << LOG_SIGMOID_END.bit_length()) >> coarser, 1)
+    near = t.shift_left(clamped(t, x, -end, end, "near"), coarser, "near")
+    rest = t.subtract(log_sigmoid(t, near), t.minimum(near, 0), "rest")
+    return t.minimum(x, 0, "line"), rest
 
 
 def _answered(t: Tracer, kept: Word, target: Word, tau: Word, formats: MinimalFormats) -> None:
@@ -105,9 +131,13 @@ def _candidate(t: Tracer, shift: int, formats: MinimalFormats) -> Word:
         form = ACTIVATIONS[formats.activation]
         above = t.maximum(total, 0, "above")
         below = t.minimum(total, 0, "below")
+        if formats.coarser:
+            end = max(ACTIVATION_END >> formats.coarser, 1)
+            below = t.shift_left(t.maximum(below, -end, "below"), formats.coarser, "below")
         above = t.shift_right(above, formats.halvings) if formats.halvings else above
         numerator, down = ratio(
-            2.0 ** (formats.value_fraction_bits + formats.halvings) / (form.unit / 2)
+            2.0 ** (formats.value_fraction_bits + formats.halvings + formats.coarser)
+            / (form.unit / 2)
         )
         operand = t.minimum(above, LARGEST_OPERAND)
         t.saturates(above, operand, "candidate.preactivation")

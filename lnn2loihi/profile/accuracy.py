@@ -11,6 +11,7 @@ import numpy.typing as npt
 from lnn2loihi.arrays import as_array
 from lnn2loihi.errors import InputError
 from lnn2loihi.network import FloatArray, LiquidNetwork
+from lnn2loihi.precision import precision_of
 from lnn2loihi.profile.rows import Accuracy
 from lnn2loihi.sequences import Sequences
 
@@ -54,10 +55,17 @@ def judge_for(
     truth = data.live(
         network.evaluate(data.x, lengths=data.given_lengths, timespans=data.timespans).outputs
     )
-    spread = float(np.std(truth)) or 1.0
-    return lambda outputs: {
-        AGREEMENT: float(np.sqrt(np.mean((data.live(outputs) - truth) ** 2))) / spread
-    }  # fmt: skip
+    return lambda outputs: _agreement(truth, data.live(outputs))
+
+
+def _agreement(truth: FloatArray, outputs: FloatArray) -> dict[str, float]:
+    """The rms difference of the worst output over its standard deviation, under its name."""
+    precision = precision_of(truth, outputs)
+    worst, count = precision.worst_unit, truth.shape[-1]
+    if worst is None:  # nothing moves, or nothing differs
+        return {AGREEMENT: float(np.sqrt(precision.error.mean()))}
+    share = float(np.sqrt(precision.error[worst] / precision.variance[worst]))
+    return {AGREEMENT if count == 1 else f"{AGREEMENT}, output {worst} of {count}": share}
 
 
 def judged(found: Mapping[str, float]) -> Accuracy | None:

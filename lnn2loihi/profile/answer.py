@@ -11,6 +11,7 @@ from lnn2loihi.profile.curves import crossover_text, crossovers, curves_of
 from lnn2loihi.profile.quantity import Quantity
 from lnn2loihi.profile.result import ProfileResult
 from lnn2loihi.profile.rows import ProfileRow, ratio
+from lnn2loihi.tables import percent
 from lnn2loihi.tiers import ESTIMATED
 
 
@@ -216,7 +217,9 @@ def _accuracy(chip: ProfileRow) -> str:
         return ""
     if chip.accuracy.metric in ("mse", "accuracy"):
         return f"The integers reach {chip.accuracy} against the targets."
-    return f"The integers are {chip.accuracy} of the float network's spread."
+    worst = f", in {chip.accuracy.output}, the worst" if chip.accuracy.output else ""
+    share = percent(chip.accuracy.value)
+    return f"The integers are off by {share} of the float network's spread{worst}."
 
 
 def _figures(chip: ProfileRow, result: ProfileResult) -> tuple[KeyFigure, ...]:

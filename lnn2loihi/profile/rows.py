@@ -45,9 +45,10 @@ class Accuracy:
     """How good the answers of a backend are.
 
     Attributes:
-        metric: `mse` or `accuracy` against targets; `agreement with float` otherwise.
+        metric: `mse` or `accuracy` against targets; `agreement with float` otherwise, with the
+            worst output where there are several: `agreement with float, output 2 of 3`.
         value: the metric; for the agreement the root mean squared difference over the standard
-            deviation of the float network's outputs.
+            deviation of the float network's output.
     """
 
     metric: str
@@ -59,7 +60,12 @@ class Accuracy:
             return f"accuracy {100 * self.value:.2f} %"
         if self.metric == "mse":
             return f"mse {self.value:.3g}"
-        return f"off by {percent(self.value)}"
+        return f"off by {percent(self.value)}" + (f" ({self.output})" if self.output else "")
+
+    @property
+    def output(self) -> str:
+        """Which output it is of, the worst of several, as text; "" where there is one."""
+        return self.metric.partition(", ")[2]
 
 
 @dataclass(frozen=True)

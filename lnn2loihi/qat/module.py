@@ -112,6 +112,7 @@ class TrainableNetwork(nn.Module):
                 setting.calibration.moments.get(stage.name),
                 setting.recipes.of(stage).weight_bits,
                 plan.formats[stage.name],
+                plan.steps.get(stage.name),
             )
             for stage in network.stages
         )
@@ -340,11 +341,13 @@ class TrainableNetwork(nn.Module):
                 final[name] = torch.as_tensor(values).to(x)
         return torch.as_tensor(result.outputs).to(x), final
 
-    def _word(self, population: Population, word: str) -> tuple[str, float]:
-        """The name of the state that a state word holds, and the real value of one unit."""
+    def _word(self, population: Population, word: str) -> tuple[str, float | np.ndarray]:
+        """The name of the state that a state word holds, and the real value of one unit, one for
+        all neurons or (neurons,).
+        """
         own = self.stages[population.name]
         if word == population.program.message_state:
-            return population.name, population.message.step
+            return population.name, population.scale
         return own.stage.state_name(word), own.memory_step
 
     def _state_of(self, hx: Any, x: Tensor) -> dict[str, Tensor]:
@@ -426,5 +429,7 @@ def _digest(plan: Plan, network: LiquidNetwork) -> bytes:
             for name, values in lowering.units.items()
         }
         form = plan.formats[stage.name]
-        said.append([stage.name, type(stage).__name__, repr(form), lowering.memory_step, units])
+        memory = np.unique(lowering.memory_step).tolist()
+        said.append([stage.name, type(stage).__name__, repr(form), memory, units])
+        said.append(plan.steps.get(stage.name, np.zeros(0)).tolist())
     return hashlib.sha256(repr(said).encode()).digest()

@@ -45,6 +45,7 @@ class TrainableStage(nn.Module):
             `quantize_rows`.
         weight_bits: width of the mantissas.
         form: format of its message; None for a readout, which is not rounded.
+        message_steps: real value of one unit of each unit's message, (units,); None for a readout.
     """
 
     def __init__(
@@ -56,11 +57,17 @@ class TrainableStage(nn.Module):
         moments: Moments | None,
         weight_bits: int,
         form: FixedPoint | None,
+        message_steps: np.ndarray | None,
     ) -> None:
         super().__init__()
         self.stage, self.form, self.weight_bits = stage, form, weight_bits
+        # Follows from the formats, which a module's state carries already.
+        steps = torch.tensor([1.0] if message_steps is None else np.array(message_steps))
+        self.register_buffer("message_steps", steps, persistent=False)
         self._sources, self._units, self._moments = sources, lowering.units, moments
         self.memory_step = lowering.memory_step
+        self._held = frozenset(lowering.held)
+        self._offset = np.zeros(stage.units) if lowering.offset is None else lowering.offset
         self.register_buffer("hardening", torch.tensor(False))
         self.register_buffer("left_shifts", torch.tensor(exponents, dtype=torch.int64))
         self.vector = nn.ParameterDict(
@@ -120,7 +127,7 @@ class TrainableStage(nn.Module):
         # Each bit less on the left is one less to shift the pre-activation to the right by.
         right = min(self._rows(name, None).shift for name in self.trained)
         needed = max(int(np.ceil(np.log2(largest / LARGEST_SUM))), 0)
-        lower = min(needed, right, min(self.exponents))
+        lower = max(min(needed, right, min(self.exponents)), 0)
         return tuple(exponent - lower for exponent in self.exponents)
 
     def change_exponents(self, exponents: tuple[int, ...]) -> None:
@@ -259,7 +266,10 @@ class TrainableStage(nn.Module):
                 "or clip gradients",
             )
         positive = name in self.stage.positive
-        gate = Gate(name, weight, bias, self._units[name], positive, step)
+        gate = Gate(
+            name, weight, bias - self._offset, self._units[name], positive, step,
+            name in self._held,
+        )  # fmt: skip
         assert self._moments is not None
         return round_gate(
             gate, self._sources, self._moments, self.weight_bits, self.exponents, correction
@@ -267,13 +277,14 @@ class TrainableStage(nn.Module):
 
     def _chip_values(self, rows: RoundedGate) -> tuple[np.ndarray, np.ndarray]:
         """Weight and bias of a gate as the chip's integers stand for them, in float64."""
-        return rows.mantissas * rows.values, rows.bias * rows.unit
+        return rows.mantissas * rows.values, rows.bias * rows.unit + self._offset
 
     def sent(self, value: Tensor) -> Tensor:
         """The message as others hear it."""
         if self.form is None:
             return value
-        return message(value, self.form.step, self.form.low, self.form.high)
+        step = self.get_buffer("message_steps").to(value)
+        return message(value, step, self.form.low, self.form.high)
 
     def crowding(self) -> Tensor:
         """How far the 24-bit accumulator is from holding rows with all bits of their mantissas.
@@ -287,7 +298,8 @@ class TrainableStage(nn.Module):
         for name in self.trained:
             weight = self.effective(name)
             largest = torch.as_tensor(reach).to(weight)
-            by_sum = (weight.abs() @ largest + self.bias[name].abs()) / LARGEST_SUM
+            bias = self.bias[name] - torch.as_tensor(self._offset).to(weight)
+            by_sum = (weight.abs() @ largest + bias.abs()) / LARGEST_SUM
             ratio = by_sum / self.step(name)
             total = total.to(weight) + torch.relu(ratio - 1.0).sum()
         return total

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,15 +21,32 @@ from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantize.calibration import RANGES, Calibration, measure
 from lnn2loihi.quantize.measurements import measured_rows, measured_run
 from lnn2loihi.quantize.post_training import Plan, Scales
-from lnn2loihi.quantize.recipe import DEFAULT_RECIPE, LayerRecipes, Recipe, Recipes
+from lnn2loihi.quantize.recipe import (
+    DEFAULT_INPUT_BITS,
+    DEFAULT_RECIPE,
+    LayerRecipes,
+    Recipe,
+    Recipes,
+)
 from lnn2loihi.quantize.rounding import CORRECTIONS
 from lnn2loihi.quantize.sizes import check_memory, memory_that_ends
-from lnn2loihi.quantize.warnings import precision_warnings, unit_warnings
+from lnn2loihi.quantize.warnings import (
+    LEAVE_OUT,
+    POOR_DB,
+    Judged,
+    outlier_warnings,
+    precision_warnings,
+    unit_warnings,
+)
 from lnn2loihi.sequences import Sequences, sequences
 from lnn2loihi.version import VERSION
 
 #: Sequences of the calibration data on which integers and floats are compared.
 SEQUENCES_COMPARED = 64
+#: Larger networks are not converted again in search of a recipe that helps, which takes as long.
+SYNAPSES_TRIED_AGAIN = 300_000
+#: Widths of messages that are tried in such a search.
+WIDER_MESSAGES = (12, 16)
 #: Widths that are tried in search of a recipe that fits.
 TRIED_INPUTS, TRIED_MESSAGES = (12, 8), (14, 12, 10, 8, 6, 4)
 
@@ -126,17 +145,23 @@ class Setting:
             advice = (
                 f"recipe {str(fits)!r} fits"
                 if fits
-                else "no narrower recipe fits: retrain with smaller weights, or scale the inputs "
-                "down"
+                else "no narrower recipe fits: the sums of weights times inputs are too large, "
+                "which scaling one against the other does not change; standardise the inputs and "
+                "train anew, or train on with weight decay"
             )
-            raise QuantizationError(error.subject, [*error.problems, advice]) from None
+            named = [f"{o}; {LEAVE_OUT}" for o in self.calibration.outliers]
+            raise QuantizationError(error.subject, [*named, *error.problems, advice]) from None
         compared = self.calibration.first(SEQUENCES_COMPARED)
         if network is not self.network:
             compared = measure(network, compared.x, compared.timespans, ranges, compared.lengths)
         run = measured_run(program, compared)
         rows = measured_rows(program, compared, run)
-        warnings = precision_warnings(program, self.calibration, rows)
-        warnings += unit_warnings(network, program, compared, run)
+        judged = Judged(
+            network, program, compared, run, self.recipes, scales is not None,
+            partial(_recipe_that_helps, network, compared, self.recipes, correction),
+        )  # fmt: skip
+        warnings = outlier_warnings(self.calibration)
+        warnings += precision_warnings(judged, rows) + unit_warnings(judged)
         return dataclasses.replace(program, table=tuple(rows), warnings=tuple(warnings))
 
 
@@ -238,6 +263,30 @@ def _recipe_that_fits(
         except QuantizationError:
             continue
         return candidate
+    return None
+
+
+def _recipe_that_helps(
+    network: LiquidNetwork, calibration: Calibration, recipes: Recipes, correction: str
+) -> tuple[str, float] | None:
+    """The first wider recipe that brings the worst output above POOR_DB, and its decibels."""
+    if network.synapses > SYNAPSES_TRIED_AGAIN:
+        return None
+    common = recipes.common
+    for bits in WIDER_MESSAGES:
+        wider = dataclasses.replace(
+            common, weight_bits=8, message_bits=max(bits, common.message_bits),
+            input_bits=max(common.input_bits, DEFAULT_INPUT_BITS),
+        )  # fmt: skip
+        if wider == common and not recipes.layers:
+            continue
+        try:
+            program = Plan(network, calibration, Recipes(wider)).convert({}, correction)
+        except QuantizationError:
+            continue
+        found = measured_rows(program, calibration, measured_run(program, calibration))[-1]
+        if found["worst_db"] is None or found["worst_db"] >= POOR_DB:
+            return str(wider), math.inf if found["worst_db"] is None else found["worst_db"]
     return None
 
 

@@ -14,6 +14,7 @@ from lnn2loihi.formats import IntegerArray
 from lnn2loihi.layers.stage import INPUT, Stage
 from lnn2loihi.network import FloatArray, LiquidNetwork
 from lnn2loihi.quantize.moments import Heard, Moments, moments_of
+from lnn2loihi.quantize.outliers import Outliers, find_all, without
 
 #: Ways to choose a range from data: all of it, or what is worth its cost.
 RANGES = ("range", "percentile", "mse")
@@ -28,8 +29,8 @@ class Calibration:
     """Measurements on calibration data.
 
     Attributes:
-        x: the data, float64 (batch, time, inputs), as they were given. Beyond the end of a
-            sequence stand samples that are some of them.
+        x: the data, float64 (batch, time, inputs). Beyond the end of a sequence stand samples that
+            are some of them.
         timespans: elapsed times, float64 (batch, time), or None.
         lengths: samples of each sequence, int64 (batch,), or None for all of them.
         inputs: the data, normalised as the network says and held for all steps of a sample.
@@ -40,6 +41,8 @@ class Calibration:
             what a weight error costs.
         ranges: key of RANGES: how formats are chosen from the data.
         bounds: for each stage name what its answer cannot leave, infinite without such a bound.
+        outliers: values that lie far outside all others. Ranges that are robust have them at the
+            ends of the others, here and in everything that was measured.
     """
 
     x: FloatArray
@@ -53,6 +56,7 @@ class Calibration:
     moments: Mapping[str, Moments]
     ranges: str
     bounds: Mapping[str, float]
+    outliers: tuple[Outliers, ...] = ()
 
     def largest(self, values: FloatArray, bits: int) -> float:
         """The magnitude that a format of `bits` bits for such values has to hold."""
@@ -76,6 +80,12 @@ class Calibration:
         notes = {name: found.note for name, found in self.moments.items() if found.note}
         listed = "; ".join(f"{name}: {note}" for name, note in notes.items())
         return {"moments": listed} if notes else {}
+
+    def largest_of_units(self, values: FloatArray, bits: int) -> FloatArray:
+        """The same as `largest` for each unit of values that count, (all, units)."""
+        if self.ranges == "range":
+            return np.abs(values).max(axis=0)
+        return np.array([self.largest(values[:, unit], bits) for unit in range(values.shape[-1])])
 
     def first(self, count: int) -> Calibration:
         """The same measurements, with the data and the answers of the first sequences alone."""
@@ -105,7 +115,8 @@ def largest_magnitude(values: FloatArray, bits: int, ranges: str) -> float:
     if ranges == "range" or most == 0.0:
         return most
     if ranges == "percentile":
-        return float(np.percentile(magnitudes, PERCENTILE))
+        # The value itself and none between two, so that the largest of few is left out, too.
+        return float(np.percentile(magnitudes, PERCENTILE, method="lower"))
 
     def error(limit: float) -> float:
         step = limit / 2.0 ** (bits - 1)
@@ -132,6 +143,9 @@ def measure(
         lengths: samples of each sequence, int64 (batch,), or None for all of them. What stands
             beyond is run too, and counts nowhere.
     """
+    outliers = find_all(x, timespans, _inside(x.shape[1], x.shape[1], lengths))
+    if ranges != "range":
+        x, timespans = without(x, timespans, outliers)
     inputs, times = network.held((x - network.input_offset) / network.input_scale, timespans)
     result = evaluate_stages(network.stages, inputs, times, {}, network.substeps)
     inside = _inside(x.shape[1], inputs.shape[1], lengths)
@@ -145,7 +159,18 @@ def measure(
     low, high = inputs.min(axis=(0, 1)), inputs.max(axis=(0, 1))
     bounds = {stage.name: stage.bound for stage in network.stages}
     return Calibration(
-        x, timespans, lengths, inputs, result, low, high, elapsed, moments, ranges, bounds
+        x,
+        timespans,
+        lengths,
+        inputs,
+        result,
+        low,
+        high,
+        elapsed,
+        moments,
+        ranges,
+        bounds,
+        outliers,
     )
 
 

@@ -13,7 +13,7 @@ from functools import singledispatch
 import numpy as np
 
 from lnn2loihi.errors import QuantizationError
-from lnn2loihi.formats import MESSAGE_BITS, FixedPoint
+from lnn2loihi.formats import MESSAGE_BITS, WORD_BITS, FixedPoint, signed_range
 from lnn2loihi.layers.cfc import CfCStage, PureStage
 from lnn2loihi.layers.dense import SUM, DenseStage
 from lnn2loihi.layers.linear import FloatArray
@@ -21,24 +21,38 @@ from lnn2loihi.layers.ltc import HeldMemoryStage
 from lnn2loihi.layers.memory import MemoryStage
 from lnn2loihi.layers.readout import ReadoutStage
 from lnn2loihi.layers.stage import Stage
-from lnn2loihi.neurons.activations import ACTIVATIONS, EXP_FRACTION_BITS
+from lnn2loihi.neurons.activations import ACTIVATION_END, ACTIVATIONS, EXP_FRACTION_BITS
 from lnn2loihi.neurons.cfc import LARGEST_GROWN, Growth, cfc_program
-from lnn2loihi.neurons.dense import BOUNDED, dense_program, sum_fraction_bits
-from lnn2loihi.neurons.instructions import NeuronProgram
+from lnn2loihi.neurons.dense import BOUNDED, EXACT, dense_program, sum_fraction_bits
+from lnn2loihi.neurons.instructions import LARGEST_OPERAND, NeuronProgram
 from lnn2loihi.neurons.linear import linear_program
 from lnn2loihi.neurons.lstm import CELL_BITS, lstm_program
 from lnn2loihi.neurons.phase import PHASE
 from lnn2loihi.neurons.pure import GUARD_BITS, OPERAND_BITS, PureFormats, pure_program
+from lnn2loihi.precision import CONSTANT
 from lnn2loihi.quantize.recipe import Recipe
 
 #: Resolution that a readout aims at: its calibrated range takes about this many bits.
 READOUT_BITS = 16
+#: Units get scales of their own from this factor between them on, and outputs an offset from this
+#: ratio of their middle to how far they move from it.
+OWN_FACTOR = 4.0
+#: Most bits that a unit's own scale is finer than its population's format.
+MOST_FINER = 12.0
+#: Bits that the multipliers of a readout may be apart, of the seven that they have.
+MULTIPLIERS_APART = 4
 #: Headroom of a cell state beyond what calibration saw, as a factor.
 CELL_HEADROOM = 2.0
+#: Room for rounding weights, in a sum that enters a product without a clamp.
+ROUNDING_ROOM = 1.01
 #: Beyond the words of parameters, and within int32, which holds them.
 LARGEST_INTEGER = 2.0**30
 #: Fraction bits of elapsed times of a few units, as most networks are trained with.
 SMALL_TIME_BITS = 8
+#: Largest magnitude of a word whose negative is one, too.
+LARGEST_WORD = signed_range(WORD_BITS)[1]
+#: Beyond this exponent the exponential of the programs is 0.
+DECAYED = 10.0
 #: Largest fraction bits of a 16-bit operand that is below 1 in magnitude.
 OPERAND_FRACTION = OPERAND_BITS - 1
 
@@ -50,7 +64,10 @@ class Measured:
     Attributes:
         largest_answer: largest magnitude of its message on the calibration data (or what the
             chosen way of calibration makes of it).
-        largest_memory: the same of its memory; 0 without.
+        answers: smallest and largest answer of each unit on the calibration data, float64
+            (2, units); None where the format of the message is settled without.
+        largest_memory: the same of the memory of each unit, float64 (units,); 0 without.
+        message_steps: real value of one unit of each unit's message, float64 (units,).
         reach: for each gate the largest sum that weights and messages allow, float64 (units,).
         elapsed: format of the elapsed time, or None where time is constant.
         longest: the longest elapsed time; 0 where it is constant.
@@ -58,19 +75,21 @@ class Measured:
         first_steps: the same in the first of several steps of a sample, and then of the columns
             that its memory starts from.
         largest_heard: largest magnitude of each column, float64 (columns,).
-        largest_sums: for each of the stage's `calibrated` gates the largest magnitude of its sums
-            on the calibration data.
+        largest_sums: for each of the stage's `calibrated` gates the largest magnitude of each
+            unit's sums on the calibration data, float64 (units,).
     """
 
     largest_answer: float
-    largest_memory: float
+    answers: FloatArray | None
+    largest_memory: FloatArray
+    message_steps: FloatArray
     reach: Mapping[str, FloatArray]
     elapsed: FixedPoint | None
     longest: float
     steps: FloatArray
     first_steps: FloatArray
     largest_heard: FloatArray
-    largest_sums: Mapping[str, float]
+    largest_sums: Mapping[str, FloatArray]
 
 
 @dataclass(frozen=True)
@@ -84,10 +103,18 @@ class Lowering:
         fraction_bits: fraction bits of the message where the rows decide.
         program: makes the neuron program from the right shifts of the pre-activations.
         states: state words, which start at 0.
-        memory_step: real value of one unit of the state word that is not the message.
+        memory_step: real value of one unit of the state word that is not the message, one number or
+            (units,).
         parameters: further per-neuron parameters, int64 (units,).
         operands: accumulators whose pre-activations are factors of 16 bits; where rounded rows
             can leave these, they saturate.
+        held: for accumulators whose pre-activations make no difference beyond a magnitude that
+            fits their word, a magnitude in steps that is farther out than that: where rows can go
+            beyond, their sums saturate.
+        scale: real value of one unit of each unit's message, float64 (units,); None for the
+            format's step.
+        offset: what a message of 0 stands for, float64 (units,): rows sum up to what is above it,
+            and what decodes messages adds it. None for 0.
     """
 
     units: Mapping[str, float | FloatArray]
@@ -95,9 +122,12 @@ class Lowering:
     program: Callable[[Sequence[int]], NeuronProgram]
     fraction_bits: int = 0
     states: tuple[str, ...] = ()
-    memory_step: float = 1.0
+    memory_step: float | FloatArray = 1.0
     parameters: Mapping[str, np.ndarray] = field(default_factory=dict)
     operands: tuple[str, ...] = ()
+    held: Mapping[str, int] = field(default_factory=dict)
+    scale: FloatArray | None = None
+    offset: FloatArray | None = None
 
 
 @singledispatch
@@ -138,6 +168,56 @@ def _(stage: DenseStage, largest_answer: float, recipe: Recipe) -> FixedPoint:
 
 
 @singledispatch
+def unit_sizes(
+    stage: Stage, answers: Callable[[], FloatArray], sums: Callable[[str], FloatArray]
+) -> tuple[FloatArray, ...]:
+    """What decides how many bits finer than its population's format each unit may send.
+
+    Args:
+        stage: the stage.
+        answers: gives the largest magnitude of each unit's answer on the calibration data.
+        sums: gives the same of the sums of a gate.
+
+    Returns:
+        Magnitudes (units,): for each of them a unit may be finer than the largest by their ratio.
+        Empty where a neuron program is not homogeneous, so that all units share the format:
+        families whose answers have a bound of their own, functions with a shape of their own, and
+        membranes, whose currents share one format.
+    """
+    return ()
+
+
+@unit_sizes.register
+def _(
+    stage: DenseStage, answers: Callable[[], FloatArray], sums: Callable[[str], FloatArray]
+) -> tuple[FloatArray, ...]:
+    if stage.activation not in EXACT:
+        return ()
+    # Rows share a shift: what answers little of a large sum gets few bits more.
+    largest = sums(SUM)
+    return answers(), np.where(largest < largest.max(), largest / OWN_FACTOR, largest)
+
+
+def message_steps(
+    stage: Stage,
+    form: FixedPoint,
+    answers: Callable[[], FloatArray],
+    sums: Callable[[str], FloatArray],
+) -> FloatArray:
+    """Real value of one unit of each unit's message, (units,): the format's step, or for units that
+    are smaller than the largest by more than OWN_FACTOR a power of two of it.
+    """
+    finer = np.full(stage.units, MOST_FINER)
+    sizes = unit_sizes(stage, answers, sums)
+    for size in sizes:
+        largest = float(size.max())
+        shares = np.where(size > 0.0, size / largest, 1.0) if largest else np.ones(size.size)
+        finer = np.minimum(finer, np.floor(-np.log2(np.maximum(shares, 2.0**-MOST_FINER))))
+    own = bool(sizes) & (finer > np.log2(OWN_FACTOR))
+    return form.step * 2.0 ** -np.where(own, finer, 0.0)
+
+
+@singledispatch
 def message_low(stage: Stage, message: FixedPoint) -> int:
     """The smallest message, in units of its format."""
     return message.low
@@ -168,19 +248,29 @@ def _(stage: CfCStage, measured: Measured, recipe: Recipe) -> Lowering:
     # The time gate is computed as tanh of half its pre-activation (neurons/cfc.py).
     units = {"ff1": unit, "ff2": unit}
     growth, operands = None, ()
+    held: dict[str, int] = dict.fromkeys(("ff1", "ff2"), LARGEST_WORD)
     if measured.elapsed is None:
         units["time"] = unit / 2
+        held["time"] = LARGEST_WORD
     else:
         # The rate is an operand of a product: it gets as many bits as fit 16 without clipping.
         largest = float(measured.reach["time_a"].max()) * unit / 2
         coarser = int(np.ceil(np.log2(max(largest, 1.0) * 1.01 / (1 << OPERAND_FRACTION))))
         # Where elapsed times are large, rates are small, and get finer units.
         coarser = max(coarser, min(measured.elapsed.fraction_bits - SMALL_TIME_BITS, 0))
-        units |= {"time_a": unit / 2 / 2**coarser, "time_b": unit / 2}
-        right = measured.elapsed.fraction_bits - coarser
-        beyond = int(np.ceil(np.log2(max(largest * measured.longest, 1.0) * 1.01 / LARGEST_GROWN)))
+        base = float(measured.reach["time_b"].max()) * unit / 2 * ROUNDING_ROOM
+        grown = largest * measured.longest * ROUNDING_ROOM
+        # Both parts may be far beyond the ends of the activation, and cancel.
+        both, alone = 0, grown < LARGEST_GROWN - ACTIVATION_END
+        if base > LARGEST_GROWN and not alone:
+            both = int(np.ceil(np.log2(max(base, grown) / LARGEST_GROWN)))
+        units |= {"time_a": unit / 2 / 2**coarser, "time_b": unit / 2 / 2**both}
+        right = measured.elapsed.fraction_bits - coarser + both
+        beyond = int(np.ceil(np.log2(max(grown / 2**both, 1.0) / LARGEST_GROWN)))
         left = max(-right, beyond, 0)
-        growth, operands = Growth(right + left, left), ("time_a",)
+        growth, operands = Growth(right + left, left, both), ("time_a",)
+        if alone:
+            held["time_b"] = LARGEST_GROWN
     return Lowering(
         units,
         message_format(stage, 0.0, recipe),
@@ -189,6 +279,7 @@ def _(stage: CfCStage, measured: Measured, recipe: Recipe) -> Lowering:
         ),
         states=("h",),
         operands=operands,
+        held=held,
     )
 
 
@@ -197,7 +288,9 @@ def _(stage: PureStage, measured: Measured, recipe: Recipe) -> Lowering:
     message = message_format(stage, measured.largest_answer, recipe)
     assert message is not None
     reach = float(measured.reach["ff1"].max())
-    sum_bits = min(_operand_fraction(reach), OPERAND_FRACTION)
+    # With constant time nothing is left of what decays by more.
+    gone = DECAYED / stage.timespan if stage.timespan else np.inf
+    sum_bits = min(_operand_fraction(min(reach, gone)), OPERAND_FRACTION)
     slowness = np.abs(stage.w_tau)
     numerator, shift = 0, 0
     if measured.elapsed is None:
@@ -213,11 +306,20 @@ def _(stage: PureStage, measured: Measured, recipe: Recipe) -> Lowering:
         rate_bits = max(rate_bits, EXP_FRACTION_BITS - measured.elapsed.fraction_bits)
         rate = slowness
     amplitude_bits = _operand_fraction(float(np.abs(stage.amplitude).max()))
-    # The product is shifted right into the units of the new state.
-    amplitude_bits = max(amplitude_bits, message.fraction_bits + GUARD_BITS - sum_bits)
+    lift = 0
+    if measured.elapsed is not None:
+        down = rate_bits + measured.elapsed.fraction_bits - EXP_FRACTION_BITS
+        longest = measured.longest / measured.elapsed.step
+        far = (LARGEST_OPERAND + 1) * max(longest, 1.0) / 2.0**down / LARGEST_WORD
+        lift = max(0, -down, int(np.ceil(np.log2(far))))
+    down = amplitude_bits + sum_bits - message.fraction_bits - GUARD_BITS
+    operand = min(reach * 2.0**sum_bits * ROUNDING_ROOM, LARGEST_OPERAND)
+    far = float(np.abs(stage.amplitude).max()) * 2.0**amplitude_bits * operand / 2.0**down
+    far = max(far, 1.0) * ROUNDING_ROOM / LARGEST_WORD
+    lost_lift = max(0, -down, int(np.ceil(np.log2(far))))
     formats = PureFormats(
         message.bits, message.fraction_bits, sum_bits, rate_bits, amplitude_bits, numerator, shift,
-        None if measured.elapsed is None else measured.elapsed.fraction_bits,
+        None if measured.elapsed is None else measured.elapsed.fraction_bits, lift, lost_lift,
     )  # fmt: skip
 
     def integers(values: FloatArray, fraction_bits: int) -> np.ndarray:
@@ -237,6 +339,7 @@ def _(stage: PureStage, measured: Measured, recipe: Recipe) -> Lowering:
         states=("h",),
         parameters=parameters,
         operands=("ff1",),
+        held={"ff1": LARGEST_OPERAND} if reach > gone else {},
     )
 
 
@@ -244,16 +347,33 @@ def _(stage: PureStage, measured: Measured, recipe: Recipe) -> Lowering:
 def _(stage: DenseStage, measured: Measured, recipe: Recipe) -> Lowering:
     message = message_format(stage, measured.largest_answer, recipe)
     assert message is not None
+    coarser = 0
     if stage.activation in BOUNDED:
         unit = ACTIVATIONS[recipe.activation].unit / (2 if stage.activation == "sigmoid" else 1)
+        beyond = ACTIVATION_END
     else:
-        unit = 2.0 ** sum_fraction_bits(stage.activation, message.fraction_bits)
+        fraction_bits = sum_fraction_bits(stage.activation, message.fraction_bits)
+        if stage.activation not in EXACT:
+            reach = max(float(measured.reach[SUM].max()), 2.0**-fraction_bits)
+            far = reach * 2.0**fraction_bits * ROUNDING_ROOM / LARGEST_WORD
+            coarser = max(0, int(np.ceil(np.log2(far))))
+            fraction_bits -= coarser
+        unit = 2.0**fraction_bits * (message.step / measured.message_steps)
+        beyond = 2.0 ** (fraction_bits + message.bits - message.fraction_bits)
     return Lowering(
         {SUM: unit},
         message,
         lambda shifts: dense_program(
-            shifts[0], stage.activation, message.bits, message.fraction_bits, recipe.activation
-        ),
+            shifts[0],
+            stage.activation,
+            message.bits,
+            message.fraction_bits,
+            recipe.activation,
+            coarser,
+        ),  # fmt: skip
+        # Beyond the message's range it saturates anyway.
+        held={SUM: LARGEST_WORD} if beyond <= LARGEST_WORD else {},
+        scale=measured.message_steps,
     )
 
 
@@ -262,7 +382,9 @@ def _(stage: MemoryStage, measured: Measured, recipe: Recipe) -> Lowering:
     unit = ACTIVATIONS[recipe.activation].unit
     halves = {gate: unit / (1 if gate == "cell_input" else 2) for gate in stage.gates}
     heard = stage.hears_itself
-    cell = FixedPoint.covering(CELL_BITS, CELL_HEADROOM * max(measured.largest_memory, 1.0))
+    cell = FixedPoint.covering(
+        CELL_BITS, CELL_HEADROOM * max(float(measured.largest_memory.max()), 1.0)
+    )
     fraction_bits = max(min(cell.fraction_bits, 14), 0)
     updates = stage.unfolds if isinstance(stage, HeldMemoryStage) else 1
     states = ("c", "h") if heard or updates > 1 else ("c",)
@@ -273,22 +395,70 @@ def _(stage: MemoryStage, measured: Measured, recipe: Recipe) -> Lowering:
             shifts, recipe.message_bits, fraction_bits, recipe.activation, heard, updates
         ),
         states=(*states, PHASE) if updates > 1 else states,
+        held=dict.fromkeys(halves, LARGEST_WORD),
         memory_step=2.0**-fraction_bits,
     )
 
 
 @lower.register
 def _(stage: ReadoutStage, measured: Measured, recipe: Recipe) -> Lowering:
-    """Fraction bits for READOUT_BITS over the calibrated range, fewer if the largest output that
-    weights and messages allow would not fit 24 bits: readouts never saturate.
+    """Each output sums up to what is above its own offset, in units of its own scale.
+
+    An output that moves little around a large value is sent without that value, and outputs of
+    very different size have scales of their own; others share one, and 0 stays 0.
     """
-    wanted = FixedPoint.covering(READOUT_BITS, measured.largest_answer).fraction_bits
-    reach = float(measured.reach[SUM].max())
-    # One bit is left for rounding weights and biases, one for the half unit of rounding.
-    fraction_bits = min(wanted, FixedPoint.covering(MESSAGE_BITS - 2, reach).fraction_bits)
+    assert measured.answers is not None
+    low, high = measured.answers
+    middle, half = (low + high) / 2, (high - low) / 2
+    offset: FloatArray = np.where(np.abs(middle) > OWN_FACTOR * half, middle, 0.0)
+    gate = stage.gates[SUM]
+    reach = measured.reach[SUM] - np.abs(gate.bias)
+    reach = reach + np.asarray(np.abs(gate.bias - offset), np.float64)
+    # What was constant in the calibration data may still move as far as weights allow.
+    moves = half > CONSTANT * np.maximum(np.abs(low), np.abs(high))
+    largest = np.where(moves, np.maximum(high - offset, offset - low), reach)
+    fraction_bits = _readout_fraction_bits(stage, measured, recipe, largest, reach)
+    scale = 2.0**-fraction_bits
     return Lowering(
-        {SUM: 2.0**fraction_bits},
+        {SUM: 1.0 / scale},
         None,
         lambda shifts: linear_program(shifts[0]),
-        fraction_bits=fraction_bits,
+        fraction_bits=int(fraction_bits.min()),
+        scale=scale,
+        offset=offset,
     )
+
+
+def _readout_fraction_bits(
+    stage: ReadoutStage,
+    measured: Measured,
+    recipe: Recipe,
+    largest: FloatArray,
+    reach: FloatArray,
+) -> FloatArray:
+    """READOUT_BITS over the calibrated range of each output, fewer if the largest output that
+    weights and messages allow would not fit 24 bits: readouts never saturate.
+
+    Args:
+        stage: the readout.
+        measured: what is known of it.
+        recipe: its recipe.
+        largest: largest magnitude of each output, without its offset, (units,).
+        reach: what weights and messages allow it, (units,).
+    """
+
+    def finest(bits: int, magnitudes: FloatArray) -> FloatArray:
+        covering = [FixedPoint.covering(bits, float(m)).fraction_bits for m in magnitudes]
+        return np.array(covering, np.float64)
+
+    wanted = finest(READOUT_BITS, largest)
+    wanted = np.where(wanted - wanted.min() > np.log2(OWN_FACTOR), wanted, wanted.min())
+    # One bit is left for rounding weights and biases, one for the half unit of rounding.
+    most = finest(MESSAGE_BITS - 2, reach)
+    chosen = np.minimum(wanted, most)
+    # All multipliers of a gate share a shift: rows whose sums count in much finer units than they
+    # are sent in would be left with a coarse one.
+    row = np.abs(stage.gates[SUM].weight * measured.steps).max(axis=1)
+    finer = np.log2(np.maximum(row, np.finfo(np.float64).tiny)) + chosen
+    behind = np.floor(finer.max() - finer - MULTIPLIERS_APART)
+    return np.minimum(chosen + np.where(row > 0, np.maximum(behind, 0.0), 0.0), most)

@@ -11,25 +11,16 @@ from lnn2loihi.formats import FixedPoint, IntegerArray
 from lnn2loihi.layers.stage import FIRST, RESTART
 from lnn2loihi.network import FloatArray
 from lnn2loihi.neurons.cfc import ELAPSED
-from lnn2loihi.program import Connection, InputPort, LoihiProgram
+from lnn2loihi.precision import Precision, precision_of
+from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population
 from lnn2loihi.quantize.calibration import Calibration
 from lnn2loihi.simulate import encode, simulate
 from lnn2loihi.simulate.result import SimulationResult
 
 
-def signal_to_noise(signal: FloatArray, other: FloatArray) -> float | None:
-    """Ratio of the signal's power to that of the difference, in decibels (10 log10).
-
-    None where the difference or the signal is zero: there is no ratio then.
-    """
-    noise = float(np.sum((signal - other) ** 2))
-    power = float(np.sum(signal**2))
-    return float(10.0 * np.log10(power / noise)) if noise > 0.0 and power > 0.0 else None
-
-
-def is_silent(floats: FloatArray, message: FixedPoint) -> bool:
+def is_silent(floats: FloatArray, population: Population) -> bool:
     """Whether a stage says nothing that its messages could hold: all of it is rounded to 0."""
-    return bool(np.abs(floats).max() < message.step / 2)
+    return bool((np.abs(floats) < population.scale / 2).all())
 
 
 def measured_run(program: LoihiProgram, calibration: Calibration) -> SimulationResult:
@@ -50,9 +41,10 @@ def measured_rows(
     width that rows use under the accumulator's bound), weight_bits_used (the latter),
     accumulator (bits of the proved bound), range_used (share of the message range that the data
     use), saturated (share of the values at an end of the range, or if that is more the share of the
-    updates in which the word that saturates most does), signal_to_noise_db (against the
-    float network, whose answer includes no quantization at all; None where that answer is silent,
-    or nothing differs), compared (number of values behind it), instructions.
+    updates in which the word that saturates most does), signal_to_noise_db (around the mean of each
+    unit, against the float network, whose answer includes no quantization at all; None where that
+    answer is silent or constant, or nothing differs), worst_db and worst_unit (the same of the unit
+    with the least), compared (number of values behind it), instructions.
     """
     live = calibration.live
     assert run.states is not None
@@ -74,7 +66,7 @@ def measured_rows(
             "accumulator": None,
             "range_used": _share(np.abs(encoded).max(), port.format),
             "saturated": float(saturated.sum()) / encoded.size,
-            "signal_to_noise_db": signal_to_noise(x, decoded),
+            **_quality(precision_of(x, decoded)),
             "compared": int(encoded.size),
             "instructions": None,
         }
@@ -83,8 +75,7 @@ def measured_rows(
         words = run.states[population.name]
         integers = live(words[population.program.message_state or "message"])
         truth = live(calibration.result.every(program.substeps).states[population.name])
-        silent = is_silent(truth, population.message)
-        answered = population.message.decode(integers)
+        answered = population.decode(integers)
         ends = (integers <= population.message_low) | (integers >= population.message_high)
         intervals = program.accumulator_intervals(population.name).values()
         rows.append(
@@ -93,7 +84,7 @@ def measured_rows(
                 "family": population.program.name,
                 "neurons": population.size,
                 "synapses": sum(c.synapses for c in program.incoming(population.name)),
-                "message": _describe(population.message),
+                "message": _describe_messages(population),
                 "weights": _weights(weighted(program, population.name)),
                 "weight_bits_used": _bits_used(weighted(program, population.name)),
                 "accumulator": f"{max(interval.bits for interval in intervals)} bit",
@@ -101,7 +92,7 @@ def measured_rows(
                 "saturated": max(
                     float(ends.mean()), _saturated_share(program, run, population.name)
                 ),
-                "signal_to_noise_db": None if silent else signal_to_noise(truth, answered),
+                **_quality(None if is_silent(truth, population) else precision_of(truth, answered)),
                 "compared": int(integers.size),
                 "instructions": population.program.instruction_count,
             }
@@ -115,6 +106,15 @@ def _saturated_share(program: LoihiProgram, run: SimulationResult, population: s
     updates = max(run.counters.samples * program.substeps, 1)
     words = run.saturated_words[population].values()
     return max((float(counts.mean()) / updates for counts in words), default=0.0)
+
+
+def _quality(precision: Precision | None) -> dict[str, Any]:
+    """The cells that say how well a stage is followed; None for one that is silent."""
+    return {
+        "signal_to_noise_db": None if precision is None else precision.overall_db,
+        "worst_db": None if precision is None else precision.worst_db,
+        "worst_unit": None if precision is None else precision.worst_unit,
+    }
 
 
 def weighted(program: LoihiProgram, population: str) -> list[Connection]:
@@ -147,6 +147,11 @@ def _largest_mantissas(connection: Connection) -> IntegerArray:
 
 def _describe(format: FixedPoint) -> str:
     return f"{format.bits} bit {format}"
+
+
+def _describe_messages(population: Population) -> str:
+    own = population.has_own_scales
+    return f"{population.message.bits} bit, own scales" if own else _describe(population.message)
 
 
 def _describe_port(port: InputPort) -> str:

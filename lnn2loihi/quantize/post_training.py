@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -13,13 +14,21 @@ from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.graph.schedule import derive_schedule, matched_delays
 from lnn2loihi.layers.stage import FIRST, INPUT, RESTART, Stage
 from lnn2loihi.network import FloatArray, LiquidNetwork
-from lnn2loihi.neurons.cfc import ELAPSED, Saturating
+from lnn2loihi.neurons.cfc import ELAPSED, Held, Saturating
 from lnn2loihi.neurons.instructions import LARGEST_OPERAND
 from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population
 from lnn2loihi.quantize import gated as _gated  # noqa: F401  registers its stages in families
 from lnn2loihi.quantize import ltc as _ltc  # noqa: F401  registers its stages in families
 from lnn2loihi.quantize.calibration import Calibration, entering
-from lnn2loihi.quantize.families import Lowering, Measured, lower, message_format, message_low
+from lnn2loihi.quantize.families import (
+    LARGEST_WORD,
+    Lowering,
+    Measured,
+    lower,
+    message_format,
+    message_low,
+    message_steps,
+)
 from lnn2loihi.quantize.recipe import Recipes
 from lnn2loihi.quantize.rounding import Gate, Source, column_scales
 from lnn2loihi.quantize.rows import QuantizedGate, quantize_rows, wired_gate
@@ -113,6 +122,7 @@ class Plan:
         port: where samples enter.
         senders: what stages can hear.
         formats: format of each stage's message; None for readouts, whose rows decide.
+        steps: real value of one unit of each unit's message, (units,), for all others.
     """
 
     def __init__(self, network: LiquidNetwork, calibration: Calibration, recipes: Recipes) -> None:
@@ -121,12 +131,23 @@ class Plan:
         self.port = port
         self.senders = Senders(port, elapsed, {INPUT: source})
         self.formats: dict[str, FixedPoint | None] = {}
+        self.steps: dict[str, FloatArray] = {}
         self._lowerings: dict[str, Lowering] = {}
         for stage in network.stages:
             form = message_format(stage, self._largest(stage), recipes.of(stage))
             self.formats[stage.name] = form
             if form is not None:
-                self.senders.sources[stage.name] = _every(stage, form)
+                self.steps[stage.name] = self._message_steps(stage, form)
+                self.senders.sources[stage.name] = _every(stage, form, self.steps[stage.name])
+
+    def _message_steps(self, stage: Stage, form: FixedPoint) -> FloatArray:
+        """Real value of one unit of each unit's message."""
+        values = self.calibration.result.states[stage.name]
+
+        def answers() -> FloatArray:
+            return self.calibration.largest_of_units(self.calibration.live(values), form.bits)
+
+        return message_steps(stage, form, answers, partial(self._largest_sum, stage))
 
     def _largest(self, stage: Stage) -> float:
         """The magnitude that the format of a stage's message covers; where there is a bound,
@@ -143,6 +164,11 @@ class Plan:
         bound = self.calibration.bounds[stage.name]
         return min((1.0 + HEADROOM) * found, bound) if np.isfinite(bound) else found
 
+    def _answers(self, stage: Stage) -> FloatArray:
+        """Smallest and largest answer of each unit, (2, units)."""
+        values = self.calibration.live(self.calibration.result.states[stage.name])
+        return np.stack([values.min(axis=0), values.max(axis=0)])
+
     def sources(self, stage: Stage) -> list[Source]:
         """What a stage hears, in the order of its columns."""
         return [self.senders.sources[source.name] for source in stage.sources]
@@ -157,7 +183,11 @@ class Plan:
         memory = self.calibration.result.memory.get(stage.name)
         measured = Measured(
             self._largest(stage),
-            0.0 if memory is None else float(np.abs(self.calibration.live(memory)).max()),
+            self._answers(stage) if self.formats[stage.name] is None else None,
+            np.zeros(stage.units)
+            if memory is None
+            else np.abs(self.calibration.live(memory)).max(axis=0),
+            self.steps.get(stage.name, np.ones(stage.units)),
             {
                 name: np.abs(gate.weight) @ largest_message + np.abs(gate.bias)
                 for name, gate in stage.gates.items()
@@ -182,14 +212,15 @@ class Plan:
         sources = [self.senders.sources[name] for name in heard]
         return column_scales(sources, (0,) * len(sources))[0]
 
-    def _largest_sum(self, stage: Stage, gate: str) -> float:
+    def _largest_sum(self, stage: Stage, gate: str) -> FloatArray:
         heard = entering(
             stage, self.calibration.inputs, self.calibration.result, self.network.substeps
         )
         inside = self.calibration.inside
         if inside is not None:
             heard = heard[inside[:, :: self.network.substeps if stage.once else 1]]
-        return float(np.abs(stage.gates[gate](heard)).max())
+        sums = stage.gates[gate](heard)
+        return np.abs(sums).max(axis=tuple(range(sums.ndim - 1)))
 
     def rows(
         self, stage: Stage, correction: str = "none", scales: Scales | None = None
@@ -197,12 +228,13 @@ class Plan:
         """Exponents of a stage's connections and its integer rows; scales are searched for unless
         they are given.
         """
-        units, sources = self.lowering(stage).units, self.sources(stage)
+        lowering, sources = self.lowering(stage), self.sources(stage)
+        units, offset = lowering.units, 0.0 if lowering.offset is None else lowering.offset
         steps = {} if scales is None else scales.steps
         gates = [
             Gate(
-                name, gate.weight, gate.bias, units.get(name, 1.0), name in stage.positive,
-                steps.get(name),
+                name, gate.weight, gate.bias - offset, units.get(name, 1.0), name in stage.positive,
+                steps.get(name), name in lowering.held,
             )
             for name, gate in stage.gates.items()
         ]  # fmt: skip
@@ -299,12 +331,17 @@ class Plan:
             if not stage.wired:
                 parameters[f"{name}.bias"] = row.bias
                 parameters[f"{name}.multiplier"] = row.multiplier
-        shifts = [
-            Saturating(row.shift)
-            if name in lowering.operands and row.reach.max() >= LARGEST_OPERAND
-            else row.shift
-            for name, row in zip(stage.gates, rows, strict=True)
-        ]
+        shifts: list[int] = []
+        for name, row in zip(stage.gates, rows, strict=True):
+            shift, limit = row.shift, lowering.held.get(name)
+            if limit is not None and row.reach.max() >= limit:
+                shift = Held(shift)
+                steps = limit << row.shift if row.shift >= 0 else limit >> -row.shift
+                largest = steps // row.multiplier
+                parameters[f"{name}.limit"] = np.minimum(largest, LARGEST_WORD)
+            elif name in lowering.operands and row.reach.max() >= LARGEST_OPERAND:
+                shift = Saturating(shift)
+            shifts.append(shift)
         message, bound = lowering.message, 0
         if message is None:
             bound = _message_bound(connections[0], self.sources(stage)[0], rows[0])
@@ -319,13 +356,15 @@ class Plan:
             message_low=-bound if bound else message_low(stage, message),
             message_high=bound if bound else message.high,
             size=stage.units,
+            scale=np.full(stage.units, message.step) if lowering.scale is None else lowering.scale,
+            offset=np.zeros(stage.units) if lowering.offset is None else lowering.offset,
         )
 
 
-def _every(stage: Stage, message: FixedPoint) -> Source:
+def _every(stage: Stage, message: FixedPoint, steps: FloatArray) -> Source:
     """A source that may send every integer of its format that its stage can answer."""
     ends = message_low(stage, message), message.high
-    return Source(message.step, *(np.full(stage.units, end, np.int64) for end in ends))
+    return Source(steps, *(np.full(stage.units, end, np.int64) for end in ends))
 
 
 def _connections(

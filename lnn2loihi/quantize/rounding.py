@@ -27,6 +27,9 @@ from lnn2loihi.quantize.moments import Moments
 #: Bound of accumulators and of pre-activations: 24-bit words, symmetric so that NEG is safe.
 LARGEST_SUM = signed_range(WORD_BITS)[1]
 LARGEST_MULTIPLIER = signed_range(MULTIPLIER_BITS)[1]
+#: Largest left shift of a pre-activation whose sum saturates: one unit of the sum is then far more
+#: than what moves an activation from end to end.
+LARGEST_LEFT = 15
 #: How rounding the weights is made up for: not at all, on average by the bias, or as far as other
 #: weights and the bias can on the calibration data.
 CORRECTIONS = ("none", "bias", "full")
@@ -74,6 +77,7 @@ class Gate:
         positive: whether mantissas and biases have to stay above or at 0, like the weights.
         step: real value of one unit of each row's sum that is wanted at least, (neurons,); larger
             weights than it holds are clipped. None: the smallest that holds them all.
+        held: whether its pre-activation may leave the word, since its sum saturates before.
     """
 
     name: str
@@ -82,6 +86,7 @@ class Gate:
     unit: float | FloatArray
     positive: bool = False
     step: FloatArray | None = None
+    held: bool = False
 
     def of_rows(self, rows: Any) -> Gate:
         """Some of the rows (an index or a slice)."""
@@ -97,7 +102,7 @@ class RoundedGate:
     Attributes:
         mantissas: int64 (neurons, columns).
         bias, multiplier: int64 (neurons,).
-        shift: right shift of the pre-activation.
+        shift: right shift of the pre-activation; negative for a left shift.
         unit: real value of one unit of each row's sum, float64 (neurons,).
         values: real value of one unit of each mantissa, float64 (neurons, columns).
         worst: largest magnitude that the sum of each row can reach, (neurons,).
@@ -189,6 +194,7 @@ def smallest_units(
     """The units of a gate's rows, which come in parts."""
     found: list[tuple[FloatArray, FloatArray]] = []
     steps: list[FloatArray] = []
+    left = 0
     for gate, moments in parts:
         integer_weight = gate.weight * columns.scale  # real value of a sum per unit of its message
         by_mantissa, by_sum = _smallest_units(gate, integer_weight, columns, weight_bits)
@@ -200,10 +206,12 @@ def smallest_units(
             )
         found.append((by_mantissa, by_sum))
         steps.append(np.maximum(by_mantissa, by_sum) * gate.unit)
+        left = LARGEST_LEFT if gate.held else 0
     if len(found) == 1:
-        return Units(*found[0], _shift(steps[0]))
+        return Units(*found[0], _shift(steps[0], left))
     mantissas, sums = zip(*found, strict=True)
-    return Units(np.concatenate(mantissas), np.concatenate(sums), _shift(np.concatenate(steps)))
+    shift = _shift(np.concatenate(steps), left)
+    return Units(np.concatenate(mantissas), np.concatenate(sums), shift)
 
 
 def round_rows(
@@ -311,9 +319,10 @@ def _smallest_units(
     return np.maximum(by_mantissa.max(axis=1), np.finfo(np.float64).tiny), reach / LARGEST_SUM
 
 
-def _shift(steps: FloatArray) -> int:
+def _shift(steps: FloatArray, left: int) -> int:
     """Largest right shift for which multipliers fit their bits; `steps` are pre-activation
-    steps per unit of the sum, whose ratio to 2**-shift is the multiplier.
+    steps per unit of the sum, whose ratio to 2**-shift is the multiplier. Where so many bits to the
+    left are allowed, it may be negative.
     """
     shift = int(np.floor(np.log2(LARGEST_MULTIPLIER / steps.max())))
-    return min(max(shift, 0), LARGEST_SHIFT)
+    return min(max(shift, -left), LARGEST_SHIFT)

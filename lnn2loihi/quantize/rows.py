@@ -40,6 +40,8 @@ SOURCES_TRIED_TOGETHER = 2
 #: A row that the accumulator's bound leaves with mantissas no larger than this is refused, if the
 #: error that it then makes is larger than TOLERATED_ERROR in its pre-activation.
 COARSE_MANTISSA = 3
+#: The same as a share of the rms of its pre-activation, which weights of 8 bits cost anyway.
+TOLERATED_SHARE = 2.0**-8
 #: Narrower weights than this have coarse mantissas by their own choice.
 COARSE_BITS = 4
 TOLERATED_ERROR = 0.05
@@ -52,7 +54,7 @@ class QuantizedGate:
     Attributes:
         mantissas: int8 (neurons, columns).
         bias, multiplier: int64 (neurons,).
-        shift: right shift of the pre-activation.
+        shift: right shift of the pre-activation; negative for a left shift.
         unit: real value of one unit of each row's sum, float64 (neurons,).
         reach: largest magnitude of each row's pre-activation in steps, float64 (neurons,).
         error: rms error of each row's pre-activation that rounding causes on the calibration
@@ -202,6 +204,9 @@ def quantize_gate(
     rows = judged[0] if len(judged) == 1 else _joined(judged)
     crowded = rows.limits.crowded & np.logical_and.reduce(rows.small)
     coarse = _coarse_blocks(crowded, rows.small, rows.lost, weight_bits)
+    if (coarse > TOLERATED_ERROR).any():
+        tolerated = TOLERATED_SHARE * moments.rms(gate.weight)
+        coarse = np.where(coarse > tolerated, coarse, 0.0)
     return QuantizedGate(
         rows.mantissas, rows.bias, rows.multiplier, units.shift, rows.unit,
         rows.limits.worst * rows.multiplier / 2.0**units.shift, rows.error,
@@ -322,7 +327,7 @@ def _problems(gate: Gate, rows: _Limits, shift: int, coarse: FloatArray) -> tupl
     worst, wanted = rows.worst, rows.wanted
     reach = worst * wanted / 2.0**shift  # in steps of the pre-activation
     found: list[str] = []
-    strong = reach > LARGEST_SUM
+    strong = (reach > LARGEST_SUM) & (not gate.held)
     unit = np.broadcast_to(gate.unit, reach.shape)
     for neuron in np.flatnonzero(strong):
         found.append(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.errors import QuantizationError
 from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.precision import precision_of
 from lnn2loihi.quantize import quantize
 from lnn2loihi.quantize.recipe import DEFAULT_RECIPE, Recipe
 from lnn2loihi.sequences import sequences
@@ -28,7 +28,7 @@ class Damage:
     Attributes:
         stage: the stage that has low precision, alone.
         synapses: its synapses, that is what low precision saves.
-        relative_mse: mean squared error of the outputs against the float network, over their
+        relative_mse: mean squared error of the worst output against the float network, over its
             variance; None where the stage does not fit the recipe.
         added: relative_mse less that of the network with all layers in the common recipe.
     """
@@ -99,7 +99,6 @@ def sensitivity(
     ).floats(subject).trimmed()  # fmt: skip
     given: dict[str, Any] = {"lengths": data.given_lengths, "timespans": data.timespans}
     truth = data.live(network.evaluate(data.x, **given).outputs)
-    variance = float(np.var(truth)) or 1.0
 
     def error(layers: dict[str, str]) -> float:
         program = quantize(
@@ -107,7 +106,8 @@ def sensitivity(
             calibrate_timespans=data.timespans, layers=layers,
         )  # fmt: skip
         answer = data.live(simulate(program, data.x, **given).outputs)
-        return float(np.mean((answer - truth) ** 2)) / variance
+        worst = precision_of(truth, answer).worst_db
+        return 0.0 if worst is None else 10.0 ** (-worst / 10.0)
 
     baseline = error({})
     damages = []

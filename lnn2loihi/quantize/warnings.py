@@ -2,104 +2,203 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from lnn2loihi.formats import IntegerArray
 from lnn2loihi.layers.cfc import PureStage
 from lnn2loihi.layers.dense import DenseStage
 from lnn2loihi.layers.stage import Stage
 from lnn2loihi.network import FloatArray, LiquidNetwork
 from lnn2loihi.neurons.dense import BOUNDED
+from lnn2loihi.precision import Precision, precision_of
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantize.calibration import Calibration, entering
 from lnn2loihi.quantize.measurements import is_silent, weighted
 from lnn2loihi.quantize.moments import SMALL_PART
+from lnn2loihi.quantize.recipe import Recipe, Recipes
 from lnn2loihi.simulate.result import SimulationResult
 
 #: An input channel that spans fewer steps of its own format than this is called coarse.
 COARSE_STEPS = 32
-#: A stage whose signal is not this much stronger than its error is named, in decibels.
+#: An output whose variation is not this much stronger than its error is named, in decibels; then
+#: units of stages before it are, too.
 POOR_DB = 15.0
+#: Widths of messages that are proposed where accumulators take weight bits.
+NARROWER = (14, 12, 10, 8)
 #: Weight bits that the accumulator's bound may take before it is said.
 TAKEN_BITS = 1.0
 LISTED = 8
 #: A unit is called clipped, and a gate saturated, from these shares of the samples on.
 CLIPPED_SHARE, SATURATED_SHARE = 0.01, 0.99
-#: A float unit that moves less than this share of a step of its message loses nothing.
-NEGLIGIBLE = 0.05
 #: Where the logistic function is a thousandth from its ends.
 SATURATED_SUM = 6.9
 
 
-def precision_warnings(
-    program: LoihiProgram, calibration: Calibration, rows: Sequence[Mapping[str, Any]]
-) -> list[str]:
-    """A sentence for each loss, with what to do.
-
-    Args:
-        program: the quantized program.
-        calibration: what it was calibrated with.
-        rows: its summary table.
-    """
-    found = _input_warnings(program, calibration)
-    for row in rows[1:]:
-        asked = max(c.mantissa_bits for c in weighted(program, row["stage"]))
-        if asked - row["weight_bits_used"] > TAKEN_BITS:
-            found.append(
-                f"{row['stage']}: the 24-bit accumulator leaves {row['weight_bits_used']:.1f} of "
-                f"{asked} weight bits; narrower messages or inputs leave more (w8a12, w8a10)"
-            )
-        quality = row["signal_to_noise_db"]
-        if quality is not None and quality < POOR_DB:
-            found.append(
-                f"{row['stage']}: the error is within {quality:.1f} dB of the signal on the "
-                "calibration data; use a wider recipe, or train with the chip's arithmetic"
-            )
-    return found
+#: What to do about an outlier.
+LEAVE_OUT = "if it is a broken sample, remove it, or calibrate with ranges='percentile'"
 
 
-def unit_warnings(
-    network: LiquidNetwork, program: LoihiProgram, calibration: Calibration, run: SimulationResult
-) -> list[str]:
-    """A sentence for each stage with units that integers cut short, with what to do.
+def outlier_warnings(calibration: Calibration) -> list[str]:
+    """A sentence for each channel with values that lie far outside all others."""
+    robust = calibration.ranges != "range"
+    done = "ranges leave it out, and such values saturate"
+    return [f"{found}; {done if robust else LEAVE_OUT}" for found in calibration.outliers]
 
-    Silent: the float units of a stage say nothing that a message could hold. Dead: the integers
-    never change where the float unit does. Clipped: a calibrated message stands at an end of its
-    format. Saturated: a gate is at an end of its logistic function, in the float network too.
 
-    Args:
+@dataclass(frozen=True)
+class Judged:
+    """A program beside what it was made of.
+
+    Attributes:
         network: the float network.
         program: the quantized program.
         calibration: data that it was calibrated with, and the float network's answers.
         run: the program on them, with states.
+        recipes: widths.
+        trained: whether the program comes out of training with the chip's arithmetic. Its weights
+            have learnt to be rounded, and what they were before nobody has trained: the error
+            against that says nothing about the answer.
+        helps: names a recipe that brings the worst output above POOR_DB, with its decibels; None
+            where there is none.
     """
-    assert run.states is not None
+
+    network: LiquidNetwork
+    program: LoihiProgram
+    calibration: Calibration
+    run: SimulationResult
+    recipes: Recipes
+    trained: bool
+    helps: Callable[[], tuple[str, float] | None]
+
+    def values(self, name: str) -> tuple[FloatArray, IntegerArray]:
+        """What a stage answers in floats and in integers that count, (all, units) each."""
+        assert self.run.states is not None
+        population = self.program.population(name)
+        integers = self.run.states[name][population.program.message_state or "message"]
+        live = self.calibration.live
+        answers = self.calibration.result.every(self.program.substeps).states
+        return live(answers[name]), live(integers)
+
+    def precision(self, name: str) -> Precision:
+        """How well the integers of a stage follow the floats."""
+        truth, integers = self.values(name)
+        return precision_of(truth, self.program.population(name).decode(integers))
+
+    @cached_property
+    def answer(self) -> Precision:
+        """How well the integers answer."""
+        return self.precision(self.program.output)
+
+    @cached_property
+    def suffers(self) -> bool:
+        """Whether an output is so poor that what stages lose on the way matters."""
+        worst = self.answer.worst_db
+        return worst is not None and worst < POOR_DB
+
+
+def precision_warnings(judged: Judged, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each loss, with what to do.
+
+    Args:
+        judged: the program, and what it was made of.
+        rows: its summary table.
+    """
+    found = _input_warnings(judged.program, judged.calibration)
+    for row, stage in zip(rows[1:], judged.network.stages, strict=True):
+        asked = max(c.mantissa_bits for c in weighted(judged.program, row["stage"]))
+        if asked - row["weight_bits_used"] > TAKEN_BITS:
+            found.append(
+                f"{row['stage']}: the 24-bit accumulator leaves {row['weight_bits_used']:.1f} of "
+                f"{asked} weight bits; {_narrower(judged.recipes.of(stage))}"
+            )
+    return found + _answer_warnings(judged)
+
+
+def _narrower(recipe: Recipe) -> str:
+    """What leaves an accumulator more room than this recipe does."""
+    bits = recipe.message_bits
+    narrower = [f"w{recipe.weight_bits}a{b}" for b in NARROWER if b < bits][:2]
+    if not narrower:
+        return "smaller weights leave more: train on with weight decay"
+    return f"narrower messages or inputs leave more ({', '.join(narrower)})"
+
+
+def _answer_warnings(judged: Judged) -> list[str]:
+    """A sentence for the outputs whose error is close to their variation, and one for each stage
+    before with units of which that is true.
+
+    What a stage loses on its way counts where the answer suffers, and nowhere else.
+    """
+    name, answer = judged.program.output, judged.answer
+    if judged.trained or not judged.suffers:
+        return []
+    poor = _poor(answer)
+    outputs = judged.program.output_population.size
+    helped = judged.helps()
+    found = [
+        f"{name}: the error is within {answer.worst_db:.1f} dB of how output {answer.worst_unit} "
+        f"varies on the calibration data{_of_all(poor, outputs)}; {_remedy(helped)}"
+    ]
+    for stage in judged.network.stages[:-1]:
+        if is_silent(judged.values(stage.name)[0], judged.program.population(stage.name)):
+            continue
+        own = judged.precision(stage.name)
+        worse = _poor(own)
+        if worse.size:
+            found.append(
+                f"{stage.name}: the error is within {own.worst_db:.1f} dB of how unit "
+                f"{own.worst_unit} varies{_of_all(worse, stage.units, 'units')}, and the answer "
+                "suffers; a wider recipe for this layer alone may do (layers=)"
+            )
+    return found
+
+
+def _poor(precision: Precision) -> np.ndarray:
+    return np.flatnonzero(precision.decibels < POOR_DB)
+
+
+def _of_all(poor: np.ndarray, every: int, what: str = "outputs") -> str:
+    return "" if every == 1 else f" ({what} {_names(poor)} of {every} are within {POOR_DB:g} dB)"
+
+
+def _remedy(helped: tuple[str, float] | None) -> str:
+    trained = "train with the chip's arithmetic (lnn2loihi.qat)"
+    if helped is None:
+        return f"no wider recipe brings it above that: {trained}, or standardise the inputs"
+    recipe, decibels = helped
+    return f"recipe {recipe!r} brings its worst output to {decibels:.1f} dB, or {trained}"
+
+
+def unit_warnings(judged: Judged) -> list[str]:
+    """A sentence for each stage with units that integers cut short, with what to do.
+
+    Silent: the float units of a stage say nothing that a message could hold. Dead: the integers
+    never change where the float unit does, and the answer suffers. Clipped: a calibrated message
+    stands at an end of its format. Saturated: a gate is at an end of its logistic function, in the
+    float network too.
+    """
     found: list[str] = []
-    answers = calibration.result.every(network.substeps).states
-    for stage in network.stages:
-        population = program.population(stage.name)
-        states = run.states[stage.name]
-        integers = calibration.live(states[population.program.message_state or "message"])
-        floats = calibration.live(answers[stage.name])
-        if is_silent(floats, population.message):
-            reached = np.abs(population.message.decode(integers)).max()
+    for stage in judged.network.stages:
+        population = judged.program.population(stage.name)
+        floats, integers = judged.values(stage.name)
+        silent = is_silent(floats, population)
+        if silent:
+            reached = np.abs(population.decode(integers)).max()
             found.append(
                 f"{stage.name}: the float units stay within {np.abs(floats).max():.2g} of 0 on the "
-                f"calibration data, less than half a step ({population.message.step:.2g}) of their "
+                f"calibration data, less than half a step ({population.scale.max():.2g}) of their "
                 f"messages, and the integers within {reached:.2g}: there is no signal that an "
                 "error could be compared with; look for gates that let nothing through and for "
                 "weights near 0"
             )
-        constant = np.ptp(integers, axis=0) == 0
-        moving = np.ptp(floats, axis=0) > NEGLIGIBLE * population.message.step
-        dead = np.flatnonzero(constant & moving)
-        if dead.size:
-            found.append(
-                f"{stage.name}: units {_names(dead)} never change although the float units do; "
-                "their messages are too narrow for what they say: give the layer more bits"
-            )
+        lost = judged.suffers and not judged.trained
+        if not silent and (lost or stage.name == judged.program.output):
+            found += _dead_units(stage.name, judged.precision(stage.name).unchanging)
         ends = integers >= population.message_high
         if population.message_low < 0:  # else it is an end of the function, not of the format
             ends |= integers <= population.message_low
@@ -110,8 +209,17 @@ def unit_warnings(
                 f"than {100 * CLIPPED_SHARE:g} % of the samples; calibrate with ranges='range', or "
                 "give the layer more bits"
             )
-        found += _gate_warnings(stage, calibration, network.substeps)
+        found += _gate_warnings(stage, judged.calibration, judged.network.substeps)
     return found
+
+
+def _dead_units(stage: str, dead: np.ndarray) -> list[str]:
+    if not dead.size:
+        return []
+    return [
+        f"{stage}: units {_names(dead)} never change although the float units do; their messages "
+        "are too narrow for what they say: give the layer more bits"
+    ]
 
 
 def _has_calibrated_format(stage: Stage) -> bool:

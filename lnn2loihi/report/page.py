@@ -9,7 +9,7 @@ from lnn2loihi.profile.answer import KeyFigure, answer
 from lnn2loihi.profile.curves import crossover_text, crossovers, curves_of
 from lnn2loihi.profile.result import ChipProfile, ProfileResult, Sensitivity
 from lnn2loihi.profile.rows import ProfileRow
-from lnn2loihi.program import LoihiProgram
+from lnn2loihi.program import MEASURED_WITH_MEANS, LoihiProgram
 from lnn2loihi.report.axis import number_of, range_of, shown, typeset
 from lnn2loihi.report.batch_chart import energy_against_batch
 from lnn2loihi.report.chart import figure
@@ -192,7 +192,9 @@ def _network(program: LoihiProgram, traces: Traces | None) -> Markup:
         cards.append(
             element("div", element("p", f"Quantization, recipe {program.recipe}", class_="caption"),
                     quantization_table(program.table),
-                    element("p", "Measured on the calibration samples.", class_="note"),
+                    element("p", "Measured on the calibration samples." + (
+                        f" Its {MEASURED_WITH_MEANS}." if program.measured_with_means else ""
+                    ), class_="note"),
                     class_="card wide breakable")
         )  # fmt: skip
     if program.warnings:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from lnn2loihi.metrics import NeuroBenchMetrics
+from lnn2loihi.precision import worst_text
 from lnn2loihi.profile.quantity import Quantity
 from lnn2loihi.profile.result import ProfileResult, Provenance
 from lnn2loihi.profile.rows import MODEL, ProfileRow
@@ -168,14 +169,15 @@ def remarks_list(result: ProfileResult) -> Markup | None:
 def quantization_table(rows: Sequence[Mapping[str, Any]]) -> Markup:
     """What quantization measured, stage by stage."""
     headers = ("stage", "family", "neurons", "synapses", "message", "weights", "accumulator",
-               "range used", "saturated", "signal/noise", "instructions")  # fmt: skip
+               "range used", "saturated", "signal/noise", "worst unit", "instructions")  # fmt: skip
     return table(
         headers,
         [
             (
                 row["stage"], row["family"], row["neurons"], row["synapses"], row["message"],
                 row["weights"], row["accumulator"], percent(row["range_used"]),
-                percent(row["saturated"]), decibel(row["signal_to_noise_db"]), row["instructions"],
+                percent(row["saturated"]), decibel(row["signal_to_noise_db"]),
+                worst_text(row["worst_db"], row["worst_unit"]), row["instructions"],
             )
             for row in rows
         ],

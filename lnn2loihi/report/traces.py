@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.precision import precision_of
 from lnn2loihi.report.axis import Axis
 from lnn2loihi.report.chart import (
     WIDTH,
@@ -38,9 +39,10 @@ class Traces:
     found: npt.NDArray[np.float64]
 
     def channels(self) -> list[int]:
-        """The outputs with the largest range of the first sequence."""
-        extent = np.ptp(self.expected[0], axis=0)
-        return sorted(np.argsort(-extent, kind="stable")[:CHANNELS].tolist())
+        """The outputs that are followed least well, measured by how they vary."""
+        decibels = precision_of(self.expected, self.found).decibels
+        known = np.where(np.isnan(decibels), np.inf, decibels)
+        return sorted(np.argsort(known, kind="stable")[:CHANNELS].tolist())
 
     def worst_error(self, channel: int) -> float:
         """Largest difference of a channel in the part that is drawn."""

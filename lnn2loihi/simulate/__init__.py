@@ -94,7 +94,8 @@ def result_of(program: LoihiProgram, run: EngineRun, saturated: IntegerArray) ->
     run = run.every(program.substeps)
     return SimulationResult(
         integers=run.integers,
-        step=program.output_population.message.step,
+        scale=program.output_population.scale,
+        offset=program.output_population.offset,
         states=run.states,
         final_state=run.final_state,
         saturated=saturated // program.substeps,

@@ -218,7 +218,8 @@ class SimulationResult(ContentEquality):
 
     Attributes:
         integers: outputs as the chip sends them, int32 (batch, time, outputs).
-        step: real value of one unit of an output.
+        scale: real value of one unit of each output, float64 (outputs,).
+        offset: real value of an output of 0, float64 (outputs,).
         states: for each population and state word int32 (batch, time, neurons); for a stateless
             population its "message". None unless asked for.
         final_state: for each population and state word int32 (batch, neurons), after the last
@@ -232,7 +233,8 @@ class SimulationResult(ContentEquality):
     """
 
     integers: npt.NDArray[np.int32]
-    step: float
+    scale: npt.NDArray[np.float64]
+    offset: npt.NDArray[np.float64]
     states: States | None
     final_state: States
     saturated: IntegerArray
@@ -243,7 +245,8 @@ class SimulationResult(ContentEquality):
     @cached_property
     def outputs(self) -> npt.NDArray[np.float64]:
         """Decoded outputs, float64 (batch, time, outputs); made when they are first asked for."""
-        return np.multiply(self.integers, self.step, dtype=np.float64)
+        values = np.multiply(self.integers, self.scale, dtype=np.float64)
+        return np.add(values, self.offset, out=values) if self.offset.any() else values
 
     @property
     def saturated_inputs(self) -> int:

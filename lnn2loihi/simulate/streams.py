@@ -135,7 +135,7 @@ class Stream:
         self, state: State, saturated: IntegerArray, saturated_words: SaturationCounts
     ) -> None:
         """Goes on from a state and counts."""
-        self._decode = self.program.output_population.message.step
+        self._decode = self.program.output_population.decode
         self._engine = chosen_engine(self.program, self._chosen)
         self._state = full_initial_state(self.program, 1, state)
         self._saturated, self._saturated_words = saturated, saturated_words
@@ -204,7 +204,7 @@ class Stream:
             sample = np.append(sample, _whole(times) if self.encoded else times)
         for _ in range(self.program.substeps - 1):
             self._native.step(sample)
-        return self._native.step(sample) * self._decode
+        return self._decode(self._native.step(sample))
 
     def _sample(self, x: npt.ArrayLike) -> npt.NDArray[Any]:
         """A sample, checked: float64, or encoded messages as int32."""
