@@ -27,7 +27,7 @@ NO_MEMORY = 2
 #: worth while to measure what narrower ones cost: half a second or so.
 MEASURE_AFTER = 20_000_000_000
 #: Operations of one such measurement, and how often it is made: the fastest counts.
-MEASURED, REPETITIONS = 20_000_000, 3
+MEASURED, REPETITIONS = 40_000_000, 9
 #: Operations (see Layout.operations) that are over before anyone could press Ctrl-C, and that the
 #: calling thread does itself: to start another one takes about as long.
 SHORT = 50_000_000
@@ -133,23 +133,24 @@ class NativeEngine:
                 self._functions |= {lanes: self._functions_of(lanes)[lanes]}
             except BackendMissingError:
                 continue
-        costs: dict[int, float] = {}
-        for lanes, function in self._functions.items():
-            steps = max(1, MEASURED // (lanes * max(self.layout.operations, 1)))
-            steps = min(steps, 256)
-            x = np.zeros((lanes, steps, self._input.size), np.int32)
-            start = {
-                p.name: {w: np.tile(v, (lanes, 1)) for w, v in p.initial_state.items()}
-                for p in self._populations
-            }
-            job = self._job(x, np.full(lanes, steps, np.int64), start)
-            seconds: list[float] = []
-            for _ in range(REPETITIONS):
+        jobs = {lanes: self._trial(lanes) for lanes in self._functions}
+        costs = dict.fromkeys(jobs, np.inf)
+        for _ in range(REPETITIONS):  # interleaved, so that what else runs here troubles all alike
+            for lanes, job in jobs.items():
                 begin = time.thread_time()
-                function(job.address, 0, lanes, 0, 1)
-                seconds.append(time.thread_time() - begin)
-            costs[lanes] = min(seconds) / steps
+                self._functions[lanes](job.address, 0, lanes, 0, 1)
+                costs[lanes] = min(costs[lanes], (time.thread_time() - begin) / job.time)
         return costs
+
+    def _trial(self, lanes: int) -> Job:
+        """A full block, for some steps."""
+        steps = min(max(1, MEASURED // (lanes * max(self.layout.operations, 1))), 256)
+        start = {
+            p.name: {word: np.tile(v, (lanes, 1)) for word, v in p.initial_state.items()}
+            for p in self._populations
+        }
+        x = np.zeros((lanes, steps, self._input.size), np.int32)
+        return self._job(x, np.full(lanes, steps, np.int64), start)
 
     def _execute(self, job: Job, threads: int | None, progress: OnStep | None) -> None:
         pieces = self._pieces(job)
