@@ -19,6 +19,7 @@ from lnn2loihi.neurons.instructions import LARGEST_OPERAND
 from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population
 from lnn2loihi.quantize import gated as _gated  # noqa: F401  registers its stages in families
 from lnn2loihi.quantize import ltc as _ltc  # noqa: F401  registers its stages in families
+from lnn2loihi.quantize import readout as _readout  # noqa: F401  registers its stage in families
 from lnn2loihi.quantize.calibration import Calibration, entering
 from lnn2loihi.quantize.families import (
     LARGEST_WORD,
