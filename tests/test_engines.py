@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -438,22 +439,22 @@ class TestInputs:
     )
     def test_integers(self, dtype: str) -> None:
         program = random_program(11, Sizes(inputs=3, layers=(6,), readout=2, input_bits=9))
-        ends = np.iinfo(dtype)
+        limits = np.iinfo(dtype)
         rng = np.random.default_rng(1)
-        x = rng.integers(ends.min, ends.max, (9, 5, 3), dtype=np.dtype(dtype), endpoint=True)  # type: ignore[call-overload]
+        x = rng.integers(limits.min, limits.max, (9, 5, 3), dtype=np.dtype(dtype), endpoint=True)  # type: ignore[call-overload]
         x[:, ::2] %= 200
-        x[0, 0], x[1, 1] = ends.min, ends.max
+        x[0, 0], x[1, 1] = limits.min, limits.max
         lengths = [0, 1, 2, 3, 4, 5, 5, 2, 1]
         self.compare(program, x)  # numbers like others
         self.compare(program, x, encoded=True)
         self.compare(program, x, encoded=True, lengths=lengths)
         # A range without zero and beyond the type: the padding may not count as saturated.
         for low, high in ((200, 255), (-256, -200)):
-            object.__setattr__(program.input, "low", np.full(3, low, np.int32))
-            object.__setattr__(program.input, "high", np.full(3, high, np.int32))
-            self.compare(program, x, encoded=True, lengths=lengths)
+            ends = {"low": np.full(3, low, np.int32), "high": np.full(3, high, np.int32)}
+            other = replace(program, input=replace(program.input, **ends))
+            self.compare(other, x, encoded=True, lengths=lengths)
             floats = x.astype(np.float16 if x.itemsize < 2 else np.float64)
-            self.compare(program, floats, lengths=lengths)
+            self.compare(other, floats, lengths=lengths)
 
     def test_what_stands_beyond_the_end_is_ignored(self, program: LoihiProgram) -> None:
         x = np.random.default_rng(1).normal(0, 1, (9, 5, 3))

@@ -132,8 +132,8 @@ def mistaken() -> None:
     """A small run of an engine with deliberate errors."""
     original = library.engine_text
 
-    def broken(level: Level) -> str:
-        source = original(level)
+    def broken(level: Level, lanes: int) -> str:
+        source = original(level, lanes)
         for text, replacement, _ in MISTAKES.values():
             assert text in source, "the text is not there any more: choose another one"
             source = source.replace(text, replacement) if text else source
