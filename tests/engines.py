@@ -73,7 +73,7 @@ def on_level(
         for module in (simulation, choice):
             patch.setattr(module, "native_engine", lambda _: native)
         if lanes is not None:
-            native._functions.update(native._functions_of(*{lanes, LANES} - {ONE}))
+            native._functions.update(native._functions_of(*{lanes} - native._functions.keys()))
             patch.setattr(native, "_pieces", lambda job: (Piece(lanes, 0, job.batch),))
         result = simulate(program, x, "c", **options)
     assert result.executor.startswith(f"c {native.level.name} ")
