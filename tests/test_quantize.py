@@ -15,13 +15,14 @@ from networks import random_network, random_samples
 import lnn2loihi as l2l
 from lnn2loihi.formats import signed_range
 from lnn2loihi.layers.gated import GatedLayer
+from lnn2loihi.layers.stage import Stage
 from lnn2loihi.network import DenseLayer
 from lnn2loihi.neurons.cfc import GATES
 from lnn2loihi.quantize import network_hash, prepared
 from lnn2loihi.quantize.calibration import largest_magnitude
 from lnn2loihi.quantize.post_training import Plan
 from lnn2loihi.quantize.recipe import Recipe
-from lnn2loihi.quantize.rounding import CORRECTIONS
+from lnn2loihi.quantize.rounding import CORRECTIONS, column_scales
 from lnn2loihi.simulate import encode, full_initial_state
 from lnn2loihi.simulate.reference import run_reference
 
@@ -68,6 +69,19 @@ class TestRecipe:
         text = str(raised.value)
         for part in ("weights (w) of 1 bits", "messages (a) of 17", "inputs (x) of 25", "'table'"):
             assert part in text
+
+
+def squared_errors(plan: Plan, stage: Stage, correction: str) -> float:
+    """Of the pre-activations of a stage on the calibration data, by its rounded rows."""
+    exponents, rows = plan.rows(stage, correction)
+    scale, left = column_scales(plan.sources(stage), exponents)
+    total = 0.0
+    for gate, row in zip(stage.gates.values(), rows, strict=True):
+        weights = gate.weight - row.mantissas * (row.unit[:, None] * left / scale)
+        biases = gate.bias - row.bias * row.unit
+        lost = np.concatenate([weights, biases[:, None]], axis=1)
+        total += float(np.sum(plan.calibration.moments[stage.name].rms(lost) ** 2))
+    return total
 
 
 class TestResult:
@@ -187,8 +201,7 @@ class TestResult:
         errors = {}
         for correction in CORRECTIONS:
             plan = Plan(network, setting.calibration, setting.recipes)
-            rows = [row for stage in network.stages for row in plan.rows(stage, correction)[1]]
-            errors[correction] = sum(float(np.sum(row.error**2)) for row in rows)
+            errors[correction] = sum(squared_errors(plan, s, correction) for s in network.stages)
             assert setting.convert(network, correction=correction).synapses <= network.synapses
         assert errors["full"] < errors["bias"] < errors["none"]
 

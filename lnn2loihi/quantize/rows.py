@@ -58,7 +58,7 @@ class QuantizedGate:
         unit: real value of one unit of each row's sum, float64 (neurons,).
         reach: largest magnitude of each row's pre-activation in steps, float64 (neurons,).
         error: rms error of each row's pre-activation that rounding causes on the calibration
-            data, float64 (neurons,), in units of 1.0; 0 where it is not asked for.
+            data, float64 (neurons,), in units of 1.0; NaN where nobody asked for it.
         problems: rows that do not fit, by neuron.
     """
 
@@ -282,7 +282,7 @@ def _judged(
 ) -> _Judged:
     rows = round_rows(gate, columns, moments, weight_bits, units, correction)
     lost = gate.weight - rows.mantissas * rows.values
-    error = 0.0 * rows.unit
+    error = np.full(rows.unit.shape, np.nan)
     if weigh:
         bias = gate.bias - rows.bias * rows.unit
         error = moments.rms(np.concatenate([lost, bias[:, None]], axis=1))
