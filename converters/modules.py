@@ -49,6 +49,9 @@ from lnn2loihi.network import LiquidNetwork
 class ModulesImporter:
     """Entry point `modules` of the group `lnn2loihi.importers`."""
 
+    #: Asked last: it takes every module that no other importer takes, to say what is accepted.
+    catch_all = True
+
     def recognises(self, source: object) -> bool:
         """Whether `source` is a PyTorch module other than a recurrent layer; imports nothing.
 

@@ -97,6 +97,9 @@ from lnn2loihi.network import LiquidNetwork
 class NcpsImporter:
     """Entry point `ncps` of the group `lnn2loihi.importers`."""
 
+    #: Asked last: it takes every checkpoint that no other importer takes, to say what is missing.
+    catch_all = True
+
     def recognises(self, source: object) -> bool:
         """Whether `source` is a CfC or an LTC of ncps, or a path that ends like a checkpoint or a
         TOML and is of no other family.

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lnn2loihi.arguments import checks_kinds
-from lnn2loihi.plugins import exporter_names, importer_names, model_names
+from lnn2loihi.plugins import plugin_reports
+from lnn2loihi.registry import PluginReport
 from lnn2loihi.tables import text_table
 from lnn2loihi.version import VERSION
 
@@ -41,6 +42,9 @@ TORCH = {"torch": ">=2.3", "ncps": ">=1.0.1"}
 #: The last release of Lava, and what it needs where its own pins are overridden.
 LAVA_VERSION = "0.10.0"
 LAVA_NEEDS = {"asteval": ">=0.9.31", "networkx": ">=2.8.7", "scipy": ">=1.10.1"}
+
+#: What a complete installation of this package has registered at least, by kind and name.
+OWN_PLUGINS = (("importer", "ncps"), ("exporter", "lava"), ("model", "damped_sine"))
 
 _LAVA_COSTS = {
     "verify": "the executor lava, which is one of the default two",
@@ -80,9 +84,7 @@ class Environment:
         importable: those of them whose module is found.
         torch_build: `CPU` or `CUDA 13.0`; None where torch is absent or does not say.
         compiler: path of a C compiler.
-        importers: names of the registered importers.
-        exporters: names of the registered exporters.
-        models: names of the registered shipped networks.
+        plugins: everything that packages have registered, with its state.
         checkout: the repository that the library runs from, if it does.
         rapl: the CPU's energy counters that can be read.
         no_rapl: why there are none; empty where there are.
@@ -96,9 +98,7 @@ class Environment:
     importable: frozenset[str]
     torch_build: str | None = None
     compiler: str | None = None
-    importers: tuple[str, ...] = ()
-    exporters: tuple[str, ...] = ()
-    models: tuple[str, ...] = ()
+    plugins: tuple[PluginReport, ...] = ()
     checkout: str | None = None
     rapl: tuple[str, ...] = ()
     no_rapl: str = ""
@@ -212,7 +212,7 @@ def examine(environment: Environment | None = None) -> DoctorReport:
     checks = (
         _check_python(here),
         *(_check_package(here, name, needed, core=True) for name, needed in core.items()),
-        _check_plugins(here),
+        *_check_plugins(here),
         *(_check_package(here, name, needed, core=False) for name, needed in TORCH.items()),
         *(_check_package(here, name, needed, core=False) for name, needed in ONNX.items()),
         _check_lava(here),
@@ -254,19 +254,36 @@ def _check_package(here: Environment, name: str, needed: str, *, core: bool) -> 
     return Check(name, "ok", found + build, needed, core)
 
 
-def _check_plugins(here: Environment) -> Check:
-    """Whether the package's own entry points are registered, that is whether it is installed."""
-    groups = ("importers", here.importers), ("exporters", here.exporters), ("models", here.models)
-    found = "; ".join(f"{group}: {', '.join(names) or 'none'}" for group, names in groups)
-    needed = "importer ncps, exporter lava, model damped_sine"
-    if {"ncps", "lava", "damped_sine"} <= {*here.importers, *here.exporters, *here.models}:
-        return Check("entry points", "ok", found, needed, core=True)
-    what = f"--editable {shlex.quote(here.checkout)}" if here.checkout else f"lnn2loihi=={VERSION}"
-    return Check(
-        "entry points", "missing", found, needed, core=True,
-        costs=dict.fromkeys(VERBS, "whatever needs one of them"),
-        remedy=f"{here.pip_install} --force-reinstall --no-deps {what}",
-    )  # fmt: skip
+def _check_plugins(here: Environment) -> Iterator[Check]:
+    """Whether the package's own entry points are registered, that is whether it is installed; and
+    everything that is registered and does not work.
+    """
+    kinds = dict.fromkeys(report.group for report in here.plugins)
+    listed = {
+        kind: ", ".join(one.name for one in here.plugins if one.group == kind) for kind in kinds
+    }
+    found = "; ".join(f"{kind}s: {names}" for kind, names in listed.items()) or "none"
+    names = {(report.group, report.name) for report in here.plugins}
+    needed = ", ".join(f"{kind} {name}" for kind, name in OWN_PLUGINS)
+    if set(OWN_PLUGINS) <= names:
+        yield Check("entry points", "ok", found, needed, core=True)
+    else:
+        own = shlex.quote(here.checkout) if here.checkout else ""
+        what = f"--editable {own}" if own else f"lnn2loihi=={VERSION}"
+        yield Check(
+            "entry points", "missing", found, needed, core=True,
+            costs=dict.fromkeys(VERBS, "whatever needs one of them"),
+            remedy=f"{here.pip_install} --force-reinstall --no-deps {what}",
+        )  # fmt: skip
+    for report in here.plugins:
+        if report.state != "ok":
+            package = report.package.partition(" ")[0]
+            yield Check(
+                f"{report.group} {report.name}", "broken",
+                f"registered by {report.package}, {report.state}: {report.reason}",
+                "everything that is registered can be loaded; all others work on",
+                remedy=f"{here.pip_install.removesuffix('install')}uninstall {package}",
+            )  # fmt: skip
 
 
 def _check_lava(here: Environment) -> Check:
@@ -392,9 +409,7 @@ def read_environment() -> Environment:
         importable=frozenset(m for m in modules.values() if find_spec(m) is not None),
         torch_build=_torch_build(),
         compiler=_compiler(),
-        importers=tuple(importer_names()),
-        exporters=tuple(exporter_names()),
-        models=tuple(model_names()),
+        plugins=tuple(plugin_reports()),
         checkout=str(root) if (root / "pyproject.toml").is_file() else None,
         rapl=() if isinstance(rapl, TimeOnly) else rapl.domains,
         no_rapl=rapl.reason if isinstance(rapl, TimeOnly) else "",

@@ -69,6 +69,10 @@ class InputError(Lnn2LoihiError):
     """An argument given by the caller (an input array, a state) does not fit the program."""
 
 
+class PluginError(InputError):
+    """Something that a package registers is not there, cannot be loaded, or shares its name."""
+
+
 class DeviceError(Lnn2LoihiError):
     """A device is not known, or its profile is damaged, incomplete or contradicts itself."""
 

@@ -1,4 +1,4 @@
-"""Finds importers, exporters and executors through entry points.
+"""What packages can bring (importers, exporters, executors, models), and the verbs that use them.
 
 Converters know the library, the library does not know them: a package that registers an entry
 point in the group `lnn2loihi.importers`, `lnn2loihi.exporters` or `lnn2loihi.executors` adds a
@@ -8,26 +8,30 @@ format, or a place where programs run, without a change here.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Mapping
-from functools import cache
-from importlib.metadata import entry_points
 from inspect import signature
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from lnn2loihi.arguments import checks_kinds
-from lnn2loihi.errors import ImportNetworkError, InputError, Lnn2LoihiError
+from lnn2loihi.errors import ImportNetworkError, InputError, Lnn2LoihiError, PluginError
 from lnn2loihi.files import write_atomically
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.program import LoihiProgram
+from lnn2loihi.registry import PluginReport, Registry
 from lnn2loihi.simulate.result import EngineRun, IntegerRun, OnStep
 
 
 @runtime_checkable
 class Importer(Protocol):
-    """What an entry point of the group `lnn2loihi.importers` must be an instance factory of."""
+    """What an entry point of the group `lnn2loihi.importers` must be an instance factory of.
+
+    One that takes whatever no other importer takes, so that it can say what is accepted, has an
+    attribute `catch_all` that is true: it is asked after all others.
+    """
 
     def recognises(self, source: object) -> bool:
         """Whether this importer is the one for `source` (a path or a live object); fast, and
@@ -98,37 +102,31 @@ class Executor(Protocol):
         ...
 
 
-@cache
-def _registered(group: str) -> dict[str, Any]:
-    """Entry points by name. Read once per process: a file of every installed package is opened,
-    which took longer than the import of a small network.
-    """
-    return {point.name: point for point in sorted(entry_points(group=group), key=str)}
+@runtime_checkable
+class ShippedModel(Protocol):
+    """What an entry point of the group `lnn2loihi.models` must be: a module with these two."""
+
+    def load(self) -> LiquidNetwork:
+        """The trained network."""
+        ...
+
+    def example(self, count: int, time: int, seed: int) -> tuple[Any, Any]:
+        """Inputs (count, time, inputs) and targets (count, time, outputs) that fit it."""
+        ...
 
 
-def importer_names() -> list[str]:
-    """Names of all registered importers."""
-    return list(_registered("lnn2loihi.importers"))
+_log = logging.getLogger("lnn2loihi")
+IMPORTERS = Registry("lnn2loihi.importers", "importer", Importer)
+EXPORTERS = Registry("lnn2loihi.exporters", "exporter", Exporter)
+EXECUTORS = Registry("lnn2loihi.executors", "executor", Executor)
+MODELS = Registry("lnn2loihi.models", "model", ShippedModel, factory=False)
+#: All that packages can bring.
+REGISTRIES: tuple[Registry[Any], ...] = (IMPORTERS, EXPORTERS, EXECUTORS, MODELS)
 
 
-def exporter_names() -> list[str]:
-    """Names of all registered exporters."""
-    return list(_registered("lnn2loihi.exporters"))
-
-
-def executor_names() -> list[str]:
-    """Names of all registered executors."""
-    return list(_registered("lnn2loihi.executors"))
-
-
-def load_executor(name: str) -> Executor:
-    """The registered executor of that name."""
-    return _registered("lnn2loihi.executors")[name].load()()
-
-
-def model_names() -> list[str]:
-    """Names of all trained networks that are installed."""
-    return list(_registered("lnn2loihi.models"))
+def plugin_reports() -> list[PluginReport]:
+    """Every registered plug-in with its state; loads them all."""
+    return [report for registry in REGISTRIES for report in registry.reports()]
 
 
 @checks_kinds(ImportNetworkError)
@@ -143,30 +141,46 @@ def import_network(source: object, *, format: str | None = None, **options: Any)
 
     Raises:
         ImportNetworkError: no importer recognises the source, or it lists what does not fit.
+            The same where there is no importer of that name, or its package is broken.
     """
     if isinstance(source, (str, os.PathLike)):
         source = Path(source)
         if not _exists(source):
             raise ImportNetworkError(str(source), "there is no such file")
-    found = _registered("lnn2loihi.importers")
     if format is not None:
-        if format not in found:
-            raise ImportNetworkError(
-                f"format {format!r}", f"no such importer; registered are: {', '.join(found)}"
-            )
-        return _loaded(found[format].load()(), source, options)
-    for point in found.values():
-        importer: Importer = point.load()()
-        if importer.recognises(source):
-            return _loaded(importer, source, options)
+        try:
+            importer = IMPORTERS.get(format)
+        except PluginError as error:
+            raise ImportNetworkError(error.subject, error.problems) from error
+        return _loaded(importer, source, options)
+    importer = _importer_of(source)
+    if importer is not None:
+        return _loaded(importer, source, options)
     what = str(source) if isinstance(source, Path) else f"a {type(source).__qualname__}"
     raise ImportNetworkError(
         what,
         "no importer recognises it; registered are: "
-        f"{', '.join(found) or 'none (is lnn2loihi installed? run pip install .)'}. "
+        f"{', '.join(IMPORTERS.names()) or 'none (is lnn2loihi installed? run pip install .)'}. "
         "Give a recurrent layer (ncps.torch.CfC, torch.nn.GRU, ...), a module of such layers and "
         "dense ones, or a .pt or .safetensors checkpoint with its .toml description",
     )
+
+
+def _importer_of(source: object) -> Importer | None:
+    """The first importer that recognises a source; those that take anything are asked last."""
+    working = [importer for _, importer in IMPORTERS.working()]
+    for importer in sorted(working, key=lambda one: bool(getattr(one, "catch_all", False))):
+        try:
+            if importer.recognises(source):
+                return importer
+        except Lnn2LoihiError:
+            raise
+        except Exception as error:  # a stranger's importer, asked about something that is not its
+            _log.warning(
+                "importer %s is left out: asked whether it recognises the source, it raised %s: %s",
+                type(importer).__qualname__, type(error).__name__, error,
+            )  # fmt: skip
+    return None
 
 
 def _loaded(importer: Importer, source: object, options: Mapping[str, Any]) -> LiquidNetwork:
@@ -211,10 +225,9 @@ def export(
             is the file that the network was read from.
         BackendMissingError: the exporter needs a package that is not installed.
     """
-    found = _registered("lnn2loihi.exporters")
-    in_memory = format is None and isinstance(target, str) and target in found
+    in_memory = format is None and isinstance(target, str) and target in EXPORTERS.names()
     name = str(target) if in_memory else format
-    exporter = _exporter(found, source, Path(target), name)
+    exporter = _exporter(source, Path(target), name)
     if not (in_memory or Path(target).parent.is_dir()):
         raise InputError(str(target), "its folder does not exist")
     _check_options(exporter.export, options, InputError)
@@ -259,19 +272,16 @@ def _check_options(
         )
 
 
-def _exporter(found: Mapping[str, Any], source: object, path: Path, name: str | None) -> Exporter:
+def _exporter(source: object, path: Path, name: str | None) -> Exporter:
     """The exporter of that name, or the first one that fits the source and the suffix."""
-    if name is not None and name not in found:
-        raise InputError(
-            f"format {name!r}", f"no such exporter; registered are: {', '.join(found)}"
-        )
-    made: dict[str, Exporter] = {key: point.load()() for key, point in found.items()}
-    fitting = {key: exporter for key, exporter in made.items() if exporter.accepts(source)}
+    if name is not None and EXPORTERS.get(name).accepts(source):
+        return EXPORTERS.get(name)
+    fitting = [(key, one) for key, one in EXPORTERS.working() if one.accepts(source)]
     suffix = path.suffix.lower()
-    for key, exporter in fitting.items():
-        if key == name or (name is None and suffix in exporter.suffixes):
+    for _, exporter in fitting:
+        if name is None and suffix in exporter.suffixes:
             return exporter
-    known = [f"{key} ({', '.join(made[key].suffixes) or 'no file'})" for key in fitting]
+    known = [f"{key} ({', '.join(one.suffixes) or 'no file'})" for key, one in fitting]
     raise InputError(
         str(path) if name is None else f"format {name!r}",
         f"does not fit a {type(source).__qualname__}; for it there are "
@@ -279,27 +289,10 @@ def _exporter(found: Mapping[str, Any], source: object, path: Path, name: str | 
     )
 
 
-@runtime_checkable
-class ShippedModel(Protocol):
-    """What an entry point of the group `lnn2loihi.models` must be: a module with these two."""
-
-    def load(self) -> LiquidNetwork:
-        """The trained network."""
-        ...
-
-    def example(self, count: int, time: int, seed: int) -> tuple[Any, Any]:
-        """Inputs (count, time, inputs) and targets (count, time, outputs) that fit it."""
-        ...
-
-
 def shipped_model(name: str) -> ShippedModel:
     """A trained network that is installed.
 
     Raises:
-        InputError: no such model.
+        PluginError: no such model, or its package is broken.
     """
-    found = _registered("lnn2loihi.models")
-    if name not in found:
-        known = ", ".join(found) or "none (is lnn2loihi installed? run pip install .)"
-        raise InputError(f"model {name!r}", f"is not there; installed are: {known}")
-    return found[name].load()
+    return MODELS.get(name)

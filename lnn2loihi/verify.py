@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi import plugins
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.defaults import ALL, DEFAULT_EXECUTORS
 from lnn2loihi.errors import BackendMissingError, InputError, Problems
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.lava.shim import lava_is_installed
-from lnn2loihi.plugins import executor_names, load_executor
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate import State, full_initial_state, held
 from lnn2loihi.simulate.blas import run_blas
@@ -233,7 +233,7 @@ def verify(
         progress: called with the executor's name, the chip steps done and the chip steps in all.
 
     Raises:
-        InputError: x does not fit, or an executor does not exist.
+        InputError: x does not fit, or an executor does not exist or cannot be loaded.
         BackendMissingError: an executor that was named is not installed; names those that are.
     """
     everything = executors == ALL
@@ -249,14 +249,14 @@ def verify(
     runs: list[Run] = []
     missing: dict[str, str] = {}
     for name in names:
-        executor = EXECUTORS[name] if name in EXECUTORS else load_executor(name)
         batch, time = inputs.shape[:2]
-        share = getattr(executor, "share", None)
-        if everything and share is not None:
-            batch, time = share(program, batch, time)
-        first = {p: {w: v[:batch] for w, v in words.items()} for p, words in start.items()}
         report = None if progress is None else _named(progress, name)
         try:
+            executor = EXECUTORS[name] if name in EXECUTORS else plugins.EXECUTORS.get(name)
+            share = getattr(executor, "share", None)
+            if everything and share is not None:
+                batch, time = share(program, batch, time)
+            first = {p: {w: v[:batch] for w, v in words.items()} for p, words in start.items()}
             runs.append(executor(program, inputs[:batch, :time], first, on_step=report))
         except (BackendMissingError, InputError) as error:
             if not everything:
@@ -271,7 +271,7 @@ def _with_those_that_are_there(
     """The error; where a backend is missing, with the executors that run the program here."""
     if not isinstance(error, BackendMissingError):
         return error
-    known = dict.fromkeys((*EXECUTORS, *executor_names()))
+    known = dict.fromkeys((*EXECUTORS, *plugins.EXECUTORS.names()))
     text = ",".join(name for name in known if name != absent and _is_there(name, program))
     hint = (
         f"executors that are here: {text}; to compare those: lnn2loihi verify ... --executors "
@@ -287,7 +287,7 @@ def _is_there(name: str, program: LoihiProgram) -> bool:
     shape = (1, program.substeps, program.input.size)
     inputs = np.broadcast_to(program.input.low, shape).astype(np.int64)
     try:
-        executor = EXECUTORS[name] if name in EXECUTORS else load_executor(name)
+        executor = EXECUTORS[name] if name in EXECUTORS else plugins.EXECUTORS.get(name)
         executor(program, inputs, full_initial_state(program, 1, None))
     except Exception:  # those of others may fail in any way, and are no advice then
         return False
@@ -295,7 +295,7 @@ def _is_there(name: str, program: LoihiProgram) -> bool:
 
 
 def _checked_names(executors: Sequence[str] | str) -> list[str]:
-    known = list(dict.fromkeys((*EXECUTORS, *executor_names())))
+    known = list(dict.fromkeys((*EXECUTORS, *plugins.EXECUTORS.names())))
     if executors == ALL:
         return known
     if isinstance(executors, str):

@@ -81,7 +81,7 @@ class TestVerify:
 
         known = {**module.EXECUTORS, "lava": missing, "also absent": missing}
         monkeypatch.setattr(module, "EXECUTORS", known)
-        monkeypatch.setattr(module, "executor_names", lambda: ["reference"])
+        monkeypatch.setattr(module.plugins.EXECUTORS, "names", lambda: ["reference"])
         program = random_program(3)
         with pytest.raises(l2l.BackendMissingError) as raised:
             l2l.verify(program, random_inputs(3, program, 1, 2))

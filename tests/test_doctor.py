@@ -15,6 +15,7 @@ import pytest
 
 from lnn2loihi import doctor
 from lnn2loihi.doctor import Check, DoctorReport, Environment, examine, read_environment
+from lnn2loihi.registry import PluginReport
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = {
@@ -42,9 +43,9 @@ COMPLETE = Environment(
     importable=frozenset({"pynvml", *(name.removesuffix("-nc") for name in PACKAGES)}),
     torch_build="CPU",
     compiler="/usr/bin/cc",
-    importers=("ncps",),
-    exporters=("lava",),
-    models=("damped_sine",),
+    plugins=tuple(
+        PluginReport(kind, name, "lnn2loihi 0.1.0", "ok") for kind, name in doctor.OWN_PLUGINS
+    ),
     rapl=("package-0", "package-0 dram"),
     nvidia_driver=True,
 )
@@ -121,10 +122,21 @@ def test_python_not_supported() -> None:
 
 
 def test_not_installed() -> None:
-    bare = dataclasses.replace(COMPLETE, importers=(), exporters=(), checkout="/a b")
+    bare = dataclasses.replace(COMPLETE, plugins=(), checkout="/a b")
     check = check_of(examine(bare), "entry points")
     assert check.status == "missing" and check.core
     assert (check.remedy or "").endswith("--no-deps --editable '/a b'")
+
+
+def test_every_plugin_that_does_not_work_is_listed() -> None:
+    broken = PluginReport("importer", "tinygate", "tinygate 0.2", "broken", "No module named 'x'")
+    clash = PluginReport("executor", "board", "other 1.0", "refused", "the name is taken")
+    report = examine(dataclasses.replace(COMPLETE, plugins=(*COMPLETE.plugins, broken, clash)))
+    check = check_of(report, "importer tinygate")
+    assert check.status == "broken" and "tinygate 0.2, broken: No module named 'x'" in check.found
+    assert (check.remedy or "").endswith("pip uninstall tinygate")
+    assert "refused: the name is taken" in check_of(report, "executor board").found
+    assert report.core_works and "importers: ncps, tinygate" in report.summary()
 
 
 def test_backends_missing_cost_their_verbs_only() -> None:
@@ -245,7 +257,7 @@ def test_this_environment() -> None:
     assert here.python == sys.version_info[:3]
     assert here.versions["numpy"] == importlib.metadata.version("numpy")
     assert {"numpy", "safetensors", "typer", "rich"} <= here.importable
-    if here.importers:  # else the tests run from the root, and nothing is installed
+    if here.plugins:  # else the tests run from the root, and nothing is installed
         assert examine().core_works
     if "torch" in here.importable:
         assert here.torch_build is not None

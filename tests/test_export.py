@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from networks import random_network, random_samples
 from programs import random_inputs, random_program
 
 import lnn2loihi as l2l
-from lnn2loihi import cli, plugins
+from lnn2loihi import cli, plugins, registry
 from lnn2loihi.lava import lava_is_installed
 from lnn2loihi.simulate.reference import run_reference
 from lnn2loihi.simulate.result import IntegerRun
@@ -102,12 +103,10 @@ class TestExport:
         assert not list(tmp_path.iterdir())
 
     def test_everything_registered_fits_the_protocols(self) -> None:
-        assert {"onnx", "onnx-float", "lava"} <= set(plugins.exporter_names())
-        for point in plugins._registered("lnn2loihi.exporters").values():
-            assert isinstance(point.load()(), plugins.Exporter)
-        assert {"onnxruntime", "onnx-reference"} <= set(plugins.executor_names())
-        for name in plugins.executor_names():
-            assert isinstance(plugins.load_executor(name), plugins.Executor)
+        assert {"onnx", "onnx-float", "lava"} <= set(plugins.EXPORTERS.names())
+        assert {"onnxruntime", "onnx-reference"} <= set(plugins.EXECUTORS.names())
+        for group in plugins.REGISTRIES:
+            assert [one.state for one in group.reports()] == ["ok"] * len(group.names())
 
 
 class Slow:
@@ -128,7 +127,7 @@ class TestVerifyAll:
         """Two executors of the library, and none of others; to be changed."""
         executors = {name: verification.EXECUTORS[name] for name in ("reference", "blas")}
         monkeypatch.setattr(verification, "EXECUTORS", executors)
-        monkeypatch.setattr(verification, "executor_names", lambda: [])
+        monkeypatch.setattr(plugins.EXECUTORS, "names", list)
         return executors
 
     def test_runs_what_is_there(self) -> None:
@@ -187,23 +186,14 @@ class TestVerifyAll:
         assert "population layer_1, word h, neuron 2, step 1 of sequence 0" in result.summary()
 
     def test_executors_of_others_are_found(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        registered = plugins._registered
-
-        class Point:
-            def load(self) -> Any:
-                return Slow
-
-        def more(group: str) -> dict[str, Any]:
-            found = registered(group)
-            return {**found, "board": Point()} if group == "lnn2loihi.executors" else found
-
-        monkeypatch.setattr(plugins, "_registered", more)
+        slow = EntryPoint("board", f"{__name__}:Slow", plugins.EXECUTORS.group)
+        monkeypatch.setattr(registry, "_entry_points", lambda group: (slow,))
         program = random_program(5)
         result = l2l.verify(program, random_inputs(5, program, 2, 3), "reference,board")
         assert result.bit_exact and result.executors == ("reference", "slow 1.0")
 
     def test_the_reference_evaluator_takes_what_it_can(self) -> None:
-        executor = plugins.load_executor("onnx-reference")
+        executor = plugins.EXECUTORS.get("onnx-reference")
         program = random_program(6)
         assert executor.share(program, 4, 10) == (4, 10)
         sequences, steps = executor.share(program, 1 << 20, 1 << 20)
@@ -273,7 +263,7 @@ class TestCommands:
 
         known = {"reference": run_reference, "wrong": wrong}
         monkeypatch.setattr(verification, "EXECUTORS", known)
-        monkeypatch.setattr(verification, "executor_names", lambda: [])
+        monkeypatch.setattr(plugins.EXECUTORS, "names", list)
         code, out, _ = run("verify", path, "-i", tmp_path / "x.npy", "--all")
         assert code == 2 and "DIFFERENT: 1 mismatches" in out
 

@@ -188,21 +188,21 @@ def test_what_a_callback_raises_passes(made: Made) -> None:
             _run(public, {**ARGUMENTS[name](made), "progress": stop})
 
 
-def _options(group: str, method: str) -> list[tuple[str, str]]:
+def _options(group: Registry[Any], method: str) -> list[tuple[str, str]]:
     """Options of everything that is registered, with its name."""
     return [
         (name, option)
-        for name, point in plugins._registered(f"lnn2loihi.{group}").items()
-        for option in list(inspect.signature(getattr(point.load()(), method)).parameters)[1:]
+        for name, plugin in group.working()
+        for option in list(inspect.signature(getattr(plugin, method)).parameters)[1:]
     ]
 
 
-@pytest.mark.parametrize("format, option", _options("importers", "load"))
+@pytest.mark.parametrize("format, option", _options(plugins.IMPORTERS, "load"))
 def test_options_of_importers(format: str, option: str) -> None:
     _look_at_option(lambda given: l2l.import_network(nn.GRU(2, 2), format=format, **given), option)
 
 
-@pytest.mark.parametrize("format, option", _options("exporters", "export"))
+@pytest.mark.parametrize("format, option", _options(plugins.EXPORTERS, "export"))
 def test_options_of_exporters(format: str, option: str, made: Made) -> None:
     source = made.network if format == "onnx-float" else made.program
     target = "lava" if format == "lava" else "c.onnx"

@@ -18,7 +18,7 @@ from lnn2loihi.measure.meter import Kind
 from lnn2loihi.measure.runner import Runner, Session, missing_runner
 from lnn2loihi.measure.trial import one_line
 from lnn2loihi.network import LiquidNetwork
-from lnn2loihi.plugins import export, exporter_names, import_network
+from lnn2loihi.plugins import EXPORTERS, export, import_network
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate import simulate
 from lnn2loihi.simulate.choice import chosen_engine, native_engine
@@ -236,7 +236,7 @@ def _onnxruntime_missing(subject: _Subject, kind: Kind) -> str:
         import onnxruntime
     except Exception as error:  # a broken installation raises what it likes
         return f"onnxruntime cannot be imported: {one_line(error)}"
-    if _EXPORTER not in exporter_names():
+    if _EXPORTER not in EXPORTERS.names():
         return f"the exporter {_EXPORTER} is not registered: install lnn2loihi again"
     there = onnxruntime.get_available_providers()
     if kind == "cpu" or "CUDAExecutionProvider" in there:

@@ -1,0 +1,232 @@
+"""What installed packages bring: found through entry points, loaded one by one, typed.
+
+A group of entry points is a `Registry`. Reading the names loads nothing. A plug-in that cannot be
+loaded, or is not what its group wants, is named in a warning with its package, and every other one
+works on. Where two packages register the same name, the one of lnn2loihi keeps it; of two others
+neither gets it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from inspect import isclass
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+from lnn2loihi.errors import PluginError
+
+_log = logging.getLogger("lnn2loihi")
+_OURS = "lnn2loihi"
+#: Longest reason of a plug-in that fails, in characters; it may have the text of a whole traceback.
+_LONGEST_REASON = 300
+
+T = TypeVar("T")
+State = Literal["ok", "broken", "refused"]
+
+
+@dataclass(frozen=True)
+class PluginReport:
+    """One registered plug-in, as `doctor` lists it.
+
+    Attributes:
+        group: what it is, such as "importer".
+        name: under which it is registered.
+        package: that registered it, with its version.
+        state: "ok"; "broken" (it cannot be loaded, or is something else); "refused" (another
+            package has registered the name).
+        reason: why it is not ok; empty where it is.
+    """
+
+    group: str
+    name: str
+    package: str
+    state: State
+    reason: str = ""
+
+
+class _Found(Protocol):
+    """An entry point as this module needs it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def value(self) -> str: ...
+
+    def load(self) -> Any: ...
+
+
+@dataclass(frozen=True)
+class _Plugin:
+    """An entry point, and why it is refused, if it is."""
+
+    point: _Found
+    package: str
+    refused: str = ""
+
+
+@cache
+def _entry_points(group: str) -> tuple[EntryPoint, ...]:
+    """Read once per process: a file of every installed package is opened, which took longer than
+    the import of a small network.
+    """
+    return tuple(entry_points(group=group))
+
+
+def _package(point: Any) -> str:
+    """Name and version of the package that registered an entry point."""
+    origin = getattr(point, "dist", None)
+    return "an unknown package" if origin is None else f"{origin.name} {origin.version}"
+
+
+def _is_ours(point: _Found) -> bool:
+    origin = getattr(point, "dist", None)
+    return origin is not None and origin.name == _OURS
+
+
+class Registry(Generic[T]):
+    """The plug-ins of one group.
+
+    Args:
+        group: name of the group of entry points, such as "lnn2loihi.importers".
+        kind: what one of them is, in messages: "importer".
+        protocol: what a plug-in has to be an instance of (a runtime-checkable protocol, or a
+            class).
+        factory: whether the entry point names something that makes one when it is called without
+            arguments, such as a class; otherwise it names the plug-in itself.
+    """
+
+    def __init__(self, group: str, kind: str, protocol: type[T], *, factory: bool = True) -> None:
+        self.group, self.kind, self.protocol, self.factory = group, kind, protocol, factory
+        self._loaded: dict[str, T] = {}
+        self._said: set[str] = set()
+
+    def _plugins(self) -> dict[str, list[_Plugin]]:
+        """All that are registered, by name; those that share a name know it."""
+        named: dict[str, dict[tuple[str, str], _Found]] = {}
+        for point in sorted(_entry_points(self.group), key=lambda point: (point.name, point.value)):
+            # A package may be found twice: as a wheel, and in the folder that it runs from.
+            named.setdefault(point.name, {})[_package(point).partition(" ")[0], point.value] = point
+        return {name: _judged(list(same.values())) for name, same in named.items()}
+
+    def names(self) -> list[str]:
+        """Names that are registered and not refused, without loading anything."""
+        return [
+            name
+            for name, same in self._plugins().items()
+            if any(not plugin.refused for plugin in same)
+        ]
+
+    def get(self, name: str) -> T:
+        """The plug-in of that name.
+
+        Raises:
+            PluginError: there is none of that name, two packages claim the name, or it cannot be
+                loaded; says which package has it and why.
+        """
+        same = self._plugins().get(name)
+        if same is None:
+            known = ", ".join(self.names()) or "none (is lnn2loihi installed? run pip install .)"
+            raise PluginError(
+                f"{self.kind} {name!r}", f"there is no such {self.kind}; registered are: {known}"
+            )
+        for plugin in same:
+            if not plugin.refused:
+                return self._made(plugin)
+        raise PluginError(f"{self.kind} {name!r}", [plugin.refused for plugin in same])
+
+    def working(self) -> Iterator[tuple[str, T]]:
+        """Names and plug-ins, of those that can be loaded; each of the others is named in one
+        warning. They are loaded while one iterates.
+        """
+        for name, same in self._plugins().items():
+            for plugin in same:
+                if plugin.refused:
+                    self._warn(plugin, plugin.refused)
+                    continue
+                try:
+                    made = self._made(plugin)
+                except PluginError as error:
+                    self._warn(plugin, "; ".join(error.problems))
+                    continue
+                yield name, made
+
+    def reports(self) -> list[PluginReport]:
+        """Every registered plug-in with its state; loads them all."""
+        found: list[PluginReport] = []
+        for name, same in self._plugins().items():
+            for plugin in same:
+                state: State = "refused" if plugin.refused else "ok"
+                reason = plugin.refused
+                if not reason:
+                    try:
+                        self._made(plugin)
+                    except PluginError as error:
+                        state, reason = "broken", "; ".join(error.problems)
+                found.append(PluginReport(self.kind, name, plugin.package, state, reason))
+        return found
+
+    def _made(self, plugin: _Plugin) -> T:
+        """The plug-in itself, made once.
+
+        Raises:
+            PluginError: it cannot be loaded or made, or is something else.
+        """
+        point = plugin.point
+        found = self._loaded.get(point.value)
+        if found is not None:
+            return found
+        subject = f"{self.kind} {point.name!r}"
+        where = f"{point.value} of {plugin.package}"
+        mend = f"mend or remove {plugin.package.partition(' ')[0]}"
+        try:
+            made = point.load()
+            if self.factory:
+                made = made()
+        except (Exception, SystemExit) as error:  # whatever a stranger's module does when imported
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:_LONGEST_REASON]
+            raise PluginError(subject, f"{where} cannot be loaded ({reason}); {mend}") from error
+        if not isinstance(made, self.protocol):
+            wanted = [n for n in _members(self.protocol) if not hasattr(made, n)]
+            lacks = f"; it lacks {', '.join(wanted)}" if wanted else ""
+            what = "a class" if isclass(made) else f"a {type(made).__qualname__}"
+            raise PluginError(
+                subject, f"{where} is {what}, and no {self.protocol.__name__}{lacks}; {mend}"
+            )
+        self._loaded[point.value] = made
+        return made
+
+    def _warn(self, plugin: _Plugin, reason: str) -> None:
+        """Once in a process."""
+        if plugin.point.value not in self._said:
+            self._said.add(plugin.point.value)
+            _log.warning("%s %r is left out: %s", self.kind, plugin.point.name, reason)
+
+
+def _judged(points: list[_Found]) -> list[_Plugin]:
+    """Plug-ins of one name: ours keeps it; where there is none of ours, nobody gets it."""
+    packages = [_package(point) for point in points]
+    if len(points) == 1:
+        return [_Plugin(points[0], packages[0])]
+    judged: list[_Plugin] = []
+    for point, package in zip(points, packages, strict=True):
+        others = ", ".join(other for other in packages if other != package) or package
+        keeps = _is_ours(point)
+        reason = (
+            ""
+            if keeps
+            else f"the name is registered by {package} ({point.value}) and by {others} as well; "
+            "rename one, or remove one of the packages"
+        )
+        judged.append(_Plugin(point, package, reason))
+    return judged
+
+
+def _members(protocol: type) -> list[str]:
+    """Names that a protocol asks for."""
+    names = set(getattr(protocol, "__annotations__", {}))
+    names |= {name for name, value in vars(protocol).items() if callable(value)}
+    return sorted(name for name in names if not name.startswith("_") or name == "__call__")

@@ -1,0 +1,183 @@
+"""Plug-ins: one that is broken or that shares a name breaks nothing else, and is named."""
+
+from __future__ import annotations
+
+import logging
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from networks import random_network
+
+import lnn2loihi as l2l
+from lnn2loihi import plugins, registry
+from lnn2loihi.errors import ImportNetworkError, PluginError
+from lnn2loihi.registry import Registry
+
+
+class Working:
+    """An importer of files that end in .mine."""
+
+    def recognises(self, source: object) -> bool:
+        return isinstance(source, Path) and source.suffix == ".mine"
+
+    def load(self, source: object, **options: Any) -> l2l.LiquidNetwork:
+        return random_network(1)
+
+
+class Greedy(Working):
+    """Takes everything, and says so."""
+
+    catch_all = True
+
+    def recognises(self, source: object) -> bool:
+        return True
+
+    def load(self, source: object, **options: Any) -> l2l.LiquidNetwork:
+        return random_network(2)
+
+
+class Raising(Working):
+    def recognises(self, source: object) -> bool:
+        raise KeyError("units")
+
+
+class Unfinished:
+    """Lacks `load`."""
+
+    def recognises(self, source: object) -> bool:
+        return True
+
+
+class Impossible:
+    def __init__(self) -> None:
+        raise SystemExit("no licence")
+
+
+class Point:
+    """An entry point of a package that is not installed."""
+
+    def __init__(self, name: str, value: str, package: str) -> None:
+        self.name, self.value = name, value
+        distribution, _, version = package.partition(" ")
+        self.dist = SimpleNamespace(name=distribution, version=version)
+
+    def load(self) -> Any:
+        return EntryPoint(self.name, self.value, "lnn2loihi.importers").load()
+
+
+def point(name: str, value: str, package: str = "stranger 1.0") -> Point:
+    return Point(name, value, package)
+
+
+@pytest.fixture
+def importers(monkeypatch: pytest.MonkeyPatch) -> Registry[plugins.Importer]:
+    """A registry of importers that has loaded nothing yet."""
+    fresh = Registry("lnn2loihi.importers", "importer", plugins.Importer)
+    monkeypatch.setattr(plugins, "IMPORTERS", fresh)
+    return fresh
+
+
+def install(monkeypatch: pytest.MonkeyPatch, *points: Any) -> None:
+    monkeypatch.setattr(registry, "_entry_points", lambda group: points)
+
+
+BROKEN = [
+    (f"{__name__}:Unfinished", "is a Unfinished, and no Importer; it lacks load"),
+    (f"{__name__}:Impossible", "cannot be loaded .SystemExit: no licence."),
+    (f"{__name__}:nothing_there", "cannot be loaded .AttributeError"),
+    ("no_such_module:Importer", "cannot be loaded .ModuleNotFoundError: No module named"),
+]
+
+
+@pytest.mark.parametrize(("value", "reason"), BROKEN, ids=["type", "exit", "attribute", "module"])
+def test_a_broken_one_is_named_and_breaks_nothing(
+    value: str,
+    reason: str,
+    importers: Registry[plugins.Importer],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+) -> None:
+    install(monkeypatch, point("a", value), point("b", f"{__name__}:Working"))
+    file = tmp_path / "net.mine"
+    file.touch()
+    with caplog.at_level(logging.WARNING, "lnn2loihi"):
+        for _ in range(2):  # said once
+            assert l2l.import_network(file) == random_network(1)
+    (record,) = caplog.records
+    assert "importer 'a' is left out" in record.getMessage()
+    assert "stranger 1.0" in record.getMessage()
+    with pytest.raises(ImportNetworkError, match=f"importer 'a': .*of stranger 1.0 {reason}"):
+        l2l.import_network(file, format="a")
+    states = {report.name: report.state for report in importers.reports()}
+    assert states == {"a": "broken", "b": "ok"}
+
+
+def test_those_that_take_anything_are_asked_last(
+    importers: Registry[plugins.Importer], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    install(monkeypatch, point("a", f"{__name__}:Greedy"), point("z", f"{__name__}:Working"))
+    file = tmp_path / "net.mine"
+    file.touch()
+    assert l2l.import_network(file) == random_network(1)
+    assert l2l.import_network(object()) == random_network(2)
+
+
+def test_one_that_raises_when_it_is_asked_is_left_out(
+    importers: Registry[plugins.Importer],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+) -> None:
+    install(monkeypatch, point("a", f"{__name__}:Raising"), point("z", f"{__name__}:Working"))
+    file = tmp_path / "net.mine"
+    file.touch()
+    assert l2l.import_network(file) == random_network(1)
+    assert "importer Raising is left out" in caplog.text and "KeyError: 'units'" in caplog.text
+
+
+def test_a_name_of_two_strangers_belongs_to_neither(
+    importers: Registry[plugins.Importer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(
+        monkeypatch,
+        point("a", f"{__name__}:Working", "one 1.0"),
+        point("a", f"{__name__}:Greedy", "two 2.0"),
+    )
+    assert importers.names() == []
+    with pytest.raises(PluginError, match="is registered by one 1.0 .* and by two 2.0 as well"):
+        importers.get("a")
+    assert [report.state for report in importers.reports()] == ["refused", "refused"]
+
+
+def test_ours_keeps_its_name(
+    importers: Registry[plugins.Importer],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    install(
+        monkeypatch,
+        point("ncps", f"{__name__}:Greedy", "one 1.0"),
+        point("ncps", f"{__name__}:Working", "lnn2loihi 0.1.0"),
+    )
+    assert isinstance(importers.get("ncps"), Working)
+    assert [name for name, _ in importers.working()] == ["ncps"]
+    assert "importer 'ncps' is left out" in caplog.text and "one 1.0" in caplog.text
+
+
+def test_found_twice_is_one(
+    importers: Registry[plugins.Importer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wheel, and the folder that it runs from."""
+    install(monkeypatch, *(point("a", f"{__name__}:Working", f"one {n}.0") for n in (1, 2)))
+    assert importers.names() == ["a"] and len(importers.reports()) == 1
+
+
+def test_nothing_is_loaded_for_names(
+    importers: Registry[plugins.Importer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(monkeypatch, point("a", "no_such_module:Importer"))
+    assert importers.names() == ["a"]
