@@ -12,7 +12,7 @@ it. Outputs are `y` (batch, time, outputs), and `<name>.final`, the state after 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ from lnn2loihi.errors import InputError
 from lnn2loihi.evaluation import heard_again, loops
 from lnn2loihi.layers.stage import INPUT, Stage
 from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.stepping import step
 
 DTYPES = ("float32", "float64")
 #: Marks the value that is 1 in the first step of each sample; no name of a value has a space.
@@ -123,7 +124,8 @@ class _Export:
         graph, network = self.main, self.network
         messages = self._looped({INPUT: self._samples()})
         for stage in self.after:
-            _add(stage, messages, {}, None)
+            z = beside([messages[source.name] for source in stage.sources])
+            messages[stage.name], _ = stage_nodes(stage, z, {}, None)
         answers = messages[network.stages[-1].name].value
         if self.time_first:
             graph.add_many("Reshape", [answers, self._frame()], ["y"])
@@ -173,22 +175,19 @@ class _Export:
         if self.network.irregular:
             elapsed = self._rows(self._turned("timespans", 2), 1)
         now = {**messages, **{s.name: held[s.name] for s in self.first if s.name in held}}
-        state = dict(held)
+        memory: dict[str, Mapping[str, Traced]] = {
+            s.name: {word: held[s.state_name(word)] for word in s.memory} for s in self.first
+        }
+
+        def answer(
+            stage: Stage, heard: Sequence[Traced], kept: Mapping[str, Traced]
+        ) -> tuple[Traced, Mapping[str, Traced]]:
+            return stage_nodes(stage, beside(heard), kept, elapsed if stage.timed else None)
+
+        step(self.first, now, memory, answer, self._at_first)
+        state = {name: now.get(name, value) for name, value in held.items()}
         for stage in self.first:
-            memory = {word: held[stage.state_name(word)] for word in stage.memory}
-            if stage.starts_from:
-                memory = {w: self._at_first(now[stage.starts_from], v) for w, v in memory.items()}
-            heard = {
-                source.name: self._at_first(now[source.first], now[source.name])
-                for source in stage.sources
-                if source.first
-            }
-            kept = _add(stage, now, memory, elapsed if stage.timed else None, heard)
-            if stage.once:
-                kept = {w: self._at_first(v, held[stage.state_name(w)]) for w, v in kept.items()}
-            if stage.name in state:
-                state[stage.name] = now[stage.name]
-            state |= {stage.state_name(word): value for word, value in kept.items()}
+            state |= {stage.state_name(word): v for word, v in memory[stage.name].items()}
         wanted = {source.name for stage in self.after for source in stage.sources}
         wanted |= {self.network.stages[-1].name}
         shown = {s.name: now[s.name] for s in self.first if s.name in wanted and now[s.name].inside}
@@ -272,22 +271,6 @@ class _Export:
         if rows == FIRST_STEP:
             return self._first_steps()
         return repeated(self.main, self._in_time(rows), self.network.substeps)
-
-
-def _add(
-    stage: Stage,
-    now: dict[str, Traced],
-    memory: Mapping[str, Traced],
-    elapsed: Traced | None,
-    heard: Mapping[str, Traced] | None = None,
-) -> Mapping[str, Traced]:
-    """Adds a stage: its message becomes the newest one; the words that it keeps. What it hears are
-    the newest messages, or what is in `heard`.
-    """
-    messages = {**now, **(heard or {})}
-    z = beside([messages[source.name] for source in stage.sources])
-    now[stage.name], kept = stage_nodes(stage, z, memory, elapsed)
-    return kept
 
 
 def _metadata(network: LiquidNetwork) -> dict[str, str]:

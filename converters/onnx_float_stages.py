@@ -10,7 +10,6 @@ faster, a function here is registered for its class:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from functools import singledispatch
 
@@ -19,7 +18,6 @@ import numpy as np
 from lnn2loihi.converters.onnx_float_trace import Traced, applied
 from lnn2loihi.converters.onnx_sparse import Heard, matrix
 from lnn2loihi.layers.cfc import CfCStage
-from lnn2loihi.layers.dense import DenseStage
 from lnn2loihi.layers.linear import Linear
 from lnn2loihi.layers.stage import Stage
 
@@ -72,34 +70,3 @@ def _(stage: CfCStage, z: Traced, memory: Memory, elapsed: Traced | None) -> Ans
     tanh = product(stage.name, gates, z).apply("Tanh")
     f1, f2, tau = tanh.split([f"{stage.name}.{gate}" for gate in gates])
     return applied("Mean", f1 + f2, tau * (f2 - f1), name=f"{stage.name}.h"), {}
-
-
-@stage_nodes.register
-def _(stage: DenseStage, z: Traced, memory: Memory, elapsed: Traced | None) -> Answer:
-    """The error function is none of NumPy's."""
-    if stage.activation != "gelu":
-        return stage_nodes.dispatch(Stage)(stage, z, memory, elapsed)
-    x = product(stage.name, stage.gates, z)
-    return x * (0.5 * (1.0 + _error_function(x * math.sqrt(0.5)))), {}
-
-
-#: Period and terms of the series below, and where the error function is 1 to 1e-16: together they
-#: are wrong by at most 6e-16.
-PERIOD, TERMS, FLAT = 16.0, 30, 6.0
-
-
-def _error_function(x: Traced) -> Traced:
-    """Erf; onnxruntime has it in float32 only.
-
-    In float64 it is the integral of a Gaussian that repeats itself every PERIOD, written as a
-    Fourier series (Poisson's formula): 2 x / P + sum over n of 2 exp(-(pi n / P)**2) / (pi n)
-    sin(2 pi n x / P).
-    """
-    if x.places.dtype == np.float32:
-        return x.apply("Erf")
-    n = np.arange(1, TERMS + 1)
-    x = x.apply("Max", -FLAT).apply("Min", FLAT)
-    angles = x.shaped("Unsqueeze", [-1]) * (2.0 * np.pi / PERIOD * n)
-    weights = 2.0 * np.exp(-((np.pi * n / PERIOD) ** 2)) / (np.pi * n)
-    waves = angles.apply("Sin").apply("MatMul", weights[:, None])
-    return waves.shaped("Squeeze", [-1]) + x * (2.0 / PERIOD)

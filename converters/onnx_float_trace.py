@@ -46,6 +46,11 @@ _OPERATORS = {
 }
 
 
+#: Period and terms of the series of the error function, and where it is 1 to 1e-16: together they
+#: are wrong by at most 6e-16.
+PERIOD, TERMS, FLAT = 16.0, 30, 6.0
+
+
 class Places:
     """Where nodes go: into the main graph, or into the body of its loop if they depend on it.
 
@@ -86,13 +91,10 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
         places: where nodes go.
         value: name of the value.
         inside: whether it is one of the loop's body.
-        made: how it was made: the name of the operator, and what it was made of.
     """
 
-    def __init__(
-        self, places: Places, value: str, inside: bool, made: tuple[Any, ...] = ()
-    ) -> None:
-        self.places, self.value, self.inside, self.made = places, value, inside, made
+    def __init__(self, places: Places, value: str, inside: bool) -> None:
+        self.places, self.value, self.inside = places, value, inside
 
     def apply(self, operation: str, *others: Any, name: str = "", **attributes: Any) -> Traced:
         """The answer of an operator to this value and others; see `applied`."""
@@ -103,7 +105,7 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
         graph = self.places.graph(self.inside)
         integers = graph.constant(numbers, np.int64)
         value = graph.add(operation, self.value, integers, **attributes)
-        return Traced(self.places, value, self.inside, (operation, self, numbers))
+        return Traced(self.places, value, self.inside)
 
     def split(self, names: Sequence[str]) -> list[Traced]:
         """Equal parts of the last axis, with hints for their names."""
@@ -120,6 +122,32 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
         if before is not Ellipsis or not isinstance(indices, np.ndarray):
             raise _unknown(f"[{key}], where only [..., indices] is known")
         return self.shaped("Gather", indices, axis=1)
+
+    def sigmoid(self) -> Traced:
+        """The logistic function; see `lnn2loihi.layers.functions`.
+
+        One operator, but not in float64: onnxruntime up to 1.23 makes QuickGelu of x sigma(x),
+        which it has in float32 only.
+        """
+        if self.places.dtype == np.float32:
+            return self.apply("Sigmoid")
+        return 0.5 * (np.tanh(0.5 * self) + 1.0)  # pyright: ignore
+
+    def error_function(self) -> Traced:
+        """Erf; onnxruntime has it in float32 only.
+
+        In float64 it is the integral of a Gaussian that repeats itself every PERIOD, written as a
+        Fourier series (Poisson's formula): 2 x / P + sum over n of 2 exp(-(pi n / P)**2) / (pi n)
+        sin(2 pi n x / P).
+        """
+        if self.places.dtype == np.float32:
+            return self.apply("Erf")
+        n = np.arange(1, TERMS + 1)
+        x = self.apply("Max", -FLAT).apply("Min", FLAT)
+        angles = x.shaped("Unsqueeze", [-1]) * (2.0 * np.pi / PERIOD * n)
+        weights = 2.0 * np.exp(-((np.pi * n / PERIOD) ** 2)) / (np.pi * n)
+        waves = angles.apply("Sin").apply("MatMul", weights[:, None])
+        return waves.shaped("Squeeze", [-1]) + x * (2.0 / PERIOD)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Traced:
         """What NumPy calls for its element-wise functions."""
@@ -148,7 +176,7 @@ def applied(operation: str, *operands: Any, name: str = "", **attributes: Any) -
     places, inside = traced[0].places, any(operand.inside for operand in traced)
     inputs = [places.named(operand, inside) for operand in operands]
     value = places.graph(inside).add(operation, *inputs, name=name, **attributes)
-    return Traced(places, value, inside, (operation, *operands))
+    return Traced(places, value, inside)
 
 
 def beside(parts: Sequence[Traced]) -> Traced:
@@ -176,34 +204,6 @@ def _translates(*functions: Any) -> Callable[[Function], Function]:
 
 
 _FUNCTIONS.update({function: partial(applied, name) for function, name in _OPERATORS.items()})
-
-
-@_translates(np.multiply)
-def _multiply(a: Any, b: Any) -> Traced:
-    """A product; 0.5 (tanh(0.5 x) + 1), which is how stages write sigma(x), is one operator.
-
-    Not in float64: onnxruntime up to 1.23 makes QuickGelu of x sigma(x), which it has in float32
-    only.
-    """
-    raised = b if _is(a, 0.5) else a if _is(b, 0.5) else None
-    tanh = _beside(raised, "Add", 1.0)
-    if isinstance(tanh, Traced) and tanh.made[:1] == ("Tanh",):
-        x = _beside(tanh.made[1], "Mul", 0.5)
-        if isinstance(x, Traced) and x.places.dtype == np.float32:
-            return applied("Sigmoid", x)
-    return applied("Mul", a, b)
-
-
-def _is(operand: Any, number: float) -> bool:
-    return isinstance(operand, (int, float)) and operand == number
-
-
-def _beside(operand: Any, operation: str, number: float) -> Any:
-    """The other operand of what was made by an operation with a number; else None."""
-    if isinstance(operand, Traced) and operand.made[:1] == (operation,):
-        _, a, b = operand.made
-        return b if _is(a, number) else a if _is(b, number) else None
-    return None
 
 
 @_translates(np.square)

@@ -10,9 +10,9 @@ from lnn2loihi.converters.ncps_ltc_description import UNFOLDS_LIMIT
 from lnn2loihi.converters.onnx_ltc import FoundUnfold, UnfoldFinder
 from lnn2loihi.converters.onnx_parts import FoundMemory, find_memory, unexpected
 from lnn2loihi.converters.onnx_terms import Identities, Terms, same
+from lnn2loihi.layers.functions import sigmoid
 from lnn2loihi.layers.ltc import CONDUCTANCE, CURRENT
 from lnn2loihi.layers.memory import MEMORY_GATES, Memory
-from lnn2loihi.layers.stage import sigmoid
 from lnn2loihi.network import FloatArray, Linear, LiquidNetwork, LTCLayer
 
 #: The name of the layer, as the importer of modules has it.

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from lnn2loihi.frozen import ContentEquality
 from lnn2loihi.layers.linear import FloatArray
 from lnn2loihi.layers.stage import INPUT, Stage
-from lnn2loihi.layers.stepping import step_stages
+from lnn2loihi.stepping import step
 
 #: Answers of wired stages that are computed together; what is in between takes several times that.
 VALUES_AT_ONCE = 1 << 22
@@ -196,7 +196,11 @@ class _Loop:
                 np.asarray(initial_state.get(name, 0.0), np.float64), (batch, units)
             )
 
-        self._group, self._messages = group, messages
+        self._group = group
+        heard = {s.name for stage in group for s in stage.sources}
+        heard |= {s.first for stage in group for s in stage.sources if s.first}
+        #: What is heard from outside.
+        self._messages = {n: messages[n] for n in heard - {stage.name for stage in group}}
         self._now = {stage.name: begin(stage.name, stage.units) for stage in group}
         self._memory: dict[str, Mapping[str, FloatArray]] = {
             stage.name: {w: begin(stage.state_name(w), stage.units) for w in stage.memory}
@@ -214,26 +218,26 @@ class _Loop:
             since: elapsed time, (batch, 1); None where time is constant.
             first: whether it is the first step of a sample.
         """
-        now, group = self._now, self._group
+        outside = {name: values[:, t] for name, values in self._messages.items()}
+        now = {**outside, **self._now}
 
-        def respond(
-            stage: Stage, names: Sequence[str], memory: Mapping[str, FloatArray]
+        def answer(
+            stage: Stage, heard: Sequence[FloatArray], kept: Mapping[str, FloatArray]
         ) -> tuple[FloatArray, Mapping[str, FloatArray]]:
-            z = np.concatenate(
-                [now[n] if n in now else self._messages[n][:, t] for n in names], axis=-1
-            )
+            z = np.concatenate(heard, axis=-1)
             if stage.wired:
                 self._steps[stage.name][:, t] = z
             passed = since if stage.timed else None
-            message, kept = stage.answer(stage.sums(z), memory, passed)
+            message, new = stage.answer(stage.sums(z), kept, passed)
             if self._live is not None:  # a sequence that has ended stays as it is
                 lives, before = self._live[:, t], self._memory[stage.name]
-                message = np.where(lives, message, now[stage.name])
-                kept = {w: np.where(lives, kept[w], before[w]) for w in stage.memory}
-            return message, kept
+                message = np.where(lives, message, self._now[stage.name])
+                new = {word: np.where(lives, new[word], before[word]) for word in stage.memory}
+            return message, new
 
-        step_stages(group, now, self._memory, first, respond)
-        for stage in group:
+        step(self._group, now, self._memory, answer, first)
+        for stage in self._group:
+            self._now[stage.name] = now[stage.name]
             if not stage.wired:
                 self._steps[stage.name][:, t] = now[stage.name]
             for word in stage.memory:

@@ -13,9 +13,9 @@ from strategies_ncps import STEADY
 
 from lnn2loihi.errors import InputError, NetworkError
 from lnn2loihi.layers.dense import LECUN_INPUT, LECUN_OUTPUT, DenseLayer
+from lnn2loihi.layers.functions import sigmoid
 from lnn2loihi.layers.memory import MEMORY_GATES, Memory
 from lnn2loihi.layers.rebuild import with_gates
-from lnn2loihi.layers.stage import sigmoid
 from lnn2loihi.layers.wired import WiredMemory
 from lnn2loihi.network import LARGEST, CfCLayer, Linear, LiquidNetwork
 

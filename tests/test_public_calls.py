@@ -17,6 +17,7 @@ from torch import nn
 import lnn2loihi as l2l
 from lnn2loihi import plugins
 from lnn2loihi.lava import runner
+from lnn2loihi.registry import Registry
 from lnn2loihi.simulate.reference import run_reference
 
 CALLS = [call for call in public_calls() if call.parameters]

@@ -16,9 +16,10 @@ from lnn2loihi.arguments import checks_fields
 from lnn2loihi.errors import NetworkError
 from lnn2loihi.frozen import ArrayEquality, read_only
 from lnn2loihi.layers.dense import ACTIVATION_NAMES, SUM, DenseStage, folded
+from lnn2loihi.layers.functions import sigmoid
 from lnn2loihi.layers.linear import FloatArray, Linear
 from lnn2loihi.layers.memory import Memory
-from lnn2loihi.layers.stage import Stage, StageSource, State, sigmoid
+from lnn2loihi.layers.stage import Stage, StageSource, State
 
 #: Modes of the cell.
 MODES = ("default", "no_gate", "pure")

@@ -12,8 +12,9 @@ import numpy as np
 from lnn2loihi.arguments import checks_fields
 from lnn2loihi.errors import NetworkError
 from lnn2loihi.frozen import ArrayEquality
+from lnn2loihi.layers.functions import error_function, sigmoid
 from lnn2loihi.layers.linear import FloatArray, Linear
-from lnn2loihi.layers.stage import Stage, StageSource, State, sigmoid
+from lnn2loihi.layers.stage import Stage, StageSource, State
 
 #: Name of the one gate of these stages.
 SUM = "linear"
@@ -23,7 +24,7 @@ LECUN_OUTPUT, LECUN_INPUT = 1.7159, 0.666
 
 def _gelu(x: FloatArray) -> FloatArray:
     """X times the normal distribution function, as torch.nn.GELU() computes it."""
-    return x * 0.5 * (1.0 + np.vectorize(math.erf, otypes=[np.float64])(x / math.sqrt(2.0)))
+    return x * 0.5 * (1.0 + error_function(x / math.sqrt(2.0)))
 
 
 #: What a stage computes from its sum, by name. LeCun's tanh is folded into `tanh`; see `folded`.

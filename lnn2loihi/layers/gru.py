@@ -15,9 +15,10 @@ import numpy as np
 
 from lnn2loihi.arguments import checks_fields
 from lnn2loihi.errors import NetworkError
+from lnn2loihi.layers.functions import sigmoid
 from lnn2loihi.layers.gated import GatedLayer
 from lnn2loihi.layers.linear import FloatArray, Linear
-from lnn2loihi.layers.stage import Stage, StageSource, State, sigmoid
+from lnn2loihi.layers.stage import Stage, StageSource, State
 
 #: Gates of a GRU; the two parts of the candidate's sum are kept apart.
 GRU_GATES = ("reset_gate", "update_gate", "candidate_input", "candidate_recurrent")

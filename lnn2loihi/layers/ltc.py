@@ -18,9 +18,10 @@ import numpy.typing as npt
 from lnn2loihi.arguments import checks_fields
 from lnn2loihi.errors import NetworkError
 from lnn2loihi.frozen import ArrayEquality, read_only
+from lnn2loihi.layers.functions import sigmoid
 from lnn2loihi.layers.linear import FloatArray, Linear
 from lnn2loihi.layers.memory import Memory, MemoryStage
-from lnn2loihi.layers.stage import Stage, StageSource, State, sigmoid
+from lnn2loihi.layers.stage import Stage, StageSource, State
 
 #: The one gate of a synapse, and the two sums of a membrane.
 SOURCE = "source"

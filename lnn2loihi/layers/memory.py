@@ -16,8 +16,9 @@ import numpy as np
 from lnn2loihi.arguments import checks_fields
 from lnn2loihi.errors import NetworkError
 from lnn2loihi.frozen import ArrayEquality
+from lnn2loihi.layers.functions import sigmoid
 from lnn2loihi.layers.linear import FloatArray, Linear
-from lnn2loihi.layers.stage import Stage, StageSource, State, sigmoid
+from lnn2loihi.layers.stage import Stage, StageSource, State
 
 #: Gates in the order of ncps.
 MEMORY_GATES = ("cell_input", "input_gate", "forget_gate", "output_gate")

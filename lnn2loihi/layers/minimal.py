@@ -16,18 +16,13 @@ import numpy as np
 
 from lnn2loihi.arguments import checks_fields
 from lnn2loihi.errors import NetworkError
+from lnn2loihi.layers.functions import log_sigmoid, sigmoid
 from lnn2loihi.layers.gated import GatedLayer
 from lnn2loihi.layers.linear import FloatArray, Linear
-from lnn2loihi.layers.stage import Stage, StageSource, State, sigmoid
+from lnn2loihi.layers.stage import Stage, StageSource, State
 
 #: What a unit makes of the sum of its candidate: itself, or x + 0.5 above 0 and sigmoid(x) below.
 FORMS = ("log", "linear")
-
-
-def log_sigmoid(x: FloatArray) -> FloatArray:
-    """The logarithm of the logistic function, without overflow."""
-    smaller: FloatArray = np.minimum(x, 0.0)
-    return smaller - np.log1p(np.exp(-np.abs(x)))
 
 
 @dataclass(frozen=True, eq=False)

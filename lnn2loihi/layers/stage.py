@@ -173,8 +173,3 @@ class _AskedSums(Mapping[str, FloatArray]):
 
     def __len__(self) -> int:
         return len(self._gates)
-
-
-def sigmoid(x: FloatArray) -> FloatArray:
-    """Logistic function without overflow."""
-    return 0.5 * (np.tanh(0.5 * x) + 1.0)

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from lnn2loihi.layers.stage import INPUT, Stage
-from lnn2loihi.layers.stepping import step_stages
 from lnn2loihi.network import LiquidNetwork
-from lnn2loihi.qat.functions import answer
+from lnn2loihi.stepping import step
+from lnn2loihi.tensors import equations, with_vectors
 
 
 class NoModuleError(Exception):
@@ -132,33 +132,28 @@ class StagesBlock:
 
     def start(self, batch: int, like: Tensor) -> Any:
         """See `Block`."""
-        stages = self._network.stages
-        zeros = {s.name: like.new_zeros(batch, s.units) for s in stages}
-        return zeros, {s.name: dict.fromkeys(s.memory, zeros[s.name]) for s in stages}
+        zeros = {s.name: like.new_zeros(batch, s.units) for s in self._network.stages}
+        return zeros, {s.name: dict.fromkeys(s.memory, zeros[s.name]) for s in self._network.stages}
 
     def step(self, x: Tensor, state: Any, elapsed: Tensor | None) -> tuple[Tensor, Any]:
         """See `Block`. Networks that unfold evaluate their stages several times a sample."""
-        now, memories = dict(state[0]), dict(state[1])
+        now, memory = dict(state[0]), dict(state[1])
         now[INPUT] = (x - self._array("offset")) / self._array("scale")
 
-        def respond(
-            stage: Stage, names: Sequence[str], memory: Mapping[str, Tensor]
+        def answer(
+            stage: Stage, heard: Sequence[Tensor], kept: Mapping[str, Tensor]
         ) -> tuple[Tensor, Mapping[str, Tensor]]:
             weight, bias = self._array(f"{stage.name}.weight"), self._array(f"{stage.name}.bias")
-            heard = torch.cat([now[name] for name in names], dim=1)
-            sums = torch.addmm(bias, heard, weight.T).split(stage.units, dim=1)
-            message, kept = answer(
-                stage,
-                dict(zip(stage.gates, sums, strict=True)),
-                {name: self._array(f"{stage.name}.{name}") for name in stage.vectors},
-                next(iter(memory.values()), None),
-                elapsed if stage.timed else None,
+            total = torch.addmm(bias, torch.cat([*heard], dim=1), weight.T)
+            sums = dict(zip(stage.gates, total.split(stage.units, dim=1), strict=True))
+            vectors = {name: self._array(f"{stage.name}.{name}") for name in stage.vectors}
+            return equations(
+                with_vectors(stage, vectors), sums, kept, elapsed if stage.timed else None
             )
-            return message, {} if kept is None else dict.fromkeys(stage.memory, kept)
 
-        for number in range(self._network.substeps):
-            step_stages(self._network.stages, now, memories, number == 0, respond)
-        return now[self._network.stages[-1].name], (now, memories)
+        for update in range(self._network.substeps):
+            step(self._network.stages, now, memory, answer, update == 0)
+        return now[self._network.stages[-1].name], (now, memory)
 
     def sequence(self, x: Tensor, state: Any, elapsed: Tensor | None) -> Tensor:
         """See `Block`."""

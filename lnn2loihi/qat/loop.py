@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from lnn2loihi.layers.stage import INPUT, Stage
-from lnn2loihi.layers.stepping import step_stages
-from lnn2loihi.qat.functions import answer
 from lnn2loihi.qat.stage import TrainableStage
+from lnn2loihi.stepping import step
+from lnn2loihi.tensors import equations, with_vectors
 
 
 def run_loop(
@@ -37,62 +37,78 @@ def run_loop(
         Messages of each stage of the group, (batch, steps, units).
     """
     names = {stage.name for stage in group}
-    inside: dict[str, list[tuple[int, Tensor]]] = {}  # places among the sources
-    outside: dict[str, Tensor] = {}
-    for stage in group:
-        weight, bias = stages[stage.name].maps()
-        begin, known = 0, bias
-        inside[stage.name] = []
-        for place, source in enumerate(stage.sources):
-            block = weight[:, begin : begin + source.columns]
-            begin += source.columns
-            if source.name in names:
-                inside[stage.name].append((place, block.T))
-            else:  # for all steps at once
-                known = known + messages[source.name] @ block.T
-        outside[stage.name] = known
-    x = messages[INPUT]
-    if not any(inside.values()) and not any(stage.memory for stage in group):
+    inside, outside = _taken_apart(group, stages, messages)
+    group = [with_vectors(stage, stages[stage.name].effective_vectors()) for stage in group]
+    alone = all(block is None for blocks in inside.values() for block in blocks)
+    if alone and not any(stage.memory for stage in group):
         (stage,) = group
-        sums = dict(zip(stage.gates, outside[stage.name].chunk(len(stage.gates), -1), strict=True))
-        own = stages[stage.name]
-        return {stage.name: own.sent(answer(stage, sums, own.effective_vectors(), None, None)[0])}
+        sums = _by_gate(stage, outside[stage.name])
+        message = equations(stage, sums, {}, None)[0]
+        return {stage.name: stages[stage.name].sent(message)}
     # What is kept more finely than it is sent is heard as it would have been sent.
     now = {name: stages[name].sent(state[name]) for name in names if name in state}
     memory: dict[str, Mapping[str, Tensor]] = {
         s.name: {word: state[s.state_name(word)] for word in s.memory} for s in group
     }
     steps: dict[str, list[Tensor]] = {name: [] for name in names}
-    vectors = {stage.name: stages[stage.name].effective_vectors() for stage in group}
+    time = messages[INPUT].shape[1]
     # Taken apart once: the gradient of a single step would be as large as that of all.
     known = {
-        stage.name: outside[stage.name].unbind(1)
-        if outside[stage.name].dim() == 3
-        else (outside[stage.name],) * x.shape[1]
-        for stage in group
+        name: total.unbind(1) if total.dim() == 3 else (total,) * time
+        for name, total in outside.items()
     }
-    for t in range(x.shape[1]):
+    for t in range(time):
         since = None if elapsed is None else elapsed[:, t, None]
 
-        def respond(
+        def answer(
             stage: Stage,
-            heard: Sequence[str],
+            heard: Sequence[Tensor],
             kept: Mapping[str, Tensor],
             t: int = t,
             since: Tensor | None = since,
         ) -> tuple[Tensor, Mapping[str, Tensor]]:
             total = known[stage.name][t]
-            for place, block in inside[stage.name]:
-                total = torch.addmm(total, now[heard[place]], block)
-            sums = dict(zip(stage.gates, total.chunk(len(stage.gates), -1), strict=True))
-            own, passed = stages[stage.name], since if stage.timed else None
-            before = next(iter(kept.values()), None)
-            value, after = answer(stage, sums, vectors[stage.name], before, passed)
-            return own.sent(value), {} if after is None else dict.fromkeys(stage.memory, after)
+            for message, block in zip(heard, inside[stage.name], strict=True):
+                if block is not None:
+                    total = torch.addmm(total, message, block)
+            passed = since if stage.timed else None
+            sums = _by_gate(stage, total)
+            value, new = equations(stage, sums, kept, passed)
+            return stages[stage.name].sent(value), new
 
-        step_stages(group, now, memory, t % substeps == 0, respond)
+        step(group, now, memory, answer, t % substeps == 0)
         for name in names:
             steps[name].append(now[name])
     final.update({name: now[name] for name in state if name in names})
-    final.update({s.state_name(word): memory[s.name][word] for s in group for word in s.memory})
+    for stage in group:
+        final.update({stage.state_name(w): memory[stage.name][w] for w in stage.memory})
     return {name: torch.stack(values, dim=1) for name, values in steps.items()}
+
+
+def _taken_apart(
+    group: Sequence[Stage], stages: Mapping[str, TrainableStage], messages: Mapping[str, Tensor]
+) -> tuple[dict[str, list[Tensor | None]], dict[str, Tensor]]:
+    """For each stage a transposed block of weights for each source inside of the group (None for
+    those outside), and the sum of what is heard from outside, for all steps at once.
+    """
+    names = {stage.name for stage in group}
+    inside: dict[str, list[Tensor | None]] = {}
+    outside: dict[str, Tensor] = {}
+    for stage in group:
+        weight, known = stages[stage.name].maps()
+        begin = 0
+        inside[stage.name] = []
+        for source in stage.sources:
+            block = weight[:, begin : begin + source.columns]
+            begin += source.columns
+            within = source.name in names
+            inside[stage.name].append(block.T if within else None)
+            if not within:
+                known = known + messages[source.name] @ block.T
+        outside[stage.name] = known
+    return inside, outside
+
+
+def _by_gate(stage: Stage, total: Tensor) -> dict[str, Tensor]:
+    """The sums of all gates side by side, taken apart."""
+    return dict(zip(stage.gates, total.chunk(len(stage.gates), -1), strict=True))

@@ -1,0 +1,236 @@
+"""The equations of stages on PyTorch tensors, with gradients.
+
+Stages compute their answers in NumPy (`Stage.answer`), once. Called with `TensorValue` in place of
+arrays they compute on tensors: each function of NumPy that they use stands here with the one of
+PyTorch that does the same.
+
+Where something else is faster, a function is registered for the class of a stage:
+
+    @equations.register
+    def _(stage: MyStage, sums, memory, elapsed): ...
+
+which the tests hold against what `Stage.answer` says.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lnn2loihi.errors import Lnn2LoihiError
+from lnn2loihi.layers.cfc import CfCStage
+from lnn2loihi.layers.stage import Stage
+
+Tensors = Mapping[str, Tensor]
+Answer = tuple[Tensor, dict[str, Tensor]]
+
+
+class EquationError(Lnn2LoihiError):
+    """A stage uses a function that is not known on tensors."""
+
+
+def _larger(a: Any, b: Any) -> Tensor:
+    if not isinstance(a, Tensor):
+        a, b = b, a
+    return torch.maximum(a, b) if isinstance(b, Tensor) else torch.clamp_min(a, b)
+
+
+def _smaller(a: Any, b: Any) -> Tensor:
+    if not isinstance(a, Tensor):
+        a, b = b, a
+    return torch.minimum(a, b) if isinstance(b, Tensor) else torch.clamp_max(a, b)
+
+
+#: For each function of NumPy that of PyTorch.
+FUNCTIONS: dict[Any, Callable[..., Tensor]] = {
+    np.add: lambda a, b: a + b,
+    np.subtract: lambda a, b: a - b,
+    np.multiply: lambda a, b: a * b,
+    np.true_divide: lambda a, b: a / b,
+    np.power: lambda a, b: a**b,
+    np.negative: torch.neg,
+    np.positive: torch.positive,
+    np.absolute: torch.abs,
+    np.square: torch.square,
+    np.sqrt: torch.sqrt,
+    np.reciprocal: torch.reciprocal,
+    np.sign: torch.sign,
+    np.tanh: torch.tanh,
+    np.sin: torch.sin,
+    np.cos: torch.cos,
+    np.exp: torch.exp,
+    np.expm1: torch.expm1,
+    np.log: torch.log,
+    np.log1p: torch.log1p,
+    np.arctan: torch.arctan,
+    np.floor: torch.floor,
+    np.maximum: _larger,
+    np.minimum: _smaller,
+    np.logaddexp: torch.logaddexp,
+    np.clip: lambda a, low, high: torch.clamp(a, low, high),
+    np.where: torch.where,
+    np.less: lambda a, b: a < b,
+    np.less_equal: lambda a, b: a <= b,
+    np.greater: lambda a, b: a > b,
+    np.greater_equal: lambda a, b: a >= b,
+    np.concatenate: lambda parts, axis=0: torch.cat(parts, dim=axis),
+    np.sum: lambda a, axis, keepdims=False: torch.sum(a, dim=axis, keepdim=keepdims),
+    np.mean: lambda a, axis, keepdims=False: torch.mean(a, dim=axis, keepdim=keepdims),
+}
+
+
+class TensorValue:
+    """A tensor that NumPy's functions take; see the module's docstring.
+
+    Args:
+        tensor: of any shape.
+    """
+
+    __slots__ = ("tensor",)
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+
+    def __array_ufunc__(self, function: Any, method: str, *operands: Any, **options: Any) -> Any:
+        """What NumPy calls for its element-wise functions."""
+        return self._called(function if method == "__call__" else method, operands, options)
+
+    def __array_function__(self, function: Any, types: Any, operands: Any, options: Any) -> Any:
+        """What NumPy calls for its other functions."""
+        return self._called(function, operands, options)
+
+    def _called(self, function: Any, operands: Any, options: Any) -> TensorValue:
+        own = FUNCTIONS.get(function)
+        if own is None:
+            name = getattr(function, "__name__", function)
+            known = sorted({getattr(one, "__name__", "") for one in FUNCTIONS})
+            raise EquationError(
+                f"NumPy's {name}",
+                f"is not known on tensors, so that a stage that uses it cannot be trained; there "
+                f"are {', '.join(known)} and lnn2loihi.layers.functions; or register a function "
+                "for the stage (lnn2loihi.tensors.equations)",
+            )
+        return TensorValue(own(*map(self._plain, operands), **options))
+
+    def _plain(self, operand: Any) -> Any:
+        """An operand of PyTorch: a tensor of this one's type and place, or a number."""
+        if isinstance(operand, TensorValue):
+            return operand.tensor
+        if isinstance(operand, np.ndarray):
+            return torch.as_tensor(np.array(operand)).to(self.tensor)
+        if isinstance(operand, np.generic):
+            return operand.item()
+        if isinstance(operand, (tuple, list)):
+            return [self._plain(part) for part in operand]
+        return operand
+
+    def __getitem__(self, index: Any) -> TensorValue:
+        """Some of the values."""
+        return TensorValue(self.tensor[index])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape."""
+        return tuple(self.tensor.shape)
+
+    def __neg__(self) -> TensorValue:
+        return TensorValue(-self.tensor)
+
+    def __abs__(self) -> TensorValue:
+        return TensorValue(self.tensor.abs())
+
+    def __add__(self, other: Any) -> TensorValue:
+        return TensorValue(self.tensor + self._plain(other))
+
+    def __sub__(self, other: Any) -> TensorValue:
+        return TensorValue(self.tensor - self._plain(other))
+
+    def __rsub__(self, other: Any) -> TensorValue:
+        return TensorValue(self._plain(other) - self.tensor)
+
+    def __mul__(self, other: Any) -> TensorValue:
+        return TensorValue(self.tensor * self._plain(other))
+
+    def __truediv__(self, other: Any) -> TensorValue:
+        return TensorValue(self.tensor / self._plain(other))
+
+    def __rtruediv__(self, other: Any) -> TensorValue:
+        return TensorValue(self._plain(other) / self.tensor)
+
+    def __pow__(self, other: Any) -> TensorValue:
+        return TensorValue(self.tensor ** self._plain(other))
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def sigmoid(self) -> TensorValue:
+        """See `lnn2loihi.layers.functions`."""
+        return TensorValue(torch.sigmoid(self.tensor))
+
+    def log_sigmoid(self) -> TensorValue:
+        """See `lnn2loihi.layers.functions`."""
+        return TensorValue(torch.nn.functional.logsigmoid(self.tensor))
+
+    def error_function(self) -> TensorValue:
+        """See `lnn2loihi.layers.functions`."""
+        return TensorValue(torch.erf(self.tensor))
+
+
+def with_vectors(stage: Stage, vectors: Tensors) -> Stage:
+    """A stage whose `vectors` are these tensors, (units,) each; for `equations`."""
+    if not vectors:
+        return stage
+    made = copy.copy(stage)
+    for name, vector in vectors.items():  # a frozen stage; no array of it is changed
+        object.__setattr__(made, name, TensorValue(vector))
+    return made
+
+
+def derived(stage: Stage, sums: Tensors, memory: Tensors, elapsed: Tensor | None) -> Answer:
+    """What `Stage.answer` says, on tensors; arguments and answer as of `equations`."""
+    message, kept = stage.answer(
+        _values(sums), _values(memory), None if elapsed is None else _value(elapsed)
+    )
+    return _tensor(message), {word: _tensor(value) for word, value in kept.items()}
+
+
+# What `Stage.answer` takes for an array.
+_value: Callable[[Tensor], Any] = TensorValue
+
+
+def _values(tensors: Tensors) -> Any:
+    return {name: TensorValue(tensor) for name, tensor in tensors.items()}
+
+
+def _tensor(value: Any) -> Tensor:
+    return value.tensor
+
+
+@singledispatch
+def equations(stage: Stage, sums: Tensors, memory: Tensors, elapsed: Tensor | None) -> Answer:
+    """The message and the new memory of a stage, (..., units) each.
+
+    Args:
+        stage: the float stage, of `with_vectors` where it has some.
+        sums: the sum of each gate, (..., units).
+        memory: each word of its `memory`, (..., units).
+        elapsed: time since the sample before, (..., 1); None unless the stage is timed.
+
+    Raises:
+        EquationError: the stage uses a function that is not known on tensors.
+    """
+    return derived(stage, sums, memory, elapsed)
+
+
+@equations.register
+def _(stage: CfCStage, sums: Tensors, memory: Tensors, elapsed: Tensor | None) -> Answer:
+    """Without the wrapping of every value: six operations a step are all that a CfC has."""
+    f1, f2 = torch.tanh(sums["ff1"]), torch.tanh(sums["ff2"])
+    time = sums["time"] if elapsed is None else sums["time_a"] * elapsed + sums["time_b"]
+    gate = torch.sigmoid(time)
+    return (f1 + gate * f2 if stage.mode == "no_gate" else f1 + gate * (f2 - f1)), {}
