@@ -13,12 +13,13 @@ import os
 import shlex
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from lnn2loihi.errors import BackendMissingError, InputError
 from lnn2loihi.neurons.instructions import NeuronProgram
-from lnn2loihi.simulate.native import cache
+from lnn2loihi.simulate.native import cache, vectors
 from lnn2loihi.simulate.native.kernel_code import (
     LANES,
     LEVELS,
@@ -293,11 +294,23 @@ def engine(level: Level, extra_flags: tuple[str, ...] = (), lanes: int = LANES) 
 def neuron(
     program: NeuronProgram, level: Level, extra_flags: tuple[str, ...] = ()
 ) -> tuple[int, int]:
-    """Addresses of the updates of a neuron program, over sequences and over neurons.
+    """Addresses of the updates of a neuron program, over sequences and over neurons, in vectors of
+    the width that is faster on this machine (see `vectors`).
 
     Raises:
         BackendMissingError: as `build` and `load`.
     """
+    if not extra_flags:
+        extra_flags = vectors.chosen_flags(level, _trusted_folder(), _update_of(level))
+    return _updates(program, level, extra_flags)
+
+
+@functools.cache
+def _update_of(level: Level) -> Callable[[NeuronProgram, tuple[str, ...]], int]:
+    return lambda program, flags: _updates(program, level, flags)[0]
+
+
+def _updates(program: NeuronProgram, level: Level, extra_flags: tuple[str, ...]) -> tuple[int, int]:
     library = load(build("neuron", neuron_text(program), level, extra_flags))
     functions = _functions(library, "update_sequences", "update_neurons")
     sequences, neurons = (ctypes.cast(f, ctypes.c_void_p).value or 0 for f in functions)
