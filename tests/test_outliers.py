@@ -67,6 +67,35 @@ class TestSearch:
         switch[..., 1] = 5.0
         assert find_all(switch, None) == ()
 
+    @CHEAP
+    @given(
+        st.integers(0, 1000),
+        st.sampled_from([0.0, 0.01, -0.07, 300.0]),
+        st.lists(st.floats(-6, 0), min_size=0, max_size=2),
+        st.sampled_from(["percentile", "mse"]),
+    )
+    def test_events_of_a_sparse_channel_are_none(
+        self, seed: int, usual: float, smaller: list[float], ranges: str
+    ) -> None:
+        """Fewer than 1 % of the values differ from all others; the two largest are alike."""
+        rng = np.random.default_rng(seed)
+        x = CLEAN.copy()
+        channel = np.full(480, usual)
+        sizes = [*(10.0 ** np.array(smaller)), *rng.uniform(2.0, 12.0, 2)]
+        channel[rng.permutation(480)[: len(sizes)]] += np.array(sizes) * rng.choice([-1.0, 1.0])
+        x[..., 1] = channel.reshape(12, 40)
+        assert find_all(x, None) == ()
+        program = l2l.quantize(NETWORK, x, ranges=ranges)
+        assert not l2l.simulate(program, x).saturated.any()
+        assert not [w for w in program.warnings if "all others" in w]
+
+    def test_one_value_alone_of_a_channel_that_stands_still_is_named(self) -> None:
+        x = CLEAN.copy()
+        x[..., 1] = 300.0
+        x[4, 5, 1] = 65535.0
+        (found,) = find_all(x, None)
+        assert (found.channel, found.sequence, found.step, found.count) == (1, 4, 5, 1)
+
     def test_several_are_counted_and_the_farthest_is_named(self) -> None:
         x = CLEAN.copy()
         x[1, 2, 0], x[5, 6, 0], x[7, 8, 0] = -9999.0, -9999.0, -99999.0

@@ -14,7 +14,7 @@ from lnn2loihi.formats import IntegerArray
 from lnn2loihi.layers.stage import INPUT, Stage
 from lnn2loihi.network import FloatArray, LiquidNetwork
 from lnn2loihi.quantize.moments import Heard, Moments, moments_of
-from lnn2loihi.quantize.outliers import Outliers, find_all, without
+from lnn2loihi.quantize.outliers import LARGEST_SHARE, Outliers, find_all, without
 
 #: Ways to choose a range from data: all of it, or what is worth its cost.
 RANGES = ("range", "percentile", "mse")
@@ -108,13 +108,18 @@ def _inside(time: int, steps: int, lengths: IntegerArray | None) -> npt.NDArray[
 
 def largest_magnitude(values: FloatArray, bits: int, ranges: str) -> float:
     """The magnitude to cover: the largest one, a percentile of them, or the one with the smallest
-    mean squared error of rounding and saturation together.
+    mean squared error of rounding and saturation together. A percentile leaves nothing out where
+    all values but LARGEST_SHARE are one: the others are what there is to say.
     """
     magnitudes = np.abs(values).ravel()
     most = float(magnitudes.max())
     if ranges == "range" or most == 0.0:
         return most
     if ranges == "percentile":
+        # Of a switch or of rain, which stand still else, the percentile is what says nothing.
+        events = np.count_nonzero(magnitudes != np.median(magnitudes))
+        if events <= LARGEST_SHARE * magnitudes.size:
+            return most
         # The value itself and none between two, so that the largest of few is left out, too.
         return float(np.percentile(magnitudes, PERCENTILE, method="lower"))
 

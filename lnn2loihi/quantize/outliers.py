@@ -15,7 +15,8 @@ from lnn2loihi.layers.linear import FloatArray
 
 #: Values are outliers if they lie so many times farther from the median than all others do.
 OUTLYING_FACTOR = 8.0
-#: At most this share of the values of a channel are outliers, but one may always be.
+#: At most this share of the values of a channel are outliers, but one may always be. Where all
+#: others are one value (a switch that is seldom on, rain), one alone may be.
 LARGEST_SHARE = 0.01
 #: Values that are looked at together: networks may have many channels.
 VALUES_AT_ONCE = 1 << 22
@@ -102,6 +103,9 @@ def _limits(values: FloatArray) -> FloatArray:
     # Where all others are one value, their distance from 0 is what there is to compare with.
     usual = np.where(last > 0.0, last, np.abs(centre))[:-1]
     apart = (usual > 0.0) & (last[1:] > OUTLYING_FACTOR * usual)
+    # Where all that are certainly none are one value, the rest are what the channel is about: a
+    # switch, rain. Only one alone may be broken then.
+    apart[:-1] &= last[0] > 0.0
     nearest = np.take_along_axis(last, apart.argmax(axis=0)[None], axis=0)[0]
     return np.where(apart.any(axis=0), nearest, np.inf)
 
