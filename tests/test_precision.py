@@ -276,6 +276,17 @@ class TestWarnings:
         assert taken
         assert all("narrower messages or inputs leave more (w8a14, w8a12)" in w for w in taken)
 
+    @pytest.mark.parametrize(("units", "seed"), [(1, 26), (2, 4)])
+    def test_bits_that_a_coarser_exponent_leaves_unused_are_not_taken(
+        self, units: int, seed: int
+    ) -> None:
+        """Of all exponents the one with the least error on few samples may be a coarse one."""
+        x = np.cumsum(random_samples(seed, 4, 12, 3), axis=1)
+        program = l2l.quantize(random_network(seed, layers=(units,), outputs=1), x)
+        (connection,) = program.incoming("readout")
+        assert connection.exponent > 1 and program.table[-1]["weight_bits_used"] < 7.0
+        assert not [w for w in program.warnings if "weight bits" in w]
+
     def test_tables_of_older_files_are_named_as_such(self) -> None:
         program = damped_sine.program()
         assert program.measured_with_means == (MEASURED_WITH_MEANS in program.summary())

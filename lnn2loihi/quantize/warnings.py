@@ -110,11 +110,15 @@ def precision_warnings(judged: Judged, rows: Sequence[Mapping[str, Any]]) -> lis
     """
     found = _input_warnings(judged.program, judged.calibration)
     for row, stage in zip(rows[1:], judged.network.stages, strict=True):
-        asked = max(c.mantissa_bits for c in weighted(judged.program, row["stage"]))
-        if asked - row["weight_bits_used"] > TAKEN_BITS:
+        connections = weighted(judged.program, row["stage"])
+        asked = max(c.mantissa_bits for c in connections)
+        # What all exponents have in common the mantissas could have, with the same sums: that the
+        # coarser ones made the smaller error is no bit that the accumulator takes.
+        left = min(row["weight_bits_used"] + min(c.exponent for c in connections), asked)
+        if asked - left > TAKEN_BITS:
             found.append(
-                f"{row['stage']}: the 24-bit accumulator leaves {row['weight_bits_used']:.1f} of "
-                f"{asked} weight bits; {_narrower(judged.recipes.of(stage))}"
+                f"{row['stage']}: the 24-bit accumulator leaves {left:.1f} of {asked} weight bits; "
+                f"{_narrower(judged.recipes.of(stage))}"
             )
     return found + _answer_warnings(judged)
 
