@@ -92,8 +92,13 @@ class LiquidNetwork(ArrayEquality):
         if self.timespan is not None and (found := elapsed_problem(self.timespan)):
             problems.add(found)
         problems.extend(
-            f"{text!r:.60} is not one line of printable text; give it another name"
-            for text in (self.name, *self.host, *self.source, *self.source.values())
+            f"{place}: {text!r:.60} is not one line of printable text; give it another name"
+            for place, texts in (
+                ("name", (self.name,)),
+                ("host", self.host),
+                ("source", (*self.source, *self.source.values())),
+            )
+            for text in texts
             if not is_line(text)
         )
         if not problems:

@@ -188,13 +188,16 @@ class LoihiProgram(ArrayEquality):
 
     def _text_problems(self) -> list[str]:
         """Texts end up on terminals and in reports: no line breaks, no control characters."""
-        texts = [self.name, self.recipe, self.input.name]
-        texts += [text for p in self.populations for text in (p.name, p.program.name)]
-        texts += [text for item in self.provenance.items() for text in item]
-        texts += [cell for row in self.table for cell in row.values() if isinstance(cell, str)]
-        texts += self.warnings
+        texts = [("name", self.name), ("recipe", self.recipe), ("input", self.input.name)]
+        texts += [("populations", t) for p in self.populations for t in (p.name, p.program.name)]
+        texts += [("provenance", text) for item in self.provenance.items() for text in item]
+        cells = (cell for row in self.table for cell in row.values())
+        texts += [("table", cell) for cell in cells if isinstance(cell, str)]
+        texts += [("warnings", text) for text in self.warnings]
         return [
-            f"{text!r:.60} is not one line of printable text" for text in texts if not is_line(text)
+            f"{place}: {text!r:.60} is not one line of printable text"
+            for place, text in texts
+            if not is_line(text)
         ]
 
     def _table_problems(self) -> list[str]:

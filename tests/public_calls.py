@@ -28,8 +28,9 @@ RESULTS = {
 }  # fmt: skip
 #: Methods through which the parts of the library speak to each other.
 INTERNAL = {
-    "add", "cell", "encode", "every", "folded_gate", "held", "interval", "narrowed", "problems",
-    "rebuilt", "saturate", "sequences", "size_problems", "stage", "stages", "turn", "with_gates",
+    "add", "cell", "dense", "encode", "every", "folded_gate", "held", "interval", "narrowed",
+    "problems", "rebuilt", "saturate", "sequences", "size_problems", "stage", "stages", "turn",
+    "with_columns", "with_gates",
 }  # fmt: skip
 
 
@@ -164,6 +165,7 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
         "name": "min", "gates": m.gates(l2l.MinLSTMLayer), "form": "log",
     },
     "Population": lambda m: _fields(m.program.populations[0]),
+    "Population.decode": lambda m: {"self": m.program.populations[0], "integers": [[1, 2]]},
     "ProfileResult.row": lambda m: {"self": m.profile, "device": "loihi2-oheo-gulch"},
     "ProfileResult.save": lambda m: {"self": m.profile, "path": "a.profile.json"},
     "Recipe": lambda m: _fields(l2l.Recipe()),

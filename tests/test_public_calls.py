@@ -113,7 +113,10 @@ def _outcome(public: Public, arguments: dict[str, Any], name: str, value: Any) -
     try:
         _run(public, arguments)
     except l2l.Lnn2LoihiError as error:
-        said = (name, *SAID.get(name, ()), repr(value)[1:20], str(value)[:20] or "''")
+        shown = (
+            text[:20] or "''" for text in (repr(value)[1:], repr(str(value))[1:-1], str(value))
+        )
+        said = (name, *SAID.get(name, ()), *shown)
         return "refused" if any(text in str(error) for text in said) else f"says {error}"
     except Exception as error:
         return f"{type(error).__name__}: {error}"

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.arguments import checks_fields
-from lnn2loihi.errors import ProgramError
+from lnn2loihi.arrays import as_array
+from lnn2loihi.errors import InputError, ProgramError
 from lnn2loihi.formats import FixedPoint, IntegerArray, signed_range
 from lnn2loihi.frozen import ArrayEquality, read_only, read_only_mapping
+from lnn2loihi.kinds import Within
 from lnn2loihi.neurons.instructions import NeuronProgram
+
+#: What arrays can have; a size below 1 is named together with whatever else does not fit.
+_Size = Annotated[int, Within(1 - (1 << 31), (1 << 31) - 1), "a whole number from 1 to 2**31 - 1"]
 
 
 @checks_fields(ProgramError)
@@ -42,7 +47,7 @@ class Population(ArrayEquality):
     message: FixedPoint
     message_low: int
     message_high: int
-    size: int
+    size: _Size
     scale: npt.NDArray[Any] = None  # pyright: ignore[reportAssignmentType]
     offset: npt.NDArray[Any] = None  # pyright: ignore[reportAssignmentType]
 
@@ -73,8 +78,18 @@ class Population(ArrayEquality):
         return bool((self.scale != self.message.step).any() or self.offset.any())
 
     def decode(self, integers: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Real values (..., N) that messages of these integers stand for."""
-        values: npt.NDArray[np.float64] = np.multiply(integers, self.scale, dtype=np.float64)
+        """Real values (..., N) that messages of these integers stand for.
+
+        Raises:
+            InputError: they are no numbers, or of another number of neurons.
+        """
+        messages = as_array(integers, f"population {self.name!r}", "integers")
+        if messages.shape[-1:] not in ((self.size,), (1,), ()):
+            raise InputError(
+                f"population {self.name!r}",
+                f"integers have shape {messages.shape}, expected (..., {self.size})",
+            )
+        values: npt.NDArray[np.float64] = np.multiply(messages, self.scale, dtype=np.float64)
         return np.add(values, self.offset, out=values) if self.has_own_scales else values
 
     def problems(self) -> list[str]:
