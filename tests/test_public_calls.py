@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from public_calls import ARGUMENTS, Made, Public, public_calls
-from torch import nn
 
 import lnn2loihi as l2l
 from lnn2loihi import plugins
 from lnn2loihi.lava import runner
 from lnn2loihi.registry import Registry
 from lnn2loihi.simulate.reference import run_reference
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+
+from public_calls import ARGUMENTS, Made, Public, public_calls  # noqa: E402  needs PyTorch
+from torch import nn  # noqa: E402
 
 CALLS = [call for call in public_calls() if call.parameters]
 
