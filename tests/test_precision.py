@@ -119,6 +119,20 @@ class TestOutputs:
         assert program.table[-1]["worst_unit"] == found.argmin()
         assert program.table[-1]["worst_db"] == pytest.approx(found.min(), abs=1e-3)
 
+    def test_outputs_in_large_units_do_not_choose_for_those_in_small_ones(self) -> None:
+        """The exponent of a connection is the one with the least error, in each output's units."""
+        made, x = random_network(17, layers=(5,)), np.cumsum(random_samples(17, 6, 20, 3), axis=1)
+        x /= x.std(axis=(0, 1))
+        assert made.readout is not None
+        units = np.array([9e3, 3e-5])
+        readout = l2l.Linear(
+            "readout", made.readout.weight * units[:, None], made.readout.bias * units
+        )
+        changed = dataclasses.replace(made, readout=readout)
+        right = decibels(made, l2l.quantize(made, x), x)
+        found = decibels(changed, l2l.quantize(changed, x), x)
+        assert (found > right - LOST_DB).all()
+
     def test_ordinary_outputs_share_a_format_and_keep_their_zero(self) -> None:
         program = l2l.quantize(random_network(1), random_samples(1, 8, 25, 3))
         assert not program.output_population.has_own_scales

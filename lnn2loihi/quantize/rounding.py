@@ -88,6 +88,15 @@ class Gate:
     step: FloatArray | None = None
     held: bool = False
 
+    @property
+    def shares(self) -> FloatArray:
+        """How fine the unit of each row is beside the finest, (neurons,): what an error of 1.0 in
+        it costs beside one in another. Rows of one unit count alike.
+        """
+        unit = np.broadcast_to(np.asarray(self.unit, np.float64), self.bias.size)
+        shares: FloatArray = unit / unit.max()
+        return shares
+
     def of_rows(self, rows: Any) -> Gate:
         """Some of the rows (an index or a slice)."""
         unit = np.broadcast_to(self.unit, self.bias.size)[rows]

@@ -105,6 +105,8 @@ def _best_exponents(
     combinations are too many, or very wide ones, among those found source by source.
     """
     chosen = _sample_rows(gates, moments)
+    # Outputs in large units must not outvote those in small ones.
+    shares = [gate.shares for gate, _ in chosen]
     known: dict[tuple[int, ...], tuple[int, float]] = {}
 
     def cost(exponents: tuple[int, ...]) -> tuple[int, float]:
@@ -113,7 +115,8 @@ def _best_exponents(
                 quantize_gate(g, sources, m, weight_bits, exponents, weigh=True) for g, m in chosen
             ]
             problems = sum(len(row.problems) for row in rows)
-            known[exponents] = problems, float(sum(np.sum(row.error**2) for row in rows))
+            weighed = [row.error * share for row, share in zip(rows, shares, strict=True)]
+            known[exponents] = problems, float(sum(np.sum(error**2) for error in weighed))
         return known[exponents]
 
     every = range(LARGEST_EXPONENT + 1)
@@ -133,8 +136,9 @@ def _best_exponents(
 def _even_exponents(gates: Sequence[Gate], sources: Sequence[Source]) -> list[tuple[int, ...]]:
     """For each largest exponent the others with which all sources use their mantissas alike."""
     ends = np.cumsum([source.low.size for source in sources])
+    weights = [g.weight * g.shares[:, None] for g in gates]
     largest = np.array([
-        max(float(np.abs(g.weight[:, end - s.low.size : end] * s.step).max()) for g in gates)
+        max(float(np.abs(w[:, end - s.low.size : end] * s.step).max()) for w in weights)
         for s, end in zip(sources, ends, strict=True)
     ])  # fmt: skip
     least = np.finfo(np.float64).tiny
@@ -154,7 +158,7 @@ def _sample_rows(gates: Sequence[Gate], moments: Moments) -> list[tuple[Gate, Mo
         return [(gate, moments) for gate in gates]
     picked: list[tuple[Gate, Moments]] = []
     for gate in gates:
-        strength = np.argsort(-np.abs(gate.weight).sum(axis=1))
+        strength = np.argsort(-np.abs(gate.weight).sum(axis=1) * gate.shares)
         index = strength[np.linspace(0, neurons - 1, count).astype(int)]
         picked.append((gate.of_rows(index), moments.of_rows(index)))
     return picked
