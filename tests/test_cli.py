@@ -242,9 +242,9 @@ class TestErrors:
         ("largest", "options", "text"),
         [
             (1e300, (), "calibration data: x holds 1 of 80 values beyond 3.4e+38"),
-            (1e38, (), "its pre-activation"),
+            (1e38, (), "input channel 0: the value 1e+38 of sequence 0, step 0, lies"),
             (1.0, ("--timespan", "1e300"), "timespan is 1e+300; an elapsed time is a number from"),
-            (1.0, ("--timespan", "1e38"), "its pre-activation"),
+            (1.0, ("--timespan", "1e38"), "accumulator time: a multiplier of"),
             (1.0, ("--timespan=-1",), "timespan is -1; an elapsed time is a number from 0 to"),
         ],
     )

@@ -159,9 +159,10 @@ def test_parallel_synapses_are_refused_because_lava_clips_their_sum() -> None:
         columns=np.repeat(first.columns, 2),
         mantissas=np.repeat(first.mantissas // 2, 2),
     )
-    changed = dataclasses.replace(program, connections=(doubled, *others))
+    # No program has them; what stands here is for whoever comes past its checks.
+    object.__setattr__(program, "connections", (doubled, *others))
     with pytest.raises(LavaRunError, match=r"input -> layer_0: .* add their mantissas"):
-        both(changed, 1, 1)
+        both(program, 1, 1)
 
 
 def test_the_graph_has_one_process_for_each_part() -> None:

@@ -271,7 +271,7 @@ def test_an_ltc_and_a_cfc_do_not_keep_the_same_time() -> None:
     layer = load(one).layers[0]
     pair = (layer, replace(load(CfC(one.state_size, 3, backbone_layers=0)).layers[0], name="cfc"))
     assert l2l.LiquidNetwork("pair", pair).substeps == 1
-    with pytest.raises(NetworkError, match="at least 1 is needed"):
+    with pytest.raises(NetworkError, match="0 unfolds; 1 to 1024 are possible"):
         l2l.LiquidNetwork("none", (replace(layer, unfolds=0),))
 
 

@@ -19,7 +19,7 @@ from lnn2loihi.kinds import Within
 from lnn2loihi.neurons.instructions import NeuronProgram
 
 #: What arrays can have; a size below 1 is named together with whatever else does not fit.
-_Size = Annotated[int, Within(1 - (1 << 31), (1 << 31) - 1), "a whole number from 1 to 2**31 - 1"]
+_Size = Annotated[int, Within(-(1 << 31), 1 << 31), "a whole number from 1 to 2**31"]
 
 
 @checks_fields(ProgramError)
