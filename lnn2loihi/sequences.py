@@ -161,8 +161,11 @@ def sequences(
     counts = _checked_lengths(lengths, array.shape[0], array.shape[1], own)
     found = Sequences(_numbers(array, encoded), counts, None)
     bad = _not_finite(found)
-    if bad:
-        problems.add(f"x holds {bad} NaN or infinite of {array.size} values; remove or fill them")
+    if len(bad):
+        problems.add(
+            f"x holds {len(bad)} NaN or infinite of {array.size} values; remove or fill them "
+            f"(the first is {_place(bad[0])})"
+        )
     problems.raise_if_any()
     inside = found.inside if found.padded else None
     spans = checked_timespans(
@@ -196,16 +199,25 @@ def _numbers(array: npt.NDArray[Any], encoded: bool) -> npt.NDArray[Any]:
     return array.astype(np.float32 if array.dtype.itemsize <= 2 else np.float64)
 
 
-def _not_finite(found: Sequences) -> int:
-    """Values that are NaN or infinite, before the end of each sequence."""
+def _not_finite(found: Sequences) -> IntegerArray:
+    """Places (values, axes) of what is NaN or infinite before the end of its sequence."""
     array = found.x
+    nowhere = np.zeros((0, array.ndim), np.int64)
     if array.dtype.kind != "f" or not array.size:
-        return 0
+        return nowhere
     # NaN and infinity survive every sum; unlike isfinite of the array this needs no memory.
     with np.errstate(invalid="ignore", over="ignore"):
         if np.isfinite(array.sum()):
-            return 0
-    return int(np.count_nonzero(~np.isfinite(array) & found.inside[..., None]))
+            return nowhere
+    return np.argwhere(~np.isfinite(array) & found.inside[..., None])
+
+
+def _place(index: npt.NDArray[Any]) -> str:
+    """Where a value of (batch, time, channels) or (batch, time) stands."""
+    return ", ".join(
+        f"{axis} {number}"
+        for axis, number in zip(("sequence", "step", "channel"), index, strict=False)
+    )
 
 
 def _checked_lengths(
@@ -301,11 +313,11 @@ def checked_timespans(
     wrong = ~((array >= 0) & (array <= LARGEST))
     if inside is not None and wrong.shape == inside.shape:
         wrong &= inside
-    bad = int(np.count_nonzero(wrong))
-    if bad:
+    bad = np.argwhere(wrong)
+    if len(bad):
         problems.add(
-            f"holds {bad} of {array.size} values that are no elapsed time: negative, NaN or above "
-            f"{LARGEST:.3g}"
+            f"holds {len(bad)} of {array.size} values that are no elapsed time: negative, NaN or "
+            f"above {LARGEST:.3g} (the first is {_place(bad[0])})"
         )
     problems.raise_if_any()
     return array

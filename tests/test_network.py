@@ -124,6 +124,7 @@ def test_evaluate_lists_what_is_wrong_with_the_input() -> None:
     assert len(caught.value.problems) == 2
     assert "3 input channels, expected 2" in str(caught.value)
     assert "1 NaN or infinite of 12 values" in str(caught.value)
+    assert "(the first is sequence 0, step 0, channel 0)" in str(caught.value)
     with pytest.raises(InputError, match="x is empty"):
         net.evaluate(np.zeros((1, 0, 2)))
     with pytest.raises(InputError, match="not an array of numbers"):
