@@ -160,6 +160,12 @@ class TestABrokenCompiler:
         assert f"CC is {chosen!r}" in str(caught.value) and reason in str(caught.value)
         assert simulate(random_program(1), X).executor.startswith("blas ")
 
+    def test_a_cc_that_compiles_nothing(self, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CC", "true")
+        with pytest.raises(BackendMissingError, match="wrote no library; set CC"):
+            built()
+        assert not list(cache.iterdir())
+
     @needs_compiler
     def test_a_cc_for_another_machine(
         self, cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -224,6 +224,12 @@ def compile_into(target: Path, text: str, flags: tuple[str, ...]) -> None:
             source, library = folder / "text.c", folder / "text.so"
             source.write_text(text)
             _compile([*command, *flags, "-o", str(library), str(source), "-lm"])
+            if not library.is_file():
+                raise BackendMissingError(
+                    "C engine",
+                    f"{shlex.join(command)} ended without an error and wrote no library; set CC "
+                    "to a C compiler, or unset it for cc, gcc or clang",
+                )
             if not cache.is_for_this_machine(library):
                 raise BackendMissingError(
                     "C engine",
