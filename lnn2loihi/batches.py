@@ -23,7 +23,7 @@ from lnn2loihi.formats import IntegerArray
 #: Batches and numbers that are taken from a loader, which may be endless. A few hundred steps
 #: calibrate a network; as many numbers as these take a gigabyte in float64.
 MOST_BATCHES, MOST_NUMBERS = 100_000, 1 << 27
-_NO_LOADER = (str, bytes, bytearray, os.PathLike, Mapping, AbstractSet, type)
+_NO_LOADER = (str, bytes, bytearray, memoryview, os.PathLike, Mapping, AbstractSet, type)
 
 
 def unequal(x: Any, subject: str) -> list[npt.NDArray[Any]] | None:

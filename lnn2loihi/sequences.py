@@ -193,10 +193,14 @@ def _add_shape_problems(
 
 
 def _numbers(array: npt.NDArray[Any], encoded: bool) -> npt.NDArray[Any]:
-    """Integers as the floats that hold them, unless they are encoded messages."""
-    if encoded or array.dtype.kind == "f":
+    """Integers as the floats that hold them, unless they are encoded messages.
+
+    Numbers beyond float64, which only longer floats have, become infinite.
+    """
+    if encoded or (array.dtype.kind == "f" and array.dtype.itemsize <= 8):
         return array
-    return array.astype(np.float32 if array.dtype.itemsize <= 2 else np.float64)
+    with np.errstate(over="ignore"):
+        return array.astype(np.float32 if array.dtype.itemsize <= 2 else np.float64)
 
 
 def _not_finite(found: Sequences) -> IntegerArray:
@@ -307,7 +311,7 @@ def checked_timespans(
             'import the network with timespan="irregular"'
         )  # fmt: skip
     problems = Problems(InputError, name)
-    array = as_array(timespans, name).astype(np.float64)
+    array = _numbers(as_array(timespans, name), encoded=False).astype(np.float64)
     if array.shape != tuple(shape):
         problems.add(f"has shape {array.shape}, expected (batch, time) = {tuple(shape)}")
     wrong = ~((array >= 0) & (array <= LARGEST))
