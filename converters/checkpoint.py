@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from lnn2loihi.converters.saved_state import weights_of
 from lnn2loihi.errors import BackendMissingError, ImportNetworkError, Problems
-from lnn2loihi.files import note_input
+from lnn2loihi.files import note_input, why_no_file
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -89,7 +89,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         BackendMissingError: a `.pt` file, and PyTorch is not installed.
     """
     if not path.is_file():
-        raise ImportNetworkError(str(path), "there is no such file")
+        raise ImportNetworkError(str(path), why_no_file(path))
     note_input(path)
     if path.stat().st_size == 0:
         raise ImportNetworkError(str(path), "the file is empty; save the checkpoint again")

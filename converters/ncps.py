@@ -91,6 +91,7 @@ from lnn2loihi.converters.ncps_state import network_from_state
 from lnn2loihi.converters.recurrent import family_of
 from lnn2loihi.converters.resolution import resolve
 from lnn2loihi.errors import ImportNetworkError
+from lnn2loihi.files import why_no_file
 from lnn2loihi.network import LiquidNetwork
 
 
@@ -151,7 +152,7 @@ def _load_file(
 ) -> LiquidNetwork:
     """Loads a checkpoint with its description, from the path of either."""
     if not path.is_file():
-        raise ImportNetworkError(str(path), "there is no such file")
+        raise ImportNetworkError(str(path), why_no_file(path))
     try:
         path, description = resolve(path, toml, _read, _suggested)
         if isinstance(description, LTCDescription):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lnn2loihi.errors import BackendMissingError, ImportNetworkError, Problems
-from lnn2loihi.files import note_input
+from lnn2loihi.files import note_input, why_no_file
 
 #: Largest file that is opened: protobuf ends at 2 GB, and the weights of a chip are far below.
 FILE_LIMIT = 2 << 30
@@ -31,7 +31,7 @@ def read_model(path: Path) -> tuple[Any, bytes]:
             str(path), "reading an ONNX file needs the package onnx: pip install onnx"
         ) from error
     if not path.is_file():
-        raise ImportNetworkError(str(path), "there is no such file")
+        raise ImportNetworkError(str(path), why_no_file(path))
     size = path.stat().st_size
     if not 0 < size <= FILE_LIMIT:
         raise ImportNetworkError(

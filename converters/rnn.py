@@ -31,6 +31,7 @@ from lnn2loihi.converters.ncps_module import class_name, torch_version
 from lnn2loihi.converters.ncps_state import with_source
 from lnn2loihi.converters.resolution import described_module, description_beside, resolve
 from lnn2loihi.errors import ImportNetworkError, NetworkError, Problems
+from lnn2loihi.files import why_no_file
 from lnn2loihi.layers.dense import DenseLayer
 from lnn2loihi.layers.gated import GatedLayer
 from lnn2loihi.layers.linear import Linear
@@ -204,7 +205,7 @@ class RnnImporter(ABC):
 
     def _load_file(self, path: Path, toml: Path | None, name: str | None) -> LiquidNetwork:
         if not path.is_file():
-            raise ImportNetworkError(str(path), "there is no such file")
+            raise ImportNetworkError(str(path), why_no_file(path))
         try:
             path, description = resolve(path, toml, self.read, self._suggested)
             origin = {"importer": self.name, "file": path.name, **torch_version()}

@@ -22,7 +22,7 @@ from safetensors.numpy import save as save_safetensors
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.defaults import PROGRAM_SUFFIX
 from lnn2loihi.errors import ArtifactError, Lnn2LoihiError
-from lnn2loihi.files import note_input, write_atomically
+from lnn2loihi.files import note_input, why_no_file, write_atomically
 from lnn2loihi.formats import FixedPoint
 from lnn2loihi.neurons.instructions import Bound, Instruction, NeuronProgram, Saturation
 from lnn2loihi.program import (
@@ -122,7 +122,7 @@ def _read(path: Path) -> bytes:
     try:
         size = path.stat().st_size
         if not path.is_file():
-            raise ArtifactError(path.name, "is a folder or a device, not a file")
+            raise ArtifactError(path.name, why_no_file(path))
         if size > LARGEST_FILE:
             raise ArtifactError(
                 path.name, f"has {size} bytes; programs have at most {LARGEST_FILE}"

@@ -83,6 +83,20 @@ def check_not_input(path: str | os.PathLike[str]) -> None:
         )
 
 
+def why_no_file(path: str | os.PathLike[str]) -> str:
+    """What stands at the path of a file that should be read, as the end of a sentence."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):  # absent, or no name that a file can have
+        return "there is no such file"
+    kinds = (
+        (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"),
+        (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"),
+    )  # fmt: skip
+    kind = next((name for test, name in kinds if test(mode)), "something else")
+    return f"is {kind}, not a file"
+
+
 def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:
     """Writes beside the target and renames: an interrupted write leaves the old file.
 
@@ -107,23 +121,12 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:
             a file that is read-only), is no file (a pipe, a socket, a folder), or symbolic links
             lead in a circle.
     """
-    if "\0" in os.fspath(path):
-        raise OSError(errno.EINVAL, "a file name holds no zero byte", str(path))
     check_not_input(path)
-    target = Path(os.path.realpath(path))
-    if target.is_symlink():  # realpath gives up on a circle, and renaming would replace a link
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
-    try:
-        # Not of the target: behind /dev/stdout stands a name that may be nobody's.
-        old = os.stat(path)
-    except FileNotFoundError:
-        old = None
+    target, old = look_at_target(path)
     if old is not None and stat.S_ISCHR(old.st_mode):
         with open(path, "wb") as device:
             device.write(content)
         return Path(path)
-    if old is not None:
-        _check_replaceable(path, target, old)
     handle, temporary = _unfinished(target, 0o666 if old is None else old.st_mode & 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -140,6 +143,30 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:
         temporary.unlink(missing_ok=True)
         raise
     return Path(path)
+
+
+def look_at_target(path: str | os.PathLike[str]) -> tuple[Path, os.stat_result | None]:
+    """Refuses a target that `write_atomically` would refuse for what stands there now.
+
+    Returns:
+        The file behind all links, and what is known of it; None where there is none yet.
+
+    Raises:
+        OSError: as `write_atomically`.
+    """
+    if "\0" in os.fspath(path):
+        raise OSError(errno.EINVAL, "a file name holds no zero byte", str(path))
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():  # realpath gives up on a circle, and renaming would replace a link
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    try:
+        # Not of the target: behind /dev/stdout stands a name that may be nobody's.
+        old = os.stat(path)
+    except FileNotFoundError:
+        return target, None
+    if not stat.S_ISCHR(old.st_mode):
+        _check_replaceable(path, target, old)
+    return target, old
 
 
 def _check_replaceable(path: str | os.PathLike[str], target: Path, old: os.stat_result) -> None:
@@ -226,13 +253,13 @@ def read_text(
         limit: bytes that it may have.
 
     Raises:
-        Lnn2LoihiError: of the given type: there is no such file, it is too large, it cannot be
-            read, or it is not UTF-8.
+        Lnn2LoihiError: of the given type: there is no such file or it is a folder, a pipe or a
+            device, it is too large, it cannot be read, or it is not UTF-8.
     """
     file = Path(path)
     try:
         if not file.is_file():
-            raise error(str(path), "there is no such file")
+            raise error(str(path), why_no_file(file))
         if (size := file.stat().st_size) > limit:
             raise error(str(path), f"has {size:,} bytes; the limit is {limit:,}")
         note_input(file)

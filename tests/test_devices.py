@@ -317,7 +317,7 @@ class TestErrors:
         path.write_bytes(b'title = "\xff"')
         assert "not a text file in UTF-8" in problems_of(path)[0]
         (tmp_path / "folder.toml").mkdir()
-        assert problems_of(tmp_path / "folder.toml") == ("there is no such file",)
+        assert problems_of(tmp_path / "folder.toml") == ("is a folder, not a file",)
 
     def test_a_byte_order_mark_is_no_error(self, tmp_path: Path) -> None:
         path = tmp_path / "mine.toml"

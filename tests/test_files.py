@@ -224,3 +224,22 @@ def test_inputs_are_not_replaced_while_they_are_kept(tmp_path: Path) -> None:
 def test_toml_of_many_entries_is_not_parsed(text: str) -> None:
     with pytest.raises(l2l.DeviceError, match="entries; at most 16,384"):
         parse_toml(text, "x.toml", l2l.DeviceError)
+
+
+@pytest.mark.parametrize("name", ["net.l2l", "net.pt", "net.safetensors", "net.toml", "net.onnx"])
+def test_what_is_read_and_no_file_is_called_what_it_is(name: str, tmp_path: Path) -> None:
+    if name.endswith("onnx"):
+        pytest.importorskip("onnx")
+    path = tmp_path / name
+    read = l2l.load if name.endswith("l2l") else l2l.import_network
+    makers = {
+        "there is no such file": lambda: None, "is a pipe, not a file": lambda: os.mkfifo(path),
+    }  # fmt: skip
+    for reason, make in makers.items():
+        make()
+        with pytest.raises(l2l.Lnn2LoihiError, match=f"{name}: {reason}"):
+            read(path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(l2l.Lnn2LoihiError, match=f"{name}: is a folder, not a file"):
+        read(path)

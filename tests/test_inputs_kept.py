@@ -111,6 +111,26 @@ def test_a_float_network_is_not_exported_over_its_onnx_file(run: Run, files: Pat
     assert source.read_bytes() == before
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_target_that_cannot_be_replaced_is_refused_before_the_work(
+    verb: str, run: Run, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(files)
+    for name in ("net.l2l", "net.toml", "net.profile.json", "chip.toml", "x.npz"):
+        (files / name).write_bytes(b"")  # would be refused if it were looked at
+    target = Path(VERBS[verb][0])
+    made: dict[str, Callable[[], object]] = {
+        "Is a directory": target.mkdir,
+        "a pipe": lambda: os.mkfifo(target),
+        "read-only": lambda: target.touch(0o400),
+    }
+    for reason, make in made.items():
+        make()
+        code, out, err = run(*verb.split(), target)
+        assert (code, out) == (1, "") and f"{target}: cannot be written: " in err and reason in err
+        target.rmdir() if target.is_dir() else target.unlink()
+
+
 def test_two_outputs_are_two_files(run: Run, files: Path) -> None:
     (files / "page.html").symlink_to("out.profile.json")
     code, _, err = run(

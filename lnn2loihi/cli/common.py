@@ -14,7 +14,7 @@ import typer
 
 import lnn2loihi as l2l
 from lnn2loihi.defaults import PROGRAM_SUFFIX
-from lnn2loihi.files import check_not_input, note_input
+from lnn2loihi.files import check_not_input, look_at_target, note_input
 from lnn2loihi.printable import printable_lines
 from lnn2loihi.startup import importing
 
@@ -70,7 +70,8 @@ def keep_inputs(outputs: Iterable[Path | None], *inputs: str | os.PathLike[str] 
         inputs: files to read; None where none was given, names that are no files are passed over.
 
     Raises:
-        InputError: names the output and the input; or two outputs are one file.
+        InputError: names the output and the input; two outputs are one file; or there is what
+            could not be replaced, a folder, a pipe or a read-only file.
     """
     for source in inputs:
         if source is not None:
@@ -80,6 +81,10 @@ def keep_inputs(outputs: Iterable[Path | None], *inputs: str | os.PathLike[str] 
         if output is None:
             continue
         check_not_input(output)
+        try:
+            look_at_target(output)
+        except OSError as error:
+            raise l2l.InputError(str(output), f"cannot be written: {error.strerror}") from error
         if (place := os.path.realpath(output)) in written:
             raise l2l.InputError(str(output), "is given for two outputs; give each its own file")
         written.add(place)
