@@ -411,7 +411,7 @@ class TestLoaders:
             (lambda x: x, "x is a function that cannot be called without arguments"),
             ({"x": COUNTS}, "x is not an array of numbers but of type dict"),
             (object(), "x is not an array of numbers but of type object"),
-            (memoryview(COUNTS[..., :2].copy()), "x has 2 input channels, expected 3"),
+            (memoryview(bytes(12)).cast("B", (2, 3, 2)), "x has 2 input channels, expected 3"),
         ],
     )
     def test_what_is_no_loader(self, loader: Any, reason: str) -> None:
