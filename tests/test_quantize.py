@@ -38,6 +38,13 @@ recipes = st.builds(
 PRE_ACTIVATION = r"(?s)accumulator candidate_input: its pre-activation can reach.*train anew"
 
 
+def scaled(part: object, factor: float) -> object:
+    """A part of a layer with its numbers times a factor."""
+    if isinstance(part, l2l.Linear):
+        return l2l.Linear(part.name, part.weight * factor, part.bias * factor)
+    return part * factor if isinstance(part, np.ndarray) else part
+
+
 class TestRecipe:
     @pytest.mark.parametrize(
         ("text", "expected"),
@@ -369,6 +376,34 @@ class TestRefusals:
         with pytest.raises(l2l.QuantizationError, match=PRE_ACTIVATION) as caught:
             l2l.quantize(changed, np.ones((1, 2, 1)))
         assert "which scaling one against the other does not change" in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("mode", "before", "factor", "reason"),
+        [
+            (
+                "pure",
+                "",
+                1e-30,
+                "layer_0: neuron program (?s:.*) of layer_0 .at most .*e-31. are too small",
+            ),
+            ("default", "silu", 1e15, "before: neuron program (?s:.*)weights are too large for"),
+        ],
+    )
+    def test_what_no_word_holds_is_said_without_operations(
+        self, mode: str, before: str, factor: float, reason: str
+    ) -> None:
+        network = variants.network(variants.Variant(mode=mode, before=before, readout=False))
+        (layer, *others) = network.layers
+        changed = {
+            field.name: scaled(getattr(layer, field.name), factor)
+            for field in dataclasses.fields(layer)
+        }
+        layers = (dataclasses.replace(layer, **changed), *others)
+        with pytest.raises(l2l.QuantizationError, match=reason) as caught:
+            l2l.quantize(dataclasses.replace(network, layers=layers), random_samples(1, 2, 5, 3))
+        text = str(caught.value)
+        assert "instruction" not in text and "immediate" not in text
+        assert ("sums of weights times inputs are too large" in text) == (factor > 1)
 
     def test_every_gate_multiplier_is_named_as_documented(self) -> None:
         program = l2l.quantize(random_network(1), random_samples(1, 2, 5, 3))

@@ -142,13 +142,16 @@ class Setting:
             program = plan.convert(provenance, correction, scales)
         except QuantizationError as error:
             fits = _recipe_that_fits(network, self.calibration, self.recipes.common)
-            advice = (
-                f"recipe {str(fits)!r} fits"
-                if fits
-                else "no narrower recipe fits: the sums of weights times inputs are too large, "
-                "which scaling one against the other does not change; standardise the inputs and "
-                "train anew, or train on with weight decay"
-            )
+            if fits:
+                advice = f"recipe {str(fits)!r} fits"
+            elif any("too small, or too far apart" in problem for problem in error.problems):
+                advice = "no narrower recipe fits"
+            else:
+                advice = (
+                    "no narrower recipe fits: the sums of weights times inputs are too large, "
+                    "which scaling one against the other does not change; standardise the inputs "
+                    "and train anew, or train on with weight decay"
+                )
             named = [f"{o}; {LEAVE_OUT}" for o in self.calibration.outliers]
             raise QuantizationError(error.subject, [*named, *error.problems, advice]) from None
         compared = self.calibration.first(SEQUENCES_COMPARED)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -39,6 +40,8 @@ PROBLEMS_LISTED = 10
 #: Room beyond the calibrated range of an input channel, as a share of its span, and beyond that of
 #: a bounded message: data of other days leave the range of those that were calibrated with.
 HEADROOM = 0.25
+#: Weights and biases of a stage that fails although all are below this are not too large.
+LARGE = 2.0**7
 #: Width of a mantissa of one: a single signed bit holds -1 and 0 only.
 WIRE_BITS = 2
 #: Widest elapsed time: the operand of a 16-bit product.
@@ -200,7 +203,8 @@ class Plan:
             largest_message,
             {name: self._largest_sum(stage, name) for name in stage.calibrated},
         )
-        found = lower(stage, measured, self.recipes.of(stage))
+        with _named(stage):
+            found = lower(stage, measured, self.recipes.of(stage))
         self._lowerings[stage.name] = found
         return found
 
@@ -271,7 +275,13 @@ class Plan:
             found = [problem for problem in error.problems if "instruction " not in problem]
             if len(found) < len(error.problems):
                 found.insert(0, f"{error.subject} needs shifts or constants that no word holds")
-            found = [*found[:PROBLEMS_LISTED], self._advice()]
+            said = [error.subject, *error.problems]
+            names = [
+                stage.name
+                for stage in self.network.stages
+                if any(text.startswith(f"{stage.name}: ") for text in said)
+            ]
+            found = [*found[:PROBLEMS_LISTED], self._advice(names)]
             raise QuantizationError(subject, found) from error
         except OverflowError as error:
             found = ["its answers to the calibration data are infinite", self._advice()]
@@ -294,7 +304,9 @@ class Plan:
             fed = _connections(
                 stage, self.senders, rows, chosen, self.recipes.of(stage).weight_bits
             )
-            populations.append(self._population(stage, rows, fed))
+            lowering = self.lowering(stage)
+            with _named(stage):
+                populations.append(self._population(stage, lowering, rows, fed))
             connections += fed
         problems.raise_if_any()
         names = [p.name for p in populations]
@@ -312,8 +324,12 @@ class Plan:
             provenance=read_only_mapping(provenance),
         )
 
-    def _advice(self) -> str:
-        """What to do about formats of neuron programs that the chip's words do not hold."""
+    def _advice(self, names: Sequence[str] = ()) -> str:
+        """What to do about formats of neuron programs that the chip's words do not hold.
+
+        Args:
+            names: the stages that they belong to, as far as that is known.
+        """
         own = (getattr(stage, "timespan", None) or 0.0 for stage in self.network.stages)
         longest = max(*own, self.senders.longest, 0.0)
         if longest > 1.0:
@@ -321,12 +337,22 @@ class Plan:
                 f"elapsed times, up to {longest:g}, may be too large for the chip's words; count "
                 "time in a larger unit: divide the times, and multiply the weights that they meet"
             )
+        failed = {s.name: _largest_term(s) for s in self.network.stages if s.name in names}
+        if failed and max(failed.values()) < LARGE:
+            sizes = ", ".join(f"{name} (at most {size:.2g})" for name, size in failed.items())
+            return (
+                f"weights and biases of {sizes} are too small, or too far apart, for the chip's "
+                "words; train anew with larger ones, or set to zero what is as good as zero"
+            )
         return "weights are too large for the chip's words; retrain with smaller ones"
 
     def _population(
-        self, stage: Stage, rows: Sequence[QuantizedGate], connections: Sequence[Connection]
+        self,
+        stage: Stage,
+        lowering: Lowering,
+        rows: Sequence[QuantizedGate],
+        connections: Sequence[Connection],
     ) -> Population:
-        lowering = self.lowering(stage)
         parameters: dict[str, np.ndarray] = dict(lowering.parameters)
         for name, row in zip(stage.gates, rows, strict=True):
             if not stage.wired:
@@ -424,3 +450,18 @@ def _collect(stage: str, rows: Sequence[QuantizedGate], problems: Problems) -> N
     problems.extend(found[:PROBLEMS_LISTED])
     if len(found) > PROBLEMS_LISTED:
         problems.add(f"{stage}: {len(found) - PROBLEMS_LISTED} more rows that do not fit")
+
+
+@contextmanager
+def _named(stage: Stage) -> Iterator[None]:
+    """Errors about a neuron program name the stage: programs do not know whose they are."""
+    try:
+        yield
+    except ProgramError as error:
+        raise ProgramError(f"{stage.name}: {error.subject}", error.problems) from error
+
+
+def _largest_term(stage: Stage) -> float:
+    """The largest weight or bias of a stage, absolute."""
+    terms = [term for gate in stage.gates.values() for term in (gate.weight, gate.bias)]
+    return max((float(np.abs(term).max()) for term in terms if term.size), default=0.0)
