@@ -110,6 +110,13 @@ class TestNumbers:
             program, x.astype(float), "reference", timespans=spans
         ).integers.tolist()  # fmt: skip
 
+    @pytest.mark.skipif(np.finfo(np.longdouble).max == np.finfo(float).max, reason="no longer type")
+    @pytest.mark.filterwarnings("error")
+    def test_numbers_beyond_float64_are_infinite(self) -> None:
+        beyond = np.full((1, 1, 3), np.finfo(np.longdouble).max)
+        with pytest.raises(l2l.InputError, match="x holds 3 NaN or infinite of 3 values"):
+            l2l.simulate(PROGRAM, beyond)
+
     @pytest.mark.parametrize("function", OF_PROGRAMS)
     def test_messages_are_asked_for_by_name(self, function: str) -> None:
         messages = encode(PROGRAM, COUNTS)[0]
