@@ -12,6 +12,11 @@ from dataclasses import dataclass
 #: Sequences of a block where there are enough, and of narrower ones.
 LANES = 64
 NARROW = (32, 16, 8)
+#: Blocks of so many lanes or fewer update all neurons of a population as one array. Wider ones hide
+#: what an operation takes by lanes of their own, and have constants where these have arrays.
+FLAT_LANES = 16
+#: Blocks of so many lanes or fewer multiply two tiles of dense rows at once.
+TWIN_LANES = 8
 
 
 @dataclass(frozen=True)
@@ -100,32 +105,43 @@ _ENOUGH = 8
 
 _PLAIN = """\
 static void tile_{rows}(const int32_t *restrict weights, const int32_t *restrict columns,
-                        int pairs, const int16_t *restrict messages, int32_t *restrict sums)
+                        int pairs, const int16_t *restrict messages, int32_t *restrict sums,
+                        const int64_t *restrict to)
 {{
-    memset(sums, 0, {rows} * LANES * sizeof *sums);
+    for (int row = 0; row < {rows}; row++)
+        memset(sums + to[row], 0, LANES * sizeof *sums);
     for (int k = 0; k < pairs; k++) {{
         const int16_t *restrict m = messages + (size_t)columns[k] * 2 * LANES;
         for (int row = 0; row < {rows}; row++) {{
             const int32_t w0 = (int16_t)(weights[k * {rows} + row] & 0xffff);
             const int32_t w1 = weights[k * {rows} + row] >> 16;
-            int32_t *restrict to = sums + row * LANES;
+            int32_t *restrict sum = sums + to[row];
             for (int lane = 0; lane < LANES; lane++)
-                to[lane] += w0 * m[2 * lane] + w1 * m[2 * lane + 1];
+                sum[lane] += w0 * m[2 * lane] + w1 * m[2 * lane + 1];
         }}
     }}
 }}
 """
 
 
-def tile_function(level: Level, rows: int, lanes: int) -> str:
-    """C text of `tile_<rows>`: sums[row][lane] of `rows` rows over listed pairs of columns."""
+def has_twins(level: Level, lanes: int) -> bool:
+    """Whether two tiles of the same columns are multiplied at once: where the accumulators of one
+    leave most registers free, messages are then loaded half as often.
+    """
+    return level.vector and lanes <= TWIN_LANES
+
+
+def tile_function(level: Level, rows: int, lanes: int, tiles: int = 1) -> str:
+    """C text of `tile_<rows>`, or `twin_<rows>` for two tiles one after the other: the sums of
+    their rows over listed pairs of columns, each row's lanes from sums + to[row] on.
+    """
     if not level.vector:
         return _PLAIN.format(rows=rows)
     known = _VECTORS if lanes >= level.lanes else _HALF_VECTORS
     vector = known[level.name]
     vectors = min(level.vectors, lanes // vector.lanes)
     width = vector.lanes * vectors
-    names = [(r, v) for r in range(rows) for v in range(vectors)]
+    names = [(r, v) for r in range(rows * tiles) for v in range(vectors)]
     turns = ("", "_odd") if len(names) <= _ENOUGH else ("",)
 
     def pair(offset: int, turn: str) -> list[str]:
@@ -134,13 +150,15 @@ def tile_function(level: Level, rows: int, lanes: int) -> str:
             "            {",
             f"            const int16_t *m = messages + (size_t)columns[k + {offset}] * 2 * LANES;",
             "            m += 2 * first;",
-            f"            const int32_t *w = weights + (size_t)(k + {offset}) * {rows};",
         ]
+        for tile in range(tiles):
+            place = f"{tile} * (size_t)pairs + k + {offset}"
+            lines.append(f"            const int32_t *t{tile} = weights + ({place}) * {rows};")
         for v in range(vectors):
             value = vector.load(f"m + {2 * v * vector.lanes}")
             lines.append(f"            const {vector.type} m{v} = {value};")
-        for r in range(rows):
-            value = vector.broadcast(f"w[{r}]")
+        for r in range(rows * tiles):
+            value = vector.broadcast(f"t{r // rows}[{r % rows}]")
             lines.append(f"            const {vector.type} w{r} = {value};")
             for v in range(vectors):
                 to = f"a{r}_{v}{turn}"
@@ -149,9 +167,9 @@ def tile_function(level: Level, rows: int, lanes: int) -> str:
         return [*lines, "            }"]
 
     lines = [
-        f"static void tile_{rows}(const int32_t *restrict weights,",
+        f"static void {('tile', 'twin')[tiles - 1]}_{rows}(const int32_t *restrict weights,",
         "    const int32_t *restrict columns, int pairs, const int16_t *restrict messages,",
-        "    int32_t *restrict sums)",
+        "    int32_t *restrict sums, const int64_t *restrict to)",
         "{",
         f"    for (int group = 0; group < {lanes // width}; group++) {{",
         f"        const int first = group * {width};",
@@ -165,7 +183,7 @@ def tile_function(level: Level, rows: int, lanes: int) -> str:
         lines.append("        }")
     lines += ["        for (; k < pairs; k++) {", *pair(0, ""), "        }"]
     for r, v in names:
-        place = f"sums + {r} * LANES + first + {v * vector.lanes}"
+        place = f"sums + to[{r}] + first + {v * vector.lanes}"
         total = f"a{r}_{v}"
         total = vector.add(total, f"{total}_odd") if len(turns) > 1 else total
         lines.append(f"        {vector.store(place, total)};")

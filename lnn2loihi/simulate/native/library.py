@@ -21,6 +21,7 @@ from lnn2loihi.errors import BackendMissingError, InputError
 from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.simulate.native import cache, vectors
 from lnn2loihi.simulate.native.kernel_code import (
+    FLAT_LANES,
     LANES,
     LEVELS,
     NARROW,
@@ -28,6 +29,7 @@ from lnn2loihi.simulate.native.kernel_code import (
     ROW_VECTORS,
     TILE_ROWS,
     Level,
+    has_twins,
     row_vector_lanes,
     rows_function,
     tile_function,
@@ -115,9 +117,13 @@ def engine_text(level: Level, lanes: int = LANES) -> str:
     folder = Path(__file__).with_name("source")
     types, *rest = (folder.joinpath(name).read_text() for name in _SOURCES)
     tiles = ", ".join(f"tile_{rows}" for rows in TILE_ROWS)
+    twins = has_twins(level, lanes)
+    twins_of = ", ".join(f"twin_{rows}" if twins else "0" for rows in TILE_ROWS)
     rows_of = ", ".join(f"rows_{vectors}" for vectors in ROW_VECTORS)
     constants = {
         "LANES": lanes,
+        "FLAT_LANES": FLAT_LANES,
+        "TWINS": int(twins),
         "COUNT_LANES": min(max(level.lanes, 4), lanes),
         "ROW_LANES": ROW_LANES,
         "ROW_VECTOR": row_vector_lanes(level),
@@ -129,10 +135,12 @@ def engine_text(level: Level, lanes: int = LANES) -> str:
             "#include <immintrin.h>" if level.vector else "",
             *(f"#define {name} {value}" for name, value in constants.items()),
             *(tile_function(level, rows, lanes) for rows in TILE_ROWS),
+            *(tile_function(level, rows, lanes, 2) for rows in TILE_ROWS if twins),
             *(rows_function(level, vectors) for vectors in ROW_VECTORS),
             types,
             f"static const tile_t tiles[] = {{0, {tiles}}};",
-            f"static const tile_t rows_of[] = {{0, {rows_of}}};",
+            f"static const tile_t twins[] = {{0, {twins_of}}};",
+            f"static const rows_t rows_of[] = {{0, {rows_of}}};",
             *rest,
         ]
     )

@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 
 from lnn2loihi.neurons.instructions import Instruction, NeuronProgram, Operand
-from lnn2loihi.simulate.native.kernel_code import LANES, NARROW
+from lnn2loihi.simulate.native.kernel_code import LANES
 
 _EXPRESSIONS = {
     "MOV": "{0}",
@@ -50,8 +50,8 @@ _FUNCTION = """\
 """
 
 
-#: Lanes of the inner loop over sequences, a vector or two; blocks are multiples of it, or
-#: narrower.
+#: Lanes of the inner loop over sequences, a vector or two; blocks are multiples of it. Flat
+#: blocks are not updated over sequences: the lanes of all neurons are neurons of `update_neurons`.
 _INNER = 16
 _NEURONS_LOOP = "    for (int lane = 0; lane < lanes; lane++)"
 _SEQUENCES_LOOP = """\
@@ -85,14 +85,11 @@ void update_sequences(const int32_t *restrict sums, const int32_t *restrict para
             const int32_t *restrict shifts, int32_t *restrict states,
             int32_t *restrict message{_SEQUENCES_MORE})
 {{{{
-    if (lanes < {_INNER})
-        OF_SEQUENCES({NARROW[-1]}, {NARROW[-1]});
-{{wide}}    else
-        OF_SEQUENCES(lanes, {_INNER});
+{{wide}}    OF_SEQUENCES(lanes, {_INNER});
 }}}}
 """
 #: With a constant width, `any` stays in registers.
-_WIDE = f"    else if (lanes == {LANES})\n        OF_SEQUENCES({LANES}, {_INNER});\n"
+_WIDE = f"    if (lanes == {LANES})\n        OF_SEQUENCES({LANES}, {_INNER});\n    else\n"
 
 
 def takes_its_shift(program: NeuronProgram, instruction: Instruction) -> bool:

@@ -6,6 +6,11 @@
 #define KEPT (64 * 1024)
 /* Steps after which running counts are added up, long before they could leave 32 bits. */
 #define COUNT_STEPS (1 << 24)
+/* Narrow blocks are flat: the lanes of all neurons of a population are updated as one array, because
+ * those of one neuron do not fill the vectors, nor hide how long each operation takes. */
+#define FLAT (LANES <= FLAT_LANES)
+/* Flat populations are padded to this number of neurons, which fill vectors. */
+#define FLAT_NEURONS (LANES < FLAT_LANES ? FLAT_LANES / LANES : 1)
 /* A vector of the level. Spelled out, because compilers do not find every loop over lanes. */
 typedef int32_t lanes_t __attribute__((vector_size(COUNT_LANES * 4)));
 
@@ -19,8 +24,12 @@ static inline lanes_t load(const int32_t *from)
 /* Scratch of one block. */
 typedef struct {
     int16_t *messages;      /* [pair][lane][2] */
-    int32_t *states;        /* of all populations [neuron][state][lane] */
+    int32_t *states;        /* of all populations [neuron][state][lane]; flat: [state][neuron][lane] */
     int32_t *sent[2];       /* of all populations [neuron][lane]: of this step and of the last */
+    int32_t *sums;          /* flat: [accumulator][neuron][lane] of one population */
+    int32_t *parameters;    /* flat: of all populations [parameter][neuron][lane] */
+    int32_t *lost;          /* flat: of all populations [mark][neuron][lane], running counts */
+    size_t lost_bytes;
     int32_t *running;       /* of all populations [neuron][non-zero, changed][COUNT_LANES] */
     int64_t *counts;
     int64_t *saturated;     /* of all populations [neuron][mark] */
@@ -35,6 +44,26 @@ typedef struct {
     int lanes;
     int64_t first;          /* sequence of the first lane */
 } block_t;
+
+/* Neurons of a population in the arrays of a block. */
+static int64_t places(const population_t *p)
+{
+    return FLAT ? (p->neurons + FLAT_NEURONS - 1) / FLAT_NEURONS * FLAT_NEURONS : p->neurons;
+}
+
+static int64_t all_places(const run_t *run)
+{
+    int64_t count = 0;
+    for (int32_t i = 0; i < run->populations; i++)
+        count += places(run->list + i);
+    return count;
+}
+
+/* Where the lanes of one word of a neuron begin, among `words` words of its population. */
+static int64_t place_of(const population_t *p, int64_t neuron, int32_t word, int32_t words)
+{
+    return (FLAT ? word * places(p) + neuron : neuron * words + word) * LANES;
+}
 
 static void count_inputs(const run_t *run, block_t *block, int64_t step)
 {
@@ -149,11 +178,12 @@ static void add_step_totals(const run_t *run, const block_t *block, int32_t inde
 
 static void record_neuron(const run_t *run, const population_t *p, const block_t *block,
                           int64_t neuron, int64_t step, const int32_t *states,
-                          const int32_t *message)
+                          const int32_t *fresh)
 {
     const int64_t plane = run->batch * run->time * p->neurons;
     for (int32_t s = 0; s < p->planes; s++) {
-        const int32_t *from = s < p->states ? states + s * LANES : message;
+        const int32_t *from = s < p->states ? states + place_of(p, neuron, s, p->states)
+                                            : fresh + neuron * LANES;
         for (int lane = 0; lane < block->lanes; lane++)
             if (block->live[lane])
                 p->record[s * plane + ((block->first + lane) * run->time + step) * p->neurons +
@@ -161,27 +191,69 @@ static void record_neuron(const run_t *run, const population_t *p, const block_t
     }
 }
 
-/* Updates a population in one step; its messages are `fresh` and not yet delivered. */
-static void update_block(const run_t *run, const population_t *p, const block_t *block,
-                         int64_t step, int32_t *states, int32_t *fresh, int64_t *saturated)
+/* Most rows of a tile, or of two. */
+#define ROWS (TWINS ? 12 : 6)
+
+/* Where the sums of each row of a tile lie, counted from those of its first neuron. */
+static void place_rows(const population_t *p, int64_t *to)
 {
-    int32_t sums[6 * LANES] __attribute__((aligned(64)));
-    for (int64_t tile = 0, neuron = 0; neuron < p->neurons; tile++) {
-        const int64_t left = p->neurons - neuron;
-        const int width = (int)(left < p->tile_neurons ? left : p->tile_neurons);
-        tiles[width * p->accumulators](p->weights + p->weight_starts[tile],
-                                       p->columns + p->column_starts[tile],
-                                       (int)p->pair_counts[tile], block->messages, sums);
-        for (int n = 0; n < width; n++, neuron++) {
-            int32_t *own = states + neuron * p->states * LANES;
-            p->update_sequences(sums + n * p->accumulators * LANES,
-                                p->parameter_values + neuron * p->parameters, p->shifts, own,
-                                fresh + neuron * LANES, block->live,
-                                saturated + neuron * p->marks, LANES);
-            if (p->record)
-                record_neuron(run, p, block, neuron, step, own, fresh + neuron * LANES);
-        }
+    for (int row = 0; row < ROWS; row++)
+        to[row] = place_of(p, row / p->accumulators, row % p->accumulators, p->accumulators);
+}
+
+/* Sums of the neurons of a tile, or of two that have the same columns; returns how many neurons
+ * they are. `neuron` is the first.
+ */
+static int multiply(const population_t *p, const block_t *block, int64_t tile, int64_t neuron,
+                    int32_t *sums, const int64_t *to)
+{
+    const int64_t left = p->neurons - neuron;
+    const int64_t *begin = p->column_starts + tile, *count = p->pair_counts + tile;
+    int width = (int)(left < p->tile_neurons ? left : p->tile_neurons);
+    const tile_t *kernels = tiles;
+    const int rows = width * p->accumulators;
+    if (TWINS && left >= 2 * width && begin[0] == begin[1] && count[0] == count[1]) {
+        kernels = twins;
+        width *= 2;
     }
+    kernels[rows](p->weights + p->weight_starts[tile], p->columns + *begin, (int)*count,
+                  block->messages, sums, to);
+    return width;
+}
+
+/* Updates a population in one step; its messages are `fresh` and not yet delivered. */
+static void update_block(const population_t *p, const block_t *block, int32_t *states,
+                         int32_t *fresh, int64_t *saturated)
+{
+    int32_t sums[ROWS * LANES] __attribute__((aligned(64)));
+    int64_t to[ROWS];
+    place_rows(p, to);
+    for (int64_t tile = 0, neuron = 0; neuron < p->neurons; tile++) {
+        const int width = multiply(p, block, tile, neuron, sums, to);
+        for (int n = 0; n < width; n++, neuron++)
+            p->update_sequences(sums + n * p->accumulators * LANES,
+                                p->parameter_values + neuron * p->parameters, p->shifts,
+                                states + neuron * p->states * LANES, fresh + neuron * LANES,
+                                block->live, saturated + neuron * p->marks, LANES);
+    }
+}
+
+/* The same of a flat block: first all sums, then all neurons. */
+static void update_flat(const population_t *p, const block_t *block, int32_t *states,
+                        int32_t *fresh, const int32_t *parameters, int32_t *lost)
+{
+    int64_t to[ROWS];
+    place_rows(p, to);
+    for (int64_t tile = 0, neuron = 0, width; neuron < p->neurons; neuron += width) {
+        width = multiply(p, block, tile, neuron, block->sums + neuron * LANES, to);
+        tile += width > p->tile_neurons ? 2 : 1;
+    }
+    /* Like lanes without a sequence, padding computes on zeros. */
+    for (int32_t a = 0; a < p->accumulators; a++)
+        memset(block->sums + place_of(p, p->neurons, a, p->accumulators), 0,
+               (size_t)((places(p) - p->neurons) * LANES) * sizeof *block->sums);
+    p->update_neurons(block->sums, parameters, p->shifts, states, fresh, lost,
+                      (int)(places(p) * LANES));
 }
 
 /* Writes the kept outputs: rows of each sequence, 16 values at a time while they are in cache. */
@@ -218,10 +290,18 @@ static void run_populations(const run_t *run, block_t *block, int64_t step, int6
 {
     int32_t *states = block->states, *running = block->running;
     int64_t *saturated = block->saturated;
+    const int32_t *parameters = block->parameters;
+    int32_t *lost = block->lost;
     int32_t *fresh = block->sent[step % 2], *last = block->sent[1 - step % 2];
     for (int32_t i = 0; i < run->populations; i++) {
         const population_t *p = run->list + i;
-        update_block(run, p, block, step, states, fresh, saturated);
+        if (FLAT)
+            update_flat(p, block, states, fresh, parameters, lost);
+        else
+            update_block(p, block, states, fresh, saturated);
+        if (p->record)
+            for (int64_t n = 0; n < p->neurons; n++)
+                record_neuron(run, p, block, n, step, states, fresh);
         for (int64_t n = 0; n < p->neurons; n++)
             count(fresh + n * LANES, last + n * LANES, block->live,
                   running + 2 * n * COUNT_LANES);
@@ -233,8 +313,10 @@ static void run_populations(const run_t *run, block_t *block, int64_t step, int6
                         fresh + n * LANES, n + 1 < p->neurons ? fresh + (n + 1) * LANES : NULL);
         if (i == run->output)
             keep_outputs(run, block, step, longest, fresh);
-        const int64_t values = (int64_t)p->neurons * LANES;
+        const int64_t values = places(p) * LANES;
         states += values * p->states;
+        parameters += values * p->parameters;
+        lost += values * p->marks;
         fresh += values;
         last += values;
         running += 2 * (int64_t)p->neurons * COUNT_LANES;
@@ -244,28 +326,46 @@ static void run_populations(const run_t *run, block_t *block, int64_t step, int6
 
 static void start_block(const run_t *run, block_t *block)
 {
-    const int64_t values = all_neurons(run) * LANES;
+    const int64_t values = all_places(run) * LANES;
     memset(block->messages, 0, (size_t)run->pairs * 2 * LANES * sizeof *block->messages);
     memset(block->encoded, 0, (size_t)(block->encoded_stride * LANES) * sizeof *block->encoded);
     memset(block->sent[1], 0, (size_t)values * sizeof **block->sent);
     int32_t *states = block->states, *sent = block->sent[1];
     for (int32_t i = 0; i < run->populations; i++) {
         const population_t *p = run->list + i;
-        memset(states, 0, (size_t)p->neurons * p->states * LANES * sizeof *states);
+        memset(states, 0, (size_t)(places(p) * p->states * LANES) * sizeof *states);
         for (int32_t s = 0; s < p->states; s++)
             for (int lane = 0; lane < block->lanes; lane++)
                 for (int64_t n = 0; n < p->neurons; n++) {
                     const int64_t place = (int64_t)s * run->batch + block->first + lane;
                     const int32_t value = p->initial[place * p->neurons + n];
-                    states[(n * p->states + s) * LANES + lane] = value;
+                    states[place_of(p, n, s, p->states) + lane] = value;
                     if (s == p->message_state)
                         sent[n * LANES + lane] = value;
                     if (s == p->message_state && p->first_pair >= 0)
                         block->messages[((p->first_pair + n / 2) * LANES + lane) * 2 + n % 2] =
                             (int16_t)value;
                 }
-        states += (int64_t)p->neurons * p->states * LANES;
-        sent += (int64_t)p->neurons * LANES;
+        states += places(p) * p->states * LANES;
+        sent += places(p) * LANES;
+    }
+}
+
+/* Adds what saturated in a lane since it began or since this was called, in flat blocks. */
+static void settle_lost(const run_t *run, const block_t *block, int lane)
+{
+    int32_t *lost = block->lost;
+    int64_t *saturated = block->saturated;
+    for (int32_t i = 0; i < run->populations; i++) {
+        const population_t *p = run->list + i;
+        for (int32_t mark = 0; mark < p->marks; mark++)
+            for (int64_t n = 0; n < p->neurons; n++) {
+                int32_t *from = lost + place_of(p, n, mark, p->marks) + lane;
+                saturated[n * p->marks + mark] += *from;
+                *from = 0;
+            }
+        lost += places(p) * p->marks * LANES;
+        saturated += (int64_t)p->neurons * p->marks;
     }
 }
 
@@ -281,9 +381,11 @@ static void finish_lanes(const run_t *run, const block_t *block, int64_t step)
             for (int32_t s = 0; s < p->states; s++)
                 for (int64_t n = 0; n < p->neurons; n++)
                     p->final[((int64_t)s * run->batch + block->first + lane) * p->neurons + n] =
-                        states[(n * p->states + s) * LANES + lane];
-            states += (int64_t)p->neurons * p->states * LANES;
+                        states[place_of(p, n, s, p->states) + lane];
+            states += places(p) * p->states * LANES;
         }
+        if (FLAT)
+            settle_lost(run, block, lane);
     }
 }
 
@@ -297,6 +399,7 @@ static void run_block(const run_t *run, block_t *block, int64_t first, int64_t l
         if (run->lengths[first + lane] > longest)
             longest = run->lengths[first + lane];
     start_block(run, block);
+    memset(block->lost, 0, block->lost_bytes);
     for (int64_t step = 0; step < longest && !stopped(run); step++) {
         for (int lane = 0; lane < LANES; lane++)
             block->live[lane] = lane < block->lanes && step < run->lengths[first + lane];
@@ -305,8 +408,13 @@ static void run_block(const run_t *run, block_t *block, int64_t first, int64_t l
         send_inputs(run, block, step % CHUNK);
         run_populations(run, block, step, longest);
         finish_lanes(run, block, step);
-        if (step % COUNT_STEPS == COUNT_STEPS - 1)
+        if (step % COUNT_STEPS == COUNT_STEPS - 1) {
             settle(run, block);
+            for (int lane = 0; FLAT && lane < LANES; lane++)
+                if (block->live[lane])
+                    settle_lost(run, block, lane);
+            memset(block->lost, 0, block->lost_bytes);
+        }
         __atomic_fetch_add(&run->shared[1], block->lanes, __ATOMIC_RELAXED);
     }
     settle(run, block);
@@ -314,18 +422,27 @@ static void run_block(const run_t *run, block_t *block, int64_t first, int64_t l
 
 static void lay_out_block(const run_t *run, arena_t *arena, block_t *block)
 {
-    const int64_t word = sizeof(int32_t), values = all_neurons(run) * LANES;
+    const int64_t word = sizeof(int32_t), values = all_places(run) * LANES;
     const int64_t row = CHUNK * (int64_t)run->channels;
     const int64_t output = (int64_t)run->list[run->output].neurons * LANES * word;
-    int64_t states = 0;
-    for (int32_t i = 0; i < run->populations; i++)
-        states += (int64_t)run->list[i].neurons * run->list[i].states;
+    int64_t states = 0, sums = 0, parameters = 0, marks = 0;
+    for (int32_t i = 0; i < run->populations; i++) {
+        const population_t *p = run->list + i;
+        states += places(p) * p->states;
+        sums = places(p) * p->accumulators > sums ? places(p) * p->accumulators : sums;
+        parameters += places(p) * p->parameters;
+        marks += places(p) * p->marks;
+    }
     block->kept_steps = KEPT / output < 1 ? 1 : KEPT / output > 64 ? 64 : KEPT / output;
     block->encoded_stride = (row + run->channels + 31) / 32 * 32 + 32;
     block->messages = carve(arena, (int64_t)run->pairs * LANES * word);
     block->states = carve(arena, states * LANES * word);
     block->sent[0] = carve(arena, values * word);
     block->sent[1] = carve(arena, values * word);
+    block->sums = carve(arena, FLAT * sums * LANES * word);
+    block->parameters = carve(arena, FLAT * parameters * LANES * word);
+    block->lost_bytes = (size_t)(FLAT * marks * LANES * word);
+    block->lost = carve(arena, (int64_t)block->lost_bytes);
     block->running = carve(arena, 2 * all_neurons(run) * COUNT_LANES * word);
     block->counts = carve(arena, counters(run) * (int64_t)sizeof(int64_t));
     block->saturated = carve(arena, all_marks(run) * (int64_t)sizeof(int64_t));
@@ -334,6 +451,21 @@ static void lay_out_block(const run_t *run, arena_t *arena, block_t *block)
     carve_codec(arena, &block->codec, row);
     block->input_counts = carve(arena, 3 * row * word);
     block->kept = carve(arena, block->kept_steps * output);
+}
+
+/* The parameters of all neurons in all lanes; padding has those of the last neuron. */
+static void fill_parameters(const run_t *run, block_t *block)
+{
+    int32_t *to = block->parameters;
+    for (int32_t i = 0; i < run->populations; i++) {
+        const population_t *p = run->list + i;
+        for (int32_t parameter = 0; parameter < p->parameters; parameter++)
+            for (int64_t place = 0; place < places(p); place++, to += LANES) {
+                const int64_t neuron = place < p->neurons ? place : p->neurons - 1;
+                for (int lane = 0; lane < LANES; lane++)
+                    to[lane] = p->parameter_values[neuron * p->parameters + parameter];
+            }
+    }
 }
 
 /* Runs blocks begin, begin + stride, ... of the sequences first, ... last - 1. Returns 0, 1 if
@@ -348,6 +480,8 @@ int32_t run_blocks(const run_t *run, int64_t first, int64_t last, int64_t begin,
         return 2;
     lay_out_block(run, &arena, &block);
     fill_codec(run, block.codec, CHUNK);
+    if (FLAT)
+        fill_parameters(run, &block);
     for (first += begin * LANES; first < last && !stopped(run); first += stride * LANES)
         run_block(run, &block, first, last);
     add_all_counts(run, block.counts, block.saturated);

@@ -14,6 +14,8 @@ typedef void (*update_neurons_t)(const int32_t *sums, const int32_t *parameters,
                                  const int32_t *shifts, int32_t *states, int32_t *message,
                                  int32_t *saturated, int lanes);
 typedef void (*tile_t)(const int32_t *restrict, const int32_t *restrict, int,
+                       const int16_t *restrict, int32_t *restrict, const int64_t *restrict);
+typedef void (*rows_t)(const int32_t *restrict, const int32_t *restrict, int,
                        const int16_t *restrict, int32_t *restrict);
 
 typedef struct {
