@@ -197,8 +197,9 @@ static void record_neuron(const run_t *run, const population_t *p, const block_t
 /* Where the sums of each row of a tile lie, counted from those of its first neuron. */
 static void place_rows(const population_t *p, int64_t *to)
 {
-    for (int row = 0; row < ROWS; row++)
-        to[row] = place_of(p, row / p->accumulators, row % p->accumulators, p->accumulators);
+    for (int row = 0, neuron = 0; row < ROWS; neuron++)
+        for (int32_t a = 0; a < p->accumulators && row < ROWS; a++, row++)
+            to[row] = place_of(p, neuron, a, p->accumulators);
 }
 
 /* Sums of the neurons of a tile, or of two that have the same columns; returns how many neurons
