@@ -26,6 +26,8 @@ from lnn2loihi.neurons.instructions import Instruction, NeuronProgram, Saturatio
 from lnn2loihi.neurons.saturations import derived_saturations
 from lnn2loihi.neurons.tracer import Tracer
 from lnn2loihi.simulate.native import library
+from lnn2loihi.simulate.native.engine import NativeEngine
+from lnn2loihi.simulate.native.kernel_code import NARROW
 from lnn2loihi.simulate.result import recorded_words
 
 FEW = settings(
@@ -188,6 +190,22 @@ class TestAllFamilies:
         for lanes in KERNELS:
             assert_same(on_level(program, x, level, lanes, **options), expected)
             assert_same(on_level(program, x, level, lanes, threads=2, **options), expected)
+
+    def test_however_often_running_counts_are_added_up(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        plain = library.level_named("plain")
+        text, often = library.engine_text(plain, NARROW[-1]), "#define COUNT_STEPS 3"
+        assert text.count("#define COUNT_STEPS (1 << 24)") == 1
+        text = text.replace("#define COUNT_STEPS (1 << 24)", often)
+        monkeypatch.setattr(library, "engine_text", lambda *_: text)
+        program, x = counter(), np.repeat(UP_AND_DOWN[:, 150:260], 13, axis=0)
+        options: dict[str, Any] = {"lengths": np.random.default_rng(1).integers(0, 110, 13)}
+        options["initial_state"] = {"lstm": {"c": np.array([32700])}}
+        expected = l2l.simulate(program, x, "blas", **options)
+        assert expected.saturations
+        native = NativeEngine(program, plain, ("-O0",))
+        assert_same(on_level(program, x, None, NARROW[-1], native, **options), expected)
 
     @staticmethod
     def alike(program: l2l.LoihiProgram, x: Any, elapsed: Any) -> None:
