@@ -31,6 +31,9 @@ MEASURED, REPETITIONS = 40_000_000, 9
 #: Operations (see Layout.operations) that are over before anyone could press Ctrl-C, and that the
 #: calling thread does itself: to start another one takes about as long.
 SHORT = 50_000_000
+#: The same where another thread would only take the place of the calling one: some milliseconds,
+#: before which Ctrl-C waits.
+SHORT_ALONE = 8 * SHORT
 
 
 class NativeEngine:
@@ -167,7 +170,8 @@ class NativeEngine:
                 begin = (begin - piece.blocks) % stride
             return max(answers)
 
-        if total * self.layout.operations < SHORT and progress is None:
+        short = SHORT_ALONE if workers == 1 else SHORT
+        if total * self.layout.operations < short and progress is None:
             results = [run(0, 1)]
         else:
 
