@@ -212,7 +212,6 @@ class NativeStream:
         self._job, self._function = job, function
         self._sample, self._answer = job.x[0, 0], job.outputs[0, 0]
         self.start(state)
-        job.carry_over()
 
     def start(self, state: Mapping[str, Mapping[str, npt.NDArray[Any]]]) -> None:
         """Goes on from a state, for each population and word (1, neurons), with counts of 0."""

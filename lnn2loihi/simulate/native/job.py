@@ -121,7 +121,6 @@ class _BoundPopulation:
     template: _Template
     structure: _PopulationStructure
     recorded: dict[str, npt.NDArray[np.int32]]
-    initial: npt.NDArray[np.int32]
     final: npt.NDArray[np.int32]
     counts: IntegerArray
     saturated: IntegerArray
@@ -133,7 +132,8 @@ class _BoundPopulation:
 
 
 class Job:
-    """Arrays and structures of one run; they live as long as it does.
+    """Arrays and structures of one run; they live as long as it does. Another run of the same job
+    goes on from where the last one ended.
 
     Args:
         binding: the program.
@@ -192,11 +192,6 @@ class Job:
         lanes = np.minimum(piece.last - firsts, piece.lanes)
         return int(longest @ lanes)
 
-    def carry_over(self) -> None:
-        """From now on a run starts where the last one ended."""
-        for place, bound in enumerate(self.populations):
-            self._list[place].initial = _address(bound.final)
-
     def result(self, executor: str) -> tuple[EngineRun, IntegerArray]:
         """What the engine wrote, and the saturated input values of each channel."""
         non_zero = {self.port.name: self.counts[1]}
@@ -242,15 +237,15 @@ class Job:
 
     def _bind(self, template: _Template, start: Mapping[str, npt.NDArray[Any]]) -> _BoundPopulation:
         words, size, marks = template.words, template.size, template.marks
-        initial = np.empty((max(len(words), 1), self.batch, size), np.int32)
+        # Initial and final states in one: what begins a sequence is read before its end is written.
+        final = np.empty((max(len(words), 1), self.batch, size), np.int32)
         for place, word in enumerate(words):
-            initial[place] = start[word]
-        final = initial.copy()
+            final[place] = start[word]
         planes = template.planes if self.record else ()
         recorded = self._answers(size, len(planes)) if planes else ()
         counts = np.zeros((2 + len(marks), size), np.int64)
         structure = _PopulationStructure.from_buffer_copy(template.structure)
-        structure.initial, structure.final = _address(initial), _address(final)
+        structure.initial = structure.final = _address(final)
         structure.record = None if isinstance(recorded, tuple) else _address(recorded)
         structure.non_zero = place = _address(counts)
         structure.changed = place + counts.strides[0]
@@ -259,7 +254,6 @@ class Job:
             template,
             structure,
             dict(zip(planes, recorded, strict=True)),
-            initial,
             final,
             counts[:2],
             counts[2:].reshape(size, len(marks)),

@@ -38,7 +38,7 @@ typedef struct {
     const int64_t *row_starts;      /* (rows + 1,), rows are [accumulator][neuron] */
     const int16_t *row_values;      /* (synapses,) */
     const int32_t *row_parameters;  /* [parameter][padded neuron] */
-    const int32_t *initial; /* [state][batch][neuron] */
+    const int32_t *initial; /* [state][batch][neuron]; may be `final` */
     int32_t *final;         /* the same */
     int32_t *record;        /* [plane][batch][time][neuron], or NULL */
     int64_t *non_zero, *changed; /* (neurons,): messages, summed over steps and sequences */
