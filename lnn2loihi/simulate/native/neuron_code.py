@@ -2,7 +2,8 @@
 
 Both are straight-line loops over lanes of int32, which compilers vectorise as they stand: the
 proofs say that no product and no sum leaves 32 bits. Over sequences, a lane is a sequence and
-parameters are scalars; over neurons, a lane is a neuron and parameters are vectors.
+parameters are scalars; over neurons, a lane is a neuron and parameters are vectors. Narrow blocks
+take the second form: their lanes are the sequences of all neurons.
 
 Saturations are rare. Over sequences the difference of a word before and after a clamp is only
 kept, and looked at more closely in a second loop where any is not 0: that costs a third of what

@@ -6,7 +6,9 @@
  * run needs is in its arguments, so that runs in several threads are independent of each other.
  */
 
-/* Updates of one neuron in `lanes` sequences, and of `lanes` neurons in one sequence. */
+/* Updates of one neuron in `lanes` sequences; and of `lanes` neurons in one sequence, or in flat
+ * blocks of all neurons in several, a lane for each neuron and sequence.
+ */
 typedef void (*update_sequences_t)(const int32_t *sums, const int32_t *parameters,
                                    const int32_t *shifts, int32_t *states, int32_t *message,
                                    const int32_t *live, int64_t *saturated, int lanes);
