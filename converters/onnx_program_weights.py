@@ -63,21 +63,15 @@ def _gathered_sum(graph: Graph) -> list[str]:
 
 
 def heard_of(connection: Connection, neurons: int) -> Heard:
-    """The synapses of a connection to so many neurons: int8, wider where parallel ones add up."""
+    """The synapses of a connection to so many neurons, int8."""
     sources = connection.source_size
     rows = np.repeat(np.arange(connection.rows), np.diff(connection.row_starts))
     accumulator, neuron = np.divmod(rows, neurons)
     places, which = np.unique(neuron * sources + connection.columns, return_inverse=True)
-    sums = np.zeros((places.size, len(connection.accumulators)), np.int64)
-    np.add.at(sums, (which, accumulator), connection.mantissas)
-    fits = np.array_equal(sums, sums.astype(np.int8))
-    return Heard(
-        f"{_name(connection)}.mantissas",
-        places,
-        sums.astype(np.int8 if fits else np.int32),
-        neurons,
-        sources,
-    )
+    # No pair of neurons has two synapses for one accumulator.
+    weights = np.zeros((places.size, len(connection.accumulators)), np.int8)
+    weights[which, accumulator] = connection.mantissas
+    return Heard(f"{_name(connection)}.mantissas", places, weights, neurons, sources)
 
 
 def _name(connection: Connection) -> str:

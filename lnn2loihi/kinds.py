@@ -225,7 +225,7 @@ def _named(values: tuple[Any, ...]) -> Kind:
     texts = ", ".join(map(str, values))
     return Kind(
         lambda value: any(type(value) is type(one) and value == one for one in values),
-        f"one of {texts}",
+        f"one of {texts}" if len(values) > 1 else f'"{texts}"',
         (str,),
     )
 

@@ -555,7 +555,7 @@ def test_modules_that_cannot_be_copied() -> None:
 def test_options() -> None:
     assert "needs no description" in problems_of(nn.Sequential(cfc()), description="net.toml")
     text = problems_of(nn.Sequential(cfc()), timespan="often")
-    assert 'give 1.0, for instance, or "irregular"' in text
+    assert """timespan is 'often'; give a number or "irregular\"""" in text
 
 
 @pytest.mark.parametrize(

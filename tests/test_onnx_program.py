@@ -306,19 +306,6 @@ class TestSynapses:
         there = numbers.any(axis=1)
         assert np.array_equal(found[there], places) and np.array_equal(numbers[there], weights)
 
-    def test_parallel_synapses_that_need_more_than_a_byte(self) -> None:
-        program = self.program(np.full((4, 6), 100))
-        (link,) = program.connections
-        doubled = dataclasses.replace(
-            link,
-            row_starts=2 * link.row_starts,
-            columns=np.repeat(link.columns, 2),
-            mantissas=np.repeat(link.mantissas, 2),
-        )
-        program = dataclasses.replace(program, connections=(doubled,))
-        assert heard_of(doubled, 4).weights.max() == 200
-        assert_exact(program, random_inputs(1, program, 3, 2))
-
     def test_short_rows_are_gathered(self) -> None:
         rows = np.zeros((4, 10 * GATHERED_COST), np.int64)
         rows[:, :9] = 1
