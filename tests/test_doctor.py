@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 from lnn2loihi import doctor
 from lnn2loihi.doctor import Check, DoctorReport, Environment, examine, read_environment
@@ -306,6 +307,6 @@ def test_looks_without_importing(tmp_path: Path) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.stdout == "CUDA 13.0\n", done.stderr

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 import lnn2loihi as l2l
 
@@ -50,7 +51,7 @@ def test_imports_nothing_heavy(code: str, kept_out: tuple[str, ...], tmp_path: P
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == []
@@ -86,6 +87,6 @@ def test_names_of_modules_stay_functions(first: str, tmp_path: Path) -> None:
         "assert verify is l2l.verify\n"
     )
     subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=120,
+        [sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=PATIENCE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from patience import PATIENCE
 from programs import Sizes, random_inputs, random_program
 
 from lnn2loihi.errors import InputError, LavaRunError, ProgramError
@@ -43,7 +44,8 @@ def both(
 ) -> tuple[IntegerRun, IntegerRun]:
     inputs = random_inputs(seed, program, batch, time)
     start = full_initial_state(program, batch, state)
-    return execute(program, inputs, start, time_limit=60), run_reference(program, inputs, start)
+    found = execute(program, inputs, start, time_limit=PATIENCE)
+    return found, run_reference(program, inputs, start)
 
 
 def assert_equal(lava: IntegerRun, reference: IntegerRun) -> None:

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from patience import PATIENCE
 from programs import Sizes, random_inputs, random_program
 
 from lnn2loihi.converters.lava import LavaExporter
@@ -32,7 +33,7 @@ def in_new_interpreter(code: str, *options: str) -> subprocess.CompletedProcess[
         env={**os.environ, "PYTHONPATH": paths},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import strategies_ncps as nets
 from hypothesis import given
+from patience import PATIENCE
 from safetensors.numpy import save_file
 
 from lnn2loihi.converters.ncps import NcpsImporter
@@ -408,7 +409,7 @@ def test_safetensors_need_neither_torch_nor_ncps(tmp_path: Path) -> None:
         "from lnn2loihi.converters.ncps import NcpsImporter\n"
         "assert NcpsImporter().load(sys.argv[1]).units == 5\n"
     )
-    subprocess.run([sys.executable, "-c", program, str(path)], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program, str(path)], check=True, timeout=PATIENCE)
 
 
 def test_pt_without_torch_says_how_to_install_it(

@@ -23,6 +23,7 @@ from engines import (
     random_start,
     zoo_program,
 )
+from patience import PATIENCE
 from programs import random_inputs
 
 from lnn2loihi.simulate import simulate
@@ -63,7 +64,6 @@ static int mistake(int which)
 }
 """
 TESTS = Path(__file__).parent
-LIMIT = 300.0  # seconds; it takes a few
 
 
 @functools.cache
@@ -94,7 +94,7 @@ def run(call: str) -> subprocess.CompletedProcess[str]:
         },
         capture_output=True,
         text=True,
-        timeout=LIMIT,
+        timeout=PATIENCE,
         check=False,
     )
 
