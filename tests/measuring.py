@@ -5,13 +5,14 @@ counters count what it draws meanwhile, and its backends take as long as they ar
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from lnn2loihi.errors import MeterError
-from lnn2loihi.measure import Clock, Counters, Runner, Session
+from lnn2loihi.measure import Clock, Counters, Runner, Session, measuring, stopwatch
 from lnn2loihi.measure.meter import Kind
 from lnn2loihi.network import FloatArray
 
@@ -175,3 +176,15 @@ def runner(backend: Backend, name: str = "fake", kind: Kind = "cpu", **options: 
 
 def samples(batch: int = 4, time: int = 8, seed: int = 0) -> FloatArray:
     return np.random.default_rng(seed).normal(size=(batch, time, INPUTS))
+
+
+def measure_for_moments(patch: pytest.MonkeyPatch) -> None:
+    """Every backend is found, called, timed and metered, as `quick` does, but no longer than it
+    takes: for tests that look at no figure. A budget of seconds would end early on a busy machine.
+    """
+    shortest = replace(
+        measuring.QUICK, warm_up=0.0, search=0.001, rounds=1, slice=0.001, calls=3, steps=3,
+        windows={"cpu": 0.01, "cuda": 0.01},
+    )  # fmt: skip
+    patch.setattr(measuring, "QUICK", shortest)
+    patch.setattr(stopwatch, "LARGEST_BATCH", 2)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from measuring import measure_for_moments
 
 from lnn2loihi import cli
 from lnn2loihi.lava import lava_is_installed
-from lnn2loihi.measure import measuring, stopwatch
 from lnn2loihi.neurons.activations import ACTIVATIONS
 from lnn2loihi.neurons.cfc import cfc_program
 from lnn2loihi.neurons.listing import instruction_table
@@ -52,13 +51,7 @@ def test_the_quickstart_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     if not lava_is_installed():
         pytest.skip("the quickstart verifies in Lava")
     monkeypatch.chdir(tmp_path)
-    # Everything is measured as for a reader, but for moments: no figure is looked at here.
-    shortest = replace(
-        measuring.QUICK, warm_up=0.0, search=0.001, rounds=1, slice=0.001, calls=3, steps=3,
-        windows={"cpu": 0.01, "cuda": 0.01},
-    )  # fmt: skip
-    monkeypatch.setattr(measuring, "QUICK", shortest)
-    monkeypatch.setattr(stopwatch, "LARGEST_BATCH", 2)
+    measure_for_moments(monkeypatch)
     quickstart, saving = _blocks("python")
     names: dict[str, object] = {}
     exec(quickstart + saving, names)  # noqa: S102 (our own document)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from measuring import measure_for_moments
 from networks import random_network, random_samples
 from profile_rows import NETWORK, X, example_program
 
@@ -272,12 +273,13 @@ class TestMeasured:
         assert "takes part in no ratio" in answer(result).sentences[2]
 
     @pytest.mark.parametrize("against", ["cpu:engine", ()])
-    def test_a_device_that_was_not_measured_is_named_and_in_no_row(self, against: Any) -> None:
+    def test_a_device_that_was_not_measured_is_named_and_in_no_row(
+        self, against: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Another board's power times this machine's time is the energy of neither."""
+        measure_for_moments(monkeypatch)
         others = ("cpu-raspberry-pi-4", "gpu-jetson-orin-nano")
-        result = l2l.profile(
-            PROGRAM, X, devices=(DEVICE, *others), against=against, quick=True, budget_seconds=1.5
-        )
+        result = l2l.profile(PROGRAM, X, devices=(DEVICE, *others), against=against, quick=True)
         for name in others:
             (text,) = (text for text in result.absent if text.startswith(f"profile {name} ("))
             assert "is used in no row" in text and text in result.summary()
@@ -310,10 +312,9 @@ class TestMeasured:
         assert not result.complete and "device lost" in result.summary()
         assert l2l.load_profile(result.save(tmp_path / "x.profile.json")) == result
 
-    def test_backends_are_really_measured(self) -> None:
-        result = l2l.profile(
-            PROGRAM, X, against=("cpu:engine",), quick=True, network=NETWORK, budget_seconds=1.5
-        )
+    def test_backends_are_really_measured(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        measure_for_moments(monkeypatch)
+        result = l2l.profile(PROGRAM, X, against=("cpu:engine",), quick=True, network=NETWORK)
         rows = [row for row in result.rows if row.kind == "cpu"]
         assert rows and all(row.tier == "MEASURED" for row in rows)
         assert result.quick and "processor" in result.conditions
