@@ -30,6 +30,7 @@ from engines import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from patience import PATIENCE
 from programs import Sizes, random_inputs, random_program
 
 from lnn2loihi.errors import BackendMissingError, InputError
@@ -49,7 +50,6 @@ BATCHES = (1, 2, 7, 8, 9, 63, 64, 65, 127, 128, 129)
 LEVELS = level_parameters()
 CARRIERS = ("float32", "float64")
 TESTS = Path(__file__).parent
-PROMPT = 60.0  # seconds; it takes 0.1, but the machine may be busy
 #: Message bits, activation and readout: few, because each is compiled.
 FAMILIES = (
     (2, "lines16", 1),
@@ -709,7 +709,7 @@ class TestProgressAndInterruption:
                 line = process.stdout.readline()
                 if line == b"running\n":
                     os.killpg(process.pid, signal.SIGINT)
-                output, errors = process.communicate(timeout=PROMPT)
+                output, errors = process.communicate(timeout=PATIENCE)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 raise

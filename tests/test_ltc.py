@@ -27,7 +27,7 @@ from lnn2loihi.simulate.reference import run_reference
 torch = pytest.importorskip("torch", reason="needs torch and ncps: pip install torch ncps")
 pytest.importorskip("ncps", reason="needs ncps: pip install ncps")
 
-SLOW = settings(max_examples=20, deadline=None, derandomize=True)
+SLOW = settings(max_examples=14, deadline=None, derandomize=True)
 KINDS = (
     Variant(),
     Variant(kind="full", size=4, unfolds=6, irregular=True),

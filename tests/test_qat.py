@@ -18,7 +18,7 @@ from lnn2loihi.quantize.sensitivity import sensitivity
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 qat = pytest.importorskip("lnn2loihi.qat")
 
-SLOW = settings(max_examples=12, deadline=None, derandomize=True)
+SLOW = settings(max_examples=8, deadline=None, derandomize=True)
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from lnn2loihi.simulate import full_initial_state
 from lnn2loihi.simulate.inputs import encode
 from lnn2loihi.simulate.reference import run_reference
 
-SLOW = settings(max_examples=25, deadline=None, derandomize=True)
+SLOW = settings(max_examples=15, deadline=None, derandomize=True)
 #: One of each kind, for executors that take seconds.
 KINDS = (
     Variant(mode="no_gate", layers=2),
