@@ -209,6 +209,8 @@ class Stream:
     def _sample(self, x: npt.ArrayLike) -> npt.NDArray[Any]:
         """A sample, checked: float64, or encoded messages as int32."""
         sample = x if type(x) is np.ndarray and x.dtype == np.float64 else as_array(x, "x")
+        if sample.shape != (self.program.channels,):
+            raise self._no_sample(f"shape {sample.shape}")
         if self.encoded:
             if sample.dtype.kind not in "iu":
                 raise InputError(
@@ -221,15 +223,15 @@ class Stream:
         else:
             sample = np.asarray(sample, np.float64)
         # A sum of squares tells in a sixth of the time that all is finite, if it is finite itself.
-        wrong = sample.shape != (self.program.channels,)
-        if wrong or not (isfinite(sample.dot(sample)) or np.isfinite(sample).all()):
-            raise InputError(
-                "x",
-                f"a sample is {self.program.channels} finite numbers, this has shape "
-                f"{sample.shape} and {int(np.count_nonzero(~np.isfinite(sample)))} NaN or "
-                "infinite values",
-            )
+        if not (isfinite(sample.dot(sample)) or np.isfinite(sample).all()):
+            bad = int(np.count_nonzero(~np.isfinite(sample)))
+            raise self._no_sample(f"{bad} NaN or infinite values")
         return sample
+
+    def _no_sample(self, has: str) -> InputError:
+        return InputError(
+            "x", f"a sample is {self.program.channels} finite numbers, this has {has}"
+        )
 
     def _step_slowly(self, sample: npt.NDArray[Any], times: FloatArray | None) -> FloatArray:
         result = simulate(
