@@ -296,7 +296,8 @@ class LoihiProgram(ArrayEquality):
     @property
     def output_population(self) -> Population:
         """The population whose messages are the answer."""
-        return self.population(self.output)
+        # Asked for several times in each call: without the check of arguments.
+        return next(p for p in self.populations if p.name == self.output)
 
     @property
     def steps_per_sample(self) -> int:

@@ -191,7 +191,10 @@ class TestErrors:
             (("simulate", "{tmp}/net.l2l", "-i", "{tmp}/wide.npy"), "has 2 input channels"),
             (("simulate", "{tmp}/net.l2l", "-i", "{tmp}/nan.npy"), "NaN or infinite"),
             (("simulate", "{tmp}/net.l2l", "-i", "{tmp}/garbage.l2l"), "samples come as"),
-            (("simulate", "{tmp}/net.l2l", "-i", "{tmp}/x.npy", "--executor", "gpu"), "'gpu' does"),
+            (
+                ("simulate", "{tmp}/net.l2l", "-i", "{tmp}/x.npy", "--executor", "gpu"),
+                "reference, lava",
+            ),
             (
                 ("verify", "{tmp}/net.l2l", "-i", "{tmp}/x.npy", "--executors", "a,b"),
                 "'a' does not",

@@ -44,10 +44,16 @@ def simulate(
     """Compute what the chip would answer."""
     with importing():
         from lnn2loihi.samples import write_arrays
+        from lnn2loihi.simulate.choice import ENGINES
         from lnn2loihi.simulate.result import saturation_text
 
     if states and (output is None or output.suffix != ".npz"):
         raise l2l.InputError("--states", "states are written to an .npz file: give --output x.npz")
+    known = (*ENGINES, "lava")
+    if executor not in known:
+        raise l2l.InputError(
+            "--executor", f"{executor!r} does not exist; there are {', '.join(known)}"
+        )
     keep_inputs([output], program, samples)
     loaded = l2l.load(program)
     given = read_sequences(samples, loaded.timed, encoded)
