@@ -294,11 +294,20 @@ def test_modules_without_data_are_refused() -> None:
     assert "without data (device meta), expected float64, float32" in text
 
 
-@pytest.mark.parametrize("timespan", [float("nan"), float("inf"), "1", True, 10**400])
-def test_timespans_must_be_finite_numbers(timespan: Any) -> None:
+@pytest.mark.parametrize(
+    ("timespan", "said"),
+    [
+        (float("nan"), "timespan is not a finite number"),
+        (float("inf"), "timespan is not a finite number"),
+        ("1", "timespan is '1'; give a number or \"irregular\""),
+        (True, "timespan is of type bool; give a number"),
+        (10**400, 'give a number or "irregular"'),
+    ],
+    ids=("nan", "infinite", "text", "bool", "huge"),
+)
+def test_timespans_must_be_finite_numbers(timespan: Any, said: str) -> None:
     need_torch()
-    text = problems_of(lambda: load(nets.module("auto"), timespan=timespan))
-    assert "timespan is not a finite number" in text
+    assert said in problems_of(lambda: load(nets.module("auto"), timespan=timespan))
 
 
 @pytest.mark.parametrize("timespan", [-1.0, -1e-300, 1e300])
@@ -540,7 +549,7 @@ def test_paths_that_lead_nowhere(tmp_path: Path) -> None:
     assert "it is a description itself" in problems_of(lambda: load(toml, description=toml))
     assert "no such file" in problems_of(lambda: load(tmp_path / "absent.pt"))
     assert "no such file" in problems_of(lambda: load(path, description=tmp_path / "absent.toml"))
-    assert "no such file" in problems_of(lambda: load(tmp_path))
+    assert "is a folder, not a file" in problems_of(lambda: load(tmp_path))
     toml.write_text(nets.described(handmade_state(), checkpoint="absent.safetensors"))
     assert "the checkpoint that it names is not there" in problems_of(lambda: load(toml))
     toml.write_text(nets.described(handmade_state(), checkpoint="net.toml"))

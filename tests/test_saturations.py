@@ -31,7 +31,7 @@ from lnn2loihi.simulate.native.kernel_code import NARROW
 from lnn2loihi.simulate.result import recorded_words
 
 FEW = settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
 ENGINES = ("reference", "blas", *(["c"] if library.compiler() else []))
 
