@@ -37,6 +37,15 @@ KINDS = (
 )
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> Any:
+    """Small tensors: threads that wait for one another take most of the processor's time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def network(variant: Variant) -> l2l.LiquidNetwork:
     return l2l.import_network(ltcs.module(variant), timespan=variant.timespan)
 
@@ -360,7 +369,7 @@ def test_training_for_the_chip(variant: Variant) -> None:
     from lnn2loihi import qat
 
     made = ltcs.module(variant)
-    x, elapsed = ltcs.samples(variant, 8, 10)
+    x, elapsed = ltcs.samples(variant, 8, 6)
     truth = network(variant).evaluate(x, timespans=elapsed).outputs
     target = torch.tensor(0.5 * truth + 0.1, dtype=torch.float32)
     module = qat.prepare(
