@@ -110,6 +110,8 @@ class TestCopies:
         for bad in ("text", None, [[1.0], [1.0, 2.0]], np.zeros(3, complex), {"a": 1}):
             with pytest.raises(l2l.InputError):
                 stream.step(bad)  # type: ignore[arg-type]
+        with pytest.raises(l2l.InputError, match="elapsed: is True; give a number"):
+            l2l.open_stream(TIMED).step(np.zeros(3), True)
         with pytest.raises(l2l.InputError, match="elapsed: is not an array of numbers"):
             l2l.open_stream(TIMED).step(np.zeros(3), "a")  # type: ignore[arg-type]
         with pytest.raises(l2l.InputError, match="elapsed: is encoded, as x is: give a whole"):

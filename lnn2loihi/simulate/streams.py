@@ -191,6 +191,8 @@ class Stream:
         if encoded is not None and encoded is not self.encoded:
             self._change(encoded)
         sample = self._sample(x)
+        if isinstance(elapsed, (bool, np.bool_)):
+            raise InputError("elapsed", f"is {elapsed}; give a number")
         times = checked_timespans(
             None if elapsed is None else [elapsed],
             (1,),
