@@ -13,11 +13,11 @@ from lnn2loihi.errors import Problems, ProgramError, QuantizationError
 from lnn2loihi.formats import MESSAGE_BITS, FixedPoint, bits_needed
 from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.graph.schedule import derive_schedule, matched_delays
-from lnn2loihi.layers.stage import FIRST, INPUT, RESTART, Stage
+from lnn2loihi.layers.stage import INPUT, Stage
 from lnn2loihi.network import FloatArray, LiquidNetwork
-from lnn2loihi.neurons.cfc import ELAPSED, Held, Saturating
+from lnn2loihi.neurons.cfc import Held, Saturating
 from lnn2loihi.neurons.instructions import LARGEST_OPERAND
-from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population
+from lnn2loihi.program import Connection, LoihiProgram, Population
 from lnn2loihi.quantize import gated as _gated  # noqa: F401  registers its stages in families
 from lnn2loihi.quantize import ltc as _ltc  # noqa: F401  registers its stages in families
 from lnn2loihi.quantize import readout as _readout  # noqa: F401  registers its stage in families
@@ -34,18 +34,18 @@ from lnn2loihi.quantize.families import (
 from lnn2loihi.quantize.recipe import Recipes
 from lnn2loihi.quantize.rounding import Gate, Source, column_scales
 from lnn2loihi.quantize.rows import QuantizedGate, quantize_rows, wired_gate
+from lnn2loihi.quantize.senders import (
+    HEADROOM,
+    Senders,
+    connections_of,
+    every_message,
+    input_port,
+)
 
 #: Problems of a stage that an error lists.
 PROBLEMS_LISTED = 10
-#: Room beyond the calibrated range of an input channel, as a share of its span, and beyond that of
-#: a bounded message: data of other days leave the range of those that were calibrated with.
-HEADROOM = 0.25
 #: Weights and biases of a stage that fails although all are below this are not too large.
 LARGE = 2.0**7
-#: Width of a mantissa of one: a single signed bit holds -1 and 0 only.
-WIRE_BITS = 2
-#: Widest elapsed time: the operand of a 16-bit product.
-ELAPSED_BITS = 16
 
 
 @dataclass(frozen=True)
@@ -59,57 +59,6 @@ class Scales:
 
     exponents: tuple[int, ...]
     steps: Mapping[str, FloatArray]
-
-
-@dataclass(frozen=True)
-class Senders:
-    """What stages can hear: integers low..high, one unit worth `step`, for each source by name.
-
-    Attributes:
-        port: where samples enter.
-        elapsed: format of the elapsed time, the port's last channel; None where it is constant.
-        sources: by name of a stage, or INPUT, without the elapsed time.
-    """
-
-    port: InputPort
-    elapsed: FixedPoint | None
-    sources: dict[str, Source]
-
-    @property
-    def longest(self) -> float:
-        """The longest elapsed time; 0 where it is constant."""
-        return 0.0 if self.elapsed is None else float(self.port.high[-1]) * self.elapsed.step
-
-
-def input_port(
-    network: LiquidNetwork, calibration: Calibration, bits: int
-) -> tuple[InputPort, FixedPoint | None, Source]:
-    """For each channel the finest format that holds what was calibrated; a channel saturates at
-    the ends of its own calibrated range, with some room on both sides as far as its format has it.
-    The elapsed time is the last channel.
-    """
-    formats = [
-        FixedPoint.covering(
-            bits, calibration.largest(calibration.live(calibration.inputs[..., c]), bits)
-        )
-        for c in range(network.input_size)
-    ]
-    room = HEADROOM * (calibration.input_high - calibration.input_low)
-    smallest, largest = calibration.input_low - room, calibration.input_high + room
-    low = [int(f.encode(v)) for f, v in zip(formats, smallest, strict=True)]
-    high = [int(f.encode(v)) for f, v in zip(formats, largest, strict=True)]
-    step = np.array([f.step for f in formats])
-    source = Source(step, np.array(low), np.array(high))
-    gain, offset = 1.0 / (step * network.input_scale), network.input_offset
-    elapsed = None
-    if calibration.elapsed_range is not None:
-        shortest, longest = calibration.elapsed_range
-        elapsed = FixedPoint.covering(min(bits, ELAPSED_BITS), longest)
-        low.append(int(elapsed.encode(shortest)))
-        high.append(int(elapsed.encode(longest)))
-        gain, offset = np.append(gain, 1.0 / elapsed.step), np.append(offset, 0.0)
-    nominal = min(formats, key=lambda f: f.fraction_bits)
-    return InputPort(INPUT, nominal, np.array(low), np.array(high), gain, offset), elapsed, source
 
 
 class Plan:
@@ -142,7 +91,9 @@ class Plan:
             self.formats[stage.name] = form
             if form is not None:
                 self.steps[stage.name] = self._message_steps(stage, form)
-                self.senders.sources[stage.name] = _every(stage, form, self.steps[stage.name])
+                self.senders.sources[stage.name] = every_message(
+                    stage, form, self.steps[stage.name]
+                )
 
     def _message_steps(self, stage: Stage, form: FixedPoint) -> FloatArray:
         """Real value of one unit of each unit's message."""
@@ -301,7 +252,7 @@ class Plan:
             settled = None if scales is None else scales[stage.name]
             chosen, rows = self.rows(stage, correction, settled)
             _collect(stage.name, rows, problems)
-            fed = _connections(
+            fed = connections_of(
                 stage, self.senders, rows, chosen, self.recipes.of(stage).weight_bits
             )
             lowering = self.lowering(stage)
@@ -386,57 +337,6 @@ class Plan:
             scale=np.full(stage.units, message.step) if lowering.scale is None else lowering.scale,
             offset=np.zeros(stage.units) if lowering.offset is None else lowering.offset,
         )
-
-
-def _every(stage: Stage, message: FixedPoint, steps: FloatArray) -> Source:
-    """A source that may send every integer of its format that its stage can answer."""
-    ends = message_low(stage, message), message.high
-    return Source(steps, *(np.full(stage.units, end, np.int64) for end in ends))
-
-
-def _connections(
-    stage: Stage,
-    senders: Senders,
-    rows: Sequence[QuantizedGate],
-    exponents: Sequence[int],
-    weight_bits: int,
-) -> list[Connection]:
-    """One connection from each source, and one for the elapsed time.
-
-    Where a source is replaced in the first step of a sample, so are all others, each by itself:
-    all feed an accumulator of their own for it.
-    """
-    fused = np.concatenate([row.mantissas for row in rows])
-    made: list[Connection] = []
-    begin = 0
-    bits = WIRE_BITS if stage.wired else weight_bits
-    replaced = any(source.first for source in stage.sources)
-    for source, exponent in zip(stage.sources, exponents, strict=True):
-        block = fused[:, begin : begin + source.columns]
-        begin += source.columns
-        if source.name == INPUT and senders.elapsed is not None:
-            block = np.concatenate([block, np.zeros((len(block), 1), np.int8)], axis=1)
-        feeds = [(source.name, tuple(stage.gates))]
-        if replaced:
-            feeds.append((source.first or source.name, (FIRST,)))
-        made += [
-            Connection.from_dense(
-                name, stage.name, fed, block, exponent=exponent, mantissa_bits=bits
-            )
-            for name, fed in feeds
-        ]
-    if stage.starts_from:
-        same = np.eye(stage.units, dtype=np.int8)
-        made.append(
-            Connection.from_dense(
-                stage.starts_from, stage.name, (RESTART,), same, mantissa_bits=WIRE_BITS
-            )
-        )
-    if stage.timed:
-        only_time = np.zeros((stage.units, senders.port.size), np.int8)
-        only_time[:, -1] = 1
-        made.append(Connection.from_dense(INPUT, stage.name, (ELAPSED,), only_time))
-    return made
 
 
 def _message_bound(connection: Connection, before: Source, rows: QuantizedGate) -> int:

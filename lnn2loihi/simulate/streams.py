@@ -15,9 +15,8 @@ from lnn2loihi.arrays import as_array
 from lnn2loihi.errors import InputError
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.kinds import Count
-from lnn2loihi.network import FloatArray
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.sequences import checked_timespans
+from lnn2loihi.sequences import FloatArray, checked_timespans
 from lnn2loihi.simulate import State, full_initial_state, simulate
 from lnn2loihi.simulate.choice import chosen_engine, native_engine
 from lnn2loihi.simulate.native.engine import NativeStream
