@@ -36,6 +36,7 @@ from lnn2loihi.program import LoihiProgram
 from lnn2loihi.sequences import Sequences
 from lnn2loihi.sequences import sequences as sequences_of
 from lnn2loihi.simulate.result import Counters
+from lnn2loihi.stepping import heard
 
 #: Bytes of a parameter of a network as trained: float32.
 FLOAT_BYTES = 4
@@ -236,13 +237,10 @@ def _trained_maps(
         if isinstance(layer, LTCLayer):
             yield from _ltc_maps(network, layer, messages, states, data)
             continue
-        heard = [
-            _previous(messages[source.name]) if source.previous else messages[source.name]
-            for source in stage.sources
-        ]
+        blocks = [heard(source, messages) for source in stage.sources]
         if stage.name in parts:
-            heard[-1] = heard[-1][..., parts[stage.name]]
-        z = data.live(np.concatenate(heard, axis=-1))
+            blocks[-1] = blocks[-1][..., parts[stage.name]]
+        z = data.live(np.concatenate(blocks, axis=-1))
         for linear, columns in _maps_of(stage, layer):
             yield _MapUse.of(linear.weight[:, columns], linear.bias.size, z[..., columns])
 
@@ -272,12 +270,10 @@ def _ltc_maps(
     multiplied, those of inputs once for each sample, the others in each unfold.
     """
     stage = next(s for s in network.stages if s.name == layer.synapse_stage)
-    heard = _previous(states[layer.name])
-    if stage.sources[1].first:
-        heard[:, :: network.substeps] = messages[stage.sources[1].first]
+    hidden = heard(stage.sources[1], states, network.substeps)
     for columns, z in (
         (slice(0, layer.input_size), data.live(messages[stage.sources[0].name])),
-        (slice(layer.input_size, None), data.live(heard, network.substeps)),
+        (slice(layer.input_size, None), data.live(hidden, network.substeps)),
     ):
         slope = np.where(layer.wiring, layer.slope, 0.0)[:, columns]
         yield _MapUse.of(slope, slope.size, z)  # and an offset for each
@@ -309,13 +305,6 @@ def _memory_parts(network: LiquidNetwork) -> dict[str, slice]:
             found[layer.name] = slice(begin, begin + layer.units)
             begin += layer.units
     return found
-
-
-def _previous(message: FloatArray) -> FloatArray:
-    """The message of the step before; zeros before the first."""
-    shifted = np.zeros_like(message)
-    shifted[:, 1:] = message[:, :-1]
-    return shifted
 
 
 def _sparsity(non_zero: int, values: int) -> float:

@@ -1,7 +1,7 @@
 """How the stages of a network run in a step: written once, for whatever they are computed on.
 
 `step` runs stages over arrays (evaluation), tensors (training, PyTorch as a rival) and values that
-are traced into a graph (the float ONNX export).
+are traced into a graph (the float ONNX export); `heard` says afterwards what they heard.
 """
 
 from __future__ import annotations
@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
-from lnn2loihi.layers.stage import Stage
+import numpy as np
+
+from lnn2loihi.layers.linear import FloatArray
+from lnn2loihi.layers.stage import Stage, StageSource
 
 #: A message, or what a word of a memory holds: an array, a tensor, a traced value.
 Value = Any
@@ -47,16 +50,33 @@ def step(
         kept = memory.get(stage.name, {})
         if stage.starts_from:
             kept = {word: choose(now[stage.starts_from], value) for word, value in kept.items()}
-        heard: list[Value] = []
+        messages: list[Value] = []
         for source in stage.sources:
             message = (before if source.previous else now).get(source.name)
-            heard.append(choose(now[source.first], message) if source.first else message)
-        message, new = answer(stage, heard, kept)
+            messages.append(choose(now[source.first], message) if source.first else message)
+        message, new = answer(stage, messages, kept)
         if stage.once and written_down:
             new = {word: choose(value, kept[word]) for word, value in new.items()}
             if stage.name in before:
                 message = choose(message, before[stage.name])
         now[stage.name], memory[stage.name] = message, new
+
+
+def heard(source: StageSource, said: Mapping[str, FloatArray], substeps: int = 1) -> FloatArray:
+    """What a stage heard from a source in all steps, (batch, steps, columns); initial states are 0.
+
+    Args:
+        source: one of the stage's sources.
+        said: by name what all stages, and whatever is heard from outside, said in each step.
+        substeps: steps of a sample.
+    """
+    values = said[source.name]
+    if source.previous:
+        values = np.concatenate([np.zeros_like(values[:, :1]), values[:, :-1]], axis=1)
+    if source.first:
+        values = values.copy()
+        values[:, ::substeps] = said[source.first][:, ::substeps]
+    return values
 
 
 def _the_first(first: Value, later: Value) -> Value:

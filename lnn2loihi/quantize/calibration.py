@@ -15,6 +15,7 @@ from lnn2loihi.layers.stage import INPUT, Stage
 from lnn2loihi.network import FloatArray, LiquidNetwork
 from lnn2loihi.quantize.moments import Heard, Moments, moments_of
 from lnn2loihi.quantize.outliers import LARGEST_SHARE, Outliers, find_all, without
+from lnn2loihi.stepping import heard
 
 #: Ways to choose a range from data: all of it, or what is worth its cost.
 RANGES = ("range", "percentile", "mse")
@@ -190,16 +191,15 @@ def entering(
         result: what all stages answered in each step.
         substeps: steps for each sample, of which some stages take the first alone.
     """
-    blocks = []
-    for source in stage.sources:
-        values = inputs if source.name == INPUT else result.states[source.name]
-        if source.previous:
-            values = np.concatenate([np.zeros_like(values[:, :1]), values[:, :-1]], axis=1)
-        if source.first:
-            values = values.copy()
-            values[:, ::substeps] = result.states[source.first][:, ::substeps]
-        blocks.append(values)
-    z = np.concatenate(blocks, axis=-1)
+    said = {INPUT: inputs}
+    # Messages of wired stages are computed whenever they are asked for.
+    said |= {
+        name: result.states[name]
+        for source in stage.sources
+        for name in (source.name, source.first)
+        if name and name != INPUT
+    }
+    z = np.concatenate([heard(source, said, substeps) for source in stage.sources], axis=-1)
     return z[:, ::substeps] if stage.once else z
 
 
