@@ -132,7 +132,7 @@ def measure(case: str, correction: str) -> dict[str, Any]:
 
 def main() -> None:
     """See the module's documentation."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--cases", nargs="*", choices=CASES, default=list(CASES))
     parser.add_argument("--correction", choices=CORRECTIONS, default="full")
     parser.add_argument("--one", choices=CASES, help=argparse.SUPPRESS)

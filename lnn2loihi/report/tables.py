@@ -9,7 +9,7 @@ from lnn2loihi.metrics import NeuroBenchMetrics
 from lnn2loihi.precision import worst_text
 from lnn2loihi.profile.quantity import Quantity
 from lnn2loihi.profile.result import ProfileResult, Provenance
-from lnn2loihi.profile.rows import MODEL, ProfileRow
+from lnn2loihi.profile.rows import MODEL, Accuracy, ProfileRow
 from lnn2loihi.report.axis import number_of, range_of, shown, typeset
 from lnn2loihi.report.marks import badge
 from lnn2loihi.report.markup import Markup, element, joined
@@ -83,7 +83,7 @@ COLUMNS: Mapping[str, Callable[[ProfileRow], object]] = {
     "static": lambda row: row.static_energy,
     "total": lambda row: _total(row),
     "energy × delay": lambda row: row.energy_delay_product,
-    "accuracy": lambda row: None if row.accuracy is None else str(row.accuracy),
+    "accuracy": lambda row: None if row.accuracy is None else _accuracy(row.accuracy),
 }
 
 
@@ -110,6 +110,12 @@ def _profile_row(row: ProfileRow) -> Markup:
         class_ = None if found is not None else "none"
         cells.append(element("td", _inside(found), data_label=name, class_=class_))
     return element("tr", *cells, class_=row.status)
+
+
+def _accuracy(accuracy: Accuracy) -> Markup:
+    """The metric, and below it the output that it is of, where there are several."""
+    found, output = str(accuracy), accuracy.output
+    return _lines(found.removesuffix(f" ({output})"), output or None)
 
 
 def _tiers(row: ProfileRow) -> Markup:
