@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -17,7 +16,7 @@ from networks import random_network, random_samples
 from programs import random_inputs, random_program
 
 import lnn2loihi as l2l
-from lnn2loihi import cli, plugins, registry
+from lnn2loihi import plugins, registry
 from lnn2loihi.lava import lava_is_installed
 from lnn2loihi.simulate.reference import run_reference
 from lnn2loihi.simulate.result import IntegerRun
@@ -29,23 +28,6 @@ pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 #: The name lnn2loihi.verify is the function; the module is what sys.modules holds.
 verification = importlib.import_module("lnn2loihi.verify")
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command line in this process: exit code, standard output, standard error."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["lnn2loihi", *map(str, arguments)])
-        code: Any = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 class TestExport:
