@@ -64,6 +64,8 @@ class TrainableStage(nn.Module):
         # Follows from the formats, which a module's state carries already.
         steps = torch.tensor([1.0] if message_steps is None else np.array(message_steps))
         self.register_buffer("message_steps", steps, persistent=False)
+        #: The step of all units, where they share one: a number is less work than a tensor.
+        self._shared_step = float(steps[0]) if len(set(steps.tolist())) == 1 else None
         self._sources, self._units, self._moments = sources, lowering.units, moments
         self.memory_step = lowering.memory_step
         self._held = frozenset(lowering.held)
@@ -283,7 +285,9 @@ class TrainableStage(nn.Module):
         """The message as others hear it."""
         if self.form is None:
             return value
-        step = self.get_buffer("message_steps").to(value)
+        step = self._shared_step
+        if step is None:
+            step = self.get_buffer("message_steps").to(value)
         return message(value, step, self.form.low, self.form.high)
 
     def crowding(self) -> Tensor:
