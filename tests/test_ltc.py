@@ -37,13 +37,7 @@ KINDS = (
 )
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    """Small tensors: threads that wait for one another take most of the processor's time."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def network(variant: Variant) -> l2l.LiquidNetwork:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import tracemalloc
 import zipfile
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ def test_every_executor_states_it(run: Run, tmp_path: Path) -> None:
 def test_a_long_run_is_refused_by_the_size_of_its_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     program = random_program(1)
     x = np.broadcast_to(np.zeros(3), (50, 1000, 3))
-    monkeypatch.setattr(memory, "_available", lambda: MEGABYTE)
+    monkeypatch.setattr(memory, "available_memory", lambda: MEGABYTE)
     assert l2l.simulate(program, x).outputs.shape == (50, 1000, 2)
     arguments: tuple[dict[str, Any], ...] = ({"return_states": True}, {"engine": "reference"})
     for options in arguments:
@@ -81,7 +81,7 @@ def test_what_runs_out_is_an_error_of_ours(
     program = random_program(1)
     path = l2l.save(program, tmp_path / "a.l2l")
     for module, name in (("simulate", "checked"), ("artifact", "_read"), ("place", "load_device")):
-        monkeypatch.setattr(sys.modules[f"lnn2loihi.{module}"], name, scarce)
+        monkeypatch.setattr(import_module(f"lnn2loihi.{module}"), name, scarce)
     for call in (
         lambda: l2l.simulate(program, random_inputs(1, program, 1, 2)),
         lambda: l2l.load(path),

@@ -21,13 +21,7 @@ qat = pytest.importorskip("lnn2loihi.qat")
 SLOW = settings(max_examples=8, deadline=None, derandomize=True)
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    """Small tensors: threads cost more than they give."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def made(variant: Variant, recipe: str = "w6a10", **options: Any) -> tuple[Any, Any, Any]:

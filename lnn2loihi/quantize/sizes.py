@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lnn2loihi.errors import QuantizationError
 from lnn2loihi.layers.ltc import LTCLayer
+from lnn2loihi.machine_memory import available_memory
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.quantize.moments import LARGEST_BY_ROW
 
@@ -47,19 +47,6 @@ def needed_memory(network: LiquidNetwork, samples: int) -> dict[str, int]:
         ANSWER_BYTES * samples * answers + STEP_BYTES * steps * units
     )
     return found
-
-
-def available_memory() -> int:
-    """Bytes that this process may take: the machine's memory, or less where a limit is set."""
-    limits = [1 << 62]
-    if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):
-        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    try:
-        import resource  # not on Windows
-    except ImportError:
-        return min(limits)
-    allowed = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return min(*limits, allowed if allowed != resource.RLIM_INFINITY else limits[0])
 
 
 def check_memory(network: LiquidNetwork, samples: int) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from lnn2loihi.errors import InputError
+from lnn2loihi.machine_memory import available_memory
 from lnn2loihi.program import LoihiProgram
 
 #: Most bytes of the dense matrices in which the executors on this machine keep weights, 8 bytes a
@@ -56,19 +56,14 @@ def check_results(
             p.size * (len(p.program.state_names) + (not p.program.message_state))
             for p in program.populations
         )
-    needed, available = batch * time * words * (16 if oracle else 4), _available()
+    needed, available = batch * time * words * (16 if oracle else 4), available_memory()
     if needed > available:
         raise InputError(
             f"program {program.name!r}",
             f"{batch:,} sequences of {time:,} steps make answers and states of {_size(needed)}; "
-            f"this machine has {_size(available)} of memory. Give fewer or shorter sequences at a "
-            "time, or leave the states out",
+            f"this machine has {_size(available)} of memory for a process. Give fewer or shorter "
+            "sequences at a time, or leave the states out",
         )
-
-
-def _available() -> int:
-    """Bytes of this machine's memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _size(count: int) -> str:
