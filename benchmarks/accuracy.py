@@ -30,7 +30,7 @@ from rich.console import Console
 
 from lnn2loihi import qat
 from lnn2loihi.artifact import save
-from lnn2loihi.converters.ncps import NcpsImporter
+from lnn2loihi.families.cfc.importer import NcpsImporter
 from lnn2loihi.files import write_atomically
 from lnn2loihi.models.training import Epoch, fit_best, shuffled
 from lnn2loihi.network import LiquidNetwork

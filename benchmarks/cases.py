@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from lnn2loihi.converters.ncps import NcpsImporter
-from lnn2loihi.layers.lstm import LSTMLayer
-from lnn2loihi.layers.minimal import MinGRULayer
-from lnn2loihi.network import CfCLayer, FloatArray, Linear, LiquidNetwork
+from lnn2loihi.families.cfc.importer import NcpsImporter
+from lnn2loihi.families.cfc.layer import CfCLayer
+from lnn2loihi.families.lstm.layer import LSTMLayer
+from lnn2loihi.families.minimal.layer import MinGRULayer
+from lnn2loihi.network import FloatArray, Linear, LiquidNetwork
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantize import quantize
-from lnn2loihi.quantize.recipe import DEFAULT_RECIPE
+from lnn2loihi.recipe import DEFAULT_RECIPE
 
 #: Connections are counted whole from this density on, and by their synapses below.
 DENSE_FROM = 0.65

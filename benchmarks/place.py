@@ -20,10 +20,11 @@ import numpy as np
 
 from lnn2loihi.devices import load_device
 from lnn2loihi.errors import PlacementError
+from lnn2loihi.families.cfc.neuron import GATES, cfc_program
+from lnn2loihi.families.readout.lowering import linear_program
 from lnn2loihi.formats import FixedPoint
 from lnn2loihi.graph.schedule import derive_schedule
-from lnn2loihi.neurons.cfc import GATES, cfc_program
-from lnn2loihi.neurons.linear import SUM, linear_program
+from lnn2loihi.layers.linear import SUM
 from lnn2loihi.place import OBJECTIVES, Placement, place
 from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population
 from lnn2loihi.tables import text_table

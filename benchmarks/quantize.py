@@ -24,9 +24,10 @@ from typing import Any
 import numpy as np
 
 from lnn2loihi import quantize, simulate
-from lnn2loihi.layers.gru import GRULayer
-from lnn2loihi.layers.ltc import LTCLayer
-from lnn2loihi.network import CfCLayer, Linear, LiquidNetwork
+from lnn2loihi.families.cfc.layer import CfCLayer
+from lnn2loihi.families.gru.layer import GRULayer
+from lnn2loihi.families.ltc.layer import LTCLayer
+from lnn2loihi.network import Linear, LiquidNetwork
 from lnn2loihi.quantize.rounding import CORRECTIONS
 from lnn2loihi.tables import text_table
 

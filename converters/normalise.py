@@ -11,7 +11,8 @@ from lnn2loihi.errors import InputError
 
 
 class Normalise(nn.Module):
-    """(x - mean) / std on the last axis; `lnn2loihi.converters.modules` folds it into the input.
+    """(x - mean) / std on the last axis; `lnn2loihi.converters.modules.importer` folds it into the
+    input.
 
     Args:
         mean: of each channel.

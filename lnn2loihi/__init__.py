@@ -46,21 +46,24 @@ if TYPE_CHECKING:
         RateError,
         RecipeError,
     )
+    from lnn2loihi.families.cfc.layer import CfCLayer
+    from lnn2loihi.families.cfc.wired import WiredMemory
+    from lnn2loihi.families.dense.layer import DenseLayer
+    from lnn2loihi.families.gru.layer import GRULayer
+    from lnn2loihi.families.lstm.layer import LSTMLayer
+    from lnn2loihi.families.lstm.memory import Memory
+    from lnn2loihi.families.ltc.layer import LTCLayer
+    from lnn2loihi.families.minimal.layer import MinGRULayer, MinLSTMLayer
     from lnn2loihi.lava import run_lava
-    from lnn2loihi.layers.gru import GRULayer
-    from lnn2loihi.layers.lstm import LSTMLayer
-    from lnn2loihi.layers.memory import Memory
-    from lnn2loihi.layers.minimal import MinGRULayer, MinLSTMLayer
-    from lnn2loihi.layers.wired import WiredMemory
     from lnn2loihi.metrics import NeuroBenchMetrics, network_metrics, program_metrics
-    from lnn2loihi.network import CfCLayer, DenseLayer, FloatResult, Linear, LiquidNetwork, LTCLayer
+    from lnn2loihi.network import FloatResult, Linear, LiquidNetwork
     from lnn2loihi.place import Placement, Violation, place, workload
     from lnn2loihi.plugins import export, import_network
     from lnn2loihi.profile import ProfileResult, ProfileRow, load_profile, profile, ratio
     from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population, Schedule
     from lnn2loihi.quantize import quantize
-    from lnn2loihi.quantize.recipe import Recipe
     from lnn2loihi.quantize.sensitivity import Sensitivity, sensitivity
+    from lnn2loihi.recipe import Recipe
     from lnn2loihi.report import report
     from lnn2loihi.simulate import simulate
     from lnn2loihi.simulate.result import Counters, SimulationResult
@@ -81,19 +84,22 @@ _NAMES = {
         "QuantizationError RateError RecipeError"
     ),
     "lava": "run_lava",
-    "layers.gru": "GRULayer",
-    "layers.lstm": "LSTMLayer",
-    "layers.memory": "Memory",
-    "layers.minimal": "MinGRULayer MinLSTMLayer",
-    "layers.wired": "WiredMemory",
+    "families.cfc.layer": "CfCLayer",
+    "families.cfc.wired": "WiredMemory",
+    "families.dense.layer": "DenseLayer",
+    "families.gru.layer": "GRULayer",
+    "families.lstm.layer": "LSTMLayer",
+    "families.lstm.memory": "Memory",
+    "families.ltc.layer": "LTCLayer",
+    "families.minimal.layer": "MinGRULayer MinLSTMLayer",
     "metrics": "NeuroBenchMetrics network_metrics program_metrics",
-    "network": "CfCLayer DenseLayer FloatResult Linear LiquidNetwork LTCLayer",
+    "network": "FloatResult Linear LiquidNetwork",
     "place": "Placement Violation place workload",
     "plugins": "export import_network",
     "profile": "ProfileResult ProfileRow load_profile profile ratio",
     "program": "Connection InputPort LoihiProgram Population Schedule",
     "quantize": "quantize",
-    "quantize.recipe": "Recipe",
+    "recipe": "Recipe",
     "quantize.sensitivity": "Sensitivity sensitivity",
     "report": "report",
     "simulate": "simulate",
@@ -185,7 +191,7 @@ __all__ = [
 
 
 class _Package(ModuleType):
-    """This package: whoever imports `lnn2loihi.quantize.recipe`, `lnn2loihi.quantize` stays the
+    """This package: whoever imports `lnn2loihi.recipe`, `lnn2loihi.quantize` stays the
     function, though importing would make an attribute of the folder of that name.
     """
 

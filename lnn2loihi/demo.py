@@ -17,7 +17,7 @@ from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.plugins import shipped_model
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantize import quantize
-from lnn2loihi.quantize.recipe import DEFAULT_RECIPE
+from lnn2loihi.recipe import DEFAULT_RECIPE
 from lnn2loihi.samples import write_arrays
 from lnn2loihi.simulate import simulate
 from lnn2loihi.verify import Progress, VerificationResult, verify

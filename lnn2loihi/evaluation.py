@@ -89,13 +89,14 @@ class FloatResult(ContentEquality):
             message in each step, which is the state of a CfC layer. Those of an LTC's synapses are
             computed whenever they are asked for.
         final_state: for each layer with a state, and for each memory, float64 (batch, units).
-        memory: for each stage with a memory, float64 (batch, time, units): its cell state.
+        memory: for each stage with a memory, and each of its words, float64 (batch, time, units):
+            the cell state of an LSTM, say.
     """
 
     outputs: FloatArray
     states: States
     final_state: Mapping[str, FloatArray]
-    memory: Mapping[str, FloatArray]
+    memory: Mapping[str, Mapping[str, FloatArray]]
 
     def every(self, substeps: int) -> FloatResult:
         """The last of so many steps of each sample."""
@@ -106,7 +107,7 @@ class FloatResult(ContentEquality):
             self.outputs[last],
             self.states.part(last),
             self.final_state,
-            {name: values[last] for name, values in self.memory.items()},
+            self._memory(last),
         )
 
     def sequences(self, chosen: slice) -> FloatResult:
@@ -115,8 +116,15 @@ class FloatResult(ContentEquality):
             self.outputs[chosen],
             self.states.part(chosen),
             {name: values[chosen] for name, values in self.final_state.items()},
-            {name: values[chosen] for name, values in self.memory.items()},
+            self._memory(chosen),
         )
+
+    def _memory(self, index: Any) -> dict[str, dict[str, FloatArray]]:
+        """Some of the sequences and steps of all memories."""
+        return {
+            name: {word: values[index] for word, values in words.items()}
+            for name, words in self.memory.items()
+        }
 
 
 def evaluate_stages(
@@ -137,7 +145,7 @@ def evaluate_stages(
     messages = {INPUT: inputs}
     answers: dict[str, FloatArray | Heard] = {}
     final: dict[str, FloatArray] = {}
-    kept: dict[str, FloatArray] = {}
+    kept: dict[str, dict[str, FloatArray]] = {}
     for group in loops(stages):
         if any(stage.recurrent or stage.memory for stage in group):
             loop = _Loop(group, messages, initial_state, live)
@@ -162,7 +170,10 @@ def evaluate_stages(
             else np.where(live, found, 0.0)
             for name, found in answers.items()
         }
-        kept = {name: np.where(live, values, 0.0) for name, values in kept.items()}
+        kept = {
+            name: {word: np.where(live, values, 0.0) for word, values in words.items()}
+            for name, words in kept.items()
+        }
     states = States(answers)
     return FloatResult(states[stages[-1].name], states, final, kept)
 
@@ -178,7 +189,7 @@ class _Loop:
             at the end. None for all of it.
 
     Attributes:
-        kept: for each stage with a memory its state after each step so far, (batch, time, units).
+        kept: for each stage with a memory its words after each step so far, (batch, time, units).
     """
 
     def __init__(
@@ -208,7 +219,11 @@ class _Loop:
         }
         sizes = {s.name: s.columns if s.wired else s.units for s in group}
         self._steps = {name: np.empty((batch, time, size)) for name, size in sizes.items()}
-        self.kept = {s.name: np.empty((batch, time, s.units)) for s in group if s.memory}
+        self.kept = {
+            s.name: {w: np.empty((batch, time, s.units)) for w in s.memory}
+            for s in group
+            if s.memory
+        }
 
     def step(self, t: int, since: FloatArray | None, first: bool) -> None:
         """All stages in turn.
@@ -241,7 +256,7 @@ class _Loop:
             if not stage.wired:
                 self._steps[stage.name][:, t] = now[stage.name]
             for word in stage.memory:
-                self.kept[stage.name][:, t] = self._memory[stage.name][word]
+                self.kept[stage.name][word][:, t] = self._memory[stage.name][word]
 
     @property
     def answers(self) -> dict[str, FloatArray | Heard]:

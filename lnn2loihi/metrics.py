@@ -12,7 +12,7 @@ A NeuroBench sample is a sequence with all its steps. Operations are therefore p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,12 +24,9 @@ from lnn2loihi.errors import InputError
 from lnn2loihi.evaluation import evaluate_stages
 from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.kinds import Count, Rate
-from lnn2loihi.layers.cfc import CfCLayer, CfCStage, PureStage
-from lnn2loihi.layers.gru import GRULayer
-from lnn2loihi.layers.linear import FloatArray, Linear
-from lnn2loihi.layers.ltc import LTCLayer, SynapseStage
+from lnn2loihi.layers.layer import TrainedMap
+from lnn2loihi.layers.linear import SUM, FloatArray
 from lnn2loihi.layers.stage import INPUT, Stage
-from lnn2loihi.layers.wired import WiredMemory
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.place.activity import activity_of
 from lnn2loihi.program import LoihiProgram
@@ -226,85 +223,37 @@ def _trained_maps(
     substeps = network.substeps
     messages = {INPUT: inputs}
     messages |= {name: steps[:, substeps - 1 :: substeps] for name, steps in states.items()}
-    layers = {layer.name: layer for layer in network.single_layers}
-    parts = _memory_parts(network)
-    for stage in network.stages:
-        if stage.name not in layers and stage is network.stages[-1] and network.readout is None:
+    held = {INPUT: np.repeat(inputs, substeps, axis=1), **states}
+    stages = {stage.name: stage for stage in network.stages}
+    for layer, own in network.stages_by_layer:
+        if layer is not None:
+            maps: Iterable[TrainedMap] = layer.trained_maps(own)
+        elif network.readout is None:
             continue  # the identity that undoes a scale was not trained
-        if isinstance(stage, SynapseStage):
-            continue  # the layer's maps follow with its membranes
-        layer = layers.get(stage.name)
-        if isinstance(layer, LTCLayer):
-            yield from _ltc_maps(network, layer, messages, states, data)
-            continue
-        blocks = [heard(source, messages) for source in stage.sources]
-        if stage.name in parts:
-            blocks[-1] = blocks[-1][..., parts[stage.name]]
-        z = data.live(np.concatenate(blocks, axis=-1))
-        for linear, columns in _maps_of(stage, layer):
-            yield _MapUse.of(linear.weight[:, columns], linear.bias.size, z[..., columns])
+        else:
+            maps = [_whole(own[0])]
+        for trained in maps:
+            every = substeps if trained.every_step else 1
+            said = held if trained.every_step else messages
+            sources = stages[trained.stage].sources
+            z = np.concatenate([heard(source, said, every) for source in sources], axis=-1)
+            z = data.live(z[..., trained.columns], every)
+            z = np.full(z.shape, 0.5) if trained.never_zero else z
+            yield _MapUse.of(trained.weight, trained.biases, z)
 
 
-def _maps_of(stage: Stage, layer: Any) -> Iterator[tuple[Linear, slice]]:
-    """The maps of a stage as they were trained, with the columns that they have."""
-    if isinstance(stage, (CfCStage, PureStage)):
-        yield from ((linear, slice(None)) for linear in layer.maps)
-        return
-    for name, linear in stage.gates.items():
-        columns = slice(None)
-        if isinstance(layer, GRULayer) and name == "candidate_input":
-            columns = slice(0, layer.input_size)
-        elif isinstance(layer, GRULayer) and name == "candidate_recurrent":
-            columns = slice(layer.input_size, None)
-        yield linear, columns
-
-
-def _ltc_maps(
-    network: LiquidNetwork,
-    layer: LTCLayer,
-    messages: Mapping[str, FloatArray],
-    states: Mapping[str, FloatArray],
-    data: Sequences,
-) -> Iterator[_MapUse]:
-    """The maps of an LTC: three numbers of each synapse (slope, conductance, current) are
-    multiplied, those of inputs once for each sample, the others in each unfold.
-    """
-    stage = next(s for s in network.stages if s.name == layer.synapse_stage)
-    hidden = heard(stage.sources[1], states, network.substeps)
-    for columns, z in (
-        (slice(0, layer.input_size), data.live(messages[stage.sources[0].name])),
-        (slice(layer.input_size, None), data.live(hidden, network.substeps)),
-    ):
-        slope = np.where(layer.wiring, layer.slope, 0.0)[:, columns]
-        yield _MapUse.of(slope, slope.size, z)  # and an offset for each
-        # How far a synapse is open is never zero.
-        for linear in (layer.conductance, layer.current):
-            open_ones = np.full(z.shape, 0.5)
-            biases = linear.bias.size if columns.start == 0 else 0
-            yield _MapUse.of(linear.weight[:, columns], biases, open_ones)
+def _whole(stage: Stage) -> TrainedMap:
+    """The one map of a readout."""
+    linear = stage.gates[SUM]
+    columns = np.arange(linear.input_size)
+    return TrainedMap(linear.weight, linear.bias.size, stage.name, columns)
 
 
 def _other_parameters(network: LiquidNetwork) -> int:
     """What layers have beside maps: w_tau and A of pure units, capacitances of an LTC."""
     return sum(
-        2 * layer.units
-        if isinstance(layer, CfCLayer) and layer.mode == "pure"
-        else layer.units
-        if isinstance(layer, LTCLayer)
-        else 0
-        for layer in network.single_layers
+        layer.other_parameters(own) for layer, own in network.stages_by_layer if layer is not None
     )
-
-
-def _memory_parts(network: LiquidNetwork) -> dict[str, slice]:
-    """The part of a shared memory's answer that each of its layers was trained on."""
-    found: dict[str, slice] = {}
-    for shared in network.layers:
-        begin = 0
-        for layer in shared.layers if isinstance(shared, WiredMemory) else ():
-            found[layer.name] = slice(begin, begin + layer.units)
-            begin += layer.units
-    return found
 
 
 def _sparsity(non_zero: int, values: int) -> float:

@@ -7,7 +7,7 @@ already multiplied in.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -19,30 +19,15 @@ from lnn2loihi.arrays import as_array
 from lnn2loihi.errors import InputError, NetworkError, Problems
 from lnn2loihi.evaluation import FloatResult, evaluate_stages
 from lnn2loihi.frozen import ArrayEquality, read_only, read_only_mapping
-from lnn2loihi.layers.cfc import CfCLayer
-from lnn2loihi.layers.dense import SUM, DenseLayer
-from lnn2loihi.layers.gated import GatedLayer
-from lnn2loihi.layers.linear import FloatArray, Linear
-from lnn2loihi.layers.ltc import LTCLayer
+from lnn2loihi.layers.layer import Gates, Layer, Vectors
+from lnn2loihi.layers.linear import SUM, FloatArray, Linear
 from lnn2loihi.layers.readout import ReadoutStage
 from lnn2loihi.layers.stage import INPUT, Stage, StageSource
-from lnn2loihi.layers.wired import WiredMemory
 from lnn2loihi.printable import is_line
 from lnn2loihi.sequences import LARGEST, sequences
 from lnn2loihi.tables import text_table
 
-SingleLayer = CfCLayer | DenseLayer | GatedLayer | LTCLayer
-Layer = SingleLayer | WiredMemory
-__all__ = [
-    "CfCLayer",
-    "DenseLayer",
-    "FloatArray",
-    "FloatResult",
-    "LTCLayer",
-    "Linear",
-    "LiquidNetwork",
-    "WiredMemory",
-]
+__all__ = ["FloatArray", "FloatResult", "Layer", "Linear", "LiquidNetwork"]
 
 
 @checks_fields(NetworkError)
@@ -53,7 +38,7 @@ class LiquidNetwork(ArrayEquality):
     Attributes:
         name: name in messages and tables.
         layers: layers in order; layer l reads layer l-1 of the same step and its own last state.
-            Layers that share a memory stand in one WiredMemory.
+            Layers that share a memory are one.
         readout: affine map on the last layer's answer, or None.
         timespan: constant elapsed time between two samples, 0 or more, in the unit of the training
             (1.0 where the network was trained without timespans); None where it comes with the
@@ -108,7 +93,7 @@ class LiquidNetwork(ArrayEquality):
 
     def _size_problems(self) -> list[str]:
         found: list[str] = []
-        stages: Sequence[Layer | Linear] = self.layers + ((self.readout,) if self.readout else ())
+        stages: Sequence[Any] = self.layers + ((self.readout,) if self.readout else ())
         for before, after in zip(self.layers, stages[1:], strict=False):
             if after.input_size != before.units:
                 found.append(
@@ -116,15 +101,13 @@ class LiquidNetwork(ArrayEquality):
                     f"has {before.units} units"
                 )
         for layer in self.layers:
-            held = isinstance(layer, DenseLayer)
-            if not held and getattr(layer, "unfolds", 1) != self.substeps:
+            if not layer.stateless and layer.unfolds != self.substeps:
                 found.append(
                     f"{layer.name} takes a step for each sample or unfold of its own, another "
                     f"layer {self.substeps} unfolds; layers with a state have to keep the same "
                     "time: make a network of each"
                 )
-        shared = [layer for layer in self.layers if isinstance(layer, WiredMemory)]
-        names = [layer.name for layer in (*self.single_layers, *shared)]
+        names = [name for layer in self.layers for name in layer.layer_names]
         names += [self.readout.name] if self.readout else []
         found += [
             f"layer name {name!r:.60} is not one line of printable text"
@@ -165,17 +148,14 @@ class LiquidNetwork(ArrayEquality):
         return sum(layer.units for layer in self.single_layers)
 
     @property
-    def single_layers(self) -> tuple[SingleLayer, ...]:
+    def single_layers(self) -> tuple[Layer, ...]:
         """The layers in order, those that share a memory one by one."""
-        found: list[SingleLayer] = []
-        for layer in self.layers:
-            found += layer.layers if isinstance(layer, WiredMemory) else [layer]
-        return tuple(found)
+        return tuple(part for layer in self.layers for part in layer.parts)
 
     @property
     def substeps(self) -> int:
-        """How often all stages are evaluated for a sample: as often as its LTCs unfold."""
-        return max((la.unfolds for la in self.layers if isinstance(la, LTCLayer)), default=1)
+        """How often all stages are evaluated for a sample: as often as a layer unfolds."""
+        return max(layer.unfolds for layer in self.layers)
 
     @property
     def irregular(self) -> bool:
@@ -185,20 +165,41 @@ class LiquidNetwork(ArrayEquality):
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
         """What the network consists of, in the order of evaluation; the last one answers."""
-        made: list[Stage] = []
+        return tuple(stage for _, stages in self.stages_by_layer for stage in stages)
+
+    @cached_property
+    def stages_by_layer(self) -> tuple[tuple[Layer | None, tuple[Stage, ...]], ...]:
+        """The same, with the layer that each belongs to; None for the readout."""
+        made: list[tuple[Layer | None, tuple[Stage, ...]]] = []
         before, scale = StageSource(INPUT, self.input_size), 1.0
         for layer in self.layers:
             own, scale = layer.stages(before, self.timespan, scale)
-            made += own
+            made.append((layer, own))
             before = StageSource(own[-1].name, layer.units)
         if self.readout is not None or scale != 1.0:
             linear = self.readout or Linear(
                 "output", np.eye(before.columns), np.zeros(before.columns)
             )
-            made.append(
-                ReadoutStage(linear.name, (before,), {SUM: linear.scaled(SUM, inputs=scale)})
-            )
+            stage = ReadoutStage(linear.name, (before,), {SUM: linear.scaled(SUM, inputs=scale)})
+            made.append((None, (stage,)))
         return tuple(made)
+
+    def with_gates(self, gates: Gates, vectors: Vectors | None = None) -> LiquidNetwork:
+        """The network whose stages have other maps, as training for the chip leaves them.
+
+        What stages fold into their weights (LeCun's tanh, a constant timespan) stays folded: the
+        new network says tanh, and has its whole time gate in time_b.
+
+        Args:
+            gates: for each stage its maps by gate.
+            vectors: for stages with `vectors` these, float64 (units,); the network's where absent.
+        """
+        layers = tuple(la.with_gates(gates, vectors or {}, self.timespan) for la in self.layers)
+        readout, (layer, (*_, last)) = self.readout, self.stages_by_layer[-1]
+        if layer is None:
+            trained = gates[last.name][SUM]
+            readout = Linear(last.name, trained.weight, trained.bias)
+        return replace(self, layers=layers, readout=readout)
 
     @property
     def synapses(self) -> int:
@@ -260,9 +261,9 @@ class LiquidNetwork(ArrayEquality):
 
         Args:
             x: numbers (batch, time, inputs), or a list of sequences (time, inputs) of any length.
-            initial_state: for each layer name (its state), and for `<layer>.memory`, the name
-                of a WiredMemory, or `<layer>.c` of an LSTM (the cell state), (batch, units) or
-                (units,); zeros where absent.
+            initial_state: for each name of `state_sizes` (a layer's for its state, `<layer>.memory`
+                for that of its mixed memory, `<layer>.c` for an LSTM's cell state), (batch, units)
+                or (units,); zeros where absent.
             lengths: samples of each sequence, (batch,); all of them by default. What stands beyond
                 is ignored, and answered with zeros.
             timespans: elapsed time before each sample, (batch, time), where time is irregular.

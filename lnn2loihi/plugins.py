@@ -137,7 +137,7 @@ def import_network(source: object, *, format: str | None = None, **options: Any)
         source: a `torch.nn.Module`, or the path of a checkpoint or description.
         format: name of the importer; found from `source` where absent.
         options: passed to the importer; those of `ncps` are described in
-            `lnn2loihi.converters.ncps.NcpsImporter.load`.
+            `lnn2loihi.families.cfc.importer.NcpsImporter.load`.
 
     Raises:
         ImportNetworkError: no importer recognises the source, or it lists what does not fit.

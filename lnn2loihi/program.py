@@ -81,7 +81,7 @@ class LoihiProgram(ArrayEquality):
 
     Attributes:
         name: name in messages and tables.
-        recipe: the quantization recipe, in the grammar of `lnn2loihi.quantize.recipe`.
+        recipe: the quantization recipe, in the grammar of `lnn2loihi.recipe`.
         input: input port.
         populations: in the order in which they follow each other within a sample.
         connections: all connections.

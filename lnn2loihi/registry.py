@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from inspect import isclass
+from types import SimpleNamespace
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from lnn2loihi.errors import PluginError
@@ -68,6 +69,27 @@ class _Plugin:
     refused: str = ""
 
 
+@dataclass(frozen=True)
+class _Added:
+    """What was registered while the process runs, in the place of an entry point."""
+
+    name: str
+    plugin: Any
+    package: str
+    factory: bool
+
+    @property
+    def value(self) -> str:
+        return f"added by {self.package}: {id(self.plugin)}"
+
+    @property
+    def dist(self) -> SimpleNamespace:
+        return SimpleNamespace(name=self.package, version="(in this process)")
+
+    def load(self) -> Any:
+        return (lambda: self.plugin) if self.factory else self.plugin
+
+
 @cache
 def _entry_points(group: str) -> tuple[EntryPoint, ...]:
     """Read once per process: a file of every installed package is opened, which took longer than
@@ -103,11 +125,44 @@ class Registry(Generic[T]):
         self.group, self.kind, self.protocol, self.factory = group, kind, protocol, factory
         self._loaded: dict[str, T] = {}
         self._said: set[str] = set()
+        self._added: list[_Added] = []
+        #: How often plug-ins were added or removed: what is kept of them holds as long as this
+        #: stays.
+        self.changes = 0
+
+    def add(self, name: str, plugin: T, package: str = "__main__") -> None:
+        """Registers a plug-in until the process ends, as an entry point would: for notebooks,
+        tests, and what is not installed. It takes the place of one that was added under the name.
+
+        Args:
+            name: its name.
+            plugin: the plug-in itself, not something that makes one.
+            package: who brings it, for messages.
+
+        Raises:
+            PluginError: the name belongs to an installed package, or it is no such plug-in.
+        """
+        added = _Added(name, plugin, package, self.factory)
+        self.remove(name)
+        taken = self._plugins().get(name)
+        if taken is not None:
+            raise PluginError(
+                f"{self.kind} {name!r}",
+                f"the name is registered by {taken[0].package}; give it another",
+            )
+        self._made(_Plugin(added, package))
+        self._added.append(added)
+
+    def remove(self, name: str) -> None:
+        """Takes back what was added under a name, if anything was."""
+        self._added = [one for one in self._added if one.name != name]
+        self.changes += 1
 
     def _plugins(self) -> dict[str, list[_Plugin]]:
         """All that are registered, by name; those that share a name know it."""
         named: dict[str, dict[tuple[str, str], _Found]] = {}
-        for point in sorted(_entry_points(self.group), key=lambda point: (point.name, point.value)):
+        found: list[_Found] = [*_entry_points(self.group), *self._added]
+        for point in sorted(found, key=lambda point: (point.name, point.value)):
             # A package may be found twice: as a wheel, and in the folder that it runs from.
             named.setdefault(point.name, {})[_package(point).partition(" ")[0], point.value] = point
         return {name: _judged(list(same.values())) for name, same in named.items()}

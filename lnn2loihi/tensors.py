@@ -4,19 +4,15 @@ Stages compute their answers in NumPy (`Stage.answer`), once. Called with `Tenso
 arrays they compute on tensors: each function of NumPy that they use stands here with the one of
 PyTorch that does the same.
 
-Where something else is faster, a function is registered for the class of a stage:
-
-    @equations.register
-    def _(stage: MyStage, sums, memory, elapsed): ...
-
-which the tests hold against what `Stage.answer` says.
+Where something else is faster, a family has it (`Family.equations`), and the tests hold it against
+what `Stage.answer` says.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from functools import singledispatch
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -24,7 +20,7 @@ import torch
 from torch import Tensor
 
 from lnn2loihi.errors import Lnn2LoihiError
-from lnn2loihi.layers.cfc import CfCStage
+from lnn2loihi.family import FAMILIES, of_class
 from lnn2loihi.layers.stage import Stage
 
 Tensors = Mapping[str, Tensor]
@@ -113,8 +109,8 @@ class TensorValue:
             raise EquationError(
                 f"NumPy's {name}",
                 f"is not known on tensors, so that a stage that uses it cannot be trained; there "
-                f"are {', '.join(known)} and lnn2loihi.layers.functions; or register a function "
-                "for the stage (lnn2loihi.tensors.equations)",
+                f"are {', '.join(known)} and lnn2loihi.layers.functions; or give the family "
+                "equations of its own (Family.equations)",
             )
         return TensorValue(own(*map(self._plain, operands), **options))
 
@@ -211,7 +207,6 @@ def _tensor(value: Any) -> Tensor:
     return value.tensor
 
 
-@singledispatch
 def equations(stage: Stage, sums: Tensors, memory: Tensors, elapsed: Tensor | None) -> Answer:
     """The message and the new memory of a stage, (..., units) each.
 
@@ -224,13 +219,10 @@ def equations(stage: Stage, sums: Tensors, memory: Tensors, elapsed: Tensor | No
     Raises:
         EquationError: the stage uses a function that is not known on tensors.
     """
-    return derived(stage, sums, memory, elapsed)
+    return (_override(type(stage), FAMILIES.changes) or derived)(stage, sums, memory, elapsed)
 
 
-@equations.register
-def _(stage: CfCStage, sums: Tensors, memory: Tensors, elapsed: Tensor | None) -> Answer:
-    """Without the wrapping of every value: six operations a step are all that a CfC has."""
-    f1, f2 = torch.tanh(sums["ff1"]), torch.tanh(sums["ff2"])
-    time = sums["time"] if elapsed is None else sums["time_a"] * elapsed + sums["time_b"]
-    gate = torch.sigmoid(time)
-    return (f1 + gate * f2 if stage.mode == "no_gate" else f1 + gate * (f2 - f1)), {}
+@cache
+def _override(kind: type[Stage], changes: int) -> Callable[..., Answer] | None:
+    """What a family has in place of the derived equations."""
+    return of_class(kind, lambda family: family.equations())

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lnn2loihi.errors import InputError
-from lnn2loihi.layers.minimal import FORMS
+from lnn2loihi.families.minimal.layer import FORMS
 
 
 class _Minimal(nn.Module):

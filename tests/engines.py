@@ -17,9 +17,10 @@ from programs import (
     random_program,
 )
 
+from lnn2loihi.families.cfc.neuron import GATES
 from lnn2loihi.formats import FixedPoint, signed_range
 from lnn2loihi.graph.schedule import derive_schedule
-from lnn2loihi.neurons.cfc import GATES
+from lnn2loihi.layers.linear import SUM
 from lnn2loihi.neurons.instructions import (
     LISTING_ONLY,
     OPERATIONS,
@@ -28,7 +29,6 @@ from lnn2loihi.neurons.instructions import (
     NeuronProgram,
     Saturation,
 )
-from lnn2loihi.neurons.linear import SUM
 from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population
 from lnn2loihi.simulate import blas, choice, simulate
 from lnn2loihi.simulate.native import library

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from lnn2loihi.layers.ltc import LTCLayer
-from lnn2loihi.network import CfCLayer, Linear, LiquidNetwork
+from lnn2loihi.families.cfc.layer import CfCLayer
+from lnn2loihi.families.ltc.layer import LTCLayer
+from lnn2loihi.network import Linear, LiquidNetwork
 
 
 def random_network(

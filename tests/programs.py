@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lnn2loihi.families.cfc.neuron import GATES, cfc_program
+from lnn2loihi.families.readout.lowering import linear_program
 from lnn2loihi.formats import FixedPoint
 from lnn2loihi.graph.schedule import derive_schedule
-from lnn2loihi.neurons.cfc import GATES, cfc_program
-from lnn2loihi.neurons.linear import SUM, linear_program
+from lnn2loihi.layers.linear import SUM
 from lnn2loihi.program import (
     Connection,
     InputPort,

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lnn2loihi.families.cfc.neuron import GATES, cfc_program
 from lnn2loihi.formats import IntegerArray, signed_range
 from lnn2loihi.neurons.bounds import (
     LARGEST_BOX,
@@ -22,7 +23,6 @@ from lnn2loihi.neurons.bounds import (
     interval_of,
     prove,
 )
-from lnn2loihi.neurons.cfc import GATES, cfc_program
 from lnn2loihi.neurons.instructions import (
     LARGEST_PROGRAM,
     OPERATIONS,

@@ -14,7 +14,7 @@ import lnn2loihi as l2l
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
-from lnn2loihi.converters.saved_state import OTHER_STATES, weights_of  # noqa: E402  needs PyTorch
+from lnn2loihi.converters.files.saved_state import OTHER_STATES, weights_of  # noqa: E402  needs PyTorch
 
 DESCRIPTION = '[network]\nmodule = "torch.nn.GRU"\ninput_size = 2\n'
 MODULE = torch.nn.GRU(2, 3, batch_first=True)

@@ -10,9 +10,9 @@ import pytest
 from measuring import measure_for_moments
 
 from lnn2loihi import cli
+from lnn2loihi.families.cfc.neuron import cfc_program
 from lnn2loihi.lava import lava_is_installed
 from lnn2loihi.neurons.activations import ACTIVATIONS
-from lnn2loihi.neurons.cfc import cfc_program
 from lnn2loihi.neurons.listing import instruction_table
 
 ROOT = Path(__file__).parent.parent

@@ -194,7 +194,7 @@ class TestVerifyAll:
 
     @pytest.mark.parametrize("name", ["onnxruntime", "onnx-reference"])
     def test_long_runs_are_cut_and_report(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        module = importlib.import_module("lnn2loihi.converters.onnx_executors")
+        module = importlib.import_module("lnn2loihi.converters.onnx_write.executors")
         monkeypatch.setattr(module, "BLOCK", 2)
         monkeypatch.setattr(module, "LARGEST_CALL", 60)
         program = random_program(7)

@@ -12,8 +12,8 @@ from networks import random_ltc, random_samples
 from variants import Variant, network, samples
 
 import lnn2loihi as l2l
+from lnn2loihi.families.lstm.memory import Memory
 from lnn2loihi.layers.gated import GatedLayer
-from lnn2loihi.layers.memory import Memory
 
 PUSHED = 40.0
 #: Family, gate that gets biases, what is named, and at which end for a positive bias.

@@ -70,9 +70,7 @@ def test_type_checkers_see_the_public_names_that_there_are() -> None:
         assert getattr(l2l, name) is getattr(place, name)
 
 
-@pytest.mark.parametrize(
-    "first", ["lnn2loihi.quantize.recipe", "lnn2loihi.verify", "lnn2loihi.report.page"]
-)
+@pytest.mark.parametrize("first", ["lnn2loihi.recipe", "lnn2loihi.verify", "lnn2loihi.report.page"])
 def test_names_of_modules_stay_functions(first: str, tmp_path: Path) -> None:
     """Importing a module makes an attribute of its package, which here is a function's name."""
     code = (

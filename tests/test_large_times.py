@@ -7,7 +7,6 @@ import pytest
 from variants import Variant, network
 
 import lnn2loihi as l2l
-from lnn2loihi.layers.rebuild import with_gates
 
 UNITS = 10
 
@@ -20,7 +19,7 @@ def timed(mode: str, unit: float, gain: float = 1.0) -> l2l.LiquidNetwork:
         if "time_a" in own:
             rate = own["time_a"]
             own["time_a"] = l2l.Linear("time_a", gain * rate.weight / unit, gain * rate.bias / unit)
-    return with_gates(trained, gates)
+    return trained.with_gates(gates)
 
 
 def samples(trained: l2l.LiquidNetwork, unit: float) -> tuple[np.ndarray, np.ndarray]:
@@ -64,7 +63,7 @@ def test_rows_that_rounding_enlarges_saturate(gain: float) -> None:
     weight[:, -1] = 1.0
     gates["gated_0"]["candidate_recurrent"] = l2l.Linear(own.name, gain * weight, own.bias)
     x = np.random.default_rng(1).normal(size=(4, 20, trained.input_size))
-    program = l2l.quantize(with_gates(trained, gates), x, "w2a8", correction="none")
+    program = l2l.quantize(trained.with_gates(gates), x, "w2a8", correction="none")
     assert l2l.verify(program, x, "reference,c,blas").bit_exact
 
 

@@ -6,15 +6,15 @@ import re
 
 import pytest
 
-from lnn2loihi.layers.minimal import FORMS
+from lnn2loihi.families.cfc.neuron import cfc_program
+from lnn2loihi.families.gru.neuron import gru_program
+from lnn2loihi.families.lstm.neuron import lstm_program
+from lnn2loihi.families.minimal.layer import FORMS
+from lnn2loihi.families.minimal.neuron import MinimalFormats, min_gru_program, min_lstm_program
+from lnn2loihi.families.readout.lowering import linear_program
 from lnn2loihi.neurons.activations import ACTIVATIONS
-from lnn2loihi.neurons.cfc import cfc_program
-from lnn2loihi.neurons.gru import gru_program
 from lnn2loihi.neurons.instructions import OPERATIONS, NeuronProgram
-from lnn2loihi.neurons.linear import linear_program
 from lnn2loihi.neurons.listing import COUNTER, instruction_table, listing
-from lnn2loihi.neurons.lstm import lstm_program
-from lnn2loihi.neurons.minimal import MinimalFormats, min_gru_program, min_lstm_program
 
 PROGRAMS = [
     *(cfc_program((9, 10, 11), 12, name) for name in ACTIVATIONS),

@@ -15,9 +15,9 @@ from ltc_networks import Variant
 import lnn2loihi as l2l
 from lnn2loihi.converters.lava import LavaExporter
 from lnn2loihi.errors import ProgramError, QuantizationError
-from lnn2loihi.layers.ltc import CONDUCTANCE, CURRENT, LTCLayer, MembraneStage
+from lnn2loihi.families.ltc.layer import CONDUCTANCE, CURRENT, LTCLayer, MembraneStage
+from lnn2loihi.families.ltc.neuron import MembraneFormats, membrane_program, synapse_program
 from lnn2loihi.neurons.bounds import Interval, prove
-from lnn2loihi.neurons.ltc import MembraneFormats, membrane_program, synapse_program
 from lnn2loihi.neurons.phase import PHASE
 from lnn2loihi.neurons.reciprocal import Reciprocal
 from lnn2loihi.simulate import full_initial_state, held

@@ -16,8 +16,8 @@ from ltc_networks import Variant
 from safetensors.numpy import save_file
 
 import lnn2loihi as l2l
-from lnn2loihi.converters.ncps import NcpsImporter
 from lnn2loihi.errors import ImportNetworkError, NetworkError, QuantizationError
+from lnn2loihi.families.cfc.importer import NcpsImporter
 from lnn2loihi.network import LiquidNetwork
 
 torch = pytest.importorskip("torch", reason="needs torch and ncps: pip install torch ncps")
@@ -280,7 +280,7 @@ def test_an_ltc_and_a_cfc_do_not_keep_the_same_time() -> None:
 
 def test_arrays_that_the_module_does_not_compute_with() -> None:
     """`load_state_dict(assign=True)` has no effect on an LTC of ncps 1.0.1: if this fails, the
-    docstring of converters/ncps_ltc.py has to change.
+    docstring of lnn2loihi/families/ltc/importer.py has to change.
     """
     made, other = ltcs.module(Variant()), ltcs.module(Variant(seed=2))
     made.load_state_dict(other.state_dict(), assign=True)

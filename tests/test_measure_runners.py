@@ -19,9 +19,10 @@ from networks import random_network
 
 import lnn2loihi as l2l
 from lnn2loihi.errors import BackendMissingError, InputError
+from lnn2loihi.families.cfc.layer import CfCLayer
 from lnn2loihi.measure import Session, Settings, measure, runners
 from lnn2loihi.measure.engine_session import EngineSession
-from lnn2loihi.network import CfCLayer, FloatArray, LiquidNetwork
+from lnn2loihi.network import FloatArray, LiquidNetwork
 from lnn2loihi.quantize import quantize
 
 ROOM = importlib.import_module("lnn2loihi.measure.runners")  # the name is that of its function, too
@@ -96,7 +97,7 @@ def test_ncps_modules_are_rebuilt(arguments: dict[str, Any], irregular: bool) ->
     """Rebuilt from the network, they answer what the network does, in double precision."""
     import torch
 
-    from lnn2loihi.measure.torch_ncps import ncps_blocks
+    from lnn2loihi.families.cfc.ncps_modules import ncps_blocks
 
     module = ncps.module(**{**arguments, "scale": min(arguments["scale"], 4.0)})
     network = l2l.import_network(module, timespan="irregular" if irregular else 1.0)

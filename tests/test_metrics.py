@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from networks import random_network, random_samples
 
 import lnn2loihi as l2l
-from lnn2loihi.layers.cfc import CfCLayer
-from lnn2loihi.layers.memory import MEMORY_GATES, Memory
+from lnn2loihi.families.cfc.layer import CfCLayer
+from lnn2loihi.families.lstm.memory import MEMORY_GATES, Memory
 from lnn2loihi.metrics import NeuroBenchMetrics, network_metrics, program_metrics
 from lnn2loihi.network import Linear, LiquidNetwork
 

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 import lnn2loihi as l2l
-from lnn2loihi.converters.minimal_rnn import MinimalRnnImporter
 from lnn2loihi.errors import ImportNetworkError, InputError, NetworkError
+from lnn2loihi.families.dense.layer import DenseLayer
+from lnn2loihi.families.minimal.importer import MinimalRnnImporter
+from lnn2loihi.families.minimal.layer import FORMS, MinGRULayer
 from lnn2loihi.layers.linear import Linear
-from lnn2loihi.layers.minimal import FORMS, MinGRULayer
-from lnn2loihi.network import DenseLayer, LiquidNetwork
+from lnn2loihi.network import LiquidNetwork
 
 torch = pytest.importorskip("torch", reason="needs torch: pip install torch")
 qat = pytest.importorskip("lnn2loihi.qat")

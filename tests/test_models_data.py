@@ -12,8 +12,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from lnn2loihi.converters.ncps import NcpsImporter
 from lnn2loihi.errors import InputError
+from lnn2loihi.families.cfc.importer import NcpsImporter
 from lnn2loihi.models.halfcheetah import data as halfcheetah
 from lnn2loihi.models.halfcheetah import train as halfcheetah_train
 from lnn2loihi.models.occupancy import data as occupancy

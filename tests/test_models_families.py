@@ -11,7 +11,7 @@ import pytest
 import lnn2loihi as l2l
 from lnn2loihi.models import families
 from lnn2loihi.models.training import save_network
-from lnn2loihi.quantize.recipe import Recipe
+from lnn2loihi.recipe import Recipe
 
 CASES = [(task, family) for task in families.TASKS for family in families.FAMILIES]
 #: Inputs and outputs of the tasks.

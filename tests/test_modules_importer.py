@@ -12,10 +12,12 @@ import strategies_ncps as nets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lnn2loihi.converters.modules import ModulesImporter
-from lnn2loihi.converters.ncps import NcpsImporter
+from lnn2loihi.converters.modules.importer import ModulesImporter
 from lnn2loihi.errors import ImportNetworkError, InputError
-from lnn2loihi.network import CfCLayer, DenseLayer, LiquidNetwork
+from lnn2loihi.families.cfc.importer import NcpsImporter
+from lnn2loihi.families.cfc.layer import CfCLayer
+from lnn2loihi.families.dense.layer import DenseLayer
+from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.plugins import Importer
 
 pytest.importorskip("ncps", reason="needs ncps: pip install ncps")

@@ -18,10 +18,10 @@ from engines import CODES, level_parameters, random_code, zoo_program
 from programs import Sizes, random_program
 
 from lnn2loihi.errors import BackendMissingError, InputError
+from lnn2loihi.families.cfc.neuron import cfc_program
+from lnn2loihi.families.readout.lowering import linear_program
 from lnn2loihi.formats import FixedPoint
 from lnn2loihi.graph.schedule import derive_schedule
-from lnn2loihi.neurons.cfc import cfc_program
-from lnn2loihi.neurons.linear import linear_program
 from lnn2loihi.neurons.tracer import Tracer
 from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population
 from lnn2loihi.simulate import choice, simulate

@@ -19,8 +19,8 @@ from hypothesis import given
 from patience import PATIENCE
 from safetensors.numpy import save_file
 
-from lnn2loihi.converters.ncps import NcpsImporter
 from lnn2loihi.errors import BackendMissingError, ImportNetworkError
+from lnn2loihi.families.cfc.importer import NcpsImporter
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.plugins import Importer
 
@@ -415,7 +415,7 @@ def test_safetensors_need_neither_torch_nor_ncps(tmp_path: Path) -> None:
     path = write(tmp_path, handmade_state())
     program = (
         "import sys; sys.modules['torch'] = sys.modules['ncps'] = None\n"
-        "from lnn2loihi.converters.ncps import NcpsImporter\n"
+        "from lnn2loihi.families.cfc.importer import NcpsImporter\n"
         "assert NcpsImporter().load(sys.argv[1]).units == 5\n"
     )
     subprocess.run([sys.executable, "-c", program, str(path)], check=True, timeout=PATIENCE)

@@ -12,10 +12,12 @@ import strategies_ncps as nets
 from hypothesis import given, settings
 from safetensors.numpy import save_file
 
-from lnn2loihi.converters.ncps import NcpsImporter
-from lnn2loihi.converters.ncps_module import describe
 from lnn2loihi.errors import ImportNetworkError
-from lnn2loihi.network import CfCLayer, LiquidNetwork, WiredMemory
+from lnn2loihi.families.cfc.importer import NcpsImporter
+from lnn2loihi.families.cfc.layer import CfCLayer
+from lnn2loihi.families.cfc.module import describe
+from lnn2loihi.families.cfc.wired import WiredMemory
+from lnn2loihi.network import LiquidNetwork
 
 pytest.importorskip("ncps", reason="needs ncps: pip install ncps")
 torch = pytest.importorskip("torch", reason="needs torch and ncps: pip install torch ncps")
@@ -181,7 +183,7 @@ def test_states_carry_over() -> None:
 
 
 def test_batched_timespans_of_ncps_are_wrong_and_ours_are_not() -> None:
-    """If this fails, ncps has repaired issue 81: change the docstring of converters/ncps.py."""
+    """If this fails, ncps has repaired issue 81: change the docstring of families/cfc."""
     module = nets.module("dense", size=3, backbone_layers=0).double()
     x = np.random.default_rng(0).normal(size=(3, 6, 3))
     spans = nets.random_timespans(1, 3, 6)

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from strategies_ncps import STEADY
 
 from lnn2loihi.errors import InputError, NetworkError
-from lnn2loihi.layers.dense import LECUN_INPUT, LECUN_OUTPUT, DenseLayer
+from lnn2loihi.families.cfc.layer import CfCLayer
+from lnn2loihi.families.cfc.wired import WiredMemory
+from lnn2loihi.families.dense.layer import LECUN_INPUT, LECUN_OUTPUT, DenseLayer
+from lnn2loihi.families.lstm.memory import MEMORY_GATES, Memory
 from lnn2loihi.layers.functions import sigmoid
-from lnn2loihi.layers.memory import MEMORY_GATES, Memory
-from lnn2loihi.layers.rebuild import with_gates
-from lnn2loihi.layers.wired import WiredMemory
-from lnn2loihi.network import LARGEST, CfCLayer, Linear, LiquidNetwork
+from lnn2loihi.network import LARGEST, Linear, LiquidNetwork
 
 
 def linear(name: str, outputs: int, inputs: int, seed: int) -> Linear:
@@ -256,7 +256,7 @@ class TestSharedMemory:
             }
             for stage in net.stages
         }
-        changed = with_gates(net, gates)
+        changed = net.with_gates(gates)
         for before, after in zip(net.stages, changed.stages, strict=True):
             for gate, own in before.gates.items():
                 np.testing.assert_allclose(after.gates[gate].weight, 2.0 * own.weight, rtol=1e-15)
@@ -264,7 +264,7 @@ class TestSharedMemory:
         for gates_of_stage in gates.values():
             for gate, own in gates_of_stage.items():
                 gates_of_stage[gate] = Linear(gate, own.weight + (own.weight == 0.0), own.bias)
-        assert with_gates(net, gates) == changed
+        assert net.with_gates(gates) == changed
 
     def test_what_contradicts_itself(self) -> None:
         with pytest.raises(NetworkError, match="memory: it has no layers; at least one is needed"):

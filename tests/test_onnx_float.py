@@ -17,13 +17,14 @@ from onnx_models import onnx
 from variants import GATED, Variant, network, samples, variants
 
 import lnn2loihi as l2l
-from lnn2loihi.converters.onnx_float_stages import stage_nodes
-from lnn2loihi.converters.onnx_float_trace import Traced
+from lnn2loihi.converters.onnx_write.float_trace import Traced
 from lnn2loihi.errors import InputError
-from lnn2loihi.layers.dense import DenseLayer, DenseStage
+from lnn2loihi.families.cfc.layer import CfCLayer
+from lnn2loihi.families.dense.layer import DenseLayer, DenseStage
+from lnn2loihi.family import FAMILIES, Family
 from lnn2loihi.layers.linear import Linear
 from lnn2loihi.layers.stage import StageSource
-from lnn2loihi.network import CfCLayer, LiquidNetwork
+from lnn2loihi.network import LiquidNetwork
 
 #: Largest error, relative to the largest answer where that is above 1.
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
@@ -218,11 +219,12 @@ class TestStagesOfOthers:
         def translate(stage: Oscillating, z: Traced, memory: Mapping[str, Traced], _: Any) -> Any:
             return z.apply("Cos"), {}
 
-        stage_nodes.register(Oscillating, translate)
+        own = Family("waves", (), {}, onnx_nodes=lambda: {Oscillating: translate})
+        FAMILIES.add("waves", own)
         try:
             assert_equal(oscillating(), np.ones((2, 3, 3)), None, "float32")
         finally:
-            stage_nodes.register(Oscillating, stage_nodes.dispatch(DenseStage))
+            FAMILIES.remove("waves")
 
 
 class TestRefusals:

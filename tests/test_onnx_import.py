@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from onnx_exports import exported, written
 
 from lnn2loihi import export, import_network
-from lnn2loihi.converters.onnx_import import OnnxImporter
+from lnn2loihi.converters.onnx_read.importer import OnnxImporter
 from lnn2loihi.errors import ImportNetworkError
 
 onnx = pytest.importorskip("onnx", reason="needs onnx: pip install onnx")

@@ -20,10 +20,10 @@ from ltc_networks import Variant
 from onnx_exports import exported, written
 
 from lnn2loihi import export, import_network
-from lnn2loihi.converters.ncps import NcpsImporter
-from lnn2loihi.converters.onnx_import import OnnxImporter
+from lnn2loihi.converters.onnx_read.importer import OnnxImporter
 from lnn2loihi.errors import ImportNetworkError
-from lnn2loihi.network import LTCLayer
+from lnn2loihi.families.cfc.importer import NcpsImporter
+from lnn2loihi.families.ltc.layer import LTCLayer
 
 onnx = pytest.importorskip("onnx", reason="needs onnx: pip install onnx")
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs it: pip install onnxruntime")

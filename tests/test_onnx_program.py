@@ -28,9 +28,9 @@ from variants import Variant, network, samples, variants
 
 import lnn2loihi as l2l
 from lnn2loihi.artifact import fingerprint
-from lnn2loihi.converters.onnx_build import Functions, Graph, finished
-from lnn2loihi.converters.onnx_program_weights import GATHERED_COST, heard_of
-from lnn2loihi.converters.onnx_sparse import Heard, unpacked
+from lnn2loihi.converters.onnx_write.build import Functions, Graph, finished
+from lnn2loihi.converters.onnx_write.program_weights import GATHERED_COST, heard_of
+from lnn2loihi.converters.onnx_write.sparse import Heard, unpacked
 from lnn2loihi.errors import BackendMissingError, InputError, ProgramError
 from lnn2loihi.formats import FixedPoint
 from lnn2loihi.neurons.instructions import Instruction, NeuronProgram
@@ -268,7 +268,7 @@ class TestSynapses:
         assert "BitShift" not in {node.op_type for node in models.nodes(exported(program))}
 
     def test_a_matrix_that_is_too_large_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        module = importlib.import_module("lnn2loihi.converters.onnx_sparse")
+        module = importlib.import_module("lnn2loihi.converters.onnx_write.sparse")
         monkeypatch.setattr(module, "LARGEST_MATRIX", 90)
         exported(self.program(np.ones((9, 10))))
         with pytest.raises(

@@ -14,8 +14,8 @@ from variants import Variant, network, samples
 
 import lnn2loihi as l2l
 from lnn2loihi import models
+from lnn2loihi.families.dense.layer import DenseLayer
 from lnn2loihi.models import damped_sine
-from lnn2loihi.network import DenseLayer
 from lnn2loihi.precision import precision_of
 from lnn2loihi.program import MEASURED_WITH_MEANS
 from lnn2loihi.quantize.warnings import POOR_DB

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from programs import Sizes, random_inputs, random_program
 
 from lnn2loihi.errors import ProgramError
+from lnn2loihi.families.readout.lowering import linear_program
 from lnn2loihi.formats import FixedPoint
 from lnn2loihi.graph.schedule import derive_schedule
-from lnn2loihi.neurons.linear import linear_program
 from lnn2loihi.neurons.tracer import Tracer
 from lnn2loihi.program import (
     LARGEST_GRAPH,

@@ -12,7 +12,6 @@ from variants import Variant, network, samples, variants
 
 import lnn2loihi as l2l
 from lnn2loihi.errors import ImportNetworkError, InputError
-from lnn2loihi.layers.rebuild import with_gates
 from lnn2loihi.quantize.sensitivity import sensitivity
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -85,7 +84,7 @@ def test_the_network_survives_the_way_through_the_module(variant: Variant) -> No
     before = network(variant)
     gates = {stage.name: dict(stage.gates) for stage in before.stages}
     x, elapsed = samples(variant, 3, 5)
-    again = with_gates(before, gates).evaluate(x, timespans=elapsed).outputs
+    again = before.with_gates(gates).evaluate(x, timespans=elapsed).outputs
     np.testing.assert_allclose(
         again, before.evaluate(x, timespans=elapsed).outputs, rtol=0, atol=1e-12
     )

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from networks import random_network, random_samples
 
 import lnn2loihi as l2l
+from lnn2loihi.families.cfc.neuron import GATES
+from lnn2loihi.families.dense.layer import DenseLayer
 from lnn2loihi.formats import signed_range
 from lnn2loihi.layers.gated import GatedLayer
 from lnn2loihi.layers.stage import Stage
-from lnn2loihi.network import DenseLayer
-from lnn2loihi.neurons.cfc import GATES
 from lnn2loihi.quantize import network_hash, prepared
 from lnn2loihi.quantize.calibration import largest_magnitude
 from lnn2loihi.quantize.post_training import Plan
-from lnn2loihi.quantize.recipe import Recipe
 from lnn2loihi.quantize.rounding import CORRECTIONS, column_scales
+from lnn2loihi.recipe import Recipe
 from lnn2loihi.simulate import encode, full_initial_state
 from lnn2loihi.simulate.reference import run_reference
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import lnn2loihi as l2l
 from lnn2loihi import cli
 from lnn2loihi.errors import ProgramError
-from lnn2loihi.layers.lstm import LSTMLayer
+from lnn2loihi.families.lstm.layer import LSTMLayer
 from lnn2loihi.neurons.bounds import Interval
 from lnn2loihi.neurons.instructions import Instruction, NeuronProgram, Saturation
 from lnn2loihi.neurons.saturations import derived_saturations

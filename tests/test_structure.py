@@ -25,7 +25,7 @@ CLOSED: dict[str, tuple[str, ...]] = {
     "registry": ("layers", "network", "program", "quantize", "simulate"),
 }
 #: Names of accumulators, which the float layer of an LTC defines and its neuron program declares.
-EXCEPTIONS = {("neurons/ltc.py", "layers")}
+EXCEPTIONS = {("families/ltc/neuron.py", "layers")}
 #: What nothing below the command line imports.
 ABOVE = ("cli",)
 pytestmark = pytest.mark.skipif(

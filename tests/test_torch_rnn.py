@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 import lnn2loihi as l2l
-from lnn2loihi.converters.torch_rnn import TorchRnnImporter
+from lnn2loihi.converters.recurrent.torch_rnn import TorchRnnImporter
 from lnn2loihi.errors import ImportNetworkError, InputError, NetworkError
-from lnn2loihi.layers.gru import GRULayer
+from lnn2loihi.families.gru.layer import GRULayer
+from lnn2loihi.families.gru.neuron import GRU_GATES
 from lnn2loihi.layers.linear import Linear
 from lnn2loihi.network import LiquidNetwork
-from lnn2loihi.neurons.gru import GRU_GATES
 
 torch = pytest.importorskip("torch", reason="needs torch: pip install torch")
 qat = pytest.importorskip("lnn2loihi.qat")

@@ -12,8 +12,8 @@ from variants import Variant, network, samples, variants
 
 import lnn2loihi as l2l
 from lnn2loihi.errors import ProgramError, QuantizationError
+from lnn2loihi.families.cfc.wired import WiredMemory
 from lnn2loihi.graph.schedule import Schedule
-from lnn2loihi.network import WiredMemory
 from lnn2loihi.quantize import prepared, rows
 from lnn2loihi.quantize.post_training import Plan
 from lnn2loihi.simulate import full_initial_state

@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from lnn2loihi.families.cfc.layer import CfCLayer
+from lnn2loihi.families.cfc.wired import WiredMemory
+from lnn2loihi.families.dense.layer import DenseLayer
+from lnn2loihi.families.gru.layer import GRULayer
+from lnn2loihi.families.lstm.layer import LSTMLayer
+from lnn2loihi.families.lstm.memory import MEMORY_GATES, Memory
+from lnn2loihi.families.minimal.layer import MinGRULayer, MinLSTMLayer
 from lnn2loihi.layers.gated import GatedLayer
-from lnn2loihi.layers.gru import GRULayer
-from lnn2loihi.layers.lstm import LSTMLayer
-from lnn2loihi.layers.memory import MEMORY_GATES, Memory
-from lnn2loihi.layers.minimal import MinGRULayer, MinLSTMLayer
-from lnn2loihi.network import CfCLayer, DenseLayer, Linear, LiquidNetwork, WiredMemory
+from lnn2loihi.network import Linear, LiquidNetwork
 
 ACTIVATIONS = ("lecun_tanh", "silu", "relu", "tanh", "gelu")
 #: Families of layers without backbone and memory of a CfC, and what else makes one.

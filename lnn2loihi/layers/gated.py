@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from lnn2loihi.frozen import ArrayEquality
+from lnn2loihi.layers.layer import Layer
 from lnn2loihi.layers.linear import Linear
 from lnn2loihi.layers.stage import Stage, StageSource
 
 
 @dataclass(frozen=True, eq=False)
-class GatedLayer(ArrayEquality, ABC):
+class GatedLayer(Layer):
     """A recurrent layer of one stage, whose gates are affine maps of its inputs and its state.
 
     Attributes:
@@ -53,7 +52,7 @@ class GatedLayer(ArrayEquality, ABC):
     def stages(
         self, before: StageSource, timespan: float | None, scale: float
     ) -> tuple[tuple[Stage, ...], float]:
-        """See `CfCLayer.stages`; the elapsed time has no part in these layers."""
+        """See `Layer.stages`; the elapsed time has no part in these layers."""
         sources: tuple[StageSource, ...] = (before,)
         if self.hears_itself:
             sources = (before, StageSource(self.name, self.units, previous=True))
@@ -61,10 +60,6 @@ class GatedLayer(ArrayEquality, ABC):
         factors[: before.columns] = scale
         gates = {g.name: g.with_columns(g.name, factors) for g in self.gates}
         return (self.stage(sources, gates),), 1.0
-
-    def with_gates(self, gates: Mapping[str, Linear]) -> GatedLayer:
-        """The layer with the maps of its stage."""
-        return dataclasses.replace(self, gates=tuple(gates[name] for name in self.names))
 
     def problems(self) -> list[str]:
         """Everything that is wrong with the layer."""

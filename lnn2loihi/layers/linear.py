@@ -12,6 +12,8 @@ from lnn2loihi.errors import NetworkError
 from lnn2loihi.frozen import ArrayEquality, read_only
 
 FloatArray = npt.NDArray[np.float64]
+#: Name of the one gate of stages that have one.
+SUM = "linear"
 
 
 @checks_fields(NetworkError)
@@ -58,6 +60,24 @@ class Linear(ArrayEquality):
         """The map that answers the same to inputs that are too small by `factors` (inputs,)."""
         ones = bool((factors == 1.0).all())  # large matrices are shared then
         return Linear(name, self.weight if ones else self.weight * factors, self.bias)
+
+    def with_inputs(self, factor: FloatArray, offset: FloatArray) -> Linear:
+        """The map that answers to x what this one answers to factor * x + offset in its first
+        columns; the others stay as they are.
+
+        Args:
+            factor: float64 (n,), of the first n inputs.
+            offset: float64 (n,).
+        """
+        inputs = len(factor)
+        weight = self.weight.copy()
+        bias = self.bias + weight[:, :inputs] @ offset
+        weight[:, :inputs] *= factor
+        return Linear(self.name, weight, bias)
+
+    def arrays(self, key: str) -> dict[str, FloatArray]:
+        """Weight and bias under a key."""
+        return {f"{key}.weight": self.weight, f"{key}.bias": self.bias}
 
     def problems(self, owner: str = "") -> list[str]:
         """Everything that is wrong with the arrays, named by `owner`."""

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lnn2loihi.layers.dense import SUM
-from lnn2loihi.layers.linear import FloatArray
+from lnn2loihi.layers.linear import SUM, FloatArray
 from lnn2loihi.layers.stage import Stage, State
 
 

@@ -129,6 +129,11 @@ class Stage(ABC):
         """
         return self.name
 
+    @property
+    def cell_words(self) -> tuple[str, ...]:
+        """Words of `memory` that a module hands out beside its state, as an LSTM does with c."""
+        return tuple(word for word in self.memory if self.state_name(word) != self.name)
+
     def sums(self, z: FloatArray) -> dict[str, FloatArray]:
         """The sum of each gate, (..., units), from all sources side by side, (..., columns)."""
         return {name: gate(z) for name, gate in self.gates.items()}

@@ -48,7 +48,7 @@ def live_blocks(module: Any, timespan: float | None) -> list[Block]:
 def network_blocks(network: LiquidNetwork) -> tuple[list[Block], str]:
     """The network in PyTorch, and which way that was possible."""
     try:
-        from lnn2loihi.measure.torch_ncps import ncps_blocks
+        from lnn2loihi.families.cfc.ncps_modules import ncps_blocks
 
         return ncps_blocks(network), REBUILT
     except (ImportError, NoModuleError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from lnn2loihi.formats import signed_range
 from lnn2loihi.neurons.activations import FRACTION_BITS
-from lnn2loihi.neurons.dense import clamped, rescaled, within
+from lnn2loihi.neurons.operations import clamped, rescaled, within
 from lnn2loihi.neurons.tracer import Tracer, Word
 
 #: Width of what enters the product: the difference of two such words fits 16 bits.

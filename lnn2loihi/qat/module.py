@@ -17,11 +17,8 @@ from lnn2loihi.errors import InputError, Problems, QuantizationError
 from lnn2loihi.evaluation import heard_again, loops
 from lnn2loihi.formats import FixedPoint, signed_range
 from lnn2loihi.kinds import Share
-from lnn2loihi.layers.memory import MemoryStage
-from lnn2loihi.layers.rebuild import with_gates
 from lnn2loihi.layers.stage import INPUT
 from lnn2loihi.network import LiquidNetwork
-from lnn2loihi.neurons.phase import PHASE
 from lnn2loihi.plugins import import_network
 from lnn2loihi.program import LoihiProgram, Population
 from lnn2loihi.qat.calls import Calls, Hidden, calls_of
@@ -30,7 +27,7 @@ from lnn2loihi.qat.rounding import message
 from lnn2loihi.qat.stage import TrainableStage
 from lnn2loihi.quantize import Setting, prepared
 from lnn2loihi.quantize.post_training import Plan, Scales
-from lnn2loihi.quantize.recipe import DEFAULT_RECIPE, LayerRecipes, Recipe
+from lnn2loihi.recipe import DEFAULT_RECIPE, LayerRecipes, Recipe
 from lnn2loihi.simulate import simulate
 
 
@@ -139,7 +136,7 @@ class TrainableNetwork(nn.Module):
             for name, own in self.stages.items()
         }
         vectors = {name: own.vectors() for name, own in self.stages.items()}
-        return with_gates(self.network_before, gates, vectors)
+        return self.network_before.with_gates(gates, vectors)
 
     def export(self) -> LoihiProgram:
         """The integer program of the weights as they are now.
@@ -319,36 +316,32 @@ class TrainableNetwork(nn.Module):
         start: dict[str, dict[str, np.ndarray]] = {}
         for population in program.populations:
             start[population.name] = {}
-            for word, bits in population.program.states:
-                if word == PHASE:
-                    continue
-                name, step = self._word(population, word)
+            widths = dict(population.program.states)
+            for word, (name, step) in self._words(population).items():
                 values = np.floor(state[name].detach().cpu().double().numpy() / step + 0.5)
-                ends = signed_range(bits)
+                ends = signed_range(widths[word])
                 start[population.name][word] = np.clip(values, *ends).astype(np.int64)
         times = None if elapsed is None else elapsed.cpu().double().numpy()
         result = simulate(program, x.cpu().double().numpy(), timespans=times, initial_state=start)
         final: dict[str, Tensor] = {}
         for population in program.populations:
-            own = population.program
             # Where a state is kept more finely than it is sent, what is kept comes last and counts.
-            words = sorted(own.state_names, key=lambda word: word != own.message_state)
-            for word in words:
-                if word == PHASE:
-                    continue
-                name, step = self._word(population, word)
+            for word, (name, step) in self._words(population).items():
                 values = result.final_state[population.name][word] * step
                 final[name] = torch.as_tensor(values).to(x)
         return torch.as_tensor(result.outputs).to(x), final
 
-    def _word(self, population: Population, word: str) -> tuple[str, float | np.ndarray]:
-        """The name of the state that a state word holds, and the real value of one unit, one for
-        all neurons or (neurons,).
+    def _words(self, population: Population) -> dict[str, tuple[str, float | np.ndarray]]:
+        """For each state word that holds a state the state's name, and the real value of one unit,
+        one for all neurons or (neurons,); others count updates.
         """
         own = self.stages[population.name]
-        if word == population.program.message_state:
-            return population.name, population.scale
-        return own.stage.state_name(word), own.memory_step
+        found: dict[str, tuple[str, float | np.ndarray]] = {}
+        if population.program.message_state:
+            found[population.program.message_state] = population.name, population.scale
+        for word, step in own.memory_steps.items():
+            found[word] = own.stage.state_name(word), step
+        return found
 
     def _state_of(self, hx: Any, x: Tensor) -> dict[str, Tensor]:
         """The state of every stage that has one, from ncps's order; zeros without."""
@@ -378,11 +371,12 @@ class TrainableNetwork(nn.Module):
         heard = heard_again(stages)
         found: dict[str, int] = {}
         for stage in stages:
-            has_cell = isinstance(stage, MemoryStage)
-            if memory and has_cell:
-                found |= {stage.state_name(word): stage.units for word in stage.memory}
-            elif not memory and (stage.name in heard or (stage.memory and not has_cell)):
-                found[stage.name] = stage.units
+            cells = stage.cell_words
+            names = [stage.state_name(word) for word in stage.memory if word not in cells]
+            if memory:
+                found |= {stage.state_name(word): stage.units for word in cells}
+            elif stage.name in heard or names:
+                found |= dict.fromkeys(names or [stage.name], stage.units)
         return found
 
     def _hidden(self, state: dict[str, Tensor]) -> Hidden:
@@ -429,7 +423,7 @@ def _digest(plan: Plan, network: LiquidNetwork) -> bytes:
             for name, values in lowering.units.items()
         }
         form = plan.formats[stage.name]
-        memory = np.unique(lowering.memory_step).tolist()
+        memory = [np.unique(step).tolist() for step in lowering.memory_steps.values()]
         said.append([stage.name, type(stage).__name__, repr(form), memory, units])
         said.append(plan.steps.get(stage.name, np.zeros(0)).tolist())
     return hashlib.sha256(repr(said).encode()).digest()

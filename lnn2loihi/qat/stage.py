@@ -12,8 +12,8 @@ from lnn2loihi.errors import QuantizationError
 from lnn2loihi.formats import FixedPoint, signed_range
 from lnn2loihi.layers.linear import Linear
 from lnn2loihi.layers.stage import Stage
+from lnn2loihi.lowering import Lowering
 from lnn2loihi.qat.rounding import message, straight_through
-from lnn2loihi.quantize.families import Lowering
 from lnn2loihi.quantize.moments import Moments
 from lnn2loihi.quantize.rounding import (
     LARGEST_MULTIPLIER,
@@ -67,7 +67,7 @@ class TrainableStage(nn.Module):
         #: The step of all units, where they share one: a number is less work than a tensor.
         self._shared_step = float(steps[0]) if len(set(steps.tolist())) == 1 else None
         self._sources, self._units, self._moments = sources, lowering.units, moments
-        self.memory_step = lowering.memory_step
+        self.memory_steps = lowering.memory_steps
         self._held = frozenset(lowering.held)
         self._offset = np.zeros(stage.units) if lowering.offset is None else lowering.offset
         self.register_buffer("hardening", torch.tensor(False))

@@ -21,13 +21,6 @@ from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantize.calibration import RANGES, Calibration, measure
 from lnn2loihi.quantize.measurements import measured_rows, measured_run
 from lnn2loihi.quantize.post_training import Plan, Scales
-from lnn2loihi.quantize.recipe import (
-    DEFAULT_INPUT_BITS,
-    DEFAULT_RECIPE,
-    LayerRecipes,
-    Recipe,
-    Recipes,
-)
 from lnn2loihi.quantize.rounding import CORRECTIONS
 from lnn2loihi.quantize.sizes import check_memory, memory_that_ends
 from lnn2loihi.quantize.warnings import (
@@ -37,6 +30,13 @@ from lnn2loihi.quantize.warnings import (
     outlier_warnings,
     precision_warnings,
     unit_warnings,
+)
+from lnn2loihi.recipe import (
+    DEFAULT_INPUT_BITS,
+    DEFAULT_RECIPE,
+    LayerRecipes,
+    Recipe,
+    Recipes,
 )
 from lnn2loihi.sequences import Sequences, sequences
 from lnn2loihi.version import VERSION
@@ -71,7 +71,7 @@ def quantize(
             (time, inputs) of any length; or a loader of batches (a DataLoader, a generator, a
             function that returns one: see `lnn2loihi.batches`). A few hundred steps are enough.
             They set the range of every input channel and weigh the errors of the weights.
-        recipe: widths and activation form; see `lnn2loihi.quantize.recipe` for the grammar.
+        recipe: widths and activation form; see `lnn2loihi.recipe` for the grammar.
         calibrate_timespans: elapsed times of these inputs, (batch, time), where the network's
             time is irregular.
         lengths: samples of each sequence, (batch,), where some end before the array does; what

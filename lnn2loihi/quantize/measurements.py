@@ -10,7 +10,7 @@ import numpy as np
 from lnn2loihi.formats import FixedPoint, IntegerArray
 from lnn2loihi.layers.stage import FIRST, RESTART
 from lnn2loihi.network import FloatArray
-from lnn2loihi.neurons.cfc import ELAPSED
+from lnn2loihi.neurons.operations import ELAPSED
 from lnn2loihi.precision import Precision, precision_of
 from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population
 from lnn2loihi.quantize.calibration import Calibration

@@ -10,28 +10,22 @@ from functools import partial
 import numpy as np
 
 from lnn2loihi.errors import Problems, ProgramError, QuantizationError
+from lnn2loihi.family import lowering_of
 from lnn2loihi.formats import MESSAGE_BITS, FixedPoint, bits_needed
 from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.graph.schedule import derive_schedule, matched_delays
 from lnn2loihi.layers.stage import INPUT, Stage
-from lnn2loihi.network import FloatArray, LiquidNetwork
-from lnn2loihi.neurons.cfc import Held, Saturating
-from lnn2loihi.neurons.instructions import LARGEST_OPERAND
-from lnn2loihi.program import Connection, LoihiProgram, Population
-from lnn2loihi.quantize import gated as _gated  # noqa: F401  registers its stages in families
-from lnn2loihi.quantize import ltc as _ltc  # noqa: F401  registers its stages in families
-from lnn2loihi.quantize import readout as _readout  # noqa: F401  registers its stage in families
-from lnn2loihi.quantize.calibration import Calibration, entering
-from lnn2loihi.quantize.families import (
+from lnn2loihi.lowering import (
     LARGEST_WORD,
     Lowering,
     Measured,
-    lower,
-    message_format,
-    message_low,
     message_steps,
 )
-from lnn2loihi.quantize.recipe import Recipes
+from lnn2loihi.network import FloatArray, LiquidNetwork
+from lnn2loihi.neurons.instructions import LARGEST_OPERAND
+from lnn2loihi.neurons.operations import Rescaling
+from lnn2loihi.program import Connection, LoihiProgram, Population
+from lnn2loihi.quantize.calibration import Calibration, entering
 from lnn2loihi.quantize.rounding import Gate, Source, column_scales
 from lnn2loihi.quantize.rows import QuantizedGate, quantize_rows, wired_gate
 from lnn2loihi.quantize.senders import (
@@ -41,6 +35,7 @@ from lnn2loihi.quantize.senders import (
     every_message,
     input_port,
 )
+from lnn2loihi.recipe import Recipes
 
 #: Problems of a stage that an error lists.
 PROBLEMS_LISTED = 10
@@ -87,7 +82,8 @@ class Plan:
         self.steps: dict[str, FloatArray] = {}
         self._lowerings: dict[str, Lowering] = {}
         for stage in network.stages:
-            form = message_format(stage, self._largest(stage), recipes.of(stage))
+            largest = self._largest(stage)
+            form = lowering_of(stage).message_format(stage, largest, recipes.of(stage))
             self.formats[stage.name] = form
             if form is not None:
                 self.steps[stage.name] = self._message_steps(stage, form)
@@ -102,7 +98,8 @@ class Plan:
         def answers() -> FloatArray:
             return self.calibration.largest_of_units(self.calibration.live(values), form.bits)
 
-        return message_steps(stage, form, answers, partial(self._largest_sum, stage))
+        own = lowering_of(stage)
+        return message_steps(own, stage, form, answers, partial(self._largest_sum, stage))
 
     def _largest(self, stage: Stage) -> float:
         """The magnitude that the format of a stage's message covers; where there is a bound,
@@ -135,13 +132,11 @@ class Plan:
             return found
         sources = self.sources(stage)
         largest_message = np.concatenate([source.reach for source in sources])
-        memory = self.calibration.result.memory.get(stage.name)
+        memory = self.calibration.result.memory.get(stage.name, {})
         measured = Measured(
             self._largest(stage),
             self._answers(stage) if self.formats[stage.name] is None else None,
-            np.zeros(stage.units)
-            if memory is None
-            else np.abs(self.calibration.live(memory)).max(axis=0),
+            {w: np.abs(self.calibration.live(v)).max(axis=0) for w, v in memory.items()},
             self.steps.get(stage.name, np.ones(stage.units)),
             {
                 name: np.abs(gate.weight) @ largest_message + np.abs(gate.bias)
@@ -155,7 +150,7 @@ class Plan:
             {name: self._largest_sum(stage, name) for name in stage.calibrated},
         )
         with _named(stage):
-            found = lower(stage, measured, self.recipes.of(stage))
+            found = lowering_of(stage).lower(stage, measured, self.recipes.of(stage))
         self._lowerings[stage.name] = found
         return found
 
@@ -309,17 +304,17 @@ class Plan:
             if not stage.wired:
                 parameters[f"{name}.bias"] = row.bias
                 parameters[f"{name}.multiplier"] = row.multiplier
-        shifts: list[int] = []
+        rescalings: list[Rescaling] = []
         for name, row in zip(stage.gates, rows, strict=True):
-            shift, limit = row.shift, lowering.held.get(name)
+            how, limit = Rescaling(row.shift), lowering.held.get(name)
             if limit is not None and row.reach.max() >= limit:
-                shift = Held(shift)
+                how = Rescaling(row.shift, "sum")
                 steps = limit << row.shift if row.shift >= 0 else limit >> -row.shift
                 largest = steps // row.multiplier
                 parameters[f"{name}.limit"] = np.minimum(largest, LARGEST_WORD)
             elif name in lowering.operands and row.reach.max() >= LARGEST_OPERAND:
-                shift = Saturating(shift)
-            shifts.append(shift)
+                how = Rescaling(row.shift, "operand")
+            rescalings.append(how)
         message, bound = lowering.message, 0
         if message is None:
             bound = _message_bound(connections[0], self.sources(stage)[0], rows[0])
@@ -327,11 +322,11 @@ class Plan:
             message = FixedPoint(bits, lowering.fraction_bits)
         return Population(
             name=stage.name,
-            program=lowering.program(shifts),
+            program=lowering.program(rescalings),
             parameters=parameters,
             initial_state={word: np.zeros(stage.units, np.int32) for word in lowering.states},
             message=message,
-            message_low=-bound if bound else message_low(stage, message),
+            message_low=-bound if bound else lowering_of(stage).message_low(stage, message),
             message_high=bound if bound else message.high,
             size=stage.units,
             scale=np.full(stage.units, message.step) if lowering.scale is None else lowering.scale,

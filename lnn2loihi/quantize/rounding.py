@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from lnn2loihi.formats import WORD_BITS, IntegerArray, signed_range
 from lnn2loihi.network import FloatArray
-from lnn2loihi.neurons.cfc import MULTIPLIER_BITS
 from lnn2loihi.neurons.instructions import LARGEST_SHIFT
+from lnn2loihi.neurons.operations import MULTIPLIER_BITS
 from lnn2loihi.quantize.compensation import Rows
 from lnn2loihi.quantize.moments import Moments
 

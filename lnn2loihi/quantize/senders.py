@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lnn2loihi.family import lowering_of
 from lnn2loihi.formats import FixedPoint
 from lnn2loihi.layers.stage import FIRST, INPUT, RESTART, Stage
 from lnn2loihi.network import FloatArray, LiquidNetwork
-from lnn2loihi.neurons.cfc import ELAPSED
+from lnn2loihi.neurons.operations import ELAPSED
 from lnn2loihi.program import Connection, InputPort
 from lnn2loihi.quantize.calibration import Calibration
-from lnn2loihi.quantize.families import message_low
 from lnn2loihi.quantize.rounding import Source
 from lnn2loihi.quantize.rows import QuantizedGate
 
@@ -79,7 +79,7 @@ def input_port(
 
 def every_message(stage: Stage, message: FixedPoint, steps: FloatArray) -> Source:
     """A source that may send every integer of its format that its stage can answer."""
-    ends = message_low(stage, message), message.high
+    ends = lowering_of(stage).message_low(stage, message), message.high
     return Source(steps, *(np.full(stage.units, end, np.int64) for end in ends))
 
 

@@ -12,7 +12,7 @@ from lnn2loihi.errors import QuantizationError
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.precision import precision_of
 from lnn2loihi.quantize import quantize
-from lnn2loihi.quantize.recipe import DEFAULT_RECIPE, Recipe
+from lnn2loihi.recipe import DEFAULT_RECIPE, Recipe
 from lnn2loihi.sequences import sequences
 from lnn2loihi.simulate import simulate
 from lnn2loihi.tables import text_table

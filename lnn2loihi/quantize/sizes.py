@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lnn2loihi.errors import QuantizationError
-from lnn2loihi.layers.ltc import LTCLayer
 from lnn2loihi.machine_memory import available_memory
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.quantize.moments import LARGEST_BY_ROW
 
 GIBIBYTE = 1 << 30
-#: Bytes of a weight of an LTC's stages, which are dense: a float64, its mantissa, and a float32 of
-#: the simulation.
+#: Bytes of a weight that only stages have (an LTC's are dense): a float64, its mantissa, and a
+#: float32 of the simulation.
 STAGE_WEIGHT = 13
 #: Copies of the calibration data in float64: given, normalised, as integers and as what these
 #: stand for. Each answer to a sample is kept in float64, in int32 and once more while it is
@@ -34,12 +33,11 @@ def needed_memory(network: LiquidNetwork, samples: int) -> dict[str, int]:
     steps = samples * network.substeps
     units, answers = network.units, network.units
     for layer in network.single_layers:
-        if isinstance(layer, LTCLayer):
-            synapses = int(layer.wiring.sum())
-            columns = layer.input_size + 3 * layer.units
-            what = f"layer {layer.name!r} with its {synapses:,} synapses"
-            found[what] = STAGE_WEIGHT * synapses * columns
-            answers += synapses
+        more, weights = layer.made_by_stages
+        if weights:
+            what = f"layer {layer.name!r} with its {more:,} synapses"
+            found[what] = STAGE_WEIGHT * weights
+        answers += more
     found[f"{samples:,} calibration samples of {network.input_size:,} channels"] = (
         8 * INPUT_COPIES * steps * network.input_size
     )

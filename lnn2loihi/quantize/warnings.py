@@ -9,18 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from lnn2loihi.family import lowering_of
 from lnn2loihi.formats import IntegerArray
-from lnn2loihi.layers.cfc import PureStage
-from lnn2loihi.layers.dense import DenseStage
 from lnn2loihi.layers.stage import Stage
 from lnn2loihi.network import FloatArray, LiquidNetwork
-from lnn2loihi.neurons.dense import BOUNDED
 from lnn2loihi.precision import Precision, precision_of
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantize.calibration import Calibration, entering
 from lnn2loihi.quantize.measurements import is_silent, weighted
 from lnn2loihi.quantize.moments import SMALL_PART
-from lnn2loihi.quantize.recipe import Recipe, Recipes
+from lnn2loihi.recipe import Recipe, Recipes
 from lnn2loihi.simulate.result import SimulationResult
 
 #: An input channel that spans fewer steps of its own format than this is called coarse.
@@ -207,7 +205,7 @@ def unit_warnings(judged: Judged) -> list[str]:
         if population.message_low < 0:  # else it is an end of the function, not of the format
             ends |= integers <= population.message_low
         clipped = np.flatnonzero(ends.mean(axis=0) > CLIPPED_SHARE)
-        if clipped.size and _has_calibrated_format(stage):
+        if clipped.size and lowering_of(stage).may_clip(stage):
             found.append(
                 f"{stage.name}: units {_names(clipped)} stand at an end of their format in more "
                 f"than {100 * CLIPPED_SHARE:g} % of the samples; calibrate with ranges='range', or "
@@ -224,12 +222,6 @@ def _dead_units(stage: str, dead: np.ndarray) -> list[str]:
         f"{stage}: units {_names(dead)} never change although the float units do; their messages "
         "are too narrow for what they say: give the layer more bits"
     ]
-
-
-def _has_calibrated_format(stage: Stage) -> bool:
-    if isinstance(stage, DenseStage):
-        return stage.activation not in (*BOUNDED, "relu")
-    return isinstance(stage, PureStage) or bool(stage.calibrated)
 
 
 def _gate_warnings(stage: Stage, calibration: Calibration, substeps: int) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from lnn2loihi.converters.ncps import NcpsImporter
+from lnn2loihi.families.cfc.importer import NcpsImporter
 from lnn2loihi.models.damped_sine import data
 from lnn2loihi.models.training import Batches, complaints, description, fit, save_checkpoint
 from lnn2loihi.network import LiquidNetwork

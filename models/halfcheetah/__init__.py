@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lnn2loihi.artifact import load as load_program
-from lnn2loihi.converters.ncps import NcpsImporter
+from lnn2loihi.families.cfc.importer import NcpsImporter
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.program import LoihiProgram
 

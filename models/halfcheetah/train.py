@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from lnn2loihi.converters.ncps import NcpsImporter
+from lnn2loihi.families.cfc.importer import NcpsImporter
 from lnn2loihi.models.halfcheetah import data
 from lnn2loihi.models.training import (
     complaints,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from lnn2loihi.converters.ncps import NcpsImporter
+from lnn2loihi.families.cfc.importer import NcpsImporter
 from lnn2loihi.models.occupancy import data
 from lnn2loihi.models.training import (
     complaints,

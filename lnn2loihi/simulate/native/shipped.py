@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lnn2loihi.errors import BackendMissingError
+from lnn2loihi.families.cfc.neuron import GATES, cfc_program
+from lnn2loihi.families.readout.lowering import linear_program
 from lnn2loihi.neurons.activations import ACTIVATIONS
-from lnn2loihi.neurons.cfc import GATES, cfc_program
 from lnn2loihi.neurons.instructions import NeuronProgram
-from lnn2loihi.neurons.linear import linear_program
 from lnn2loihi.simulate.native import library
 from lnn2loihi.simulate.native.kernel_code import LANES, LEVELS, NARROW, Level
 from lnn2loihi.simulate.native.neuron_code import neuron_text

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from lnn2loihi.errors import BackendMissingError
+from lnn2loihi.families.cfc.neuron import GATES, cfc_program
 from lnn2loihi.files import write_atomically
 from lnn2loihi.neurons.activations import ACTIVATIONS
-from lnn2loihi.neurons.cfc import GATES, cfc_program
 from lnn2loihi.simulate.native.kernel_code import Level
 
 #: Forms by their widths in bits, and the flags that each adds; the first is that of the level.

@@ -1,0 +1,367 @@
+"""Checkpoints as named arrays: nothing in a file is executed, data are read when asked for.
+
+Two formats: `.safetensors`, read here with NumPy alone (`safetensors.numpy` has no bfloat16), and
+what `torch.save` writes, under whatever suffix people give it, read through PyTorch's restricted
+unpickler. Format of safetensors: an unsigned 64-bit little-endian length, a JSON header of that
+length, then the data (https://github.com/huggingface/safetensors#format).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import warnings
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from lnn2loihi.converters.files.saved_state import weights_of
+from lnn2loihi.errors import BackendMissingError, ImportNetworkError, Problems
+from lnn2loihi.files import note_input, why_no_file
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Longest JSON header of a safetensors file that is parsed: far more than MOST_TENSORS take, and
+#: little enough that a hostile header cannot fill the memory.
+HEADER_LIMIT = 8 << 20
+#: Most tensors of a checkpoint: looking through their keys takes half a millisecond for each.
+MOST_TENSORS = 1 << 13
+#: Largest .pt file that is opened (PyTorch reads all of it into memory).
+TORCH_LIMIT = 4 << 30
+
+#: Suffixes of files that `torch.save` wrote: PyTorch's own, PyTorch Lightning's, Hugging Face's,
+#: and that of archives (.pth.tar).
+TORCH_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".tar")
+#: Suffixes of checkpoints.
+CHECKPOINTS = (*TORCH_SUFFIXES, ".safetensors")
+
+# NumPy types of the safetensors names; bfloat16 is handled apart.
+_NUMPY_TYPES = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "I64": "<i8",
+    "I32": "<i4",
+    "I16": "<i2",
+    "I8": "|i1",
+    "U64": "<u8",
+    "U32": "<u4",
+    "U16": "<u2",
+    "U8": "|u1",
+    "BOOL": "|u1",
+}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One named array of a checkpoint or a live module.
+
+    Attributes:
+        dtype: name of the element type, for messages.
+        shape: shape; known before the data are read.
+        kind: "float", "integer" (booleans too) or "other" (not real numbers, or no data).
+        read: gives the data as float64 of that shape; exact for all floats up to float64.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    kind: Literal["float", "integer", "other"]
+    read: Callable[[], FloatArray]
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """Opens a checkpoint by its suffix.
+
+    Args:
+        path: a file with one of the suffixes of CHECKPOINTS.
+
+    Returns:
+        the tensors by key, in the order of the file.
+
+    Raises:
+        ImportNetworkError: the file is absent, of another kind, damaged, truncated or hostile.
+        BackendMissingError: a `.pt` file, and PyTorch is not installed.
+    """
+    if not path.is_file():
+        raise ImportNetworkError(str(path), why_no_file(path))
+    note_input(path)
+    if path.stat().st_size == 0:
+        raise ImportNetworkError(str(path), "the file is empty; save the checkpoint again")
+    suffix = path.suffix.lower()
+    if suffix == ".safetensors":
+        return read_safetensors(path)
+    if suffix in TORCH_SUFFIXES:
+        return read_torch(path)
+    raise ImportNetworkError(
+        str(path), f"the suffix is {suffix!r}; a checkpoint ends in {', '.join(CHECKPOINTS)}"
+    )
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Opens a safetensors file without PyTorch; every claim of its header is checked first.
+
+    Raises:
+        ImportNetworkError: lists what does not fit, for instance a header that claims more bytes
+            than the file holds.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or length > size - 8:
+            raise ImportNetworkError(
+                str(path),
+                f"it is truncated or no safetensors file: its header claims {length} bytes but "
+                f"the file holds {max(size - 8, 0)} after the length; save or copy it again",
+            )
+        if length > HEADER_LIMIT:
+            raise ImportNetworkError(
+                str(path),
+                f"its header has {length} bytes, the limit of lnn2loihi is {HEADER_LIMIT}; save "
+                "the state_dict of the liquid network alone",
+            )
+        header = _parse_header(file.read(length), path)
+    if len(header) > MOST_TENSORS + 1:  # and what it says of itself
+        raise _too_many(path, len(header))
+    data_start, data_size = 8 + length, size - 8 - length
+    problems = Problems(ImportNetworkError, str(path))
+    tensors: dict[str, Tensor] = {}
+    ends = [0]
+    for key, entry in header.items():
+        problem = _entry_problem(entry, data_size)
+        if problem:
+            problems.add(f"tensor {key!r} {problem}")
+            continue
+        begin, end = entry["data_offsets"]
+        ends.append(end)
+        tensors[key] = _stored_tensor(path, data_start + begin, entry["dtype"], entry["shape"])
+    if not problems and max(ends) != data_size:
+        problems.add(
+            f"its tensors end at byte {max(ends)} of the data but the file holds {data_size}; "
+            "the file is damaged, save or copy it again"
+        )
+    problems.raise_if_any()
+    return tensors
+
+
+def _parse_header(text: bytes, path: Path) -> dict[str, Any]:
+    def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise ValueError("a key occurs twice")
+        return found
+
+    try:
+        header = json.loads(text.decode("utf-8"), object_pairs_hook=without_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise ImportNetworkError(
+            str(path), f"its header is not JSON ({error}); it is damaged or no safetensors file"
+        ) from error
+    if not isinstance(header, dict):
+        raise ImportNetworkError(str(path), "its header is not a table of tensors")
+    header.pop("__metadata__", None)
+    return header
+
+
+def _entry_problem(entry: Any, data_size: int) -> str | None:
+    """What is wrong with one entry of the header, or None."""
+    if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= entry.keys():
+        return "has no dtype, shape and data_offsets in the header; the file is damaged"
+    shape, offsets = entry["shape"], entry["data_offsets"]
+    if not _whole_numbers(shape, 16) or not _whole_numbers(offsets, 2) or len(offsets) != 2:
+        return f"has shape {shape!r:.60} at {offsets!r:.60}; expected lists of whole numbers"
+    if not isinstance(entry["dtype"], str):
+        return "has a dtype that is not a name; the file is damaged"
+    begin, end = offsets
+    if not begin <= end <= data_size:
+        return (
+            f"claims bytes {begin} to {end} but the file holds {data_size} bytes of data; "
+            "it is truncated or damaged, save or copy it again"
+        )
+    width = _item_size(entry["dtype"])
+    if width is not None and math.prod(shape) * width != end - begin:
+        return f"has shape {shape} of {entry['dtype']} but {end - begin} bytes; it is damaged"
+    return None
+
+
+def _whole_numbers(values: Any, at_most: int) -> bool:
+    # The limits keep the product of a hostile shape cheap to compute.
+    return (
+        isinstance(values, list)
+        and len(values) <= at_most
+        and all(type(value) is int and 0 <= value < 1 << 63 for value in values)
+    )
+
+
+def _item_size(dtype: str) -> int | None:
+    if dtype == "BF16":
+        return 2
+    return np.dtype(_NUMPY_TYPES[dtype]).itemsize if dtype in _NUMPY_TYPES else None
+
+
+def _stored_tensor(path: Path, offset: int, dtype: str, shape: list[int]) -> Tensor:
+    numpy_type = "<u2" if dtype == "BF16" else _NUMPY_TYPES.get(dtype)
+
+    def read() -> FloatArray:
+        if numpy_type is None:
+            raise ImportNetworkError(str(path), f"elements of type {dtype} cannot be read")
+        count = math.prod(shape)
+        with path.open("rb") as file:
+            file.seek(offset)
+            raw = np.fromfile(file, dtype=numpy_type, count=count)
+        if raw.size != count:
+            raise ImportNetworkError(str(path), "the file became shorter while it was read")
+        if dtype == "BF16":
+            # bfloat16 is the upper half of a float32.
+            raw = (raw.astype("<u4") << 16).view("<f4")
+        return raw.reshape(shape).astype(np.float64)
+
+    kind: Literal["float", "integer", "other"] = "other"
+    if numpy_type is not None:
+        kind = "float" if dtype in ("F64", "F32", "F16", "BF16") else "integer"
+    return Tensor(dtype, tuple(shape), kind, read)
+
+
+def read_torch(path: Path) -> dict[str, Tensor]:
+    """Opens a state_dict saved by `torch.save`; a pickle that would run code is refused.
+
+    A dict that holds it beside the state of an optimizer is accepted, whatever its key is.
+
+    Raises:
+        ImportNetworkError: the file is damaged, hostile, or holds something else or several.
+        BackendMissingError: PyTorch is not installed.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise BackendMissingError(
+            str(path),
+            "reading a .pt or .pth file needs PyTorch: pip install torch. Or save the weights "
+            "with safetensors.torch.save_file, which is read without PyTorch",
+        ) from error
+    if path.stat().st_size > TORCH_LIMIT:
+        raise ImportNetworkError(
+            str(path),
+            f"it has {path.stat().st_size} bytes, the limit of lnn2loihi is {TORCH_LIMIT}; save "
+            "the state_dict of the liquid network alone, or as .safetensors",
+        )
+    _check_archive(path)
+    try:
+        with warnings.catch_warnings():
+            # Its remarks on pickle protocols add nothing to a refusal.
+            warnings.simplefilter("ignore")
+            content = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:  # a parser of hostile data may raise anything
+        raise ImportNetworkError(str(path), _torch_refusal(error)) from error
+    content = weights_of(content, path)
+    if len(content) > MOST_TENSORS:
+        raise _too_many(path, len(content))
+    tensors = torch_tensors(content)
+    size = path.stat().st_size
+    problems = Problems(ImportNetworkError, str(path))
+    for key, tensor in tensors.items():
+        # No element type has less than a bit; strides of zero can claim any size.
+        if math.prod(tensor.shape) > 8 * size:
+            problems.add(
+                f"tensor {key!r} claims shape {tensor.shape} but the file holds {size} bytes"
+            )
+    problems.raise_if_any()
+    return tensors
+
+
+def _check_archive(path: Path) -> None:
+    """Refuses a zip whose members claim more than the file holds, before PyTorch allocates it."""
+    size = path.stat().st_size
+    try:
+        if not zipfile.is_zipfile(path):
+            return
+        with zipfile.ZipFile(path) as archive:
+            members = len(archive.infolist())
+            names = [member.filename for member in archive.infolist()]
+            claimed = sum(member.file_size for member in archive.infolist())
+    except Exception as error:  # zipfile lets several kinds through for hostile directories
+        raise ImportNetworkError(
+            str(path), f"its archive is damaged ({error}); save or copy it again"
+        ) from error
+    if members > MOST_TENSORS + 100:  # a few of them hold no tensors
+        raise _too_many(path, members)
+    if any("/code/" in name or name.endswith("constants.pkl") for name in names):
+        raise ImportNetworkError(
+            str(path),
+            "it is a program of TorchScript (torch.jit.save), not a state_dict, and is not run; "
+            f'save its weights: torch.save(torch.jit.load("{path.name}").state_dict(), '
+            f'"{path.stem}.weights.pt")',
+        )
+    if any(name.endswith("exported_program.json") or "/models/" in name for name in names):
+        raise ImportNetworkError(
+            str(path),
+            "it is a program of torch.export, not a state_dict, and is not run; save its weights: "
+            f'torch.save(dict(torch.export.load("{path.name}").state_dict), '
+            f'"{path.stem}.weights.pt")',
+        )
+    if claimed > size:
+        raise ImportNetworkError(
+            str(path),
+            f"its members claim {claimed} bytes but the file holds {size}; PyTorch does not "
+            "compress its files, so it is damaged or hostile",
+        )
+
+
+def _too_many(path: Path, count: int) -> ImportNetworkError:
+    return ImportNetworkError(
+        str(path),
+        f"it holds {count:,} tensors, the limit of lnn2loihi is {MOST_TENSORS:,}; save the "
+        "state_dict of the liquid network alone",
+    )
+
+
+def _torch_refusal(error: Exception) -> str:
+    """One sentence for what PyTorch says in many, without its advice to run the file."""
+    text = str(error)
+    name = re.search(r"GLOBAL (\S+)", text)
+    if name:
+        return (
+            f"it is a pickle that refers to {name.group(1):.120}, not only to tensors; nothing of "
+            "it was run. If it is a whole module, save its weights instead: "
+            "torch.save(module.state_dict(), path)"
+        )
+    unpickler = re.search(r"WeightsUnpickler error:\s*(.+)", text)
+    lines = [unpickler.group(1)] if unpickler else text.strip().splitlines()
+    reason = lines[0] if lines else type(error).__name__
+    return (
+        f"PyTorch cannot read it as a state_dict ({reason:.160}); nothing of it was run. It is "
+        "truncated, damaged or of another kind; save it again with "
+        "torch.save(module.state_dict(), path)"
+    )
+
+
+def torch_tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The entries of a PyTorch state_dict; PyTorch is already imported by whoever made it."""
+    return {key: _torch_tensor(value) for key, value in state.items()}
+
+
+def _torch_tensor(value: Any) -> Tensor:
+    import torch
+
+    def unreadable() -> FloatArray:
+        raise ImportNetworkError("checkpoint", "an entry without real numbers cannot be read")
+
+    if not isinstance(value, torch.Tensor):
+        return Tensor(f"a {type(value).__name__}", (), "other", unreadable)
+    shape = tuple(value.shape)
+    name = str(value.dtype).removeprefix("torch.")
+    if value.layout is not torch.strided or value.is_meta or value.is_quantized:
+        what = "without data (device meta)" if value.is_meta else "sparse or quantized"
+        return Tensor(f"{name}, {what}", shape, "other", unreadable)
+    if value.is_complex():
+        return Tensor(name, shape, "other", unreadable)
+
+    def read() -> FloatArray:
+        return value.detach().cpu().to(torch.float64).numpy().copy()
+
+    return Tensor(name, shape, "float" if value.is_floating_point() else "integer", read)

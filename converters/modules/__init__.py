@@ -1,0 +1,1 @@
+"""Whole PyTorch modules."""

@@ -1,0 +1,391 @@
+"""The parts of a PyTorch module in the order of registration, put together as layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from lnn2loihi.converters.files.checkpoint import FloatArray, torch_tensors
+from lnn2loihi.converters.modules.classes import (
+    ACTIVATION_CLASSES,
+    activation_of,
+    class_name,
+    class_names,
+    is_dropout,
+    is_linear,
+)
+from lnn2loihi.converters.recurrent.family import RnnImporter
+from lnn2loihi.converters.recurrent.known import family_of, is_recurrent
+from lnn2loihi.families.cfc.checks import array_problems
+from lnn2loihi.families.cfc.layer import CfCLayer
+from lnn2loihi.families.cfc.module import describe, is_cfc
+from lnn2loihi.families.cfc.state import parts_from_state
+from lnn2loihi.families.cfc.wired import WiredMemory
+from lnn2loihi.families.dense.layer import DenseLayer
+from lnn2loihi.families.ltc.importer import describe_ltc, is_ltc
+from lnn2loihi.families.ltc.layer import LTCLayer
+from lnn2loihi.families.ltc.state import ltc_parts
+from lnn2loihi.layers.gated import GatedLayer
+from lnn2loihi.layers.linear import Linear
+
+_CONTAINER = "torch.nn.modules.container"
+_CONTAINERS = {(_CONTAINER, name) for name in ("Sequential", "ModuleList", "ModuleDict")}
+_NORMALISE = ("lnn2loihi.converters.normalise", "Normalise")
+_LINEAR = ("torch.nn.modules.linear", "Linear")
+_BATCH_NORM = ("torch.nn.modules.batchnorm", "BatchNorm1d")
+_HOST = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Sigmoid": "sigmoid"}
+#: Names that a network gives itself.
+_RESERVED = ("input", "output", "readout")
+
+ACCEPTED = (
+    "accepted are ncps.torch.CfC and LTC, torch.nn.GRU and LSTM, minGRU, minLSTM, Linear, "
+    f"{ACTIVATION_CLASSES}, Dropout, BatchNorm1d, lnn2loihi.converters.normalise.Normalise, and at "
+    "the end Softmax, LogSoftmax or Sigmoid"
+)
+
+# What to do about parts that cannot be imported: beginnings of class names and an advice.
+_ADVICE = {
+    ("LSTM", "GRU", "RNN"): "recurrent layers that can be imported are ncps.torch.CfC and LTC, "
+    "torch.nn.GRU and LSTM, minGRU and minLSTM; train one in its place",
+    ("Conv", "MaxPool", "AvgPool", "AdaptiveAvgPool", "AdaptiveMaxPool", "Embedding", "Flatten"): (
+        "compute it on the host, and import a module of what follows"
+    ),
+    ("LayerNorm", "RMSNorm", "GroupNorm", "InstanceNorm", "LocalResponseNorm"): (
+        "its statistics depend on each sample; train with BatchNorm1d, or normalise with "
+        "lnn2loihi.converters.normalise.Normalise"
+    ),
+    ("BatchNorm", "SyncBatchNorm"): "features of sequences are normalised by BatchNorm1d",
+    ("MultiheadAttention", "Transformer"): "attention reads several samples at once; train a CfC "
+    "in its place",
+    ("WiredCfCCell", "CfCCell", "LTCCell"): "hold an ncps.torch.CfC or LTC in its place, and call "
+    "its rnn_cell if you step it yourself",
+    ("Softmax", "LogSoftmax"): "it may only come last, where it stays on the host",
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a module.
+
+    Attributes:
+        path: its name, as in `named_modules`.
+        module: the part itself.
+    """
+
+    path: str
+    module: Any
+
+    def __str__(self) -> str:
+        """For messages."""
+        return f"{self.path} ({type(self.module).__name__})"
+
+
+def parts_of(module: Any, path: str = "") -> Iterator[Part]:
+    """The parts in the order of registration, containers and modules of the user taken apart."""
+    for name, child in module.named_children():
+        own = f"{path}.{name}" if path else name
+        if is_container(child):
+            yield from parts_of(child, own)
+        else:
+            yield Part(own, child)
+
+
+def is_container(module: Any) -> bool:
+    """Whether a module is only what it holds: a container of PyTorch, or of the user's making."""
+    kind = (type(module).__module__, type(module).__name__)
+    if kind in _CONTAINERS:
+        return True
+    return (
+        not is_recurrent(module)
+        and not kind[0].startswith(("torch.", "ncps."))
+        and next(module.children(), None) is not None
+    )
+
+
+def is_batch_norm(module: Any) -> bool:
+    """Whether it is a BatchNorm1d."""
+    return (type(module).__module__, type(module).__name__) == _BATCH_NORM
+
+
+def host_name(module: Any) -> str | None:
+    """The name of a function that stays on the host at the end, or None for any other part."""
+    if type(module).__module__ != "torch.nn.modules.activation":
+        return None
+    return _HOST.get(type(module).__name__)
+
+
+def does_nothing(module: Any) -> bool:
+    """Whether a part does nothing in evaluation; losses are kept in modules but used outside."""
+    loss = ("torch.nn.modules.loss", "_Loss") in class_names(module)
+    return loss or is_dropout(module) or activation_of(module) == "identity"
+
+
+def refusal(part: Part) -> str:
+    """Why a part cannot be imported, and what to do."""
+    kind = type(part.module).__name__
+    if kind == "GELU":
+        return f"{part} approximates; supported is approximate='none', so train with it"
+    for beginnings, advice in _ADVICE.items():
+        if kind.startswith(beginnings):
+            return f"{part} cannot be imported: {advice}"
+    if ("torch.nn.modules.activation", kind) in class_names(part.module):
+        return f"{part} cannot be imported; supported activations are {ACTIVATION_CLASSES}"
+    return f"{part}, a {class_name(part.module)}, cannot be imported; {ACCEPTED}"
+
+
+@dataclass
+class Chain:
+    """Layers as they are put together, part by part.
+
+    Attributes:
+        layers: finished layers.
+        host: names of what stays on the host.
+        host_path: name of the part that stays on the host.
+        problems: everything that is wrong so far.
+        normalisation: `input_offset` and `input_scale` of the network, if there are any.
+    """
+
+    layers: list[CfCLayer | DenseLayer | GatedLayer | LTCLayer | WiredMemory] = field(
+        default_factory=list
+    )
+    host: list[str] = field(default_factory=list)
+    host_path: str | None = None
+    problems: list[str] = field(default_factory=list)
+    normalisation: dict[str, Any] = field(default_factory=dict)
+    # A map that waits for its activation, and factors and offsets that wait for the next weights.
+    _open: Linear | None = None
+    # Whether it is the output mapping of an LTC.
+    _mapped: bool = False
+    _waiting: tuple[FloatArray, FloatArray] | None = None
+    readout: Linear | None = None
+
+    def build(self, parts: list[Part]) -> None:
+        """Puts all parts together."""
+        working = [part for part in parts if not does_nothing(part.module)]
+        for part in working:
+            self._add(part, last=part is working[-1])
+        if self._waiting is not None and self.layers and not self.problems:
+            width = self.layers[-1].units
+            self._open = self._adapted(Linear("readout", np.eye(width), np.zeros(width)))
+        if self._open is not None:
+            self.readout = Linear("readout", self._open.weight, self._open.bias)
+
+    def _add(self, part: Part, last: bool) -> None:
+        module = part.module
+        name = host_name(module)
+        if name is not None and last and (self.layers or self._open):
+            self.host.append(name)
+            self.host_path = part.path
+        elif is_cfc(module):
+            self._add_cfc(part)
+        elif is_ltc(module):
+            self._add_ltc(part)
+        elif (family := family_of(module)) is not None:
+            self._add_rnn(part, family)
+        elif (type(module).__module__, type(module).__name__) == _NORMALISE:
+            arrays = self._arrays(part, "mean", "std")
+            if arrays is not None:
+                self._normalise(part, arrays["std"], arrays)
+        elif is_batch_norm(module):
+            self._add_batch_norm(part)
+        elif is_linear(module) and _LINEAR in class_names(module):
+            self._add_linear(part)
+        elif (activation := activation_of(module)) is not None:
+            self._add_activation(part, activation)
+        else:
+            self.problems.append(refusal(part))
+
+    def _arrays(self, part: Part, *wanted: str) -> dict[str, FloatArray] | None:
+        """The arrays of a part, or None if something is wrong with them."""
+        state = torch_tensors(part.module.state_dict())
+        arrays: dict[str, FloatArray] = {}
+        found: list[str] = []
+        missing = [key for key in wanted if key not in state]
+        if missing:
+            found.append(
+                f"{part} has no {', '.join(missing)} but {', '.join(state)}; undo "
+                "parametrizations and pruning first (torch.nn.utils.parametrize."
+                "remove_parametrizations, torch.nn.utils.prune.remove)"
+            )
+        for key, tensor in state.items():
+            if key != "num_batches_tracked":
+                found += array_problems(f"{part.path}.{key}", tensor, False, arrays)
+        self.problems += found
+        return None if found else {key.rsplit(".", 1)[1]: arrays[key] for key in arrays}
+
+    def _add_cfc(self, part: Part) -> None:
+        self._close()
+        description, refused = describe(part.module)
+        parts, found = parts_from_state(torch_tensors(part.module.state_dict()), description)
+        self.problems += [f"{part.path}: {problem}" for problem in (*refused, *found)]
+        if parts is None:
+            return
+        alone = len(parts.layers) == 1
+        for place, layer in enumerate(parts.layers):
+            if isinstance(layer, WiredMemory):
+                own = self._named(part.path, layer)
+            else:
+                path = part.path if alone else f"{part.path}.{layer.name}"
+                own = replace(layer, name=self._name(path))
+            self.layers.append(self._adapted(own) if place == 0 else own)
+        if parts.readout is not None:
+            readout = parts.readout
+            self._open = Linear(self._name(f"{part.path}.fc"), readout.weight, readout.bias)
+
+    def _add_ltc(self, part: Part) -> None:
+        self._close()
+        description, refused = describe_ltc(part.module)
+        parts, found = ltc_parts(torch_tensors(part.module.state_dict()), description)
+        self.problems += [f"{part.path}: {problem}" for problem in (*refused, *found)]
+        if parts is None:
+            return
+        self.layers.append(self._adapted(replace(parts.layer, name=self._name(part.path))))
+        if parts.readout is not None:
+            readout = parts.readout
+            self._open = Linear(self._name(f"{part.path}.output"), readout.weight, readout.bias)
+            self._mapped = True
+
+    def _add_rnn(self, part: Part, family: RnnImporter) -> None:
+        self._close()
+        description, refused = family.describe(part.module)
+        self.problems += [f"{part.path}: {problem}" for problem in refused]
+        if refused:
+            return
+        parts, found = family.parts(torch_tensors(part.module.state_dict()), description)
+        self.problems += [f"{part.path}: {problem}" for problem in found]
+        if parts is None:
+            return
+        alone = len(parts.layers) == 1
+        for place, layer in enumerate(parts.layers):
+            path = part.path if alone else f"{part.path}.{layer.name}"
+            own = replace(layer, name=self._name(path))
+            self.layers.append(self._adapted(own) if place == 0 else own)
+        if parts.readout is not None:
+            readout = parts.readout
+            self._open = Linear(self._name(f"{part.path}.out"), readout.weight, readout.bias)
+
+    def _named(self, path: str, shared: WiredMemory) -> WiredMemory:
+        """The layers with a common memory, all under names of their own."""
+        layers = [replace(la, name=self._name(f"{path}.{la.name}")) for la in shared.layers]
+        return replace(shared, name=self._name(f"{path}.{shared.name}"), layers=tuple(layers))
+
+    def _add_batch_norm(self, part: Part) -> None:
+        if part.module.running_mean is None:
+            self.problems.append(
+                f"{part} has no running statistics, so it depends on each batch; train with "
+                "track_running_stats=True"
+            )
+            return
+        arrays = self._arrays(part, "running_mean", "running_var")
+        if arrays is None:
+            return
+        deviation = np.sqrt(np.maximum(arrays["running_var"] + part.module.eps, 0.0))
+        self._normalise(part, deviation, arrays | {"mean": arrays["running_mean"]})
+
+    def _normalise(
+        self, part: Part, deviation: FloatArray, arrays: Mapping[str, FloatArray]
+    ) -> None:
+        """Channel by channel: (x - mean) / deviation * weight + bias."""
+        if not (deviation > 0.0).all():
+            self.problems.append(f"{part} divides by deviations that are not above 0")
+            return
+        factor = arrays.get("weight", 1.0) / deviation
+        offset = arrays.get("bias", 0.0) - arrays["mean"] * factor
+        if self._open is not None:
+            before = self._open
+            if before.output_size == len(factor):
+                weight = before.weight * factor[:, None]
+                self._open = Linear(before.name, weight, before.bias * factor + offset)
+                return
+            self._close()
+        if self._waiting is not None:
+            if len(self._waiting[0]) != len(factor):
+                self.problems.append(
+                    f"a normalisation of {len(self._waiting[0])} channels comes before one of "
+                    f"{len(factor)}"
+                )
+                return
+            factor, offset = factor * self._waiting[0], factor * self._waiting[1] + offset
+        self._waiting = factor, offset
+
+    def _add_linear(self, part: Part) -> None:
+        arrays = self._arrays(part, "weight")
+        if arrays is None:
+            return
+        weight = arrays["weight"]
+        bias = arrays.get("bias", np.zeros(len(weight)))
+        before = self._open
+        if self._mapped and before is not None and before.output_size == weight.shape[1]:
+            # The output mapping of an LTC picks units: no layer of its own on the chip.
+            bias, weight = bias + weight @ before.bias, weight @ before.weight
+            self._open = None
+        self._close()
+        self._open = self._adapted(Linear(self._name(part.path), weight, bias))
+
+    def _add_activation(self, part: Part, activation: str) -> None:
+        if self._open is not None:
+            self._close(activation)
+            return
+        width = self.layers[-1].units if self.layers else None
+        if width is None and self._waiting is not None:
+            width = len(self._waiting[0])
+        if width is None:
+            if not self.problems:
+                self.problems.append(
+                    f"{part} comes before any layer; compute it on the host, or put a Linear "
+                    "before it"
+                )
+            return
+        name = self._name(part.path)
+        linear = self._adapted(Linear("linear", np.eye(width), np.zeros(width)))
+        self.layers.append(DenseLayer(name, linear, activation))
+
+    def _close(self, activation: str = "identity") -> None:
+        """Makes a layer of the map that waits, if there is one."""
+        if self._open is not None:
+            linear = Linear("linear", self._open.weight, self._open.bias)
+            self.layers.append(DenseLayer(self._open.name, linear, activation))
+            self._open = None
+        self._mapped = False
+
+    def _name(self, path: str) -> str:
+        """A name for a layer; a dot would stand between a layer and its stages."""
+        name = path.replace(".", "_")
+        name = f"layer_{name}" if name[0].isdigit() else name
+        taken = {n for layer in self.layers for n in layer.layer_names} | set(_RESERVED)
+        while name in taken:
+            name += "_layer"
+        return name
+
+    def _adapted(self, layer: Any) -> Any:
+        """The layer with the normalisation that waits in its weights, or in the input's."""
+        if self._waiting is None:
+            return layer
+        factor, offset = self._waiting
+        self._waiting = None
+        if len(factor) != layer.input_size:
+            self.problems.append(
+                f"a normalisation of {len(factor)} channels comes before {layer.name}, which "
+                f"takes {layer.input_size}"
+            )
+            return layer
+        if not self.layers and not self.normalisation:
+            # The size of each factor goes to the input, its sign to the weights.
+            live = factor != 0.0
+            divisor = np.where(live, factor, 1.0)
+            self.normalisation["input_scale"] = 1.0 / np.abs(divisor)
+            self.normalisation["input_offset"] = np.where(live, -offset / divisor, 0.0)
+            factor, offset = np.sign(factor), np.where(live, 0.0, offset)
+            if np.all(factor == 1.0):
+                return layer
+        return layer.with_inputs(factor, offset)
+
+
+def own_arrays(module: Any) -> list[str]:
+    """Parameters and buffers that belong to containers themselves, which no layer holds."""
+    leaves = [part.path for part in parts_of(module)]
+    names = [name for name, _ in (*module.named_parameters(), *module.named_buffers())]
+    return [name for name in names if not any(name.startswith(f"{leaf}.") for leaf in leaves)]

@@ -1,0 +1,148 @@
+"""Imports whole PyTorch modules: recurrent layers, normalisation, linear layers, activations.
+
+What is accepted: a `torch.nn.Sequential`, `ModuleList`, or a module of one's own whose `forward`
+applies its parts in the order in which they are registered. The parts may be, in any number:
+
+- recurrent layers, at least one: `ncps.torch.CfC` or `ncps.torch.LTC` (see
+  `lnn2loihi.families.cfc.importer`; the output mapping of an LTC goes into the `Linear` that
+  follows it), `torch.nn.GRU` or `torch.nn.LSTM` (`lnn2loihi.converters.recurrent.torch_rnn`),
+  minGRU or minLSTM (`lnn2loihi.families.minimal.importer`);
+- `Linear`, followed by `ReLU`, `Tanh`, `Sigmoid`, `SiLU`, `GELU` or nothing;
+- `Identity` and `Dropout`, which do nothing in evaluation, and losses, which are not used in it;
+- `BatchNorm1d` with its running statistics, on the features, and
+  `lnn2loihi.converters.normalise.Normalise(mean, std)`: at the input they become the network's
+  `input_offset` and `input_scale` (a negative factor goes into the weights), elsewhere they go into
+  the weights next to them;
+- at the end `Softmax`, `LogSoftmax` or `Sigmoid`, which stays on the host and is named there
+  (`LiquidNetwork.host`); what goes into it is the network's output. A `Linear` that comes last is
+  the readout.
+
+Layers have the names under which the parts are registered, with `_` in place of dots: `rnn_layer_0`
+is the first layer of the wiring of `rnn` (and `rnn_memory` the mixed memory of all its layers),
+`layer_2` is part 2 of a `Sequential`.
+
+The order is not believed but tried: the module and the network made of its parts answer random
+input, and a difference above 1e-6 is refused. A `Sequential` cannot pass on the tuple that a CfC
+answers with, so one with a CfC before its end, and a `ModuleList`, are taken as what they say: one
+part after the other, of a CfC the first of its answers. A `forward` may take `timespans`
+(batch, time) and hand them to every CfC or LTC; one without it is compared at an elapsed time of
+1.0, which is what ncps takes, or at the given `timespan`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from lnn2loihi.arguments import checks_kinds
+from lnn2loihi.converters.modules.chain import ACCEPTED, Chain, is_container, parts_of
+from lnn2loihi.converters.modules.check import compared
+from lnn2loihi.converters.modules.classes import class_name, is_torch_module
+from lnn2loihi.converters.provenance import with_source
+from lnn2loihi.converters.recurrent.known import is_recurrent
+from lnn2loihi.errors import ImportNetworkError, NetworkError, Problems
+from lnn2loihi.families.cfc.description import TORCH_CFC, Timespan, checked_timespan
+from lnn2loihi.families.cfc.importer import versions
+from lnn2loihi.network import LiquidNetwork
+
+
+class ModulesImporter:
+    """Entry point `modules` of the group `lnn2loihi.importers`."""
+
+    #: Asked last: it takes every module that no other importer takes, to say what is accepted.
+    catch_all = True
+
+    def recognises(self, source: object) -> bool:
+        """Whether `source` is a PyTorch module other than a recurrent layer; imports nothing.
+
+        Every such module is recognised, so that `load` can say what is accepted.
+        """
+        return is_torch_module(source) and not is_recurrent(source)
+
+    @checks_kinds(ImportNetworkError)
+    def load(
+        self,
+        source: object,
+        *,
+        timespan: Timespan | None = None,
+        description: object = None,
+        name: str | None = None,
+    ) -> LiquidNetwork:
+        """Turns a live module into a LiquidNetwork.
+
+        Args:
+            source: the module; it is left as it is.
+            timespan: constant elapsed time between two samples for every CfC in it, or
+                "irregular" where it comes with the samples; 1.0, as in ncps, where absent.
+            description: goes with checkpoints only; leave it out.
+            name: name of the network; else the class's in lower case.
+
+        Raises:
+            ImportNetworkError: lists every part that is not supported or damaged, or says by how
+                much the answers differ from those of the parts in order.
+        """
+        subject = class_name(source)
+        if description is not None:
+            raise ImportNetworkError(subject, "a live module needs no description; leave it out")
+        return _load(source, subject, checked_timespan(subject, timespan), name)
+
+
+def _load(source: Any, subject: str, timespan: float | None, name: str | None) -> LiquidNetwork:
+    if not is_torch_module(source) or not is_container(source):
+        raise ImportNetworkError(subject, _refusal_of_class(source))
+    chain = _chain(source, subject)
+    try:
+        network = LiquidNetwork(
+            name or type(source).__name__.lower(),
+            tuple(chain.layers),
+            chain.readout,
+            timespan,
+            host=tuple(chain.host),
+            **chain.normalisation,
+        )
+    except NetworkError as error:
+        raise ImportNetworkError(subject, error.problems) from error
+    differences, uses_host = compared(source, network, chain.host_path)
+    if differences:
+        raise ImportNetworkError(subject, differences)
+    if not uses_host:
+        # It is registered, for the user's own evaluation perhaps, but no part of forward.
+        network = replace(network, host=())
+    return with_source(network, {"importer": "modules", "class": subject, **versions()})
+
+
+def _refusal_of_class(source: Any) -> str:
+    for wrapper, inside in _WRAPPERS.items():
+        if type(source).__name__ == wrapper:
+            return f"it only wraps a module; give {inside}"
+    return (
+        "this class cannot be imported; give a recurrent layer (ncps.torch.CfC, for instance), or "
+        f"a module that holds one among others: {ACCEPTED}"
+    )
+
+
+# Classes around a module, and where they keep it.
+_WRAPPERS = {
+    "OptimizedModule": "module._orig_mod",
+    "DataParallel": "module.module",
+    "DistributedDataParallel": "module.module",
+}
+
+
+def _chain(source: Any, subject: str) -> Chain:
+    """The layers of a module, or everything that is wrong with its parts."""
+    parts = list(parts_of(source))
+    if not any(is_recurrent(part.module) for part in parts) and type(source).__name__ == "Cfc":
+        raise ImportNetworkError(
+            subject,
+            "it holds no recurrent layer; if it is the Cfc of torch_cfc.py (raminmh/CfC), save its "
+            f"state_dict and describe it with module = {TORCH_CFC!r} (docs/files.md)",
+        )
+    problems = Problems(ImportNetworkError, subject)
+    chain = Chain()
+    chain.build(parts)
+    if not any(is_recurrent(part.module) for part in parts):
+        problems.add(f"it holds no recurrent layer; {ACCEPTED}")
+    problems.extend(chain.problems)
+    problems.raise_if_any()
+    return chain

@@ -1,0 +1,121 @@
+"""Imports ONNX files of ncps networks, as PyTorch's exporters write them.
+
+What is accepted: `torch.onnx.export` of an `ncps.torch.CfC` or `ncps.torch.LTC` by either exporter
+(`dynamo=True` or `False`), of one step or of several unrolled ones, with or without its state and
+timespans among the inputs, masks and softplus folded or not; linear layers with an activation
+before a CfC, and a linear readout after either; and a graph whose recurrence is a `Scan`, as the
+float models of lnn2loihi. Of those, three are refused: a memory that several layers share, the
+mixed memory of an LTC, and gelu in float64. Graphs are read by what they compute, not by the names
+of their nodes.
+
+A step of an LTC from zero, without its state, has lost the weights of its first unfold; if it has
+several, the others still have them. Where its mask or weight is zero, a synapse is away.
+
+Nothing in the file is run. Weights in files beside it (`external data`) are read from its folder
+only. At the end the network and the file answer the same random input, by onnxruntime or, where
+that is missing, by the evaluator of the package onnx; a difference above 1e-5 is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from lnn2loihi.arguments import checks_kinds
+from lnn2loihi.converters.onnx_read.check import difference_from_file
+from lnn2loihi.converters.onnx_read.file import read_model
+from lnn2loihi.converters.onnx_read.recurrence import Recurrence, recurrence_of
+from lnn2loihi.converters.onnx_read.symbolic import Traced, trace
+from lnn2loihi.converters.onnx_read.terms import GraphTooLargeError, NodeError
+from lnn2loihi.converters.provenance import with_source
+from lnn2loihi.errors import ImportNetworkError, NetworkError
+from lnn2loihi.families.cfc.description import Timespan
+from lnn2loihi.network import LiquidNetwork
+
+#: Largest difference between the file's answers and the network's, relative to the largest answer.
+TOLERANCE = 1e-5
+
+
+class OnnxImporter:
+    """Entry point `onnx` of the group `lnn2loihi.importers`."""
+
+    def recognises(self, source: object) -> bool:
+        """Whether `source` is a path that ends in `.onnx`."""
+        return isinstance(source, Path) and source.suffix.lower() == ".onnx"
+
+    @checks_kinds(ImportNetworkError)
+    def load(
+        self,
+        source: object,
+        *,
+        timespan: Timespan | None = None,
+        description: object = None,
+        name: str | None = None,
+    ) -> LiquidNetwork:
+        """Turns an ONNX file into a LiquidNetwork.
+
+        Args:
+            source: the path.
+            timespan: leave it out, or "irregular" where the elapsed time is an input of the file;
+                a constant one is folded into the file's weights.
+            description: goes with checkpoints only; leave it out.
+            name: name of the network; else the file's.
+
+        Raises:
+            ImportNetworkError: the file is absent, damaged or hostile, or computes something else;
+                names the first node that does not fit and what was expected there.
+            BackendMissingError: the package onnx is missing.
+        """
+        path = Path(str(source))
+        if description is not None:
+            raise ImportNetworkError(str(path), "an ONNX file needs no description; leave it out")
+        model, content = read_model(path)
+        traced, recurrence = _understood(path, model)
+        irregular = bool(recurrence.elapsed)
+        if timespan not in (None, "irregular" if irregular else 1.0):
+            raise ImportNetworkError(
+                str(path),
+                f"timespan is {timespan!r}, but the elapsed time is "
+                + ("one of its inputs" if irregular else "folded into its weights")
+                + "; leave timespan out",
+            )
+        try:
+            network = recurrence.network(name or path.stem)
+        except NetworkError as error:
+            raise ImportNetworkError(str(path), error.problems) from error
+        try:
+            difference = difference_from_file(model, traced, recurrence, network)
+        except Exception as error:  # a runtime may refuse a file in any way
+            raise ImportNetworkError(
+                str(path), f"it cannot be run to be compared ({error!s:.200}); export it again"
+            ) from error
+        if not difference <= TOLERANCE:
+            raise ImportNetworkError(
+                str(path),
+                f"its answers to random input differ by {difference:.3g} from those of the layers "
+                f"that were found in it (the limit is {TOLERANCE:g}), so it computes something "
+                "else; export the CfC or LTC alone, in evaluation",
+            )
+        return with_source(
+            network,
+            {"importer": "onnx", "file_sha256": hashlib.sha256(content).hexdigest()},
+        )
+
+
+def _understood(path: Path, model: Any) -> tuple[Traced, Recurrence]:
+    try:
+        traced = trace(model)
+        return traced, recurrence_of(traced)
+    except (NodeError, GraphTooLargeError) as error:
+        own = (
+            ". lnn2loihi wrote this file itself, in a form made for speed: import what it was made "
+            "from"
+            if model.producer_name == "lnn2loihi"
+            else ""
+        )
+        raise ImportNetworkError(str(path), f"{error}{own}") from error
+    except RecursionError as error:
+        raise ImportNetworkError(
+            str(path), "its graph is nested or chained too deeply; export fewer steps"
+        ) from error

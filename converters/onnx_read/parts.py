@@ -1,0 +1,161 @@
+"""What cells of an ONNX graph have in common: activations, a mixed memory, the elapsed time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+
+from lnn2loihi.converters.onnx_read.terms import (
+    Affine,
+    Identities,
+    Monomial,
+    NodeError,
+    Terms,
+    same,
+)
+from lnn2loihi.families.lstm.memory import FORGET_BIAS, MEMORY_GATES
+from lnn2loihi.network import FloatArray
+
+#: Relative difference up to which two constants of a file in float32 are taken as the same.
+CLOSE = 1e-5
+
+
+@dataclass(frozen=True, eq=False)
+class FoundMemory:
+    """The part of a mixed memory that one layer hears.
+
+    Attributes:
+        gates: in the order of MEMORY_GATES, columns [inputs; last states of all layers].
+        cell: identities of its last cell state.
+        new_cell: identities of its new one.
+    """
+
+    gates: tuple[Affine, ...]
+    cell: Identities
+    new_cell: Identities
+
+
+def unexpected(terms: Terms, row: Identities, expected: str) -> NodeError:
+    """The error of a row that does not fit, which names the node that makes it."""
+    return NodeError(f"{terms.node_of(row)} does not fit: expected {expected}")
+
+
+def all_are(factor: FloatArray, value: float) -> bool:
+    """Whether all numbers are a value, up to rounding."""
+    return bool(np.all(np.abs(factor - value) <= CLOSE * max(1.0, abs(value))))
+
+
+def plain(monomials: list[Monomial], *counts: int) -> bool:
+    """Whether there are so many products with factor 1, of so many rows each."""
+    return len(monomials) == len(counts) and all(
+        all_are(m.factor, 1.0) and len(m.rows) == count
+        for m, count in zip(monomials, counts, strict=True)
+    )
+
+
+def elapsed_input(terms: Terms, row: Identities) -> int | None:
+    """The one input that stands in the whole row, other than a sample."""
+    if not np.all(row == row[0]):
+        return None
+    places = terms.inputs(row[:1])
+    return int(row[0]) if places and places[0][0] != 0 else None
+
+
+def find_activation(terms: Terms, row: Identities) -> tuple[Affine, str, float] | None:
+    """A row as factor * activation(linear map), by the name that layers have for it."""
+    monomials = terms.monomials(row)
+    if len(monomials) != 1 or not monomials[0].rows:
+        return None
+    factor, rows = monomials[0].factor, monomials[0].rows
+    if not all_are(factor / factor[0] if factor[0] else factor, 1.0):
+        return None
+    if len(rows) == 1:
+        for function in ("tanh", "relu", "sigmoid", "gelu"):
+            inside = terms.only_operand(rows[0], function)
+            linear = None if inside is None else terms.affine(inside)
+            if linear is not None:
+                return linear, function, float(factor[0])
+        return None
+    if len(rows) != 2:
+        return None
+    for one, other in (rows, rows[::-1]):
+        linear = terms.affine(one)
+        if linear is None:
+            continue
+        inside = terms.only_operand(other, "sigmoid")
+        if inside is not None and _same_map(terms, inside, one):
+            return linear, "silu", float(factor[0])
+        if _is_normal_distribution(terms, other, linear):
+            return linear, "gelu", float(factor[0]) * 2.0
+    return None
+
+
+def _same_map(terms: Terms, one: Identities, other: Identities) -> bool:
+    """Whether two rows are the same linear map."""
+    first, second = terms.affine(one), terms.affine(other)
+    if same(one, other) or first is None or second is None:
+        return same(one, other)
+    return (
+        same(first.columns, second.columns)
+        and np.array_equal(first.weight, second.weight)
+        and np.array_equal(first.bias, second.bias)
+    )
+
+
+def _is_normal_distribution(terms: Terms, row: Identities, linear: Affine) -> bool:
+    """Whether a row is 1 + erf(x / sqrt(2)), twice the distribution function."""
+    parts = sorted(terms.monomials(row), key=lambda part: len(part.rows))
+    if not (plain(parts, 0, 1)):
+        return False
+    inside = terms.only_operand(parts[1].rows[0], "erf")
+    scaled = None if inside is None else terms.affine(inside)
+    return (
+        scaled is not None
+        and same(scaled.columns, linear.columns)
+        and np.allclose(scaled.weight * sqrt(2.0), linear.weight, rtol=CLOSE, atol=1e-9)
+    )
+
+
+def find_memory(terms: Terms, row: Identities) -> FoundMemory | None:
+    """The memory that makes a row, if one does: tanh(c') sigmoid(o)."""
+    operands = terms.operands(row, "multiply")
+    if operands is None:
+        return None
+    output = cell = None
+    for operand in operands:
+        rows = operand.astype(np.int64)
+        output = terms.only_operand(rows, "sigmoid") if output is None else output
+        cell = terms.only_operand(rows, "tanh") if cell is None else cell
+    if output is None or cell is None:
+        return None
+    gates = {"output_gate": terms.affine(output)}
+    before: Identities | None = None
+    for monomial in terms.monomials(cell):
+        functions = {
+            function: inside
+            for candidate in monomial.rows
+            for function in ("sigmoid", "tanh")
+            if (inside := terms.only_operand(candidate, function)) is not None
+        }
+        if "tanh" in functions and "sigmoid" in functions:
+            gates["cell_input"] = terms.affine(functions["tanh"])
+            gates["input_gate"] = terms.affine(functions["sigmoid"])
+        elif "sigmoid" in functions:
+            forget = terms.affine(functions["sigmoid"])
+            gates["forget_gate"] = forget and Affine(
+                forget.columns, forget.weight, forget.bias - FORGET_BIAS
+            )
+            before = next((r for r in monomial.rows if terms.only_operand(r, "sigmoid") is None),
+                          None)  # fmt: skip
+            before = terms.constant(monomial.factor) if before is None else before
+    found = [gates.get(gate) for gate in MEMORY_GATES]
+    if before is None or any(gate is None for gate in found):
+        raise unexpected(
+            terms, cell, "the cell state of a mixed memory: c sigmoid(f + 1) + tanh(i) sigmoid(ig)"
+        )
+    columns = [gate.columns for gate in found if gate is not None]
+    if not all(same(column, columns[0]) for column in columns):
+        raise unexpected(terms, columns[0], "the four gates of a memory to read the same numbers")
+    return FoundMemory(tuple(gate for gate in found if gate is not None), before, cell)

@@ -1,0 +1,1 @@
+"""Programs and networks as ONNX models."""

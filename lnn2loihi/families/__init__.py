@@ -1,0 +1,1 @@
+"""Families of neurons, each in a folder of its own."""

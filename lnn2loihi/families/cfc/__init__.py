@@ -1,0 +1,1 @@
+"""CfC: closed-form continuous-time units."""

@@ -1,0 +1,205 @@
+"""Which keys the state_dict of a CfC has, and what can be read off them.
+
+Keys: ncps 1.0.1, torch/cfc.py, torch/cfc_cell.py, torch/wired_cfc_cell.py and torch/lstm.py; the
+same in raminmh/CfC, torch_cfc.py.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from lnn2loihi.converters.files.checkpoint import Tensor
+from lnn2loihi.families.cfc.description import NCPS, TORCH_CFC
+from lnn2loihi.families.cfc.layer import CfCLayer
+
+INPUT_MAP, RECURRENT_MAP = "lstm.input_map", "lstm.recurrent_map"
+
+_CELL_KEY = re.compile(r"rnn_cell\.(layer_[0-9]{1,6})\.")
+_BACKBONE_KEY = re.compile(r"rnn_cell\.backbone\.([0-9]{1,6})\.")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The keys of one layer.
+
+    Attributes:
+        name: name of the layer.
+        prefix: what stands before `ff1.weight` in its keys.
+        mask: key of its sparsity mask, or None in a dense CfC.
+    """
+
+    name: str
+    prefix: str
+    mask: str | None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The parts of a CfC.
+
+    Attributes:
+        mode: as described, else as the keys say.
+        cells: the layers in order.
+        backbone: what stands before `.weight` in the keys of the backbone, in order.
+        memory: whether it has a mixed memory.
+        readout: whether it has a linear map after the last layer.
+    """
+
+    mode: str
+    cells: tuple[Cell, ...]
+    backbone: tuple[str, ...]
+    memory: bool
+    readout: bool
+
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """The names of the maps of a cell."""
+        return CfCLayer.gates[:1] if self.mode == "pure" else CfCLayer.gates
+
+    def keys(self) -> list[str]:
+        """All keys that such a CfC has."""
+        names = list(self.backbone)
+        for cell in self.cells:
+            names += [cell.prefix + gate for gate in self.maps]
+        if self.memory:
+            names.append(INPUT_MAP)
+        if self.readout:
+            names.append("fc")
+        keys = [f"{name}.{part}" for name in names for part in ("weight", "bias")]
+        for cell in self.cells:
+            if self.mode == "pure":
+                keys += [f"{cell.prefix}w_tau", f"{cell.prefix}A"]
+            if cell.mask:
+                keys.append(cell.mask)
+        return [*keys, f"{RECURRENT_MAP}.weight"] if self.memory else keys
+
+
+def layout_of(own: Mapping[str, Tensor], mode: str | None) -> Layout:
+    """The parts that the keys show; with `mode` as described where it is.
+
+    Keys that a part lacks are not noticed here: they are missing from `own`.
+    """
+    pure = any(key.startswith("rnn_cell.") and key.endswith((".w_tau", ".A")) for key in own)
+    numbers = {int(match.group(1)) for key in own if (match := _BACKBONE_KEY.match(key))}
+    return Layout(
+        mode=mode or ("pure" if pure else "default"),
+        cells=_cells(own),
+        # Activations and dropout have numbers of their own, so there are gaps.
+        backbone=tuple(f"rnn_cell.backbone.{number}" for number in sorted(numbers)),
+        memory=any(key.startswith("lstm.") for key in own),
+        readout=any(key.startswith("fc.") for key in own),
+    )
+
+
+def _cells(own: Mapping[str, Tensor]) -> tuple[Cell, ...]:
+    """The layers in order, wired or dense."""
+    numbers = {match.group(1) for key in own if (match := _CELL_KEY.match(key))}
+    if not numbers:
+        return (Cell("layer_0", "rnn_cell.", None),)
+    # Numbered without a gap: what is missing or too many shows up as a key.
+    names = [f"layer_{index}" for index in range(len(numbers))]
+    return tuple(Cell(n, f"rnn_cell.{n}.", f"rnn_cell.{n}.sparsity_mask") for n in names)
+
+
+def matrix_shape(own: Mapping[str, Tensor], key: str) -> tuple[int, int] | None:
+    """The shape of a matrix among the tensors, or None."""
+    shape = own[key].shape if key in own else ()
+    return (shape[0], shape[1]) if len(shape) == 2 else None
+
+
+def prefixes(keys: Iterable[str]) -> list[str]:
+    """What stands before `rnn_cell.` in the keys, each once; "" for a CfC on its own."""
+    found = {key[: key.index("rnn_cell.")] for key in keys if "rnn_cell." in key}
+    return sorted(prefix for prefix in found if not prefix or prefix.endswith("."))
+
+
+def listing(names: Iterable[str]) -> str:
+    """Some names in order, and how many more there are."""
+    ordered = sorted(names)
+    more = f" and {len(ordered) - 12} more" if len(ordered) > 12 else ""
+    return ", ".join(f"{name:.120}" for name in ordered[:12]) + more
+
+
+class Described(Protocol):
+    """What descriptions of all kinds of modules say; see `Description`."""
+
+    @property
+    def origin(self) -> str: ...  # noqa: D102
+    @property
+    def module(self) -> str: ...  # noqa: D102
+    @property
+    def prefix(self) -> str: ...  # noqa: D102
+
+
+def under_prefix(
+    state: Mapping[str, Tensor], description: Described
+) -> tuple[dict[str, Tensor], list[str]]:
+    """The tensors under the prefix, by the rest of their keys; and what is wrong if none fits."""
+    prefix = description.prefix
+    own = {key[len(prefix) :]: state[key] for key in state if key.startswith(prefix)}
+    if any(key.startswith("rnn_cell.") for key in own):
+        return own, []
+    others = prefixes(state)
+    where = f"no key starts with {prefix + 'rnn_cell.'!r}"
+    if others:
+        hints = " or ".join(f"prefix = {other!r}" for other in others[:8])
+        return own, [f"{where}; write {hints} in {description.origin}"]
+    seen = sorted({key.rsplit(".", 1)[0] + "." for key in state if "." in key})
+    return own, [
+        f"{where}, so it is not the state_dict of an {description.module}; "
+        f"prefixes seen: {listing(seen) if seen else 'none'}"
+    ]
+
+
+def suggested_description(state: Mapping[str, Tensor], checkpoint: str) -> str:
+    """A TOML description to edit, with what can be read off the tensors filled in."""
+    prefix = next(iter(prefixes(state)), "")
+    own = {key[len(prefix) :]: state[key] for key in state if key.startswith(prefix)}
+    layout = layout_of(own, None)
+    shapes = [matrix_shape(own, cell.prefix + "ff1.weight") for cell in layout.cells]
+    known = [shape for shape in shapes if shape]
+    complete = len(known) == len(shapes)
+    first = matrix_shape(own, f"{layout.backbone[0]}.weight") if layout.backbone else shapes[0]
+    inputs = first[1] - shapes[0][0] if first and shapes[0] else "?"
+    lines = [
+        "[network]",
+        f'module = "{NCPS}"',
+        f"checkpoint = {json.dumps(checkpoint)}",
+        f"input_size = {inputs}",
+        f"units = {sum(shape[0] for shape in known) if complete else '?'}",
+    ]
+    if complete:
+        lines.append(f"output_size = {known[-1][0]}")
+    readout = matrix_shape(own, "fc.weight")
+    if readout:
+        lines.append(f"proj_size = {readout[0]}")
+    if prefix:
+        lines.append(f"prefix = {json.dumps(prefix)}")
+    if layout.memory:
+        lines.append("mixed_memory = true")
+    if layout.backbone:
+        lines.append(f"backbone_layers = {len(layout.backbone)}")
+    if layout.mode == "pure":
+        lines.append('mode = "pure"')
+    lines += _not_in_the_arrays(layout)
+    return "\n".join(lines)
+
+
+def _not_in_the_arrays(layout: Layout) -> list[str]:
+    """The lines that whoever trained the network has to check."""
+    lines = ["# The arrays do not hold what follows: write it as the module was built and trained."]
+    if layout.mode != "pure":
+        lines.append('mode = "default"           # or "no_gate", which has the same arrays')
+    if layout.backbone:
+        lines.append('activation = "lecun_tanh"  # of the backbone: or silu, relu, tanh, gelu')
+        if layout.readout:
+            lines.append(f'# module = "{TORCH_CFC}" above if it is from github.com/raminmh/CfC')
+    lines.append(
+        "timespan = 1.0             # elapsed time between two samples, 1.0 if none was given; "
+        '"irregular" if it came with them'
+    )
+    return lines

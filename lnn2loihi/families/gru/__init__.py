@@ -1,0 +1,1 @@
+"""GRU: gated recurrent units."""

@@ -1,0 +1,9 @@
+"""The family of gated recurrent units."""
+
+from __future__ import annotations
+
+from lnn2loihi.families.gru.layer import GRULayer, GRUStage
+from lnn2loihi.families.gru.lowering import GRULowering
+from lnn2loihi.family import Family
+
+FAMILY = Family("gru", (GRULayer,), {GRUStage: GRULowering()})

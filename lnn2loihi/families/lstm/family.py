@@ -1,0 +1,10 @@
+"""The family of long short-term memory."""
+
+from __future__ import annotations
+
+from lnn2loihi.families.lstm.layer import LSTMLayer
+from lnn2loihi.families.lstm.lowering import MemoryLowering
+from lnn2loihi.families.lstm.memory import MemoryStage
+from lnn2loihi.family import Family
+
+FAMILY = Family("lstm", (LSTMLayer,), {MemoryStage: MemoryLowering()})

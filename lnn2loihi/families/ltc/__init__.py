@@ -1,0 +1,1 @@
+"""LTC: liquid time-constant units."""

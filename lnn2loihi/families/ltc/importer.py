@@ -1,0 +1,123 @@
+"""Imports liquid time-constant networks (LTC) of the PyTorch package `ncps`.
+
+What is accepted: every `ncps.torch.LTC`, as a live module or as a checkpoint of its state_dict in
+`.pt`, `.pth` or `.safetensors`: any wiring or a number of units, both ways of keeping parameters
+positive, all input and output mappings, mixed memory, any number of unfolds, constant and
+irregular time. It is part of the importer `ncps` (`lnn2loihi.families.cfc.importer`). Masks are
+taken from the arrays (`sparsity_mask`), never from a wiring object.
+
+A checkpoint goes with a short TOML file that says how the module was built::
+
+    [network]
+    module = "ncps.torch.LTC"            # required
+    checkpoint = "net.safetensors"       # relative to this file; absent where the path is given
+    input_size = 8                       # required: input channels
+    units = 32                           # required
+    output_size = 4                      # required where there is no output mapping
+    ode_unfolds = 6
+    epsilon = 1e-8
+    implicit_param_constraints = true    # whether w, gleak and cm go through a softplus
+    input_mapping = "affine"             # or "linear", "none"
+    output_mapping = "affine"            # or "linear", "none"
+    mixed_memory = false
+    timespan = 1.0                       # "irregular" where it comes with the samples
+    prefix = "rnn."                      # where the LTC sits in a larger state_dict
+    name = "my net"
+
+All keys but those that are required may be absent. `ode_unfolds`, `epsilon`,
+`implicit_param_constraints` and `timespan` are not in the arrays: the defaults of `ncps.torch.LTC`,
+which are those above, stand where they are absent (an `LTCCell` on its own has
+`implicit_param_constraints=False`). The rest is checked against the arrays.
+
+Without implicit constraints, weights that an optimiser made negative are imported as they are, so
+that the network computes what the module does; the chip needs positive ones, and quantization says
+so by name.
+
+Timespans of a batch are wrong in ncps 1.0.1, as for CfC: `LTC.forward` squeezes them to one value
+a sequence, which PyTorch then spreads over the units. What is imported here is what ncps computes
+for each sequence on its own. At an elapsed time of 0 ncps divides by zero; here the state then
+stays as it is, which is the limit.
+
+Source: ncps 1.0.1 (Apache-2.0), torch/ltc.py and torch/ltc_cell.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lnn2loihi.converters.modules.classes import class_names
+from lnn2loihi.families.cfc.module import is_cfc
+from lnn2loihi.families.ltc.description import LTC, LTCDescription
+
+_CLASS = ("ncps.torch.ltc", "LTC")
+
+
+def is_ltc(source: object) -> bool:
+    """Whether it is an `ncps.torch.LTC`; imports nothing."""
+    return _CLASS in class_names(source)
+
+
+def is_liquid(source: object) -> bool:
+    """Whether it is a CfC or an LTC of ncps; imports nothing."""
+    return is_cfc(source) or is_ltc(source)
+
+
+def describe_ltc(source: Any) -> tuple[LTCDescription, list[str]]:
+    """How a live LTC was built; and what in it is not as ncps builds it."""
+    cell = source.rnn_cell
+    description = LTCDescription(
+        origin="the module",
+        module=LTC,
+        input_size=source.input_size,
+        units=source.state_size,
+        output_size=source.motor_size,
+        ode_unfolds=cell._ode_unfolds,
+        epsilon=cell._epsilon,
+        implicit_param_constraints=bool(cell._implicit_param_constraints),
+        input_mapping=cell._input_mapping or "none",
+        output_mapping=cell._output_mapping or "none",
+        mixed_memory=bool(source.use_mixed),
+    )
+    return description, _changed_parts(source)
+
+
+def _changed_parts(source: Any) -> list[str]:
+    """What was changed in a module so that its arrays no longer tell what it computes."""
+    found: list[str] = []
+    for owner, name, file in ((source, "LTC", "ltc"), (source.rnn_cell, "LTCCell", "ltc_cell")):
+        kind = (f"ncps.torch.{file}", name)
+        original = next(
+            (c for c in type(owner).__mro__ if (c.__module__, c.__name__) == kind), None
+        )
+        if original is None:
+            found.append(f"rnn_cell is a {type(owner).__name__}; give a plain {LTC}")
+            return found
+        own = type(owner)
+        changed = [m for m, value in vars(original).items()
+                   if callable(value) and getattr(own, m) is not value]  # fmt: skip
+        if set(changed) - {"__init__"}:
+            found.append(
+                f"it overrides {', '.join(sorted(set(changed) - {'__init__'}))} of {name}; give a "
+                f"plain {LTC}"
+            )
+    cell = source.rnn_cell
+    # The cell computes with this table, which is not what state_dict reads.
+    stale = [key for key, value in cell._params.items() if getattr(cell, key, None) is not value]
+    if stale:
+        found.append(
+            f"rnn_cell.{', rnn_cell.'.join(stale[:8])}: the module still computes with the arrays "
+            "that it was built with, since they were replaced and not filled "
+            "(load_state_dict(assign=True), a parametrization); load them without assign=True "
+            f"into a new {LTC}"
+        )
+    expected = "Softplus" if cell._implicit_param_constraints else "Identity"
+    actual = cell.make_positive_fn
+    if type(actual).__name__ != expected or getattr(actual, "beta", 1) != 1:
+        found.append(f"rnn_cell.make_positive_fn is {actual}, expected torch.nn.{expected}()")
+    if source.use_mixed:
+        parts = {"input_map": "Linear", "recurrent_map": "Linear", "tanh": "Tanh"}
+        for part, kind in {**parts, "sigmoid": "Sigmoid"}.items():
+            actual = type(getattr(source.lstm, part, None)).__name__
+            if actual not in (kind, f"Parametrized{kind}"):
+                found.append(f"lstm.{part} is a {actual}, expected torch.nn.{kind}")
+    return found

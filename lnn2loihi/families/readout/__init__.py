@@ -1,0 +1,1 @@
+"""The affine readout of a network."""

@@ -1,0 +1,195 @@
+"""What a layer of a network is: the float side of a family.
+
+A layer holds the arrays that were trained, and says which stages compute it. Whatever else the
+library wants to know of it (whether it fits the layer before, what its arrays are, what it looks
+like after training) is answered here from its dataclass fields; a layer overrides what does not
+follow from them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from lnn2loihi.frozen import ArrayEquality
+from lnn2loihi.layers.linear import FloatArray, Linear
+from lnn2loihi.layers.stage import Stage, StageSource
+
+#: For each stage its maps by gate, and its vectors by name.
+Gates = Mapping[str, Mapping[str, Linear]]
+Vectors = Mapping[str, Mapping[str, FloatArray]]
+L = TypeVar("L", bound="Layer")
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedMap:
+    """A matrix as it was trained, and what it is multiplied with; for NeuroBench's metrics.
+
+    Attributes:
+        weight: float64 (outputs, columns).
+        biases: numbers that are added to its products.
+        stage: name of the stage whose sources it hears.
+        columns: which columns of them.
+        every_step: whether it is multiplied in each step of a sample; once for each sample, else.
+        never_zero: whether what it is multiplied with is never zero, whatever the stage hears.
+    """
+
+    weight: FloatArray
+    biases: int
+    stage: str
+    columns: npt.NDArray[np.int64]
+    every_step: bool = False
+    never_zero: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Layer(ArrayEquality, ABC):
+    """A layer of a network: a frozen dataclass (`eq=False`) with a field `name`.
+
+    Fields that are a Linear, or a tuple of them, are its maps: the first `input_size` columns of a
+    map hear what comes before the layer. Fields that are arrays are its vectors.
+    """
+
+    #: Whether it answers to each sample alone, so that it can be repeated as often as one likes.
+    stateless: ClassVar[bool] = False
+    #: Steps that its stages take for each sample; layers with a state in one network take the same.
+    unfolds: ClassVar[int] = 1
+
+    name: str
+
+    @property
+    @abstractmethod
+    def units(self) -> int:
+        """Number of units, whose answers the next layer hears."""
+
+    @property
+    @abstractmethod
+    def input_size(self) -> int:
+        """Number of inputs from outside the layer."""
+
+    @abstractmethod
+    def stages(
+        self, before: StageSource, timespan: float | None, scale: float
+    ) -> tuple[tuple[Stage, ...], float]:
+        """The stages of the layer, and the factor by which its answer is too small.
+
+        Args:
+            before: what feeds the layer.
+            timespan: constant elapsed time between two samples, or None where it comes with them.
+            scale: factor by which the answer of `before` is too small; it goes into the weights.
+        """
+
+    @abstractmethod
+    def problems(self) -> list[str]:
+        """Everything that is wrong with the layer, each named by the layer and the array."""
+
+    @property
+    def parts(self) -> tuple[Layer, ...]:
+        """The layers that it consists of; itself, where it is one."""
+        return (self,)
+
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        """The names that it takes in a network."""
+        return (self.name,)
+
+    @property
+    def made_by_stages(self) -> tuple[int, int]:
+        """Units of stages beside its own, and weights that only its stages have: what a large layer
+        takes beyond its arrays.
+        """
+        return 0, 0
+
+    def renamed(self: L, name: Callable[[str], str]) -> L:
+        """The layer under another name, which a function makes of its present one."""
+        return dataclasses.replace(self, name=name(self.name))
+
+    def hears_inputs(self, field: str, place: int) -> bool:
+        """Whether a map hears what comes before the layer.
+
+        Args:
+            field: name of the field that holds it.
+            place: its place there; 0 where it is alone.
+        """
+        return True
+
+    def with_inputs(self: L, factor: FloatArray, offset: FloatArray) -> L:
+        """The layer that answers to x what this one answers to factor * x + offset.
+
+        Args:
+            factor: float64 (inputs,).
+            offset: float64 (inputs,).
+        """
+
+        def changed(field: str, place: int, linear: Linear) -> Linear:
+            hears = self.hears_inputs(field, place)
+            return linear.with_inputs(factor, offset) if hears else linear
+
+        return self._with_maps(changed)
+
+    def with_gates(self: L, gates: Gates, vectors: Vectors, timespan: float | None = 1.0) -> L:
+        """The layer whose stages have other maps and vectors, as training for the chip leaves them.
+
+        What stages fold into their weights stays folded. As it stands here it is for layers of one
+        stage of their name, whose gates are their maps and whose vectors are their arrays.
+
+        Args:
+            gates: for each stage of the network its maps by gate.
+            vectors: for stages with `vectors` these, float64 (units,); the layer's where absent.
+            timespan: of the network.
+        """
+        own = gates[self.name]
+        changed = self._with_maps(lambda field, place, linear: own.get(linear.name, linear))
+        return dataclasses.replace(changed, **vectors.get(self.name, {}))
+
+    def arrays(self) -> dict[str, FloatArray]:
+        """Everything that was trained, by name, float64; for the digest of a network."""
+        found: dict[str, FloatArray] = {}
+        for _, _, linear in self._maps():
+            found |= linear.arrays(f"{self.name}.{linear.name}")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if plain or (isinstance(value, np.ndarray) and value.dtype == np.float64):
+                found[f"{self.name}.{field.name}"] = np.atleast_1d(np.asarray(value, np.float64))
+        return found
+
+    def trained_maps(self, stages: Sequence[Stage]) -> Iterator[TrainedMap]:
+        """The matrices of the layer, each as it was trained.
+
+        Args:
+            stages: what `stages` has made.
+        """
+        for stage in stages:
+            for linear in stage.gates.values():
+                columns = np.arange(linear.input_size)
+                yield TrainedMap(linear.weight, linear.bias.size, stage.name, columns)
+
+    def other_parameters(self, stages: Sequence[Stage]) -> int:
+        """Trained numbers beside matrices and biases."""
+        return sum(stage.units * len(stage.vectors) for stage in stages)
+
+    def _maps(self) -> Iterator[tuple[str, int, Linear]]:
+        """Its maps, each with its field and its place there."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            for place, part in enumerate(value if isinstance(value, tuple) else (value,)):
+                if isinstance(part, Linear):
+                    yield field.name, place, part
+
+    def _with_maps(self: L, change: Callable[[str, int, Linear], Linear]) -> L:
+        """The layer with other maps in place of its own."""
+        fields: dict[str, Any] = {}
+        for field, place, linear in self._maps():
+            made = change(field, place, linear)
+            if isinstance(getattr(self, field), tuple):
+                fields.setdefault(field, list(getattr(self, field)))[place] = made
+            else:
+                fields[field] = made
+        return dataclasses.replace(self, **fields)
