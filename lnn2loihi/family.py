@@ -72,7 +72,7 @@ def lowering_of(stage: Stage) -> StageLowering[Any]:
     """
     found = of_class(type(stage), lambda family: family.lowerings)
     if found is None:
-        known = ", ".join(FAMILIES.names())
+        known = ", ".join(FAMILIES.names()) or "none (is lnn2loihi installed? run pip install .)"
         raise QuantizationError(
             f"stage {stage.name!r}",
             f"there is no neuron program for a {type(stage).__qualname__}: its family is not "

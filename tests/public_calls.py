@@ -29,8 +29,9 @@ RESULTS = {
 #: Methods through which the parts of the library speak to each other.
 INTERNAL = {
     "add", "cell", "dense", "encode", "every", "folded_gate", "held", "interval", "narrowed",
-    "problems", "rebuilt", "saturate", "sequences", "size_problems", "stage", "stages", "turn",
-    "with_columns", "with_gates",
+    "problems", "saturate", "sequences", "size_problems", "stage", "stages", "turn",
+    "with_columns", "with_gates", "arrays", "hears_inputs", "of_stage", "other_parameters",
+    "renamed", "trained_maps", "with_inputs",
 }  # fmt: skip
 
 

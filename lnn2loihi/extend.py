@@ -1,0 +1,124 @@
+"""Everything that a family of neurons of one's own is written with; docs/extending.md shows how.
+
+The float side: a `Layer` (or `GatedLayer`, one stage of gates) whose stages are `Stage`s, with maps
+that are `Linear`. The integer side: a neuron program, recorded by a `Tracer`, and a `StageLowering`
+that chooses its formats. `Family` holds both together; an entry point of the group
+`lnn2loihi.families`, or `register`, makes it known. `lnn2loihi.testing.check_family` says whether
+it keeps the contract.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from lnn2loihi.errors import ImportNetworkError, NetworkError, QuantizationError
+from lnn2loihi.family import FAMILIES, Family
+from lnn2loihi.formats import FixedPoint, signed_range
+from lnn2loihi.layers.functions import error_function, log_sigmoid, sigmoid
+from lnn2loihi.layers.gated import GatedLayer
+from lnn2loihi.layers.layer import Layer, TrainedMap
+from lnn2loihi.layers.linear import SUM, FloatArray, Linear
+from lnn2loihi.layers.stage import INPUT, Stage, StageSource, State
+from lnn2loihi.lowering import LARGEST_WORD, ROUNDING_ROOM, Lowering, Measured, StageLowering
+from lnn2loihi.neurons.activations import ACTIVATIONS, FRACTION_BITS
+from lnn2loihi.neurons.instructions import LARGEST_OPERAND, NeuronProgram
+from lnn2loihi.neurons.leak import GUARD_BITS, STATE_BITS, VALUE_BITS, moved, sent
+from lnn2loihi.neurons.operations import (
+    ELAPSED,
+    LARGEST_GROWN,
+    Rescaling,
+    clamped,
+    preactivation,
+    ratio,
+    rescaled,
+    saturated,
+    within,
+)
+from lnn2loihi.neurons.phase import PHASE, first_update
+from lnn2loihi.neurons.tracer import Tracer, Word
+from lnn2loihi.recipe import Recipe
+
+if TYPE_CHECKING:
+    from lnn2loihi.converters.recurrent.family import (
+        Arrays,
+        FamilyDescription,
+        FamilyImporter,
+        FamilyParts,
+    )
+
+__all__ = [
+    "ACTIVATIONS",
+    "ELAPSED",
+    "FRACTION_BITS",
+    "GUARD_BITS",
+    "INPUT",
+    "LARGEST_GROWN",
+    "LARGEST_OPERAND",
+    "LARGEST_WORD",
+    "PHASE",
+    "ROUNDING_ROOM",
+    "STATE_BITS",
+    "SUM",
+    "VALUE_BITS",
+    "Arrays",
+    "Family",
+    "FamilyDescription",
+    "FamilyImporter",
+    "FamilyParts",
+    "FixedPoint",
+    "FloatArray",
+    "GatedLayer",
+    "ImportNetworkError",
+    "Layer",
+    "Linear",
+    "Lowering",
+    "Measured",
+    "NetworkError",
+    "NeuronProgram",
+    "QuantizationError",
+    "Recipe",
+    "Rescaling",
+    "Stage",
+    "StageLowering",
+    "StageSource",
+    "State",
+    "Tracer",
+    "TrainedMap",
+    "Word",
+    "clamped",
+    "error_function",
+    "first_update",
+    "log_sigmoid",
+    "moved",
+    "preactivation",
+    "ratio",
+    "register",
+    "rescaled",
+    "saturated",
+    "sent",
+    "sigmoid",
+    "signed_range",
+    "within",
+]
+
+#: What reads modules and checkpoints is imported when it is asked for.
+_IMPORTERS = "lnn2loihi.converters.recurrent.family"
+
+
+def register(family: Family) -> None:
+    """Makes a family known until the process ends, as an entry point makes an installed one known.
+
+    Args:
+        family: it takes the place of one that was registered so under its name.
+
+    Raises:
+        PluginError: its name belongs to an installed family, or it is no Family.
+    """
+    FAMILIES.add(getattr(family, "name", "?"), family)
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(import_module(_IMPORTERS), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
