@@ -157,7 +157,8 @@ def rebuilt_layer(case: Case) -> Problems:
     for stage in case.stages:
         trained = [] if stage.wired else [*stage.gates]
         for name in (*trained, *stage.vectors):
-            other = {n: dict(own) for n, own in (gates if name in trained else vectors).items()}
+            changed: dict[str, dict[str, Any]] = gates if name in trained else vectors
+            other = {n: dict(own) for n, own in changed.items()}
             other[stage.name][name] = _grown(other[stage.name][name])
             given = (other, vectors) if name in trained else (gates, other)
             stages = case.network.with_gates(*given).stages
@@ -248,7 +249,7 @@ def float_onnx(case: Case) -> Problems:
             feed[value.name] = np.zeros((len(case.x), int(value.shape[-1])))
     wanted = [value.name for value in session.get_inputs()]
     yield from apart(
-        session.run(["y"], {name: feed[name] for name in wanted})[0],
+        np.asarray(session.run(["y"], {name: feed[name] for name in wanted})[0]),
         case.outputs,
         "onnxruntime differs from evaluation",
         "write `answer` with functions that have a translation; mend what Family.onnx_nodes has",
