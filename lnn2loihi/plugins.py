@@ -18,11 +18,10 @@ from typing import Any, Protocol, runtime_checkable
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.errors import ImportNetworkError, InputError, Lnn2LoihiError, PluginError
 from lnn2loihi.files import write_atomically
-from lnn2loihi.formats import IntegerArray
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.registry import PluginReport, Registry
-from lnn2loihi.simulate.result import EngineRun, IntegerRun, OnStep
+from lnn2loihi.simulate.executor import EXECUTORS
 
 
 @runtime_checkable
@@ -72,37 +71,6 @@ class Exporter(Protocol):
 
 
 @runtime_checkable
-class Executor(Protocol):
-    """What an entry point of the group `lnn2loihi.executors` must be an instance factory of."""
-
-    def __call__(
-        self,
-        program: LoihiProgram,
-        inputs: IntegerArray,
-        initial_state: Mapping[str, Mapping[str, IntegerArray]],
-        on_step: OnStep | None = None,
-    ) -> IntegerRun | EngineRun:
-        """Runs a program and records every state of every step.
-
-        Args:
-            program: what to run.
-            inputs: encoded samples int64 (batch, time, channels), each as often as it is sent.
-            initial_state: for each population and state word int64 (batch, neurons).
-            on_step: called with the steps done and the steps in all.
-
-        Raises:
-            BackendMissingError: it is not installed.
-        """
-        ...
-
-    def share(self, program: LoihiProgram, batch: int, time: int) -> tuple[int, int]:
-        """How many of the first sequences and steps it can run in some seconds; what is compared
-        where nobody has named it.
-        """
-        ...
-
-
-@runtime_checkable
 class ShippedModel(Protocol):
     """What an entry point of the group `lnn2loihi.models` must be: a module with these two."""
 
@@ -118,7 +86,6 @@ class ShippedModel(Protocol):
 _log = logging.getLogger("lnn2loihi")
 IMPORTERS = Registry("lnn2loihi.importers", "importer", Importer)
 EXPORTERS = Registry("lnn2loihi.exporters", "exporter", Exporter)
-EXECUTORS = Registry("lnn2loihi.executors", "executor", Executor)
 MODELS = Registry("lnn2loihi.models", "model", ShippedModel, factory=False)
 #: All that packages can bring.
 REGISTRIES: tuple[Registry[Any], ...] = (IMPORTERS, EXPORTERS, EXECUTORS, MODELS)

@@ -9,7 +9,7 @@ neither gets it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -124,6 +124,8 @@ class Registry(Generic[T]):
     def __init__(self, group: str, kind: str, protocol: type[T], *, factory: bool = True) -> None:
         self.group, self.kind, self.protocol, self.factory = group, kind, protocol, factory
         self._loaded: dict[str, T] = {}
+        #: Entry points, changes, and what was made of both.
+        self._known: tuple[Any, int, dict[str, list[_Plugin]]] = (None, 0, {})
         self._said: set[str] = set()
         self._added: list[_Added] = []
         #: How often plug-ins were added or removed: what is kept of them holds as long as this
@@ -160,9 +162,14 @@ class Registry(Generic[T]):
 
     def _plugins(self) -> dict[str, list[_Plugin]]:
         """All that are registered, by name; those that share a name know it."""
+        points = _entry_points(self.group)
+        if self._known[0] is not points or self._known[1] != self.changes:
+            self._known = points, self.changes, self._by_name([*points, *self._added])
+        return self._known[2]
+
+    def _by_name(self, points: Iterable[_Found]) -> dict[str, list[_Plugin]]:
         named: dict[str, dict[tuple[str, str], _Found]] = {}
-        found: list[_Found] = [*_entry_points(self.group), *self._added]
-        for point in sorted(found, key=lambda point: (point.name, point.value)):
+        for point in sorted(points, key=lambda point: (point.name, point.value)):
             # A package may be found twice: as a wheel, and in the folder that it runs from.
             named.setdefault(point.name, {})[_package(point).partition(" ")[0], point.value] = point
         return {name: _judged(list(same.values())) for name, same in named.items()}
@@ -282,6 +289,8 @@ def _judged(points: list[_Found]) -> list[_Plugin]:
 
 def _members(protocol: type) -> list[str]:
     """Names that a protocol asks for."""
+    if getattr(protocol, "__abstractmethods__", None):  # a base class has defaults for the rest
+        return sorted(protocol.__abstractmethods__)  # pyright: ignore[reportAttributeAccessIssue]
     names = set(getattr(protocol, "__annotations__", {}))
     names |= {name for name, value in vars(protocol).items() if callable(value)}
     return sorted(name for name in names if not name.startswith("_") or name == "__call__")

@@ -9,20 +9,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lnn2loihi import plugins
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.defaults import ALL, DEFAULT_EXECUTORS
-from lnn2loihi.errors import BackendMissingError, InputError, Problems
+from lnn2loihi.errors import BackendMissingError, InputError, Lnn2LoihiError, Problems
 from lnn2loihi.formats import IntegerArray
-from lnn2loihi.lava.shim import lava_is_installed
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate import State, full_initial_state, held
-from lnn2loihi.simulate.blas import run_blas
-from lnn2loihi.simulate.choice import chosen_engine, native_engine
+from lnn2loihi.simulate.choice import chosen, known_executors
+from lnn2loihi.simulate.executor import EXECUTORS, Execution
 from lnn2loihi.simulate.inputs import checked, encode_live
 from lnn2loihi.simulate.memory import check_results
-from lnn2loihi.simulate.reference import run_reference
-from lnn2loihi.simulate.result import EngineRun, IntegerRun, OnStep, States
+from lnn2loihi.simulate.result import IntegerRun, OnStep
 from lnn2loihi.tables import text_table
 
 #: Mismatches that a result lists; all are counted.
@@ -30,40 +27,6 @@ LISTED = 20
 
 #: Called with an executor's name, the chip steps done and the chip steps in all.
 Progress = Callable[[str, int, int], None]
-Run = IntegerRun | EngineRun
-
-
-def _lava(*arguments: Any, **options: Any) -> IntegerRun:
-    from lnn2loihi.lava.runner import execute
-
-    return execute(*arguments, **options)
-
-
-def _c(
-    program: LoihiProgram, inputs: IntegerArray, initial_state: Any, on_step: OnStep | None = None
-) -> EngineRun:
-    chosen_engine(program, "c")
-    everything = np.full(len(inputs), inputs.shape[1])
-    samples = np.ascontiguousarray(inputs, np.int32)
-    engine = native_engine(program)
-    return engine.run(samples, everything, initial_state, record=True, progress=on_step)[0]
-
-
-def _blas(
-    program: LoihiProgram, inputs: IntegerArray, initial_state: Any, on_step: OnStep | None = None
-) -> EngineRun:
-    everything = np.full(len(inputs), inputs.shape[1])
-    return run_blas(program, inputs, initial_state, everything, record=True, on_step=on_step)
-
-
-#: Executors of the library by name: (program, inputs, initial_state, on_step) -> a run with states.
-#: Others come through entry points, see `lnn2loihi.plugins.Executor`.
-EXECUTORS: Mapping[str, Callable[..., Run]] = {
-    "reference": run_reference,
-    "c": _c,
-    "blas": _blas,
-    "lava": _lava,
-}
 
 
 @dataclass(frozen=True)
@@ -233,8 +196,10 @@ def verify(
         progress: called with the executor's name, the chip steps done and the chip steps in all.
 
     Raises:
-        InputError: x does not fit, or an executor does not exist or cannot be loaded.
-        BackendMissingError: an executor that was named is not installed; names those that are.
+        InputError: x does not fit, an executor does not exist or cannot be loaded, or it returns
+            something else than this program's words.
+        BackendMissingError: an executor that was named cannot run the program here; names those
+            that can.
     """
     everything = executors == ALL
     names = _checked_names(executors)
@@ -242,37 +207,72 @@ def verify(
     longest = int(counts.max())
     if not longest:
         raise InputError("lengths", "all sequences have length 0; give at least one sample")
+    missing: dict[str, str] = {}
+    chosen_ones = _chosen(program, names, missing if everything else None)
     samples, counts = held(program, samples[:, :longest]), counts * program.substeps
-    check_results(program, samples.shape, recorded=True, oracle="reference" in names)
+    traces = any(one.keeps_trace for one in chosen_ones)
+    check_results(program, samples.shape, recorded=True, oracle=traces)
     inputs = encode_live(program, samples, counts)[0]
     start = full_initial_state(program, inputs.shape[0], initial_state)
-    runs: list[Run] = []
-    missing: dict[str, str] = {}
-    for name in names:
+    runs: list[IntegerRun] = []
+    for execution in chosen_ones:
         batch, time = inputs.shape[:2]
-        report = None if progress is None else _named(progress, name)
+        report = None if progress is None else _named(progress, execution.name)
         try:
-            executor = EXECUTORS[name] if name in EXECUTORS else plugins.EXECUTORS.get(name)
-            share = getattr(executor, "share", None)
-            if everything and share is not None:
-                batch, time = share(program, batch, time)
+            if everything:
+                batch, time = execution.share(program, batch, time)
             first = {p: {w: v[:batch] for w, v in words.items()} for p, words in start.items()}
-            runs.append(executor(program, inputs[:batch, :time], first, on_step=report))
+            runs.append(execution.trace(program, inputs[:batch, :time], first, report))
         except (BackendMissingError, InputError) as error:
             if not everything:
-                raise _with_those_that_are_there(error, name, program) from error
-            missing[name] = "; ".join(error.problems) or error.subject
+                raise
+            missing[execution.name] = _reason(error)
+    if not runs:
+        raise InputError("executors", [f"{name}: {why}" for name, why in missing.items()])
+    # One that ran a share of it is compared with one that ran all.
+    runs.sort(key=lambda run: -run.outputs(program).size)
     return compare_runs(program, runs, missing, counts)
 
 
+def _chosen(
+    program: LoihiProgram, names: Sequence[str], missing: dict[str, str] | None
+) -> list[Execution]:
+    """The executors that run the program here.
+
+    Args:
+        program: what they are to run.
+        names: of the executors.
+        missing: takes the reasons of those that do not; where None, they are refused.
+
+    Raises:
+        PluginError: one cannot be loaded.
+        BackendMissingError: one cannot run the program here; names those that can.
+    """
+    found: list[Execution] = []
+    for name in names:
+        try:
+            found.append(chosen(program, name))
+        except (BackendMissingError, InputError) as error:
+            if missing is not None:
+                missing[name] = _reason(error)
+            elif isinstance(error, BackendMissingError):
+                raise _with_those_that_are_there(error, name, program) from error
+            else:
+                raise
+    return found
+
+
+def _reason(error: Lnn2LoihiError) -> str:
+    return "; ".join(error.problems) or error.subject
+
+
 def _with_those_that_are_there(
-    error: BackendMissingError | InputError, absent: str, program: LoihiProgram
-) -> BackendMissingError | InputError:
-    """The error; where a backend is missing, with the executors that run the program here."""
-    if not isinstance(error, BackendMissingError):
-        return error
-    known = dict.fromkeys((*EXECUTORS, *plugins.EXECUTORS.names()))
-    text = ",".join(name for name in known if name != absent and _is_there(name, program))
+    error: BackendMissingError, absent: str, program: LoihiProgram
+) -> BackendMissingError:
+    """The error, with the executors that run the program here."""
+    here: dict[str, str] = {}
+    _chosen(program, [name for name in _all_names() if name != absent], here)
+    text = ",".join(name for name in _all_names() if name != absent and name not in here)
     hint = (
         f"executors that are here: {text}; to compare those: lnn2loihi verify ... --executors "
         f'{text}, or verify(program, x, "{text}")'
@@ -280,27 +280,18 @@ def _with_those_that_are_there(
     return BackendMissingError(error.subject, [*error.problems, hint])
 
 
-def _is_there(name: str, program: LoihiProgram) -> bool:
-    """Whether an executor can run a program here, asked with one sample."""
-    if name == "lava":
-        return lava_is_installed()
-    shape = (1, program.substeps, program.input.size)
-    inputs = np.broadcast_to(program.input.low, shape).astype(np.int64)
-    try:
-        executor = EXECUTORS[name] if name in EXECUTORS else plugins.EXECUTORS.get(name)
-        executor(program, inputs, full_initial_state(program, 1, None))
-    except Exception:  # those of others may fail in any way, and are no advice then
-        return False
-    return True
+def _all_names() -> list[str]:
+    """All that are registered, the reference first: it is what others are compared with."""
+    return sorted(EXECUTORS.names(), key=lambda name: (name != DEFAULT_EXECUTORS[0], name))
 
 
 def _checked_names(executors: Sequence[str] | str) -> list[str]:
-    known = list(dict.fromkeys((*EXECUTORS, *plugins.EXECUTORS.names())))
     if executors == ALL:
-        return known
+        return _all_names()
     if isinstance(executors, str):
         executors = [name.strip() for name in executors.split(",") if name.strip()]
     problems = Problems(InputError, "executors")
+    known = known_executors()
     for name in sorted(set(executors) - set(known)):
         problems.add(f"{name!r} does not exist; there are {', '.join(known)}")
     if len(set(executors)) < 2:
@@ -315,7 +306,7 @@ def _named(on_step: Progress, name: str) -> OnStep:
 
 def compare_runs(
     program: LoihiProgram,
-    runs: Sequence[Run],
+    runs: Sequence[IntegerRun],
     missing: Mapping[str, str] | None = None,
     lengths: IntegerArray | None = None,
 ) -> VerificationResult:
@@ -330,12 +321,12 @@ def compare_runs(
     found: list[Mismatch] = []
     matrix: list[WordComparison] = []
     shares: dict[str, tuple[int, int]] = {}
-    expected_states = _states(runs[0])
+    expected_states = runs[0].states
     batch, time = next(iter(expected_states[program.output].values())).shape[:2]
     counts = np.full(batch, time) if lengths is None else lengths
     inside = np.arange(time) < counts[:, None]
     for run in runs[1:]:
-        states = _states(run)
+        states = run.states
         part = next(iter(states[program.output].values())).shape[:2]
         if part != (batch, time):
             shares[run.executor] = (part[0], part[1] // program.substeps)
@@ -371,19 +362,9 @@ def compare_runs(
     )
 
 
-def _states(run: Run) -> States:
-    if run.states is None:
-        raise InputError("executors", f"{run.executor} returned no states to compare")
-    return run.states
-
-
 def _places(
     expected: npt.NDArray[Any], actual: npt.NDArray[Any], live: npt.NDArray[np.bool_]
 ) -> IntegerArray:
     """Indices (batch, time, neuron) of differences where it is live, in order of time."""
-    if expected.shape != actual.shape:
-        raise InputError(
-            "executors", f"one returned states of shape {actual.shape}, expected {expected.shape}"
-        )
     places = np.argwhere((expected != actual) & live[..., None])
     return places[np.argsort(places[:, 1], kind="stable")]

@@ -70,8 +70,7 @@ def on_level(
     """`simulate` on the C engine at one level, and if asked for with one of KERNELS."""
     native = engine or NativeEngine(program, library.level_named(level))
     with pytest.MonkeyPatch.context() as patch:
-        for module in (simulation, choice):
-            patch.setattr(module, "native_engine", lambda _: native)
+        patch.setattr(choice, "native_engine", lambda _: native)
         if lanes is not None:
             native._functions.update(native._functions_of(*{lanes} - native._functions.keys()))
             patch.setattr(native, "_pieces", lambda job: (Piece(lanes, 0, job.batch),))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import subprocess
@@ -14,10 +13,12 @@ import numpy as np
 import pytest
 from conftest import Run
 from networks import random_samples
+from strangers import register
 
 import lnn2loihi as l2l
 from lnn2loihi.lava import lava_is_installed
 from lnn2loihi.models import damped_sine
+from lnn2loihi.simulate.reference import run_reference
 
 CHECKPOINT = damped_sine.FOLDER / "weights.safetensors"
 DESCRIPTION = damped_sine.FOLDER / "network.toml"
@@ -153,14 +154,12 @@ class TestVerbs:
     def test_verify_tells_a_difference_with_exit_code_2(
         self, run: Run, program: Path, samples: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        module = importlib.import_module("lnn2loihi.verify")
-
-        def wrong(*arguments: Any, **options: Any) -> Any:
-            found = module.EXECUTORS["reference"](*arguments, **options)
+        def wrong(*arguments: Any) -> Any:
+            found = run_reference(*arguments)
             found.states["layer_1"]["h"][2, 5, 1] += 1
             return found
 
-        monkeypatch.setattr(module, "EXECUTORS", {**module.EXECUTORS, "wrong": wrong})
+        register(monkeypatch, {"wrong": wrong})
         options = ("verify", program, "-i", samples, "--executors", "reference, wrong")
         code, out, _ = run(*options)
         assert code == 2
@@ -193,7 +192,7 @@ class TestErrors:
             (("simulate", "{tmp}/net.l2l", "-i", "{tmp}/garbage.l2l"), "samples come as"),
             (
                 ("simulate", "{tmp}/net.l2l", "-i", "{tmp}/x.npy", "--executor", "gpu"),
-                "reference, lava",
+                "there are auto, blas, c, lava, onnx-reference, onnxruntime, reference",
             ),
             (
                 ("verify", "{tmp}/net.l2l", "-i", "{tmp}/x.npy", "--executors", "a,b"),
@@ -308,8 +307,7 @@ class TestErrors:
         def missing(*_: Any, **__: Any) -> Any:
             raise l2l.BackendMissingError("Lava", "pip install lava-nc==0.10.0")
 
-        module = importlib.import_module("lnn2loihi.verify")
-        monkeypatch.setattr(module, "EXECUTORS", {**module.EXECUTORS, "lava": missing})
+        monkeypatch.setattr("lnn2loihi.lava.runner.require_lava", missing)
         code, _, err = run("verify", program, "-i", samples)
         assert code == 3 and "pip install lava-nc==0.10.0" in err
 

@@ -6,7 +6,6 @@ import importlib
 import json
 import os
 from collections.abc import Callable
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,10 @@ import numpy as np
 import pytest
 from networks import random_network, random_samples
 from programs import random_inputs, random_program
+from strangers import register
 
 import lnn2loihi as l2l
-from lnn2loihi import plugins, registry
+from lnn2loihi import plugins
 from lnn2loihi.lava import lava_is_installed
 from lnn2loihi.simulate.reference import run_reference
 from lnn2loihi.simulate.result import IntegerRun
@@ -25,8 +25,6 @@ onnx = pytest.importorskip(
     "onnx", "1.22", reason="onnx 1.22, whose evaluator is right, is not there"
 )
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
-#: The name lnn2loihi.verify is the function; the module is what sys.modules holds.
-verification = importlib.import_module("lnn2loihi.verify")
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -104,13 +102,10 @@ class Slow:
 
 
 class TestVerifyAll:
-    @pytest.fixture
-    def known(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-        """Two executors of the library, and none of others; to be changed."""
-        executors = {name: verification.EXECUTORS[name] for name in ("reference", "blas")}
-        monkeypatch.setattr(verification, "EXECUTORS", executors)
-        monkeypatch.setattr(plugins.EXECUTORS, "names", list)
-        return executors
+    @staticmethod
+    def register(monkeypatch: pytest.MonkeyPatch, **made: Any) -> None:
+        """Two executors of the library, and those of others."""
+        register(monkeypatch, made, only=("reference", "blas"))
 
     def test_runs_what_is_there(self) -> None:
         program = random_program(1)
@@ -120,8 +115,10 @@ class TestVerifyAll:
             assert name in ran
         assert result.bit_exact and len(result.executors) + len(result.missing) == 6
 
-    def test_a_slow_one_runs_a_share_and_the_matrix_says_so(self, known: dict[str, Any]) -> None:
-        known["slow"] = Slow()
+    def test_a_slow_one_runs_a_share_and_the_matrix_says_so(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.register(monkeypatch, slow=Slow())
         program = random_program(2)
         x = random_inputs(2, program, 5, 7)
         result = l2l.verify(program, x, "all")
@@ -138,11 +135,13 @@ class TestVerifyAll:
         named = l2l.verify(program, x, "reference,slow")
         assert named.compared == 35 * 11 and not named.shares
 
-    def test_what_cannot_run_is_named_with_the_reason(self, known: dict[str, Any]) -> None:
+    def test_what_cannot_run_is_named_with_the_reason(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def absent(*_: Any, **__: Any) -> Any:
             raise l2l.BackendMissingError("Sim", "pip install sim")
 
-        known["sim"] = absent
+        self.register(monkeypatch, sim=absent)
         program = random_program(3)
         x = random_inputs(3, program, 2, 2)
         result = l2l.verify(program, x, "all")
@@ -152,13 +151,13 @@ class TestVerifyAll:
         with pytest.raises(l2l.BackendMissingError, match="pip install sim"):
             l2l.verify(program, x, "reference,sim")
 
-    def test_a_difference_stands_in_its_cell(self, known: dict[str, Any]) -> None:
+    def test_a_difference_stands_in_its_cell(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def wrong(program: Any, inputs: Any, start: Any, on_step: Any = None) -> IntegerRun:
             made = run_reference(program, inputs, start)
             made.states["layer_1"]["h"][0, 1, 2] += 1
             return IntegerRun("wrong 1.0", made.states)
 
-        known["wrong"] = wrong
+        self.register(monkeypatch, wrong=wrong)
         program = random_program(4)
         result = l2l.verify(program, random_inputs(4, program, 2, 5), "all")
         assert not result.bit_exact
@@ -168,8 +167,7 @@ class TestVerifyAll:
         assert "population layer_1, word h, neuron 2, step 1 of sequence 0" in result.summary()
 
     def test_executors_of_others_are_found(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        slow = EntryPoint("board", f"{__name__}:Slow", plugins.EXECUTORS.group)
-        monkeypatch.setattr(registry, "_entry_points", lambda group: (slow,))
+        register(monkeypatch, {"board": Slow()})
         program = random_program(5)
         result = l2l.verify(program, random_inputs(5, program, 2, 3), "reference,board")
         assert result.bit_exact and result.executors == ("reference", "slow 1.0")
@@ -243,9 +241,7 @@ class TestCommands:
             found.states["readout"]["message"][0, 0, 0] += 1
             return found
 
-        known = {"reference": run_reference, "wrong": wrong}
-        monkeypatch.setattr(verification, "EXECUTORS", known)
-        monkeypatch.setattr(plugins.EXECUTORS, "names", list)
+        register(monkeypatch, {"wrong": wrong}, only=("reference",))
         code, out, _ = run("verify", path, "-i", tmp_path / "x.npy", "--all")
         assert code == 2 and "DIFFERENT: 1 mismatches" in out
 

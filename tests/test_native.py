@@ -17,7 +17,7 @@ import pytest
 from engines import CODES, level_parameters, random_code, zoo_program
 from programs import Sizes, random_program
 
-from lnn2loihi.errors import BackendMissingError, InputError
+from lnn2loihi.errors import BackendMissingError
 from lnn2loihi.families.cfc.neuron import cfc_program
 from lnn2loihi.families.readout.lowering import linear_program
 from lnn2loihi.formats import FixedPoint
@@ -189,10 +189,10 @@ class TestUnsupportedPrograms:
     def check(program: LoihiProgram, reason: str, caplog: pytest.LogCaptureFixture) -> None:
         assert unsupported(program) == reason
         x = np.random.default_rng(1).normal(0, 1e3, (3, 4, program.input.size))
-        with pytest.raises(InputError) as caught:
+        with pytest.raises(BackendMissingError) as caught:
             simulate(program, x, "c")
-        assert caught.value.subject == "engine"
-        assert caught.value.problems == (f"the C engine cannot run {program.name!r}: {reason}",)
+        assert caught.value.subject == "executor c"
+        assert caught.value.problems == (f"cannot run program {program.name!r} here: {reason}",)
         found, expected = simulate(program, x), simulate(program, x, "reference")
         assert found.executor.startswith("blas ")
         assert np.array_equal(found.integers, expected.integers)

@@ -204,7 +204,7 @@ class TestResult:
 
     def test_an_unknown_engine_is_refused(self) -> None:
         program = random_program(2)
-        with pytest.raises(InputError, match="'gpu' does not exist; use one of auto,"):
+        with pytest.raises(InputError, match="'gpu': does not exist; there are auto, blas, c,"):
             simulate(program, random_inputs(2, program, 1, 1), engine="gpu")
 
 

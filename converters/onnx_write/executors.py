@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from lnn2loihi.converters.onnx_write.build import require_onnx
 from lnn2loihi.converters.onnx_write.program import OnnxProgramExporter
-from lnn2loihi.errors import BackendMissingError
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.program import LoihiProgram
+from lnn2loihi.simulate.executor import Executor
 from lnn2loihi.simulate.result import IntegerRun, OnStep, recorded_words
 
 #: Sequences of a call, and values that it records at most: a call cannot be interrupted.
@@ -31,24 +31,23 @@ RIGHT = {"onnx": (1, 22), "onnxruntime": (1, 19)}
 Session = Callable[[dict[str, Any]], Mapping[str, Any]]
 
 
-class OnnxRuntime:
+class OnnxRuntime(Executor):
     """Entry point `onnxruntime` of the group `lnn2loihi.executors`."""
 
-    def __call__(
+    def reason_against(self, program: LoihiProgram) -> str:
+        """Whether it is missing, or of a version that computes wrong."""
+        return _missing("onnx") or _missing("onnxruntime")
+
+    def run(
         self,
         program: LoihiProgram,
         inputs: IntegerArray,
         initial_state: Mapping[str, Mapping[str, IntegerArray]],
         on_step: OnStep | None = None,
     ) -> IntegerRun:
-        """See `lnn2loihi.plugins.Executor`."""
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise BackendMissingError(
-                "onnxruntime", "it is not installed: pip install 'onnxruntime>=1.19'"
-            ) from error
-        found = _right_version("onnxruntime", onnxruntime.__version__)
+        """See `Executor`."""
+        import onnxruntime
+
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
@@ -60,25 +59,26 @@ class OnnxRuntime:
         def run(feed: dict[str, Any]) -> Mapping[str, Any]:
             return dict(zip(names, session.run(names, feed), strict=True))
 
-        return _run(f"onnxruntime {found}", run, program, inputs, initial_state, on_step)
-
-    def share(self, program: LoihiProgram, batch: int, time: int) -> tuple[int, int]:
-        """Everything."""
-        return batch, time
+        name = f"onnxruntime {onnxruntime.__version__}"
+        return _run(name, run, program, inputs, initial_state, on_step)
 
 
-class OnnxReference:
+class OnnxReference(Executor):
     """Entry point `onnx-reference` of the group `lnn2loihi.executors`."""
 
-    def __call__(
+    def reason_against(self, program: LoihiProgram) -> str:
+        """Whether it is missing, or of a version that computes wrong."""
+        return _missing("onnx")
+
+    def run(
         self,
         program: LoihiProgram,
         inputs: IntegerArray,
         initial_state: Mapping[str, Mapping[str, IntegerArray]],
         on_step: OnStep | None = None,
     ) -> IntegerRun:
-        """See `lnn2loihi.plugins.Executor`."""
-        found = _right_version("onnx", require_onnx().__version__)
+        """See `Executor`."""
+        import onnx
         from onnx.reference import ReferenceEvaluator
 
         evaluator: Any = ReferenceEvaluator(_model(program))
@@ -86,9 +86,11 @@ class OnnxReference:
         def run(feed: dict[str, Any]) -> Mapping[str, Any]:
             return dict(zip(evaluator.output_names, evaluator.run(None, feed), strict=True))
 
-        return _run(f"onnx reference {found}", run, program, inputs, initial_state, on_step)
+        return _run(
+            f"onnx reference {onnx.__version__}", run, program, inputs, initial_state, on_step
+        )
 
-    def share(self, program: LoihiProgram, batch: int, time: int) -> tuple[int, int]:
+    def share(self, program: LoihiProgram, batch: int, updates: int) -> tuple[int, int]:
         """What it does in SHARE_SECONDS: fewer sequences first, while they cost most, then fewer
         steps.
         """
@@ -97,25 +99,23 @@ class OnnxReference:
         fixed = NODE_SECONDS * sum(nodes for nodes, _ in codes) + WEIGHT_SECONDS * weights
         each = VALUE_SECONDS * sum(nodes * size for nodes, size in codes)
         each += MULTIPLY_SECONDS * weights
-        most = max(SHARE_SECONDS / time - fixed, fixed) / each
+        most = max(SHARE_SECONDS / updates - fixed, fixed) / each
         sequences = int(min(batch, max(most, 1)))
         samples = int(SHARE_SECONDS / (fixed + each * sequences)) // program.substeps
-        return sequences, min(time, max(samples, 1) * program.substeps)
+        return sequences, min(updates, max(samples, 1) * program.substeps)
 
 
-def _right_version(package: str, found: str) -> str:
-    """The installed version.
-
-    Raises:
-        BackendMissingError: it is one that computes wrong.
-    """
+def _missing(package: str) -> str:
+    """Why it cannot be used, and what to do; empty where it can."""
     first = RIGHT[package]
+    command = f"pip install '{package}>={'.'.join(map(str, first))}'"
+    try:
+        found = import_module(package).__version__
+    except ImportError:
+        return f"{package} is not installed: {command}"
     if tuple(int(part) for part in re.findall(r"\d+", found)[:2]) < first:
-        needed = f"{package}>={'.'.join(map(str, first))}"
-        raise BackendMissingError(
-            package, f"{found} is installed, whose answers are wrong: pip install '{needed}'"
-        )
-    return found
+        return f"{package} {found} is installed, whose answers are wrong: {command}"
+    return ""
 
 
 def _model(program: LoihiProgram) -> Any:

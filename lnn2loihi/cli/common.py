@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
+from typer.core import TyperCommand
 
 import lnn2loihi as l2l
 from lnn2loihi.defaults import PROGRAM_SUFFIX
@@ -57,6 +58,26 @@ Timespan = Annotated[
         "timespans in the .npz file); else the description's, else 1."
     ),
 ]
+
+
+class NamingVerb(TyperCommand):
+    """A verb whose help names what packages have registered: {executors}.
+
+    The names are read when the help is shown, and nothing is loaded for it.
+    """
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """The help, with the names."""
+        with importing():
+            from lnn2loihi.registry import Registry
+
+        for option in self.params:
+            text = getattr(option, "help", None) or ""
+            for kind in ("executor",):
+                if f"{{{kind}s}}" in text:
+                    names = Registry(f"lnn2loihi.{kind}s", kind, object).names()
+                    option.help = text.replace(f"{{{kind}s}}", ", ".join(names))  # type: ignore[attr-defined]
+        super().format_help(ctx, formatter)
 
 
 def keep_inputs(outputs: Iterable[Path | None], *inputs: str | os.PathLike[str] | None) -> None:

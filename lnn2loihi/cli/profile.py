@@ -54,7 +54,11 @@ def profile(
         ),
     ] = None,
     against: Annotated[
-        str, typer.Option(help="What is measured here: cpu, cuda, cpu:torch, ..., or none.")
+        str,
+        typer.Option(
+            help="What is measured here: cpu, cuda, cpu:torch, ..., cpu:NAME of an executor "
+            "(see lnn2loihi simulate --help), or none."
+        ),
     ] = "cpu,cuda",
     rate: Annotated[
         Optional[str],  # noqa: UP045

@@ -13,6 +13,7 @@ from lnn2loihi.cli.common import (
     FAILED_CHECK,
     Encoded,
     Json,
+    NamingVerb,
     ProgramFile,
     Samples,
     app,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-@app.command()
+@app.command(cls=NamingVerb)
 def simulate(
     program: ProgramFile,
     samples: Samples,
@@ -36,7 +37,9 @@ def simulate(
         Optional[Path],  # noqa: UP045
         typer.Option("--output", "-o", help="Answers to write: .npz, or .npy for outputs alone."),
     ] = None,
-    executor: Annotated[str, typer.Option(help="auto, c, blas, reference or lava.")] = "auto",
+    executor: Annotated[
+        str, typer.Option(help="auto (the fastest engine), or one of {executors}.")
+    ] = "auto",
     encoded: Encoded = False,
     states: Annotated[bool, typer.Option("--states", help="Write every state too.")] = False,
     as_json: Json = False,
@@ -44,22 +47,18 @@ def simulate(
     """Compute what the chip would answer."""
     with importing():
         from lnn2loihi.samples import write_arrays
-        from lnn2loihi.simulate.choice import ENGINES
         from lnn2loihi.simulate.result import saturation_text
 
     if states and (output is None or output.suffix != ".npz"):
         raise l2l.InputError("--states", "states are written to an .npz file: give --output x.npz")
-    known = (*ENGINES, "lava")
-    if executor not in known:
-        raise l2l.InputError(
-            "--executor", f"{executor!r} does not exist; there are {', '.join(known)}"
-        )
     keep_inputs([output], program, samples)
     loaded = l2l.load(program)
     given = read_sequences(samples, loaded.timed, encoded)
-    run = l2l.run_lava if executor == "lava" else partial(l2l.simulate, engine=executor)
     with progress_bars() as on_step:
-        result = run(loaded, **given, return_states=states, progress=partial(on_step, "simulate"))
+        result = l2l.simulate(
+            loaded, **given, engine=executor, return_states=states,
+            progress=partial(on_step, "simulate"),
+        )  # fmt: skip
     arrays: dict[str, Any] = {"outputs": result.outputs, "integers": result.integers}
     for name, words in (result.states or {}).items():
         arrays |= {f"{name}.{word}": values for word, values in words.items()}
@@ -101,7 +100,7 @@ def _live(outputs: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
     return outputs[inside]
 
 
-@app.command()
+@app.command(cls=NamingVerb)
 def verify(
     program: ProgramFile,
     samples: Samples,
@@ -109,14 +108,12 @@ def verify(
         Optional[str],  # noqa: UP045
         typer.Option(
             help=f"Executors to compare, {','.join(DEFAULT_EXECUTORS)} by default; the first is "
-            "the standard."
+            "the standard. There are {executors}."
         ),
     ] = None,
     everything: Annotated[
         bool,
-        typer.Option(
-            "--all", help="Compare all executors that are installed; slow ones on a share."
-        ),
+        typer.Option("--all", help="Compare all executors that run it here; slow ones on a share."),
     ] = False,
     encoded: Encoded = False,
     as_json: Json = False,

@@ -7,15 +7,21 @@ from collections.abc import Mapping
 import numpy.typing as npt
 
 from lnn2loihi.arguments import checks_kinds
+from lnn2loihi.errors import BackendMissingError
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.kinds import Seconds
 from lnn2loihi.lava.graph import build_graph
-from lnn2loihi.lava.shim import DISTRIBUTION, import_lava, lava_version, require_workers
+from lnn2loihi.lava.shim import (
+    DISTRIBUTION,
+    import_lava,
+    lava_version,
+    require_lava,
+    require_workers,
+)
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.simulate import State, full_initial_state, held, result_of
-from lnn2loihi.simulate.inputs import checked, encode_live
+from lnn2loihi.simulate import State, run_on
+from lnn2loihi.simulate.executor import Execution, Executor, FullState
 from lnn2loihi.simulate.result import IntegerRun, OnStep, SimulationResult
-from lnn2loihi.simulate.traces import from_trace
 
 
 def execute(
@@ -51,6 +57,35 @@ def execute(
     return IntegerRun(f"{DISTRIBUTION} {lava_version()}", graph.recorded())
 
 
+class Lava(Executor):
+    """Entry point `lava` of the group `lnn2loihi.executors`.
+
+    Args:
+        time_limit: see `execute`.
+    """
+
+    def __init__(self, time_limit: float | None = None) -> None:
+        self._time_limit = time_limit
+
+    def reason_against(self, program: LoihiProgram) -> str:
+        """Whether lava-nc is missing, and how to install it."""
+        try:
+            require_lava()
+        except BackendMissingError as error:
+            return str(error)
+        return ""
+
+    def run(
+        self,
+        program: LoihiProgram,
+        inputs: IntegerArray,
+        initial_state: FullState,
+        on_step: OnStep | None = None,
+    ) -> IntegerRun:
+        """See `execute`."""
+        return execute(program, inputs, initial_state, on_step, self._time_limit)
+
+
 @checks_kinds()
 def run_lava(
     program: LoihiProgram,
@@ -64,7 +99,8 @@ def run_lava(
     progress: OnStep | None = None,
     time_limit: Seconds | None = None,
 ) -> SimulationResult:
-    """Runs a program on sequences in Lava's process simulator; see `simulate` and `execute`.
+    """Runs a program on sequences in Lava's process simulator, as `simulate(engine="lava")` does,
+    and with a time limit where one is given.
 
     Args:
         program: what to run.
@@ -82,10 +118,7 @@ def run_lava(
         BackendMissingError: Lava is not installed.
         LavaRunError: see `execute`.
     """
-    samples, counts = checked(program, x, lengths, timespans, encoded)
-    samples, counts = held(program, samples), counts * program.substeps
-    inputs, saturated = encode_live(program, samples, counts)
-    start = full_initial_state(program, inputs.shape[0], initial_state)
-    trace = execute(program, inputs, start, progress, time_limit)
-    run = from_trace(program, trace, inputs, start, counts, return_states)
-    return result_of(program, run, saturated)
+    return run_on(
+        Execution("lava", Lava(time_limit)), program, x, lengths, timespans, encoded,
+        initial_state, return_states, None, progress,
+    )  # fmt: skip

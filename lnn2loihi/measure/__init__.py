@@ -21,7 +21,7 @@ from lnn2loihi.measure.results import (
     Measurements,
 )
 from lnn2loihi.measure.runner import Runner, Session
-from lnn2loihi.measure.runners import AGAINST, runners
+from lnn2loihi.measure.runners import AGAINST, against_names, runners
 from lnn2loihi.measure.settings import FULL, QUICK, Settings
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "Session",
     "Settings",
     "TimeOnly",
+    "against_names",
     "find_counters",
     "measure",
     "runners",

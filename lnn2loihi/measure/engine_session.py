@@ -1,4 +1,4 @@
-"""Our own engines as a backend: the integers of the chip, computed on the CPU."""
+"""Executors as a backend: the integers of the chip, computed on the CPU."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lnn2loihi.measure.runner import Session
 from lnn2loihi.network import FloatArray
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate import simulate
-from lnn2loihi.simulate.choice import chosen_engine
+from lnn2loihi.simulate.choice import chosen
 from lnn2loihi.simulate.result import SimulationResult
 from lnn2loihi.simulate.streams import open_stream
 
@@ -20,12 +20,12 @@ class EngineSession(Session):
     Args:
         program: what runs.
         engine: as for `simulate`.
-        threads: threads of the C engine for whole sequences; streams have one.
+        threads: of those that take them, for whole sequences; streams have one.
     """
 
-    def __init__(self, program: LoihiProgram, engine: str, threads: int) -> None:
+    def __init__(self, program: LoihiProgram, engine: str, threads: int | None) -> None:
         self._program, self._threads = program, threads
-        self._engine = chosen_engine(program, engine)
+        self._engine = chosen(program, engine).name
 
     def prepare(self, x: FloatArray, timespans: FloatArray | None) -> Any:
         """The samples as they are: encoding them is part of the run."""

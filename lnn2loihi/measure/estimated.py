@@ -31,7 +31,8 @@ def estimated_energy(
     Args:
         device: profile of the CPU or GPU.
         seconds_per_sample: measured time of a sample.
-        threads: threads that were used; None on a GPU.
+        threads: threads that were used; None on a GPU, and where nobody knows: then the low end is
+            that of one, the high end that of all.
 
     Raises:
         DeviceError: the profile is not that of a CPU or GPU, or lacks a figure.
@@ -42,15 +43,16 @@ def estimated_energy(
             f"is a {device.kind} device; an energy bound needs the profile of a CPU or GPU",
         )
     most, idle = device.figure("thermal_design_power"), device.get("idle_power")
-    share = 1.0
+    share, least = 1.0, 1.0
     if device.kind == "cpu":
-        share = (threads or 1) / device.figure("threads").value
+        there = device.figure("threads").value
+        share, least = (threads / there if threads else 1.0), (threads or 1) / there
     # Without an idle power: the lowest full power that is believable, where the profile has one.
     low = idle.low if idle is not None else most.low if most.low < most.high else 0.0
     source = f"profile {device.name}: thermal design power {most.high:g} W ({most.source})"
     source += f"; low end {low:g} W" + ("" if idle is None else f", idle ({idle.source})")
     return EstimatedEnergy(
-        low=low * share * seconds_per_sample,
+        low=low * least * seconds_per_sample,
         high=most.high * share * seconds_per_sample,
         share=share,
         device=device.name,

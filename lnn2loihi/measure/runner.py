@@ -73,7 +73,7 @@ class Runner:
         device: the processor's own name.
         backend: what runs, in words.
         precision: of weights and messages.
-        threads: threads that it is given; None on a GPU.
+        threads: threads that it is given; None on a GPU, and where it takes what it likes.
         output_size: outputs of a step.
         open: makes it ready; may raise anything.
         streams: whether it is measured step by step too.

@@ -21,21 +21,22 @@ from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.plugins import EXPORTERS, export, import_network
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate import simulate
-from lnn2loihi.simulate.choice import chosen_engine, native_engine
+from lnn2loihi.simulate.choice import AUTO, chosen, known_executors, native_engine
 from lnn2loihi.version import VERSION
 
-#: What `against` may name: a kind of processor, for what is there of it; or a backend on one,
-#: which is then demanded.
+#: What `against` may name beside "cpu:" and the name of an executor: a kind of processor, for what
+#: is there of it; or a backend on one, which is then demanded. Where both have a name, it is that
+#: of the backend: "cpu:onnxruntime" runs the float network.
 AGAINST: Mapping[str, str] = {
     "cpu": "all backends on the CPU",
     "cuda": "all backends on an NVIDIA GPU",
-    "cpu:engine": "our integer engine",
+    "cpu:engine": "our fastest integer engine",
     "cpu:onnxruntime": "onnxruntime in float32 on the CPU",
     "cpu:torch": "PyTorch on the CPU",
     "cuda:onnxruntime": "onnxruntime in float32 on the GPU",
     "cuda:torch": "PyTorch on the GPU",
 }
-_EXPORTER = "onnx-float"
+_ENGINE, _EXPORTER = "cpu:engine", "onnx-float"
 _UNCOMPARED = "its answers were compared with nothing: no importer makes a network of the module"
 
 
@@ -57,6 +58,11 @@ class _Subject:
         return self.program.output_population.size if self.program is not None else 1
 
 
+def against_names() -> list[str]:
+    """All that `against` may name."""
+    return list(dict.fromkeys((*AGAINST, *(f"cpu:{name}" for name in known_executors()))))
+
+
 def runners(
     program: LoihiProgram | None = None,
     network: LiquidNetwork | None = None,
@@ -76,8 +82,9 @@ def runners(
         network: the float network that it was made of; imported from the module where absent.
         module: the live PyTorch module, which then runs itself. Otherwise ncps modules are
             rebuilt with the weights of the network, or its equations run in PyTorch.
-        against: keys of AGAINST. A kind ("cpu", "cuda") is a wish: what is not there is a row
-            that says so. A backend ("cpu:torch") is a demand.
+        against: keys of AGAINST, or "cpu:" and the name of an executor, as `simulate` takes it. A
+            kind ("cpu", "cuda") is a wish for what AGAINST has of it: what is not there is a row
+            that says so. A backend ("cpu:torch") or an executor ("cpu:blas") is a demand.
         threads: thread counts on the CPU; one and all by default.
 
     Raises:
@@ -90,12 +97,17 @@ def runners(
     if network is None and module is not None:
         network = _imported(module)
     subject = _Subject(program, network, module, counts, _float_truth(network))
-    makers: Mapping[str, Callable[[_Subject], Iterator[Runner]]] = {
-        "cpu:engine": _engine,
+    makers: dict[str, Callable[[_Subject], Iterator[Runner]]] = {
+        _ENGINE: partial(_executor, name=AUTO),
         "cpu:onnxruntime": partial(_onnxruntime, kind="cpu"),
         "cpu:torch": partial(_torch, kind="cpu"),
         "cuda:onnxruntime": partial(_onnxruntime, kind="cuda"),
         "cuda:torch": partial(_torch, kind="cuda"),
+    }
+    makers |= {
+        name: partial(_executor, name=name.partition(":")[2])
+        for name in wanted
+        if name not in AGAINST
     }
     found: list[Runner] = []
     problems = Problems(BackendMissingError, "measure")
@@ -120,8 +132,8 @@ def _check(
 ) -> None:
     problems = Problems(InputError, "runners")
     for name in against:
-        if name not in AGAINST:
-            problems.add(f"against {name!r} is unknown; there are {', '.join(AGAINST)}")
+        if name not in AGAINST and name not in (known := against_names()):
+            problems.add(f"against {name!r} is unknown; there are {', '.join(known)}")
     for count in threads:
         if not (isinstance(count, int) and count >= 1):
             problems.add(f"{count!r} threads cannot run anything; give 1 or more")
@@ -168,27 +180,32 @@ def _float_truth(network: LiquidNetwork | None) -> Truth | None:
     return Truth("the float network", lambda x, t: network.evaluate(x, timespans=t).outputs)
 
 
-def _engine(subject: _Subject) -> Iterator[Runner]:
+def _executor(subject: _Subject, name: str) -> Iterator[Runner]:
     program = subject.program
     if program is None:
         yield missing_runner("integer engine", "cpu", "lnn2loihi", "give the integer program")
         return
-    engine = chosen_engine(program, "auto")
+    try:
+        found = chosen(program, name)
+    except (BackendMissingError, InputError) as error:
+        yield missing_runner(f"integer engine {name}", "cpu", name, "; ".join(error.problems))
+        return
     truth = Truth(
         "simulate", lambda x, t: simulate(program, x, timespans=t).outputs, exact=True
     )  # fmt: skip
-    level = native_engine(program).name if engine == "c" else engine
-    for count in subject.threads if engine == "c" else (1,):
+    level = native_engine(program).name if found.name == "c" else found.name
+    for count in subject.threads if found.has_threads else (None,):
+        label = f"integer engine {found.name}"
         yield Runner(
-            name=f"integer engine {engine}, {_threads_text(count)}",
+            name=label if count is None else f"{label}, {_threads_text(count)}",
             kind="cpu",
             device=_processor(),
             backend=f"lnn2loihi {level}: the chip's integers, simulated",
             precision=program.recipe,
             threads=count,
             output_size=program.output_population.size,
-            open=partial(EngineSession, program, engine, count),
-            streams=count == min(subject.threads),
+            open=partial(EngineSession, program, found.name, count),
+            streams=count is None or count == min(subject.threads),
             versions=_versions("numpy"),
             truth=truth,
         )

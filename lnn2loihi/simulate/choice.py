@@ -1,49 +1,162 @@
-"""Chooses the engine that runs a program."""
+"""Our engines as executors, and which executor runs a program."""
 
 from __future__ import annotations
 
 import functools
 import logging
 import weakref
+from typing import Any
 
-from lnn2loihi.errors import BackendMissingError, InputError
+import numpy as np
+import numpy.typing as npt
+
+from lnn2loihi.errors import BackendMissingError, PluginError
+from lnn2loihi.formats import IntegerArray
 from lnn2loihi.program import LoihiProgram
+from lnn2loihi.simulate.blas import run_blas
+from lnn2loihi.simulate.executor import EXECUTORS, Execution, Executor, FullState, OpenStream
+from lnn2loihi.simulate.inputs import for_native
 from lnn2loihi.simulate.native.engine import NativeEngine
 from lnn2loihi.simulate.native.layout import unsupported
+from lnn2loihi.simulate.reference import run_reference
+from lnn2loihi.simulate.result import EngineRun, IntegerRun, OnStep
 
-ENGINES = ("auto", "c", "blas", "reference")
+#: In place of a name: the fastest of our engines that runs the program here.
+AUTO = "auto"
 _log = logging.getLogger("lnn2loihi")
 #: Engines of programs that are alive, by identity: laying a large program out takes seconds.
 _engines: dict[int, NativeEngine] = {}
 
 
-def chosen_engine(program: LoihiProgram, engine: str) -> str:
-    """The engine that `simulate` uses: "c", "blas" or "reference".
+class Reference(Executor):
+    """Entry point `reference` of the group `lnn2loihi.executors`."""
+
+    def run(
+        self,
+        program: LoihiProgram,
+        inputs: IntegerArray,
+        initial_state: FullState,
+        on_step: OnStep | None = None,
+    ) -> IntegerRun:
+        """See `Executor`."""
+        return run_reference(program, inputs, initial_state, on_step)
+
+
+class Blas(Executor):
+    """Entry point `blas` of the group `lnn2loihi.executors`."""
+
+    def run(
+        self,
+        program: LoihiProgram,
+        inputs: IntegerArray,
+        initial_state: FullState,
+        on_step: OnStep | None = None,
+        *,
+        lengths: IntegerArray,
+        record: bool = False,
+        step_totals: bool = False,
+    ) -> EngineRun:
+        """See `Executor`."""
+        return run_blas(program, inputs, initial_state, lengths, record, on_step, step_totals)
+
+
+class Compiled(Executor):
+    """Entry point `c` of the group `lnn2loihi.executors`."""
+
+    def reason_against(self, program: LoihiProgram) -> str:
+        """Wide words, or no compiler for a neuron that is not in the cache."""
+        if id(program) in _engines:
+            return ""
+        reason = unsupported(program)
+        if reason:
+            return reason
+        try:
+            native_engine(program)
+        except BackendMissingError as error:
+            return str(error)
+        return ""
+
+    def run(
+        self,
+        program: LoihiProgram,
+        inputs: IntegerArray,
+        initial_state: FullState,
+        on_step: OnStep | None = None,
+        *,
+        lengths: IntegerArray,
+        record: bool = False,
+        threads: int | None = None,
+        step_totals: bool = False,
+    ) -> EngineRun:
+        """See `Executor`."""
+        samples = np.ascontiguousarray(inputs, np.int32)
+        return self.run_samples(
+            program, samples, initial_state, lengths, record, threads, on_step, step_totals
+        )[0]
+
+    def run_samples(
+        self,
+        program: LoihiProgram,
+        samples: npt.NDArray[Any],
+        initial_state: FullState,
+        lengths: IntegerArray,
+        record: bool,
+        threads: int | None,
+        on_step: OnStep | None,
+        step_totals: bool,
+    ) -> tuple[EngineRun, IntegerArray]:
+        """The engine encodes by itself, in the same pass."""
+        return native_engine(program).run(
+            for_native(samples), lengths, initial_state, record, threads, on_step, step_totals
+        )
+
+    def open_stream(self, program: LoihiProgram, state: FullState, encoded: bool) -> OpenStream:
+        """A stream without any work in Python but for handing the sample over."""
+        return native_engine(program).open_stream(state, encoded)
+
+
+_BLAS, _COMPILED = Execution("blas", Blas()), Execution("c", Compiled())
+
+
+def known_executors() -> list[str]:
+    """Names that `simulate` takes: "auto", and all that are registered."""
+    return [AUTO, *EXECUTORS.names()]
+
+
+def execution(name: str) -> Execution:
+    """The executor of that name, which is none of "auto".
 
     Raises:
-        InputError: the engine does not exist, or cannot run this program.
-        BackendMissingError: "c" was asked for and cannot be compiled.
+        PluginError: there is none, or it cannot be loaded; names all that there are.
     """
-    if engine not in ENGINES:
-        raise InputError("engine", f"{engine!r} does not exist; use one of {', '.join(ENGINES)}")
-    if engine in ("blas", "reference"):
-        return engine
+    if name not in EXECUTORS.names():
+        raise PluginError(
+            f"executor {name!r}", f"does not exist; there are {', '.join(known_executors())}"
+        )
+    return Execution(name, EXECUTORS.get(name))
+
+
+def chosen(program: LoihiProgram, engine: str | Execution) -> Execution:
+    """The executor, if it runs the program here; in place of "auto" the fastest of ours.
+
+    Raises:
+        PluginError: see `execution`.
+        BackendMissingError: it cannot run the program here.
+    """
+    if engine != AUTO:
+        found = execution(engine) if isinstance(engine, str) else engine
+        found.require(program)
+        return found
     if id(program) in _engines:
-        return "c"
-    reason = unsupported(program)
-    if engine == "c":
-        if reason:
-            raise InputError("engine", f"the C engine cannot run {program.name!r}: {reason}")
-        native_engine(program)
-        return engine
-    if reason:
-        return "blas"
+        return _COMPILED
+    if unsupported(program):
+        return _BLAS
     try:
         native_engine(program)
     except BackendMissingError as error:
         _say_once(str(error))
-        return "blas"
-    return "c"
+        return _BLAS
+    return _COMPILED
 
 
 @functools.cache

@@ -18,8 +18,8 @@ from lnn2loihi.kinds import Count
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.sequences import FloatArray, checked_timespans
 from lnn2loihi.simulate import State, full_initial_state, simulate
-from lnn2loihi.simulate.choice import chosen_engine, native_engine
-from lnn2loihi.simulate.native.engine import NativeStream
+from lnn2loihi.simulate.choice import chosen
+from lnn2loihi.simulate.executor import summed
 from lnn2loihi.simulate.result import SaturationCounts, SimulationResult, no_saturations
 
 #: Where an iterable has ended.
@@ -131,43 +131,34 @@ class Stream:
         self._open(self._start, np.zeros(program.input.size, np.int64), no_saturations(program))
 
     def _open(
-        self, state: State, saturated: IntegerArray, saturated_words: SaturationCounts
+        self, state: State, saturated: IntegerArray, saturated_words: SaturationCounts | None
     ) -> None:
         """Goes on from a state and counts."""
         self._decode = self.program.output_population.decode
-        self._engine = chosen_engine(self.program, self._chosen)
-        self._state = full_initial_state(self.program, 1, state)
         self._saturated, self._saturated_words = saturated, saturated_words
-        self._native = self._opened() if self._engine == "c" else None
-
-    def _opened(self) -> NativeStream:
-        return native_engine(self.program).open_stream(self._start, self._state, self.encoded)
+        begin = full_initial_state(self.program, 1, state)
+        execution = chosen(self.program, self._chosen)
+        self._running = execution.open_stream(self.program, begin, self.encoded)
 
     @property
     def state(self) -> dict[str, dict[str, IntegerArray]]:
         """For each population and state word int64 (neurons,): what `initial_state` takes."""
-        now = self._state if self._native is None else self._native.state
         return {
             name: {word: np.array(values[0], np.int64) for word, values in words.items()}
-            for name, words in now.items()
+            for name, words in self._running.state.items()
         }
 
     @property
     def saturated(self) -> IntegerArray:
         """Input values outside the calibrated range so far, int64 (channels of the port,)."""
-        if self._native is None:
-            return self._saturated.copy()
-        return self._saturated + self._native.saturated // self.program.substeps
+        return self._saturated + self._running.saturated // self.program.substeps
 
     @property
-    def saturated_words(self) -> SaturationCounts:
+    def saturated_words(self) -> SaturationCounts | None:
         """For each population and word int64 (neurons,): updates in which it saturated so far; see
-        SimulationResult.
+        SimulationResult. None where the executor does not count.
         """
-        more = (
-            no_saturations(self.program) if self._native is None else self._native.saturated_words
-        )
-        return _summed(self._saturated_words, more)
+        return summed(self._saturated_words, self._running.saturated_words)
 
     def step(
         self, x: npt.ArrayLike, elapsed: float | None = None, *, encoded: bool | None = None
@@ -199,13 +190,9 @@ class Stream:
             "elapsed",
             name="elapsed",
         )
-        if self._native is None:
-            return self._step_slowly(sample, times)
         if times is not None:
             sample = np.append(sample, _whole(times) if self.encoded else times)
-        for _ in range(self.program.substeps - 1):
-            self._native.step(sample)
-        return self._decode(self._native.step(sample))
+        return self._decode(self._running.step(sample))
 
     def _sample(self, x: npt.ArrayLike) -> npt.NDArray[Any]:
         """A sample, checked: float64, or encoded messages as int32."""
@@ -234,16 +221,6 @@ class Stream:
             "x", f"a sample is {self.program.channels} finite numbers, this has {has}"
         )
 
-    def _step_slowly(self, sample: npt.NDArray[Any], times: FloatArray | None) -> FloatArray:
-        result = simulate(
-            self.program, sample[None, None], self._engine, initial_state=self._state,
-            timespans=None if times is None else times[None], encoded=self.encoded,
-        )  # fmt: skip
-        self._state, self._saturated = result.final_state, self._saturated + result.saturated
-        assert result.saturated_words is not None
-        self._saturated_words = _summed(self._saturated_words, result.saturated_words)
-        return result.outputs[0, 0]
-
     @checks_kinds()
     def _change(self, encoded: bool) -> None:
         """Samples in place of encoded messages from now on, or the other way round."""
@@ -253,11 +230,9 @@ class Stream:
 
     def reset(self) -> None:
         """Returns to the initial state; what saturates is counted from 0."""
-        self._state = self._start
         self._saturated = np.zeros(self.program.input.size, np.int64)
         self._saturated_words = no_saturations(self.program)
-        if self._native is not None:
-            self._native.start(self._start)
+        self._running.start(self._start)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Stream:
         return self.__copy__()
@@ -278,10 +253,6 @@ class Stream:
         self.program, self.encoded = kept["program"], kept["encoded"]
         self._start, self._chosen = kept["start"], kept["engine"]
         self._open(kept["state"], kept["saturated"], kept["saturated_words"])
-
-
-def _summed(counts: SaturationCounts, more: SaturationCounts) -> SaturationCounts:
-    return {n: {w: c + more[n][w] for w, c in words.items()} for n, words in counts.items()}
 
 
 def _whole(times: FloatArray) -> npt.NDArray[np.int32]:

@@ -53,6 +53,7 @@ class NativeEngine:
     ) -> None:
         # Not the program itself: engines are kept as long as their program is alive.
         self._input, self._populations = program.input, program.populations
+        self._substeps = program.substeps
         self.level = level or library.level_named(None)
         self.layout: Layout = lay_out(program, row_vector_lanes(self.level))
         self._extra_flags = extra_flags
@@ -186,30 +187,30 @@ class NativeEngine:
             progress(total, total)
 
     def open_stream(
-        self,
-        initial_state: Mapping[str, Mapping[str, npt.NDArray[Any]]],
-        state: Mapping[str, Mapping[str, npt.NDArray[Any]]] | None = None,
-        encoded: bool = False,
+        self, state: Mapping[str, Mapping[str, npt.NDArray[Any]]], encoded: bool = False
     ) -> NativeStream:
-        """One endless sequence; states (1, neurons).
+        """One endless sequence.
 
         Args:
-            initial_state: what `reset` returns to.
-            state: what it starts from, where that is another.
+            state: what it starts from, (1, neurons) each.
             encoded: whether it takes int32 messages in place of float64 samples.
         """
         x = np.zeros((1, 1, self._input.size), np.int32 if encoded else np.float64)
-        job = self._job(x, np.ones(1, np.int64), initial_state)
-        return NativeStream(job, self._functions[ONE], initial_state if state is None else state)
+        job = self._job(x, np.ones(1, np.int64), state)
+        return NativeStream(job, self._functions[ONE], state, self._substeps)
 
 
 class NativeStream:
     """One endless sequence on arrays that are bound once; not for several threads."""
 
     def __init__(
-        self, job: Job, function: Any, state: Mapping[str, Mapping[str, npt.NDArray[Any]]]
+        self,
+        job: Job,
+        function: Any,
+        state: Mapping[str, Mapping[str, npt.NDArray[Any]]],
+        substeps: int,
     ) -> None:
-        self._job, self._function = job, function
+        self._job, self._function, self._substeps = job, function, range(substeps)
         self._sample, self._answer = job.x[0, 0], job.outputs[0, 0]
         self.start(state)
 
@@ -241,7 +242,8 @@ class NativeStream:
         return self._job.saturated_words()
 
     def step(self, sample: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
-        """The messages of the output population, int32 (outputs,); overwritten by the next step.
+        """The messages of the output population after all updates for a sample, int32 (outputs,);
+        overwritten by the next step.
 
         Args:
             sample: float64 (inputs,), finite; or int32, where the stream is encoded.
@@ -250,6 +252,7 @@ class NativeStream:
             MemoryError: there is not enough memory for the scratch.
         """
         self._sample[:] = sample
-        if self._function(self._job.address, 0, 1, 0, 1) == NO_MEMORY:
-            raise MemoryError("the C engine found no memory for a step")
+        for _ in self._substeps:
+            if self._function(self._job.address, 0, 1, 0, 1) == NO_MEMORY:
+                raise MemoryError("the C engine found no memory for a step")
         return self._answer

@@ -1,0 +1,44 @@
+"""Plug-ins of packages that are not installed, registered in this process for a test."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lnn2loihi import registry
+
+
+class Point:
+    """An entry point of a package that is not installed, which gives one object."""
+
+    def __init__(self, name: str, made: Any, package: str = "stranger 1.0") -> None:
+        self.name, self.value, self._made = name, f"{package}:{name}:{id(made)}", made
+        distribution, _, version = package.partition(" ")
+        self.dist = SimpleNamespace(name=distribution, version=version)
+
+    def load(self) -> Any:
+        return lambda: self._made
+
+
+def register(
+    monkeypatch: pytest.MonkeyPatch,
+    made: dict[str, Any],
+    group: str = "lnn2loihi.executors",
+    only: tuple[str, ...] | None = None,
+) -> None:
+    """Registers plug-ins of a group by name.
+
+    Args:
+        monkeypatch: undoes it.
+        made: the plug-ins by name.
+        group: which group.
+        only: names of those registered before that stay; all of them by default.
+    """
+    before = registry._entry_points
+    kept = tuple(p for p in before(group) if only is None or p.name in only)
+    points = (*kept, *(Point(name, one) for name, one in made.items()))
+    monkeypatch.setattr(
+        registry, "_entry_points", lambda asked: points if asked == group else before(asked)
+    )
