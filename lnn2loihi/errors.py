@@ -104,7 +104,9 @@ class PlacementError(Lnn2LoihiError):
 
 
 class BackendMissingError(Lnn2LoihiError):
-    """A verb needs a package that is not installed; the message says how to install it."""
+    """What a verb needs is not here: a package that is not installed (the message says how to
+    install it), or an executor that cannot run this program (it says why).
+    """
 
     exit_code = 3
 

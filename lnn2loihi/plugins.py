@@ -2,7 +2,7 @@
 
 Converters know the library, the library does not know them: a package that registers an entry
 point in the group `lnn2loihi.importers`, `lnn2loihi.exporters` or `lnn2loihi.executors` adds a
-format, or a place where programs run, without a change here.
+format, or a place where programs run (`lnn2loihi.simulate.executor`), without a change here.
 """
 
 from __future__ import annotations

@@ -12,12 +12,15 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from inspect import isclass
 from inspect import isclass
 from types import SimpleNamespace
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from lnn2loihi.errors import PluginError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 _log = logging.getLogger("lnn2loihi")
 _OURS = "lnn2loihi"
@@ -93,8 +96,10 @@ class _Added:
 @cache
 def _entry_points(group: str) -> tuple[EntryPoint, ...]:
     """Read once per process: a file of every installed package is opened, which took longer than
-    the import of a small network.
+    the import of a small network. So does the import of what reads them.
     """
+    from importlib.metadata import entry_points
+
     return tuple(entry_points(group=group))
 
 
