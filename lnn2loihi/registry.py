@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from inspect import isclass
-from inspect import isclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
