@@ -164,6 +164,10 @@ class Registry(Generic[T]):
         self._added = [one for one in self._added if one.name != name]
         self.changes += 1
 
+    def package(self, name: str) -> str:
+        """Name and version of the package that has a name, which is registered."""
+        return next(plugin.package for plugin in self._plugins()[name] if not plugin.refused)
+
     def _plugins(self) -> dict[str, list[_Plugin]]:
         """All that are registered, by name; those that share a name know it."""
         points = _entry_points(self.group)
