@@ -1,4 +1,4 @@
-"""What packages can bring (importers, exporters, executors, models), and the verbs that use them.
+"""What packages can bring (importers, exporters, executors, ...), and the verbs that use it.
 
 Converters know the library, the library does not know them: a package that registers an entry
 point in the group `lnn2loihi.importers`, `lnn2loihi.exporters` or `lnn2loihi.executors` adds a
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from lnn2loihi.arguments import checks_kinds
+from lnn2loihi.devices import DEVICES
 from lnn2loihi.errors import ImportNetworkError, InputError, Lnn2LoihiError, PluginError
 from lnn2loihi.files import write_atomically
 from lnn2loihi.network import LiquidNetwork
@@ -88,7 +89,7 @@ IMPORTERS = Registry("lnn2loihi.importers", "importer", Importer)
 EXPORTERS = Registry("lnn2loihi.exporters", "exporter", Exporter)
 MODELS = Registry("lnn2loihi.models", "model", ShippedModel, factory=False)
 #: All that packages can bring.
-REGISTRIES: tuple[Registry[Any], ...] = (IMPORTERS, EXPORTERS, EXECUTORS, MODELS)
+REGISTRIES: tuple[Registry[Any], ...] = (IMPORTERS, EXPORTERS, EXECUTORS, MODELS, DEVICES)
 
 
 def plugin_reports() -> list[PluginReport]:

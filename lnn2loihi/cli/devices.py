@@ -50,19 +50,23 @@ def devices(
 
 def _list(as_json: bool) -> None:
     with importing():
+        from lnn2loihi.devices import device_tables, known_devices
+        from lnn2loihi.devices.packages import OURS
         from lnn2loihi.tables import text_table
 
-    found = [l2l.load_device(known) for known in l2l.device_names()]
-    main = {"loihi": "static_power_per_chip", "cpu": "thermal_design_power",
-            "gpu": "thermal_design_power"}  # fmt: skip
-    rows = [
-        (d.name, d.title, d.kind, main[d.kind], str(d.figure(main[d.kind])),
-         d.figure(main[d.kind]).grade)
-        for d in found
-    ]  # fmt: skip
-    headers = ("device", "what it is", "kind", "figure", "value", "grade")
+    found, kinds = list(known_devices()), device_tables().kinds
+    headers = ["device", "what it is", "kind", "figure", "value", "grade"]
+    rows: list[list[str]] = []
+    for _, device in found:
+        name = kinds[device.kind].shown
+        shown = [name, str(device.figure(name)), device.figure(name).grade] if name else [""] * 3
+        rows.append([device.name, device.title, device.kind, *shown])
+    if any(package != OURS for package, _ in found):
+        headers.append("package")
+        rows = [[*row, package] for row, (package, _) in zip(rows, found, strict=True)]
     text = f"{text_table(headers, rows)}\n\nlnn2loihi devices NAME shows one with its sources."
-    print_result([device.to_dict() for device in found], text, as_json)
+    listed = [{**device.to_dict(), "package": package} for package, device in found]
+    print_result(listed, text, as_json)
 
 
 def _show(

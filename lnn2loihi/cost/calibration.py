@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lnn2loihi.arguments import checks_kinds
-from lnn2loihi.cost.estimate import parameters_of
+from lnn2loihi.cost.estimate import check_chip, parameters_of
 from lnn2loihi.cost.fitting import Fit, fit
 from lnn2loihi.cost.interval import Z95, FloatArray, deviations
 from lnn2loihi.cost.logs import Logs, ProfilerLog, read_logs
@@ -180,8 +180,7 @@ def calibrate_profile(device: str | os.PathLike[str] | Device, logs: Logs) -> Ca
             contradictions within and between them included.
     """
     found = load_device(device)
-    if found.kind != "loihi":
-        raise DeviceError(f"device {found.name!r}", f"is a {found.kind}; this model is of Loihi")
+    check_chip(found)
     subject = os.fspath(logs) if isinstance(logs, (str, os.PathLike)) else "calibration logs"
     records = read_logs(logs)
     _check_repeats(records, subject)

@@ -20,7 +20,14 @@ from lnn2loihi.cost.model import (
 )
 from lnn2loihi.cost.result import CostEstimate, ParameterEffect, bottleneck_text
 from lnn2loihi.cost.workload import FALL_THROUGH, MODES, PIPELINED, Workload
-from lnn2loihi.devices import COST_PARAMETERS, Device, Figure, load_device, with_prefix
+from lnn2loihi.devices import (
+    COST_PARAMETERS,
+    Device,
+    Figure,
+    device_tables,
+    load_device,
+    with_prefix,
+)
 from lnn2loihi.errors import DeviceError, Problems, RateError
 from lnn2loihi.kinds import Natural, OneOf, Rate, Seconds, Within
 
@@ -115,12 +122,20 @@ def parameters_of(
     return figures, notes
 
 
-def _check_device(workload: Workload, device: Device) -> None:
-    if device.kind != "loihi":
+def check_chip(device: Device, instead: str = "") -> None:
+    """Refuses a device that the model is not of, with what to do instead.
+
+    Raises:
+        DeviceError: no programs are placed on it.
+    """
+    if not device_tables().placeable(device.kind):
         raise DeviceError(
-            f"device {device.name!r}",
-            f"is a {device.kind}; this model is of Loihi, a {device.kind} is measured",
+            f"device {device.name!r}", f"is a {device.kind}; this model is of Loihi{instead}"
         )
+
+
+def _check_device(workload: Workload, device: Device) -> None:
+    check_chip(device, f", a {device.kind} is measured")
     problems = Problems(DeviceError, f"device {device.name!r}")
     chips, cores = device.count("chips"), device.count("cores_per_chip")
     if workload.chips > chips:

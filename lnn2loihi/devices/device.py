@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lnn2loihi.arguments import checks_fields, checks_kinds
-from lnn2loihi.devices.figures import DEFINITIONS
+from lnn2loihi.devices.packages import device_tables
 from lnn2loihi.devices.units import with_prefix
 from lnn2loihi.errors import DeviceError
 from lnn2loihi.frozen import read_only_mapping
@@ -55,9 +55,8 @@ class Device:
     Attributes:
         name: the profile's file name without suffix.
         title: name for people.
-        kind: `loihi`, `cpu` or `gpu`.
-        figures: limits and costs by name; `lnn2loihi.devices.figures.DEFINITIONS` says what each
-            means.
+        kind: `loihi`, `cpu`, `gpu`, or a kind that a package brings.
+        figures: limits and costs by name; the table of its kind says what each means.
         not_public: limits and costs that the device has not, or that nobody has published, with
             what is known about them. They are not checked and not guessed.
         notes: what a reader of its numbers should know, a sentence or two each.
@@ -117,12 +116,12 @@ class Device:
 
     def summary(self) -> str:
         """Everything that is known, as text."""
-        lines = [f"{self.name}: {self.title} ({self.kind})"]
+        lines, defined = [f"{self.name}: {self.title} ({self.kind})"], device_tables().definitions
         for role, heading in (("limit", "limits"), ("cost", "costs")):
             rows = [
                 (name, str(figure), figure.range_text, figure.grade)
                 for name, figure in self.figures.items()
-                if DEFINITIONS[name].role == role
+                if (defined[name].role if name in defined else "limit") == role
             ]
             if rows:
                 lines += ["", text_table((heading, "value", "range", "grade"), rows)]

@@ -1,10 +1,16 @@
-"""The vocabulary of profiles: every figure that a device may have, and what it means."""
+"""The vocabulary of profiles: kinds of devices, the figures of each, and what they mean."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from lnn2loihi.arguments import checks_fields
+from lnn2loihi.devices.units import UNITS
+from lnn2loihi.errors import DeviceError, Problems
+from lnn2loihi.printable import is_line
 
 #: How a figure is known, best first.
 GRADES: Mapping[str, str] = {
@@ -15,54 +21,149 @@ GRADES: Mapping[str, str] = {
 }
 #: Largest number in SI units: far above every device, far below what float64 products lose.
 LARGEST = 1e18
-KINDS = ("loihi", "cpu", "gpu")
+#: What placement asks of every device that programs are placed on.
+PLACED = (
+    "chips", "cores_per_chip", "mesh_columns", "mesh_rows", "cores_per_router", "time_per_step",
+    "time_per_synaptic_operation", "time_per_neuron_update", "time_per_message",
+    "static_power_per_chip",
+)  # fmt: skip
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,59}")
 
 Role = Literal["limit", "cost"]
 
 
+@checks_fields(DeviceError)
 @dataclass(frozen=True)
 class Definition:
     """What a figure is.
 
     Attributes:
         name: its name in profiles.
-        unit: SI unit.
+        unit: SI unit, one of `lnn2loihi.devices.units.UNITS`; "1" for counts.
         role: `limit`: what fits; `cost`: a parameter of time and energy.
-        kinds: kinds of devices that may have it.
         meaning: a phrase for tables.
-        required: whether a device of these kinds must have it.
+        required: whether a device of its kinds must have it.
         whole: whether it is a whole number, 1 or more.
         symbol: its name in the equations of docs/cost.md.
         largest: largest number that is believed; of what placement makes tables of, far above
             every system and little enough for this machine.
+
+    Raises:
+        DeviceError: lists everything that is wrong with it.
     """
 
     name: str
     unit: str
     role: Role
-    kinds: tuple[str, ...]
     meaning: str
     required: bool = True
     whole: bool = False
     symbol: str = ""
     largest: float = LARGEST
 
+    def __post_init__(self) -> None:
+        problems = Problems(DeviceError, f"figure {self.name!r:.60}")
+        problems.extend(_name_problems(self.name))
+        if self.unit not in UNITS:
+            problems.add(f"its unit {self.unit!r:.60} is unknown; there are {', '.join(UNITS)}")
+        if not (self.meaning.strip() and is_line(self.meaning)):
+            problems.add("its meaning is no line of text; say what it is in a phrase")
+        if not 0.0 < self.largest <= LARGEST:
+            problems.add(f"its largest number is {self.largest!r:.60}, expected 0 to {LARGEST:g}")
+        problems.raise_if_any()
+
+
+@checks_fields(DeviceError)
+@dataclass(frozen=True)
+class DeviceKind:
+    """A kind of devices, as a table.
+
+    Attributes:
+        name: as profiles say it.
+        title: its name for people.
+        figures: all that its devices may have.
+        rules: that a program has to keep on it, names of ours (`lnn2loihi.place.RULES`) or
+            `lnn2loihi.place.Rule`s. Programs are placed on the devices of kinds that have some;
+            their figures have to include those that placement computes with, as required ones.
+        shown: the required figure that a list of devices shows.
+        parts: pairs of figures, the first of which cannot be larger than the second.
+
+    Raises:
+        DeviceError: lists everything that is wrong with the table.
+    """
+
+    name: str
+    title: str
+    figures: tuple[Definition, ...]
+    rules: tuple[Any, ...] = ()
+    shown: str = ""
+    parts: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        problems = Problems(DeviceError, f"kind {self.name!r:.60}")
+        problems.extend(_name_problems(self.name))
+        names = [definition.name for definition in self.figures]
+        problems.extend(f"it has two figures {name!r}" for name in _twice(names))
+        problems.extend(_rule_problems(self.rules))
+        required = self.required
+        if self.shown and self.shown not in required:
+            problems.add(f"shown is {self.shown!r:.60}, expected a required figure of it")
+        for name in dict.fromkeys(name for pair in self.parts for name in pair):
+            if name not in names:
+                problems.add(f"parts names {name!r:.60}, which is no figure of it")
+        lacking = [name for name in PLACED if name not in required]
+        if self.rules and lacking:
+            problems.add(
+                f"it has rules, so programs are placed on it, which takes {', '.join(lacking)} as "
+                "required figures too"
+            )
+        problems.raise_if_any()
+
+    @property
+    def required(self) -> list[str]:
+        """Names of the figures that each of its devices must have."""
+        return [definition.name for definition in self.figures if definition.required]
+
+
+def rule_name(rule: object) -> str:
+    """The name of a rule of a table; empty where it has none."""
+    name = rule if isinstance(rule, str) else getattr(rule, "name", "")
+    return name if isinstance(name, str) and name.isidentifier() else ""
+
+
+def _rule_problems(rules: Iterable[object]) -> Iterator[str]:
+    for rule in rules:
+        if not rule_name(rule):
+            yield (
+                f"the rule {rule!r:.60} has no name; give a lnn2loihi.place.Rule of a function "
+                "that is named after its limit, or the name of one of ours"
+            )
+        elif not isinstance(rule, str) and not callable(getattr(rule, "violations", None)):
+            yield f"the rule {rule_name(rule)!r} is no lnn2loihi.place.Rule"
+    yield from (f"it has two rules {name!r}" for name in _twice(map(rule_name, rules)) if name)
+
+
+def _name_problems(name: str) -> Iterator[str]:
+    if not _NAME.fullmatch(name):
+        yield "its name is not made of at most 60 of a to z, 0 to 9, _ and -, a letter first"
+
+
+def _twice(names: Iterable[str]) -> list[str]:
+    listed = list(names)
+    return [name for name in dict.fromkeys(listed) if listed.count(name) > 1]
+
 
 def _limit(
     name: str, unit: str, meaning: str, required: bool = True, largest: float = LARGEST
 ) -> Definition:
-    return Definition(
-        name, unit, "limit", ("loihi",), meaning, required, whole=True, largest=largest
-    )
+    return Definition(name, unit, "limit", meaning, required, whole=True, largest=largest)
 
 
 def _cost(name: str, unit: str, symbol: str, meaning: str, required: bool = True) -> Definition:
-    return Definition(name, unit, "cost", ("loihi",), meaning, required, symbol=symbol)
+    return Definition(name, unit, "cost", meaning, required, symbol=symbol)
 
 
-_CPU_AND_GPU = ("cpu", "gpu")
-
-_ALL = (
+_CHIP = (
     _limit("chips", "1", "chips of the board or system", largest=1 << 20),
     _limit("cores_per_chip", "1", "neuron cores of a chip that programs can use",
            largest=1 << 11),
@@ -93,20 +194,29 @@ _ALL = (
     _cost("host_io_time", "s", "T_io", "input and output of a sample through a host",
           required=False),
     _cost("host_power", "W", "P_host", "board and host during that time", required=False),
-    Definition("thermal_design_power", "W", "limit", _CPU_AND_GPU, "sustained power at full load"),
-    Definition("idle_power", "W", "cost", _CPU_AND_GPU, "power when nothing runs", required=False),
-    Definition("threads", "1", "limit", ("cpu",), "hardware threads", whole=True),
-    Definition("clock", "Hz", "limit", _CPU_AND_GPU, "base clock", required=False),
 )  # fmt: skip
+_FULL_POWER = Definition("thermal_design_power", "W", "limit", "sustained power at full load")
+_IDLE_POWER = Definition("idle_power", "W", "cost", "power when nothing runs", required=False)
+_THREADS = Definition("threads", "1", "limit", "hardware threads", whole=True)
+_CLOCK = Definition("clock", "Hz", "limit", "base clock", required=False)
+_POWERS = (("idle_power", "thermal_design_power"),)
 
-#: Every figure by name.
-DEFINITIONS: Mapping[str, Definition] = {definition.name: definition for definition in _ALL}
+#: Our kinds. Order of the rules is that of reports.
+KINDS = (
+    DeviceKind(
+        "loihi", "Loihi", _CHIP, shown="static_power_per_chip",
+        parts=(("synaptic_memory_per_core", "memory_per_core"),
+               ("state_per_neuron", "memory_per_core")),
+        rules=("programmable_neurons", "weight_bits", "message_bits", "delay", "state_per_neuron",
+               "neurons_per_core", "synaptic_memory_per_core", "memory_per_core",
+               "axons_in_per_core", "axons_out_per_core", "synapses_per_chip", "chips"),
+    ),
+    DeviceKind("cpu", "CPU", (_FULL_POWER, _IDLE_POWER, _THREADS, _CLOCK),
+               shown="thermal_design_power", parts=_POWERS),
+    DeviceKind("gpu", "GPU", (_FULL_POWER, _IDLE_POWER, _CLOCK),
+               shown="thermal_design_power", parts=_POWERS),
+)  # fmt: skip
 #: The parameters of Loihi's time and energy, in the order in which they are sampled.
-COST_PARAMETERS: tuple[str, ...] = tuple(
-    d.name for d in _ALL if d.role == "cost" and d.kinds == ("loihi",)
-)
-
-
-def required_figures(kind: str) -> list[str]:
-    """Names of the figures that a device of a kind must have."""
-    return [d.name for d in DEFINITIONS.values() if d.required and kind in d.kinds]
+COST_PARAMETERS: tuple[str, ...] = tuple(d.name for d in _CHIP if d.role == "cost")
+#: Every figure of our kinds, by name.
+DEFINITIONS: Mapping[str, Definition] = {d.name: d for kind in KINDS for d in kind.figures}

@@ -8,13 +8,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from lnn2loihi.devices.device import Figure
-from lnn2loihi.devices.figures import (
-    DEFINITIONS,
-    GRADES,
-    KINDS,
-    Definition,
-    required_figures,
-)
+from lnn2loihi.devices.figures import GRADES, Definition
+from lnn2loihi.devices.packages import DeviceTables
 from lnn2loihi.devices.units import DIMENSIONS, UNITS, dimension_of, to_base
 from lnn2loihi.printable import is_line
 
@@ -74,32 +69,34 @@ def text_problems(where: str, value: Any) -> Iterator[str]:
         yield f"{where} is not one line of printable text of at most {TEXT_LIMIT} characters"
 
 
-def whole_problems(content: Mapping[str, Any]) -> Iterator[str]:
+def whole_problems(content: Mapping[str, Any], tables: DeviceTables) -> Iterator[str]:
     """What a complete profile lacks: title, kind and the figures that its kind must have."""
     if "title" not in content:
         yield "title is missing"
-    kind = content.get("kind")
-    if kind not in KINDS:
-        found = "missing" if kind is None else _shown(kind)
-        yield f"kind is {found}; there are {', '.join(KINDS)}"
+    named = content.get("kind")
+    kind = tables.kinds.get(named) if isinstance(named, str) else None
+    if kind is None:
+        found = "missing" if named is None else _shown(named)
+        yield f"kind is {found}; there are {', '.join(tables.kinds)}"
         return
-    figures = entries(content, "figures", dict)
-    for name in required_figures(kind):
-        if name not in figures:
-            yield f"figures.{name} ({DEFINITIONS[name].meaning}) is missing"
+    figures, own = entries(content, "figures", dict), {d.name: d for d in kind.figures}
+    for name, definition in own.items():
+        if definition.required and name not in figures:
+            yield f"figures.{name} ({definition.meaning}) is missing"
     for name in figures:
-        known = DEFINITIONS.get(name)
-        if known is not None and kind not in known.kinds:
-            yield f"figures.{name} belongs to {' and '.join(known.kinds)}, this is a {kind}"
+        if name in tables.definitions and name not in own:
+            kinds = " and ".join(tables.kinds_with(name))
+            yield f"figures.{name} belongs to {kinds}, this is a {kind.name}"
     for name in sorted(figures.keys() & entries(content, "not_public", dict).keys()):
         yield f"{name} has a figure and stands in not_public; it is one or the other"
 
 
-def figure_problems(name: str, entry: Any) -> Iterator[str]:
+def figure_problems(name: str, entry: Any, tables: DeviceTables) -> Iterator[str]:
     """What is wrong with one figure."""
-    definition, where = DEFINITIONS.get(name), f"figures.{name}"
+    definition, where = tables.definitions.get(name), f"figures.{name}"
     if definition is None:
-        yield f"figures: {_shown(name)} is not a figure that is known{_meant(name, DEFINITIONS)}"
+        meant = _meant(name, tables.definitions)
+        yield f"figures: {_shown(name)} is not a figure that is known{meant}"
         return
     if not isinstance(entry, Mapping):
         yield f"{where} is {_type(entry)}, expected a table with {', '.join(FIGURE_KEYS)}"
@@ -170,13 +167,9 @@ def read_figure(entry: Mapping[str, Any]) -> Figure:
     return Figure(value, low, high, base, entry["source"], entry["grade"])
 
 
-def contradictions(figures: Mapping[str, Figure]) -> Iterator[str]:
+def contradictions(figures: Mapping[str, Figure], tables: DeviceTables) -> Iterator[str]:
     """Figures that cannot both be true."""
-    for small, large in (
-        ("synaptic_memory_per_core", "memory_per_core"),
-        ("state_per_neuron", "memory_per_core"),
-        ("idle_power", "thermal_design_power"),
-    ):
+    for small, large in tables.parts:
         if small in figures and large in figures and figures[small].value > figures[large].value:
             yield (
                 f"{small} ({figures[small]}) is more than {large} ({figures[large]}), of which "

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.devices.device import Device
-from lnn2loihi.devices.reader import SUFFIX
+from lnn2loihi.devices.packages import SUFFIX
 from lnn2loihi.errors import DeviceError
 from lnn2loihi.files import write_atomically
 

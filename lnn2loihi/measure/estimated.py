@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from lnn2loihi.devices import Device, device_names, load_device
+from lnn2loihi.devices import Device, device_tables, known_devices, load_device
 from lnn2loihi.errors import DeviceError
-from lnn2loihi.measure.meter import Kind
+from lnn2loihi.measure.meter import DEVICE_KINDS
 from lnn2loihi.measure.results import EnergyReading, EstimatedEnergy, Measurement
 from lnn2loihi.measure.runner import Runner
 
-#: Kinds of device profiles, by kinds of runners.
-_PROFILE: Mapping[Kind, str] = {"cpu": "cpu", "cuda": "gpu"}
 #: The profile of a CPU that no other profile is about.
 GENERIC = "cpu-generic-thread"
 
@@ -37,7 +35,7 @@ def estimated_energy(
     Raises:
         DeviceError: the profile is not that of a CPU or GPU, or lacks a figure.
     """
-    if device.kind not in _PROFILE.values():
+    if device.kind not in DEVICE_KINDS.values():
         raise DeviceError(
             f"device {device.name!r}",
             f"is a {device.kind} device; an energy bound needs the profile of a CPU or GPU",
@@ -70,14 +68,14 @@ def profile_for(runner: Runner, profiles: Sequence[Device] = ()) -> Device | Non
         runner: who ran.
         profiles: the caller's.
     """
-    kind = _PROFILE[runner.kind]
+    kind = DEVICE_KINDS[runner.kind]
     given = [d for d in profiles if d.kind == kind and _is_of(d, runner)]
     if given:
         return min(given, key=lambda device: device.name == GENERIC)  # the first that is its own
-    shipped = [name for name in device_names() if name.startswith(f"{kind}-") and name != GENERIC]
-    fitting = [name for name in shipped if _names(_own_words(name), runner.device)]
-    fitting += [GENERIC] if kind == "cpu" and GENERIC in device_names() else []
-    return load_device(fitting[0]) if fitting else None
+    shipped = [d for _, d in known_devices() if d.kind == kind and d.name != GENERIC]
+    fitting = [device for device in shipped if _is_of(device, runner)]
+    fitting += [load_device(GENERIC)] if kind == "cpu" else []
+    return fitting[0] if fitting else None
 
 
 def unused_profiles(
@@ -103,9 +101,10 @@ def unused_profiles(
 
 
 def _reason(device: Device, runners: Sequence[Runner], rows: Sequence[Measurement]) -> str:
-    kind = next((kind for kind, own in _PROFILE.items() if own == device.kind), None)
+    kind = next((kind for kind, own in DEVICE_KINDS.items() if own == device.kind), None)
     there = [runner for runner in runners if runner.kind == kind and not runner.missing]
-    what = {"cpu": "CPU", "gpu": "GPU"}.get(device.kind, device.kind)
+    known = device_tables().kinds.get(device.kind)
+    what = device.kind if known is None else known.title
     if not there:
         return f"no {what} was measured; measure on that device, with its profile"
     if not any(_is_of(device, runner) for runner in there):
@@ -134,7 +133,7 @@ def _names(words: set[str], processor: str) -> bool:
 
 def _own_words(name: str) -> set[str]:
     """The words of a profile's name without its kind: epyc and 9654 of `cpu-epyc-9654`."""
-    return _words(name) - {*_PROFILE.values()}
+    return _words(name) - {*DEVICE_KINDS.values()}
 
 
 def _words(text: str) -> set[str]:

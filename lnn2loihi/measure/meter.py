@@ -10,6 +10,8 @@ from lnn2loihi.errors import MeterError
 
 #: Kinds of processors that run something and whose energy a meter reads.
 Kind = Literal["cpu", "cuda"]
+#: Kinds of devices by kinds of processors: "cuda" is how a GPU is reached, not what it is.
+DEVICE_KINDS: Mapping[Kind, str] = {"cpu": "cpu", "cuda": "gpu"}
 #: No domain of one machine draws more (W): a counter that says so has wrapped around.
 MOST_WATTS = 2000.0
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from lnn2loihi.arguments import checks_kinds
-from lnn2loihi.devices import Device, load_device
+from lnn2loihi.devices import Device, device_tables, load_device
 from lnn2loihi.errors import DeviceError, InputError, PlacementError
 from lnn2loihi.place.activity import activity_of
 from lnn2loihi.place.draft import Draft, cutters_of
@@ -16,7 +16,7 @@ from lnn2loihi.place.mesh import Positions, arrange, axon_messages
 from lnn2loihi.place.partition import Power, balanced, packed
 from lnn2loihi.place.placement import Core, Placement, Slice, Traffic
 from lnn2loihi.place.remedies import remedy
-from lnn2loihi.place.rules import RULES, Rule, Violation, unchecked, violations
+from lnn2loihi.place.rules import RULES, Rule, Violation, rules_of, unchecked, violations
 from lnn2loihi.place.workload import workload
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate.result import Counters
@@ -31,6 +31,7 @@ __all__ = [
     "Traffic",
     "Violation",
     "place",
+    "rules_of",
     "workload",
 ]
 
@@ -53,7 +54,7 @@ def place(
 
     Args:
         program: what to place.
-        device: name or file of a Loihi profile, or a Device.
+        device: name or file of a profile, or a Device: a Loihi, or of another kind that has rules.
         objective: `balanced`: as many cores as make the steps shorter by more than they cost in
             power, on the fewest chips that the program needs, or on `chips`; `packed`: the fewest
             cores.
@@ -64,11 +65,14 @@ def place(
     Raises:
         PlacementError: lists all limits that are exceeded, and what would fit.
         InputError: an argument makes no sense, or the counters are of another program.
-        DeviceError: the device is unknown or no Loihi.
+        DeviceError: the device is unknown, or none that programs are placed on.
+        PluginError: a rule of a package fails.
     """
     found = load_device(device)
-    if found.kind != "loihi":
-        raise DeviceError(f"device {found.name!r}", f"is a {found.kind}; programs run on a Loihi")
+    tables = device_tables()
+    if not tables.placeable(found.kind):
+        there = " or ".join(kind.title for kind in tables.kinds.values() if kind.rules)
+        raise DeviceError(f"device {found.name!r}", f"is a {found.kind}; programs run on a {there}")
     if objective not in OBJECTIVES:
         raise InputError("objective", f"{objective!r:.40} is none of {', '.join(OBJECTIVES)}")
     available = found.count("chips")
@@ -84,7 +88,7 @@ def place(
         cores = found.count("cores_per_chip") * (chips or draft.chips_needed)
         spread = replace(draft, cut=balanced(cutters, cores, Power.of(found)))
         # More cores have more axons to each other, which a profile may limit.
-        draft = draft if any(any(rule.check(spread)) for rule in RULES) else spread
+        draft = draft if any(rule.violations(spread) for rule in rules_of(found.kind)) else spread
     return _placement(draft, objective, arrange(draft))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lnn2loihi.devices import device_names, load_device
+from lnn2loihi.devices import known_devices
 from lnn2loihi.place.draft import Draft, packed_draft
 from lnn2loihi.place.line import Change
 from lnn2loihi.place.rules import Rule
@@ -29,7 +29,7 @@ def remedy(draft: Draft, rule: Rule) -> tuple[str, Mapping[str, Any]]:
 
 def _holds(draft: Draft, rule: Rule, change: Change) -> bool:
     tried = packed_draft(draft.program, draft.device, draft.chips, draft.activity, change)
-    return not any(rule.check(tried))
+    return not rule.violations(tried)
 
 
 def _largest(least: int, most: int, holds: Callable[[int], bool]) -> int | None:
@@ -93,16 +93,15 @@ def _chips(draft: Draft, rule: Rule) -> tuple[str, int]:
 
 
 def _devices(draft: Draft, rule: Rule) -> tuple[str, list[str]] | None:
-    """Shipped devices on which the rule holds."""
+    """Devices of the same kind, shipped or of packages, on which the rule holds."""
     found = []
-    for name in device_names():
-        device = load_device(name)
-        if device.kind != "loihi" or name == draft.device.name:
+    for _, device in known_devices():
+        if device.kind != draft.device.kind or device.name == draft.device.name:
             continue
         chips = device.count("chips")
         tried = packed_draft(draft.program, device, chips, draft.activity)
-        if device.get("time_per_instruction") is not None and not any(rule.check(tried)):
-            found.append((chips, name))
+        if device.get("time_per_instruction") is not None and not rule.violations(tried):
+            found.append((chips, device.name))
     if not found:
         return None
     names = [name for _, name in sorted(found)]

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from lnn2loihi.arguments import checks_fields
+from lnn2loihi.devices import device_tables
+from lnn2loihi.errors import InputError, Lnn2LoihiError, PluginError
 from lnn2loihi.formats import MESSAGE_BITS, WEIGHT_BITS
 from lnn2loihi.graph.connection import LARGEST_DELAY
 from lnn2loihi.place.draft import CORE_LIMITS, Draft
@@ -56,22 +59,48 @@ Check = Callable[[Draft], Iterator[Violation]]
 Remedy = Callable[[Draft, "Rule"], "tuple[str, Mapping[str, Any]]"]
 
 
+#: Changes of a program, or other devices, that are tried, see `lnn2loihi.place.remedies`.
+WayName = Literal["weight_bits", "interleave", "units", "inputs", "chips", "devices"]
+
+
+@checks_fields(InputError)
 @dataclass(frozen=True)
 class Rule:
     """A rule, and which changes of a program may help.
 
     Attributes:
-        check: the function; its name is the rule's.
-        ways: names of changes that are tried, see `lnn2loihi.place.remedies`.
+        check: the function, whose name is the rule's: from a draft its violations.
+        ways: names of the changes that are tried where it is violated.
     """
 
     check: Check
-    ways: tuple[str, ...]
+    ways: tuple[WayName, ...] = ()
 
     @property
     def name(self) -> str:
-        """Name of the rule."""
-        return self.check.__name__
+        """Name of the rule; empty where its function has none."""
+        return getattr(self.check, "__name__", "")
+
+    def violations(self, draft: Draft) -> list[Violation]:
+        """All that it finds.
+
+        Raises:
+            PluginError: its function fails, or finds what is no Violation.
+        """
+        try:
+            found = list(self.check(draft))
+            wrong = [one for one in found if not isinstance(one, Violation)]
+            if not wrong:
+                return found
+            reason = f"finds a {type(wrong[0]).__qualname__}, which is no Violation"
+        except Lnn2LoihiError:
+            raise
+        except Exception as error:  # a rule of a package
+            reason = f"fails with {type(error).__name__}: {error}"
+        module = getattr(self.check, "__module__", "an unknown module")
+        raise PluginError(
+            f"rule {self.name!r} of {module}", f"{reason:.300}; mend it, or remove its package"
+        )
 
 
 def programmable_neurons(draft: Draft) -> Iterator[Violation]:
@@ -198,7 +227,7 @@ def _subject(draft: Draft, core: int) -> str:
     return f"{'a neuron' if neurons.sum() == 1 else 'the neurons'} of {' and '.join(held)}"
 
 
-#: Every rule. Order is that of the report.
+#: Every rule of ours; the table of a kind of devices names those of it, in the order of reports.
 RULES: tuple[Rule, ...] = (
     Rule(programmable_neurons, ("devices",)),
     Rule(weight_bits, ("weight_bits",)),
@@ -228,11 +257,20 @@ _UNCHECKED: Mapping[str, Callable[[Draft], str]] = {
 }
 
 
+def rules_of(kind: str) -> tuple[Rule, ...]:
+    """Rules of a kind of devices, those that packages have added included; none of an unknown kind
+    and of one that no programs are placed on.
+    """
+    ours, kinds = {rule.name: rule for rule in RULES}, device_tables().kinds
+    named = kinds[kind].rules if kind in kinds else ()
+    return tuple(ours[rule] if isinstance(rule, str) else rule for rule in named)
+
+
 def violations(draft: Draft, remedy: Remedy) -> list[Violation]:
     """Everything that is exceeded, each with what would fit."""
     found: list[Violation] = []
-    for rule in RULES:
-        exceeded = list(rule.check(draft))
+    for rule in rules_of(draft.device.kind):
+        exceeded = rule.violations(draft)
         if exceeded and rule.ways:
             text, fits = remedy(draft, rule)
             exceeded = [replace(violation, remedy=text, fits=fits) for violation in exceeded]

@@ -10,7 +10,7 @@ from lnn2loihi.errors import InputError
 from lnn2loihi.profile.curves import crossover_text, crossovers, curves_of
 from lnn2loihi.profile.quantity import Quantity
 from lnn2loihi.profile.result import ProfileResult
-from lnn2loihi.profile.rows import ProfileRow, ratio
+from lnn2loihi.profile.rows import CHIP, ProfileRow, ratio
 from lnn2loihi.tables import percent
 from lnn2loihi.tiers import ESTIMATED
 
@@ -58,7 +58,7 @@ def chip_row(result: ProfileResult) -> ProfileRow | None:
     mode = PIPELINED if result.rate is None else FALL_THROUGH
     chips = [
         row for row in result.rows
-        if row.kind == "loihi" and row.rate == result.rate and row.total_energy is not None
+        if row.kind == CHIP and row.rate == result.rate and row.total_energy is not None
     ]  # fmt: skip
     return next((row for row in chips if row.mode == mode), chips[0] if chips else None)
 
@@ -67,7 +67,7 @@ def best_other(result: ProfileResult, quantity: str, estimated: bool) -> Profile
     """The best row of a CPU or GPU at the same pace; ESTIMATED energies only if asked for."""
     rows = [
         row for row in result.rows
-        if row.kind != "loihi" and getattr(row, quantity) is not None
+        if row.kind != CHIP and getattr(row, quantity) is not None
         and (quantity == "latency" or row.rate == result.rate)
         and (quantity == "latency" or estimated or row.energy_tier != ESTIMATED)
     ]  # fmt: skip

@@ -14,7 +14,7 @@ from lnn2loihi.errors import DeviceError, PlacementError, RateError
 from lnn2loihi.place import Placement, place, workload
 from lnn2loihi.profile.quantity import Quantity
 from lnn2loihi.profile.result import ChipProfile, CoreLoad, Provenance, RatePoint, Sensitivity
-from lnn2loihi.profile.rows import MODEL, Accuracy, ProfileRow
+from lnn2loihi.profile.rows import CHIP, MODEL, Accuracy, ProfileRow
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate.result import Counters
 from lnn2loihi.tiers import CALIBRATED
@@ -106,7 +106,7 @@ def _row(device: Device, request: ChipRequest, found: CostEstimate) -> ProfileRo
     return ProfileRow(
         device=device.name,
         title=device.title,
-        kind=device.kind,
+        kind=CHIP,
         backend=MODEL,
         tier=found.tier,
         precision=request.program.recipe,
@@ -138,7 +138,7 @@ def _failed(
     return ProfileRow(
         device=device.name,
         title=device.title,
-        kind=device.kind,
+        kind=CHIP,
         backend=MODEL,
         tier=CALIBRATED,
         precision=request.program.recipe,

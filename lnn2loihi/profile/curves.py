@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from lnn2loihi.devices import with_prefix
 from lnn2loihi.profile.quantity import Quantity
 from lnn2loihi.profile.result import ChipProfile, ProfileResult
-from lnn2loihi.profile.rows import ProfileRow
+from lnn2loihi.profile.rows import CHIP, ProfileRow
 from lnn2loihi.tiers import CALIBRATED, ESTIMATED
 
 #: Points of a curve that is computed from a row.
@@ -60,7 +60,7 @@ def curves_of(result: ProfileResult) -> list[Curve]:
     starts = [curve.rates[0] for curve in found]
     lowest = min(starts, default=1.0)
     for row in result.rows:
-        if row.kind != "loihi" and row.rate is None and row.batch == 1:
+        if row.kind != CHIP and row.rate is None and row.batch == 1:
             found += _row_curve(row, lowest)
     return found
 
@@ -73,8 +73,8 @@ def _chip_curves(chip: ChipProfile) -> list[Curve]:
     full = tuple(point.total_energy for point in chip.rate_curve)
     share = tuple(point.total_energy_pro_rata for point in chip.rate_curve)
     return [
-        Curve(chip.title, "loihi", tier, rates, full),
-        Curve(f"{chip.title}, pro rata", "loihi", tier, rates, share, pro_rata=True),
+        Curve(chip.title, CHIP, tier, rates, full),
+        Curve(f"{chip.title}, pro rata", CHIP, tier, rates, share, pro_rata=True),
     ]
 
 
@@ -111,8 +111,8 @@ def crossovers(curves: Sequence[Curve], allow_estimated: bool = False) -> list[C
     ESTIMATED curves have no value, only an interval; they take part with its middle where
     `allow_estimated` says so.
     """
-    chips = [curve for curve in curves if curve.kind == "loihi" and not curve.pro_rata]
-    others = [c for c in curves if c.kind != "loihi" and (allow_estimated or c.tier != ESTIMATED)]
+    chips = [curve for curve in curves if curve.kind == CHIP and not curve.pro_rata]
+    others = [c for c in curves if c.kind != CHIP and (allow_estimated or c.tier != ESTIMATED)]
     return [found for a in chips for b in others for found in _meetings(a, b)]
 
 

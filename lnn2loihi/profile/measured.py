@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from lnn2loihi.devices import Device, load_device
 from lnn2loihi.measure import EnergyReading, EstimatedEnergy, Measurement
 from lnn2loihi.measure.intervals import Average
+from lnn2loihi.measure.meter import DEVICE_KINDS
 from lnn2loihi.profile.accuracy import judged
 from lnn2loihi.profile.curves import paced_energy, paced_tier
 from lnn2loihi.profile.quantity import Quantity
@@ -15,8 +16,7 @@ from lnn2loihi.profile.result import Provenance
 from lnn2loihi.profile.rows import BatchPoint, ProfileRow
 from lnn2loihi.tiers import MEASURED
 
-#: Kinds of rows, by kinds of runners, and what a measurement's status makes of a row.
-_KINDS = {"cpu": "cpu", "cuda": "gpu"}
+#: What a measurement's status makes of a row.
 _STATUS = {"measured": "complete", "partial": "partial", "failed": "failed"}
 
 
@@ -49,7 +49,7 @@ def _row(measurement: Measurement, profiles: Mapping[str, Device]) -> ProfileRow
     row = ProfileRow(
         device=m.device or m.name,
         title=m.device or m.name,
-        kind=_KINDS[m.kind],
+        kind=DEVICE_KINDS[m.kind],
         backend=m.name,
         tier=m.tier or MEASURED,
         precision=m.precision,

@@ -9,10 +9,14 @@ from typing import Any
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.frozen import read_only_mapping
+from lnn2loihi.measure.meter import DEVICE_KINDS
 from lnn2loihi.profile.quantity import Quantity
 from lnn2loihi.tables import percent
 from lnn2loihi.tiers import CALIBRATED, ESTIMATED, MEASURED, TIERS
 
+#: Kind of the rows of devices that the program was placed on, of whatever kind they are; and all.
+CHIP = "loihi"
+ROW_KINDS = (CHIP, *DEVICE_KINDS.values())
 #: Backend of rows that nothing ran for.
 MODEL = "cost model"
 #: Columns of the table of a profile, in the two parts in which a terminal shows them.
@@ -88,7 +92,7 @@ class ProfileRow:
     Attributes:
         device: name of a profile of hardware_profiles/, or of the processor that was measured.
         title: its name for people.
-        kind: `loihi`, `cpu` or `gpu`.
+        kind: `loihi` for whatever the program was placed on, `cpu` or `gpu`.
         backend: what ran there, the name of a runner; MODEL for an estimate.
         tier: how times are known, one of TIERS.
         energy_tier: how energies are known; None where the row has none.
@@ -153,7 +157,7 @@ class ProfileRow:
         for name, value, allowed in (
             ("tier", self.tier, tuple(TIERS)),
             ("energy_tier", self.energy_tier, (*TIERS, None)),
-            ("kind", self.kind, ("loihi", "cpu", "gpu")),
+            ("kind", self.kind, ROW_KINDS),
             ("status", self.status, STATUSES),
         ):
             if value not in allowed:

@@ -15,7 +15,7 @@ from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.artifact import fingerprint
 from lnn2loihi.compare import check_pair
 from lnn2loihi.defaults import DEFAULT_DEVICES
-from lnn2loihi.devices import Device, device_names, load_device, with_prefix
+from lnn2loihi.devices import Device, device_tables, known_devices, load_device, with_prefix
 from lnn2loihi.errors import DeviceError, Problems
 from lnn2loihi.kinds import Count, Rate, Seconds
 from lnn2loihi.measure import Measurements, measure, runners
@@ -87,8 +87,8 @@ def profile(
         x: (batch, time, inputs), or a list of sequences (time, inputs), as the network will meet
             them.
         devices: names of hardware profiles, or files, or Device objects. The program is placed on
-            those that are a Loihi; a CPU's or GPU's bounds the energy of what is measured, where
-            no counter can be read.
+            those whose kind has rules, such as a Loihi; a CPU's or GPU's bounds the energy of what
+            is measured, where no counter can be read.
         against: what is measured here, see `lnn2loihi.measure.runners`; () for nothing.
         rate: samples per second that the task asks for; None for full speed alone.
         network: the float network, for onnxruntime, PyTorch, agreement and NeuroBench's metrics.
@@ -186,7 +186,7 @@ def _names(against: Sequence[str] | str) -> tuple[str, ...]:
 
 
 def _devices(devices: Devices) -> tuple[list[Device], list[Device]]:
-    """The Loihi devices, and the CPUs and GPUs."""
+    """Those that the program is placed on, and the others."""
     listed = [devices] if isinstance(devices, (str, os.PathLike, Device)) else list(devices)
     problems = Problems(DeviceError, "devices")
     found: list[Device] = []
@@ -196,11 +196,12 @@ def _devices(devices: Devices) -> tuple[list[Device], list[Device]]:
         except DeviceError as error:
             problems.extend(f"{error.subject}: {problem}" for problem in error.problems)
     problems.raise_if_any()
-    chips = [device for device in found if device.kind == "loihi"]
+    placeable = device_tables().placeable
+    chips = [device for device in found if placeable(device.kind)]
     if not chips:
-        known = ", ".join(name for name in device_names() if name.startswith("loihi"))
+        known = ", ".join(device.name for _, device in known_devices() if placeable(device.kind))
         raise DeviceError("devices", f"give at least one Loihi to place the program on: {known}")
-    return chips, [device for device in found if device.kind != "loihi"]
+    return chips, [device for device in found if not placeable(device.kind)]
 
 
 def _subject(program: LoihiProgram, run: SimulationResult, data: Sequences) -> Subject:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lnn2loihi.cost.workload import PIPELINED
 from lnn2loihi.profile.quantity import Quantity
-from lnn2loihi.profile.rows import ProfileRow
+from lnn2loihi.profile.rows import CHIP, ProfileRow
 from lnn2loihi.report.axis import Axis
 from lnn2loihi.report.chart import (
     Area,
@@ -28,12 +28,12 @@ def energy_against_batch(rows: Sequence[ProfileRow]) -> Markup | None:
     """Energy per sample of each backend at its batches, and the chip as a level line."""
     found: dict[str, list[ProfileRow]] = {}
     for row in rows:
-        if row.kind != "loihi" and row.rate is None and row.total_energy is not None:
+        if row.kind != CHIP and row.rate is None and row.total_energy is not None:
             found.setdefault(row.name, []).append(row)
     if not found:
         return None
     chips = [row for row in rows
-             if row.kind == "loihi" and row.rate is None and row.mode == PIPELINED
+             if row.kind == CHIP and row.rate is None and row.mode == PIPELINED
              and row.total_energy is not None]  # fmt: skip
     everyone = [row for group in found.values() for row in group]
     energies = [v for row in (*everyone, *chips) for v in _ends(row)]
@@ -47,7 +47,7 @@ def energy_against_batch(rows: Sequence[ProfileRow]) -> Markup | None:
     for group in found.values():
         parts.append(_series(area, sorted(group, key=lambda row: row.batch)))
     named = [*chips, *(max(group, key=lambda row: row.batch) for group in found.values())]
-    ends = [(area.right - 8 if row.kind == "loihi" else x, y)
+    ends = [(area.right - 8 if row.kind == CHIP else x, y)
             for row in named for x, y in [area.at(row.batch, _energy(row).middle)]]  # fmt: skip
     for place, (x_at, y_at) in enumerate(free_places(area, ends)):
         kind = f"t number halo {named[place].kind}"

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from lnn2loihi.measure.meter import DEVICE_KINDS
 from lnn2loihi.profile.curves import Crossover, Curve, crossovers
 from lnn2loihi.profile.quantity import Quantity
 from lnn2loihi.profile.rows import ProfileRow
@@ -263,7 +264,7 @@ def _without_slow_bounds(curves: Sequence[Curve]) -> list[Curve]:
             (c for c in curves if c.kind == kind and c.tier == ESTIMATED),
             key=lambda c: c.rates[-1], default=None,
         )
-        for kind in ("cpu", "gpu")
+        for kind in DEVICE_KINDS.values()
     }  # fmt: skip
     return [c for c in curves if c.tier != ESTIMATED or c is fastest[c.kind]]
 
