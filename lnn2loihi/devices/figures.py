@@ -104,7 +104,9 @@ class DeviceKind:
         problems.extend(_name_problems(self.name))
         names = [definition.name for definition in self.figures]
         problems.extend(f"it has two figures {name!r}" for name in _twice(names))
-        problems.extend(_rule_problems(self.rules))
+        problems.extend(rule_problems(self.rules))
+        rules = _twice(map(rule_name, self.rules))
+        problems.extend(f"it has two rules {name!r}" for name in rules if name)
         required = self.required
         if self.shown and self.shown not in required:
             problems.add(f"shown is {self.shown!r:.60}, expected a required figure of it")
@@ -131,7 +133,8 @@ def rule_name(rule: object) -> str:
     return name if isinstance(name, str) and name.isidentifier() else ""
 
 
-def _rule_problems(rules: Iterable[object]) -> Iterator[str]:
+def rule_problems(rules: Iterable[object]) -> Iterator[str]:
+    """What is wrong with the rules of a table, one by one."""
     for rule in rules:
         if not rule_name(rule):
             yield (
@@ -140,7 +143,6 @@ def _rule_problems(rules: Iterable[object]) -> Iterator[str]:
             )
         elif not isinstance(rule, str) and not callable(getattr(rule, "violations", None)):
             yield f"the rule {rule_name(rule)!r} is no lnn2loihi.place.Rule"
-    yield from (f"it has two rules {name!r}" for name in _twice(map(rule_name, rules)) if name)
 
 
 def _name_problems(name: str) -> Iterator[str]:

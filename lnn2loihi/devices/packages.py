@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lnn2loihi.arguments import checks_fields
-from lnn2loihi.devices.figures import KINDS, Definition, DeviceKind, rule_name
+from lnn2loihi.devices.figures import KINDS, Definition, DeviceKind, rule_name, rule_problems
 from lnn2loihi.errors import DeviceError, Problems
 from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.registry import PluginReport, Registry
@@ -63,6 +63,7 @@ class DevicePackage:
                 for d in added
                 if d.required
             )
+        problems.extend(rule_problems(rule for added in self.rules.values() for rule in added))
         if isinstance(self.profiles, str):
             object.__setattr__(self, "profiles", Path(self.profiles))
         if self.profiles is not None and not self._folder_is_there():

@@ -279,13 +279,16 @@ def violations(draft: Draft, remedy: Remedy) -> list[Violation]:
 
 
 def unchecked(draft: Draft) -> tuple[str, ...]:
-    """Limits that the device's profile does not give, with what is used of each."""
-    missing = [name for name in _UNCHECKED if draft.device.get(name) is None]
-    known = draft.device.not_public
-    return tuple(
-        f"{_UNCHECKED[name](draft)}: {known.get(name, 'the profile gives no limit')}"
-        for name in missing
-    )
+    """Limits that the device's profile does not give or no rule looks at, with what is used."""
+    device, ruled = draft.device, {rule.name for rule in rules_of(draft.device.kind)}
+    why = {
+        name: device.not_public.get(name, "the profile gives no limit")
+        if device.get(name) is None
+        else f"the profile gives {device.figure(name)}, and there is no rule for it"
+        for name in _UNCHECKED
+        if device.get(name) is None or name not in ruled
+    }
+    return tuple(f"{_UNCHECKED[name](draft)}: {reason}" for name, reason in why.items())
 
 
 def _fan_in(draft: Draft) -> int:

@@ -1,0 +1,370 @@
+"""Packages that bring kinds of devices, figures, rules and profiles; tables that are refused."""
+
+from __future__ import annotations
+
+import json
+import logging
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Run
+from placing import dense_program
+from placing import device as device_of_test
+from test_devices import figure_text
+
+import lnn2loihi as l2l
+from lnn2loihi import registry
+from lnn2loihi.devices import DEVICES, Definition, DeviceKind, DevicePackage, device_tables
+from lnn2loihi.devices.figures import KINDS
+from lnn2loihi.errors import DeviceError, InputError, PlacementError, PluginError
+from lnn2loihi.place import RULES, Rule, Violation, place, rules_of
+from lnn2loihi.place.draft import Draft
+
+LOIHI = KINDS[0]
+FLASH = Definition("flash", "B", "limit", "memory for code and weights", whole=True)
+ACTIVE = Definition("active_power", "W", "cost", "power while it computes", required=False)
+MCU = DeviceKind("mcu", "micro-controller", (FLASH, ACTIVE), shown="flash")
+CLOCK = Definition("clock", "1", "limit", "ticks")
+FAN_IN = Definition(
+    "fan_in_per_neuron", "1", "limit", "synapses of a neuron", required=False, whole=True
+)
+
+
+def fan_in_per_neuron(draft: Draft) -> Iterator[Violation]:
+    """Neurons have few enough synapses, where the limit is known."""
+    limit = draft.device.get("fan_in_per_neuron")
+    most = int(np.diff(draft.line.starts).max())
+    if limit is not None and most > limit.value:
+        yield Violation("fan_in_per_neuron", "a neuron", most, limit.value, limit.source)
+
+
+def fails(draft: Draft) -> Iterator[Violation]:
+    raise KeyError("axons")
+
+
+def finds_numbers(draft: Draft) -> Iterator[Any]:
+    yield 3
+
+
+ESP32 = 'title = "ESP32-C6"\nkind = "mcu"\n' + figure_text(
+    "flash", value=4, low=4, high=4, unit="MiB"
+)
+BIGGER = (
+    'title = "Sixteen by eight"\nextends = "loihi2-oheo-gulch"\n'
+    + figure_text("cores_per_chip", value=500, low=500, high=500)
+    + figure_text("mesh_columns", value=16, low=16, high=16)
+    + figure_text("mesh_rows", value=8, low=8, high=8)
+    + figure_text("fan_in_per_neuron", value=60, low=60, high=60, source="the maker")
+)
+
+
+def folder_of(path: Path, **profiles: str) -> Path:
+    path.mkdir(exist_ok=True)
+    for name, text in profiles.items():
+        (path / f"{name.replace('_', '-')}.toml").write_text(text)
+    return path
+
+
+@pytest.fixture
+def add() -> Iterator[Callable[..., None]]:
+    """Registers packages until the test is over."""
+    added: list[tuple[str, str]] = []
+
+    def call(name: str, package: DevicePackage, whose: str = "stranger") -> None:
+        DEVICES.add(name, package, whose)
+        added.append((name, whose))
+
+    yield call
+    for name, whose in added:
+        DEVICES.remove(name, whose)
+
+
+@pytest.fixture
+def mcu(add: Callable[..., None], tmp_path: Path) -> None:
+    profiles = folder_of(tmp_path / "profiles", esp32_c6=ESP32, bigger=BIGGER)
+    add("mcu", DevicePackage((MCU,), {"loihi": (FAN_IN,)},
+                             {"loihi": (Rule(fan_in_per_neuron, ("units", "inputs")),)},
+                             profiles))  # fmt: skip
+
+
+class TestPackage:
+    def test_a_kind_with_figures_of_its_own(self, mcu: None, tmp_path: Path) -> None:
+        assert {"esp32-c6", "loihi1"} <= {*l2l.device_names()}
+        device = l2l.load_device("esp32-c6")
+        assert (device.kind, device.count("flash")) == ("mcu", 4 << 20)
+        assert "4 MiB" in device.summary() and "ESP32-C6 (mcu)" in device.summary()
+        saved = l2l.save_device(device, tmp_path / "mine.toml")
+        assert l2l.load_device(saved).figures == device.figures
+        with pytest.raises(DeviceError, match="is the profile that the device was read from"):
+            l2l.save_device(device, tmp_path / "profiles" / "esp32-c6.toml")
+        with pytest.raises(DeviceError, match="is a mcu; programs run on a Loihi"):
+            place(dense_program(4), device)
+        with pytest.raises(DeviceError, match="give at least one Loihi.*: bigger, loihi1, loihi2-"):
+            l2l.profile(dense_program(4), [[[0.0] * 4]], "esp32-c6")
+
+    def test_its_tables_are_checked_like_ours(self, mcu: None, tmp_path: Path) -> None:
+        path = tmp_path / "mine.toml"
+        path.write_text('title = "x"\nkind = "mcu"\n' + figure_text("threads"))
+        with pytest.raises(DeviceError) as caught:
+            l2l.load_device(path)
+        assert caught.value.problems == (
+            "figures.flash (memory for code and weights) is missing",
+            "figures.threads belongs to cpu, this is a mcu",
+        )
+        path.write_text('title = "x"\nkind = "tpu"\n' + figure_text("flas", unit="B"))
+        with pytest.raises(
+            DeviceError, match="(?s)is 'flash' meant.*there are loihi, cpu, gpu, mcu"
+        ):
+            l2l.load_device(path)
+
+    def test_a_bigger_loihi_that_extends_ours(self, mcu: None) -> None:
+        device = l2l.load_device("bigger")
+        assert device.count("cores_per_chip") == 500
+        program = dense_program(6)
+        placement = place(program, "bigger")
+        assert {core.index for core in placement.cores} <= set(range(500))
+        small = l2l.load_device("loihi2-oheo-gulch")
+        tiny = device_of_test(small, cores_per_chip=1, neurons_per_core=5)
+        with pytest.raises(PlacementError, match="the device .*bigger"):
+            place(program, tiny)
+
+    def test_a_rule_of_its_own_is_violated_and_says_what_fits(self, mcu: None) -> None:
+        with pytest.raises(PlacementError, match="fan in per neuron: .* the limit is 60") as caught:
+            place(dense_program(40), "bigger")
+        (violation,) = caught.value.violations
+        few = violation.fits["units"]["layer_0"]
+        place(dense_program(few), "bigger")
+        assert violation.rule == "fan_in_per_neuron" and "the maker" in violation.whose
+        assert f"fewer units: layer_0 {few}" in violation.remedy
+        place(dense_program(40), "loihi2-oheo-gulch")
+
+    def test_a_limit_without_a_rule_is_said_to_be_unchecked(
+        self, add: Callable[..., None], tmp_path: Path
+    ) -> None:
+        profiles = folder_of(tmp_path / "profiles", bigger=BIGGER)
+        add("figures", DevicePackage(figures={"loihi": (FAN_IN,)}, profiles=profiles))
+        texts = place(dense_program(40), "bigger").unchecked
+        assert any("the profile gives 60, and there is no rule for it" in text for text in texts)
+
+    def test_a_kind_that_programs_are_placed_on(
+        self, add: Callable[..., None], tmp_path: Path
+    ) -> None:
+        kind = DeviceKind(
+            "mesh", "mesh of cores", (*LOIHI.figures, FAN_IN),
+            ("chips", Rule(fan_in_per_neuron)), "chips", LOIHI.parts,
+        )  # fmt: skip
+        text = (Path(l2l.__file__).parent / "hardware_profiles/loihi2-oheo-gulch.toml").read_text()
+        text = text.replace('kind = "loihi"', 'kind = "mesh"').replace("value = 8192", "value = 1")
+        profiles = folder_of(tmp_path / "profiles", meshy=text.replace("low = 8192", "low = 1"))
+        add("mesh", DevicePackage((kind,), profiles=str(profiles)))
+        assert [rule.name for rule in rules_of("mesh")] == ["chips", "fan_in_per_neuron"]
+        program = dense_program(6)
+        assert place(program, "meshy").device.kind == "mesh"
+        result = l2l.profile(program, [[[0.5] * 4] * 3], "meshy", against=())
+        assert {row.device for row in result.rows} == {"meshy"} and result.rows[0].total_energy
+        with pytest.raises(DeviceError, match="programs run on a Loihi or mesh of cores"):
+            place(program, "cpu-epyc-9654")
+        with pytest.raises(InputError, match="chips: 2; meshy has 1 to 1"):
+            place(program, "meshy", chips=2)
+
+    def test_the_command_line_lists_it_with_its_package(self, mcu: None, run: Run) -> None:
+        code, out, _ = run("devices")
+        lines = [line.split() for line in out.splitlines()]
+        assert code == 0 and lines[0][-1] == "package"
+        (listed,) = [line for line in lines if line and line[0] == "esp32-c6"]
+        assert listed[-2:] == ["assumed", "stranger"] and "flash" in listed
+        code, out, _ = run("devices", "--json")
+        packages = {entry["name"]: entry["package"] for entry in json.loads(out)}
+        assert packages["esp32-c6"] == "stranger" and packages["loihi1"] == "lnn2loihi"
+        code, out, _ = run("devices", "esp32-c6")
+        assert code == 0 and "ESP32-C6 (mcu)" in out
+
+    def test_profiles_in_an_archive(self, add: Callable[..., None], tmp_path: Path) -> None:
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+            archive.writestr("profiles/esp32.toml", ESP32)
+            archive.writestr("profiles/twin.toml", 'title = "Twin"\nextends = "esp32.toml"')
+            archive.writestr("profiles/latin.toml", b'title = "\xff"')
+        folder = zipfile.Path(tmp_path / "a.zip", "profiles/")
+        add("mcu", DevicePackage((MCU,), profiles=folder))
+        assert l2l.load_device("esp32").count("flash") == l2l.load_device("twin").count("flash")
+        with pytest.raises(DeviceError, match="latin.toml: cannot be read"):
+            l2l.load_device("latin")
+
+    def test_an_installed_one(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        folder_of(tmp_path / "profiles", esp32=ESP32)
+        (tmp_path / "mcu_of_test.py").write_text(
+            "from pathlib import Path\n"
+            "from lnn2loihi import load_device\n"
+            "from lnn2loihi.devices import Definition, DeviceKind, DevicePackage\n"
+            "assert load_device('loihi1')\n"
+            "MCU = DeviceKind('mcu', 'MCU', (Definition('flash', 'B', 'limit', 'memory'),))\n"
+            "BROUGHT = DevicePackage((MCU,), profiles=Path(__file__).parent / 'profiles')\n"
+        )
+        info = tmp_path / "mcu_of_test-1.2.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mcu-of-test\nVersion: 1.2\n")
+        (info / "entry_points.txt").write_text(
+            "[lnn2loihi.devices]\nmcu = mcu_of_test:BROUGHT\ndead = no_such_module:X\n"
+        )
+        monkeypatch.syspath_prepend(tmp_path)
+        registry._entry_points.cache_clear()
+        try:
+            with caplog.at_level(logging.WARNING, "lnn2loihi"):
+                assert l2l.load_device("esp32").kind == "mcu"
+                place(dense_program(4))
+            assert "device package 'dead' is left out" in caplog.text
+            assert "mcu-of-test 1.2" in caplog.text
+            assert device_tables().profiles["esp32"].package == "mcu-of-test 1.2"
+            states = {report.name: report.state for report in DEVICES.reports()}
+            assert states == {"mcu": "ok", "dead": "broken"}
+        finally:
+            registry._entry_points.cache_clear()
+
+
+class TestLeftOut:
+    def said(self, caplog: pytest.LogCaptureFixture, name: str) -> str:
+        """What is wrong with a package, in the warning as by doctor."""
+        with caplog.at_level(logging.WARNING, "lnn2loihi"):
+            assert l2l.load_device("loihi1").kind == "loihi" and device_tables().placeable("loihi")
+            place(dense_program(4))
+        (report,) = [one for one in DEVICES.reports() if one.name == name]
+        assert report.state == "refused" and report.reason in caplog.text
+        assert caplog.text.count(f"device package {name!r} of {report.package}") == 1
+        return report.reason
+
+    @pytest.mark.parametrize(
+        ("package", "reason"),
+        [
+            (DevicePackage((DeviceKind("cpu", "CPU", (FLASH,)),)),
+             "left out, since kind 'cpu' is lnn2loihi's own; give another name"),
+            (DevicePackage((replace(MCU, figures=(FLASH, CLOCK)),)),
+             "left out, since figure 'clock' is lnn2loihi's own"),
+            (DevicePackage(figures={"tpu": (FAN_IN,)}),
+             "left out: kind 'tpu': is unknown; there are loihi, cpu, gpu"),
+            (DevicePackage(rules={"cpu": (Rule(fan_in_per_neuron),)}),
+             "left out: kind 'cpu': it has rules, so programs are placed on it, which takes chips"),
+            (DevicePackage(rules={"loihi": ("no_such_rule",)}),
+             "left out: there is no rule 'no_such_rule' of ours; there are axons_in_per_core, "),
+        ],
+        ids=["kind", "figure", "unknown kind", "rules of a CPU", "unknown rule"],
+    )  # fmt: skip
+    def test_tables_that_do_not_fit(
+        self,
+        package: DevicePackage,
+        reason: str,
+        add: Callable[..., None],
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        add("wrong", package)
+        assert reason in self.said(caplog, "wrong")
+        assert device_tables().kinds == {kind.name: kind for kind in KINDS}
+
+    def test_a_rule_named_as_one_of_ours(
+        self, add: Callable[..., None], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def chips(draft: Draft) -> Iterator[Violation]:
+            return iter(())
+
+        add("wrong", DevicePackage(rules={"loihi": (Rule(chips),)}))
+        reason = self.said(caplog, "wrong")
+        assert "rule 'chips' of kind 'loihi' is lnn2loihi's own" in reason
+        assert rules_of("loihi") == RULES
+
+    def test_two_strangers_with_one_name(
+        self, add: Callable[..., None], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        other = replace(MCU, figures=(replace(FLASH, unit="1"),))
+        add("one", DevicePackage((MCU,)), "one")
+        add("two", DevicePackage((other,)), "two")
+        assert "kind 'mcu' is another thing in two" in self.said(caplog, "one")
+        assert "figure 'flash' is another thing in one" in self.said(caplog, "two")
+        assert "mcu" not in device_tables().kinds
+
+    def test_what_two_say_alike_is_no_clash(self, add: Callable[..., None]) -> None:
+        for name in ("one", "two"):
+            add(name, DevicePackage((MCU,), {"loihi": (FAN_IN,)}), name)
+        add("three", DevicePackage(KINDS, rules={"mcu": ()}))
+        assert [report.state for report in DEVICES.reports()] == ["ok"] * 3
+        assert FAN_IN in device_tables().kinds["loihi"].figures
+
+    def test_names_of_profiles(
+        self, add: Callable[..., None], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        one = folder_of(tmp_path / "one", loihi1=ESP32, mine=ESP32, both=ESP32)
+        two = folder_of(tmp_path / "two", both=ESP32)
+        add("one", DevicePackage((MCU,), profiles=one), "one")
+        add("two", DevicePackage((MCU,), profiles=two), "two")
+        reason = self.said(caplog, "one")
+        assert "profile 'loihi1' is left out, since the name is lnn2loihi's own; rename" in reason
+        assert "profile 'both' is left out, since the name is of two too" in reason
+        assert l2l.load_device("loihi1").kind == "loihi" and l2l.load_device("mine").kind == "mcu"
+        assert "both" not in l2l.device_names()
+
+    def test_a_broken_profile_is_named_and_the_others_are_there(
+        self, mcu: None, tmp_path: Path, caplog: pytest.LogCaptureFixture, run: Run
+    ) -> None:
+        folder_of(tmp_path / "profiles", broken="kind = 3", esp32=ESP32)
+        DEVICES.add("again", DevicePackage(profiles=folder_of(tmp_path / "more", bad="a =")))
+        try:
+            with caplog.at_level(logging.WARNING, "lnn2loihi"):
+                for _ in range(2):
+                    code, out, _ = run("devices")
+                    assert code == 0 and "esp32-c6" in out and "bad" not in out
+            assert caplog.text.count("bad.toml: is not valid TOML") == 1
+            assert "a profile of in-process is left out" in caplog.text
+            with pytest.raises(DeviceError, match="bad.toml: is not valid TOML"):
+                l2l.load_device("bad")
+        finally:
+            DEVICES.remove("again")
+
+    def test_a_rule_that_fails_is_named(self, add: Callable[..., None]) -> None:
+        add("failing", DevicePackage(rules={"loihi": (Rule(fails),)}))
+        with pytest.raises(PluginError, match=f"rule 'fails' of {__name__}: fails with KeyError"):
+            place(dense_program(4))
+        add("failing", DevicePackage(rules={"loihi": (Rule(finds_numbers),)}))
+        with pytest.raises(PluginError, match="finds a int, which is no Violation; mend it"):
+            place(dense_program(4))
+
+
+@pytest.mark.parametrize(
+    ("make", "wrong"),
+    [
+        (lambda: Definition("flash", "KB", "limit", "memory"),
+         "figure 'flash': its unit 'KB' is unknown; there are 1, s, J, W, B, Hz"),
+        (lambda: Definition("Flash size", "B", "limit", "memory"), "its name is not made of"),
+        (lambda: Definition("flash", "B", "limit", " "), "its meaning is no line of text"),
+        (lambda: Definition("flash", "B", "limit", "x", largest=0.0), "its largest number is 0"),
+        (lambda: Definition("flash", "B", "speed", "x"), "role"),  # pyright: ignore
+        (lambda: replace(MCU, name="my mcu"), "kind 'my mcu': its name is not made of"),
+        (lambda: replace(MCU, figures=(FLASH, ACTIVE, FLASH)), "it has two figures 'flash'"),
+        (lambda: replace(MCU, shown="active_power"), "shown is 'active_power', expected a requir"),
+        (lambda: replace(MCU, parts=(("a", "flash"),)), "parts names 'a', which is no figure"),
+        (lambda: replace(MCU, rules=("chips",)), "which takes chips, cores_per_chip, mesh_columns"),
+        (lambda: replace(LOIHI, rules=(Rule(lambda draft: iter(())),)), "has no name; give a lnn2"),
+        (lambda: replace(LOIHI, rules=(3,)), "the rule 3 has no name"),
+        (lambda: replace(LOIHI, rules=("chips", RULES[-1])), "it has two rules 'chips'"),
+        (lambda: replace(LOIHI, rules=(type("R", (), {"name": "r"})(),)), "'r' is no lnn2"),
+        (lambda: Rule(fails, ("more",)), "ways"),  # pyright: ignore
+        (lambda: DevicePackage((3,)), "kinds"),  # pyright: ignore
+        (lambda: DevicePackage(figures={"loihi": (FLASH,)}),
+         "figure 'flash' is added to kind 'loihi' as a required one.*say required=False"),
+        (lambda: DevicePackage(rules={"loihi": (3,)}), "the rule 3 has no name"),
+        (lambda: DevicePackage(profiles="/no/such"), "profiles is '/no/such', which is no folder"),
+        (lambda: DevicePackage(profiles=3), "profiles is '3', which is no folder"),
+    ],
+)  # fmt: skip
+def test_wrong_tables_are_refused_by_name(make: Callable[[], object], wrong: str) -> None:
+    with pytest.raises((DeviceError, InputError), match=wrong):
+        make()
+
+
+def test_every_rule_of_a_table_of_ours_is_there() -> None:
+    assert rules_of("loihi") == RULES
+    assert rules_of("cpu") == rules_of("tpu") == ()
