@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Mapping
-from inspect import signature
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -20,6 +19,7 @@ from lnn2loihi.devices import DEVICES
 from lnn2loihi.errors import ImportNetworkError, InputError, Lnn2LoihiError, PluginError
 from lnn2loihi.files import write_atomically
 from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.options import check_options, read_options
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.registry import PluginReport, Registry
 from lnn2loihi.simulate.executor import EXECUTORS
@@ -111,19 +111,29 @@ def import_network(source: object, *, format: str | None = None, **options: Any)
         ImportNetworkError: no importer recognises the source, or it lists what does not fit.
             The same where there is no importer of that name, or its package is broken.
     """
-    if isinstance(source, (str, os.PathLike)):
-        source = Path(source)
-        if not _exists(source):
-            raise ImportNetworkError(str(source), "there is no such file")
+    source = Path(source) if isinstance(source, (str, os.PathLike)) else source
+    importer = _importer(source, format)
+    check_options(importer.load, options, ImportNetworkError)
+    return importer.load(source, **options)
+
+
+def import_options(source: Path, texts: Iterable[str]) -> dict[str, Any]:
+    """Options of the importer of a file, of texts `name=value`: see `read_options`."""
+    return read_options(_importer(source, None).load, texts, ImportNetworkError)
+
+
+def _importer(source: object, format: str | None) -> Importer:
+    """The importer of that name, or of a source."""
+    if isinstance(source, Path) and not _exists(source):
+        raise ImportNetworkError(str(source), "there is no such file")
     if format is not None:
         try:
-            importer = IMPORTERS.get(format)
+            return IMPORTERS.get(format)
         except PluginError as error:
             raise ImportNetworkError(error.subject, error.problems) from error
-        return _loaded(importer, source, options)
     importer = _importer_of(source)
     if importer is not None:
-        return _loaded(importer, source, options)
+        return importer
     what = str(source) if isinstance(source, Path) else f"a {type(source).__qualname__}"
     raise ImportNetworkError(
         what,
@@ -149,11 +159,6 @@ def _importer_of(source: object) -> Importer | None:
                 type(importer).__qualname__, type(error).__name__, error,
             )  # fmt: skip
     return None
-
-
-def _loaded(importer: Importer, source: object, options: Mapping[str, Any]) -> LiquidNetwork:
-    _check_options(importer.load, options, ImportNetworkError)
-    return importer.load(source, **options)
 
 
 def _exists(path: Path) -> bool:
@@ -198,7 +203,7 @@ def export(
     exporter = _exporter(source, Path(target), name)
     if not (in_memory or Path(target).parent.is_dir()):
         raise InputError(str(target), "its folder does not exist")
-    _check_options(exporter.export, options, InputError)
+    check_options(exporter.export, options, InputError)
     made = exporter.export(source, **options)
     if in_memory:
         return made
@@ -208,6 +213,13 @@ def export(
         return write_atomically(target, content)
     except OSError as error:
         raise InputError(str(target), f"cannot be written: {error.strerror}") from error
+
+
+def export_options(
+    source: LoihiProgram | LiquidNetwork, target: Path, format: str | None, texts: Iterable[str]
+) -> dict[str, Any]:
+    """Options of the exporter of a file, of texts `name=value`: see `read_options`."""
+    return read_options(_exporter(source, target, format).export, texts, InputError)
 
 
 def _check_not_source(source: LoihiProgram | LiquidNetwork, target: Path) -> None:
@@ -223,20 +235,6 @@ def _check_not_source(source: LoihiProgram | LiquidNetwork, target: Path) -> Non
         raise InputError(
             str(target),
             "is the file that the network was read from: writing would destroy it; give another",
-        )
-
-
-def _check_options(
-    method: Callable[..., Any], options: Mapping[str, Any], error: type[Lnn2LoihiError]
-) -> None:
-    """Options of importers and exporters that say what they take."""
-    _, *known = signature(method).parameters.values()
-    names = [parameter.name for parameter in known]
-    unknown = sorted(set(options) - set(names))
-    if unknown and all(parameter.kind != parameter.VAR_KEYWORD for parameter in known):
-        raise error(
-            f"options {', '.join(unknown)}",
-            f"unknown; it takes {', '.join(names) or 'none'}",
         )
 
 

@@ -136,7 +136,7 @@ class Registry(Generic[T]):
         #: stays.
         self.changes = 0
 
-    def add(self, name: str, plugin: T, package: str = "__main__") -> None:
+    def add(self, name: str, plugin: object, package: str = "__main__") -> None:
         """Registers a plug-in until the process ends, as an entry point would: for notebooks,
         tests, and what is not installed. It takes the place of one that was added under the name.
 

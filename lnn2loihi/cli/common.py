@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -57,6 +57,11 @@ Timespan = Annotated[
         help="Constant elapsed time between samples, or: irregular (it comes with the samples, as "
         "timespans in the .npz file); else the description's, else 1."
     ),
+]
+
+ImportOptions = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--option", help="Another option of the importer: name=value; may repeat."),
 ]
 
 
@@ -210,8 +215,20 @@ def read_sequences(samples: Path, irregular: bool, encoded: bool | None = None) 
     return given if encoded is None else given | {"encoded": encoded}
 
 
-def imported(source: Path, description: Path | None, timespan: str | None) -> l2l.LiquidNetwork:
-    """The network of a checkpoint, with the options of the command line."""
+def imported(
+    source: Path,
+    description: Path | None,
+    timespan: str | None,
+    texts: Sequence[str] | None = None,
+) -> l2l.LiquidNetwork:
+    """The network of a checkpoint, with the options of the command line.
+
+    Args:
+        source: the checkpoint, or its description.
+        description: option of that name.
+        timespan: option of that name, as text.
+        texts: further options of the importer, as name=value.
+    """
     options: dict[str, Any] = {"description": description, "timespan": timespan}
     if timespan is not None and timespan != "irregular":
         try:
@@ -220,4 +237,25 @@ def imported(source: Path, description: Path | None, timespan: str | None) -> l2
             raise l2l.InputError(
                 "--timespan", f"{timespan!r} is neither a number nor: irregular"
             ) from None
-    return l2l.import_network(source, **{k: v for k, v in options.items() if v is not None})
+    given = {name: value for name, value in options.items() if value is not None}
+    if texts:
+        with importing():
+            from lnn2loihi.plugins import import_options
+
+        given = joined_options(given, import_options(source, texts))
+    return l2l.import_network(source, **given)
+
+
+def refuse_import_options(why: str, **options: object) -> None:
+    """Refuses options of an importer where none is asked; an underscore stands for a hyphen."""
+    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
+    if given:
+        raise l2l.InputError(", ".join(given), f"has no effect here: {why}")
+
+
+def joined_options(given: Mapping[str, Any], written: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of the command line, and those that were written as name=value; none is both."""
+    twice = [name for name in written if name in given]
+    if twice:
+        raise l2l.InputError("options", f"{', '.join(twice)} is given twice: leave --option out")
+    return {**given, **written}

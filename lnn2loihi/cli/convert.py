@@ -12,6 +12,7 @@ import lnn2loihi as l2l
 from lnn2loihi.cli.common import (
     Description,
     Encoded,
+    ImportOptions,
     Json,
     ProgramFile,
     Samples,
@@ -23,6 +24,7 @@ from lnn2loihi.cli.common import (
     print_result,
     progress_bars,
     read_sequences,
+    refuse_import_options,
 )
 from lnn2loihi.defaults import DEFAULT_RECIPE
 from lnn2loihi.defaults import PROGRAM_SUFFIX as SUFFIX
@@ -34,6 +36,7 @@ def inspect(
     source: Annotated[Path, typer.Argument(help=f"Checkpoint, description or program ({SUFFIX}).")],
     description: Description = None,
     timespan: Timespan = None,
+    option: ImportOptions = None,
     show_listing: Annotated[
         bool, typer.Option("--listing", help="Print the neuron programs of a program file.")
     ] = False,
@@ -41,12 +44,14 @@ def inspect(
 ) -> None:
     """Say what is in a checkpoint or in a program."""
     if source.suffix != SUFFIX:
-        network = imported(source, description, timespan)
+        network = imported(source, description, timespan, option)
         print_result(network.to_dict(), network.summary(), as_json)
         return
     with importing():
         from lnn2loihi.neurons.listing import listing
 
+    why = "a program has been imported before"
+    refuse_import_options(why, description=description, timespan=timespan, option=option)
     program = l2l.load(source)
     text, listings = [program.summary()], {}
     for population in program.populations:
@@ -92,13 +97,14 @@ def quantize(
     ] = DEFAULT_RECIPE,
     description: Description = None,
     timespan: Timespan = None,
+    option: ImportOptions = None,
     as_json: Json = False,
 ) -> None:
     """Turn a trained network into integers, proved free of overflow."""
     if output.suffix != SUFFIX or not output.parent.is_dir():
         raise l2l.InputError(str(output), f"give a {SUFFIX} file in a folder that exists")
     keep_inputs([output], source, description, calibrate)
-    network = imported(source, description, timespan)
+    network = imported(source, description, timespan, option)
     given = read_sequences(calibrate, network.irregular)
     program = l2l.quantize(
         network, calibrate=given["x"], recipe=recipe, lengths=given["lengths"],
@@ -117,10 +123,11 @@ def compare(
     encoded: Encoded = False,
     description: Description = None,
     timespan: Timespan = None,
+    option: ImportOptions = None,
     as_json: Json = False,
 ) -> None:
     """Compare the float network with its integers, stage by stage and step by step."""
-    network, loaded = imported(source, description, timespan), l2l.load(program)
+    network, loaded = imported(source, description, timespan, option), l2l.load(program)
     given = read_sequences(samples, loaded.timed, encoded)
     with progress_bars() as on_step:
         result = l2l.compare(network, loaded, **given, progress=partial(on_step, "integers"))

@@ -14,10 +14,13 @@ from lnn2loihi.cli.common import (
     Timespan,
     app,
     imported,
+    joined_options,
     keep_inputs,
     print_result,
+    refuse_import_options,
 )
 from lnn2loihi.defaults import PROGRAM_SUFFIX as SUFFIX
+from lnn2loihi.startup import importing
 
 
 @app.command()
@@ -41,18 +44,38 @@ def export(
     record: Annotated[
         bool, typer.Option("--record", help="Make every state of every step an output too.")
     ] = False,
+    option: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            help="An option of the exporter: name=value; may repeat. An unknown one lists all."
+        ),
+    ] = None,
     description: Description = None,
     timespan: Timespan = None,
+    import_option: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="An option of the importer: name=value; may repeat."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write a program (integers) or a network (floating point) in another format."""
     keep_inputs([output], source, description)
-    loaded = (
-        l2l.load(source) if source.suffix == SUFFIX else imported(source, description, timespan)
-    )
+    if source.suffix == SUFFIX:
+        refuse_import_options(
+            "a program has been imported before",
+            description=description, timespan=timespan, import_option=import_option,
+        )  # fmt: skip
+        loaded = l2l.load(source)
+    else:
+        loaded = imported(source, description, timespan, import_option)
     options: dict[str, Any] = {} if dtype is None else {"dtype": dtype}
     if record:
         options["record"] = True
+    if option:
+        with importing():
+            from lnn2loihi.plugins import export_options
+
+        options = joined_options(options, export_options(loaded, output, format, option))
     written = l2l.export(loaded, output, format=format, **options)
     size = written.stat().st_size
     kind = "integers, exactly those of the chip" if source.suffix == SUFFIX else "floating point"

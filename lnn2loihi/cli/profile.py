@@ -6,6 +6,7 @@ import math
 import re
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -16,6 +17,7 @@ from lnn2loihi.cli.common import (
     FAILED_CHECK,
     Description,
     Encoded,
+    ImportOptions,
     Json,
     ProgramFile,
     Samples,
@@ -26,6 +28,7 @@ from lnn2loihi.cli.common import (
     print_result,
     progress_bars,
     read_sequences,
+    refuse_import_options,
 )
 from lnn2loihi.defaults import DEFAULT_DEVICES
 from lnn2loihi.defaults import PROFILE_SUFFIX as SUFFIX
@@ -67,6 +70,7 @@ def profile(
     network: NetworkFile = None,
     description: Description = None,
     timespan: Timespan = None,
+    option: ImportOptions = None,
     targets: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="What the answers should be: .npy, or .npz with targets."),
@@ -102,7 +106,7 @@ def profile(
     keep_inputs([output, page], program, samples, network, description, targets, *(devices or ()))
     loaded = l2l.load(program)
     given = read_sequences(samples, loaded.timed, encoded)
-    source = None if network is None else imported(network, description, timespan)
+    source = _network(network, description, timespan, option)
     with progress_bars("") as on_step:
         result = l2l.profile(
             loaded,
@@ -136,6 +140,7 @@ def report(
     network: NetworkFile = None,
     description: Description = None,
     timespan: Timespan = None,
+    option: ImportOptions = None,
     samples: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--input", "-i", help="Samples whose answers are drawn: .npy, .npz or .csv."),
@@ -152,9 +157,22 @@ def report(
     keep_inputs([output], source, program, network, description, samples)
     result, loaded = l2l.load_profile(source), l2l.load(program)
     given = {} if samples is None else read_sequences(samples, loaded.timed, encoded)
-    float_network = None if network is None else imported(network, description, timespan)
+    float_network = _network(network, description, timespan, option)
     written = l2l.report(result, loaded, output, network=float_network, **given)
     print_result({"written": str(written)}, f"written: {written}", as_json)
+
+
+def _network(
+    network: Path | None,
+    description: Path | None,
+    timespan: str | None,
+    option: Sequence[str] | None,
+) -> l2l.LiquidNetwork | None:
+    if network is not None:
+        return imported(network, description, timespan, option)
+    why = "there is no --network to import"
+    refuse_import_options(why, description=description, timespan=timespan, option=option)
+    return None
 
 
 def _check_targets_of_output(output: Path | None, page: Path | None) -> None:

@@ -1,0 +1,129 @@
+"""Options of importers and exporters: which there are, and how they are read from text."""
+
+from __future__ import annotations
+
+import os
+import types
+from collections.abc import Callable, Iterable, Mapping
+from inspect import Parameter, signature
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from lnn2loihi.errors import Lnn2LoihiError, Problems
+from lnn2loihi.kinds import kind_of
+
+_TRUTH = {"true": True, "yes": True, "false": False, "no": False}
+_READ: Mapping[Any, Callable[[str], Any]] = {
+    bool: lambda text: _TRUTH[text.lower()],
+    type(None): lambda text: {"none": None}[text.lower()],
+    int: int,
+    float: float,
+    str: str,
+    Path: Path,
+    os.PathLike: Path,
+}
+
+
+def check_options(
+    method: Callable[..., Any], options: Iterable[str], error: type[Lnn2LoihiError]
+) -> None:
+    """Refuses options that a method does not take.
+
+    Args:
+        method: `load` of an importer, `export` of an exporter: a source, then its options.
+        options: their names.
+        error: what is raised; says what it takes.
+    """
+    known = _known(method)
+    unknown = sorted(set(options) - set(known))
+    if unknown and all(parameter.kind != parameter.VAR_KEYWORD for parameter in known.values()):
+        raise error(
+            f"options {', '.join(unknown)}",
+            f"unknown; it takes {', '.join(known) or 'none'}",
+        )
+
+
+def read_options(
+    method: Callable[..., Any], texts: Iterable[str], error: type[Lnn2LoihiError]
+) -> dict[str, Any]:
+    """Options that were written as `name=value`, each as its annotation says, or else its default:
+    true or false, a number, a text, a path, one of some names, or none.
+
+    Args:
+        method: as for `check_options`.
+        texts: the options.
+        error: what is raised: lists what is not written so, given twice, unknown, or no value of
+            the option.
+    """
+    problems, given = Problems(error, "options"), dict[str, str]()
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            problems.add(f"{text!r:.60} is not written as name=value")
+        elif name in given:
+            problems.add(f"{name} is given twice")
+        given[name] = value
+    problems.raise_if_any()
+    check_options(method, given, error)
+    known, hints, found = _known(method), _hints(method), dict[str, Any]()
+    for name, text in given.items():
+        annotation = hints.get(name, Any)
+        default = known[name].default if name in known else Parameter.empty
+        if annotation is Any and type(default) in _READ and default is not None:
+            annotation = type(default)
+        readings = [value for leaf in _leaves(annotation) for value in _reading(leaf, text)]
+        fitting = [value for value in readings if kind_of(annotation).fits(value)]
+        if fitting:
+            found[name] = fitting[0]
+        elif readings or _leaves(annotation):
+            problems.add(f"{name} is {text!r:.60}; give {kind_of(annotation).wanted}")
+        else:
+            problems.add(f"{name} cannot be written as text; give it in Python")
+    problems.raise_if_any()
+    return found
+
+
+def _known(method: Callable[..., Any]) -> dict[str, Parameter]:
+    _, *known = signature(method).parameters.values()
+    return {parameter.name: parameter for parameter in known}
+
+
+def _hints(method: Callable[..., Any]) -> dict[str, Any]:
+    """Annotations; of those that speak of what is not there, the ones that are plain types."""
+    try:
+        return get_type_hints(method, include_extras=True)
+    except Exception:  # a stranger's annotations
+        plain = {kind.__name__: kind for kind in _READ}
+        known = _known(method)
+        return {n: plain[p.annotation] for n, p in known.items() if p.annotation in plain}
+
+
+def _leaves(annotation: Any) -> list[Any]:
+    """The types that a text may be read as, those with fewer texts first."""
+    found = list(_parts(annotation))
+    order = [*_READ]
+    return sorted(found, key=lambda leaf: order.index(leaf) if leaf in _READ else -1)
+
+
+def _parts(annotation: Any) -> Iterable[Any]:
+    origin = get_origin(annotation)
+    if origin in (Union, types.UnionType):
+        return [leaf for part in get_args(annotation) for leaf in _parts(part)]
+    if origin is Annotated:
+        return _parts(get_args(annotation)[0])
+    if origin is Literal:
+        return [annotation]
+    if annotation in (Any, object):
+        return [str]
+    plain = origin or annotation
+    return [plain] if isinstance(plain, type) and plain in _READ else []
+
+
+def _reading(leaf: Any, text: str) -> list[Any]:
+    """What a text is as a type; nothing where it is none."""
+    if get_origin(leaf) is Literal:
+        return [value for value in get_args(leaf) if str(value) == text]
+    try:
+        return [_READ[leaf](text)]
+    except (KeyError, ValueError):
+        return []
