@@ -2,7 +2,7 @@
 #
 #   make demo        the whole road with a shipped network: quantize, run in Lava, verify, compare
 #   make test        the tests
-#   make lint        ruff and pyright
+#   make lint        ruff, pyright, and TOML files: what pre-commit runs too
 #   make benchmark   the simulators side by side (needs torch and Lava); BENCHMARK=--quick
 #   make fuzz        a million damaged files into every reader; FUZZ="--inputs 20000"
 #   make wheel       wheel and source archive in dist/
@@ -64,6 +64,7 @@ lint: setup-dev
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
+	$(VENV)/bin/python .ci/check_toml.py
 
 wheel: setup-dev
 	rm -rf dist
