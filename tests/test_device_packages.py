@@ -14,19 +14,29 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import Run
+from hypothesis import given
+from hypothesis import strategies as st
 from placing import dense_program
 from placing import device as device_of_test
 from test_devices import figure_text
 
 import lnn2loihi as l2l
 from lnn2loihi import registry
-from lnn2loihi.devices import DEVICES, Definition, DeviceKind, DevicePackage, device_tables
-from lnn2loihi.devices.figures import KINDS
+from lnn2loihi.devices import (
+    CPU,
+    DEVICES,
+    GPU,
+    LOIHI,
+    Definition,
+    DeviceKind,
+    DevicePackage,
+    device_tables,
+)
 from lnn2loihi.errors import DeviceError, InputError, PlacementError, PluginError
 from lnn2loihi.place import RULES, Rule, Violation, place, rules_of
 from lnn2loihi.place.draft import Draft
 
-LOIHI = KINDS[0]
+KINDS = (LOIHI, CPU, GPU)
 FLASH = Definition("flash", "B", "limit", "memory for code and weights", whole=True)
 ACTIVE = Definition("active_power", "W", "cost", "power while it computes", required=False)
 MCU = DeviceKind("mcu", "micro-controller", (FLASH, ACTIVE), shown="flash")
@@ -203,8 +213,9 @@ class TestPackage:
         (tmp_path / "mcu_of_test.py").write_text(
             "from pathlib import Path\n"
             "from lnn2loihi import load_device\n"
-            "from lnn2loihi.devices import Definition, DeviceKind, DevicePackage\n"
+            "from lnn2loihi.devices import Definition, DeviceKind, DevicePackage, device_tables\n"
             "assert load_device('loihi1')\n"
+            "assert 'mcu' not in device_tables().kinds\n"
             "MCU = DeviceKind('mcu', 'MCU', (Definition('flash', 'B', 'limit', 'memory'),))\n"
             "BROUGHT = DevicePackage((MCU,), profiles=Path(__file__).parent / 'profiles')\n"
         )
@@ -325,7 +336,7 @@ class TestLeftOut:
         add("two", DevicePackage((MCU,), profiles=two), "two")
         reason = self.said(caplog, "one")
         assert "profile 'loihi1' is left out, since the name is lnn2loihi's own; rename" in reason
-        assert "profile 'both' is left out, since the name is of two (in this process) too" in reason
+        assert "'both' is left out, since the name is of two (in this process) too" in reason
         assert l2l.load_device("loihi1").kind == "loihi" and l2l.load_device("mine").kind == "mcu"
         assert "both" not in l2l.device_names()
 
@@ -385,6 +396,65 @@ class TestLeftOut:
 def test_wrong_tables_are_refused_by_name(make: Callable[[], object], wrong: str) -> None:
     with pytest.raises((DeviceError, InputError), match=wrong):
         make()
+
+
+NAMES = st.sampled_from(["loihi", "cpu", "mcu", "tpu"])
+FIGURES = st.lists(
+    st.builds(
+        Definition,
+        name=st.sampled_from(["flash", "chips", "clock", "fan_in_per_neuron"]),
+        unit=st.sampled_from(["1", "B"]), role=st.just("limit"), meaning=st.just("something"),
+        required=st.booleans(),
+    ),
+    max_size=2, unique_by=lambda definition: definition.name,
+).map(tuple)  # fmt: skip
+ADDED = st.sampled_from([(), (Rule(fan_in_per_neuron),), ("chips",), ("no_such_rule",)])
+
+
+def tables_of(kinds: dict[str, Any], figures: dict[str, Any], rules: dict[str, Any]) -> Any:
+    """A package of drawn tables; None where it is refused when it is made."""
+    try:
+        made = tuple(DeviceKind(name, "drawn", tables) for name, tables in kinds.items())
+        return DevicePackage(made, figures, rules)
+    except DeviceError:
+        return None
+
+
+PACKAGES = st.builds(
+    tables_of,
+    *(st.dictionaries(NAMES, tables, max_size=2) for tables in (FIGURES, FIGURES, ADDED)),
+)
+
+
+@given(st.lists(PACKAGES.filter(bool), max_size=3))
+def test_whatever_packages_bring_ours_stays(packages: list[DevicePackage]) -> None:
+    for number, package in enumerate(packages):
+        DEVICES.add(f"p{number}", package, f"p{number}")
+    try:
+        tables, problems = device_tables(), device_tables().problems
+        for kind in KINDS:
+            found = tables.kinds[kind.name]
+            assert found.figures[: len(kind.figures)] == kind.figures
+            assert found.rules[: len(kind.rules)] == kind.rules and found.required == kind.required
+        assert l2l.load_device("cpu-epyc-9654").kind == "cpu"
+        assert {*l2l.device_names()} == {*tables.profiles}
+        working = [p for n, p in enumerate(packages) if f"p{n}" not in problems]
+        brought = {kind.name for package in working for kind in package.kinds}
+        assert tables.kinds.keys() == brought | {kind.name for kind in KINDS}
+        reports = {report.name: report.state for report in DEVICES.reports()}
+        assert all((reports[f"p{n}"] == "ok") == (p in working) for n, p in enumerate(packages))
+    finally:
+        for number in range(len(packages)):
+            DEVICES.remove(f"p{number}")
+
+
+@pytest.mark.parametrize("name", ["figures", "rules", "parts", "kinds"])
+def test_lists_become_tuples(name: str) -> None:
+    if name == "kinds":
+        assert DevicePackage([MCU], {"loihi": [FAN_IN]}).kinds == (MCU,)  # pyright: ignore
+    else:
+        changed: dict[str, Any] = {name: list(getattr(LOIHI, name))}
+        assert replace(LOIHI, **changed) == LOIHI
 
 
 def test_every_rule_of_a_table_of_ours_is_there() -> None:

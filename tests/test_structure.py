@@ -25,6 +25,7 @@ CLOSED: dict[str, tuple[str, ...]] = {
     "family": ("graph", "program", "quantize", "simulate", "qat", "network"),
     "families": ("graph", "quantize", "simulate", "qat"),
     "stepping": ("quantize", "simulate", "program", "graph"),
+    "devices": ("place", "cost", "measure", "profile", "program", "quantize", "simulate"),
     "registry": ("layers", "network", "program", "quantize", "simulate"),
 }
 #: What reads modules and files stands with its family, which asks for it when it is needed.

@@ -4,7 +4,16 @@ What a device may be and what its figures mean are tables, which packages extend
 """
 
 from lnn2loihi.devices.device import Device, Figure
-from lnn2loihi.devices.figures import COST_PARAMETERS, DEFINITIONS, GRADES, Definition, DeviceKind
+from lnn2loihi.devices.figures import (
+    COST_PARAMETERS,
+    CPU,
+    DEFINITIONS,
+    GPU,
+    GRADES,
+    LOIHI,
+    Definition,
+    DeviceKind,
+)
 from lnn2loihi.devices.packages import DEVICES, DevicePackage, DeviceTables, device_tables
 from lnn2loihi.devices.reader import device_names, known_devices, load_device
 from lnn2loihi.devices.units import with_prefix
@@ -12,9 +21,12 @@ from lnn2loihi.devices.writer import save_device
 
 __all__ = [
     "COST_PARAMETERS",
+    "CPU",
     "DEFINITIONS",
     "DEVICES",
+    "GPU",
     "GRADES",
+    "LOIHI",
     "Definition",
     "Device",
     "DeviceKind",

@@ -100,6 +100,8 @@ class DeviceKind:
     parts: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
+        for name in ("figures", "rules", "parts"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         problems = Problems(DeviceError, f"kind {self.name!r:.60}")
         problems.extend(_name_problems(self.name))
         names = [definition.name for definition in self.figures]
@@ -203,21 +205,21 @@ _THREADS = Definition("threads", "1", "limit", "hardware threads", whole=True)
 _CLOCK = Definition("clock", "Hz", "limit", "base clock", required=False)
 _POWERS = (("idle_power", "thermal_design_power"),)
 
-#: Our kinds. Order of the rules is that of reports.
-KINDS = (
-    DeviceKind(
-        "loihi", "Loihi", _CHIP, shown="static_power_per_chip",
-        parts=(("synaptic_memory_per_core", "memory_per_core"),
-               ("state_per_neuron", "memory_per_core")),
-        rules=("programmable_neurons", "weight_bits", "message_bits", "delay", "state_per_neuron",
-               "neurons_per_core", "synaptic_memory_per_core", "memory_per_core",
-               "axons_in_per_core", "axons_out_per_core", "synapses_per_chip", "chips"),
-    ),
-    DeviceKind("cpu", "CPU", (_FULL_POWER, _IDLE_POWER, _THREADS, _CLOCK),
-               shown="thermal_design_power", parts=_POWERS),
-    DeviceKind("gpu", "GPU", (_FULL_POWER, _IDLE_POWER, _CLOCK),
-               shown="thermal_design_power", parts=_POWERS),
+#: Order of the rules is that of reports.
+LOIHI = DeviceKind(
+    "loihi", "Loihi", _CHIP, shown="static_power_per_chip",
+    parts=(("synaptic_memory_per_core", "memory_per_core"),
+           ("state_per_neuron", "memory_per_core")),
+    rules=("programmable_neurons", "weight_bits", "message_bits", "delay", "state_per_neuron",
+           "neurons_per_core", "synaptic_memory_per_core", "memory_per_core", "axons_in_per_core",
+           "axons_out_per_core", "synapses_per_chip", "chips"),
 )  # fmt: skip
+CPU = DeviceKind("cpu", "CPU", (_FULL_POWER, _IDLE_POWER, _THREADS, _CLOCK),
+                 shown="thermal_design_power", parts=_POWERS)  # fmt: skip
+GPU = DeviceKind("gpu", "GPU", (_FULL_POWER, _IDLE_POWER, _CLOCK),
+                 shown="thermal_design_power", parts=_POWERS)  # fmt: skip
+#: Our kinds.
+KINDS = (LOIHI, CPU, GPU)
 #: The parameters of Loihi's time and energy, in the order in which they are sampled.
 COST_PARAMETERS: tuple[str, ...] = tuple(d.name for d in _CHIP if d.role == "cost")
 #: Every figure of our kinds, by name.

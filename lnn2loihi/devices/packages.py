@@ -8,6 +8,7 @@ named in a warning and by `doctor`, and everything else works on.
 from __future__ import annotations
 
 import logging
+import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,7 @@ FOLDER = "hardware_profiles"
 #: Files of our folder that are no devices.
 OTHERS = ("validation",)
 _log = logging.getLogger(OURS)
+_loading = threading.local()
 
 
 @checks_fields(DeviceError)
@@ -53,8 +55,10 @@ class DevicePackage:
     profiles: Any = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "kinds", tuple(self.kinds))
         for name in ("figures", "rules"):
-            object.__setattr__(self, name, read_only_mapping(getattr(self, name)))
+            tables = {kind: tuple(added) for kind, added in getattr(self, name).items()}
+            object.__setattr__(self, name, read_only_mapping(tables))
         problems = Problems(DeviceError, "device package")
         for kind, added in self.figures.items():
             problems.extend(
@@ -168,9 +172,17 @@ DEVICES = _DeviceRegistry("lnn2loihi.devices", "device package", DevicePackage, 
 
 
 def device_tables() -> DeviceTables:
-    """What is known about devices, packages included; joined again when others are registered."""
-    working = DEVICES.working()
-    return _joined(tuple(_Brought(name, DEVICES.package(name), found) for name, found in working))
+    """What is known about devices, packages included; joined again when others are registered.
+    Packages that ask while they are loaded are told what is ours.
+    """
+    if getattr(_loading, "now", False):
+        return own_tables()
+    _loading.now = True
+    try:
+        found = tuple(_Brought(name, DEVICES.package(name), it) for name, it in DEVICES.working())
+    finally:
+        _loading.now = False
+    return _joined(found)
 
 
 @cache
@@ -254,9 +266,9 @@ def _extended(kinds: Mapping[str, DeviceKind], brought: DevicePackage) -> dict[s
         if name not in kinds:
             raise DeviceError(f"kind {name!r:.60}", f"is unknown; there are {', '.join(kinds)}")
         kind = kinds[name]
-        figures = dict.fromkeys((*kind.figures, *brought.figures.get(name, ())))
-        rules = dict.fromkeys((*kind.rules, *brought.rules.get(name, ())))
-        found[name] = replace(kind, figures=tuple(figures), rules=tuple(rules))
+        figures = [one for one in brought.figures.get(name, ()) if one not in kind.figures]
+        rules = [one for one in brought.rules.get(name, ()) if one not in kind.rules]
+        found[name] = replace(kind, figures=(*kind.figures, *figures), rules=(*kind.rules, *rules))
     return found
 
 
@@ -268,7 +280,12 @@ def _all_profiles(
     for one in packages:
         if one.package.profiles is not None:
             folder = one.package.profiles
-            for device, profile in _profiles(folder, one.whose, str(folder)).items():
+            try:
+                brought = _profiles(folder, one.whose, str(folder))
+            except OSError as error:
+                problems[one.name].append(f"its profiles, {folder}, cannot be listed: {error}")
+                continue
+            for device, profile in brought.items():
                 offered[device].append((one, profile))
     found = dict(own_tables().profiles)
     for device, owners in offered.items():
