@@ -327,10 +327,21 @@ class TestLeftOut:
         assert [report.state for report in DEVICES.reports()] == ["ok"] * 3
         assert FAN_IN in device_tables().kinds["loihi"].figures
 
+    def test_what_hangs_on_a_package_that_is_left_out(
+        self, add: Callable[..., None], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        size = replace(FAN_IN, name="size")
+        add("adds", DevicePackage(figures={"mcu": (size,)}), "adds")
+        add("brings", DevicePackage((MCU,), rules={"mcu": ("chips",)}), "brings")
+        assert "which takes chips, cores_per_chip" in self.said(caplog, "brings")
+        assert "kind 'mcu': is unknown" in self.said(caplog, "adds")
+        assert "size" not in device_tables().definitions
+
     def test_names_of_profiles(
         self, add: Callable[..., None], tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         one = folder_of(tmp_path / "one", loihi1=ESP32, mine=ESP32, both=ESP32)
+        (one / ".toml").touch()
         two = folder_of(tmp_path / "two", both=ESP32)
         add("one", DevicePackage((MCU,), profiles=one), "one")
         add("two", DevicePackage((MCU,), profiles=two), "two")

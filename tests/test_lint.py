@@ -52,7 +52,7 @@ def test_hooks_name_no_host() -> None:
 def test_our_toml_files_are_right() -> None:
     functions = runpy.run_path(str(CHECK))
     assert ROOT / "pyproject.toml" in (files := list(functions["toml_files"](ROOT)))
-    assert ROOT / "hardware_profiles/loihi1.toml" in files
+    assert "loihi1.toml" in {path.name for path in files}
     assert list(functions["problems"](ROOT)) == []
 
 

@@ -194,10 +194,11 @@ def own_tables() -> DeviceTables:
 
 
 def _profiles(folder: Any, package: str, shown: str) -> dict[str, Profile]:
-    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(SUFFIX))
+    names = [name for name in sorted(e.name for e in folder.iterdir()) if name.endswith(SUFFIX)]
     return {
         name.removesuffix(SUFFIX): Profile(package, folder / name, f"{shown}/{name}")
         for name in names
+        if not name.startswith(".")
     }
 
 
@@ -205,21 +206,8 @@ def _profiles(folder: Any, package: str, shown: str) -> dict[str, Profile]:
 def _joined(packages: tuple[_Brought, ...]) -> DeviceTables:
     """Ours and what packages bring; one warning for each package of which something is left out."""
     problems = _clashes(packages)
-    kinds = dict(own_tables().kinds)
-    for one in packages:
-        if one.name not in problems:
-            kinds |= {kind.name: kind for kind in one.package.kinds}
-    for one in packages:
-        if one.name not in problems:
-            try:
-                kinds |= _extended(kinds, one.package)
-            except DeviceError as error:
-                reasons = "; ".join(error.problems)
-                problems[one.name].append(f"it is left out: {error.subject}: {reasons}")
-    fitting = [one for one in packages if one.name not in problems]
-    there = {*own_tables().kinds, *(kind.name for one in fitting for kind in one.package.kinds)}
-    kinds = {name: kind for name, kind in kinds.items() if name in there}
-    profiles = _all_profiles(fitting, problems)
+    kinds = _all_kinds(packages, problems)
+    profiles = _all_profiles([one for one in packages if one.name not in problems], problems)
     for one in packages:
         if one.name in problems:
             reasons = "; ".join(problems[one.name])
@@ -253,6 +241,24 @@ def _clashes(packages: Iterable[_Brought]) -> defaultdict[str, list[str]]:
                 continue
             problems[one.name].append(f"it is left out, since {reason}")
     return problems
+
+
+def _all_kinds(
+    packages: Iterable[_Brought], problems: defaultdict[str, list[str]]
+) -> dict[str, DeviceKind]:
+    """Ours and those of packages; without a package whose tables do not fit, which is noted, and
+    perhaps then without others that add to its kinds.
+    """
+    fitting = [one for one in packages if one.name not in problems]
+    kinds = {k.name: k for k in (*KINDS, *(k for one in fitting for k in one.package.kinds))}
+    for one in fitting:
+        try:
+            kinds |= _extended(kinds, one.package)
+        except DeviceError as error:
+            reasons = "; ".join(error.problems)
+            problems[one.name].append(f"it is left out: {error.subject}: {reasons}")
+            return _all_kinds(fitting, problems)
+    return kinds
 
 
 def _extended(kinds: Mapping[str, DeviceKind], brought: DevicePackage) -> dict[str, DeviceKind]:
