@@ -158,6 +158,7 @@ class Registry(Generic[T]):
             )
         self._made(_Plugin(added, package))
         self._added.append(added)
+        self.changes += 1
 
     def remove(self, name: str) -> None:
         """Takes back what was added under a name, if anything was."""

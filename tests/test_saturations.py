@@ -108,8 +108,10 @@ class TestAnLSTMsCell:
             assert expected.saturated_words is not None and expected.saturations
             for name, words in expected.saturated_words.items():
                 for word, counts in words.items():
+                    assert stream.saturated_words is not None
                     assert np.array_equal(stream.saturated_words[name][word], counts)
             stream.reset()
+            assert stream.saturated_words is not None
             assert not stream.saturated.any() and not stream.saturated_words["lstm"]["c"].any()
 
     def test_is_told_by_compare(self) -> None:
