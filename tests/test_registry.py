@@ -181,3 +181,26 @@ def test_nothing_is_loaded_for_names(
 ) -> None:
     install(monkeypatch, point("a", "no_such_module:Importer"))
     assert importers.names() == ["a"]
+
+
+def test_one_is_added_and_removed_in_this_process(
+    importers: Registry[plugins.Importer], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    install(monkeypatch, point("a", f"{__name__}:Greedy"))
+    file = tmp_path / "net.mine"
+    file.touch()
+    assert importers.names() == ["a"]  # asked before, and again after each change
+    importers.add("z", Working(), "mine")
+    assert importers.names() == ["a", "z"] and importers.package("z").startswith("mine")
+    assert l2l.import_network(file) == random_network(1)
+    assert l2l.import_network(file) == random_network(1)
+    importers.add("z", mended := Working())
+    assert importers.get("z") is mended
+    importers.remove("z")
+    importers.remove("z")
+    assert importers.names() == ["a"]
+    with pytest.raises(PluginError, match="importer 'z': .* and no Importer; it lacks load"):
+        importers.add("z", Unfinished())
+    with pytest.raises(PluginError, match="importer 'a': the name is registered by stranger 1.0"):
+        importers.add("a", Working())
+    assert importers.names() == ["a"]
