@@ -17,6 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.devices import DEVICES
 from lnn2loihi.errors import ImportNetworkError, InputError, Lnn2LoihiError, PluginError
+from lnn2loihi.family import FAMILIES
 from lnn2loihi.files import write_atomically
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.options import check_options, read_options
@@ -89,7 +90,9 @@ IMPORTERS = Registry("lnn2loihi.importers", "importer", Importer)
 EXPORTERS = Registry("lnn2loihi.exporters", "exporter", Exporter)
 MODELS = Registry("lnn2loihi.models", "model", ShippedModel, factory=False)
 #: All that packages can bring.
-REGISTRIES: tuple[Registry[Any], ...] = (IMPORTERS, EXPORTERS, EXECUTORS, MODELS, DEVICES)
+REGISTRIES: tuple[Registry[Any], ...] = (
+    FAMILIES, IMPORTERS, EXPORTERS, EXECUTORS, MODELS, DEVICES,
+)  # fmt: skip
 
 
 def plugin_reports() -> list[PluginReport]:

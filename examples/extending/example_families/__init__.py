@@ -1,0 +1,1 @@
+"""Two families of neurons for lnn2loihi."""
