@@ -264,7 +264,10 @@ def _check_plugins(here: Environment) -> Iterator[Check]:
     listed = {
         kind: ", ".join(one.name for one in here.plugins if one.group == kind) for kind in kinds
     }
-    found = "; ".join(f"{kind}s: {names}" for kind, names in listed.items()) or "none"
+    plural = {
+        kind: f"{kind.removesuffix('y')}{'ies' if kind.endswith('y') else 's'}" for kind in listed
+    }
+    found = "; ".join(f"{plural[kind]}: {names}" for kind, names in listed.items()) or "none"
     names = {(report.group, report.name) for report in here.plugins}
     needed = ", ".join(f"{kind} {name}" for kind, name in OWN_PLUGINS)
     if set(OWN_PLUGINS) <= names:

@@ -150,9 +150,7 @@ def importer() -> Any:
             found, refused = super().describe(source)
             if found is None:
                 return None, refused
-            return OscillatorDescription(
-                origin="the module", module="Oscillator", step=source.step
-            ), []
+            return replace(found, step=source.step), refused
 
         def is_checkpoint(self, state: Any) -> bool:
             return any(key.endswith("stiffness") for key in state)
