@@ -30,7 +30,7 @@ from rich.console import Console
 
 from lnn2loihi import qat
 from lnn2loihi.artifact import save
-from lnn2loihi.families.cfc.importer import NcpsImporter
+from lnn2loihi.converters.recurrent.importer import FamiliesImporter
 from lnn2loihi.files import write_atomically
 from lnn2loihi.models.training import Epoch, fit_best, shuffled
 from lnn2loihi.network import LiquidNetwork
@@ -67,7 +67,7 @@ def float_network(task: Task, given: argparse.Namespace, seed: int) -> LiquidNet
         command += ["--out", str(folder), "--seed", str(seed)]
         command += ["--data", str(task.source)] if task.source is not None else []
         subprocess.run(command, check=True)
-    return NcpsImporter().load(folder / "network.toml")
+    return FamiliesImporter().load(folder / "network.toml")
 
 
 def trained_for_the_chip(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lnn2loihi.families.cfc.importer import NcpsImporter
+from lnn2loihi.converters.recurrent.importer import FamiliesImporter
 from lnn2loihi.families.cfc.layer import CfCLayer
 from lnn2loihi.families.lstm.layer import LSTMLayer
 from lnn2loihi.families.minimal.layer import MinGRULayer
@@ -64,7 +64,7 @@ def auto_ncp(inputs: int, units: int, outputs: int) -> tuple[LiquidNetwork, Any]
 
     torch.manual_seed(0)
     module = CfC(inputs, AutoNCP(units, outputs)).eval()
-    return NcpsImporter().load(module), module
+    return FamiliesImporter().load(module), module
 
 
 def layer(inputs: int, units: int, density: float = 1.0, outputs: int = 0) -> LiquidNetwork:

@@ -45,7 +45,8 @@ LAVA_NEEDS = {"asteval": ">=0.9.31", "networkx": ">=2.8.7", "scipy": ">=1.10.1"}
 
 #: What a complete installation of this package has registered at least, by kind and name.
 OWN_PLUGINS = (
-    ("importer", "ncps"), ("exporter", "lava"), ("executor", "reference"), ("model", "damped_sine")
+    ("importer", "families"), ("exporter", "lava"), ("executor", "reference"),
+    ("model", "damped_sine"),
 )  # fmt: skip
 
 _LAVA_COSTS = {

@@ -7,7 +7,8 @@ looked up here by its class.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -15,8 +16,10 @@ from lnn2loihi.errors import QuantizationError
 from lnn2loihi.layers.layer import Layer
 from lnn2loihi.layers.stage import Stage
 from lnn2loihi.lowering import StageLowering
+from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.registry import Registry
 
+_log = logging.getLogger("lnn2loihi")
 T = TypeVar("T")
 #: For classes of stages something that is used in place of what is derived.
 Overrides = Callable[[], Mapping[type[Stage], Callable[..., Any]]]
@@ -39,10 +42,11 @@ class Family:
             `lnn2loihi.tensors.equations`; tested against those that follow from `Stage.answer`.
         onnx_nodes: for classes of stages better nodes, with the arguments of
             `lnn2loihi.converters.onnx_write.float_stages.stage_nodes`.
-        onnx_reader: finds layers of the family in ONNX graphs; see
-            `lnn2loihi.converters.onnx_read.importer`.
+        onnx_reader: finds layers of the family in ONNX graphs: makes a
+            `lnn2loihi.converters.onnx_read.recurrence.OnnxReader`.
         torch_blocks: modules that users of the family run, with the weights of a network, as rivals
             in `profile`; see `lnn2loihi.measure.torch_session`.
+        shipped: neuron programs that a wheel brings compiled, so that no compiler is needed.
     """
 
     name: str
@@ -53,8 +57,10 @@ class Family:
     onnx_nodes: Overrides = field(default=dict)
     onnx_reader: Callable[[], Any] | None = None
     torch_blocks: Callable[[Any], Any] | None = None
+    shipped: Callable[[], Iterable[NeuronProgram]] = tuple
 
 
+_SAID: set[tuple[str, str]] = set()
 FAMILIES: Registry[Family] = Registry("lnn2loihi.families", "family", Family, factory=False)
 
 
@@ -62,6 +68,45 @@ def families() -> Iterator[Family]:
     """All families that work, ours first."""
     for _, family in FAMILIES.working():
         yield family
+
+
+def importers(only: str | None = None) -> Iterator[tuple[Family, Any]]:
+    """Families whose modules can be imported, each with its importer; one whose importer cannot be
+    made is named in a warning.
+
+    Args:
+        only: name of a family, or of the importer of several; None for all.
+    """
+    for family in families():
+        if family.importer is None:
+            continue
+        try:
+            made = family.importer()
+            named = only in (None, family.name, made.name)
+        except Exception as error:  # whatever a stranger's module does when imported
+            left_out(family, "its importer cannot be made", error)
+            continue
+        if named:
+            yield family, made
+
+
+def importer_of(module: object, only: str | None = None) -> Any | None:
+    """The importer of the family that a live module belongs to; imports no framework."""
+    for family, importer in importers(only):
+        try:
+            if importer.is_module(module):
+                return importer
+        except Exception as error:  # a stranger's importer, asked about what is not its
+            left_out(family, "its importer was asked whether it knows a module", error)
+    return None
+
+
+def left_out(family: Family, doing: str, error: Exception) -> None:
+    """Says once for each family and reason that it is left out."""
+    reason = f"{doing}: {type(error).__name__}: {' '.join(str(error).split())}"
+    if (family.name, reason) not in _SAID:
+        _SAID.add((family.name, reason))
+        _log.warning("family %r is left out: %s", family.name, reason)
 
 
 def lowering_of(stage: Stage) -> StageLowering[Any]:

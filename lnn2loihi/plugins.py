@@ -31,7 +31,9 @@ class Importer(Protocol):
     """What an entry point of the group `lnn2loihi.importers` must be an instance factory of.
 
     One that takes whatever no other importer takes, so that it can say what is accepted, has an
-    attribute `catch_all` that is true: it is asked after all others.
+    attribute `catch_all` that is true, or a method `catch_all(source)` that says so of a source: it
+    is asked after all others. One for several formats has `names()` and `named(name)`, which gives
+    the importer of one of them, or None.
     """
 
     def recognises(self, source: object) -> bool:
@@ -106,9 +108,9 @@ def import_network(source: object, *, format: str | None = None, **options: Any)
 
     Args:
         source: a `torch.nn.Module`, or the path of a checkpoint or description.
-        format: name of the importer; found from `source` where absent.
-        options: passed to the importer; those of `ncps` are described in
-            `lnn2loihi.families.cfc.importer.NcpsImporter.load`.
+        format: name of the importer, or of a family ("gru"); found from `source` where absent.
+        options: passed to the importer; those of recurrent layers and checkpoints are described in
+            `lnn2loihi.converters.recurrent.importer.FamiliesImporter.load`.
 
     Raises:
         ImportNetworkError: no importer recognises the source, or it lists what does not fit.
@@ -130,10 +132,7 @@ def _importer(source: object, format: str | None) -> Importer:
     if isinstance(source, Path) and not _exists(source):
         raise ImportNetworkError(str(source), "there is no such file")
     if format is not None:
-        try:
-            return IMPORTERS.get(format)
-        except PluginError as error:
-            raise ImportNetworkError(error.subject, error.problems) from error
+        return _importer_named(format)
     importer = _importer_of(source)
     if importer is not None:
         return importer
@@ -147,10 +146,35 @@ def _importer(source: object, format: str | None) -> Importer:
     )
 
 
+def _importer_named(format: str) -> Importer:
+    """The importer of that name, or the one for that name among those for several formats.
+
+    Raises:
+        ImportNetworkError: there is none, or its package is broken.
+    """
+    several: list[str] = []
+    if format not in IMPORTERS.names():
+        for _, importer in IMPORTERS.working():
+            if hasattr(importer, "named"):
+                several += importer.names()  # pyright: ignore[reportAttributeAccessIssue]
+                found = importer.named(format)  # pyright: ignore[reportAttributeAccessIssue]
+                if found is not None:
+                    return found
+    try:
+        return IMPORTERS.get(format)
+    except PluginError as error:
+        also = [f"and in them {', '.join(several)}"] if several else []
+        raise ImportNetworkError(error.subject, [*error.problems, *also]) from error
+
+
 def _importer_of(source: object) -> Importer | None:
     """The first importer that recognises a source; those that take anything are asked last."""
-    working = [importer for _, importer in IMPORTERS.working()]
-    for importer in sorted(working, key=lambda one: bool(getattr(one, "catch_all", False))):
+
+    def takes_anything(importer: Importer) -> bool:
+        says = getattr(importer, "catch_all", False)
+        return bool(says(source) if callable(says) else says)
+
+    for importer in sorted((one for _, one in IMPORTERS.working()), key=takes_anything):
         try:
             if importer.recognises(source):
                 return importer

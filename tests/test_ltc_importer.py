@@ -16,8 +16,8 @@ from ltc_networks import Variant
 from safetensors.numpy import save_file
 
 import lnn2loihi as l2l
+from lnn2loihi.converters.recurrent.importer import FamiliesImporter
 from lnn2loihi.errors import ImportNetworkError, NetworkError, QuantizationError
-from lnn2loihi.families.cfc.importer import NcpsImporter
 from lnn2loihi.network import LiquidNetwork
 
 torch = pytest.importorskip("torch", reason="needs torch and ncps: pip install torch ncps")
@@ -26,7 +26,7 @@ from ncps import wirings  # noqa: E402
 from ncps.torch import LTC, CfC  # noqa: E402
 from torch import nn  # noqa: E402
 
-load = NcpsImporter().load
+load = FamiliesImporter("ncps").load
 STEADY = settings(nets.STEADY, max_examples=60)
 
 

@@ -118,7 +118,7 @@ def test_ncps_modules_are_rebuilt(arguments: dict[str, Any], irregular: bool) ->
 @settings(max_examples=40)
 def test_any_network_runs_in_pytorch(variant: v.Variant) -> None:
     """As modules of ncps where there are such, else by its equations; streams too."""
-    from lnn2loihi.measure.torch_session import EQUATIONS, REBUILT, TorchSession, network_blocks
+    from lnn2loihi.measure.torch_session import TorchSession, network_blocks
 
     network = v.network(variant)
     blocks, how = network_blocks(network)
@@ -126,7 +126,7 @@ def test_any_network_runs_in_pytorch(variant: v.Variant) -> None:
     foreign = variant.family != "cfc" or any(
         len({m.output_size for m in la.backbone}) > 1 for la in cfcs
     )
-    assert how == (EQUATIONS if foreign else REBUILT)
+    assert how == ("" if foreign else "ncps")
     x, spans = samples(network, 3, 4), spans_of(network, 3, 4)
     expected = network.evaluate(x, timespans=spans).outputs
     assert_answers(TorchSession(blocks, "cpu", 1), x, spans, expected, 3e-4)
@@ -140,11 +140,11 @@ def test_any_network_runs_in_pytorch(variant: v.Variant) -> None:
 @settings(max_examples=12)
 def test_any_ltc_runs_in_pytorch(variant: ltcs.Variant) -> None:
     """Several updates a sample: what is evaluated once, heard first, and starts from others."""
-    from lnn2loihi.measure.torch_session import EQUATIONS, TorchSession, network_blocks
+    from lnn2loihi.measure.torch_session import TorchSession, network_blocks
 
     network = l2l.import_network(ltcs.module(variant), timespan=variant.timespan)
     blocks, how = network_blocks(network)
-    assert how == EQUATIONS
+    assert how == ""
     x, spans = ltcs.samples(variant, 3, 4)
     expected = network.evaluate(x, timespans=spans).outputs
     assert_answers(TorchSession(blocks, "cpu", 1), x, spans, expected, 3e-4)
@@ -172,14 +172,14 @@ def test_a_live_module_of_ncps(
     """A copy runs, which answers every step; the module stays as it is. ncps itself mixes up the
     timespans of a batch.
     """
-    from lnn2loihi.measure.torch_session import TorchSession, is_ncps, live_blocks
+    from lnn2loihi.measure.torch_session import TorchSession, live_blocks
 
     module = ncps.module("auto", mixed_memory=mixed, proj_size=2, **options)
     before = {key: value.clone() for key, value in module.state_dict().items()}
     x = np.random.default_rng(2).normal(size=(3, 6, 3))
     spans = ncps.random_timespans(4, 3, 6) if timespan is None else None
-    session = TorchSession(live_blocks(module, timespan), "cpu", 1)
-    assert is_ncps(module) and module.training
+    session = TorchSession(live_blocks(module, timespan)[0], "cpu", 1)
+    assert module.training
     assert module.return_sequences == options.get("return_sequences", True)
     assert all(bool((before[k] == value).all()) for k, value in module.state_dict().items())
     elapsed = 1.0 if timespan is None else timespan
@@ -193,15 +193,14 @@ def test_a_live_ltc() -> None:
     from ncps.torch import LTC
     from ncps.wirings import AutoNCP
 
-    from lnn2loihi.measure.torch_session import TorchSession, is_ncps, live_blocks
+    from lnn2loihi.measure.torch_session import TorchSession, live_blocks
 
     torch.manual_seed(0)
     module = LTC(3, AutoNCP(8, 2))
     x = np.random.default_rng(2).normal(size=(3, 6, 3))
     with torch.no_grad():
         expected = module(torch.from_numpy(x.astype(np.float32)))[0].numpy()
-    assert is_ncps(module)
-    assert_answers(TorchSession(live_blocks(module, 1.0), "cpu", 1), x, None, expected, 1e-5)
+    assert_answers(TorchSession(live_blocks(module, 1.0)[0], "cpu", 1), x, None, expected, 1e-5)
 
 
 @torch_and_ncps
@@ -210,7 +209,7 @@ def test_a_module_of_the_users_own() -> None:
     import torch
     from torch import nn
 
-    from lnn2loihi.measure.torch_session import ModuleSession, is_ncps
+    from lnn2loihi.measure.torch_session import ModuleSession, live_blocks
 
     class Mine(nn.Module):
         def __init__(self) -> None:
@@ -222,7 +221,7 @@ def test_a_module_of_the_users_own() -> None:
             return self.head(self.rnn(x)[0])
 
     module = Mine()
-    assert not is_ncps(module)
+    assert live_blocks(module, 1.0) == ([], "")
     x = np.random.default_rng(2).normal(size=(3, 5, 3))
     session = ModuleSession(module, "cpu", 1)
     with torch.no_grad():
@@ -240,7 +239,7 @@ def test_a_module_of_the_users_own() -> None:
 def test_a_subclass_with_a_forward_of_its_own_is_not_ncps() -> None:
     from ncps.torch import CfC
 
-    from lnn2loihi.measure.torch_session import is_ncps
+    from lnn2loihi.measure.torch_session import live_blocks
 
     class Mine(CfC):
         def forward(self, *given: Any, **options: Any) -> Any:
@@ -249,7 +248,8 @@ def test_a_subclass_with_a_forward_of_its_own_is_not_ncps() -> None:
     class Named(CfC):
         pass
 
-    assert is_ncps(Named(3, 4)) and not is_ncps(Mine(3, 4))
+    assert live_blocks(Named(3, 4), 1.0)[1] == "ncps"
+    assert live_blocks(Mine(3, 4), 1.0) == ([], "")
 
 
 @torch_and_ncps

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 import lnn2loihi as l2l
+from lnn2loihi.converters.recurrent.importer import FamiliesImporter
 from lnn2loihi.errors import ImportNetworkError, InputError, NetworkError
 from lnn2loihi.families.dense.layer import DenseLayer
-from lnn2loihi.families.minimal.importer import MinimalRnnImporter
 from lnn2loihi.families.minimal.layer import FORMS, MinGRULayer
 from lnn2loihi.layers.linear import Linear
 from lnn2loihi.network import LiquidNetwork
@@ -24,7 +24,7 @@ torch = pytest.importorskip("torch", reason="needs torch: pip install torch")
 qat = pytest.importorskip("lnn2loihi.qat")
 minimal = pytest.importorskip("lnn2loihi.models.minimal_rnn")
 
-load = MinimalRnnImporter().load
+load = FamiliesImporter("minimal_rnn").load
 STEADY = settings(derandomize=True, deadline=None, max_examples=40, database=None)
 KINDS = st.sampled_from(["MinGRU", "MinLSTM"])
 KEYS = {"MinGRU": "to_hidden_and_gate", "MinLSTM": "to_hidden_and_f_i_gate"}

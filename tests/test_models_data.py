@@ -12,8 +12,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from lnn2loihi.converters.recurrent.importer import FamiliesImporter
 from lnn2loihi.errors import InputError
-from lnn2loihi.families.cfc.importer import NcpsImporter
 from lnn2loihi.models.halfcheetah import data as halfcheetah
 from lnn2loihi.models.halfcheetah import train as halfcheetah_train
 from lnn2loihi.models.occupancy import data as occupancy
@@ -95,7 +95,7 @@ def shipped(module: ModuleType) -> Path:
 def test_halfcheetah_is_as_good_as_its_card_says() -> None:
     cheetah = halfcheetah.load(measured("halfcheetah.npz"))
     folder = shipped(halfcheetah_train)
-    found = halfcheetah_train.figures(NcpsImporter().load(folder / "network.toml"), cheetah)
+    found = halfcheetah_train.figures(FamiliesImporter().load(folder / "network.toml"), cheetah)
     card = (folder / "card.md").read_text(encoding="utf-8")
     assert all(f"{value:#.4g}" in card for value in found.values())
     assert found["test MSE"] < 0.1 * found["test MSE, copy the last state"]
@@ -104,7 +104,7 @@ def test_halfcheetah_is_as_good_as_its_card_says() -> None:
 def test_occupancy_is_as_good_as_its_card_says() -> None:
     rooms = occupancy.load(measured("occupancy"))
     folder = shipped(occupancy_train)
-    found = occupancy_train.figures(NcpsImporter().load(folder / "network.toml"), rooms)
+    found = occupancy_train.figures(FamiliesImporter().load(folder / "network.toml"), rooms)
     card = (folder / "card.md").read_text(encoding="utf-8")
     for part in found.values():
         shares = (part.accuracy, part.balanced_accuracy, part.f1)

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lnn2loihi.converters.modules.importer import ModulesImporter
+from lnn2loihi.converters.recurrent.importer import FamiliesImporter
 from lnn2loihi.errors import ImportNetworkError, InputError
-from lnn2loihi.families.cfc.importer import NcpsImporter
 from lnn2loihi.families.cfc.layer import CfCLayer
 from lnn2loihi.families.dense.layer import DenseLayer
 from lnn2loihi.network import LiquidNetwork
@@ -247,7 +247,7 @@ def test_a_positive_normalisation_is_the_inputs() -> None:
     offset = norm.running_mean.double() - norm.bias.double() * deviation
     np.testing.assert_allclose(network.input_scale, deviation.detach().numpy(), rtol=1e-12)
     np.testing.assert_allclose(network.input_offset, offset.detach().numpy(), rtol=1e-12)
-    plain = NcpsImporter().load(cfc())
+    plain = FamiliesImporter().load(cfc())
     assert not plain.input_offset.any()
 
 
@@ -395,7 +395,7 @@ def test_recognises() -> None:
     [
         (nn.RNN(3, 3), "b: it is a RNN, which cannot be imported; train a GRU or an LSTM"),
         (nn.GRU(3, 3, bidirectional=True), "b: it is bidirectional: half of its answer"),
-        (LTC(3, 3).rnn_cell, "b (LTCCell) cannot be imported: hold an ncps.torch.CfC or LTC in"),
+        (LTC(3, 3).rnn_cell, "b (LTCCell) cannot be imported: hold an ncps.torch.LTC in its"),
         (nn.Conv1d(3, 3, 1), "b (Conv1d) cannot be imported: compute it on the host"),
         (nn.Embedding(3, 3), "b (Embedding) cannot be imported: compute it on the host"),
         (nn.LayerNorm(3), "b (LayerNorm) cannot be imported: its statistics depend on each sample"),
@@ -406,7 +406,7 @@ def test_recognises() -> None:
         (nn.GELU(approximate="tanh"), "b (GELU) approximates; supported is approximate='none'"),
         (nn.Softmax(-1), "b (Softmax) cannot be imported: it may only come last"),
         (nn.Bilinear(3, 3, 3), "b (Bilinear), a torch.nn.modules.linear.Bilinear, cannot be"),
-        (cfc().rnn_cell, "b (CfCCell) cannot be imported: hold an ncps.torch.CfC or LTC in"),
+        (cfc().rnn_cell, "b (CfCCell) cannot be imported: hold an ncps.torch.CfC in its"),
         (nn.BatchNorm1d(3, track_running_stats=False), "b (BatchNorm1d) has no running statistics"),
     ],
 )  # fmt: skip
@@ -610,7 +610,7 @@ def test_names_do_not_meet_those_of_layers_with_a_common_memory() -> None:
 
 def test_cfcs_in_whole_modules_are_those_alone() -> None:
     module = cfc(mode="no_gate", mixed_memory=True, activation="relu", proj_size=2)
-    alone = NcpsImporter().load(module)
+    alone = FamiliesImporter().load(module)
     (inside,) = load(nn.Sequential(module)).layers
     (layer,) = alone.layers
     assert isinstance(inside, CfCLayer) and isinstance(layer, CfCLayer)

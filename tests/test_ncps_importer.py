@@ -19,12 +19,12 @@ from hypothesis import given
 from patience import PATIENCE
 from safetensors.numpy import save_file
 
+from lnn2loihi.converters.recurrent.importer import FamiliesImporter
 from lnn2loihi.errors import BackendMissingError, ImportNetworkError
-from lnn2loihi.families.cfc.importer import NcpsImporter
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.plugins import Importer
 
-load = NcpsImporter().load
+load = FamiliesImporter("ncps").load
 
 
 def need_torch() -> Any:
@@ -215,7 +215,7 @@ def test_other_precisions_of_a_live_module(dtype: str) -> None:
 
 
 def test_recognises() -> None:
-    importer = NcpsImporter()
+    importer = FamiliesImporter("ncps")
     assert isinstance(importer, Importer)
     for name in ("a.pt", "a.PTH", "a.safetensors", "a.toml"):
         assert importer.recognises(Path(name)) and importer.recognises(name)
@@ -231,10 +231,10 @@ def test_other_modules_are_refused_by_name() -> None:
     from ncps.torch import LTC
 
     text = problems_of(lambda: load(torch.nn.GRU(2, 3)))
-    assert "torch.nn.modules.rnn.GRU" in text and "accepted is an ncps.torch.CfC or" in text
+    assert "torch.nn.modules.rnn.GRU" in text and "accepted are ncps.torch.CfC, ncps" in text
     text = problems_of(lambda: load(LTC(2, nets.wiring("auto", 8, 1)).rnn_cell))
     assert "ncps.torch.ltc_cell.LTCCell" in text
-    assert "accepted is an ncps.torch.CfC or ncps.torch.LTC, alone or in a module" in text
+    assert "accepted are ncps.torch.CfC, ncps.torch.LTC, alone or in a module" in text
     assert "this class cannot be imported" in problems_of(lambda: load(3))
 
 
@@ -415,8 +415,8 @@ def test_safetensors_need_neither_torch_nor_ncps(tmp_path: Path) -> None:
     path = write(tmp_path, handmade_state())
     program = (
         "import sys; sys.modules['torch'] = sys.modules['ncps'] = None\n"
-        "from lnn2loihi.families.cfc.importer import NcpsImporter\n"
-        "assert NcpsImporter().load(sys.argv[1]).units == 5\n"
+        "from lnn2loihi.converters.recurrent.importer import FamiliesImporter\n"
+        "assert FamiliesImporter().load(sys.argv[1]).units == 5\n"
     )
     subprocess.run([sys.executable, "-c", program, str(path)], check=True, timeout=PATIENCE)
 
@@ -501,8 +501,8 @@ def test_an_unknown_module_is_the_only_problem(
     hint = f" Do you mean {meant!r}?" if meant else ""
     assert said == (
         f"{tmp_path / 'net.toml'}: module is {named!r:.120}; supported are ncps.torch.CfC, "
-        "torch_cfc.Cfc, ncps.torch.LTC, torch.nn.GRU, torch.nn.LSTM, torch.nn.GRUCell, "
-        "torch.nn.LSTMCell, minGRU, minLSTM, lnn2loihi.models.minimal_rnn.MinGRU, "
+        "torch_cfc.Cfc, torch.nn.GRU, torch.nn.GRUCell, torch.nn.LSTM, torch.nn.LSTMCell, "
+        "ncps.torch.LTC, minGRU, minLSTM, lnn2loihi.models.minimal_rnn.MinGRU, "
         "lnn2loihi.models.minimal_rnn.MinLSTM, minGRU_pytorch.minGRU, minGRU_pytorch.minLSTM."
         + hint
     )

@@ -12,8 +12,8 @@ import strategies_ncps as nets
 from hypothesis import given, settings
 from safetensors.numpy import save_file
 
+from lnn2loihi.converters.recurrent.importer import FamiliesImporter
 from lnn2loihi.errors import ImportNetworkError
-from lnn2loihi.families.cfc.importer import NcpsImporter
 from lnn2loihi.families.cfc.layer import CfCLayer
 from lnn2loihi.families.cfc.module import describe
 from lnn2loihi.families.cfc.wired import WiredMemory
@@ -22,7 +22,7 @@ from lnn2loihi.network import LiquidNetwork
 pytest.importorskip("ncps", reason="needs ncps: pip install ncps")
 torch = pytest.importorskip("torch", reason="needs torch and ncps: pip install torch ncps")
 
-load = NcpsImporter().load
+load = FamiliesImporter("ncps").load
 STEADY = settings(nets.STEADY, max_examples=80)
 
 

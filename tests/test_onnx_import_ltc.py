@@ -21,8 +21,8 @@ from onnx_exports import exported, written
 
 from lnn2loihi import export, import_network
 from lnn2loihi.converters.onnx_read.importer import OnnxImporter
+from lnn2loihi.converters.recurrent.importer import FamiliesImporter
 from lnn2loihi.errors import ImportNetworkError
-from lnn2loihi.families.cfc.importer import NcpsImporter
 from lnn2loihi.families.ltc.layer import LTCLayer
 
 onnx = pytest.importorskip("onnx", reason="needs onnx: pip install onnx")
@@ -45,7 +45,7 @@ def _one_thread() -> Iterator[None]:
 def assert_same_network(path: Path, variant: Variant, module: Any) -> None:
     """The network of the file is that of the live module: structure, answers and states."""
     network = load(path)
-    live = NcpsImporter().load(module, timespan="irregular" if variant.irregular else 1.0)
+    live = FamiliesImporter().load(module, timespan="irregular" if variant.irregular else 1.0)
     assert (network.irregular, network.substeps) == (live.irregular, live.substeps)
     (layer,), (expected,) = network.layers, live.layers
     assert isinstance(layer, LTCLayer) and isinstance(expected, LTCLayer)

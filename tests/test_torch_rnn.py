@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 import lnn2loihi as l2l
-from lnn2loihi.converters.recurrent.torch_rnn import TorchRnnImporter
+from lnn2loihi.converters.recurrent.importer import FamiliesImporter
 from lnn2loihi.errors import ImportNetworkError, InputError, NetworkError
 from lnn2loihi.families.gru.layer import GRULayer
 from lnn2loihi.families.gru.neuron import GRU_GATES
@@ -23,7 +23,7 @@ from lnn2loihi.network import LiquidNetwork
 torch = pytest.importorskip("torch", reason="needs torch: pip install torch")
 qat = pytest.importorskip("lnn2loihi.qat")
 
-load = TorchRnnImporter().load
+load = FamiliesImporter("torch_rnn").load
 STEADY = settings(derandomize=True, deadline=None, max_examples=40, database=None)
 KINDS = st.sampled_from(["GRU", "LSTM"])
 
@@ -220,12 +220,13 @@ def test_what_a_description_says_is_checked(tmp_path: Path) -> None:
         "bias is False in net.toml, but the arrays say True",
     ):
         assert part in said
-    text = 'module = "torch.nn.Transformer"\nhidden_size = true\nwidth = 3\n'
+    text = 'module = "torch.nn.GRU"\nhidden_size = true\nwidth = 3\n'
     said = problems_of(saved(tmp_path, module(), text))
     assert "unknown key 'width'; known are module, checkpoint, input_size, hidden_size" in said
     assert "hidden_size is a bool, expected a whole number" in said
     said = problems_of(saved(tmp_path, module(), 'module = "torch.nn.RNN"\n'))
-    assert "module is 'torch.nn.RNN'; there are torch.nn.GRU, torch.nn.LSTM" in said
+    assert "module is 'torch.nn.RNN'; supported are " in said
+    assert "Do you mean 'torch.nn.GRU'?" in said
     assert "the key 'module' is missing" in problems_of(saved(tmp_path, module(), "bias = true\n"))
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from lnn2loihi.converters.files.arrays import array_problems
 from lnn2loihi.converters.files.checkpoint import FloatArray, torch_tensors
 from lnn2loihi.converters.modules.classes import (
     ACTIVATION_CLASSES,
@@ -17,18 +18,13 @@ from lnn2loihi.converters.modules.classes import (
     is_dropout,
     is_linear,
 )
-from lnn2loihi.converters.recurrent.family import RnnImporter
-from lnn2loihi.converters.recurrent.known import family_of, is_recurrent
-from lnn2loihi.families.cfc.checks import array_problems
-from lnn2loihi.families.cfc.layer import CfCLayer
-from lnn2loihi.families.cfc.module import describe, is_cfc
-from lnn2loihi.families.cfc.state import parts_from_state
-from lnn2loihi.families.cfc.wired import WiredMemory
+from lnn2loihi.converters.recurrent.family import FamilyImporter
+from lnn2loihi.converters.recurrent.importer import asked
+from lnn2loihi.converters.recurrent.known import is_recurrent, live_modules
+from lnn2loihi.errors import ImportNetworkError
 from lnn2loihi.families.dense.layer import DenseLayer
-from lnn2loihi.families.ltc.importer import describe_ltc, is_ltc
-from lnn2loihi.families.ltc.layer import LTCLayer
-from lnn2loihi.families.ltc.state import ltc_parts
-from lnn2loihi.layers.gated import GatedLayer
+from lnn2loihi.family import importer_of, importers
+from lnn2loihi.layers.layer import Layer
 from lnn2loihi.layers.linear import Linear
 
 _CONTAINER = "torch.nn.modules.container"
@@ -40,16 +36,8 @@ _HOST = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Sigmoid": "sigmoid"
 #: Names that a network gives itself.
 _RESERVED = ("input", "output", "readout")
 
-ACCEPTED = (
-    "accepted are ncps.torch.CfC and LTC, torch.nn.GRU and LSTM, minGRU, minLSTM, Linear, "
-    f"{ACTIVATION_CLASSES}, Dropout, BatchNorm1d, lnn2loihi.converters.normalise.Normalise, and at "
-    "the end Softmax, LogSoftmax or Sigmoid"
-)
-
 # What to do about parts that cannot be imported: beginnings of class names and an advice.
 _ADVICE = {
-    ("LSTM", "GRU", "RNN"): "recurrent layers that can be imported are ncps.torch.CfC and LTC, "
-    "torch.nn.GRU and LSTM, minGRU and minLSTM; train one in its place",
     ("Conv", "MaxPool", "AvgPool", "AdaptiveAvgPool", "AdaptiveMaxPool", "Embedding", "Flatten"): (
         "compute it on the host, and import a module of what follows"
     ),
@@ -58,12 +46,18 @@ _ADVICE = {
         "lnn2loihi.converters.normalise.Normalise"
     ),
     ("BatchNorm", "SyncBatchNorm"): "features of sequences are normalised by BatchNorm1d",
-    ("MultiheadAttention", "Transformer"): "attention reads several samples at once; train a CfC "
-    "in its place",
-    ("WiredCfCCell", "CfCCell", "LTCCell"): "hold an ncps.torch.CfC or LTC in its place, and call "
-    "its rnn_cell if you step it yourself",
+    ("MultiheadAttention", "Transformer"): "attention reads several samples at once; train a "
+    "recurrent layer in its place",
     ("Softmax", "LogSoftmax"): "it may only come last, where it stays on the host",
 }
+
+
+def accepted() -> str:
+    """What modules may consist of, for messages."""
+    return (
+        f"accepted are {live_modules()}, Linear, {ACTIVATION_CLASSES}, Dropout, BatchNorm1d, "
+        "lnn2loihi.converters.normalise.Normalise, and at the end Softmax, LogSoftmax or Sigmoid"
+    )
 
 
 @dataclass(frozen=True)
@@ -128,12 +122,18 @@ def refusal(part: Part) -> str:
     kind = type(part.module).__name__
     if kind == "GELU":
         return f"{part} approximates; supported is approximate='none', so train with it"
-    for beginnings, advice in _ADVICE.items():
+    recurrent = (
+        f"recurrent layers that can be imported are {live_modules()}; train one in its place"
+    )
+    advices = {("LSTM", "GRU", "RNN"): recurrent, **_ADVICE}
+    for _, importer in importers():
+        advices |= importer.advice
+    for beginnings, advice in advices.items():
         if kind.startswith(beginnings):
             return f"{part} cannot be imported: {advice}"
     if ("torch.nn.modules.activation", kind) in class_names(part.module):
         return f"{part} cannot be imported; supported activations are {ACTIVATION_CLASSES}"
-    return f"{part}, a {class_name(part.module)}, cannot be imported; {ACCEPTED}"
+    return f"{part}, a {class_name(part.module)}, cannot be imported; {accepted()}"
 
 
 @dataclass
@@ -145,19 +145,19 @@ class Chain:
         host: names of what stays on the host.
         host_path: name of the part that stays on the host.
         problems: everything that is wrong so far.
+        families: the importers of its recurrent layers.
         normalisation: `input_offset` and `input_scale` of the network, if there are any.
     """
 
-    layers: list[CfCLayer | DenseLayer | GatedLayer | LTCLayer | WiredMemory] = field(
-        default_factory=list
-    )
+    layers: list[Layer] = field(default_factory=list)
     host: list[str] = field(default_factory=list)
     host_path: str | None = None
     problems: list[str] = field(default_factory=list)
+    families: list[FamilyImporter] = field(default_factory=list)
     normalisation: dict[str, Any] = field(default_factory=dict)
     # A map that waits for its activation, and factors and offsets that wait for the next weights.
     _open: Linear | None = None
-    # Whether it is the output mapping of an LTC.
+    # Whether it only picks units.
     _mapped: bool = False
     _waiting: tuple[FloatArray, FloatArray] | None = None
     readout: Linear | None = None
@@ -179,12 +179,8 @@ class Chain:
         if name is not None and last and (self.layers or self._open):
             self.host.append(name)
             self.host_path = part.path
-        elif is_cfc(module):
-            self._add_cfc(part)
-        elif is_ltc(module):
-            self._add_ltc(part)
-        elif (family := family_of(module)) is not None:
-            self._add_rnn(part, family)
+        elif (family := importer_of(module)) is not None:
+            self._add_recurrent(part, family)
         elif (type(module).__module__, type(module).__name__) == _NORMALISE:
             arrays = self._arrays(part, "mean", "std")
             if arrays is not None:
@@ -216,61 +212,33 @@ class Chain:
         self.problems += found
         return None if found else {key.rsplit(".", 1)[1]: arrays[key] for key in arrays}
 
-    def _add_cfc(self, part: Part) -> None:
+    def _add_recurrent(self, part: Part, family: FamilyImporter) -> None:
         self._close()
-        description, refused = describe(part.module)
-        parts, found = parts_from_state(torch_tensors(part.module.state_dict()), description)
-        self.problems += [f"{part.path}: {problem}" for problem in (*refused, *found)]
-        if parts is None:
-            return
-        alone = len(parts.layers) == 1
-        for place, layer in enumerate(parts.layers):
-            if isinstance(layer, WiredMemory):
-                own = self._named(part.path, layer)
-            else:
-                path = part.path if alone else f"{part.path}.{layer.name}"
-                own = replace(layer, name=self._name(path))
-            self.layers.append(self._adapted(own) if place == 0 else own)
-        if parts.readout is not None:
-            readout = parts.readout
-            self._open = Linear(self._name(f"{part.path}.fc"), readout.weight, readout.bias)
-
-    def _add_ltc(self, part: Part) -> None:
-        self._close()
-        description, refused = describe_ltc(part.module)
-        parts, found = ltc_parts(torch_tensors(part.module.state_dict()), description)
-        self.problems += [f"{part.path}: {problem}" for problem in (*refused, *found)]
-        if parts is None:
-            return
-        self.layers.append(self._adapted(replace(parts.layer, name=self._name(part.path))))
-        if parts.readout is not None:
-            readout = parts.readout
-            self._open = Linear(self._name(f"{part.path}.output"), readout.weight, readout.bias)
-            self._mapped = True
-
-    def _add_rnn(self, part: Part, family: RnnImporter) -> None:
-        self._close()
-        description, refused = family.describe(part.module)
-        self.problems += [f"{part.path}: {problem}" for problem in refused]
-        if refused:
-            return
-        parts, found = family.parts(torch_tensors(part.module.state_dict()), description)
+        self.families.append(family)
+        parts = None
+        try:
+            description, found = asked(part.path, family.describe, part.module)
+            if description is not None:
+                state = torch_tensors(part.module.state_dict())
+                parts, more = asked(part.path, family.parts, state, description)
+                found = [*found, *more]
+        except ImportNetworkError as error:
+            found = error.problems
         self.problems += [f"{part.path}: {problem}" for problem in found]
         if parts is None:
             return
-        alone = len(parts.layers) == 1
+        alone = sum(len(layer.layer_names) for layer in parts.layers) == 1
+
+        def own_name(name: str) -> str:
+            return self._name(part.path if alone else f"{part.path}.{name}")
+
         for place, layer in enumerate(parts.layers):
-            path = part.path if alone else f"{part.path}.{layer.name}"
-            own = replace(layer, name=self._name(path))
+            own = layer.renamed(own_name)
             self.layers.append(self._adapted(own) if place == 0 else own)
         if parts.readout is not None:
-            readout = parts.readout
-            self._open = Linear(self._name(f"{part.path}.out"), readout.weight, readout.bias)
-
-    def _named(self, path: str, shared: WiredMemory) -> WiredMemory:
-        """The layers with a common memory, all under names of their own."""
-        layers = [replace(la, name=self._name(f"{path}.{la.name}")) for la in shared.layers]
-        return replace(shared, name=self._name(f"{path}.{shared.name}"), layers=tuple(layers))
+            name = self._name(f"{part.path}.{parts.readout_name}")
+            self._open = Linear(name, parts.readout.weight, parts.readout.bias)
+            self._mapped = parts.mapped
 
     def _add_batch_norm(self, part: Part) -> None:
         if part.module.running_mean is None:
@@ -319,7 +287,7 @@ class Chain:
         bias = arrays.get("bias", np.zeros(len(weight)))
         before = self._open
         if self._mapped and before is not None and before.output_size == weight.shape[1]:
-            # The output mapping of an LTC picks units: no layer of its own on the chip.
+            # The units that it picks are heard directly: no layer of its own on the chip.
             bias, weight = bias + weight @ before.bias, weight @ before.weight
             self._open = None
         self._close()

@@ -3,10 +3,9 @@
 What is accepted: a `torch.nn.Sequential`, `ModuleList`, or a module of one's own whose `forward`
 applies its parts in the order in which they are registered. The parts may be, in any number:
 
-- recurrent layers, at least one: `ncps.torch.CfC` or `ncps.torch.LTC` (see
-  `lnn2loihi.families.cfc.importer`; the output mapping of an LTC goes into the `Linear` that
-  follows it), `torch.nn.GRU` or `torch.nn.LSTM` (`lnn2loihi.converters.recurrent.torch_rnn`),
-  minGRU or minLSTM (`lnn2loihi.families.minimal.importer`);
+- recurrent layers, at least one, of any family: what is accepted of them is said beside its
+  importer (`lnn2loihi/families/<name>/importer.py`; the output mapping of an LTC goes into the
+  `Linear` that follows it);
 - `Linear`, followed by `ReLU`, `Tanh`, `Sigmoid`, `SiLU`, `GELU` or nothing;
 - `Identity` and `Dropout`, which do nothing in evaluation, and losses, which are not used in it;
 - `BatchNorm1d` with its running statistics, on the features, and
@@ -25,8 +24,8 @@ The order is not believed but tried: the module and the network made of its part
 input, and a difference above 1e-6 is refused. A `Sequential` cannot pass on the tuple that a CfC
 answers with, so one with a CfC before its end, and a `ModuleList`, are taken as what they say: one
 part after the other, of a CfC the first of its answers. A `forward` may take `timespans`
-(batch, time) and hand them to every CfC or LTC; one without it is compared at an elapsed time of
-1.0, which is what ncps takes, or at the given `timespan`.
+(batch, time) and hand them to its recurrent layers; one without it is compared at an elapsed time
+of 1.0, which is what ncps takes, or at the given `timespan`.
 """
 
 from __future__ import annotations
@@ -35,14 +34,14 @@ from dataclasses import replace
 from typing import Any
 
 from lnn2loihi.arguments import checks_kinds
-from lnn2loihi.converters.modules.chain import ACCEPTED, Chain, is_container, parts_of
+from lnn2loihi.converters.files.description import Timespan, checked_timespan
+from lnn2loihi.converters.modules.chain import Chain, accepted, is_container, parts_of
 from lnn2loihi.converters.modules.check import compared
 from lnn2loihi.converters.modules.classes import class_name, is_torch_module
 from lnn2loihi.converters.provenance import with_source
 from lnn2loihi.converters.recurrent.known import is_recurrent
 from lnn2loihi.errors import ImportNetworkError, NetworkError, Problems
-from lnn2loihi.families.cfc.description import TORCH_CFC, Timespan, checked_timespan
-from lnn2loihi.families.cfc.importer import versions
+from lnn2loihi.family import importers
 from lnn2loihi.network import LiquidNetwork
 
 
@@ -90,7 +89,7 @@ class ModulesImporter:
 def _load(source: Any, subject: str, timespan: float | None, name: str | None) -> LiquidNetwork:
     if not is_torch_module(source) or not is_container(source):
         raise ImportNetworkError(subject, _refusal_of_class(source))
-    chain = _chain(source, subject)
+    chain = _chain(source, subject, timespan)
     try:
         network = LiquidNetwork(
             name or type(source).__name__.lower(),
@@ -108,7 +107,8 @@ def _load(source: Any, subject: str, timespan: float | None, name: str | None) -
     if not uses_host:
         # It is registered, for the user's own evaluation perhaps, but no part of forward.
         network = replace(network, host=())
-    return with_source(network, {"importer": "modules", "class": subject, **versions()})
+    versions = {key: said for family in chain.families for key, said in family.versions().items()}
+    return with_source(network, {"importer": "modules", "class": subject, **versions})
 
 
 def _refusal_of_class(source: Any) -> str:
@@ -117,7 +117,7 @@ def _refusal_of_class(source: Any) -> str:
             return f"it only wraps a module; give {inside}"
     return (
         "this class cannot be imported; give a recurrent layer (ncps.torch.CfC, for instance), or "
-        f"a module that holds one among others: {ACCEPTED}"
+        f"a module that holds one among others: {accepted()}"
     )
 
 
@@ -129,20 +129,19 @@ _WRAPPERS = {
 }
 
 
-def _chain(source: Any, subject: str) -> Chain:
+def _chain(source: Any, subject: str, timespan: float | None) -> Chain:
     """The layers of a module, or everything that is wrong with its parts."""
     parts = list(parts_of(source))
-    if not any(is_recurrent(part.module) for part in parts) and type(source).__name__ == "Cfc":
-        raise ImportNetworkError(
-            subject,
-            "it holds no recurrent layer; if it is the Cfc of torch_cfc.py (raminmh/CfC), save its "
-            f"state_dict and describe it with module = {TORCH_CFC!r} (docs/files.md)",
-        )
-    problems = Problems(ImportNetworkError, subject)
     chain = Chain()
     chain.build(parts)
-    if not any(is_recurrent(part.module) for part in parts):
-        problems.add(f"it holds no recurrent layer; {ACCEPTED}")
+    problems = Problems(ImportNetworkError, subject)
+    if not chain.families:
+        known = [said for _, family in importers() if (said := family.refusal(source))]
+        if known:
+            raise ImportNetworkError(subject, known)
+        problems.add(f"it holds no recurrent layer; {accepted()}")
     problems.extend(chain.problems)
+    for family in dict.fromkeys(chain.families):
+        problems.extend([] if timespan is None else family.timespan_problems(timespan))
     problems.raise_if_any()
     return chain

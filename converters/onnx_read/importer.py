@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from lnn2loihi.arguments import checks_kinds
+from lnn2loihi.converters.files.description import Timespan
 from lnn2loihi.converters.onnx_read.check import difference_from_file
 from lnn2loihi.converters.onnx_read.file import read_model
 from lnn2loihi.converters.onnx_read.recurrence import Recurrence, recurrence_of
@@ -30,7 +31,6 @@ from lnn2loihi.converters.onnx_read.symbolic import Traced, trace
 from lnn2loihi.converters.onnx_read.terms import GraphTooLargeError, NodeError
 from lnn2loihi.converters.provenance import with_source
 from lnn2loihi.errors import ImportNetworkError, NetworkError
-from lnn2loihi.families.cfc.description import Timespan
 from lnn2loihi.network import LiquidNetwork
 
 #: Largest difference between the file's answers and the network's, relative to the largest answer.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from lnn2loihi.converters.onnx_read.symbolic import Symbols, Traced
-from lnn2loihi.converters.onnx_read.terms import Identities, NodeError
-from lnn2loihi.families.cfc.onnx_layers import cfc_recurrence
-from lnn2loihi.families.ltc.onnx_layers import is_ltc, ltc_recurrence
+from lnn2loihi.converters.onnx_read.terms import Identities, NodeError, Terms
+from lnn2loihi.family import families
 from lnn2loihi.network import LiquidNetwork
 
 
@@ -38,6 +39,21 @@ class Recurrence(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class OnnxReader:
+    """How the layers of a family are found in a graph; what `Family.onnx_reader` makes.
+
+    Attributes:
+        recurrence: follows the recurrence from the last answer of a graph back to the initial
+            state; a NodeError names what does not fit.
+        recognises: whether such a layer makes an answer; None for a reader that takes whatever no
+            other does, so that it can say what it expected.
+    """
+
+    recurrence: Callable[[Terms, Identities], Recurrence]
+    recognises: Callable[[Terms, Identities], bool] | None = None
+
+
 def recurrence_of(traced: Traced) -> Recurrence:
     """Follows the recurrence from the last answer back to the initial state.
 
@@ -50,5 +66,9 @@ def recurrence_of(traced: Traced) -> Recurrence:
     if not isinstance(value, Symbols) or not value.shape:
         raise NodeError("its first output does not depend on its input; expected the answers")
     answer = value.identities.reshape(-1, value.shape[-1])[-1]
-    find = ltc_recurrence if is_ltc(traced.terms, answer) else cfc_recurrence
-    return find(traced.terms, answer)
+    readers = [family.onnx_reader() for family in families() if family.onnx_reader is not None]
+    # Those that take anything last.
+    for reader in sorted(readers, key=lambda one: one.recognises is None):
+        if reader.recognises is None or reader.recognises(traced.terms, answer):
+            return reader.recurrence(traced.terms, answer)
+    raise NodeError("there is no family whose layers are found in ONNX graphs")

@@ -327,22 +327,23 @@ def _torch_forms(subject: _Subject, kind: Kind) -> Iterator[_Form]:
     from lnn2loihi.measure import torch_session as here
 
     module, network = subject.module, subject.network
-    if module is not None and here.is_ncps(module):
-        timespan = 1.0 if network is None else network.timespan
-        yield _Form(
-            "ncps", here.LIVE_NCPS,
-            lambda n: here.TorchSession(here.live_blocks(module, timespan), kind, n),
-        )  # fmt: skip
-        return
     if module is not None:
+        timespan = 1.0 if network is None else network.timespan
+        if package := here.live_blocks(module, timespan)[1]:
+            yield _Form(
+                package, f"{package}, the module that was given",
+                lambda n: here.TorchSession(here.live_blocks(module, timespan)[0], kind, n),
+            )  # fmt: skip
+            return
         yield _Form(
             "PyTorch module", here.LIVE_MODULE,
             lambda n: here.ModuleSession(module, kind, n), streams=False,
         )  # fmt: skip
     if network is not None:
-        what = here.network_blocks(network)[1]
+        package = here.network_blocks(network)[1]
         yield _Form(
-            "ncps" if what == here.REBUILT else "PyTorch", what,
+            package or "PyTorch",
+            f"{package}, modules with the weights of the network" if package else here.EQUATIONS,
             lambda n: here.TorchSession(here.network_blocks(network)[0], kind, n),
         )  # fmt: skip
 

@@ -11,48 +11,40 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lnn2loihi.family import importer_of, importers
 from lnn2loihi.measure.runner import Session
-from lnn2loihi.measure.torch_blocks import (
-    Block,
-    NcpsBlock,
-    NoModuleError,
-    StagesBlock,
-    StatelessBlock,
-)
+from lnn2loihi.measure.torch_blocks import Block, NoModuleError, StagesBlock, StatelessBlock
 from lnn2loihi.network import FloatArray, LiquidNetwork
 
-_NCPS = (("ncps.torch.cfc", "CfC"), ("ncps.torch.ltc", "LTC"))
-#: How a network came to run in PyTorch.
-LIVE_NCPS = "ncps, the module that was given"
+#: How a network came to run in PyTorch, beside the modules of a family's own package.
 LIVE_MODULE = "PyTorch, the module that was given"
-REBUILT = "ncps, modules with the weights of the network"
-EQUATIONS = "PyTorch, the equations of the network, masks folded (no module of ncps)"
+EQUATIONS = "PyTorch, the equations of the network, masks folded (no module of its family)"
 
 
-def is_ncps(module: Any) -> bool:
-    """Whether it is a CfC or LTC of ncps that has not overridden `forward`."""
-    owner = next(c for c in type(module).__mro__ if "forward" in vars(c))
-    return (owner.__module__, owner.__name__) in _NCPS
-
-
-def live_blocks(module: Any, timespan: float | None) -> list[Block]:
-    """A copy of the user's module of ncps; the module stays as it is.
+def live_blocks(module: Any, timespan: float | None) -> tuple[list[Block], str]:
+    """A copy of the user's recurrent module, and the name of its importer; nothing, and an empty
+    name, where nobody knows how it keeps its state. The module stays as it is.
 
     Args:
-        module: an `ncps.torch.CfC` or `ncps.torch.LTC`.
+        module: the module.
         timespan: constant elapsed time, or None where it comes with the samples.
     """
-    return [NcpsBlock(copy.deepcopy(module), timespan)]
+    importer = importer_of(module)
+    block = None if importer is None else importer.block(module, timespan)
+    return ([], "") if importer is None or block is None else ([block], importer.name)
 
 
 def network_blocks(network: LiquidNetwork) -> tuple[list[Block], str]:
-    """The network in PyTorch, and which way that was possible."""
-    try:
-        from lnn2loihi.families.cfc.ncps_modules import ncps_blocks
-
-        return ncps_blocks(network), REBUILT
-    except (ImportError, NoModuleError):
-        return [StagesBlock(network)], EQUATIONS
+    """The network in PyTorch: modules of a family with its weights, and the name of its importer;
+    or its equations, and an empty name.
+    """
+    for family, importer in importers():
+        if family.torch_blocks is not None:
+            try:
+                return family.torch_blocks(network), importer.name
+            except (ImportError, NoModuleError):
+                continue
+    return [StagesBlock(network)], ""
 
 
 class TorchSession(Session):

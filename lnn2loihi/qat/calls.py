@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lnn2loihi.errors import InputError
+from lnn2loihi.family import importer_of
 from lnn2loihi.network import LiquidNetwork
 
 Hidden = Tensor | tuple[Tensor, Tensor]
@@ -91,9 +92,10 @@ class Calls:
 def calls_of(source: Any, network: LiquidNetwork) -> Calls:
     """How `source` is called, of which `network` was imported.
 
-    Recurrent layers say it. Of a module around them it is found out by calling a copy of it; one
-    that cannot be called as it is (a Sequential does not pass on what a CfC returns) is taken to
-    return the outputs of all steps, and those alone.
+    The importer of a family says it of its modules. Where it does not, and of a module around
+    recurrent layers, it is found out by calling a copy; one that cannot be called as it is (a
+    Sequential does not pass on what a CfC returns) is taken to return the outputs of all steps, and
+    those alone.
 
     Args:
         source: a module, a path (called as ncps.torch.CfC), or the network itself (as a module
@@ -102,19 +104,15 @@ def calls_of(source: Any, network: LiquidNetwork) -> Calls:
     """
     if isinstance(source, LiquidNetwork):
         return Calls(returns_state=False)
-    if isinstance(source, (nn.GRUCell, nn.LSTMCell)):
-        return Calls(one_step=True)
     if not isinstance(source, nn.Module):
         return Calls()
-    if network.source.get("importer") in ("modules", "minimal_rnn"):
-        host = _host_of(source, network)
-        found = next(_fitting(source, network, host), None)
-        return found or Calls(returns_state=False, host=host)
-    return Calls(
-        sequences=bool(getattr(source, "return_sequences", True)),
-        time_first=not getattr(source, "batch_first", True),
-        by_layer=type(source).__module__ == "torch.nn.modules.rnn",
-    )
+    importer = importer_of(source)
+    said = None if importer is None else importer.calls(source)
+    if said is not None:
+        return said
+    host = _host_of(source, network)
+    found = next(_fitting(source, network, host), None)
+    return found or Calls(returns_state=False, host=host)
 
 
 def _host_of(source: nn.Module, network: LiquidNetwork) -> nn.Module | None:

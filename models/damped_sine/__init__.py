@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lnn2loihi.artifact import load as load_program
-from lnn2loihi.families.cfc.importer import NcpsImporter
+from lnn2loihi.converters.recurrent.importer import FamiliesImporter
 from lnn2loihi.models.damped_sine.data import Array, sequences
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.program import LoihiProgram
@@ -23,7 +23,7 @@ def load() -> LiquidNetwork:
     Raises:
         ImportNetworkError: a file of the package is damaged.
     """
-    return NcpsImporter().load(FOLDER / "network.toml")
+    return FamiliesImporter().load(FOLDER / "network.toml")
 
 
 def program() -> LoihiProgram:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from lnn2loihi.families.cfc.importer import NcpsImporter
+from lnn2loihi.converters.recurrent.importer import FamiliesImporter
 from lnn2loihi.models.damped_sine import data
 from lnn2loihi.models.training import Batches, complaints, description, fit, save_checkpoint
 from lnn2loihi.network import LiquidNetwork
@@ -88,7 +88,7 @@ def main() -> None:
     with complaints(console):
         model = train(arguments.seed, arguments.epochs, console)
     toml = description("damped_sine", 1, UNITS, MOTOR_UNITS, 1)
-    network = NcpsImporter().load(save_checkpoint(model, arguments.out, toml))
+    network = FamiliesImporter().load(save_checkpoint(model, arguments.out, toml))
     console.print(f"{network.units} units, {network.synapses} synapses with the time gate folded")
     for name, value in figures(network).items():
         console.print(f"test MSE, {name}: {value:.5f}")

@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from lnn2loihi.families.cfc.importer import NcpsImporter
+from lnn2loihi.converters.recurrent.importer import FamiliesImporter
 from lnn2loihi.models.halfcheetah import data
 from lnn2loihi.models.training import (
     complaints,
@@ -90,7 +90,7 @@ def main() -> None:
     with complaints(console):
         cheetah = data.load(arguments.data)
         model = train(cheetah, arguments.seed, arguments.epochs, console)
-    network = NcpsImporter().load(save_checkpoint(model, arguments.out, DESCRIPTION))
+    network = FamiliesImporter().load(save_checkpoint(model, arguments.out, DESCRIPTION))
     console.print(f"{network.units} units, {network.synapses} synapses with the time gate folded")
     for name, value in figures(network, cheetah).items():
         console.print(f"{name}: {value:.4f}")

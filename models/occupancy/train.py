@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from lnn2loihi.families.cfc.importer import NcpsImporter
+from lnn2loihi.converters.recurrent.importer import FamiliesImporter
 from lnn2loihi.models.occupancy import data
 from lnn2loihi.models.training import (
     complaints,
@@ -103,7 +103,7 @@ def main() -> None:
     with complaints(console):
         rooms = data.load(arguments.data)
         model = train(rooms, arguments.seed, arguments.epochs, console)
-    network = NcpsImporter().load(save_checkpoint(model, arguments.out, toml()))
+    network = FamiliesImporter().load(save_checkpoint(model, arguments.out, toml()))
     console.print(f"{network.units} units, {network.synapses} synapses with the time gate folded")
     for name, found in figures(network, rooms).items():
         values = (found.accuracy, found.balanced_accuracy, found.f1)

@@ -7,22 +7,16 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from lnn2loihi.converters.files.arrays import listing
 from lnn2loihi.converters.files.checkpoint import FloatArray, Tensor
-from lnn2loihi.families.cfc.description import NCPS, TORCH_CFC, Description
-from lnn2loihi.families.cfc.layout import (
-    INPUT_MAP,
-    RECURRENT_MAP,
-    Cell,
-    Layout,
-    listing,
-    matrix_shape,
-)
-
-#: Most elements of one array that are read: more weights than a whole Loihi 2 chip has room for.
-ELEMENT_LIMIT = 1 << 27
+from lnn2loihi.families.cfc.description import NCPS, TORCH_CFC, CfCDescription
+from lnn2loihi.families.cfc.layout import Cell, Layout, matrix_shape
+from lnn2loihi.families.cfc.ncps import INPUT_MAP, RECURRENT_MAP
 
 
-def part_problems(own: Mapping[str, Tensor], layout: Layout, description: Description) -> list[str]:
+def part_problems(
+    own: Mapping[str, Tensor], layout: Layout, description: CfCDescription
+) -> list[str]:
     """Parts that contradict the description, or that cannot be imported."""
     origin = description.origin
     if "rnn_cell.gleak" in own:
@@ -65,7 +59,7 @@ def part_problems(own: Mapping[str, Tensor], layout: Layout, description: Descri
 
 
 def key_problems(
-    own: Mapping[str, Tensor], known: list[str], layout: Layout, description: Description
+    own: Mapping[str, Tensor], known: list[str], layout: Layout, description: CfCDescription
 ) -> list[str]:
     """Keys that are missing or that a CfC does not have."""
     if "rnn_cell.gleak" in own:
@@ -93,28 +87,9 @@ def key_problems(
     return found
 
 
-def array_problems(
-    key: str, tensor: Tensor, is_mask: bool, arrays: dict[str, FloatArray]
+def size_problems(
+    own: Mapping[str, Tensor], layout: Layout, description: CfCDescription
 ) -> list[str]:
-    """Wrong types and values of one array; a readable array is added to `arrays`."""
-    if tensor.kind != "float" and not (is_mask and tensor.kind == "integer"):
-        return [f"{key} is {tensor.dtype}, expected float64, float32, float16 or bfloat16"]
-    if 0 in tensor.shape:
-        return [f"{key} is empty (shape {tensor.shape})"]
-    elements = int(np.prod([float(length) for length in tensor.shape]))
-    if elements > ELEMENT_LIMIT:
-        return [f"{key} has {elements} elements, the limit of lnn2loihi is {ELEMENT_LIMIT}"]
-    array = arrays[key] = tensor.read()
-    bad = int(np.count_nonzero(~np.isfinite(array)))
-    if bad:
-        return [
-            f"{key} holds {bad} NaN or infinite of {array.size} values; the training diverged "
-            "or the file is damaged"
-        ]
-    return []
-
-
-def size_problems(own: Mapping[str, Tensor], layout: Layout, description: Description) -> list[str]:
     """Shapes that contradict each other or the description."""
     found: list[str] = []
     sizes: list[int] = []
@@ -157,7 +132,7 @@ def _unexpected(own: Mapping[str, Tensor], key: str, expected: tuple[int, ...]) 
 
 
 def _backbone_problems(
-    own: Mapping[str, Tensor], layout: Layout, description: Description, heads: tuple[int, int]
+    own: Mapping[str, Tensor], layout: Layout, description: CfCDescription, heads: tuple[int, int]
 ) -> list[str]:
     """Shapes of the backbone; `heads` is the shape of ff1, which comes after it."""
     found: list[str] = []
@@ -208,7 +183,7 @@ def _cell_problems(
 
 
 def _total_problems(
-    own: Mapping[str, Tensor], sizes: list[int], description: Description
+    own: Mapping[str, Tensor], sizes: list[int], description: CfCDescription
 ) -> list[str]:
     """Contradictions of all layers, and of the readout, with the description."""
     found: list[str] = []

@@ -1,8 +1,5 @@
 """Imports closed-form continuous-time networks (CfC) of the PyTorch package `ncps`.
 
-The importer `ncps` also takes its liquid time-constant networks: `lnn2loihi.families.ltc.importer`
-says how they are described. The rest is about CfCs.
-
 What is accepted: every `ncps.torch.CfC`, as a live module or as a checkpoint of its state_dict in
 `.pt`, `.pth` or `.safetensors`: modes default, no_gate and pure; any wiring (AutoNCP, NCP,
 FullyConnected, Random, one's own) or a number of units with a backbone of any depth and any of
@@ -59,199 +56,62 @@ arXiv:2106.13898.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from lnn2loihi.arguments import checks_kinds
-from lnn2loihi.converters.files.checkpoint import (
-    CHECKPOINTS,
-    Tensor,
-    read_checkpoint,
-    torch_tensors,
-)
-from lnn2loihi.converters.files.known_modules import unknown_module
-from lnn2loihi.converters.files.resolution import resolve
-from lnn2loihi.converters.modules.classes import class_name, is_torch_module
-from lnn2loihi.converters.provenance import torch_version
-from lnn2loihi.converters.recurrent.known import family_of
-from lnn2loihi.errors import ImportNetworkError
+from lnn2loihi.converters.files.checkpoint import Tensor
+from lnn2loihi.converters.files.description import Description
+from lnn2loihi.converters.recurrent.family import FamilyParts
 from lnn2loihi.families.cfc.description import (
     NCPS,
     TORCH_CFC,
-    Description,
-    Timespan,
-    checked_timespan,
-    read_description,
-    read_table,
+    CfCDescription,
+    TorchCfCDescription,
 )
-from lnn2loihi.families.cfc.layout import suggested_description
-from lnn2loihi.families.cfc.module import describe, is_cfc
-from lnn2loihi.families.cfc.state import network_from_state
-from lnn2loihi.families.ltc.description import LTC, LTCDescription, read_ltc_description
-from lnn2loihi.families.ltc.importer import describe_ltc, is_ltc
-from lnn2loihi.families.ltc.state import KEY, ltc_from_state, suggested_ltc_description
-from lnn2loihi.files import why_no_file
-from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.families.cfc.layout import suggested_lines
+from lnn2loihi.families.cfc.module import describe
+from lnn2loihi.families.cfc.ncps import NcpsImporter
+from lnn2loihi.families.cfc.state import parts_from_state
 
 
-class NcpsImporter:
-    """Entry point `ncps` of the group `lnn2loihi.importers`."""
+class CfCImporter(NcpsImporter):
+    """The importer of the family."""
 
-    #: Asked last: it takes every checkpoint that no other importer takes, to say what is missing.
-    catch_all = True
+    modules: ClassVar[tuple[str, ...]] = (NCPS, TORCH_CFC)
+    classes: ClassVar[Mapping[str, str]] = {"ncps.torch.cfc.CfC": NCPS}
+    description: ClassVar[type[Description]] = CfCDescription
+    advice: ClassVar[Mapping[tuple[str, ...], str]] = {
+        ("WiredCfCCell", "CfCCell"): f"hold an {NCPS} in its place, and call its rnn_cell if you "
+        "step it yourself"
+    }
 
-    def recognises(self, source: object) -> bool:
-        """Whether `source` is a CfC or an LTC of ncps, or a path that ends like a checkpoint or a
-        TOML and is of no other family.
+    def description_for(self, module: str) -> type[Description]:
+        """The original implementation has words of its own."""
+        return TorchCfCDescription if module == TORCH_CFC else CfCDescription
 
-        Imports neither torch nor ncps.
-        """
-        if isinstance(source, (str, os.PathLike)):
-            suffix = Path(source).suffix.lower()
-            return suffix in (*CHECKPOINTS, ".toml") and family_of(source) is None
-        return is_cfc(source) or is_ltc(source)
+    def is_checkpoint(self, state: Mapping[str, Tensor]) -> bool:
+        """Whether there are keys such as rnn_cell.ff1.weight or rnn_cell.layer_0.ff1.weight."""
+        return any("rnn_cell." in key and ".ff1." in key for key in state)
 
-    @checks_kinds(ImportNetworkError)
-    def load(
-        self,
-        source: object,
-        *,
-        timespan: Timespan | None = None,
-        description: str | os.PathLike[str] | None = None,
-        name: str | None = None,
-    ) -> LiquidNetwork:
-        """Turns a live module or a checkpoint with its description into a LiquidNetwork.
+    def describe(self, source: Any) -> tuple[CfCDescription, list[str]]:
+        """How a live CfC was built; and what in it is not as ncps builds it."""
+        return describe(source)
 
-        Args:
-            source: an `ncps.torch.CfC` or `ncps.torch.LTC`, the path of a checkpoint, or the path
-                of a description that names its checkpoint.
-            timespan: constant elapsed time between two samples, in the unit of the training, or
-                "irregular" where it comes with the samples; goes before the description's. 1.0,
-                as in ncps, where neither says.
-            description: path of the TOML file, for a checkpoint; `<checkpoint>.toml` in place of
-                the suffix where absent. Its key `checkpoint` is ignored beside a given path.
-            name: name of the network; else the description's, else the file's or the class's.
+    def parts(
+        self, state: Mapping[str, Tensor], description: CfCDescription
+    ) -> tuple[FamilyParts | None, list[str]]:
+        """The layers, or None and everything that is wrong with the arrays."""
+        return parts_from_state(state, description)
 
-        Raises:
-            ImportNetworkError: lists everything that is not supported, damaged or contradictory.
-            BackendMissingError: a `.pt` file, and PyTorch is not installed.
-        """
-        if isinstance(source, (str, os.PathLike)):
-            toml = None if description is None else Path(description)
-            return _load_file(Path(source), toml, timespan, name)
-        if description is not None:
-            raise ImportNetworkError(
-                class_name(source), "a live module needs no description; leave it out"
-            )
-        return _load_module(source, timespan, name)
+    def suggestion(self, state: Mapping[str, Tensor]) -> list[str]:
+        """Lines of a description, as far as the keys of a checkpoint tell."""
+        return suggested_lines(state)
 
-
-def _load_file(
-    path: Path, toml: Path | None, timespan: Timespan | None, name: str | None
-) -> LiquidNetwork:
-    """Loads a checkpoint with its description, from the path of either."""
-    if not path.is_file():
-        raise ImportNetworkError(str(path), why_no_file(path))
-    try:
-        path, description = resolve(path, toml, _read, _suggested)
-        if isinstance(description, LTCDescription):
-            return ltc_from_state(
-                read_checkpoint(path),
-                description,
-                subject=str(path),
-                name=name or description.name or path.stem,
-                timespan=checked_timespan(str(path), timespan, description.timespan),
-                source={"importer": "ncps", "file": path.name, **versions()},
-            )
-        default = None if description.module == TORCH_CFC else 1.0
-        return network_from_state(
-            read_checkpoint(path),
-            description,
-            subject=str(path),
-            name=name or description.name or path.stem,
-            timespan=checked_timespan(str(path), timespan, description.timespan, default),
-            source={"importer": "ncps", "file": path.name, **versions()},
-        )
-    except OSError as error:
-        raise ImportNetworkError(
-            str(error.filename or path), f"it cannot be read ({error.strerror or error})"
-        ) from error
-
-
-def _read(toml: Path) -> Description | LTCDescription:
-    """A description, of the module that it names.
-
-    Raises:
-        ImportNetworkError: nobody knows that module (what else there is depends on it), or what
-            the reader of its descriptions raises.
-    """
-    module = read_table(toml).get("module")
-    if module == LTC:
-        return read_ltc_description(toml)
-    if isinstance(module, str) and module not in (NCPS, TORCH_CFC):
-        raise ImportNetworkError(str(toml), unknown_module(module))
-    return read_description(toml)
-
-
-def _suggested(state: Mapping[str, Tensor], checkpoint: str) -> str:
-    """A description to edit, for a checkpoint that has none."""
-    ltc = any(key.endswith(KEY) for key in state)
-    return (suggested_ltc_description if ltc else suggested_description)(state, checkpoint)
-
-
-def versions() -> dict[str, str]:
-    """Versions of ncps, where it is installed, and of torch, where it is imported."""
-    found: dict[str, str] = {}
-    try:
-        # ncps.__version__ says 0.0.2 in release 1.0.1.
-        found["ncps"] = version("ncps")
-    except PackageNotFoundError:
-        pass
-    return found | torch_version()
-
-
-def _load_module(source: Any, timespan: Timespan | None, name: str | None) -> LiquidNetwork:
-    """Loads a live CfC or LTC."""
-    subject = class_name(source)
-    if is_ltc(source):
-        ltc, refused = describe_ltc(source)
-        return ltc_from_state(
-            torch_tensors(source.state_dict()),
-            ltc,
-            subject=subject,
-            name=name or type(source).__name__.lower(),
-            timespan=checked_timespan(subject, timespan),
-            source={"importer": "ncps", "class": LTC, **versions()},
-            refused=refused,
-        )
-    if not is_cfc(source):
-        raise ImportNetworkError(subject, _refusal_of_class(source))
-    description, refused = describe(source)
-    return network_from_state(
-        torch_tensors(source.state_dict()),
-        description,
-        subject=subject,
-        name=name or type(source).__name__.lower(),
-        timespan=checked_timespan(subject, timespan),
-        source={"importer": "ncps", "class": "ncps.torch.CfC", **versions()},
-        refused=refused,
-    )
-
-
-def _refusal_of_class(source: Any) -> str:
-    inside: list[str] = []
-    if is_torch_module(source):
-        inside = [key for key, part in source.named_modules() if is_cfc(part)]
-    if inside:
-        places = " or ".join(f"module.{key}" for key in inside[:8])
+    def refusal(self, source: object) -> str:
+        """The original implementation is imported from its weights alone."""
+        if type(source).__name__ != TORCH_CFC.rpartition(".")[2]:
+            return ""
         return (
-            f'it is not a CfC itself but holds one: give {places} instead, or format="modules" '
-            "to import it as a whole"
+            "it holds no recurrent layer; if it is the Cfc of torch_cfc.py (raminmh/CfC), save its "
+            f"state_dict and describe it with module = {TORCH_CFC!r} (docs/files.md)"
         )
-    return (
-        "this class cannot be imported; accepted is an ncps.torch.CfC or ncps.torch.LTC, alone or "
-        "in a module of linear layers and activations"
-    )

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from lnn2loihi.converters.files.checkpoint import Tensor
 from lnn2loihi.families.cfc.description import NCPS, TORCH_CFC
 from lnn2loihi.families.cfc.layer import CfCLayer
-
-INPUT_MAP, RECURRENT_MAP = "lstm.input_map", "lstm.recurrent_map"
+from lnn2loihi.families.cfc.ncps import INPUT_MAP, RECURRENT_MAP, has_memory, prefixes
 
 _CELL_KEY = re.compile(r"rnn_cell\.(layer_[0-9]{1,6})\.")
 _BACKBONE_KEY = re.compile(r"rnn_cell\.backbone\.([0-9]{1,6})\.")
@@ -90,7 +88,7 @@ def layout_of(own: Mapping[str, Tensor], mode: str | None) -> Layout:
         cells=_cells(own),
         # Activations and dropout have numbers of their own, so there are gaps.
         backbone=tuple(f"rnn_cell.backbone.{number}" for number in sorted(numbers)),
-        memory=any(key.startswith("lstm.") for key in own),
+        memory=has_memory(own),
         readout=any(key.startswith("fc.") for key in own),
     )
 
@@ -111,52 +109,8 @@ def matrix_shape(own: Mapping[str, Tensor], key: str) -> tuple[int, int] | None:
     return (shape[0], shape[1]) if len(shape) == 2 else None
 
 
-def prefixes(keys: Iterable[str]) -> list[str]:
-    """What stands before `rnn_cell.` in the keys, each once; "" for a CfC on its own."""
-    found = {key[: key.index("rnn_cell.")] for key in keys if "rnn_cell." in key}
-    return sorted(prefix for prefix in found if not prefix or prefix.endswith("."))
-
-
-def listing(names: Iterable[str]) -> str:
-    """Some names in order, and how many more there are."""
-    ordered = sorted(names)
-    more = f" and {len(ordered) - 12} more" if len(ordered) > 12 else ""
-    return ", ".join(f"{name:.120}" for name in ordered[:12]) + more
-
-
-class Described(Protocol):
-    """What descriptions of all kinds of modules say; see `Description`."""
-
-    @property
-    def origin(self) -> str: ...  # noqa: D102
-    @property
-    def module(self) -> str: ...  # noqa: D102
-    @property
-    def prefix(self) -> str: ...  # noqa: D102
-
-
-def under_prefix(
-    state: Mapping[str, Tensor], description: Described
-) -> tuple[dict[str, Tensor], list[str]]:
-    """The tensors under the prefix, by the rest of their keys; and what is wrong if none fits."""
-    prefix = description.prefix
-    own = {key[len(prefix) :]: state[key] for key in state if key.startswith(prefix)}
-    if any(key.startswith("rnn_cell.") for key in own):
-        return own, []
-    others = prefixes(state)
-    where = f"no key starts with {prefix + 'rnn_cell.'!r}"
-    if others:
-        hints = " or ".join(f"prefix = {other!r}" for other in others[:8])
-        return own, [f"{where}; write {hints} in {description.origin}"]
-    seen = sorted({key.rsplit(".", 1)[0] + "." for key in state if "." in key})
-    return own, [
-        f"{where}, so it is not the state_dict of an {description.module}; "
-        f"prefixes seen: {listing(seen) if seen else 'none'}"
-    ]
-
-
-def suggested_description(state: Mapping[str, Tensor], checkpoint: str) -> str:
-    """A TOML description to edit, with what can be read off the tensors filled in."""
+def suggested_lines(state: Mapping[str, Tensor]) -> list[str]:
+    """Lines of a description to edit, with what can be read off the tensors filled in."""
     prefix = next(iter(prefixes(state)), "")
     own = {key[len(prefix) :]: state[key] for key in state if key.startswith(prefix)}
     layout = layout_of(own, None)
@@ -166,9 +120,7 @@ def suggested_description(state: Mapping[str, Tensor], checkpoint: str) -> str:
     first = matrix_shape(own, f"{layout.backbone[0]}.weight") if layout.backbone else shapes[0]
     inputs = first[1] - shapes[0][0] if first and shapes[0] else "?"
     lines = [
-        "[network]",
         f'module = "{NCPS}"',
-        f"checkpoint = {json.dumps(checkpoint)}",
         f"input_size = {inputs}",
         f"units = {sum(shape[0] for shape in known) if complete else '?'}",
     ]
@@ -185,8 +137,7 @@ def suggested_description(state: Mapping[str, Tensor], checkpoint: str) -> str:
         lines.append(f"backbone_layers = {len(layout.backbone)}")
     if layout.mode == "pure":
         lines.append('mode = "pure"')
-    lines += _not_in_the_arrays(layout)
-    return "\n".join(lines)
+    return lines + _not_in_the_arrays(layout)
 
 
 def _not_in_the_arrays(layout: Layout) -> list[str]:

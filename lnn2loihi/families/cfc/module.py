@@ -8,16 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from lnn2loihi.converters.modules.classes import activation_of, class_names, is_dropout, is_linear
-from lnn2loihi.families.cfc.description import BACKBONE_ACTIVATIONS, Description
+from lnn2loihi.converters.modules.classes import activation_of, is_dropout, is_linear
+from lnn2loihi.families.cfc.description import BACKBONE_ACTIVATIONS, NCPS, CfCDescription
 
 
-def is_cfc(source: object) -> bool:
-    """Whether it is an `ncps.torch.CfC`; imports nothing."""
-    return ("ncps.torch.cfc", "CfC") in class_names(source)
-
-
-def describe(source: Any) -> tuple[Description, list[str]]:
+def describe(source: Any) -> tuple[CfCDescription, list[str]]:
     """How a live CfC was built; and what in it is not as ncps builds it."""
     cells = _cells_of(source)
     modes = sorted({cell.mode for cell in cells})
@@ -29,8 +24,9 @@ def describe(source: Any) -> tuple[Description, list[str]]:
     if backbone is not None:
         activation, found = _backbone_activation(backbone)
         problems += found
-    description = Description(
+    description = CfCDescription(
         origin="the module",
+        module=NCPS,
         input_size=source.input_size,
         units=source.state_size,
         proj_size=source.proj_size,

@@ -13,11 +13,12 @@ from ncps.wirings import Wiring
 from torch import Tensor, nn
 
 from lnn2loihi.families.cfc.layer import CfCLayer
+from lnn2loihi.families.cfc.ncps_block import NcpsBlock
 from lnn2loihi.families.cfc.wired import WiredMemory
 from lnn2loihi.families.dense.layer import DenseLayer
 from lnn2loihi.families.lstm.memory import Memory
 from lnn2loihi.layers.linear import FloatArray, Linear
-from lnn2loihi.measure.torch_blocks import Block, NcpsBlock, NoModuleError, StatelessBlock
+from lnn2loihi.measure.torch_blocks import Block, NoModuleError, StatelessBlock
 from lnn2loihi.network import LiquidNetwork
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {

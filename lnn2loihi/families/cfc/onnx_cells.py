@@ -14,11 +14,9 @@ import numpy as np
 
 from lnn2loihi.converters.onnx_read.parts import (
     CLOSE,
-    FoundMemory,
     all_are,
     elapsed_input,
     find_activation,
-    find_memory,
     plain,
     unexpected,
 )
@@ -29,6 +27,7 @@ from lnn2loihi.converters.onnx_read.terms import (
     Terms,
     same,
 )
+from lnn2loihi.families.lstm.onnx_memory import FoundMemory, find_memory
 from lnn2loihi.network import FloatArray
 
 

@@ -3,7 +3,7 @@
 What is accepted: every `ncps.torch.LTC`, as a live module or as a checkpoint of its state_dict in
 `.pt`, `.pth` or `.safetensors`: any wiring or a number of units, both ways of keeping parameters
 positive, all input and output mappings, mixed memory, any number of unfolds, constant and
-irregular time. It is part of the importer `ncps` (`lnn2loihi.families.cfc.importer`). Masks are
+irregular time. Masks are
 taken from the arrays (`sparsity_mask`), never from a wiring object.
 
 A checkpoint goes with a short TOML file that says how the module was built::
@@ -43,29 +43,55 @@ Source: ncps 1.0.1 (Apache-2.0), torch/ltc.py and torch/ltc_cell.py.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from lnn2loihi.converters.modules.classes import class_names
-from lnn2loihi.families.cfc.module import is_cfc
+from lnn2loihi.converters.files.checkpoint import Tensor
+from lnn2loihi.converters.files.description import Description
+from lnn2loihi.converters.recurrent.family import FamilyParts
+from lnn2loihi.families.cfc.ncps import NcpsImporter
 from lnn2loihi.families.ltc.description import LTC, LTCDescription
-
-_CLASS = ("ncps.torch.ltc", "LTC")
-
-
-def is_ltc(source: object) -> bool:
-    """Whether it is an `ncps.torch.LTC`; imports nothing."""
-    return _CLASS in class_names(source)
+from lnn2loihi.families.ltc.state import KEY, ltc_parts, suggested_lines
 
 
-def is_liquid(source: object) -> bool:
-    """Whether it is a CfC or an LTC of ncps; imports nothing."""
-    return is_cfc(source) or is_ltc(source)
+class LTCImporter(NcpsImporter):
+    """The importer of the family."""
+
+    modules: ClassVar[tuple[str, ...]] = (LTC,)
+    classes: ClassVar[Mapping[str, str]] = {"ncps.torch.ltc.LTC": LTC}
+    description: ClassVar[type[Description]] = LTCDescription
+    advice: ClassVar[Mapping[tuple[str, ...], str]] = {
+        ("LTCCell",): f"hold an {LTC} in its place, and call its rnn_cell if you step it yourself"
+    }
+
+    def is_checkpoint(self, state: Mapping[str, Tensor]) -> bool:
+        """Whether there is a key that only LTCs have."""
+        return any(key.endswith(KEY) for key in state)
+
+    def describe(self, source: Any) -> tuple[LTCDescription, list[str]]:
+        """How a live LTC was built; and what in it is not as ncps builds it."""
+        return _described(source), _changed_parts(source)
+
+    def parts(
+        self, state: Mapping[str, Tensor], description: LTCDescription
+    ) -> tuple[FamilyParts | None, list[str]]:
+        """The layers, or None and everything that is wrong with the arrays."""
+        return ltc_parts(state, description)
+
+    def suggestion(self, state: Mapping[str, Tensor]) -> list[str]:
+        """Lines of a description, as far as the keys of a checkpoint tell."""
+        return suggested_lines(state)
+
+    def timespan_problems(self, timespan: float | None) -> list[str]:
+        """An LTC divides by the elapsed time."""
+        if timespan is None or timespan > 0.0:
+            return []
+        return [f"timespan is {timespan:g}; an LTC divides by it, so give a number above 0"]
 
 
-def describe_ltc(source: Any) -> tuple[LTCDescription, list[str]]:
-    """How a live LTC was built; and what in it is not as ncps builds it."""
+def _described(source: Any) -> LTCDescription:
     cell = source.rnn_cell
-    description = LTCDescription(
+    return LTCDescription(
         origin="the module",
         module=LTC,
         input_size=source.input_size,
@@ -78,7 +104,6 @@ def describe_ltc(source: Any) -> tuple[LTCDescription, list[str]]:
         output_mapping=cell._output_mapping or "none",
         mixed_memory=bool(source.use_mixed),
     )
-    return description, _changed_parts(source)
 
 
 def _changed_parts(source: Any) -> list[str]:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lnn2loihi.converters.onnx_read.parts import FoundMemory, find_memory, unexpected
+from lnn2loihi.converters.onnx_read.parts import unexpected
 from lnn2loihi.converters.onnx_read.terms import Identities, Terms, same
 from lnn2loihi.families.lstm.memory import MEMORY_GATES, Memory
+from lnn2loihi.families.lstm.onnx_memory import FoundMemory, find_memory
 from lnn2loihi.families.ltc.description import UNFOLDS_LIMIT
 from lnn2loihi.families.ltc.layer import CONDUCTANCE, CURRENT, LTCLayer
 from lnn2loihi.families.ltc.onnx_unfolds import FoundUnfold, UnfoldFinder

@@ -1,4 +1,4 @@
-"""The arrays of an LTC as a LiquidNetwork: the one path of modules and checkpoints.
+"""The arrays of an LTC as layers: the one path of modules and checkpoints.
 
 Keys and shapes: ncps 1.0.1, torch/ltc.py, torch/ltc_cell.py and torch/lstm.py.
 """
@@ -7,25 +7,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
+from lnn2loihi.converters.files.arrays import array_problems, listing
 from lnn2loihi.converters.files.checkpoint import FloatArray, Tensor
-from lnn2loihi.converters.provenance import with_source
-from lnn2loihi.errors import ImportNetworkError, Problems
-from lnn2loihi.families.cfc.checks import array_problems
-from lnn2loihi.families.cfc.layout import (
+from lnn2loihi.converters.recurrent.family import FamilyParts
+from lnn2loihi.families.cfc.ncps import (
     INPUT_MAP,
     RECURRENT_MAP,
-    listing,
+    has_memory,
+    memory_of,
     prefixes,
     under_prefix,
 )
-from lnn2loihi.families.cfc.state import memory_of
 from lnn2loihi.families.ltc.description import LTC, LTCDescription
 from lnn2loihi.families.ltc.layer import CONDUCTANCE, CURRENT, LTCLayer
-from lnn2loihi.network import Linear, LiquidNetwork
+from lnn2loihi.layers.linear import Linear
 
 #: A key that only LTCs have.
 KEY = "rnn_cell.gleak"
@@ -34,52 +32,9 @@ _SYNAPSES = ("sigma", "mu", "w", "erev", "sparsity_mask")
 _MEMORY = (f"{INPUT_MAP}.weight", f"{INPUT_MAP}.bias", f"{RECURRENT_MAP}.weight")
 
 
-@dataclass(frozen=True)
-class LTCParts:
-    """What one LTC module consists of.
-
-    Attributes:
-        layer: its units.
-        readout: which of them are outputs, and how they are mapped; None where all are, as they
-            are.
-    """
-
-    layer: LTCLayer
-    readout: Linear | None
-
-
-def ltc_from_state(
-    state: Mapping[str, Tensor],
-    description: LTCDescription,
-    *,
-    subject: str,
-    name: str,
-    timespan: float | None,
-    source: Mapping[str, str],
-    refused: Iterable[str] = (),
-) -> LiquidNetwork:
-    """Checks the arrays of an LTC against its description and assembles the network.
-
-    Args: as `lnn2loihi.families.cfc.state.network_from_state`.
-
-    Raises:
-        ImportNetworkError: lists all that is missing, superfluous, of wrong shape or type, not
-            finite, or contradicts the description.
-    """
-    parts, found = ltc_parts(state, description)
-    problems = Problems(ImportNetworkError, subject)
-    problems.extend(refused)
-    problems.extend(found)
-    if timespan is not None and timespan <= 0.0:
-        problems.add(f"timespan is {timespan:g}; an LTC divides by it, so give a number above 0")
-    problems.raise_if_any()
-    assert parts is not None
-    return with_source(LiquidNetwork(name, (parts.layer,), parts.readout, timespan), source)
-
-
 def ltc_parts(
     state: Mapping[str, Tensor], description: LTCDescription
-) -> tuple[LTCParts | None, list[str]]:
+) -> tuple[FamilyParts | None, list[str]]:
     """The parts of an LTC, or None and everything that is wrong with its arrays."""
     own, problems = under_prefix(state, description)
     if problems:
@@ -102,7 +57,9 @@ def ltc_parts(
             )
     if problems:
         return None, problems
-    return LTCParts(_layer(arrays, description), _readout(arrays, description)), []
+    return FamilyParts(
+        (_layer(arrays, description),), _readout(arrays, description), "output", True
+    ), []
 
 
 def _expected(own: Mapping[str, Tensor], description: LTCDescription) -> dict[str, tuple[int, ...]]:
@@ -120,14 +77,10 @@ def _expected(own: Mapping[str, Tensor], description: LTCDescription) -> dict[st
             shapes[f"{_CELL}{part}_w"] = (size,)
         if mapping == "affine":
             shapes[f"{_CELL}{part}_b"] = (size,)
-    if _has_memory(own):
+    if has_memory(own):
         expected = ((4 * units, inputs), (4 * units,), (4 * units, units))
         shapes |= dict(zip(_MEMORY, expected, strict=True))
     return shapes
-
-
-def _has_memory(own: Mapping[str, Tensor]) -> bool:
-    return any(key.startswith("lstm.") for key in own)
 
 
 def _mapping(own: Mapping[str, Tensor], part: str) -> str:
@@ -148,7 +101,7 @@ def _outputs(own: Mapping[str, Tensor], description: LTCDescription) -> int:
 def _part_problems(own: Mapping[str, Tensor], description: LTCDescription) -> list[str]:
     """Parts that contradict the description."""
     found: list[str] = []
-    origin, memory = description.origin, _has_memory(own)
+    origin, memory = description.origin, has_memory(own)
     for part, stated in (
         ("input", description.input_mapping),
         ("output", description.output_mapping),
@@ -238,16 +191,14 @@ def _readout(arrays: Mapping[str, FloatArray], description: LTCDescription) -> L
     return Linear("readout", weight, arrays.get(f"{_CELL}output_b", np.zeros(outputs)))
 
 
-def suggested_ltc_description(state: Mapping[str, Tensor], checkpoint: str) -> str:
-    """A TOML description to edit, with what can be read off the tensors filled in."""
+def suggested_lines(state: Mapping[str, Tensor]) -> list[str]:
+    """Lines of a description to edit, with what can be read off the tensors filled in."""
     prefix = next((p for p in prefixes(state) if p + KEY in state), "")
     shape = state[f"{prefix}{_CELL}sensory_w"].shape if f"{prefix}{_CELL}sensory_w" in state else ()
     inputs, units = shape if len(shape) == 2 else ("?", "?")
     own = {key[len(prefix) :]: tensor for key, tensor in state.items() if key.startswith(prefix)}
     lines = [
-        "[network]",
         f'module = "{LTC}"',
-        f"checkpoint = {json.dumps(checkpoint)}",
         f"input_size = {inputs}",
         f"units = {units}",
     ]
@@ -255,14 +206,12 @@ def suggested_ltc_description(state: Mapping[str, Tensor], checkpoint: str) -> s
         lines.append(f"prefix = {json.dumps(prefix)}")
     if _mapping(own, "output") == "none":
         lines.append("output_size = ?  # the arrays do not say it")
-    return "\n".join(
-        [
-            *lines,
-            "# The arrays do not hold what follows: write it as the module was built and trained.",
-            "ode_unfolds = 6",
-            "implicit_param_constraints = true",
-            "epsilon = 1e-8",
-            "timespan = 1.0             # elapsed time between two samples, 1.0 if none was given; "
-            '"irregular" if it came with them',
-        ]
-    )
+    return [
+        *lines,
+        "# The arrays do not hold what follows: write it as the module was built and trained.",
+        "ode_unfolds = 6",
+        "implicit_param_constraints = true",
+        "epsilon = 1e-8",
+        "timespan = 1.0             # elapsed time between two samples, 1.0 if none was given; "
+        '"irregular" if it came with them',
+    ]

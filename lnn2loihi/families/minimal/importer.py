@@ -35,17 +35,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
+from lnn2loihi.converters.files.arrays import Arrays
 from lnn2loihi.converters.files.checkpoint import Tensor
-from lnn2loihi.converters.modules.classes import class_names
+from lnn2loihi.converters.files.description import Description, text
 from lnn2loihi.converters.recurrent.family import (
-    Arrays,
+    FamilyImporter,
+    FamilyParts,
     RnnDescription,
-    RnnImporter,
-    RnnParts,
     Shape,
     contradictions,
     readout_of,
@@ -58,10 +59,10 @@ from lnn2loihi.layers.linear import SUM, Linear
 MIN_GRU, MIN_LSTM = "minGRU", "minLSTM"
 #: The classes that are known, and what they are.
 _CLASSES = {
-    ("lnn2loihi.models.minimal_rnn", "MinGRU"): MIN_GRU,
-    ("lnn2loihi.models.minimal_rnn", "MinLSTM"): MIN_LSTM,
-    ("minGRU_pytorch.minGRU", "minGRU"): MIN_GRU,
-    ("minGRU_pytorch.minLSTM", "minLSTM"): MIN_LSTM,
+    "lnn2loihi.models.minimal_rnn.MinGRU": MIN_GRU,
+    "lnn2loihi.models.minimal_rnn.MinLSTM": MIN_LSTM,
+    "minGRU_pytorch.minGRU": MIN_GRU,
+    "minGRU_pytorch.minLSTM": MIN_LSTM,
 }
 #: For each module its layer, and the name of the map that stacks its gates.
 _LAYERS: dict[str, tuple[type[MinimalLayer], str]] = {
@@ -72,40 +73,40 @@ _MAPS = "|".join(name for _, name in _LAYERS.values())
 _KEY = re.compile(rf"(.*?)({_MAPS})\.(?:weight|bias)")
 
 
-class MinimalRnnImporter(RnnImporter):
-    """Entry point `minimal_rnn` of the group `lnn2loihi.importers`."""
+@dataclass(frozen=True, kw_only=True)
+class MinimalDescription(RnnDescription):
+    """How a minGRU or minLSTM was built.
+
+    Attributes:
+        form: what a candidate is made of its sum, one of FORMS.
+    """
+
+    form: str = text(FORMS, default="log")
+
+
+class MinimalRnnImporter(FamilyImporter):
+    """The importer of the family."""
 
     name: ClassVar[str] = "minimal_rnn"
     modules: ClassVar[tuple[str, ...]] = (MIN_GRU, MIN_LSTM)
-    aliases: ClassVar[Mapping[str, str]] = {
-        "lnn2loihi.models.minimal_rnn.MinGRU": MIN_GRU,
-        "lnn2loihi.models.minimal_rnn.MinLSTM": MIN_LSTM,
-        "minGRU_pytorch.minGRU": MIN_GRU,
-        "minGRU_pytorch.minLSTM": MIN_LSTM,
-    }
-    words: ClassVar[Mapping[str, tuple[str, ...]]] = {"form": FORMS}
-
-    def is_module(self, source: object) -> bool:
-        """Whether it is one of the known classes, or derived from one."""
-        return bool(class_names(source) & _CLASSES.keys())
+    aliases: ClassVar[Mapping[str, str]] = _CLASSES
+    classes: ClassVar[Mapping[str, str]] = _CLASSES
+    description: ClassVar[type[Description]] = MinimalDescription
 
     def is_checkpoint(self, state: Mapping[str, Tensor]) -> bool:
         """Whether there are keys such as to_hidden_and_gate.weight."""
         return any(_KEY.fullmatch(key) for key in state)
 
-    def describe(self, source: Any) -> tuple[RnnDescription, list[str]]:
+    def describe(self, source: Any) -> tuple[Description | None, list[str]]:
         """How a live module was built; and what in it cannot be imported."""
-        (known,) = class_names(source) & _CLASSES.keys()
-        refused: list[str] = []
-        original = next(c for c in type(source).__mro__ if (c.__module__, c.__name__) == known)
-        if type(source).forward is not original.forward:
-            refused.append(f"it overrides forward; give a plain {known[1]}")
-        form = getattr(source, "form", "log")
-        return RnnDescription("the module", _CLASSES[known], form=form), refused
+        described, refused = super().describe(source)
+        if isinstance(described, MinimalDescription):
+            described = replace(described, form=getattr(source, "form", "log"))
+        return described, refused
 
     def parts(
-        self, state: Mapping[str, Tensor], description: RnnDescription
-    ) -> tuple[RnnParts | None, list[str]]:
+        self, state: Mapping[str, Tensor], description: MinimalDescription
+    ) -> tuple[FamilyParts | None, list[str]]:
         """The layers, or None and everything that is wrong with the arrays."""
         arrays = Arrays(state, description.prefix)
         kind, stacked = _LAYERS[description.module]
@@ -113,22 +114,24 @@ class MinimalRnnImporter(RnnImporter):
         before = {m.group(1) for key in arrays.keys if (m := _KEY.fullmatch(key))}
         ordered = sorted(before, key=_number)
         wrong = [
-            text for text in ordered if text and not re.fullmatch(r"(layers\.)?[0-9]{1,4}\.", text)
+            start
+            for start in ordered
+            if start and not re.fullmatch(r"(layers\.)?[0-9]{1,4}\.", start)
         ]
         if not before or wrong or ("" in before and len(before) > 1):
             return None, [_absent(stacked, description, state)]
         layers: list[GatedLayer | DenseLayer] = []
         shapes: list[Shape] = []
         readout = None
-        for number, text in enumerate(ordered):
+        for number, start in enumerate(ordered):
             name = f"layer_{number}"
-            gates, shape = _gates(arrays, f"{text}{stacked}", kind.names)
+            gates, shape = _gates(arrays, f"{start}{stacked}", kind.names)
             layers.append(kind(name, gates, form=description.form))
             shapes.append(shape)
-            if f"{text}to_out.weight" in arrays.keys:
-                weight = arrays.take(f"{text}to_out.weight", None, shape.units)
+            if f"{start}to_out.weight" in arrays.keys:
+                weight = arrays.take(f"{start}to_out.weight", None, shape.units)
                 after = Linear("readout", weight, np.zeros(len(weight)))
-                if text == ordered[-1] and description.readout is None:
+                if start == ordered[-1] and description.readout is None:
                     readout = after
                 else:
                     linear = Linear(SUM, after.weight, after.bias)
@@ -138,7 +141,7 @@ class MinimalRnnImporter(RnnImporter):
         if description.readout is not None:
             readout, found = readout_of(state, description.readout, layers[-1].units)
             problems = problems + found
-        return (None if problems else RnnParts(tuple(layers), readout)), problems
+        return (None if problems else FamilyParts(tuple(layers), readout)), problems
 
     def suggestion(self, state: Mapping[str, Tensor]) -> list[str]:
         """Lines of a description, as far as the keys of a checkpoint tell."""
@@ -157,7 +160,7 @@ def _number(text: str) -> tuple[int, str]:
     return (int(digits[-1]) if digits else 0), text
 
 
-def _absent(stacked: str, description: RnnDescription, state: Mapping[str, Tensor]) -> str:
+def _absent(stacked: str, description: MinimalDescription, state: Mapping[str, Tensor]) -> str:
     others = sorted({m.group(1) for key in state if (m := _KEY.fullmatch(key))})
     said = ", ".join(map(repr, others)) or "none"
     return (

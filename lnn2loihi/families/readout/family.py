@@ -1,7 +1,17 @@
 """The readout as a family: it has no layer, networks make its stage."""
 
-from lnn2loihi.families.readout.lowering import ReadoutLowering
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lnn2loihi.families.readout.lowering import ReadoutLowering, linear_program
 from lnn2loihi.family import Family
 from lnn2loihi.layers.readout import ReadoutStage
+from lnn2loihi.neurons.instructions import NeuronProgram
 
-FAMILY = Family("readout", (), {ReadoutStage: ReadoutLowering()})
+
+def _shipped() -> Iterator[NeuronProgram]:
+    return (linear_program(shift) for shift in (0, 1))
+
+
+FAMILY = Family("readout", (), {ReadoutStage: ReadoutLowering()}, shipped=_shipped)

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
+from lnn2loihi import families
 from lnn2loihi.errors import BackendMissingError
-from lnn2loihi.families.cfc.neuron import GATES, cfc_program
-from lnn2loihi.families.readout.lowering import linear_program
-from lnn2loihi.neurons.activations import ACTIVATIONS
 from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.simulate.native import library
 from lnn2loihi.simulate.native.kernel_code import LANES, LEVELS, NARROW, Level
 from lnn2loihi.simulate.native.neuron_code import neuron_text
 
-#: Message widths of the shipped programs.
-MESSAGE_BITS = range(4, 17)
-
 
 def shipped_programs() -> Iterator[NeuronProgram]:
-    """The families with the default activation; shifts are arguments of their libraries."""
-    default = next(iter(ACTIVATIONS))
-    yield from (cfc_program([1] * len(GATES), bits, default) for bits in MESSAGE_BITS)
-    yield from (linear_program(shift) for shift in (0, 1))
+    """What our families bring, with the default activation; shifts are arguments of their
+    libraries. A wheel is built before its entry points are there, so they are found by folder.
+    """
+    for found in iter_modules(families.__path__, f"{families.__name__}."):
+        yield from import_module(f"{found.name}.family").FAMILY.shipped()
 
 
 def build_shipped(folder: Path) -> list[Path]:

@@ -20,9 +20,7 @@ from typing import Any
 import numpy as np
 
 from lnn2loihi.errors import BackendMissingError
-from lnn2loihi.families.cfc.neuron import GATES, cfc_program
 from lnn2loihi.files import write_atomically
-from lnn2loihi.neurons.activations import ACTIVATIONS
 from lnn2loihi.simulate.native.kernel_code import Level
 
 #: Forms by their widths in bits, and the flags that each adds; the first is that of the level.
@@ -32,8 +30,6 @@ GAIN = 0.95
 #: Lanes of an update that is timed (a call from Python takes as long as some hundred lanes),
 #: updates of a round, and rounds, of which the fastest counts.
 TIMED_LANES, UPDATES, ROUNDS = 4096, 20, 25
-#: Width of the messages of the program that is timed: the plain CfC of the default recipe.
-MESSAGE_BITS = 12
 
 
 def has_forms(level: Level) -> bool:
@@ -66,7 +62,9 @@ def _chosen(level: Level, folder: Path, updates: Any) -> int:
     for width in FORMS:
         if kept == str(width):
             return width
-    program = cfc_program([1] * len(GATES), MESSAGE_BITS, next(iter(ACTIVATIONS)))
+    from lnn2loihi.simulate.native.shipped import shipped_programs  # which knows this module
+
+    program = max(shipped_programs(), key=lambda one: len(one.instructions))
     try:
         functions = [updates(program, flags) for flags in FORMS.values()]
     except BackendMissingError:  # what the wheel brings is what there is

@@ -1,0 +1,104 @@
+"""The arrays of a state_dict, asked for by key; everything that is wrong with them is collected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from lnn2loihi.converters.files.checkpoint import FloatArray, Tensor
+
+#: Most elements of one array that are read: more weights than a whole Loihi 2 chip has room for.
+ELEMENT_LIMIT = 1 << 27
+
+
+def listing(names: Iterable[str]) -> str:
+    """Some names in order, and how many more there are."""
+    ordered = sorted(names)
+    more = f" and {len(ordered) - 12} more" if len(ordered) > 12 else ""
+    return ", ".join(f"{name:.120}" for name in ordered[:12]) + more
+
+
+def array_problems(
+    key: str, tensor: Tensor, is_mask: bool, arrays: dict[str, FloatArray]
+) -> list[str]:
+    """Wrong types and values of one array; a readable array is added to `arrays`."""
+    if tensor.kind != "float" and not (is_mask and tensor.kind == "integer"):
+        return [f"{key} is {tensor.dtype}, expected float64, float32, float16 or bfloat16"]
+    if 0 in tensor.shape:
+        return [f"{key} is empty (shape {tensor.shape})"]
+    elements = int(np.prod([float(length) for length in tensor.shape]))
+    if elements > ELEMENT_LIMIT:
+        return [f"{key} has {elements} elements, the limit of lnn2loihi is {ELEMENT_LIMIT}"]
+    array = arrays[key] = tensor.read()
+    bad = int(np.count_nonzero(~np.isfinite(array)))
+    if bad:
+        return [
+            f"{key} holds {bad} NaN or infinite of {array.size} values; the training diverged "
+            "or the file is damaged"
+        ]
+    return []
+
+
+class Arrays:
+    """The arrays of a state_dict under a prefix, asked for by key; what is wrong is collected.
+
+    Args:
+        state: the tensors by key.
+        prefix: what stands before the keys.
+
+    Attributes:
+        problems: everything that is wrong so far.
+    """
+
+    def __init__(self, state: Mapping[str, Tensor], prefix: str) -> None:
+        self._own = {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
+        self._prefix = prefix
+        self._taken: set[str] = set()
+        self._found: dict[str, FloatArray] = {}
+        self.problems: list[str] = []
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys without their prefix."""
+        return list(self._own)
+
+    def take(self, key: str, rows: int | None = None, columns: int | None = None) -> FloatArray:
+        """An array of a shape, None being any; one of zeros where something is wrong with it.
+
+        Args:
+            key: its key without the prefix.
+            rows: its rows, or its elements.
+            columns: its columns; 0 for an array of one axis.
+        """
+        self._taken.add(key)
+        wanted = (rows,) if columns == 0 else (rows, columns)
+        blank = np.zeros([1 if n is None else n for n in wanted])
+        if key not in self._own:
+            self.problems.append(f"the key {self._prefix + key} is missing")
+            return blank
+        tensor = self._own[key]
+        fits = len(tensor.shape) == len(wanted) and all(
+            n in (None, m) for n, m in zip(wanted, tensor.shape, strict=True)
+        )
+        if not fits:
+            said = ", ".join("any" if n is None else str(n) for n in wanted)
+            self.problems.append(
+                f"{self._prefix + key} has shape {tensor.shape}, expected ({said})"
+            )
+            return blank
+        found = array_problems(self._prefix + key, tensor, False, self._found)
+        self.problems += found
+        return blank if found else self._found[self._prefix + key]
+
+    def refuse_others(self, module: str, readout: str | None = None) -> None:
+        """Notes keys that were not asked for and do not begin with `readout`."""
+        keys = [self._prefix + key for key in self._own if key not in self._taken]
+        others = [key for key in keys if not (readout and key.startswith(readout))]
+        if others:
+            self.problems.append(
+                f"keys that a {module} does not have: {listing(others)}. Undo parametrizations "
+                "and pruning first (torch.nn.utils.parametrize.remove_parametrizations, "
+                "torch.nn.utils.prune.remove); where other parts of a larger module are meant, "
+                'say prefix = "..." and readout = "..."'
+            )

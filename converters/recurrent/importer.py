@@ -1,0 +1,278 @@
+"""Imports the recurrent modules of all families: alive, or from a checkpoint with its description.
+
+What is accepted is said beside the importer of each family, in
+`lnn2loihi/families/<name>/importer.py`. A checkpoint is read once, and its description is parsed
+once, whatever the family.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lnn2loihi.arguments import checks_kinds
+from lnn2loihi.converters.files.checkpoint import (
+    CHECKPOINTS,
+    Tensor,
+    read_checkpoint,
+    torch_tensors,
+)
+from lnn2loihi.converters.files.description import (
+    Description,
+    Timespan,
+    checked_timespan,
+    description_beside,
+    description_of,
+    read_table,
+)
+from lnn2loihi.converters.modules.classes import class_name, is_torch_module
+from lnn2loihi.converters.provenance import with_source
+from lnn2loihi.converters.recurrent.family import FamilyImporter, FamilyParts
+from lnn2loihi.converters.recurrent.known import live_modules, unknown_module
+from lnn2loihi.errors import ImportNetworkError, Lnn2LoihiError, NetworkError, Problems
+from lnn2loihi.family import importer_of, importers
+from lnn2loihi.files import why_no_file
+from lnn2loihi.network import LiquidNetwork
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class FamiliesImporter:
+    """Entry point `families` of the group `lnn2loihi.importers`.
+
+    Attributes:
+        only: name of a family, or of the importer of families, that alone is meant; None for all.
+    """
+
+    only: str | None = None
+
+    def named(self, name: str) -> FamiliesImporter | None:
+        """The importer of the family of that name, or of those whose importer has it; None where
+        there is none.
+        """
+        found = FamiliesImporter(name)
+        return found if found._families() else None
+
+    def names(self) -> list[str]:
+        """What `named` knows."""
+        found = [name for family, one in importers() for name in (one.name, family.name)]
+        return list(dict.fromkeys(found))
+
+    def catch_all(self, source: object) -> bool:
+        """Whether it takes anything of that kind: every checkpoint that no other importer takes, to
+        say what is missing.
+        """
+        return isinstance(source, (str, os.PathLike))
+
+    def recognises(self, source: object) -> bool:
+        """Whether `source` is a module of a family, or a path that ends like a checkpoint or a
+        description; imports no framework.
+        """
+        if isinstance(source, (str, os.PathLike)):
+            return Path(source).suffix.lower() in (*CHECKPOINTS, ".toml")
+        return importer_of(source, self.only) is not None
+
+    @checks_kinds(ImportNetworkError)
+    def load(
+        self,
+        source: object,
+        *,
+        timespan: Timespan | None = None,
+        description: str | os.PathLike[str] | None = None,
+        name: str | None = None,
+    ) -> LiquidNetwork:
+        """Turns a live module or a checkpoint with its description into a LiquidNetwork.
+
+        Args:
+            source: a module of a family, the path of a checkpoint, or the path of a description
+                that names its checkpoint.
+            timespan: constant elapsed time between two samples, in the unit of the training, or
+                "irregular" where it comes with the samples; goes before the description's. 1.0
+                where neither says. Layers that take no elapsed time take 1.0 alone.
+            description: path of the TOML file, for a checkpoint; `<checkpoint>.toml` in place of
+                the suffix where absent. Its key `checkpoint` is ignored beside a given path.
+            name: name of the network; else the description's, else the file's or the class's.
+
+        Raises:
+            ImportNetworkError: lists everything that is not supported, damaged or contradictory.
+            BackendMissingError: a `.pt` file, and PyTorch is not installed.
+        """
+        if isinstance(source, (str, os.PathLike)):
+            toml = None if description is None else Path(description)
+            return self._load_file(Path(source), toml, timespan, name)
+        subject = class_name(source)
+        if description is not None:
+            raise ImportNetworkError(subject, "a live module needs no description; leave it out")
+        importer = importer_of(source, self.only)
+        if importer is None:
+            raise ImportNetworkError(subject, self._refusal(source))
+        described, refused = asked(subject, importer.describe, source)
+        state = torch_tensors(source.state_dict())  # pyright: ignore[reportAttributeAccessIssue]
+        parts = None
+        if described is not None:
+            parts, found = asked(subject, importer.parts, state, described)
+            refused = [*refused, *found]
+        name = name or type(source).__name__.lower()
+        return _network(importer, parts, described, refused, subject, name, timespan, {})
+
+    def _load_file(
+        self, path: Path, toml: Path | None, timespan: Timespan | None, name: str | None
+    ) -> LiquidNetwork:
+        """Loads a checkpoint with its description, from the path of either."""
+        if not path.is_file():
+            raise ImportNetworkError(str(path), why_no_file(path))
+        try:
+            path, importer, described = self._described(path, toml)
+            state, subject = read_checkpoint(path), str(path)
+            parts, refused = asked(subject, importer.parts, state, described)
+        except OSError as error:
+            raise ImportNetworkError(
+                str(error.filename or path), f"it cannot be read ({error.strerror or error})"
+            ) from error
+        name = name or described.name or path.stem
+        origin = {"file": path.name}
+        return _network(importer, parts, described, refused, subject, name, timespan, origin)
+
+    def _described(self, path: Path, toml: Path | None) -> tuple[Path, FamilyImporter, Description]:
+        """The checkpoint, its family, and its description, from the path of either file."""
+        if path.suffix.lower() != ".toml":
+            if toml is None and not (toml := description_beside(path)).is_file():
+                raise self._undescribed(path, toml)
+            return path, *self._read(toml)
+        if toml is not None:
+            raise ImportNetworkError(
+                str(path), f"it is a description itself; do not give {toml} as well"
+            )
+        importer, described = self._read(path)
+        if described.checkpoint is None:
+            raise ImportNetworkError(
+                str(path), 'it names no checkpoint; add checkpoint = "net.safetensors" to [network]'
+            )
+        if not described.checkpoint.is_file():
+            raise ImportNetworkError(
+                str(path), f"the checkpoint that it names is not there: {described.checkpoint}"
+            )
+        return described.checkpoint, importer, described
+
+    def _read(self, toml: Path) -> tuple[FamilyImporter, Description]:
+        """The family that a description names, and the description.
+
+        Raises:
+            ImportNetworkError: nobody knows its module (what else there is depends on it), or what
+                `description_of` raises.
+        """
+        table = read_table(toml)
+        module = table.get("module")
+        known = self._families()
+        # Where no module is named, the first one says that it is missing.
+        importer = known[0]
+        if isinstance(module, str):
+            fitting = (one for one in known if module in (*one.modules, *one.aliases))
+            importer = next(fitting, None)
+            if importer is None:
+                raise ImportNetworkError(str(toml), unknown_module(module))
+            module = table["module"] = importer.aliases.get(module, module)
+        kinds = {name: importer.description_for(name) for name in importer.modules}
+        kind = kinds.get(str(module), importer.description)
+        return importer, description_of(toml, table, kind, kinds)
+
+    def _undescribed(self, path: Path, toml: Path) -> ImportNetworkError:
+        """What to write for a checkpoint that has no description."""
+        state = read_checkpoint(path)
+        known = self._families()
+        importer = next((one for one in known if _fits(one, state)), known[0])
+        lines = ["[network]", f"checkpoint = {json.dumps(path.name)}", *importer.suggestion(state)]
+        text = "\n".join(lines)
+        return ImportNetworkError(
+            str(path),
+            "a checkpoint does not say how its module was built. Write the following to "
+            f"{toml} (check it, and fill in each ?), or give description=...\n\n{text}",
+        )
+
+    def _families(self) -> list[FamilyImporter]:
+        return [importer for _, importer in importers(self.only)]
+
+    def _refusal(self, source: object) -> str:
+        """Why a live object is no module of the families that are meant."""
+        inside: list[str] = []
+        if is_torch_module(source):
+            parts: Any = source.named_modules()  # pyright: ignore[reportAttributeAccessIssue]
+            inside = [key for key, part in parts if importer_of(part, self.only) is not None]
+        if inside:
+            places = " or ".join(f"module.{key}" for key in inside[:8])
+            return (
+                f"it is no recurrent layer itself but holds one: give {places} instead, or "
+                'format="modules" to import it as a whole'
+            )
+        as_what = "" if self.only is None else f" as {self.only}"
+        return (
+            f"this class cannot be imported{as_what}; accepted are {live_modules(self.only)}, "
+            "alone or in a module of linear layers and activations"
+        )
+
+
+def asked(subject: str, ask: Callable[..., R], *given: Any) -> R:
+    """What a family's importer answers.
+
+    Raises:
+        ImportNetworkError: it failed, by a fault of its own.
+    """
+    try:
+        return ask(*given)
+    except (Lnn2LoihiError, OSError, MemoryError):
+        raise
+    except Exception as error:  # a stranger's importer, or a module that somebody has changed
+        raise ImportNetworkError(
+            subject,
+            f"{ask.__qualname__} cannot read it ({type(error).__name__}: {error!s:.200}); if the "
+            "module was changed after it was built, give it as its package builds it",
+        ) from error
+
+
+def _fits(importer: FamilyImporter, state: Mapping[str, Tensor]) -> bool:
+    """Whether a checkpoint looks like a family's."""
+    try:
+        return importer.is_checkpoint(state)
+    except Exception:  # a stranger's importer, asked about what is not its
+        return False
+
+
+def _network(
+    importer: FamilyImporter,
+    parts: FamilyParts | None,
+    description: Description | None,
+    refused: list[str],
+    subject: str,
+    name: str,
+    timespan: Timespan | None,
+    source: dict[str, str],
+) -> LiquidNetwork:
+    """The network of parts, or everything that is wrong with them."""
+    problems = Problems(ImportNetworkError, subject)
+    problems.extend(refused)
+    elapsed: float | None = 1.0
+    if importer.takes_time:
+        elapsed = checked_timespan(subject, timespan, description)
+        problems.extend([] if elapsed is None else importer.timespan_problems(elapsed))
+    elif timespan not in (None, 1.0):
+        problems.add(
+            f"timespan is {timespan}, but {' and '.join(importer.modules)} take no elapsed time; "
+            "leave it out, or give it to the network as an input of its own"
+        )
+    problems.raise_if_any()
+    assert parts is not None and description is not None
+    if not source:
+        source = {"class": description.module}
+    notes = {"no part in inference": "; ".join(description.notes)} if description.notes else {}
+    try:
+        network = LiquidNetwork(name, parts.layers, parts.readout, elapsed)
+    except NetworkError as error:
+        raise ImportNetworkError(subject, error.problems) from error
+    return with_source(
+        network, {"importer": importer.name, **source, **importer.versions(), **notes}
+    )

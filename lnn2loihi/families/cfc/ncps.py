@@ -1,0 +1,96 @@
+"""What importers of modules of the PyTorch package `ncps` have in common."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from lnn2loihi.converters.files.arrays import listing
+from lnn2loihi.converters.files.checkpoint import FloatArray, Tensor
+from lnn2loihi.converters.files.description import Description
+from lnn2loihi.converters.provenance import torch_version
+from lnn2loihi.converters.recurrent.family import FamilyImporter
+from lnn2loihi.families.lstm.memory import MEMORY_GATES, Memory
+from lnn2loihi.layers.linear import Linear
+
+if TYPE_CHECKING:
+    from lnn2loihi.measure.torch_blocks import Block
+    from lnn2loihi.qat.calls import Calls
+
+#: Keys of the mixed memory.
+INPUT_MAP, RECURRENT_MAP = "lstm.input_map", "lstm.recurrent_map"
+
+
+class NcpsImporter(FamilyImporter):
+    """An importer of modules of ncps, whose arrays stand under `rnn_cell.` and `lstm.`."""
+
+    name: ClassVar[str] = "ncps"
+    takes_time: ClassVar[bool] = True
+
+    def versions(self) -> dict[str, str]:
+        """Versions of ncps, where it is installed, and of torch, where it is imported."""
+        found: dict[str, str] = {}
+        try:
+            # ncps.__version__ says 0.0.2 in release 1.0.1.
+            found["ncps"] = version("ncps")
+        except PackageNotFoundError:
+            pass
+        return found | torch_version()
+
+    def calls(self, source: Any) -> Calls:
+        """As ncps calls them: states of all layers stand side by side."""
+        from lnn2loihi.qat.calls import Calls
+
+        return Calls(sequences=bool(source.return_sequences), time_first=not source.batch_first)
+
+    def block(self, source: Any, timespan: float | None) -> Block | None:
+        """A copy of the module that runs, unless it has overridden `forward`."""
+        from lnn2loihi.families.cfc.ncps_block import NcpsBlock
+
+        owner = next(kind for kind in type(source).__mro__ if "forward" in vars(kind))
+        if f"{owner.__module__}.{owner.__name__}" not in self.classes:
+            return None
+        return NcpsBlock(copy.deepcopy(source), timespan)
+
+
+def prefixes(keys: Iterable[str]) -> list[str]:
+    """What stands before `rnn_cell.` in the keys, each once; "" for a CfC on its own."""
+    found = {key[: key.index("rnn_cell.")] for key in keys if "rnn_cell." in key}
+    return sorted(prefix for prefix in found if not prefix or prefix.endswith("."))
+
+
+def under_prefix(
+    state: Mapping[str, Tensor], description: Description
+) -> tuple[dict[str, Tensor], list[str]]:
+    """The tensors under the prefix, by the rest of their keys; and what is wrong if none fits."""
+    prefix = description.prefix
+    own = {key[len(prefix) :]: state[key] for key in state if key.startswith(prefix)}
+    if any(key.startswith("rnn_cell.") for key in own):
+        return own, []
+    others = prefixes(state)
+    where = f"no key starts with {prefix + 'rnn_cell.'!r}"
+    if others:
+        hints = " or ".join(f"prefix = {other!r}" for other in others[:8])
+        return own, [f"{where}; write {hints} in {description.origin}"]
+    seen = sorted({key.rsplit(".", 1)[0] + "." for key in state if "." in key})
+    return own, [
+        f"{where}, so it is not the state_dict of an {description.module}; "
+        f"prefixes seen: {listing(seen) if seen else 'none'}"
+    ]
+
+
+def has_memory(own: Mapping[str, Tensor]) -> bool:
+    """Whether there are keys of a mixed memory."""
+    return any(key.startswith("lstm.") for key in own)
+
+
+def memory_of(arrays: Mapping[str, FloatArray]) -> Memory:
+    """The mixed memory: ncps stacks its four sums in the order of MEMORY_GATES."""
+    weight = np.hstack([arrays[f"{INPUT_MAP}.weight"], arrays[f"{RECURRENT_MAP}.weight"]])
+    weights = np.split(weight, len(MEMORY_GATES))
+    biases = np.split(arrays[f"{INPUT_MAP}.bias"], len(MEMORY_GATES))
+    return Memory(tuple(map(Linear, MEMORY_GATES, weights, biases)))
