@@ -40,11 +40,12 @@ from lnn2loihi.neurons.tracer import Tracer, Word
 from lnn2loihi.recipe import Recipe
 
 if TYPE_CHECKING:
+    from lnn2loihi.converters.files.arrays import Arrays
+    from lnn2loihi.converters.files.description import flag, number, text, times, whole
     from lnn2loihi.converters.recurrent.family import (
-        Arrays,
-        FamilyDescription,
         FamilyImporter,
         FamilyParts,
+        RecurrentDescription,
     )
 
 __all__ = [
@@ -63,7 +64,6 @@ __all__ = [
     "VALUE_BITS",
     "Arrays",
     "Family",
-    "FamilyDescription",
     "FamilyImporter",
     "FamilyParts",
     "FixedPoint",
@@ -78,6 +78,7 @@ __all__ = [
     "NeuronProgram",
     "QuantizationError",
     "Recipe",
+    "RecurrentDescription",
     "Rescaling",
     "Stage",
     "StageLowering",
@@ -89,8 +90,10 @@ __all__ = [
     "clamped",
     "error_function",
     "first_update",
+    "flag",
     "log_sigmoid",
     "moved",
+    "number",
     "preactivation",
     "ratio",
     "register",
@@ -99,11 +102,14 @@ __all__ = [
     "sent",
     "sigmoid",
     "signed_range",
+    "text",
+    "times",
+    "whole",
     "within",
 ]
 
-#: What reads modules and checkpoints is imported when it is asked for.
-_IMPORTERS = "lnn2loihi.converters.recurrent.family"
+#: What reads modules and checkpoints is imported when it is asked for, from the first that has it.
+_IMPORTERS = ("converters.recurrent.family", "converters.files.description")
 
 
 def register(family: Family) -> None:
@@ -120,5 +126,8 @@ def register(family: Family) -> None:
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(_IMPORTERS), name)
+        for place in _IMPORTERS:
+            module = import_module(f"lnn2loihi.{place}")
+            if hasattr(module, name):
+                return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

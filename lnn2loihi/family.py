@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar
 
 from lnn2loihi.errors import QuantizationError
@@ -59,6 +60,11 @@ class Family:
     torch_blocks: Callable[[Any], Any] | None = None
     shipped: Callable[[], Iterable[NeuronProgram]] = tuple
 
+    @cached_property
+    def made_importer(self) -> Any:
+        """Its importer, made once; None where it has none."""
+        return None if self.importer is None else self.importer()
+
 
 _SAID: set[tuple[str, str]] = set()
 FAMILIES: Registry[Family] = Registry("lnn2loihi.families", "family", Family, factory=False)
@@ -81,7 +87,7 @@ def importers(only: str | None = None) -> Iterator[tuple[Family, Any]]:
         if family.importer is None:
             continue
         try:
-            made = family.importer()
+            made = family.made_importer
             named = only in (None, family.name, made.name)
         except Exception as error:  # whatever a stranger's module does when imported
             left_out(family, "its importer cannot be made", error)

@@ -32,8 +32,7 @@ class Importer(Protocol):
 
     One that takes whatever no other importer takes, so that it can say what is accepted, has an
     attribute `catch_all` that is true, or a method `catch_all(source)` that says so of a source: it
-    is asked after all others. One for several formats has `names()` and `named(name)`, which gives
-    the importer of one of them, or None.
+    is asked after all others.
     """
 
     def recognises(self, source: object) -> bool:
@@ -48,6 +47,19 @@ class Importer(Protocol):
         Raises:
             ImportNetworkError: lists everything that does not fit.
         """
+        ...
+
+
+@runtime_checkable
+class SeveralFormats(Protocol):
+    """What an importer has beside, that is one for several names of `format=`."""
+
+    def names(self) -> list[str]:
+        """These names."""
+        ...
+
+    def named(self, name: str) -> Importer | None:
+        """The importer of that name; None where there is none."""
         ...
 
 
@@ -152,19 +164,19 @@ def _importer_named(format: str) -> Importer:
     Raises:
         ImportNetworkError: there is none, or its package is broken.
     """
-    several: list[str] = []
+    several: list[SeveralFormats] = []
     if format not in IMPORTERS.names():
-        for _, importer in IMPORTERS.working():
-            if hasattr(importer, "named"):
-                several += importer.names()  # pyright: ignore[reportAttributeAccessIssue]
-                found = importer.named(format)  # pyright: ignore[reportAttributeAccessIssue]
-                if found is not None:
-                    return found
+        several = [one for _, one in IMPORTERS.working() if isinstance(one, SeveralFormats)]
+    for importer in several:
+        if (found := importer.named(format)) is not None:
+            return found
     try:
         return IMPORTERS.get(format)
     except PluginError as error:
-        also = [f"and in them {', '.join(several)}"] if several else []
-        raise ImportNetworkError(error.subject, [*error.problems, *also]) from error
+        names = ", ".join(name for importer in several for name in importer.names())
+        also = f"; of families: {names}" if names else ""
+        problems = [f"{problem}{also}" for problem in error.problems]
+        raise ImportNetworkError(error.subject, problems) from error
 
 
 def _importer_of(source: object) -> Importer | None:

@@ -220,7 +220,7 @@ class Chain:
             description, found = asked(part.path, family.describe, part.module)
             if description is not None:
                 state = torch_tensors(part.module.state_dict())
-                parts, more = asked(part.path, family.parts, state, description)
+                parts, more = asked(part.path, family.read, state, description)
                 found = [*found, *more]
         except ImportNetworkError as error:
             found = error.problems

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RnnDescription(Description):
+class RecurrentDescription(Description):
     """How a module without a wiring was built; what most families need.
 
     Attributes:
@@ -55,21 +55,14 @@ class FamilyParts:
         readout_name: name of that map in the module.
         mapped: whether the map only picks and scales units, so that it goes into a Linear that
             follows it, and is no layer of its own.
+        bias: whether the module has biases; None where that is not asked.
     """
 
     layers: tuple[Layer, ...]
     readout: Linear | None = None
     readout_name: str = "out"
     mapped: bool = False
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What was read off the keys of a layer: how wide it is, and whether it has biases."""
-
-    inputs: int
-    units: int
-    bias: bool
+    bias: bool | None = None
 
 
 class FamilyImporter(ABC):
@@ -87,7 +80,7 @@ class FamilyImporter(ABC):
     #: Full names of the classes of live modules, and what they are among `modules`.
     classes: ClassVar[Mapping[str, str]] = {}
     #: What its descriptions may say.
-    description: ClassVar[type[Description]] = RnnDescription
+    description: ClassVar[type[Description]] = RecurrentDescription
     #: Whether its layers take the elapsed time between two samples.
     takes_time: ClassVar[bool] = False
     #: What to do about modules that only look like its own, by the beginnings of class names.
@@ -102,6 +95,8 @@ class FamilyImporter(ABC):
         self, state: Mapping[str, Tensor], description: Any
     ) -> tuple[FamilyParts | None, list[str]]:
         """The layers, or None and everything that is wrong with the arrays.
+
+        What a `RecurrentDescription` says of sizes and of a readout is looked at by `read`.
 
         Args:
             state: the tensors by key.
@@ -135,6 +130,24 @@ class FamilyImporter(ABC):
             plain = named if named.endswith(own) else own
             return None, [f"it overrides forward; give a plain {plain}"]
         return self.description_for(named)(origin="the module", module=named), []
+
+    def read(
+        self, state: Mapping[str, Tensor], description: Description
+    ) -> tuple[FamilyParts | None, list[str]]:
+        """The parts, with the Linear that a description names after them; or None and everything
+        that is wrong with the arrays, or said otherwise than they are.
+        """
+        parts, problems = self.parts(state, description)
+        if not isinstance(description, RecurrentDescription):
+            return parts, problems
+        if parts is not None:
+            problems = [*problems, *_contradictions(description, parts)]
+        if description.readout is not None:
+            units = None if parts is None else parts.layers[-1].units
+            readout, found = _readout(state, description.readout, units)
+            problems = [*problems, *found]
+            parts = None if parts is None else replace(parts, readout=readout)
+        return (None if problems else parts), problems
 
     def suggestion(self, state: Mapping[str, Tensor]) -> list[str]:
         """Lines of a description, as far as the keys of a checkpoint tell."""
@@ -173,7 +186,9 @@ def _full(kind: type) -> str:
     return f"{kind.__module__}.{kind.__name__}"
 
 
-def readout_of(state: Mapping[str, Tensor], prefix: str, units: int) -> tuple[Linear, list[str]]:
+def _readout(
+    state: Mapping[str, Tensor], prefix: str, units: int | None
+) -> tuple[Linear, list[str]]:
     """The Linear after the last layer, from keys that begin with `prefix`."""
     arrays = Arrays(state, prefix)
     weight = arrays.take("weight", None, units)
@@ -184,16 +199,17 @@ def readout_of(state: Mapping[str, Tensor], prefix: str, units: int) -> tuple[Li
     return Linear("readout", weight, bias), arrays.problems
 
 
-def contradictions(description: RnnDescription, shapes: list[Shape]) -> list[str]:
+def _contradictions(description: RecurrentDescription, parts: FamilyParts) -> list[str]:
     """What a description says otherwise than the arrays."""
+    own = [layer for layer in parts.layers if not layer.stateless] or parts.layers
     said = {
-        "input_size": (description.input_size, shapes[0].inputs),
-        "hidden_size": (description.hidden_size, shapes[0].units),
-        "num_layers": (description.num_layers, len(shapes)),
-        "bias": (description.bias, shapes[0].bias),
+        "input_size": (description.input_size, parts.layers[0].input_size),
+        "hidden_size": (description.hidden_size, own[0].units),
+        "num_layers": (description.num_layers, len(own)),
+        "bias": (description.bias, parts.bias),
     }
     return [
         f"{key} is {stated} in {description.origin}, but the arrays say {found}"
         for key, (stated, found) in said.items()
-        if stated not in (None, found)
+        if None not in (stated, found) and stated != found
     ]

@@ -115,7 +115,7 @@ class FamiliesImporter:
         state = torch_tensors(source.state_dict())  # pyright: ignore[reportAttributeAccessIssue]
         parts = None
         if described is not None:
-            parts, found = asked(subject, importer.parts, state, described)
+            parts, found = asked(subject, importer.read, state, described)
             refused = [*refused, *found]
         name = name or type(source).__name__.lower()
         return _network(importer, parts, described, refused, subject, name, timespan, {})
@@ -129,7 +129,7 @@ class FamiliesImporter:
         try:
             path, importer, described = self._described(path, toml)
             state, subject = read_checkpoint(path), str(path)
-            parts, refused = asked(subject, importer.parts, state, described)
+            parts, refused = asked(subject, importer.read, state, described)
         except OSError as error:
             raise ImportNetworkError(
                 str(error.filename or path), f"it cannot be read ({error.strerror or error})"

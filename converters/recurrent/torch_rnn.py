@@ -44,10 +44,7 @@ from lnn2loihi.converters.modules.classes import class_names
 from lnn2loihi.converters.recurrent.family import (
     FamilyImporter,
     FamilyParts,
-    RnnDescription,
-    Shape,
-    contradictions,
-    readout_of,
+    RecurrentDescription,
 )
 from lnn2loihi.layers.gated import GatedLayer
 
@@ -105,7 +102,7 @@ class TorchRnnImporter(FamilyImporter):
         found = _blocks_in(state)
         return found is not None and (found == self.rows or not 3 <= found <= 4)
 
-    def describe(self, source: Any) -> tuple[RnnDescription | None, list[str]]:
+    def describe(self, source: Any) -> tuple[RecurrentDescription | None, list[str]]:
         """How a live module was built; and what in it cannot be imported."""
         known = self.class_of(source)
         if known is None:
@@ -128,7 +125,7 @@ class TorchRnnImporter(FamilyImporter):
         if refused:
             return None, refused
         dropout = getattr(source, "dropout", 0.0)
-        return RnnDescription(
+        return RecurrentDescription(
             origin="the module",
             module=self.classes[known],
             bias=source.bias,
@@ -137,7 +134,7 @@ class TorchRnnImporter(FamilyImporter):
         ), []
 
     def parts(
-        self, state: Mapping[str, Tensor], description: RnnDescription
+        self, state: Mapping[str, Tensor], description: RecurrentDescription
     ) -> tuple[FamilyParts | None, list[str]]:
         """The layers, or None and everything that is wrong with the arrays."""
         arrays = Arrays(state, description.prefix)
@@ -146,18 +143,13 @@ class TorchRnnImporter(FamilyImporter):
             return None, refused
         numbers = {m.group(1) or "" for key in arrays.keys if (m := _KEY.fullmatch(key))}
         ends = [""] if numbers == {""} else [f"_l{n}" for n in range(len(numbers))]
-        made = [self._layer(f"layer_{number}", arrays, end) for number, end in enumerate(ends)]
-        shapes = [shape for _, shape in made]
+        layers = [self._layer(f"layer_{number}", arrays, end) for number, end in enumerate(ends)]
         arrays.refuse_others(description.module, description.readout)
-        problems = arrays.problems or contradictions(description, shapes)
-        readout = None
-        if description.readout is not None:
-            readout, found = readout_of(state, description.readout, shapes[-1].units)
-            problems = problems + found
-        layers = tuple(layer for layer, _ in made)
-        return (None if problems else FamilyParts(layers, readout)), problems
+        bias = any(key.startswith("bias_") for key in arrays.keys)
+        found = FamilyParts(tuple(layers), bias=bias)
+        return (None if arrays.problems else found), arrays.problems
 
-    def _layer(self, name: str, arrays: Arrays, end: str) -> tuple[GatedLayer, Shape]:
+    def _layer(self, name: str, arrays: Arrays, end: str) -> GatedLayer:
         """One layer; `end` is what its keys end in."""
         rows = self.rows
         recurrent = arrays.take(f"weight_hh{end}")
@@ -176,7 +168,7 @@ class TorchRnnImporter(FamilyImporter):
             for part in ("ih", "hh")
         ]
         blocks = [np.split(array, rows) for array in (given, recurrent, *offsets)]
-        return self.layer(name, *blocks), Shape(given.shape[1], units, bias)
+        return self.layer(name, *blocks)
 
     def suggestion(self, state: Mapping[str, Tensor]) -> list[str]:
         """Lines of a description, as far as the keys of a checkpoint tell."""
@@ -213,7 +205,7 @@ def _blocks_in(state: Mapping[str, Tensor]) -> int | None:
 
 
 def _refused_keys(
-    keys: list[str], description: RnnDescription, state: Mapping[str, Tensor]
+    keys: list[str], description: RecurrentDescription, state: Mapping[str, Tensor]
 ) -> list[str]:
     """Keys that tell what cannot be imported, or that there is nothing to import."""
     if any(key.endswith("_reverse") for key in keys):

@@ -46,10 +46,7 @@ from lnn2loihi.converters.files.description import Description, text
 from lnn2loihi.converters.recurrent.family import (
     FamilyImporter,
     FamilyParts,
-    RnnDescription,
-    Shape,
-    contradictions,
-    readout_of,
+    RecurrentDescription,
 )
 from lnn2loihi.families.dense.layer import DenseLayer
 from lnn2loihi.families.minimal.layer import FORMS, MinGRULayer, MinimalLayer, MinLSTMLayer
@@ -74,7 +71,7 @@ _KEY = re.compile(rf"(.*?)({_MAPS})\.(?:weight|bias)")
 
 
 @dataclass(frozen=True, kw_only=True)
-class MinimalDescription(RnnDescription):
+class MinimalDescription(RecurrentDescription):
     """How a minGRU or minLSTM was built.
 
     Attributes:
@@ -121,15 +118,15 @@ class MinimalRnnImporter(FamilyImporter):
         if not before or wrong or ("" in before and len(before) > 1):
             return None, [_absent(stacked, description, state)]
         layers: list[GatedLayer | DenseLayer] = []
-        shapes: list[Shape] = []
         readout = None
         for number, start in enumerate(ordered):
             name = f"layer_{number}"
-            gates, shape = _gates(arrays, f"{start}{stacked}", kind.names)
-            layers.append(kind(name, gates, form=description.form))
-            shapes.append(shape)
+            layer = kind(
+                name, _gates(arrays, f"{start}{stacked}", kind.names), form=description.form
+            )
+            layers.append(layer)
             if f"{start}to_out.weight" in arrays.keys:
-                weight = arrays.take(f"{start}to_out.weight", None, shape.units)
+                weight = arrays.take(f"{start}to_out.weight", None, layer.units)
                 after = Linear("readout", weight, np.zeros(len(weight)))
                 if start == ordered[-1] and description.readout is None:
                     readout = after
@@ -137,11 +134,9 @@ class MinimalRnnImporter(FamilyImporter):
                     linear = Linear(SUM, after.weight, after.bias)
                     layers.append(DenseLayer(f"{name}_out", linear, "identity"))
         arrays.refuse_others(description.module, description.readout)
-        problems = arrays.problems or contradictions(description, shapes)
-        if description.readout is not None:
-            readout, found = readout_of(state, description.readout, layers[-1].units)
-            problems = problems + found
-        return (None if problems else FamilyParts(tuple(layers), readout)), problems
+        bias = f"{ordered[0]}{stacked}.bias" in arrays.keys
+        found = FamilyParts(tuple(layers), readout, bias=bias)
+        return (None if arrays.problems else found), arrays.problems
 
     def suggestion(self, state: Mapping[str, Tensor]) -> list[str]:
         """Lines of a description, as far as the keys of a checkpoint tell."""
@@ -170,7 +165,7 @@ def _absent(stacked: str, description: MinimalDescription, state: Mapping[str, T
     )
 
 
-def _gates(arrays: Arrays, key: str, names: tuple[str, ...]) -> tuple[tuple[Linear, ...], Shape]:
+def _gates(arrays: Arrays, key: str, names: tuple[str, ...]) -> tuple[Linear, ...]:
     """The maps of one layer, which one map stacks."""
     weight = arrays.take(f"{key}.weight")
     if len(weight) % len(names):
@@ -180,6 +175,4 @@ def _gates(arrays: Arrays, key: str, names: tuple[str, ...]) -> tuple[tuple[Line
         weight = np.zeros((len(names), weight.shape[1]))
     has_bias = f"{key}.bias" in arrays.keys
     bias = arrays.take(f"{key}.bias", len(weight), 0) if has_bias else np.zeros(len(weight))
-    blocks = (np.split(array, len(names)) for array in (weight, bias))
-    gates = tuple(map(Linear, names, *blocks))
-    return gates, Shape(weight.shape[1], gates[0].output_size, has_bias)
+    return tuple(map(Linear, names, *(np.split(array, len(names)) for array in (weight, bias))))
