@@ -137,7 +137,7 @@ def test_every_plugin_that_does_not_work_is_listed() -> None:
     assert check.status == "broken" and "tinygate 0.2, broken: No module named 'x'" in check.found
     assert (check.remedy or "").endswith("pip uninstall tinygate")
     assert "refused: the name is taken" in check_of(report, "executor board").found
-    assert report.core_works and "importers: ncps, tinygate" in report.summary()
+    assert report.core_works and "importers: families, tinygate" in report.summary()
 
 
 def test_backends_missing_cost_their_verbs_only() -> None:

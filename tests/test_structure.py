@@ -81,6 +81,30 @@ def test_no_module_and_no_function_is_too_long() -> None:
     assert found == []
 
 
+def test_nobody_names_the_classes_of_a_family() -> None:
+    """But families themselves, the public names, and the layer that maps between others become."""
+    currency = "lnn2loihi.families.dense.layer.DenseLayer"
+    found: list[str] = []
+    for path, tree in modules():
+        place = path.relative_to(ROOT)
+        if "families" in place.parts or place == Path("lnn2loihi/__init__.py"):
+            continue
+        named = {
+            f"{node.module}.{alias.name}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.module
+            for alias in node.names
+        }
+        for name in sorted(named - {currency}):
+            if name.startswith("lnn2loihi.families."):
+                found.append(f"{place} imports {name}")
+        # Nor by its dotted name, as what is imported when it is asked for.
+        texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+        code = [text for text in texts if isinstance(text, str) and " " not in text]
+        found += [f"{place} has {text}" for text in code if "lnn2loihi.families." in text]
+    assert found == []
+
+
 def test_imports_point_one_way() -> None:
     found: list[str] = []
     for path, tree in modules():

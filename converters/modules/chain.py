@@ -217,10 +217,10 @@ class Chain:
         self.families.append(family)
         parts = None
         try:
-            description, found = asked(part.path, family.describe, part.module)
+            description, found = asked(part.path, family, "describe", part.module)
             if description is not None:
                 state = torch_tensors(part.module.state_dict())
-                parts, more = asked(part.path, family.read, state, description)
+                parts, more = asked(part.path, family, "read", state, description)
                 found = [*found, *more]
         except ImportNetworkError as error:
             found = error.problems

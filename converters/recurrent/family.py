@@ -23,7 +23,6 @@ from lnn2loihi.layers.linear import Linear
 
 if TYPE_CHECKING:
     from lnn2loihi.measure.torch_blocks import Block
-    from lnn2loihi.qat.calls import Calls
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,8 +166,10 @@ class FamilyImporter(ABC):
         """Versions of the packages that its modules come from, for the network's source."""
         return torch_version()
 
-    def calls(self, source: Any) -> Calls | None:
-        """How a live module is called and answers; None where that is found out by calling it."""
+    def calls(self, source: Any) -> Mapping[str, bool] | None:
+        """How a live module is called and answers: attributes of `lnn2loihi.qat.calls.Calls` that
+        are not the default; None where that is found out by calling it.
+        """
         return None
 
     def block(self, source: Any, timespan: float | None) -> Block | None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.converters.files.checkpoint import (
@@ -37,8 +37,6 @@ from lnn2loihi.errors import ImportNetworkError, Lnn2LoihiError, NetworkError, P
 from lnn2loihi.family import importer_of, importers
 from lnn2loihi.files import why_no_file
 from lnn2loihi.network import LiquidNetwork
-
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -111,11 +109,11 @@ class FamiliesImporter:
         importer = importer_of(source, self.only)
         if importer is None:
             raise ImportNetworkError(subject, self._refusal(source))
-        described, refused = asked(subject, importer.describe, source)
+        described, refused = asked(subject, importer, "describe", source)
         state = torch_tensors(source.state_dict())  # pyright: ignore[reportAttributeAccessIssue]
         parts = None
         if described is not None:
-            parts, found = asked(subject, importer.read, state, described)
+            parts, found = asked(subject, importer, "read", state, described)
             refused = [*refused, *found]
         name = name or type(source).__name__.lower()
         return _network(importer, parts, described, refused, subject, name, timespan, {})
@@ -129,7 +127,7 @@ class FamiliesImporter:
         try:
             path, importer, described = self._described(path, toml)
             state, subject = read_checkpoint(path), str(path)
-            parts, refused = asked(subject, importer.read, state, described)
+            parts, refused = asked(subject, importer, "read", state, described)
         except OSError as error:
             raise ImportNetworkError(
                 str(error.filename or path), f"it cannot be read ({error.strerror or error})"
@@ -216,21 +214,22 @@ class FamiliesImporter:
         )
 
 
-def asked(subject: str, ask: Callable[..., R], *given: Any) -> R:
-    """What a family's importer answers.
+def asked(subject: str, importer: FamilyImporter, method: str, *given: Any) -> Any:
+    """What a method of a family's importer answers.
 
     Raises:
         ImportNetworkError: it failed, by a fault of its own.
     """
     try:
-        return ask(*given)
+        return getattr(importer, method)(*given)
     except (Lnn2LoihiError, OSError, MemoryError):
         raise
     except Exception as error:  # a stranger's importer, or a module that somebody has changed
         raise ImportNetworkError(
             subject,
-            f"{ask.__qualname__} cannot read it ({type(error).__name__}: {error!s:.200}); if the "
-            "module was changed after it was built, give it as its package builds it",
+            f"the importer {importer.name} of {importer.modules[0]} cannot {method} it "
+            f"({type(error).__name__}: {error!s:.200}); if the module was changed after it was "
+            "built, give it as its package builds it",
         ) from error
 
 

@@ -34,7 +34,7 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -47,9 +47,6 @@ from lnn2loihi.converters.recurrent.family import (
     RecurrentDescription,
 )
 from lnn2loihi.layers.gated import GatedLayer
-
-if TYPE_CHECKING:
-    from lnn2loihi.qat.calls import Calls
 
 _MODULE = "torch.nn.modules.rnn"
 #: Classes that are refused by their names, by whichever family is asked first.
@@ -182,14 +179,12 @@ class TorchRnnImporter(FamilyImporter):
             lines.append('# readout = "..."  if a Linear after it is meant too')
         return lines
 
-    def calls(self, source: Any) -> Calls:
+    def calls(self, source: Any) -> Mapping[str, bool]:
         """As PyTorch calls them."""
-        from lnn2loihi.qat.calls import Calls
-
         known = self.class_of(source)
         if known is not None and known.endswith("Cell"):
-            return Calls(one_step=True)
-        return Calls(time_first=not source.batch_first, by_layer=True)
+            return {"one_step": True}
+        return {"time_first": not source.batch_first, "by_layer": True}
 
 
 def _blocks_in(state: Mapping[str, Tensor]) -> int | None:

@@ -109,7 +109,7 @@ def calls_of(source: Any, network: LiquidNetwork) -> Calls:
     importer = importer_of(source)
     said = None if importer is None else importer.calls(source)
     if said is not None:
-        return said
+        return Calls(**said)
     host = _host_of(source, network)
     found = next(_fitting(source, network, host), None)
     return found or Calls(returns_state=False, host=host)

@@ -19,7 +19,6 @@ from lnn2loihi.layers.linear import Linear
 
 if TYPE_CHECKING:
     from lnn2loihi.measure.torch_blocks import Block
-    from lnn2loihi.qat.calls import Calls
 
 #: Keys of the mixed memory.
 INPUT_MAP, RECURRENT_MAP = "lstm.input_map", "lstm.recurrent_map"
@@ -41,11 +40,10 @@ class NcpsImporter(FamilyImporter):
             pass
         return found | torch_version()
 
-    def calls(self, source: Any) -> Calls:
+    def calls(self, source: Any) -> Mapping[str, bool]:
         """As ncps calls them: states of all layers stand side by side."""
-        from lnn2loihi.qat.calls import Calls
-
-        return Calls(sequences=bool(source.return_sequences), time_first=not source.batch_first)
+        sequences, time_first = bool(source.return_sequences), not source.batch_first
+        return {"sequences": sequences, "time_first": time_first}
 
     def block(self, source: Any, timespan: float | None) -> Block | None:
         """A copy of the module that runs, unless it has overridden `forward`."""
