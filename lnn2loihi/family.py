@@ -88,6 +88,8 @@ def importers(only: str | None = None) -> Iterator[tuple[Family, Any]]:
             continue
         try:
             made = family.made_importer
+            # What is asked of it without a guard has to be there.
+            _ = (*made.modules, *made.aliases, *made.classes, *made.advice)
             named = only in (None, family.name, made.name)
         except Exception as error:  # whatever a stranger's module does when imported
             left_out(family, "its importer cannot be made", error)
@@ -97,8 +99,16 @@ def importers(only: str | None = None) -> Iterator[tuple[Family, Any]]:
 
 
 def importer_of(module: object, only: str | None = None) -> Any | None:
-    """The importer of the family that a live module belongs to; imports no framework."""
-    for family, importer in importers(only):
+    """The importer of the family that a live module belongs to, by the nearest of its classes that
+    a family names; imports no framework.
+    """
+    known = list(importers(only))
+    for kind in type(module).__mro__:
+        name = f"{kind.__module__}.{kind.__qualname__}"
+        for _, importer in known:
+            if name in importer.classes:
+                return importer
+    for family, importer in known:
         try:
             if importer.is_module(module):
                 return importer

@@ -184,7 +184,10 @@ def _importer_of(source: object) -> Importer | None:
 
     def takes_anything(importer: Importer) -> bool:
         says = getattr(importer, "catch_all", False)
-        return bool(says(source) if callable(says) else says)
+        try:
+            return bool(says(source) if callable(says) else says)
+        except Exception:  # a stranger's importer, asked about something that is not its
+            return True
 
     for importer in sorted((one for _, one in IMPORTERS.working()), key=takes_anything):
         try:

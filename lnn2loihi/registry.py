@@ -178,7 +178,8 @@ class Registry(Generic[T]):
 
     def _by_name(self, points: Iterable[_Found]) -> dict[str, list[_Plugin]]:
         named: dict[str, dict[tuple[str, str], _Found]] = {}
-        for point in sorted(points, key=lambda point: (point.name, point.value)):
+        order = sorted(points, key=lambda point: (not _is_ours(point), point.name, point.value))
+        for point in order:
             # A package may be found twice: as a wheel, and in the folder that it runs from.
             named.setdefault(point.name, {})[_package(point).partition(" ")[0], point.value] = point
         return {name: _judged(list(same.values())) for name, same in named.items()}

@@ -246,12 +246,10 @@ def test_a_strangers_fault_is_named_and_breaks_nothing(
     assert 'module = "torch.nn.GRU"' in problems_of(path)
     if method in ("describe", "parts"):
         said = problems_of(pull())
-        verb = "read" if method == "parts" else method
-        assert (
-            f"the importer pull_torch of Pull cannot {verb} it (KeyError: 'none of yours')" in said
-        )
+        named = "the importer pull_torch of Pull cannot read it (KeyError: 'none of yours')"
+        assert named in said
         said = problems_of(nn.Sequential(pull(), nn.Linear(4, 2)))
-        assert "0: " in said and "KeyError" in said
+        assert "0: the importer pull_torch of Pull cannot read it (KeyError" in said
     if method == "is_module":
         assert l2l.import_network(nn.Sequential(nn.GRU(3, 4))).units == 4
         assert "family 'pull' is left out: its importer was asked" in caplog.text
@@ -283,6 +281,62 @@ def test_one_that_takes_anything_comes_after_those_that_know() -> None:
         assert l2l.import_network(pull()).source["importer"] == "pull_torch"
     finally:
         plugins.IMPORTERS.remove("a_greedy")
+
+
+class Derived(nn.GRU):
+    """A stranger's, made of one of ours."""
+
+    def forward(self, *given: Any) -> Any:
+        raise AssertionError
+
+
+def test_a_class_that_is_derived_from_ours_is_its_owners() -> None:
+    class Theirs:
+        def recognises(self, source: object) -> bool:
+            return isinstance(source, Derived)
+
+        def load(self, source: object, **options: Any) -> Any:
+            return l2l.import_network(nn.GRU(3, 4))
+
+    assert "it overrides forward; give a plain torch.nn.GRU" in problems_of(Derived(3, 4))
+    plugins.IMPORTERS.add("z_theirs", Theirs())
+    try:
+        assert l2l.import_network(Derived(3, 4)).units == 4
+    finally:
+        plugins.IMPORTERS.remove("z_theirs")
+
+    def importer() -> Any:
+        made = _importer()
+        made.classes, made.describe = {f"{__name__}.Derived": "Derived"}, lambda _: (None, [])
+        return made
+
+    lx.register(lx.Family("pull", (PullLayer,), {}, importer))
+    assert "PullImporter.describe does not say why" in problems_of(Derived(3, 4))
+
+
+@pytest.mark.parametrize("answer", [None, (None, []), (3, []), ((), ["odd"])])
+def test_importers_that_answer_something_else(
+    answer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(FAMILY.made_importer), "parts", lambda *_: answer)
+    path = saved(tmp_path, pull().state_dict(), 'module = "Pull"')
+    for source in (path, pull(), nn.Sequential(pull(), nn.Linear(4, 2))):
+        assert "the importer pull_torch of Pull cannot read it" in problems_of(source)
+
+
+def test_an_importer_that_lacks_what_is_asked_of_it(caplog: pytest.LogCaptureFixture) -> None:
+    class Lacks(lx.FamilyImporter):
+        name = "lacks"
+
+        def is_checkpoint(self, state: Any) -> bool:
+            return False
+
+        def parts(self, state: Any, description: Any) -> Any:
+            return None, []
+
+    lx.register(lx.Family("pull", (PullLayer,), {}, Lacks))
+    assert "supported activations are" in problems_of(nn.Sequential(nn.LeakyReLU()))
+    assert "its importer cannot be made: AttributeError" in caplog.text
 
 
 # ---------------------------------------------------------------- each file once

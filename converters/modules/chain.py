@@ -217,11 +217,7 @@ class Chain:
         self.families.append(family)
         parts = None
         try:
-            description, found = asked(part.path, family, "describe", part.module)
-            if description is not None:
-                state = torch_tensors(part.module.state_dict())
-                parts, more = asked(part.path, family, "read", state, description)
-                found = [*found, *more]
+            _, parts, found = asked(part.path, family, family.read_module, part.module)
         except ImportNetworkError as error:
             found = error.problems
         self.problems += [f"{part.path}: {problem}" for problem in found]

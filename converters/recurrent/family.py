@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from lnn2loihi.converters.files.arrays import Arrays
-from lnn2loihi.converters.files.checkpoint import Tensor
+from lnn2loihi.converters.files.checkpoint import Tensor, torch_tensors
 from lnn2loihi.converters.files.description import Description, flag, text, whole
 from lnn2loihi.converters.provenance import torch_version
 from lnn2loihi.layers.layer import Layer
@@ -137,6 +137,8 @@ class FamilyImporter(ABC):
         that is wrong with the arrays, or said otherwise than they are.
         """
         parts, problems = self.parts(state, description)
+        if parts is None and not problems:
+            raise TypeError(f"{type(self).__name__}.parts gives neither layers nor a problem")
         if not isinstance(description, RecurrentDescription):
             return parts, problems
         if parts is not None:
@@ -147,6 +149,14 @@ class FamilyImporter(ABC):
             problems = [*problems, *found]
             parts = None if parts is None else replace(parts, readout=readout)
         return (None if problems else parts), problems
+
+    def read_module(self, source: Any) -> tuple[Description | None, FamilyParts | None, list[str]]:
+        """The description and the parts of a live module, and everything that is wrong."""
+        description, problems = self.describe(source)
+        if description is None:
+            return None, None, problems or [f"{type(self).__name__}.describe does not say why"]
+        parts, found = self.read(torch_tensors(source.state_dict()), description)
+        return description, parts, [*problems, *found]
 
     def suggestion(self, state: Mapping[str, Tensor]) -> list[str]:
         """Lines of a description, as far as the keys of a checkpoint tell."""
@@ -184,7 +194,7 @@ class FamilyImporter(ABC):
 
 
 def _full(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__name__}"
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _readout(

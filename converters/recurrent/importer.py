@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.converters.files.checkpoint import (
     CHECKPOINTS,
     Tensor,
     read_checkpoint,
-    torch_tensors,
 )
 from lnn2loihi.converters.files.description import (
     Description,
@@ -37,6 +36,8 @@ from lnn2loihi.errors import ImportNetworkError, Lnn2LoihiError, NetworkError, P
 from lnn2loihi.family import importer_of, importers
 from lnn2loihi.files import why_no_file
 from lnn2loihi.network import LiquidNetwork
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,13 @@ class FamiliesImporter:
         return list(dict.fromkeys(found))
 
     def catch_all(self, source: object) -> bool:
-        """Whether it takes anything of that kind: every checkpoint that no other importer takes, to
-        say what is missing.
+        """Whether other importers go before: for every checkpoint, which it takes if only to say
+        what is missing, and for classes that are derived from those that it knows.
         """
-        return isinstance(source, (str, os.PathLike))
+        if isinstance(source, (str, os.PathLike)):
+            return True
+        known = importer_of(source, self.only)
+        return known is not None and class_name(source) not in known.classes
 
     def recognises(self, source: object) -> bool:
         """Whether `source` is a module of a family, or a path that ends like a checkpoint or a
@@ -109,12 +113,7 @@ class FamiliesImporter:
         importer = importer_of(source, self.only)
         if importer is None:
             raise ImportNetworkError(subject, self._refusal(source))
-        described, refused = asked(subject, importer, "describe", source)
-        state = torch_tensors(source.state_dict())  # pyright: ignore[reportAttributeAccessIssue]
-        parts = None
-        if described is not None:
-            parts, found = asked(subject, importer, "read", state, described)
-            refused = [*refused, *found]
+        described, parts, refused = asked(subject, importer, importer.read_module, source)
         name = name or type(source).__name__.lower()
         return _network(importer, parts, described, refused, subject, name, timespan, {})
 
@@ -127,7 +126,7 @@ class FamiliesImporter:
         try:
             path, importer, described = self._described(path, toml)
             state, subject = read_checkpoint(path), str(path)
-            parts, refused = asked(subject, importer, "read", state, described)
+            parts, refused = asked(subject, importer, importer.read, state, described)
         except OSError as error:
             raise ImportNetworkError(
                 str(error.filename or path), f"it cannot be read ({error.strerror or error})"
@@ -214,20 +213,20 @@ class FamiliesImporter:
         )
 
 
-def asked(subject: str, importer: FamilyImporter, method: str, *given: Any) -> Any:
+def asked(subject: str, importer: FamilyImporter, method: Callable[..., R], *given: Any) -> R:
     """What a method of a family's importer answers.
 
     Raises:
         ImportNetworkError: it failed, by a fault of its own.
     """
     try:
-        return getattr(importer, method)(*given)
+        return method(*given)
     except (Lnn2LoihiError, OSError, MemoryError):
         raise
     except Exception as error:  # a stranger's importer, or a module that somebody has changed
         raise ImportNetworkError(
             subject,
-            f"the importer {importer.name} of {importer.modules[0]} cannot {method} it "
+            f"the importer {importer.name} of {importer.modules[0]} cannot read it "
             f"({type(error).__name__}: {error!s:.200}); if the module was changed after it was "
             "built, give it as its package builds it",
         ) from error
