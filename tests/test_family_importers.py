@@ -286,7 +286,7 @@ def test_one_that_takes_anything_comes_after_those_that_know() -> None:
 class Derived(nn.GRU):
     """A stranger's, made of one of ours."""
 
-    def forward(self, *given: Any) -> Any:
+    def forward(self, *given: Any, **options: Any) -> Any:
         raise AssertionError
 
 
