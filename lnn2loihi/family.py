@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from typing import Any, TypeVar
 
 from lnn2loihi.errors import QuantizationError
@@ -26,11 +27,18 @@ T = TypeVar("T")
 Overrides = Callable[[], Mapping[type[Stage], Callable[..., Any]]]
 
 
+def lazily(place: str) -> Callable[..., Any]:
+    """Calls what stands at `module:name`, which is imported then."""
+    module, _, name = place.partition(":")
+    return lambda *given: getattr(import_module(module), name)(*given)
+
+
 @dataclass(frozen=True)
 class Family:
     """A family of neurons.
 
-    What needs PyTorch, ONNX or files is given as a function that imports it when it is asked for.
+    What needs PyTorch, ONNX or files is given as a function that imports it when it is asked for,
+    such as `lazily("package.module:Class")`.
 
     Attributes:
         name: in messages; the name of its entry point.

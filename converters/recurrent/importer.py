@@ -54,8 +54,7 @@ class FamiliesImporter:
         """The importer of the family of that name, or of those whose importer has it; None where
         there is none.
         """
-        found = FamiliesImporter(name)
-        return found if found._families() else None
+        return FamiliesImporter(name) if any(importers(name)) else None
 
     def names(self) -> list[str]:
         """What `named` knows."""
@@ -192,7 +191,18 @@ class FamiliesImporter:
         )
 
     def _families(self) -> list[FamilyImporter]:
-        return [importer for _, importer in importers(self.only)]
+        """Those that are meant.
+
+        Raises:
+            ImportNetworkError: there are none.
+        """
+        found = [importer for _, importer in importers(self.only)]
+        if not found:
+            named = self.only or "families"
+            raise ImportNetworkError(
+                named, "no family of that name can be imported; is lnn2loihi installed?"
+            )
+        return found
 
     def _refusal(self, source: object) -> str:
         """Why a live object is no module of the families that are meant."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lnn2loihi.converters.onnx_read.recurrence import OnnxReader
 from lnn2loihi.converters.onnx_read.terms import Affine, Identities, NodeError, Terms, same
 from lnn2loihi.families.cfc.layer import CfCLayer
 from lnn2loihi.families.cfc.onnx_cells import FoundLayer, FoundStep, find_step
@@ -262,3 +263,8 @@ def _cfc(name: str, layer: FoundLayer, memory: Memory | None) -> CfCLayer:
         w_tau=layer.w_tau,
         amplitude=layer.amplitude,
     )
+
+
+def reader() -> OnnxReader:
+    """How such layers are found."""
+    return OnnxReader(cfc_recurrence)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from lnn2loihi.families.lstm.layer import LSTMLayer
 from lnn2loihi.families.lstm.lowering import MemoryLowering
 from lnn2loihi.families.lstm.memory import MemoryStage
-from lnn2loihi.family import Family
+from lnn2loihi.family import Family, lazily
 
-
-def _importer() -> Any:
-    from lnn2loihi.families.lstm.importer import LSTMImporter
-
-    return LSTMImporter()
-
-
-FAMILY = Family("lstm", (LSTMLayer,), {MemoryStage: MemoryLowering()}, _importer)
+FAMILY = Family(
+    "lstm",
+    (LSTMLayer,),
+    {MemoryStage: MemoryLowering()},
+    lazily("lnn2loihi.families.lstm.importer:LSTMImporter"),
+)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lnn2loihi.converters.onnx_read.parts import unexpected
+from lnn2loihi.converters.onnx_read.recurrence import OnnxReader
 from lnn2loihi.converters.onnx_read.terms import Identities, Terms, same
 from lnn2loihi.families.lstm.memory import MEMORY_GATES, Memory
 from lnn2loihi.families.lstm.onnx_memory import FoundMemory, find_memory
@@ -270,3 +271,8 @@ def _readout(terms: Terms, answer: Identities) -> tuple[Linear | None, Identitie
     if np.array_equal(weight, np.eye(row.size)) and not linear.bias.any():
         return None, row
     return Linear("readout", weight, linear.bias), row
+
+
+def reader() -> OnnxReader:
+    """How such layers are found."""
+    return OnnxReader(ltc_recurrence, is_ltc)

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from lnn2loihi.families.minimal.layer import MinGRULayer, MinimalStage, MinLSTMLayer
 from lnn2loihi.families.minimal.lowering import MinimalLowering
-from lnn2loihi.family import Family
-
-
-def _importer() -> Any:
-    from lnn2loihi.families.minimal.importer import MinimalRnnImporter
-
-    return MinimalRnnImporter()
-
+from lnn2loihi.family import Family, lazily
 
 FAMILY = Family(
-    "minimal", (MinGRULayer, MinLSTMLayer), {MinimalStage: MinimalLowering()}, _importer
+    "minimal",
+    (MinGRULayer, MinLSTMLayer),
+    {MinimalStage: MinimalLowering()},
+    lazily("lnn2loihi.families.minimal.importer:MinimalRnnImporter"),
 )
