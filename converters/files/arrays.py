@@ -10,6 +10,11 @@ from lnn2loihi.converters.files.checkpoint import FloatArray, Tensor
 
 #: Most elements of one array that are read: more weights than a whole Loihi 2 chip has room for.
 ELEMENT_LIMIT = 1 << 27
+#: What to do about keys that are not those of the module.
+UNDO = (
+    "undo parametrizations and pruning first (torch.nn.utils.parametrize.remove_parametrizations, "
+    "torch.nn.utils.prune.remove)"
+)
 
 
 def listing(names: Iterable[str]) -> str:
@@ -17,6 +22,17 @@ def listing(names: Iterable[str]) -> str:
     ordered = sorted(names)
     more = f" and {len(ordered) - 12} more" if len(ordered) > 12 else ""
     return ", ".join(f"{name:.120}" for name in ordered[:12]) + more
+
+
+def key_problems(
+    prefix: str, missing: Iterable[str], extra: Iterable[str], module: str
+) -> list[str]:
+    """Keys under a prefix that are missing, and those that a module does not have."""
+    absent, others = ([prefix + key for key in keys] for keys in (missing, extra))
+    found = [f"keys are missing: {listing(absent)}"] if absent else []
+    if others:
+        found.append(f"keys that an {module} does not have: {listing(others)}; {UNDO}")
+    return found
 
 
 def array_problems(
@@ -97,8 +113,6 @@ class Arrays:
         others = [key for key in keys if not (readout and key.startswith(readout))]
         if others:
             self.problems.append(
-                f"keys that a {module} does not have: {listing(others)}. Undo parametrizations "
-                "and pruning first (torch.nn.utils.parametrize.remove_parametrizations, "
-                "torch.nn.utils.prune.remove); where other parts of a larger module are meant, "
-                'say prefix = "..." and readout = "..."'
+                f"keys that a {module} does not have: {listing(others)}; {UNDO}; where "
+                'other parts of a larger module are meant, say prefix = "..." and readout = "..."'
             )

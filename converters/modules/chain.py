@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lnn2loihi.converters.files.arrays import array_problems
+from lnn2loihi.converters.files.arrays import UNDO, array_problems
 from lnn2loihi.converters.files.checkpoint import FloatArray, torch_tensors
 from lnn2loihi.converters.modules.classes import (
     ACTIVATION_CLASSES,
@@ -201,11 +201,7 @@ class Chain:
         found: list[str] = []
         missing = [key for key in wanted if key not in state]
         if missing:
-            found.append(
-                f"{part} has no {', '.join(missing)} but {', '.join(state)}; undo "
-                "parametrizations and pruning first (torch.nn.utils.parametrize."
-                "remove_parametrizations, torch.nn.utils.prune.remove)"
-            )
+            found.append(f"{part} has no {', '.join(missing)} but {', '.join(state)}; {UNDO}")
         for key, tensor in state.items():
             if key != "num_batches_tracked":
                 found += array_problems(f"{part.path}.{key}", tensor, False, arrays)

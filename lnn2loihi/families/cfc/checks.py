@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from lnn2loihi.converters.files.arrays import listing
+from lnn2loihi.converters.files.arrays import key_problems as missing_and_extra
 from lnn2loihi.converters.files.checkpoint import FloatArray, Tensor
 from lnn2loihi.families.cfc.description import NCPS, TORCH_CFC, CfCDescription
 from lnn2loihi.families.cfc.layout import Cell, Layout, matrix_shape
-from lnn2loihi.families.cfc.ncps import INPUT_MAP, RECURRENT_MAP
+from lnn2loihi.families.cfc.ncps import INPUT_MAP, RECURRENT_MAP, memory_problems
 
 
 def part_problems(
@@ -31,11 +31,7 @@ def part_problems(
             f"mode is {layout.mode!r} in {origin}, but its keys are those of mode "
             + ("'pure' (w_tau and A)" if pure else "'default' or 'no_gate' (no w_tau)")
         )
-    if description.mixed_memory not in (None, layout.memory):
-        found.append(
-            f"mixed_memory is {str(description.mixed_memory).lower()} in {origin}, but its keys "
-            f"have {'a' if layout.memory else 'no'} mixed memory (lstm.*)"
-        )
+    found += memory_problems(description.mixed_memory, layout.memory, origin)
     if description.module == TORCH_CFC:
         absent = [] if layout.backbone else ["no keys rnn_cell.backbone.*"]
         absent += [] if layout.readout else ["no key fc.weight"]
@@ -71,20 +67,9 @@ def key_problems(
         else r"rnn_cell\.(layer_\d+\.)?(w_tau|A)$"
     )
     pure = any(key.endswith(".w_tau") for key in own)
-    missing = [key for key in known if key not in own]
+    missing = [key for key in known if key not in own] if pure == (layout.mode == "pure") else []
     extra = [key for key in own if key not in set(known) and not other.match(key)]
-    prefix = description.prefix
-    found: list[str] = []
-    if missing and pure == (layout.mode == "pure"):
-        found.append(f"keys are missing: {listing(prefix + key for key in missing)}")
-    if extra:
-        found.append(
-            f"keys that an {description.module} does not have: "
-            f"{listing(prefix + k for k in extra)}. "
-            "Undo parametrizations and pruning first (torch.nn.utils.parametrize."
-            "remove_parametrizations, torch.nn.utils.prune.remove)"
-        )
-    return found
+    return missing_and_extra(description.prefix, missing, extra, description.module)
 
 
 def size_problems(

@@ -86,6 +86,16 @@ def has_memory(own: Mapping[str, Tensor]) -> bool:
     return any(key.startswith("lstm.") for key in own)
 
 
+def memory_problems(stated: bool | None, found: bool, origin: str) -> list[str]:
+    """Whether a description says otherwise than the keys that there is a mixed memory."""
+    if stated in (None, found):
+        return []
+    return [
+        f"mixed_memory is {str(stated).lower()} in {origin}, but its keys have "
+        f"{'a' if found else 'no'} mixed memory (lstm.*)"
+    ]
+
+
 def memory_of(arrays: Mapping[str, FloatArray]) -> Memory:
     """The mixed memory: ncps stacks its four sums in the order of MEMORY_GATES."""
     weight = np.hstack([arrays[f"{INPUT_MAP}.weight"], arrays[f"{RECURRENT_MAP}.weight"]])

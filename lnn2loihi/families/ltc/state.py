@@ -6,11 +6,11 @@ Keys and shapes: ncps 1.0.1, torch/ltc.py, torch/ltc_cell.py and torch/lstm.py.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
-from lnn2loihi.converters.files.arrays import array_problems, listing
+from lnn2loihi.converters.files.arrays import array_problems, key_problems
 from lnn2loihi.converters.files.checkpoint import FloatArray, Tensor
 from lnn2loihi.converters.recurrent.family import FamilyParts
 from lnn2loihi.families.cfc.ncps import (
@@ -18,6 +18,7 @@ from lnn2loihi.families.cfc.ncps import (
     RECURRENT_MAP,
     has_memory,
     memory_of,
+    memory_problems,
     prefixes,
     under_prefix,
 )
@@ -43,7 +44,9 @@ def ltc_parts(
         where = f"{description.prefix}{KEY}"
         return None, [f"there is no key {where}, so it is not the state_dict of an {LTC}"]
     shapes = _expected(own, description)
-    problems = _part_problems(own, description) + _key_problems(own, shapes, description)
+    problems = _part_problems(own, description)
+    missing, extra = shapes.keys() - own.keys(), own.keys() - shapes.keys()
+    problems += key_problems(description.prefix, missing, extra, LTC)
     arrays: dict[str, FloatArray] = {}
     for key, shape in shapes.items():
         if key not in own:
@@ -101,7 +104,7 @@ def _outputs(own: Mapping[str, Tensor], description: LTCDescription) -> int:
 def _part_problems(own: Mapping[str, Tensor], description: LTCDescription) -> list[str]:
     """Parts that contradict the description."""
     found: list[str] = []
-    origin, memory = description.origin, has_memory(own)
+    origin = description.origin
     for part, stated in (
         ("input", description.input_mapping),
         ("output", description.output_mapping),
@@ -112,11 +115,7 @@ def _part_problems(own: Mapping[str, Tensor], description: LTCDescription) -> li
                 f"{part}_mapping is {stated!r} in {origin}, but its keys {part}_w and {part}_b "
                 f"are those of {mapping!r}"
             )
-    if description.mixed_memory not in (None, memory):
-        found.append(
-            f"mixed_memory is {str(description.mixed_memory).lower()} in {origin}, but its keys "
-            f"have {'a' if memory else 'no'} mixed memory (lstm.*)"
-        )
+    found += memory_problems(description.mixed_memory, has_memory(own), origin)
     outputs = _outputs(own, description)
     if outputs > description.units:
         found.append(f"output_size is {outputs} in {origin}, but it has {description.units} units")
@@ -124,25 +123,6 @@ def _part_problems(own: Mapping[str, Tensor], description: LTCDescription) -> li
         found.append(
             "without an output mapping its arrays do not say how many units are outputs; write "
             f"output_size = ... in {origin}"
-        )
-    return found
-
-
-def _key_problems(
-    own: Mapping[str, Tensor], known: Iterable[str], description: LTCDescription
-) -> list[str]:
-    """Keys that are missing or that an LTC does not have."""
-    expected = set(known)
-    missing, extra = expected - set(own), set(own) - expected
-    prefix = description.prefix
-    found: list[str] = []
-    if missing:
-        found.append(f"keys are missing: {listing(prefix + key for key in missing)}")
-    if extra:
-        found.append(
-            f"keys that an {LTC} does not have: {listing(prefix + key for key in extra)}. "
-            "Undo parametrizations and pruning first (torch.nn.utils.parametrize."
-            "remove_parametrizations, torch.nn.utils.prune.remove)"
         )
     return found
 
