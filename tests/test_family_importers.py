@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -24,7 +26,7 @@ from lnn2loihi.converters.files import checkpoint, description  # noqa: E402
 from lnn2loihi.converters.normalise import Normalise  # noqa: E402
 from lnn2loihi.converters.recurrent import importer as recurrent  # noqa: E402
 from lnn2loihi.errors import ImportNetworkError  # noqa: E402
-from lnn2loihi.family import FAMILIES  # noqa: E402
+from lnn2loihi.family import FAMILIES, importers  # noqa: E402
 from lnn2loihi.models.minimal_rnn import MinGRU  # noqa: E402
 
 # ---------------------------------------------------------------- a stranger's family
@@ -383,6 +385,35 @@ def test_a_checkpoint_is_read_once_and_its_description_parsed_once(
     path.with_suffix(".toml").write_text('[network]\nmodule = "mine"\n')
     assert "module is 'mine'; supported are" in problems_of(path)
     assert reads == {"read_checkpoint": 3, "parse_toml": 3}
+
+
+VALUES = st.one_of(
+    st.integers(), st.sampled_from([10**400, -(10**400), 16**5000]), st.floats(), st.text(),
+    st.booleans(), st.lists(st.integers()), st.dictionaries(st.text(), st.integers()),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", ["ncps.torch.CfC", "torch_cfc.Cfc", "ncps.torch.LTC", "torch.nn.GRU", "minGRU"]
+)
+@given(data=st.data())
+@settings(max_examples=30, deadline=None, derandomize=True)
+def test_a_description_says_what_it_may_or_is_refused(name: str, data: st.DataObject) -> None:
+    lx.register(FAMILY)  # the fixture is not run again for each example
+    owner = next(one for _, one in importers() if name in one.modules)
+    kind = owner.description_for(name)
+    sound = {"module": name, "input_size": 3, "units": 4, "activation": "relu"}
+    table = {key: value for key, value in sound.items() if key in kind.keys()}
+    others = st.dictionaries(st.sampled_from([*kind.keys(), "more"]), VALUES, max_size=4)
+    table |= data.draw(others)
+    try:
+        found = description.description_of(Path("net.toml"), table, kind, {})
+    except ImportNetworkError as error:
+        wrong = [key for key in table if any(repr(key) in p or p.startswith(f"{key} is ")
+                 for p in error.problems)]  # fmt: skip
+        assert wrong and str(error).startswith("net.toml: ")
+    else:
+        assert found.origin == "net.toml" and table.keys() <= kind.keys().keys()
 
 
 def test_nobody_else_reads_checkpoints() -> None:

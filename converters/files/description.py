@@ -113,10 +113,16 @@ def number(*, default: float | None = None, required: bool = False) -> Any:
     """A key whose value is a number from 0 on."""
 
     def problem(key: str, value: float) -> str:
-        fits = math.isfinite(value) and value >= 0
-        return "" if fits else f"{key} is {value}; expected a number that is not negative"
+        if found := _infinite(key, value):
+            return found
+        return "" if value >= 0 else f"{key} is {value}; expected a number that is not negative"
 
     return _field(Key((int, float), "a number", problem, required), default)
+
+
+def _infinite(key: str, value: float) -> str:
+    # False for NaN and infinity, and for whole numbers beyond the range of a float64.
+    return "" if abs(value) <= sys.float_info.max else f"{key} is not a finite number"
 
 
 def flag(*, default: bool | None = None, required: bool = False) -> Any:
@@ -131,10 +137,7 @@ def times() -> Any:
     def problem(key: str, value: float | str) -> str:
         if isinstance(value, str):
             return "" if value == IRREGULAR else f"{key} is {value!r:.60}, expected {wanted}"
-        # False for NaN and infinity, and for whole numbers beyond the range of a float64.
-        if not abs(value) <= sys.float_info.max:
-            return f"{key} is not a finite number"
-        return elapsed_problem(value) or ""
+        return _infinite(key, value) or elapsed_problem(value) or ""
 
     return _field(Key((int, float, str), wanted, problem, False), None)
 
