@@ -100,7 +100,7 @@ def importers(only: str | None = None) -> Iterator[tuple[Family, Any]]:
             _ = (*made.modules, *made.aliases, *made.classes, *made.advice)
             named = only in (None, family.name, made.name)
         except Exception as error:  # whatever a stranger's module does when imported
-            left_out(family, "its importer cannot be made", error)
+            left_out(family.name, "its importer cannot be made", error)
             continue
         if named:
             yield family, made
@@ -121,16 +121,16 @@ def importer_of(module: object, only: str | None = None) -> Any | None:
             if importer.is_module(module):
                 return importer
         except Exception as error:  # a stranger's importer, asked about what is not its
-            left_out(family, "its importer was asked whether it knows a module", error)
+            left_out(family.name, "its importer was asked whether it knows a module", error)
     return None
 
 
-def left_out(family: Family, doing: str, error: Exception) -> None:
-    """Says once for each family and reason that it is left out."""
+def left_out(family: str, doing: str, error: Exception) -> None:
+    """Says once for each family, or importer of one, and each reason that it is left out."""
     reason = f"{doing}: {type(error).__name__}: {' '.join(str(error).split())}"
-    if (family.name, reason) not in _SAID:
-        _SAID.add((family.name, reason))
-        _log.warning("family %r is left out: %s", family.name, reason)
+    if (family, reason) not in _SAID:
+        _SAID.add((family, reason))
+        _log.warning("family %r is left out: %s", family, reason)
 
 
 def lowering_of(stage: Stage) -> StageLowering[Any]:

@@ -27,6 +27,7 @@ from lnn2loihi.converters.normalise import Normalise  # noqa: E402
 from lnn2loihi.converters.recurrent import importer as recurrent  # noqa: E402
 from lnn2loihi.errors import ImportNetworkError  # noqa: E402
 from lnn2loihi.family import FAMILIES, importers  # noqa: E402
+from lnn2loihi.measure import torch_session  # noqa: E402
 from lnn2loihi.models.minimal_rnn import MinGRU  # noqa: E402
 
 # ---------------------------------------------------------------- a stranger's family
@@ -265,6 +266,41 @@ def test_an_importer_that_cannot_be_made(caplog: pytest.LogCaptureFixture) -> No
     for _ in range(2):  # said once
         assert l2l.import_network(nn.Sequential(nn.GRU(3, 4))).units == 4
     assert caplog.text.count("its importer cannot be made: ModuleNotFoundError") == 1
+
+
+@pytest.mark.parametrize("method", ["block", "calls"])
+def test_what_a_strangers_importer_cannot_say_is_found_otherwise(
+    method: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: Any) -> Any:
+        raise KeyError(f"no {method}")
+
+    monkeypatch.setattr(type(FAMILY.made_importer), method, fails)
+    if method == "calls":
+        answer = qat.prepare(pull(), calibrate=X)(torch.tensor(X, dtype=torch.float32))
+        assert isinstance(answer, torch.Tensor)
+    else:
+        assert torch_session.live_blocks(pull(), 1.0) == ([], "")
+    assert "family 'pull_torch' is left out: " in caplog.text and f"no {method}" in caplog.text
+
+
+def test_a_strangers_modules_and_graphs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What fails in one family is named, and the others are asked."""
+    pytest.importorskip("onnx", reason="onnx is not installed")
+
+    def fails(*_: Any) -> Any:
+        raise KeyError("not today")
+
+    stages: dict[Any, Any] = {PullStage: PullLowering()}
+    lx.register(lx.Family("pull", (PullLayer,), stages, _importer, onnx_reader=fails,
+                          torch_blocks=fails))  # fmt: skip
+    assert torch_session.network_blocks(l2l.import_network(pull()))[1] == ""
+    assert "no modules can be made of a network: KeyError: 'not today'" in caplog.text
+    network = l2l.import_network(LTC(3, 4))
+    read = l2l.import_network(l2l.export(network, tmp_path / "net.onnx"))
+    np.testing.assert_allclose(read.evaluate(X).outputs, network.evaluate(X).outputs, atol=1e-6)
+    l2l.import_network(l2l.export(l2l.import_network(CfC(3, 4)), tmp_path / "cfc.onnx"))
+    assert "its layers cannot be looked for in a graph: KeyError" in caplog.text
 
 
 def test_one_that_takes_anything_comes_after_those_that_know() -> None:

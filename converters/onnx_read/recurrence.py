@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lnn2loihi.converters.onnx_read.symbolic import Symbols, Traced
-from lnn2loihi.converters.onnx_read.terms import Identities, NodeError, Terms
-from lnn2loihi.family import families
+from lnn2loihi.converters.onnx_read.terms import GraphTooLargeError, Identities, NodeError, Terms
+from lnn2loihi.family import families, left_out
 from lnn2loihi.network import LiquidNetwork
 
 
@@ -66,9 +66,18 @@ def recurrence_of(traced: Traced) -> Recurrence:
     if not isinstance(value, Symbols) or not value.shape:
         raise NodeError("its first output does not depend on its input; expected the answers")
     answer = value.identities.reshape(-1, value.shape[-1])[-1]
-    readers = [family.onnx_reader() for family in families() if family.onnx_reader is not None]
-    # Those that take anything last.
-    for reader in sorted(readers, key=lambda one: one.recognises is None):
-        if reader.recognises is None or reader.recognises(traced.terms, answer):
-            return reader.recurrence(traced.terms, answer)
+    anything: list[OnnxReader] = []
+    for family in families():
+        try:
+            reader = None if family.onnx_reader is None else family.onnx_reader()
+            if reader is not None and reader.recognises is None:
+                anything.append(reader)
+            elif reader is not None and reader.recognises(traced.terms, answer):
+                return reader.recurrence(traced.terms, answer)
+        except (NodeError, GraphTooLargeError, RecursionError):
+            raise
+        except Exception as error:  # a stranger's reader, asked about what is not its
+            left_out(family.name, "its layers cannot be looked for in a graph", error)
+    for reader in anything:
+        return reader.recurrence(traced.terms, answer)
     raise NodeError("there is no family whose layers are found in ONNX graphs")

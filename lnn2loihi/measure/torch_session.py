@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lnn2loihi.family import importer_of, importers
+from lnn2loihi.family import importer_of, importers, left_out
 from lnn2loihi.measure.runner import Session
 from lnn2loihi.measure.torch_blocks import Block, NoModuleError, StagesBlock, StatelessBlock
 from lnn2loihi.network import FloatArray, LiquidNetwork
@@ -29,9 +29,14 @@ def live_blocks(module: Any, timespan: float | None) -> tuple[list[Block], str]:
         module: the module.
         timespan: constant elapsed time, or None where it comes with the samples.
     """
-    importer = importer_of(module)
-    block = None if importer is None else importer.block(module, timespan)
-    return ([], "") if importer is None or block is None else ([block], importer.name)
+    if (importer := importer_of(module)) is not None:
+        try:
+            block = importer.block(module, timespan)
+        except Exception as error:  # a stranger's importer, or a module that cannot be copied
+            left_out(importer.name, "its modules cannot be run step by step", error)
+        else:
+            return ([], "") if block is None else ([block], importer.name)
+    return [], ""
 
 
 def network_blocks(network: LiquidNetwork) -> tuple[list[Block], str]:
@@ -44,6 +49,8 @@ def network_blocks(network: LiquidNetwork) -> tuple[list[Block], str]:
                 return family.torch_blocks(network), importer.name
             except (ImportError, NoModuleError):
                 continue
+            except Exception as error:  # a stranger's
+                left_out(family.name, "no modules can be made of a network", error)
     return [StagesBlock(network)], ""
 
 

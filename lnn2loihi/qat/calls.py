@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lnn2loihi.errors import InputError
-from lnn2loihi.family import importer_of
+from lnn2loihi.family import importer_of, left_out
 from lnn2loihi.network import LiquidNetwork
 
 Hidden = Tensor | tuple[Tensor, Tensor]
@@ -107,7 +107,12 @@ def calls_of(source: Any, network: LiquidNetwork) -> Calls:
     if not isinstance(source, nn.Module):
         return Calls()
     importer = importer_of(source)
-    said = None if importer is None else importer.calls(source)
+    said = None
+    if importer is not None:
+        try:
+            said = importer.calls(source)
+        except Exception as error:  # a stranger's importer: it is found out by a call
+            left_out(importer.name, "it does not say how its modules are called", error)
     if said is not None:
         return Calls(**said)
     host = _host_of(source, network)
