@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         QuantizationError,
         RateError,
         RecipeError,
+        TargetError,
     )
     from lnn2loihi.families.cfc.layer import CfCLayer
     from lnn2loihi.families.cfc.wired import WiredMemory
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from lnn2loihi.simulate import simulate
     from lnn2loihi.simulate.result import Counters, SimulationResult
     from lnn2loihi.simulate.streams import Stream, open_stream, simulate_stream
+    from lnn2loihi.targets import Target
     from lnn2loihi.verify import Mismatch, VerificationResult, verify
 
 #: Where public names come from: for each module those that are imported when they are asked for.
@@ -81,7 +83,7 @@ _NAMES = {
     "errors": (
         "ArtifactError BackendMissingError DeviceError ImportNetworkError InputError "
         "LavaRunError Lnn2LoihiError NetworkError OutOfMemoryError PlacementError ProgramError "
-        "QuantizationError RateError RecipeError"
+        "QuantizationError RateError RecipeError TargetError"
     ),
     "lava": "run_lava",
     "families.cfc.layer": "CfCLayer",
@@ -105,6 +107,7 @@ _NAMES = {
     "simulate": "simulate",
     "simulate.result": "Counters SimulationResult",
     "simulate.streams": "Stream open_stream simulate_stream",
+    "targets": "Target",
     "verify": "Mismatch VerificationResult verify",
 }
 _PLACES = {name: module for module, names in _NAMES.items() for name in names.split()}
@@ -156,6 +159,8 @@ __all__ = [
     "Sensitivity",
     "SimulationResult",
     "Stream",
+    "Target",
+    "TargetError",
     "VerificationResult",
     "Violation",
     "WiredMemory",

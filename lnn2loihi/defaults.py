@@ -11,3 +11,5 @@ DEFAULT_DEVICES = ("loihi2-oheo-gulch",)
 #: What is compared where nobody has named anything, and in place of names: all executors there are.
 DEFAULT_EXECUTORS = ("reference", "lava")
 ALL = "all"
+#: What programs are prepared for where nobody has said anything.
+DEFAULT_TARGET = "fused"

@@ -73,6 +73,12 @@ class PluginError(InputError):
     """Something that a package registers is not there, cannot be loaded, or shares its name."""
 
 
+class TargetError(Lnn2LoihiError):
+    """A pass of a target cannot prepare a program, or makes something else than a program of the
+    same inputs and answers.
+    """
+
+
 class DeviceError(Lnn2LoihiError):
     """A device is not known, or its profile is damaged, incomplete or contradicts itself."""
 

@@ -25,6 +25,7 @@ _WANTED = {
     "Placement": "a Placement: place(program) makes one",
     "ProfileResult": "a ProfileResult: profile(program, x) makes one, load_profile(path) reads one",
     "ProfileRow": "a row of a profile: profile(program, x).rows has them",
+    "Target": "a Target: lnn2loihi.targets.target_of(name) gives a registered one",
     "Workload": "a Workload: workload(placement, counters) makes one",
 }
 #: Values as messages show them.

@@ -24,6 +24,7 @@ from lnn2loihi.options import check_options, read_options
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.registry import PluginReport, Registry
 from lnn2loihi.simulate.executor import EXECUTORS
+from lnn2loihi.targets import TARGETS
 
 
 @runtime_checkable
@@ -105,7 +106,7 @@ EXPORTERS = Registry("lnn2loihi.exporters", "exporter", Exporter)
 MODELS = Registry("lnn2loihi.models", "model", ShippedModel, factory=False)
 #: All that packages can bring.
 REGISTRIES: tuple[Registry[Any], ...] = (
-    FAMILIES, IMPORTERS, EXPORTERS, EXECUTORS, MODELS, DEVICES,
+    FAMILIES, IMPORTERS, EXPORTERS, EXECUTORS, TARGETS, MODELS, DEVICES,
 )  # fmt: skip
 
 

@@ -2,236 +2,196 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.arguments import checks_kinds
-from lnn2loihi.defaults import ALL, DEFAULT_EXECUTORS
+from lnn2loihi.defaults import ALL, DEFAULT_EXECUTORS, DEFAULT_TARGET
 from lnn2loihi.errors import BackendMissingError, InputError, Lnn2LoihiError, Problems
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate import State, full_initial_state, held
 from lnn2loihi.simulate.choice import chosen, known_executors
-from lnn2loihi.simulate.executor import EXECUTORS, Execution
+from lnn2loihi.simulate.executor import EXECUTORS, Execution, FullState
 from lnn2loihi.simulate.inputs import checked, encode_live
 from lnn2loihi.simulate.memory import check_results
 from lnn2loihi.simulate.result import IntegerRun, OnStep
-from lnn2loihi.tables import text_table
+from lnn2loihi.targets import Target, target_of
+from lnn2loihi.verification import (
+    Mismatch,
+    VerificationResult,
+    WordComparison,
+    compare_prepared,
+    compare_runs,
+)
 
-#: Mismatches that a result lists; all are counted.
-LISTED = 20
+__all__ = ["Mismatch", "Progress", "VerificationResult", "WordComparison", "verify"]
 
 #: Called with an executor's name, the chip steps done and the chip steps in all.
 Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class Mismatch:
-    """One value on which two executors differ.
-
-    Attributes:
-        executor: the executor that differs from the first one.
-        population, word, sequence, step, neuron: where; the step is a sample, not a chip step, or
-            an update where a program updates several times for each sample.
-        expected: what the first executor has.
-        found: what this executor has.
-    """
-
-    executor: str
-    population: str
-    word: str
-    sequence: int
-    step: int
-    neuron: int
-    expected: int
-    found: int
-
-    def __str__(self) -> str:
-        """One line."""
-        return (
-            f"{self.executor}: population {self.population}, word {self.word}, neuron "
-            f"{self.neuron}, step {self.step} of sequence {self.sequence}: has {self.found}, "
-            f"expected {self.expected}"
-        )
-
-
-@dataclass(frozen=True)
-class WordComparison:
-    """One word of a population on one executor: a cell of the matrix.
-
-    Attributes:
-        executor, population, word: which.
-        compared: values that were compared with the first executor's.
-        mismatches: values that differ.
-    """
-
-    executor: str
-    population: str
-    word: str
-    compared: int
-    mismatches: int
-
-
-@dataclass(frozen=True)
-class VerificationResult:
-    """What `verify` found.
-
-    Attributes:
-        executors: executors that ran, with versions; the first is the one compared with.
-        compared: values that were compared, over all executors but the first.
-        mismatch_count: values that differ.
-        mismatches: the first of them in order of step.
-        sequences, steps: what was run: sequences, and samples of the longest.
-        samples: samples of all sequences together.
-        matrix: what was compared, word by word, for all executors but the first.
-        shares: for executors that ran less of it the sequences and samples that they ran, the
-            first ones.
-        missing: for executors that did not run the reason.
-    """
-
-    executors: tuple[str, ...]
-    compared: int
-    mismatch_count: int
-    mismatches: tuple[Mismatch, ...]
-    sequences: int
-    steps: int
-    samples: int
-    matrix: tuple[WordComparison, ...] = ()
-    shares: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    missing: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def bit_exact(self) -> bool:
-        """Whether every compared value was equal, and at least one was compared."""
-        return self.mismatch_count == 0 and self.compared > 0
-
-    def summary(self) -> str:
-        """The result as text."""
-        verdict = "BIT EXACT" if self.bit_exact else "DIFFERENT"
-        up_to = "up to " if self.samples < self.sequences * self.steps else ""
-        lines = [
-            f"{verdict}: {self.mismatch_count:,} mismatches in {self.compared:,} values "
-            f"({self.sequences} sequences of {up_to}{self.steps} samples, every state of every "
-            "step)",
-            f"executors: {', '.join(self.executors)}",
-            *self._matrix_lines(),
-            *(
-                f"{name} ran the first {sequences} sequences, {steps} samples of each"
-                for name, (sequences, steps) in self.shares.items()
-            ),
-            *(f"{name} did not run: {reason}" for name, reason in self.missing.items()),
-            *(str(mismatch) for mismatch in self.mismatches),
-        ]
-        if self.mismatch_count > len(self.mismatches):
-            lines.append(f"... and {self.mismatch_count - len(self.mismatches):,} more")
-        return "\n".join(lines)
-
-    def _matrix_lines(self) -> list[str]:
-        """Values compared with the first executor: a row for each word, a column an executor."""
-        others = list(dict.fromkeys(cell.executor for cell in self.matrix))
-        rows: dict[str, list[str | int]] = {}
-        for cell in self.matrix:
-            text = f"{cell.compared:,}, {cell.mismatches:,} differ"
-            row = rows.setdefault(f"{cell.population}.{cell.word}", [])
-            row.append(text if cell.mismatches else cell.compared)
-        if not rows:
-            return []
-        rows["all"] = [
-            sum(cell.compared for cell in self.matrix if cell.executor == name) for name in others
-        ]
-        table = text_table(
-            ("values compared", *others), [(word, *cells) for word, cells in rows.items()]
-        )
-        return ["", table, ""]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The result as plain values."""
-        return {
-            "bit_exact": self.bit_exact,
-            "compared": self.compared,
-            "mismatch_count": self.mismatch_count,
-            "mismatches": [vars(mismatch) for mismatch in self.mismatches],
-            "executors": list(self.executors),
-            "sequences": self.sequences,
-            "steps": self.steps,
-            "samples": self.samples,
-            "matrix": [asdict(cell) for cell in self.matrix],
-            "shares": {
-                name: {"sequences": sequences, "steps": steps}
-                for name, (sequences, steps) in self.shares.items()
-            },
-            "missing": dict(self.missing),
-        }
 
 
 @checks_kinds()
 def verify(
     program: LoihiProgram,
     x: npt.ArrayLike,
-    executors: Sequence[str] | str = DEFAULT_EXECUTORS,
+    executors: Sequence[str] | str | None = None,
     *,
+    target: str | Target = DEFAULT_TARGET,
     lengths: npt.ArrayLike | None = None,
     timespans: npt.ArrayLike | None = None,
     encoded: bool = False,
     initial_state: State | None = None,
     progress: Progress | None = None,
 ) -> VerificationResult:
-    """Compares executors bit for bit.
+    """Compares executors bit for bit, and a prepared program with its source.
 
     Args:
         program: what to run.
         x: (batch, time, inputs), as for `simulate`.
         executors: at least two names, in a sequence or a text with commas; all are compared with
             the first. Or "all": every executor that is installed and can run the program, slow
-            ones on a share of the samples; the result says which did not run, and why.
+            ones on a share of the samples; the result says which did not run, and why. By default
+            the reference, and the executor of the target.
+        target: what to prepare the program for. Where that changes it, the first executor runs the
+            source, all of them run the prepared program, and what both hold is compared in sample
+            time: see `VerificationResult.target`. One executor is then enough.
         lengths: as for `simulate`; what an executor does beyond the end of a sequence does not
             count.
         timespans: as for `simulate`.
         encoded: as for `simulate`.
-        initial_state: as for `simulate`.
+        initial_state: as for `simulate`; a prepared program takes of it what it holds itself.
         progress: called with the executor's name, the chip steps done and the chip steps in all.
 
     Raises:
         InputError: x does not fit, an executor does not exist or cannot be loaded, or it returns
             something else than this program's words.
+        TargetError: the target cannot prepare the program.
         BackendMissingError: an executor that was named cannot run the program here; names those
             that can.
     """
-    everything = executors == ALL
-    names = _checked_names(executors)
+    aim = target_of(target)
+    prepared = aim.prepare(program)
+    changed, everything = prepared is not program, executors == ALL
+    if executors is None:
+        executors = (DEFAULT_EXECUTORS[0], aim.executor)
+    names = _checked_names(executors, least=1 if changed else 2)
     samples, counts = checked(program, x, lengths, timespans, encoded)
     longest = int(counts.max())
     if not longest:
         raise InputError("lengths", "all sequences have length 0; give at least one sample")
+    samples = samples[:, :longest]
     missing: dict[str, str] = {}
-    chosen_ones = _chosen(program, names, missing if everything else None)
-    samples, counts = held(program, samples[:, :longest]), counts * program.substeps
-    traces = any(one.keeps_trace for one in chosen_ones)
-    check_results(program, samples.shape, recorded=True, oracle=traces)
-    inputs = encode_live(program, samples, counts)[0]
-    start = full_initial_state(program, inputs.shape[0], initial_state)
-    runs: list[IntegerRun] = []
-    for execution in chosen_ones:
-        batch, time = inputs.shape[:2]
+    found = _chosen(prepared, names, missing if everything else None)
+    state = full_initial_state(program, len(samples), initial_state)
+    if not changed:
+        data = _Data.of(program, samples, counts, state, found)
+        runs = _runs(data, found, missing if everything else None, progress)
+        # One that ran a share of it is compared with one that ran all.
+        runs.sort(key=lambda run: -run.outputs(program).size)
+        result = compare_runs(program, runs, missing, counts * program.substeps)
+        return replace(result, target=aim.name)
+    standard = _chosen(program, names[:1], None)
+    data = _Data.of(program, samples, counts, state, standard)
+    (expected,) = _runs(data, standard, None, progress)
+    state = full_initial_state(
+        prepared, len(samples), _held_by(prepared, aim.name, initial_state or {})
+    )
+    data = _Data.of(prepared, samples, counts, state, found)
+    runs = _runs(data, found, missing if everything else None, progress)
+    return compare_prepared(program, expected, aim.name, prepared, runs, missing, counts)
+
+
+@dataclass(frozen=True)
+class _Data:
+    """A program, and what it runs on."""
+
+    program: LoihiProgram
+    inputs: IntegerArray
+    start: FullState
+
+    @classmethod
+    def of(
+        cls,
+        program: LoihiProgram,
+        samples: npt.NDArray[Any],
+        counts: IntegerArray,
+        start: FullState,
+        executions: Sequence[Execution],
+    ) -> _Data:
+        """Encoded samples, each as often as it is sent; if there is memory for the results.
+
+        Args:
+            program: the program.
+            samples: as `checked` gives them.
+            counts: samples of each sequence.
+            start: its initial state.
+            executions: what will run it.
+        """
+        samples = held(program, samples)
+        traces = any(one.keeps_trace for one in executions)
+        check_results(program, samples.shape, recorded=True, oracle=traces)
+        return cls(program, encode_live(program, samples, counts * program.substeps)[0], start)
+
+
+def _runs(
+    data: _Data,
+    executions: Sequence[Execution],
+    missing: dict[str, str] | None,
+    progress: Progress | None,
+) -> list[IntegerRun]:
+    """Every state of every update on each executor.
+
+    Args:
+        data: what they run.
+        executions: the executors.
+        missing: takes the reasons of those that fail, and slow ones run a share; where None, what
+            they raise is raised.
+        progress: see `verify`.
+
+    Raises:
+        InputError: none of them ran.
+    """
+    found: list[IntegerRun] = []
+    for execution in executions:
+        batch, updates = data.inputs.shape[:2]
         report = None if progress is None else _named(progress, execution.name)
         try:
-            if everything:
-                batch, time = execution.share(program, batch, time)
-            first = {p: {w: v[:batch] for w, v in words.items()} for p, words in start.items()}
-            runs.append(execution.trace(program, inputs[:batch, :time], first, report))
+            if missing is not None:
+                batch, updates = execution.share(data.program, batch, updates)
+            start = {p: {w: v[:batch] for w, v in words.items()} for p, words in data.start.items()}
+            inputs = data.inputs[:batch, :updates]
+            found.append(execution.trace(data.program, inputs, start, report))
         except (BackendMissingError, InputError) as error:
-            if not everything:
+            if missing is None:
                 raise
             missing[execution.name] = _reason(error)
-    if not runs:
-        raise InputError("executors", [f"{name}: {why}" for name, why in missing.items()])
-    # One that ran a share of it is compared with one that ran all.
-    runs.sort(key=lambda run: -run.outputs(program).size)
-    return compare_runs(program, runs, missing, counts)
+    if not found:
+        raise InputError("executors", [f"{name}: {why}" for name, why in (missing or {}).items()])
+    return found
+
+
+def _held_by(prepared: LoihiProgram, target: str, state: State) -> State:
+    """What a prepared program takes of an initial state of its source.
+
+    Raises:
+        InputError: a word that was given is not there in the same size.
+    """
+    problems = Problems(InputError, "initial_state")
+    populations = {p.name: p for p in prepared.populations}
+    for name, words in state.items():
+        own = populations.get(name)
+        for word in words:
+            if own is None or word not in own.program.state_names:
+                problems.add(
+                    f"{name}.{word} is not there once the program is prepared for {target}; it "
+                    "cannot begin from there: leave it out"
+                )
+    problems.raise_if_any()
+    return state
 
 
 def _chosen(
@@ -285,7 +245,7 @@ def _all_names() -> list[str]:
     return sorted(EXECUTORS.names(), key=lambda name: (name != DEFAULT_EXECUTORS[0], name))
 
 
-def _checked_names(executors: Sequence[str] | str) -> list[str]:
+def _checked_names(executors: Sequence[str] | str, least: int) -> list[str]:
     if executors == ALL:
         return _all_names()
     if isinstance(executors, str):
@@ -294,77 +254,12 @@ def _checked_names(executors: Sequence[str] | str) -> list[str]:
     known = known_executors()
     for name in sorted(set(executors) - set(known)):
         problems.add(f"{name!r} does not exist; there are {', '.join(known)}")
-    if len(set(executors)) < 2:
-        problems.add(f"{list(executors)}: give at least two different ones")
+    if len(set(executors)) < least:
+        number = "two different ones" if least > 1 else "one"
+        problems.add(f"{list(executors)}: give at least {number}")
     problems.raise_if_any()
     return list(executors)
 
 
 def _named(on_step: Progress, name: str) -> OnStep:
     return lambda done, total: on_step(name, done, total)
-
-
-def compare_runs(
-    program: LoihiProgram,
-    runs: Sequence[IntegerRun],
-    missing: Mapping[str, str] | None = None,
-    lengths: IntegerArray | None = None,
-) -> VerificationResult:
-    """Compares all runs with the first; every recorded word of every population.
-
-    Args:
-        program: what ran.
-        runs: the runs; those after the first may be of its first sequences and steps only.
-        missing: what did not run, and why.
-        lengths: updates of each sequence, (batch,), where only these are compared.
-    """
-    found: list[Mismatch] = []
-    matrix: list[WordComparison] = []
-    shares: dict[str, tuple[int, int]] = {}
-    expected_states = runs[0].states
-    batch, time = next(iter(expected_states[program.output].values())).shape[:2]
-    counts = np.full(batch, time) if lengths is None else lengths
-    inside = np.arange(time) < counts[:, None]
-    for run in runs[1:]:
-        states = run.states
-        part = next(iter(states[program.output].values())).shape[:2]
-        if part != (batch, time):
-            shares[run.executor] = (part[0], part[1] // program.substeps)
-        for population in program.populations:
-            for word, values in expected_states[population.name].items():
-                expected = values[: part[0], : part[1]]
-                actual = states[population.name][word]
-                live = inside[: part[0], : part[1]]
-                places = _places(expected, actual, live)
-                compared = int(np.count_nonzero(live)) * population.size
-                matrix.append(
-                    WordComparison(run.executor, population.name, word, compared, len(places))
-                )
-                found += [
-                    Mismatch(
-                        run.executor, population.name, word, int(b), int(t), int(n),
-                        int(expected[b, t, n]), int(actual[b, t, n]),
-                    )
-                    for b, t, n in places[:LISTED]
-                ]  # fmt: skip
-    found.sort(key=lambda mismatch: mismatch.step)
-    return VerificationResult(
-        executors=tuple(run.executor for run in runs),
-        compared=sum(cell.compared for cell in matrix),
-        mismatch_count=sum(cell.mismatches for cell in matrix),
-        mismatches=tuple(found[:LISTED]),
-        sequences=batch,
-        steps=time // program.substeps,
-        samples=int(counts.sum()) // program.substeps,
-        matrix=tuple(matrix),
-        shares=shares,
-        missing=missing or {},
-    )
-
-
-def _places(
-    expected: npt.NDArray[Any], actual: npt.NDArray[Any], live: npt.NDArray[np.bool_]
-) -> IntegerArray:
-    """Indices (batch, time, neuron) of differences where it is live, in order of time."""
-    places = np.argwhere((expected != actual) & live[..., None])
-    return places[np.argsort(places[:, 1], kind="stable")]

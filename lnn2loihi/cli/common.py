@@ -64,9 +64,13 @@ ImportOptions = Annotated[
     typer.Option("--option", help="Another option of the importer: name=value; may repeat."),
 ]
 
+TargetName = Annotated[
+    str, typer.Option("--target", help="What to prepare the program for: {targets}.")
+]
+
 
 class NamingVerb(TyperCommand):
-    """A verb whose help names what packages have registered: {executors}.
+    """A verb whose help names what packages have registered: {executors}, {targets}.
 
     The names are read when the help is shown, and nothing is loaded for it.
     """
@@ -78,7 +82,7 @@ class NamingVerb(TyperCommand):
 
         for option in self.params:
             text = getattr(option, "help", None) or ""
-            for kind in ("executor",):
+            for kind in ("executor", "target"):
                 if f"{{{kind}s}}" in text:
                     names = Registry(f"lnn2loihi.{kind}s", kind, object).names()
                     option.help = text.replace(f"{{{kind}s}}", ", ".join(names))  # type: ignore[attr-defined]

@@ -12,20 +12,25 @@ import lnn2loihi as l2l
 from lnn2loihi.cli.common import (
     Encoded,
     Json,
+    NamingVerb,
     ProgramFile,
+    TargetName,
     app,
     print_result,
     progress_bars,
     read_sequences,
 )
+from lnn2loihi.defaults import DEFAULT_TARGET
+from lnn2loihi.startup import importing
 
 
-@app.command()
+@app.command(cls=NamingVerb)
 def place(
     program: ProgramFile,
     device: Annotated[
         str, typer.Option("--device", "-d", help="Device (see: lnn2loihi devices), or a .toml.")
     ] = "loihi2-oheo-gulch",
+    target: TargetName = DEFAULT_TARGET,
     objective: Annotated[
         str, typer.Option(help="balanced (short steps) or packed (few cores).")
     ] = "balanced",
@@ -45,10 +50,17 @@ def place(
     as_json: Json = False,
 ) -> None:
     """Place a program on cores and chips, under the limits of a device."""
-    loaded, counters = l2l.load(program), None
+    with importing():
+        from lnn2loihi.targets import target_of
+
+    loaded, aim, counters = l2l.load(program), target_of(target), None
     if samples is not None:
         given = read_sequences(samples, loaded.timed, encoded)
         with progress_bars() as on_step:
-            counters = l2l.simulate(loaded, **given, progress=partial(on_step, "simulate")).counters
-    placement = l2l.place(loaded, device, objective=objective, chips=chips, counters=counters)
+            counters = l2l.simulate(
+                aim.prepare(loaded), **given, progress=partial(on_step, "simulate")
+            ).counters
+    placement = l2l.place(
+        loaded, device, target=aim, objective=objective, chips=chips, counters=counters
+    )
     print_result(placement.to_dict(), placement.summary(), as_json)

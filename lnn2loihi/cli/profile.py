@@ -19,8 +19,10 @@ from lnn2loihi.cli.common import (
     Encoded,
     ImportOptions,
     Json,
+    NamingVerb,
     ProgramFile,
     Samples,
+    TargetName,
     Timespan,
     app,
     imported,
@@ -30,7 +32,7 @@ from lnn2loihi.cli.common import (
     read_sequences,
     refuse_import_options,
 )
-from lnn2loihi.defaults import DEFAULT_DEVICES
+from lnn2loihi.defaults import DEFAULT_DEVICES, DEFAULT_TARGET
 from lnn2loihi.defaults import PROFILE_SUFFIX as SUFFIX
 from lnn2loihi.startup import importing
 
@@ -43,7 +45,7 @@ NetworkFile = Annotated[
 ]
 
 
-@app.command()
+@app.command(cls=NamingVerb)
 def profile(
     program: ProgramFile,
     samples: Samples,
@@ -56,6 +58,7 @@ def profile(
             help="Loihi, or profile of this CPU or GPU: see lnn2loihi devices; may repeat.",
         ),
     ] = None,
+    target: TargetName = DEFAULT_TARGET,
     against: Annotated[
         str,
         typer.Option(
@@ -112,6 +115,7 @@ def profile(
             loaded,
             **given,
             devices=devices or DEFAULT_DEVICES,
+            target=target,
             against=() if against == "none" else against,
             rate=None if rate is None else _rate(rate),
             network=source,

@@ -16,13 +16,14 @@ from lnn2loihi.cli.common import (
     NamingVerb,
     ProgramFile,
     Samples,
+    TargetName,
     app,
     keep_inputs,
     print_result,
     progress_bars,
     read_sequences,
 )
-from lnn2loihi.defaults import ALL, DEFAULT_EXECUTORS
+from lnn2loihi.defaults import ALL, DEFAULT_EXECUTORS, DEFAULT_TARGET
 from lnn2loihi.startup import importing
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ def verify(
         bool,
         typer.Option("--all", help="Compare all executors that run it here; slow ones on a share."),
     ] = False,
+    target: TargetName = DEFAULT_TARGET,
     encoded: Encoded = False,
     as_json: Json = False,
 ) -> None:
@@ -123,12 +125,15 @@ def verify(
         raise l2l.InputError(
             "--all", "compares all executors, --executors names some: give one of the two"
         )
-    chosen = DEFAULT_EXECUTORS if executors is None else executors
     loaded = l2l.load(program)
     given = read_sequences(samples, loaded.timed, encoded)
     with progress_bars() as on_step:
         result = l2l.verify(
-            loaded, executors=ALL if everything else chosen, **given, progress=on_step
+            loaded,
+            executors=ALL if everything else executors,
+            **given,
+            target=target,
+            progress=on_step,
         )
     print_result(result.to_dict(), result.summary(), as_json)
     raise typer.Exit(0 if result.bit_exact else FAILED_CHECK)

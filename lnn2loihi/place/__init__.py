@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from lnn2loihi.arguments import checks_kinds
+from lnn2loihi.defaults import DEFAULT_TARGET
 from lnn2loihi.devices import Device, device_tables, load_device
 from lnn2loihi.errors import DeviceError, InputError, PlacementError
 from lnn2loihi.place.activity import activity_of
@@ -20,6 +22,7 @@ from lnn2loihi.place.rules import RULES, Rule, Violation, rules_of, unchecked, v
 from lnn2loihi.place.workload import workload
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate.result import Counters
+from lnn2loihi.targets import Target, target_of
 
 __all__ = [
     "OBJECTIVES",
@@ -43,6 +46,7 @@ def place(
     program: LoihiProgram,
     device: str | os.PathLike[str] | Device = "loihi2-oheo-gulch",
     *,
+    target: str | Target = DEFAULT_TARGET,
     objective: str = "balanced",
     chips: int | None = None,
     counters: Counters | None = None,
@@ -55,18 +59,21 @@ def place(
     Args:
         program: what to place.
         device: name or file of a profile, or a Device: a Loihi, or of another kind that has rules.
+        target: what to prepare the program for: what it makes of it is placed, under its rules.
         objective: `balanced`: as many cores as make the steps shorter by more than they cost in
             power, on the fewest chips that the program needs, or on `chips`; `packed`: the fewest
             cores.
         chips: chips that the program may take; by default those of the device.
-        counters: non-zero messages of a simulation (`simulate(program, x).counters`); by default
-            cores are balanced for messages that are all not zero, and the result says so.
+        counters: non-zero messages of a simulation (`simulate(program, x).counters`), of the
+            program that the target has prepared; by default cores are balanced for messages that
+            are all not zero, and the result says so.
 
     Raises:
         PlacementError: lists all limits that are exceeded, and what would fit.
         InputError: an argument makes no sense, or the counters are of another program.
         DeviceError: the device is unknown, or none that programs are placed on.
         PluginError: a rule of a package fails.
+        TargetError: the target cannot prepare the program.
     """
     found = load_device(device)
     tables = device_tables()
@@ -78,21 +85,52 @@ def place(
     available = found.count("chips")
     if chips is not None and not 1 <= chips <= available:
         raise InputError("chips", f"{chips!r:.40}; {found.name} has 1 to {available:,}")
-    activity = activity_of(program, counters)
+    aim = target_of(target)
+    rules = _rules(aim, found.kind)
+    source, program = program, aim.prepare(program)
+    try:
+        activity = activity_of(program, counters)
+    except InputError as error:
+        if program is source:
+            raise
+        hint = (
+            f"they have to be of the program that the target {aim.name} has prepared: give "
+            "simulate(target.prepare(program), x).counters"
+        )
+        raise InputError(error.subject, [*error.problems, hint]) from None
     cutters = cutters_of(program, found, activity)
     draft = Draft(program, found, chips or available, activity, packed(cutters))
-    exceeded = violations(draft, remedy)
+    exceeded = violations(draft, rules, remedy)
     if exceeded:
         raise PlacementError(f"{program.name!r} on {found.name}", exceeded)
     if objective == "balanced":
         cores = found.count("cores_per_chip") * (chips or draft.chips_needed)
         spread = replace(draft, cut=balanced(cutters, cores, Power.of(found)))
         # More cores have more axons to each other, which a profile may limit.
-        draft = draft if any(rule.violations(spread) for rule in rules_of(found.kind)) else spread
-    return _placement(draft, objective, arrange(draft))
+        draft = draft if any(rule.violations(spread) for rule in rules) else spread
+    return _placement(draft, objective, arrange(draft), aim, rules)
 
 
-def _placement(draft: Draft, objective: str, positions: Positions) -> Placement:
+def _rules(target: Target, kind: str) -> tuple[Rule, ...]:
+    """The rules of a target on a kind of devices.
+
+    Raises:
+        InputError: one of them is none.
+    """
+    if target.rules is None:
+        return rules_of(kind)
+    for rule in target.rules:
+        if not isinstance(rule, Rule):
+            raise InputError(
+                f"target {target.name!r}",
+                f"has a rule that is a {type(rule).__qualname__}; give a lnn2loihi.place.Rule",
+            )
+    return target.rules
+
+
+def _placement(
+    draft: Draft, objective: str, positions: Positions, target: Target, rules: Sequence[Rule]
+) -> Placement:
     axons, updates = draft.axons, draft.activity.updates
     sent = axon_messages(draft) * draft.program.substeps / updates
     ends = axons.origin.astype(np.int64), axons.target.astype(np.int64)
@@ -106,7 +144,9 @@ def _placement(draft: Draft, objective: str, positions: Positions) -> Placement:
         traffic=Traffic(float(sent.sum()), float(sent @ hops), float(sent @ crossings)),
         activity=draft.activity.text,
         step_seconds=draft.cut.step_time,
-        unchecked=unchecked(draft),
+        unchecked=unchecked(draft, rules),
+        target=target.name,
+        unproved=target.unproved,
     )
 
 

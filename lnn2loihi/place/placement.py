@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lnn2loihi.defaults import DEFAULT_TARGET
 from lnn2loihi.devices import Device
 from lnn2loihi.frozen import ArrayEquality
 from lnn2loihi.place.draft import CORE_LIMITS, Axons
@@ -94,7 +95,7 @@ class Placement(ArrayEquality):
     """A program on cores.
 
     Attributes:
-        program: what is placed.
+        program: what is placed, as its target has prepared it.
         device: where.
         objective: `balanced` or `packed`.
         cores: in the order of the neurons that they hold.
@@ -104,6 +105,8 @@ class Placement(ArrayEquality):
         step_seconds: duration of a chip step, the mean over the phases, at the nominal figures of
             the device: an estimate, see `lnn2loihi.cost` for its range.
         unchecked: limits that nobody has published, with what the placement uses of each.
+        target: what the program was prepared for.
+        unproved: what is not proved about that target, a sentence each.
     """
 
     program: LoihiProgram
@@ -115,6 +118,8 @@ class Placement(ArrayEquality):
     activity: str
     step_seconds: float
     unchecked: tuple[str, ...]
+    target: str = DEFAULT_TARGET
+    unproved: tuple[str, ...] = ()
 
     @property
     def chips(self) -> int:
@@ -151,4 +156,6 @@ class Placement(ArrayEquality):
                 name: self.device.value(name) for name in CORE_LIMITS if name in self.device.figures
             },
             "unchecked": list(self.unchecked),
+            "target": self.target,
+            "unproved": list(self.unproved),
         }

@@ -5,7 +5,7 @@ What is not public is no rule: `unchecked` says what the placement uses of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -266,10 +266,10 @@ def rules_of(kind: str) -> tuple[Rule, ...]:
     return tuple(ours[rule] if isinstance(rule, str) else rule for rule in named)
 
 
-def violations(draft: Draft, remedy: Remedy) -> list[Violation]:
+def violations(draft: Draft, rules: Sequence[Rule], remedy: Remedy) -> list[Violation]:
     """Everything that is exceeded, each with what would fit."""
     found: list[Violation] = []
-    for rule in rules_of(draft.device.kind):
+    for rule in rules:
         exceeded = rule.violations(draft)
         if exceeded and rule.ways:
             text, fits = remedy(draft, rule)
@@ -278,9 +278,9 @@ def violations(draft: Draft, remedy: Remedy) -> list[Violation]:
     return found
 
 
-def unchecked(draft: Draft) -> tuple[str, ...]:
+def unchecked(draft: Draft, rules: Sequence[Rule]) -> tuple[str, ...]:
     """Limits that the device's profile does not give or no rule looks at, with what is used."""
-    device, ruled = draft.device, {rule.name for rule in rules_of(draft.device.kind)}
+    device, ruled = draft.device, {rule.name for rule in rules}
     why = {
         name: device.not_public.get(name, "the profile gives no limit")
         if device.get(name) is None

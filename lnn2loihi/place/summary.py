@@ -7,6 +7,7 @@ from itertools import groupby
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
+from lnn2loihi.defaults import DEFAULT_TARGET
 from lnn2loihi.devices import with_prefix
 from lnn2loihi.place.draft import CORE_LIMITS
 from lnn2loihi.tables import percent, text_table
@@ -42,8 +43,12 @@ def placement_summary(placement: Placement) -> str:
     slowest = cores[placement.bottleneck]
     traffic = placement.traffic
     crossings = f", {traffic.chip_crossings:,.6g} steps between chips"
+    # What is not proved about the default target is what is not checked, below.
+    is_default = placement.target == DEFAULT_TARGET
+    prepared = "" if is_default else f" (target {placement.target})"
     lines = [
-        f"{placement.program.name} on {device.name}, {placement.objective}: {count} on {chips}",
+        f"{placement.program.name}{prepared} on {device.name}, {placement.objective}: {count} on "
+        f"{chips}",
         "",
         _limits_table(placement),
         "",
@@ -59,6 +64,9 @@ def placement_summary(placement: Placement) -> str:
     if placement.unchecked:
         lines += ["", "Not checked, since nobody has published the limit:"]
         lines += [_item(text) for text in placement.unchecked]
+    if placement.unproved and not is_default:
+        lines += ["", f"Not proved about the target {placement.target}:"]
+        lines += [_item(text) for text in placement.unproved]
     lines += [""] * bool(device.notes) + [_item(note) for note in device.notes]
     return "\n".join(lines)
 

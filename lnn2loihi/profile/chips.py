@@ -17,6 +17,7 @@ from lnn2loihi.profile.result import ChipProfile, CoreLoad, Provenance, RatePoin
 from lnn2loihi.profile.rows import CHIP, MODEL, Accuracy, ProfileRow
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate.result import Counters
+from lnn2loihi.targets import Target
 from lnn2loihi.tiers import CALIBRATED
 
 #: Points of the curve of energy against rate, and its lowest rate.
@@ -30,7 +31,8 @@ class ChipRequest:
     """What is asked of every chip.
 
     Attributes:
-        program: the program.
+        program: the program, as its target has prepared it.
+        target: what for.
         counters: of the user's samples.
         rate: samples per second, or None.
         host_io: whether input and output through a host count.
@@ -38,6 +40,7 @@ class ChipRequest:
     """
 
     program: LoihiProgram
+    target: Target
     counters: Counters
     rate: float | None
     host_io: bool
@@ -68,7 +71,9 @@ def profile_chip(device: Device, request: ChipRequest) -> ChipAnswer:
     meet is handed back in words.
     """
     try:
-        placement = place(request.program, device, counters=request.counters)
+        # It is prepared already: the rules are left.
+        rules = dataclasses.replace(request.target, passes=())
+        placement = place(request.program, device, target=rules, counters=request.counters)
         counts = workload(placement, request.counters)
         full = {
             mode: estimate(counts, device, mode=mode, host_io=request.host_io)

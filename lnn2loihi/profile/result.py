@@ -9,6 +9,7 @@ from typing import Any
 
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.cost import ParameterEffect
+from lnn2loihi.defaults import DEFAULT_TARGET
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.metrics import NeuroBenchMetrics
@@ -38,6 +39,9 @@ class Subject:
         executor: what counted the messages.
         saturated_words: how often `population.word` saturated (see SimulationResult); only words
             that did. None where nobody counted, as in profiles of lnn2loihi 0.1.
+        target: what the program was prepared for; sizes, period and counts are those of the
+            prepared program, the SHA-256 that of its source.
+        unproved: what is not proved about that target, a sentence each.
     """
 
     program: str
@@ -54,6 +58,8 @@ class Subject:
     saturated: int
     executor: str
     saturated_words: Mapping[str, int] | None = None
+    target: str = DEFAULT_TARGET
+    unproved: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.saturated_words is not None:
@@ -276,9 +282,10 @@ class ProfileResult:
         """The table, what it was counted on, and what did not work, as text."""
         s = self.subject
         pace = "" if self.rate is None else f", asked for at {self.rate:g} Hz"
+        prepared = "" if s.target == DEFAULT_TARGET else f", prepared for {s.target}"
         lines = [
-            f"{s.program} ({s.recipe}): {s.neurons:,} neurons, {s.synapses:,} synapses; counted on "
-            f"{s.samples:,} samples in {s.sequences:,} sequences by {s.executor}{pace}; "
+            f"{s.program} ({s.recipe}{prepared}): {s.neurons:,} neurons, {s.synapses:,} synapses; "
+            f"counted on {s.samples:,} samples in {s.sequences:,} sequences by {s.executor}{pace}; "
             f"{s.saturated:,} input values outside the calibrated range; "
             f"{saturation_text(s.saturated_words)}"
         ]
@@ -298,6 +305,9 @@ class ProfileResult:
             (labels[0] + (f" and {len(labels) - 1} more" if len(labels) > 1 else ""), text)
             for text, labels in said.items()
         ]
+        if self.subject.target != DEFAULT_TARGET:  # of that one, placements say it as unchecked
+            who = f"target {self.subject.target}"
+            found += [(who, f"not proved: {text}") for text in self.subject.unproved]
         found += [("profile", text) for text in self.problems]
         return found + [("not on this machine", text) for text in self.absent]
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.artifact import fingerprint
 from lnn2loihi.compare import check_pair
-from lnn2loihi.defaults import DEFAULT_DEVICES
+from lnn2loihi.defaults import DEFAULT_DEVICES, DEFAULT_TARGET
 from lnn2loihi.devices import Device, device_tables, known_devices, load_device, with_prefix
 from lnn2loihi.errors import DeviceError, Problems
 from lnn2loihi.kinds import Count, Rate, Seconds
@@ -33,6 +33,7 @@ from lnn2loihi.simulate import simulate
 from lnn2loihi.simulate.inputs import decoded, given
 from lnn2loihi.simulate.result import SimulationResult
 from lnn2loihi.tables import percent
+from lnn2loihi.targets import Target, target_of
 from lnn2loihi.version import VERSION
 
 #: How conditions that are no plain text are written.
@@ -60,6 +61,7 @@ def profile(
     against: Sequence[str] | str = ("cpu", "cuda"),
     rate: Rate | None = None,
     *,
+    target: str | Target = DEFAULT_TARGET,
     network: LiquidNetwork | None = None,
     module: Any = None,
     lengths: npt.ArrayLike | None = None,
@@ -91,6 +93,8 @@ def profile(
             is measured, where no counter can be read.
         against: what is measured here, see `lnn2loihi.measure.runners`; () for nothing.
         rate: samples per second that the task asks for; None for full speed alone.
+        target: what to prepare the program for: what it makes of it is placed and estimated. What
+            is measured here runs the program as it is.
         network: the float network, for onnxruntime, PyTorch, agreement and NeuroBench's metrics.
         module: the live PyTorch module, in place of the network.
         lengths: samples of each sequence, (batch,); all of them by default. Counters, estimates,
@@ -114,8 +118,11 @@ def profile(
         RateError: no device can meet the rate: what a sample needs, and has.
         InputError: x, targets, a rate, a budget or a name in `against` make no sense, or the
             network is not the one that the program was made of.
+        TargetError: the target cannot prepare the program.
         BackendMissingError: a backend that was demanded by name is not there.
     """
+    aim = target_of(target)
+    prepared = aim.prepare(program)
     chips, processors = _devices(devices)
     asked = given(program, x, lengths, timespans, encoded)
     data = decoded(program, asked).floats(f"program {program.name!r}")
@@ -125,11 +132,11 @@ def profile(
         check_pair(network, program)
     backends = runners(program, network, module, _names(against)) if len(against) else []
     run = simulate(
-        program, asked.x, lengths=asked.given_lengths, timespans=asked.timespans, encoded=encoded
+        prepared, asked.x, lengths=asked.given_lengths, timespans=asked.timespans, encoded=encoded
     )
     judge = judge_for(run.outputs.shape, data, targets, metric, network)
     accuracy = None if judge is None else judged(judge(run.outputs))
-    request = ChipRequest(program, run.counters, rate, host_io, accuracy)
+    request = ChipRequest(prepared, aim, run.counters, rate, host_io, accuracy)
     answers = _estimated(chips, request, progress)
     measured = Measurements((), unused=unused_profiles(processors, (), ()))
     if backends:
@@ -141,10 +148,10 @@ def profile(
     rows += measured_rows(measured, rate, {device.name: device for device in processors})
     figures = (entry for answer in answers for entry in answer.provenance)
     return ProfileResult(
-        subject=_subject(program, run, data),
+        subject=_subject(program, request, run, data),
         rows=tuple(rows),
         chips=tuple(answer.chip for answer in answers if answer.chip is not None),
-        metrics=_metrics(program, run, network, data, rate),
+        metrics=_metrics(prepared, run, network, data, rate),
         provenance=(*row_provenance(rows), *figures),
         rate=rate,
         host_io=host_io,
@@ -204,22 +211,27 @@ def _devices(devices: Devices) -> tuple[list[Device], list[Device]]:
     return chips, [device for device in found if not placeable(device.kind)]
 
 
-def _subject(program: LoihiProgram, run: SimulationResult, data: Sequences) -> Subject:
+def _subject(
+    program: LoihiProgram, request: ChipRequest, run: SimulationResult, data: Sequences
+) -> Subject:
+    prepared = request.program
     return Subject(
         program=program.name,
         recipe=program.recipe,
         sha256=fingerprint(program),
-        neurons=program.neurons,
-        synapses=program.synapses,
+        neurons=prepared.neurons,
+        synapses=prepared.synapses,
         inputs=program.channels,
         outputs=program.output_population.size,
-        period=program.steps_per_sample,
-        latency_steps=program.latency_steps,
+        period=prepared.steps_per_sample,
+        latency_steps=prepared.latency_steps,
         sequences=len(data.x),
         samples=run.counters.samples,
         saturated=run.saturated_inputs,
         executor=run.executor,
         saturated_words=run.saturations,
+        target=request.target.name,
+        unproved=request.target.unproved,
     )
 
 

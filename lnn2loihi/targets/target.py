@@ -1,0 +1,124 @@
+"""A target: how a program is prepared for a kind of hardware, and what is not proved about that.
+
+A LoihiProgram proves itself when it is made, so every pass of a target proves what it has made;
+that the prepared program answers as its source does is for `verify` to show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from lnn2loihi.arguments import checks_fields, checks_kinds
+from lnn2loihi.defaults import DEFAULT_EXECUTORS
+from lnn2loihi.errors import InputError, Lnn2LoihiError, TargetError
+from lnn2loihi.program import LoihiProgram
+from lnn2loihi.registry import Registry
+
+#: Makes a program of a program; its name stands in messages.
+Pass = Callable[[LoihiProgram], LoihiProgram]
+#: Longest reason of a pass that fails, in characters.
+_LONGEST_REASON = 300
+
+
+@checks_fields(InputError)
+@dataclass(frozen=True)
+class Target:
+    """What a program is prepared for.
+
+    Attributes:
+        name: its name.
+        passes: functions that are called one after the other, each with the program that the one
+            before has made. They may change populations, connections and updates a sample; input
+            port, size, scale and offset of the answer stay.
+        rules: rules of `lnn2loihi.place.Rule` that a placement keeps in place of those of the
+            device; None for those of the device.
+        executor: name of the executor that stands for it: what `verify` compares with the
+            reference where nobody names others.
+        exporter: name of the exporter that is asked first where nobody names a format.
+        unproved: what is not proved about it, a sentence each.
+    """
+
+    name: str
+    passes: tuple[Pass, ...] = ()
+    rules: tuple[Any, ...] | None = None
+    executor: str = DEFAULT_EXECUTORS[1]
+    exporter: str = ""
+    unproved: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("passes", "unproved") + (("rules",) if self.rules is not None else ()):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
+    @checks_kinds()
+    def prepare(self, program: LoihiProgram) -> LoihiProgram:
+        """The program after all passes; the program itself where there are none.
+
+        Raises:
+            TargetError: a pass raises, or makes what is no program of the same inputs and answers;
+                names the target and the pass.
+        """
+        for one in self.passes:
+            program = self._after(one, program)
+        return program
+
+    def _after(self, one: Pass, program: LoihiProgram) -> LoihiProgram:
+        subject = f"target {self.name!r}, pass {_name(one)}"
+        try:
+            made: Any = one(program)
+        except MemoryError:
+            raise
+        except Lnn2LoihiError as error:
+            problems = [f"{error.subject}: {problem}" for problem in error.problems]
+            raise TargetError(subject, problems or error.subject) from error
+        except Exception as error:  # whatever the code of a stranger raises
+            said = f"{type(error).__name__}: {' '.join(str(error).split())}"[:_LONGEST_REASON]
+            raise TargetError(subject, f"cannot prepare {program.name!r}: raised {said}") from error
+        if not isinstance(made, LoihiProgram):
+            raise TargetError(
+                subject,
+                f"returned a {type(made).__qualname__}; a pass returns the LoihiProgram that it "
+                "makes",
+            )
+        problems = list(_changed(program, made))
+        if problems:
+            raise TargetError(subject, problems)
+        return made
+
+
+def _name(one: Pass) -> str:
+    return getattr(one, "__name__", type(one).__qualname__)
+
+
+def _changed(before: LoihiProgram, after: LoihiProgram) -> Iterator[str]:
+    """What a pass has changed of the inputs and answers, which have to stay."""
+    if after.input != before.input or after.timed != before.timed:
+        yield "changes the input port; samples have to be encoded as before"
+    old, new = before.output_population, after.output_population
+    if old.size != new.size:
+        yield f"makes {new.size} outputs of {old.size}"
+    elif not (np.array_equal(old.scale, new.scale) and np.array_equal(old.offset, new.offset)):
+        yield "changes scale or offset of the outputs; answers have to be decoded as before"
+
+
+TARGETS: Registry[Target] = Registry("lnn2loihi.targets", "target", Target, factory=False)
+
+
+def target_of(target: str | Target) -> Target:
+    """The target of that name, under the name that it is registered with; or the target itself.
+
+    Raises:
+        InputError: there is none, or it cannot be loaded; names all that there are.
+    """
+    if isinstance(target, Target):
+        return target
+    names = TARGETS.names()
+    if target not in names:
+        raise InputError(
+            "target", f"{target!r:.60} does not exist; there are {', '.join(names) or 'none'}"
+        )
+    found = TARGETS.get(target)
+    return found if found.name == target else replace(found, name=target)
