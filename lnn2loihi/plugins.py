@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from lnn2loihi.arguments import checks_kinds
+from lnn2loihi.defaults import DEFAULT_TARGET
 from lnn2loihi.devices import DEVICES
 from lnn2loihi.errors import ImportNetworkError, InputError, Lnn2LoihiError, PluginError
 from lnn2loihi.family import FAMILIES
@@ -24,7 +25,7 @@ from lnn2loihi.options import check_options, read_options
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.registry import PluginReport, Registry
 from lnn2loihi.simulate.executor import EXECUTORS
-from lnn2loihi.targets import TARGETS
+from lnn2loihi.targets import TARGETS, Target, target_of
 
 
 @runtime_checkable
@@ -214,9 +215,10 @@ def _exists(path: Path) -> bool:
 @checks_kinds()
 def export(
     source: LoihiProgram | LiquidNetwork,
-    target: str | os.PathLike[str],
+    path: str | os.PathLike[str],
     *,
     format: str | None = None,
+    target: str | Target = DEFAULT_TARGET,
     **options: Any,
 ) -> Any:
     """Turns a program or a network into another representation.
@@ -227,65 +229,78 @@ def export(
 
     Args:
         source: a program or a network.
-        target: path of the file to write, or the name of a format, which gives its
-            representation in memory.
+        path: of the file to write; or the name of a format, which gives its representation in
+            memory.
         format: name of the exporter; found from the source and the file's suffix where absent.
-            With it, the target is a path.
+            With it, `path` is a path.
+        target: what to prepare the program for; its exporter is asked first.
         options: passed to the exporter.
 
     Returns:
         The path of the file that was written, or what the exporter has made.
 
     Raises:
-        InputError: no exporter fits, the folder does not exist, an option is unknown, or the target
-            is the file that the network was read from.
+        InputError: no exporter fits, the folder does not exist, an option is unknown, the path is
+            the file that the network was read from, or a network is to be prepared.
+        TargetError: the target cannot prepare the program.
         BackendMissingError: the exporter needs a package that is not installed.
     """
-    in_memory = format is None and isinstance(target, str) and target in EXPORTERS.names()
-    name = str(target) if in_memory else format
-    exporter = _exporter(source, Path(target), name)
-    if not (in_memory or Path(target).parent.is_dir()):
-        raise InputError(str(target), "its folder does not exist")
+    aim = target_of(target)
+    if isinstance(source, LoihiProgram):
+        source = aim.prepare(source)
+    elif aim.passes:
+        raise InputError("target", f"{aim.name} prepares programs; quantize the network first")
+    in_memory = format is None and isinstance(path, str) and path in EXPORTERS.names()
+    exporter = _exporter(source, Path(path), str(path) if in_memory else format, aim)
+    if not (in_memory or Path(path).parent.is_dir()):
+        raise InputError(str(path), "its folder does not exist")
     check_options(exporter.export, options, InputError)
     made = exporter.export(source, **options)
     if in_memory:
         return made
     content = exporter.to_bytes(made)
-    _check_not_source(source, Path(target))
+    _check_not_source(source, Path(path))
     try:
-        return write_atomically(target, content)
+        return write_atomically(path, content)
     except OSError as error:
-        raise InputError(str(target), f"cannot be written: {error.strerror}") from error
+        raise InputError(str(path), f"cannot be written: {error.strerror}") from error
 
 
 def export_options(
-    source: LoihiProgram | LiquidNetwork, target: Path, format: str | None, texts: Iterable[str]
+    source: LoihiProgram | LiquidNetwork,
+    path: Path,
+    format: str | None,
+    target: Target,
+    texts: Iterable[str],
 ) -> dict[str, Any]:
     """Options of the exporter of a file, of texts `name=value`: see `read_options`."""
-    return read_options(_exporter(source, target, format).export, texts, InputError)
+    return read_options(_exporter(source, path, format, target).export, texts, InputError)
 
 
-def _check_not_source(source: LoihiProgram | LiquidNetwork, target: Path) -> None:
+def _check_not_source(source: LoihiProgram | LiquidNetwork, path: Path) -> None:
     """Refuses to replace the file that a network was read from, if its importer noted its hash."""
     noted = source.source.get("file_sha256") if isinstance(source, LiquidNetwork) else None
-    if noted is None or not target.is_file():
+    if noted is None or not path.is_file():
         return
     digest = hashlib.sha256()
-    with target.open("rb") as file:
+    with path.open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
     if digest.hexdigest() == noted:
         raise InputError(
-            str(target),
+            str(path),
             "is the file that the network was read from: writing would destroy it; give another",
         )
 
 
-def _exporter(source: object, path: Path, name: str | None) -> Exporter:
-    """The exporter of that name, or the first one that fits the source and the suffix."""
+def _exporter(source: object, path: Path, name: str | None, target: Target) -> Exporter:
+    """The exporter of that name, or the first one that fits the source and the suffix; that of the
+    target comes before all others.
+    """
     if name is not None and EXPORTERS.get(name).accepts(source):
         return EXPORTERS.get(name)
     fitting = [(key, one) for key, one in EXPORTERS.working() if one.accepts(source)]
+    fitting.sort(key=lambda known: known[0] != target.exporter)
     suffix = path.suffix.lower()
     for _, exporter in fitting:
         if name is None and suffix in exporter.suffixes:

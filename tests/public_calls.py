@@ -177,6 +177,8 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     "Stream.step": lambda m: {
         "self": l2l.open_stream(m.program), "x": m.x[0, 0], "elapsed": None,
     },
+    "Target": lambda m: {"name": "a", "passes": (lambda program: program,)},
+    "Target.prepare": lambda m: {"self": l2l.Target("a"), "program": m.program},
     "TrainableNetwork.forward": lambda m: {
         "self": m.module, "input": torch.tensor(m.x), "hx": None, "timespans": None,
     },
@@ -198,7 +200,7 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
         "host_io": False, "step_time": None, "draws": 100, "seed": 0,
     },
     "examine": lambda m: {"environment": None},
-    "export": lambda m: {"source": m.program, "target": "a.onnx", "format": None},
+    "export": lambda m: {"source": m.program, "path": "a.onnx", "format": None},
     "import_network": lambda m: {"source": "a.pt", "format": None},
     "load": lambda m: {"path": "a.l2l"},
     "load_device": lambda m: {"device": m.device},

@@ -11,6 +11,8 @@ import lnn2loihi as l2l
 from lnn2loihi.cli.common import (
     Description,
     Json,
+    NamingVerb,
+    TargetName,
     Timespan,
     app,
     imported,
@@ -19,11 +21,12 @@ from lnn2loihi.cli.common import (
     print_result,
     refuse_import_options,
 )
+from lnn2loihi.defaults import DEFAULT_TARGET
 from lnn2loihi.defaults import PROGRAM_SUFFIX as SUFFIX
 from lnn2loihi.startup import importing
 
 
-@app.command()
+@app.command(cls=NamingVerb)
 def export(
     source: Annotated[
         Path, typer.Argument(help=f"Program ({SUFFIX}), or a checkpoint or its description.")
@@ -50,6 +53,7 @@ def export(
             help="An option of the exporter: name=value; may repeat. An unknown one lists all."
         ),
     ] = None,
+    target: TargetName = DEFAULT_TARGET,
     description: Description = None,
     timespan: Timespan = None,
     import_option: Annotated[
@@ -68,15 +72,17 @@ def export(
         loaded = l2l.load(source)
     else:
         loaded = imported(source, description, timespan, import_option)
+    with importing():
+        from lnn2loihi.plugins import export_options
+        from lnn2loihi.targets import target_of
+
+    aim = target_of(target)
     options: dict[str, Any] = {} if dtype is None else {"dtype": dtype}
     if record:
         options["record"] = True
     if option:
-        with importing():
-            from lnn2loihi.plugins import export_options
-
-        options = joined_options(options, export_options(loaded, output, format, option))
-    written = l2l.export(loaded, output, format=format, **options)
+        options = joined_options(options, export_options(loaded, output, format, aim, option))
+    written = l2l.export(loaded, output, format=format, target=aim, **options)
     size = written.stat().st_size
     kind = "integers, exactly those of the chip" if source.suffix == SUFFIX else "floating point"
     text = f"written: {written}, {size:,} bytes: {loaded.name} in {kind}"

@@ -22,7 +22,7 @@ from lnn2loihi.place.rules import RULES, Rule, Violation, rules_of, unchecked, v
 from lnn2loihi.place.workload import workload
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate.result import Counters
-from lnn2loihi.targets import Target, target_of
+from lnn2loihi.targets import PlacementRule, Target, target_of
 
 __all__ = [
     "OBJECTIVES",
@@ -86,7 +86,7 @@ def place(
     if chips is not None and not 1 <= chips <= available:
         raise InputError("chips", f"{chips!r:.40}; {found.name} has 1 to {available:,}")
     aim = target_of(target)
-    rules = _rules(aim, found.kind)
+    rules = rules_of(found.kind) if aim.rules is None else aim.rules
     source, program = program, aim.prepare(program)
     try:
         activity = activity_of(program, counters)
@@ -111,25 +111,12 @@ def place(
     return _placement(draft, objective, arrange(draft), aim, rules)
 
 
-def _rules(target: Target, kind: str) -> tuple[Rule, ...]:
-    """The rules of a target on a kind of devices.
-
-    Raises:
-        InputError: one of them is none.
-    """
-    if target.rules is None:
-        return rules_of(kind)
-    for rule in target.rules:
-        if not isinstance(rule, Rule):
-            raise InputError(
-                f"target {target.name!r}",
-                f"has a rule that is a {type(rule).__qualname__}; give a lnn2loihi.place.Rule",
-            )
-    return target.rules
-
-
 def _placement(
-    draft: Draft, objective: str, positions: Positions, target: Target, rules: Sequence[Rule]
+    draft: Draft,
+    objective: str,
+    positions: Positions,
+    target: Target,
+    rules: Sequence[PlacementRule],
 ) -> Placement:
     axons, updates = draft.axons, draft.activity.updates
     sent = axon_messages(draft) * draft.program.substeps / updates

@@ -8,13 +8,13 @@ from typing import Any
 from lnn2loihi.devices import known_devices
 from lnn2loihi.place.draft import Draft, packed_draft
 from lnn2loihi.place.line import Change
-from lnn2loihi.place.rules import Rule
+from lnn2loihi.targets import PlacementRule
 
 #: A way: from a draft and a rule what fits, as text and as a number or numbers; None: nothing does.
-Way = Callable[[Draft, Rule], "tuple[str, Any] | None"]
+Way = Callable[[Draft, PlacementRule], "tuple[str, Any] | None"]
 
 
-def remedy(draft: Draft, rule: Rule) -> tuple[str, Mapping[str, Any]]:
+def remedy(draft: Draft, rule: PlacementRule) -> tuple[str, Mapping[str, Any]]:
     """What would fit under a rule, in words and in numbers."""
     texts, fits = [], {}
     for name in rule.ways:
@@ -27,7 +27,7 @@ def remedy(draft: Draft, rule: Rule) -> tuple[str, Mapping[str, Any]]:
     return f"What fits: {'; or '.join(texts)}.", fits
 
 
-def _holds(draft: Draft, rule: Rule, change: Change) -> bool:
+def _holds(draft: Draft, rule: PlacementRule, change: Change) -> bool:
     tried = packed_draft(draft.program, draft.device, draft.chips, draft.activity, change)
     return not rule.violations(tried)
 
@@ -45,19 +45,19 @@ def _largest(least: int, most: int, holds: Callable[[int], bool]) -> int | None:
     return least
 
 
-def _weight_bits(draft: Draft, rule: Rule) -> tuple[str, int] | None:
+def _weight_bits(draft: Draft, rule: PlacementRule) -> tuple[str, int] | None:
     widest = max((link.bits for link in draft.line.links), default=1)
     bits = _largest(1, widest - 1, lambda n: _holds(draft, rule, Change(weight_bits=n)))
     return None if bits is None else (f"weights of at most {bits} bit (w{bits}...)", bits)
 
 
-def _interleave(draft: Draft, rule: Rule) -> tuple[str, int] | None:
+def _interleave(draft: Draft, rule: PlacementRule) -> tuple[str, int] | None:
     most = draft.program.schedule.interleave - 1
     found = _largest(1, most, lambda n: _holds(draft, rule, Change(interleave=n)))
     return None if found is None else (f"at most {found} interleaved sequences", found)
 
 
-def _units(draft: Draft, rule: Rule) -> tuple[str, dict[str, int]] | None:
+def _units(draft: Draft, rule: PlacementRule) -> tuple[str, dict[str, int]] | None:
     """Fewer units, in all populations alike but in a readout."""
     program = draft.program
     readout = "" if program.output_population.program.states else program.output
@@ -78,7 +78,7 @@ def _units(draft: Draft, rule: Rule) -> tuple[str, dict[str, int]] | None:
     return f"fewer units: {', '.join(shown[:4])}{more}", found
 
 
-def _inputs(draft: Draft, rule: Rule) -> tuple[str, dict[str, int]] | None:
+def _inputs(draft: Draft, rule: PlacementRule) -> tuple[str, dict[str, int]] | None:
     port = draft.program.input
     most = _largest(1, port.size - 1, lambda n: _holds(draft, rule, Change(sizes={port.name: n})))
     if most is None:
@@ -86,13 +86,13 @@ def _inputs(draft: Draft, rule: Rule) -> tuple[str, dict[str, int]] | None:
     return f"fewer inputs: {most:,} (has {port.size:,})", {port.name: most}
 
 
-def _chips(draft: Draft, rule: Rule) -> tuple[str, int]:
+def _chips(draft: Draft, rule: PlacementRule) -> tuple[str, int]:
     needed, has = draft.chips_needed, draft.device.count("chips")
     note = f"this device has {has:,}" if has < needed else f"give chips={needed}"
     return f"{needed:,} chips ({note})", needed
 
 
-def _devices(draft: Draft, rule: Rule) -> tuple[str, list[str]] | None:
+def _devices(draft: Draft, rule: PlacementRule) -> tuple[str, list[str]] | None:
     """Devices of the same kind, shipped or of packages, on which the rule holds."""
     found = []
     for _, device in known_devices():

@@ -18,6 +18,7 @@ from lnn2loihi.formats import MESSAGE_BITS, WEIGHT_BITS
 from lnn2loihi.graph.connection import LARGEST_DELAY
 from lnn2loihi.place.draft import CORE_LIMITS, Draft
 from lnn2loihi.place.line import INPUT
+from lnn2loihi.targets import PlacementRule
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Violation:
 
 Check = Callable[[Draft], Iterator[Violation]]
 #: What would fit under a rule, in words and in numbers.
-Remedy = Callable[[Draft, "Rule"], "tuple[str, Mapping[str, Any]]"]
+Remedy = Callable[[Draft, PlacementRule], "tuple[str, Mapping[str, Any]]"]
 
 
 #: Changes of a program, or other devices, that are tried, see `lnn2loihi.place.remedies`.
@@ -266,7 +267,7 @@ def rules_of(kind: str) -> tuple[Rule, ...]:
     return tuple(ours[rule] if isinstance(rule, str) else rule for rule in named)
 
 
-def violations(draft: Draft, rules: Sequence[Rule], remedy: Remedy) -> list[Violation]:
+def violations(draft: Draft, rules: Sequence[PlacementRule], remedy: Remedy) -> list[Violation]:
     """Everything that is exceeded, each with what would fit."""
     found: list[Violation] = []
     for rule in rules:
@@ -278,7 +279,7 @@ def violations(draft: Draft, rules: Sequence[Rule], remedy: Remedy) -> list[Viol
     return found
 
 
-def unchecked(draft: Draft, rules: Sequence[Rule]) -> tuple[str, ...]:
+def unchecked(draft: Draft, rules: Sequence[PlacementRule]) -> tuple[str, ...]:
     """Limits that the device's profile does not give or no rule looks at, with what is used."""
     device, ruled = draft.device, {rule.name for rule in rules}
     why = {

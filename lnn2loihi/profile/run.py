@@ -18,7 +18,7 @@ from lnn2loihi.defaults import DEFAULT_DEVICES, DEFAULT_TARGET
 from lnn2loihi.devices import Device, device_tables, known_devices, load_device, with_prefix
 from lnn2loihi.errors import DeviceError, Problems
 from lnn2loihi.kinds import Count, Rate, Seconds
-from lnn2loihi.measure import Measurements, measure, runners
+from lnn2loihi.measure import Measurements, Runner, measure, runners
 from lnn2loihi.measure.estimated import unused_profiles
 from lnn2loihi.metrics import NeuroBenchMetrics, network_metrics, program_metrics
 from lnn2loihi.network import LiquidNetwork
@@ -93,17 +93,14 @@ def profile(
             is measured, where no counter can be read.
         against: what is measured here, see `lnn2loihi.measure.runners`; () for nothing.
         rate: samples per second that the task asks for; None for full speed alone.
-        target: what to prepare the program for: what it makes of it is placed and estimated. What
-            is measured here runs the program as it is.
+        target: what it is prepared for, to be placed; what is measured here runs it as it is.
         network: the float network, for onnxruntime, PyTorch, agreement and NeuroBench's metrics.
         module: the live PyTorch module, in place of the network.
-        lengths: samples of each sequence, (batch,); all of them by default. Counters, estimates,
-            accuracy and metrics are of these alone. What is measured here runs on whole arrays, as
-            backends do, in which the rest is filled with a sample.
+        lengths: samples of each sequence, (batch,); all of them by default. All is of these alone,
+            but for what is measured: backends run on whole arrays, filled with a sample.
         timespans: elapsed times (batch, time), where time is irregular.
         encoded: whether x (and timespans) holds encoded messages, as for `simulate`.
-        targets: what the answers should be: numbers (batch, time, outputs), or classes (batch,) or
-            (batch, time).
+        targets: what answers should be: numbers (batch, time, outputs), classes (batch[, time]).
         metric: "mse" or "accuracy"; found from the targets where absent.
         host_io: whether input and output through a host are part of the estimates.
         quick: shorter measurements, for a look; marked so.
@@ -126,10 +123,7 @@ def profile(
     chips, processors = _devices(devices)
     asked = given(program, x, lengths, timespans, encoded)
     data = decoded(program, asked).floats(f"program {program.name!r}")
-    if module is not None and network is None:
-        network = import_network(module)
-    if network is not None:
-        check_pair(network, program)
+    network = _network(program, network, module)
     backends = runners(program, network, module, _names(against)) if len(against) else []
     run = simulate(
         prepared, asked.x, lengths=asked.given_lengths, timespans=asked.timespans, encoded=encoded
@@ -138,12 +132,10 @@ def profile(
     accuracy = None if judge is None else judged(judge(run.outputs))
     request = ChipRequest(prepared, aim, run.counters, rate, host_io, accuracy)
     answers = _estimated(chips, request, progress)
-    measured = Measurements((), unused=unused_profiles(processors, (), ()))
-    if backends:
-        measured = measure(
-            backends, data.x, timespans=data.timespans, quick=quick, batches=batches,
-            budget_seconds=budget_seconds, score=judge, profiles=processors, progress=progress,
-        )  # fmt: skip
+    measured = _measured(
+        backends, data, processors, quick=quick, batches=batches, budget_seconds=budget_seconds,
+        score=judge, progress=progress,
+    )  # fmt: skip
     rows = [row for answer in answers for row in answer.rows]
     rows += measured_rows(measured, rate, {device.name: device for device in processors})
     figures = (entry for answer in answers for entry in answer.provenance)
@@ -164,6 +156,26 @@ def profile(
         absent=_absent(measured),
         problems=(f"measuring ended early: {measured.stopped}",) if measured.stopped else (),
     )
+
+
+def _network(
+    program: LoihiProgram, network: LiquidNetwork | None, module: Any
+) -> LiquidNetwork | None:
+    """The float network, of a module where there is one; it is the one that was quantized."""
+    if module is not None and network is None:
+        network = import_network(module)
+    if network is not None:
+        check_pair(network, program)
+    return network
+
+
+def _measured(
+    backends: Sequence[Runner], data: Sequences, processors: Sequence[Device], **options: Any
+) -> Measurements:
+    """What is measured here; nothing where there is nobody."""
+    if not backends:
+        return Measurements((), unused=unused_profiles(processors, (), ()))
+    return measure(backends, data.x, timespans=data.timespans, profiles=processors, **options)
 
 
 def _estimated(

@@ -1,5 +1,5 @@
 """What programs are prepared for before they are placed, profiled, verified or exported."""
 
-from lnn2loihi.targets.target import TARGETS, Pass, Target, target_of
+from lnn2loihi.targets.target import TARGETS, Pass, PlacementRule, Target, target_of
 
-__all__ = ["TARGETS", "Pass", "Target", "target_of"]
+__all__ = ["TARGETS", "Pass", "PlacementRule", "Target", "target_of"]

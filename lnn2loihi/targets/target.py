@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -24,6 +24,25 @@ Pass = Callable[[LoihiProgram], LoihiProgram]
 _LONGEST_REASON = 300
 
 
+@runtime_checkable
+class PlacementRule(Protocol):
+    """A rule of a placement: a `lnn2loihi.place.Rule`."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def ways(self) -> tuple[Any, ...]:
+        """Changes that may help."""
+        ...
+
+    def violations(self, draft: Any) -> list[Any]:
+        """All that it finds."""
+        ...
+
+
 @checks_fields(InputError)
 @dataclass(frozen=True)
 class Target:
@@ -34,7 +53,7 @@ class Target:
         passes: functions that are called one after the other, each with the program that the one
             before has made. They may change populations, connections and updates a sample; input
             port, size, scale and offset of the answer stay.
-        rules: rules of `lnn2loihi.place.Rule` that a placement keeps in place of those of the
+        rules: each a `lnn2loihi.place.Rule`, that a placement keeps in place of those of the
             device; None for those of the device.
         executor: name of the executor that stands for it: what `verify` compares with the
             reference where nobody names others.
@@ -44,7 +63,7 @@ class Target:
 
     name: str
     passes: tuple[Pass, ...] = ()
-    rules: tuple[Any, ...] | None = None
+    rules: tuple[PlacementRule, ...] | None = None
     executor: str = DEFAULT_EXECUTORS[1]
     exporter: str = ""
     unproved: tuple[str, ...] = ()
