@@ -48,7 +48,7 @@ CALLS: dict[str, tuple[str, Callable[[Made], object]]] = {
     "load": (f"load: path is None; {PATH}", lambda _: l2l.load(None)),  # type: ignore[arg-type]
     "save": ("program is of type str", lambda _: l2l.save("a", "b.l2l")),  # type: ignore[arg-type]
     "save path": (f"path is None; {PATH}", lambda m: l2l.save(m.program, None)),  # type: ignore[arg-type]
-    "export": (f"target is None; {PATH}", lambda m: l2l.export(m.program, None)),  # type: ignore[arg-type]
+    "export": (f"path is None; {PATH}", lambda m: l2l.export(m.program, None)),  # type: ignore[arg-type]
     "export source": (
         "source is of type int; give a LoihiProgram: .* or a LiquidNetwork: ",
         lambda _: l2l.export(3, "a.onnx"),  # type: ignore[arg-type]
