@@ -65,12 +65,15 @@ ImportOptions = Annotated[
 ]
 
 TargetName = Annotated[
-    str, typer.Option("--target", help="What to prepare the program for: {targets}.")
+    str,
+    typer.Option(
+        help="What to prepare the program for: fused, or what a package brings (lnn2loihi doctor)."
+    ),
 ]
 
 
 class NamingVerb(TyperCommand):
-    """A verb whose help names what packages have registered: {executors}, {targets}.
+    """A verb whose help names the executors that packages have registered: {executors}.
 
     The names are read when the help is shown, and nothing is loaded for it.
     """
@@ -80,12 +83,10 @@ class NamingVerb(TyperCommand):
         with importing():
             from lnn2loihi.registry import Registry
 
+        names = ", ".join(Registry("lnn2loihi.executors", "executor", object).names())
         for option in self.params:
             text = getattr(option, "help", None) or ""
-            for kind in ("executor", "target"):
-                if f"{{{kind}s}}" in text:
-                    names = Registry(f"lnn2loihi.{kind}s", kind, object).names()
-                    option.help = text.replace(f"{{{kind}s}}", ", ".join(names))  # type: ignore[attr-defined]
+            option.help = text.replace("{executors}", names)  # type: ignore[attr-defined]
         super().format_help(ctx, formatter)
 
 

@@ -11,7 +11,6 @@ import lnn2loihi as l2l
 from lnn2loihi.cli.common import (
     Description,
     Json,
-    NamingVerb,
     TargetName,
     Timespan,
     app,
@@ -26,7 +25,7 @@ from lnn2loihi.defaults import PROGRAM_SUFFIX as SUFFIX
 from lnn2loihi.startup import importing
 
 
-@app.command(cls=NamingVerb)
+@app.command()
 def export(
     source: Annotated[
         Path, typer.Argument(help=f"Program ({SUFFIX}), or a checkpoint or its description.")

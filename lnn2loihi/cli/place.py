@@ -12,7 +12,6 @@ import lnn2loihi as l2l
 from lnn2loihi.cli.common import (
     Encoded,
     Json,
-    NamingVerb,
     ProgramFile,
     TargetName,
     app,
@@ -24,7 +23,7 @@ from lnn2loihi.defaults import DEFAULT_TARGET
 from lnn2loihi.startup import importing
 
 
-@app.command(cls=NamingVerb)
+@app.command()
 def place(
     program: ProgramFile,
     device: Annotated[

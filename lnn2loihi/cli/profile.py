@@ -19,7 +19,6 @@ from lnn2loihi.cli.common import (
     Encoded,
     ImportOptions,
     Json,
-    NamingVerb,
     ProgramFile,
     Samples,
     TargetName,
@@ -45,7 +44,7 @@ NetworkFile = Annotated[
 ]
 
 
-@app.command(cls=NamingVerb)
+@app.command()
 def profile(
     program: ProgramFile,
     samples: Samples,
