@@ -356,6 +356,31 @@ class TestWrongAnswers:
             with pytest.raises(LookupError, match="enough"):
                 l2l.simulate(PLAIN, self.X, name, progress=stop)
 
+    @pytest.mark.parametrize(
+        ("answer", "message"),
+        [
+            (lambda: np.zeros(2), "the answer of a step is float64; it must be integers"),
+            (lambda: np.zeros(3, int), r"has shape \(3,\), expected \(2,\)"),
+            (lambda: [1, 2], "is a list; it must be an array"),
+            (lambda: {}[1], "raised KeyError: 1"),
+        ],
+    )
+    def test_streams_of_their_own(
+        self, answer: Any, message: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Odd:
+            def step(self, sample: Any) -> Any:
+                return answer()
+
+        class Streaming(Called):
+            def open_stream(self, program: Any, state: Any, encoded: bool) -> Any:
+                return Odd()
+
+        register(monkeypatch, {"streaming": Streaming()})
+        stream = l2l.open_stream(PLAIN, "streaming")
+        with pytest.raises(PluginError, match=f"executor 'streaming': .*{message}"):
+            stream.step(self.X[0, 0])
+
     @pytest.mark.parametrize("share", [None, (1,), "ab", (1.5, "x"), 3])
     def test_a_share_that_is_none(self, share: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         class Sharing(Called):

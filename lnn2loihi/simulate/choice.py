@@ -90,32 +90,36 @@ class Compiled(Executor):
     ) -> EngineRun:
         """See `Executor`."""
         samples = np.ascontiguousarray(inputs, np.int32)
-        return self.run_samples(
-            program, samples, initial_state, lengths, record, threads, on_step, step_totals
+        return native_engine(program).run(
+            samples, lengths, initial_state, record, threads, on_step, step_totals
         )[0]
+
+
+class _OnSamples(Execution):
+    """The C engine, which encodes samples in the same pass, and streams them without Python."""
 
     def run_samples(
         self,
         program: LoihiProgram,
         samples: npt.NDArray[Any],
-        initial_state: FullState,
+        start: FullState,
         lengths: IntegerArray,
-        record: bool,
-        threads: int | None,
-        on_step: OnStep | None,
-        step_totals: bool,
+        record: bool = False,
+        threads: int | None = None,
+        on_step: OnStep | None = None,
+        step_totals: bool = False,
     ) -> tuple[EngineRun, IntegerArray]:
-        """The engine encodes by itself, in the same pass."""
+        """See `Execution`."""
         return native_engine(program).run(
-            for_native(samples), lengths, initial_state, record, threads, on_step, step_totals
+            for_native(samples), lengths, start, record, threads, on_step, step_totals
         )
 
     def open_stream(self, program: LoihiProgram, state: FullState, encoded: bool) -> OpenStream:
-        """A stream without any work in Python but for handing the sample over."""
+        """See `Execution`."""
         return native_engine(program).open_stream(state, encoded)
 
 
-_BLAS, _COMPILED = Execution("blas", Blas()), Execution("c", Compiled())
+_BLAS, _COMPILED = Execution("blas", Blas()), _OnSamples("c", Compiled())
 
 
 def known_executors() -> list[str]:
@@ -133,7 +137,8 @@ def execution(name: str) -> Execution:
         raise PluginError(
             f"executor {name!r}", f"does not exist; there are {', '.join(known_executors())}"
         )
-    return Execution(name, EXECUTORS.get(name))
+    made = EXECUTORS.get(name)
+    return _OnSamples(name, made) if isinstance(made, Compiled) else Execution(name, made)
 
 
 def chosen(program: LoihiProgram, engine: str | Execution) -> Execution:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter, signature
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from lnn2loihi.formats import IntegerArray
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.registry import Registry
 from lnn2loihi.simulate.inputs import encode_live
-from lnn2loihi.simulate.outcome import checked_run, checked_trace
+from lnn2loihi.simulate.outcome import array_problems, checked_run, checked_trace
 from lnn2loihi.simulate.result import (
     EngineRun,
     IntegerRun,
@@ -71,6 +71,10 @@ class Executor(ABC):
     An entry point of the group `lnn2loihi.executors` names a class that makes one when it is called
     without arguments. `run` is all that it must have; the rest has defaults. An object that is
     called as `run` is, of any class, is an executor too.
+
+    One that has streams of its own has `open_stream(program, state, encoded)`, which makes an
+    `OpenStream` from a state, for each population and word (1, neurons). Others run a sample at a
+    time.
     """
 
     @classmethod
@@ -133,8 +137,6 @@ class Execution:
         self.name, self.executor = name, executor
         self._run: Callable[..., Any] = getattr(executor, "run", executor)
         self._takes = _options_of(self._run)
-        # Those that encode samples themselves.
-        self._on_samples = getattr(executor, "run_samples", None)
 
     @property
     def keeps_trace(self) -> bool:
@@ -191,10 +193,6 @@ class Execution:
         Returns:
             The run, and the saturated input values of each channel, int64 (channels,).
         """
-        if self._on_samples is not None:
-            return self._on_samples(
-                program, samples, start, lengths, record, threads, on_step, step_totals
-            )
         inputs, saturated = encode_live(program, samples, lengths)
         derived = self.keeps_trace or (step_totals and "step_totals" not in self._takes)
         made = self._called(
@@ -225,7 +223,20 @@ class Execution:
     def open_stream(self, program: LoihiProgram, state: FullState, encoded: bool) -> OpenStream:
         """One endless sequence, from a state (1, neurons): the executor's own, or step by step."""
         own = getattr(self.executor, "open_stream", None)
-        return SteppedStream(self, program, state) if own is None else own(program, state, encoded)
+        if own is None:
+            return SteppedStream(self, program, state)
+        made = self._guarded(own, program, state, encoded)
+        return cast(OpenStream, _OwnStream(self, program, made))
+
+    def checked_answer(
+        self, step: Callable[..., Any], sample: npt.NDArray[Any], shape: tuple[int, ...]
+    ) -> npt.NDArray[Any]:
+        """What a stream of its own answers to a sample."""
+        answer = self._guarded(step, sample)
+        problems = list(array_problems("the answer of a step", answer, shape, narrow=True))
+        if problems:
+            raise self._broken(problems)
+        return answer
 
     def _called(
         self,
@@ -315,6 +326,27 @@ class SteppedStream:
         self.saturated = self.saturated + saturated
         self.saturated_words = summed(self.saturated_words, run.saturated_words)
         return run.integers[0, -1]
+
+
+class _OwnStream:
+    """A stream of an executor's own, whose answers are checked.
+
+    Args:
+        execution: the executor.
+        program: what runs.
+        stream: what the executor has made.
+    """
+
+    def __init__(self, execution: Execution, program: LoihiProgram, stream: OpenStream) -> None:
+        self._execution, self._stream = execution, stream
+        self._shape = (program.output_population.size,)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def step(self, sample: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """See `OpenStream`."""
+        return self._execution.checked_answer(self._stream.step, sample, self._shape)
 
 
 def summed(

@@ -80,7 +80,7 @@ def checked_run(
     states = _recorded(program, batch, updates)
     final = {p.name: {w: (batch, p.size) for w in p.program.state_names} for p in populations}
     problems = _name_problems(made)
-    problems += _array_problems("integers", made.integers, (batch, updates, output.size), True)
+    problems += array_problems("integers", made.integers, (batch, updates, output.size), True)
     problems += _word_problems("states", made.states, states, True) if record else ()
     problems += _word_problems("final_state", made.final_state, final, True)
     problems += _counter_problems(program, made.counters, updates, step_totals)
@@ -145,14 +145,13 @@ def _word_problems(what: str, found: Any, wanted: Words, narrow: bool) -> Iterat
             continue
         for word, shape in words.items():
             if word in found[name]:
-                yield from _array_problems(
-                    f"{what} {name}.{word}", found[name][word], shape, narrow
-                )
+                yield from array_problems(f"{what} {name}.{word}", found[name][word], shape, narrow)
             else:
                 yield f"{what}: word {word} of population {name} is missing"
 
 
-def _array_problems(what: str, values: Any, shape: tuple[int, ...], narrow: bool) -> Iterator[str]:
+def array_problems(what: str, values: Any, shape: tuple[int, ...], narrow: bool) -> Iterator[str]:
+    """What is wrong with an array of integers; where `narrow`, they must fit 32 bits."""
     if not isinstance(values, np.ndarray):
         yield f"{what} is a {type(values).__qualname__}; it must be an array of integers"
     elif values.dtype.kind not in "iu":
@@ -183,4 +182,4 @@ def _counter_problems(
             if found is None or name not in found:
                 yield f"counters: {kind} of {name} is missing"
             else:
-                yield from _array_problems(f"{kind} of {name}", found[name], (length,), False)
+                yield from array_problems(f"{kind} of {name}", found[name], (length,), False)
