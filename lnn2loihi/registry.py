@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from inspect import isclass
 from types import SimpleNamespace
@@ -123,10 +123,20 @@ class Registry(Generic[T]):
             class).
         factory: whether the entry point names something that makes one when it is called without
             arguments, such as a class; otherwise it names the plug-in itself.
+        reserved: names that mean something else where plug-ins are named, and that none may have.
     """
 
-    def __init__(self, group: str, kind: str, protocol: type[T], *, factory: bool = True) -> None:
+    def __init__(
+        self,
+        group: str,
+        kind: str,
+        protocol: type[T],
+        *,
+        factory: bool = True,
+        reserved: tuple[str, ...] = (),
+    ) -> None:
         self.group, self.kind, self.protocol, self.factory = group, kind, protocol, factory
+        self._reserved = reserved
         self._loaded: dict[str, T] = {}
         #: Entry points, changes, and what was made of both.
         self._known: tuple[Any, int, dict[str, list[_Plugin]]] = (None, 0, {})
@@ -182,7 +192,11 @@ class Registry(Generic[T]):
         for point in order:
             # A package may be found twice: as a wheel, and in the folder that it runs from.
             named.setdefault(point.name, {})[_package(point).partition(" ")[0], point.value] = point
-        return {name: _judged(list(same.values())) for name, same in named.items()}
+        judged = {name: _judged(list(same.values())) for name, same in named.items()}
+        for name in judged.keys() & set(self._reserved):
+            reason = f"{name!r} means something else where {self.kind}s are named; rename it"
+            judged[name] = [replace(plugin, refused=reason) for plugin in judged[name]]
+        return judged
 
     def names(self) -> list[str]:
         """Names that are registered and not refused, without loading anything."""

@@ -416,6 +416,15 @@ def test_a_class_is_no_executor(monkeypatch: pytest.MonkeyPatch) -> None:
             l2l.simulate(PLAIN, np.zeros((1, 2, 3)), name)
 
 
+def test_names_that_mean_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, {"auto": Called(), "all": Called()})
+    assert not {"auto", "all"} & set(EXECUTORS.names())
+    assert l2l.simulate(PLAIN, TestWrongAnswers.X).executor.startswith("c ")
+    refused = [one for one in EXECUTORS.reports() if one.state == "refused"]
+    assert [one.name for one in refused] == ["all", "auto"]
+    assert "'auto' means something else where executors are named" in refused[1].reason
+
+
 def test_ours_stand_beside_them() -> None:
     ours = {"reference", "blas", "c", "lava", "onnxruntime", "onnx-reference"}
     assert ours <= set(EXECUTORS.names())

@@ -326,6 +326,14 @@ class TestPlacesAndProfiles:
         more = l2l.profile(FORWARD, X, against=(), target="twice").subject
         assert more.period == 2 * l2l.profile(FORWARD, X, against=()).subject.period
 
+    def test_wrong_answers_are_said(self) -> None:
+        aim = Target("forgetful", (forgetful,))
+        x = random_inputs(1, PLAIN, 3, 5)
+        found = l2l.profile(PLAIN, x, against=(), target=aim, encoded=True)
+        (problem,) = found.problems
+        assert "the target forgetful has prepared answers otherwise than the program" in problem
+        assert problem in found.summary() and not found.complete
+
     def test_a_measured_backend_runs_the_program_as_it_is(self) -> None:
         found = l2l.profile(
             PLAIN, X, against="cpu:blas", target="both", quick=True, budget_seconds=0.2

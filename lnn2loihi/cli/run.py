@@ -108,8 +108,8 @@ def verify(
     executors: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
-            help=f"Executors to compare, {','.join(DEFAULT_EXECUTORS)} by default; the first is "
-            "the standard. There are {executors}."
+            help=f"Executors to compare, {','.join(DEFAULT_EXECUTORS)} by default, and the "
+            "target's own for another one; the first is the standard. There are {executors}."
         ),
     ] = None,
     everything: Annotated[

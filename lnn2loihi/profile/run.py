@@ -125,9 +125,7 @@ def profile(
     data = decoded(program, asked).floats(f"program {program.name!r}")
     network = _network(program, network, module)
     backends = runners(program, network, module, _names(against)) if len(against) else []
-    run = simulate(
-        prepared, asked.x, lengths=asked.given_lengths, timespans=asked.timespans, encoded=encoded
-    )
+    run, problems = _simulated(program, prepared, aim, asked, encoded)
     judge = judge_for(run.outputs.shape, data, targets, metric, network)
     accuracy = None if judge is None else judged(judge(run.outputs))
     request = ChipRequest(prepared, aim, run.counters, rate, host_io, accuracy)
@@ -154,7 +152,8 @@ def profile(
         command=command,
         created=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         absent=_absent(measured),
-        problems=(f"measuring ended early: {measured.stopped}",) if measured.stopped else (),
+        problems=problems
+        + (f"measuring ended early: {measured.stopped}",) * bool(measured.stopped),
     )
 
 
@@ -167,6 +166,24 @@ def _network(
     if network is not None:
         check_pair(network, program)
     return network
+
+
+def _simulated(
+    program: LoihiProgram, prepared: LoihiProgram, target: Target, data: Sequences, encoded: bool
+) -> tuple[SimulationResult, tuple[str, ...]]:
+    """The run of the prepared program, and what is wrong with it: it answers as its source does."""
+    options: dict[str, Any] = {
+        "lengths": data.given_lengths, "timespans": data.timespans, "encoded": encoded
+    }  # fmt: skip
+    run = simulate(prepared, data.x, **options)
+    if prepared is program:
+        return run, ()
+    wrong = np.count_nonzero(run.integers != simulate(program, data.x, **options).integers)
+    problem = (
+        f"what the target {target.name} has prepared answers otherwise than the program: {wrong:,} "
+        f"of {run.integers.size:,} values differ; verify with this target says where"
+    )
+    return run, (problem,) * bool(wrong)
 
 
 def _measured(

@@ -14,15 +14,13 @@ from lnn2loihi.errors import BackendMissingError, PluginError
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulate.blas import run_blas
-from lnn2loihi.simulate.executor import EXECUTORS, Execution, Executor, FullState, OpenStream
+from lnn2loihi.simulate.executor import AUTO, EXECUTORS, Execution, Executor, FullState, OpenStream
 from lnn2loihi.simulate.inputs import for_native
 from lnn2loihi.simulate.native.engine import NativeEngine
 from lnn2loihi.simulate.native.layout import unsupported
 from lnn2loihi.simulate.reference import run_reference
 from lnn2loihi.simulate.result import EngineRun, IntegerRun, OnStep
 
-#: In place of a name: the fastest of our engines that runs the program here.
-AUTO = "auto"
 _log = logging.getLogger("lnn2loihi")
 #: Engines of programs that are alive, by identity: laying a large program out takes seconds.
 _engines: dict[int, NativeEngine] = {}

@@ -14,6 +14,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.defaults import ALL
 from lnn2loihi.errors import BackendMissingError, Lnn2LoihiError, PluginError
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.program import LoihiProgram
@@ -32,6 +33,8 @@ from lnn2loihi.simulate.traces import from_trace
 #: For each population and state word int64 (batch, neurons).
 FullState = Mapping[str, Mapping[str, npt.NDArray[Any]]]
 Run = IntegerRun | EngineRun
+#: In place of a name: the fastest of our engines that runs the program here.
+AUTO = "auto"
 #: Longest reason of an executor that fails, in characters.
 _LONGEST_REASON = 300
 
@@ -375,4 +378,6 @@ def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return view
 
 
-EXECUTORS: Registry[Any] = Registry("lnn2loihi.executors", "executor", Executor)
+EXECUTORS: Registry[Any] = Registry(
+    "lnn2loihi.executors", "executor", Executor, reserved=(AUTO, ALL)
+)
