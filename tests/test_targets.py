@@ -327,11 +327,15 @@ class TestPlacesAndProfiles:
         assert more.period == 2 * l2l.profile(FORWARD, X, against=()).subject.period
 
     def test_wrong_answers_are_said(self) -> None:
-        aim = Target("forgetful", (forgetful,))
-        x = random_inputs(1, PLAIN, 3, 5)
-        found = l2l.profile(PLAIN, x, against=(), target=aim, encoded=True)
+        def biased(program: LoihiProgram) -> LoihiProgram:
+            output = program.output_population
+            biases = {w: v + 64 for w, v in output.parameters.items() if w.endswith(".bias")}
+            made = replace(output, parameters={**output.parameters, **biases})
+            return replace(program, populations=(*program.populations[:-1], made))
+
+        found = l2l.profile(PLAIN, X, against=(), target=Target("biased", (biased,)))
         (problem,) = found.problems
-        assert "the target forgetful has prepared answers otherwise than the program" in problem
+        assert "the target biased has prepared answers otherwise than the program" in problem
         assert problem in found.summary() and not found.complete
 
     def test_a_measured_backend_runs_the_program_as_it_is(self) -> None:

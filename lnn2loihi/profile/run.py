@@ -152,8 +152,7 @@ def profile(
         command=command,
         created=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         absent=_absent(measured),
-        problems=problems
-        + (f"measuring ended early: {measured.stopped}",) * bool(measured.stopped),
+        problems=(*problems, *_ended(measured)),
     )
 
 
@@ -193,6 +192,10 @@ def _measured(
     if not backends:
         return Measurements((), unused=unused_profiles(processors, (), ()))
     return measure(backends, data.x, timespans=data.timespans, profiles=processors, **options)
+
+
+def _ended(measured: Measurements) -> tuple[str, ...]:
+    return (f"measuring ended early: {measured.stopped}",) if measured.stopped else ()
 
 
 def _estimated(
