@@ -71,8 +71,8 @@ class ModulesImporter:
 
         Args:
             source: the module; it is left as it is.
-            timespan: constant elapsed time between two samples for every CfC in it, or
-                "irregular" where it comes with the samples; 1.0, as in ncps, where absent.
+            timespan: constant elapsed time between two samples, for every layer in it that takes
+                one, or "irregular" where it comes with the samples; 1.0 where absent.
             description: goes with checkpoints only; leave it out.
             name: name of the network; else the class's in lower case.
 

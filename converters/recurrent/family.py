@@ -7,6 +7,7 @@ stands beside it, in `lnn2loihi/families/<name>/importer.py`.
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -191,6 +192,12 @@ class FamilyImporter(ABC):
             timespan: constant elapsed time, or None where it comes with the samples.
         """
         return None
+
+
+def suggested_prefix(prefix: str) -> list[str]:
+    """Lines of a description that say where a module sits in a larger state_dict, if it does."""
+    line = f"prefix = {json.dumps(prefix)}"
+    return [line, '# readout = "..."  if a Linear after it is meant too'] if prefix else []
 
 
 def _full(kind: type) -> str:

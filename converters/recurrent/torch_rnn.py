@@ -45,6 +45,7 @@ from lnn2loihi.converters.recurrent.family import (
     FamilyImporter,
     FamilyParts,
     RecurrentDescription,
+    suggested_prefix,
 )
 from lnn2loihi.layers.gated import GatedLayer
 
@@ -174,10 +175,7 @@ class TorchRnnImporter(FamilyImporter):
         cell = "" if "_l" in key[len(prefix) :] else "Cell"
         known = _blocks_in(state) == self.rows
         lines = [f'module = "torch.nn.{self.kind}{cell}"' if known else 'module = "?"']
-        if prefix:
-            lines.append(f'prefix = "{prefix}"')
-            lines.append('# readout = "..."  if a Linear after it is meant too')
-        return lines
+        return lines + suggested_prefix(prefix)
 
     def calls(self, source: Any) -> Mapping[str, bool]:
         """As PyTorch calls them."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from lnn2loihi.converters.modules.classes import activation_of, is_dropout, is_linear
 from lnn2loihi.families.cfc.description import BACKBONE_ACTIVATIONS, NCPS, CfCDescription
+from lnn2loihi.families.cfc.ncps import FUNCTIONS, MEMORY_PARTS, changed_parts
 
 
 def describe(source: Any) -> tuple[CfCDescription, list[str]]:
@@ -82,9 +83,7 @@ def _changed_parts(source: Any, cells: list[Any]) -> list[str]:
     original = next(c for c in type(source).__mro__ if c.__module__ == "ncps.torch.cfc")
     if type(source).forward is not original.__dict__["forward"]:
         found.append("it overrides forward; give a plain ncps.torch.CfC")
-    parts = {"ff1": "Linear", "ff2": "Linear", "time_a": "Linear", "time_b": "Linear"}
-    parts |= {"tanh": "Tanh", "sigmoid": "Sigmoid"}
-    expected_parts: list[tuple[str, Any, str, str]] = []
+    parts = dict.fromkeys(("ff1", "ff2", "time_a", "time_b"), "Linear")
     for index, cell in enumerate(cells):
         where = "rnn_cell"
         if cell is not source.rnn_cell:
@@ -94,15 +93,9 @@ def _changed_parts(source: Any, cells: list[Any]) -> list[str]:
                     f"{where} was replaced, but ncps still runs the cell it was built with; "
                     "copy the weights into a new ncps.torch.CfC"
                 )
-        expected_parts += [(where, cell, part, expected) for part, expected in parts.items()]
+        found += changed_parts(where, cell, parts | FUNCTIONS)
     if source.use_mixed:
-        parts = {"input_map": "Linear", "recurrent_map": "Linear"}
-        parts |= {"tanh": "Tanh", "sigmoid": "Sigmoid"}
-        expected_parts += [("lstm", source.lstm, part, kind) for part, kind in parts.items()]
-    for where, owner, part, expected in expected_parts:
-        actual = type(getattr(owner, part, None)).__name__
-        if actual not in (expected, "NoneType", f"Parametrized{expected}"):
-            found.append(f"{where}.{part} is a {actual}, expected torch.nn.{expected}")
+        found += changed_parts("lstm", source.lstm, MEMORY_PARTS)
     readout = type(source.fc).__name__
     if readout not in ("Linear", "Identity", "ParametrizedLinear"):
         found.append(f"fc is a {readout}, expected torch.nn.Linear or torch.nn.Identity")

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 #: Keys of the mixed memory.
 INPUT_MAP, RECURRENT_MAP = "lstm.input_map", "lstm.recurrent_map"
 
+#: Parts of its cells and of its mixed memory, by the classes of PyTorch that they are.
+FUNCTIONS = {"tanh": "Tanh", "sigmoid": "Sigmoid"}
+MEMORY_PARTS = {"input_map": "Linear", "recurrent_map": "Linear", **FUNCTIONS}
+
 
 class NcpsImporter(FamilyImporter):
     """An importer of modules of ncps, whose arrays stand under `rnn_cell.` and `lstm.`."""
@@ -79,6 +83,16 @@ def under_prefix(
         f"{where}, so it is not the state_dict of an {description.module}; "
         f"prefixes seen: {listing(seen) if seen else 'none'}"
     ]
+
+
+def changed_parts(where: str, owner: Any, parts: Mapping[str, str]) -> list[str]:
+    """Parts of a module that are not what ncps puts there, or nothing."""
+    found: list[str] = []
+    for part, expected in parts.items():
+        actual = type(getattr(owner, part, None)).__name__
+        if actual not in (expected, "NoneType", f"Parametrized{expected}"):
+            found.append(f"{where}.{part} is a {actual}, expected torch.nn.{expected}")
+    return found
 
 
 def has_memory(own: Mapping[str, Tensor]) -> bool:

@@ -49,7 +49,7 @@ from typing import Any, ClassVar
 from lnn2loihi.converters.files.checkpoint import Tensor
 from lnn2loihi.converters.files.description import Description
 from lnn2loihi.converters.recurrent.family import FamilyParts
-from lnn2loihi.families.cfc.ncps import NcpsImporter
+from lnn2loihi.families.cfc.ncps import MEMORY_PARTS, NcpsImporter, changed_parts
 from lnn2loihi.families.ltc.description import LTC, LTCDescription
 from lnn2loihi.families.ltc.state import KEY, ltc_parts, suggested_lines
 
@@ -140,9 +140,5 @@ def _changed_parts(source: Any) -> list[str]:
     if type(actual).__name__ != expected or getattr(actual, "beta", 1) != 1:
         found.append(f"rnn_cell.make_positive_fn is {actual}, expected torch.nn.{expected}()")
     if source.use_mixed:
-        parts = {"input_map": "Linear", "recurrent_map": "Linear", "tanh": "Tanh"}
-        for part, kind in {**parts, "sigmoid": "Sigmoid"}.items():
-            actual = type(getattr(source.lstm, part, None)).__name__
-            if actual not in (kind, f"Parametrized{kind}"):
-                found.append(f"lstm.{part} is a {actual}, expected torch.nn.{kind}")
+        found += changed_parts("lstm", source.lstm, MEMORY_PARTS)
     return found

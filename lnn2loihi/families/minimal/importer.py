@@ -47,6 +47,7 @@ from lnn2loihi.converters.recurrent.family import (
     FamilyImporter,
     FamilyParts,
     RecurrentDescription,
+    suggested_prefix,
 )
 from lnn2loihi.families.dense.layer import DenseLayer
 from lnn2loihi.families.minimal.layer import FORMS, MinGRULayer, MinimalLayer, MinLSTMLayer
@@ -144,10 +145,7 @@ class MinimalRnnImporter(FamilyImporter):
         module = next(name for name, (_, stacked) in _LAYERS.items() if stacked == match.group(2))
         prefix = re.sub(r"(layers\.)?\d+\.$", "", match.group(1))
         lines = [f'module = "{module}"', f'form = "{FORMS[0]}"  # or "{FORMS[1]}"']
-        if prefix:
-            lines.append(f'prefix = "{prefix}"')
-            lines.append('# readout = "..."  if a Linear after it is meant too')
-        return lines
+        return lines + suggested_prefix(prefix)
 
 
 def _number(text: str) -> tuple[int, str]:
