@@ -191,7 +191,24 @@ def test_what_a_strangers_description_says_is_looked_at(tmp_path: Path) -> None:
         "the key nose.weight is missing",
     ):
         assert part in wrong
+    wrong = problems_of(saved(tmp_path, pull().state_dict(), 'module = "Pull"\nbias = true'))
+    assert "bias is True in net.toml, but the arrays say nothing of it; leave it out" in wrong
     assert "Pull take no elapsed time" in problems_of(pull(), timespan=0.5)
+
+
+def test_a_readout_that_is_there_already(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    head = lx.Linear("readout", np.ones((1, 4)), np.zeros(1))
+    kind: Any = type(FAMILY.made_importer)
+    parts = kind.parts
+
+    def with_readout(self: Any, state: Any, description: Any) -> Any:
+        return lx.FamilyParts(parts(self, state, description)[0].layers, head), []
+
+    monkeypatch.setattr(kind, "parts", with_readout)
+    assert l2l.import_network(pull()).readout == head
+    state = pull().state_dict() | {"fc.weight": torch.ones(2, 4)}
+    path = saved(tmp_path, state, 'module = "Pull"\nreadout = "fc"')
+    assert "readout is given in net.toml, but a Pull has a map after" in problems_of(path)
 
 
 def test_a_strangers_family_stands_among_those_that_are_known(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ class FamilyParts:
         readout_name: name of that map in the module.
         mapped: whether the map only picks and scales units, so that it goes into a Linear that
             follows it, and is no layer of its own.
-        bias: whether the module has biases; None where that is not asked.
+        bias: whether the module has biases; None where they are not looked at.
     """
 
     layers: tuple[Layer, ...]
@@ -137,17 +137,23 @@ class FamilyImporter(ABC):
         """The parts, with the Linear that a description names after them; or None and everything
         that is wrong with the arrays, or said otherwise than they are.
         """
-        parts, problems = self.parts(state, description)
+        parts, found = self.parts(state, description)
+        problems = list(found)
         if parts is None and not problems:
             raise TypeError(f"{type(self).__name__}.parts gives neither layers nor a problem")
         if not isinstance(description, RecurrentDescription):
             return parts, problems
         if parts is not None:
-            problems = [*problems, *_contradictions(description, parts)]
+            problems += _contradictions(description, parts)
         if description.readout is not None:
             units = None if parts is None else parts.layers[-1].units
+            if parts is not None and parts.readout is not None:
+                problems.append(
+                    f"readout is given in {description.origin}, but a {description.module} has a "
+                    "map after its layers itself"
+                )
             readout, found = _readout(state, description.readout, units)
-            problems = [*problems, *found]
+            problems += found
             parts = None if parts is None else replace(parts, readout=readout)
         return (None if problems else parts), problems
 
@@ -227,7 +233,8 @@ def _contradictions(description: RecurrentDescription, parts: FamilyParts) -> li
         "bias": (description.bias, parts.bias),
     }
     return [
-        f"{key} is {stated} in {description.origin}, but the arrays say {found}"
+        f"{key} is {stated} in {description.origin}, but the arrays say "
+        + ("nothing of it; leave it out" if found is None else str(found))
         for key, (stated, found) in said.items()
-        if None not in (stated, found) and stated != found
+        if stated is not None and stated != found
     ]
