@@ -45,7 +45,7 @@ LAVA_NEEDS = {"asteval": ">=0.9.31", "networkx": ">=2.8.7", "scipy": ">=1.10.1"}
 
 #: What a complete installation of this package has registered at least, by kind and name.
 OWN_PLUGINS = (("family", "cfc"), ("importer", "families"), ("exporter", "lava"),
-               ("executor", "reference"), ("target", "fused"), ("model", "damped_sine"))  # fmt: skip
+               ("executor", "blas"), ("target", "fused"), ("model", "damped_sine"))  # fmt: skip
 
 _LAVA_COSTS = {
     "verify": "the executor lava, which is one of the default two",
