@@ -20,6 +20,7 @@ from test_streams import TIMED
 
 import lnn2loihi as l2l
 from lnn2loihi.errors import PluginError, TargetError
+from lnn2loihi.formats import FixedPoint
 from lnn2loihi.graph.schedule import derive_schedule, matched_delays
 from lnn2loihi.lava import lava_is_installed
 from lnn2loihi.neurons.instructions import Instruction, NeuronProgram
@@ -76,6 +77,40 @@ def relay_between(program: LoihiProgram) -> LoihiProgram:
 def twice(program: LoihiProgram) -> LoihiProgram:
     """Takes twice the updates: right where nobody remembers anything."""
     return replace(program, substeps=2 * program.substeps)
+
+
+def sums_elsewhere(program: LoihiProgram) -> LoihiProgram:
+    """Cuts populations of more than two accumulators: the third and later sums are made by
+    populations of their own, and sent.
+    """
+    populations: list[Population] = []
+    connections: list[Connection] = []
+    for p in program.populations:
+        moved = p.program.accumulators[2:]
+        intervals = program.accumulator_intervals(p.name)
+        for sum_ in moved:
+            low, high = intervals[sum_].hull
+            part = Population(
+                f"{p.name}_{sum_}", RELAY, {}, {}, FixedPoint(24, 0), low, high, p.size
+            )
+            link = np.eye(p.size, dtype=int)
+            connections.append(Connection.from_dense(part.name, p.name, (sum_,), link))
+            populations.append(part)
+        populations.append(p)
+        for c in program.incoming(p.name):
+            rows = (c.dense() >> c.exponent).reshape(len(c.accumulators), p.size, -1)
+            for sum_, weights in zip(c.accumulators, rows, strict=True):
+                target, fed = (f"{p.name}_{sum_}", "sum") if sum_ in moved else (p.name, sum_)
+                connections.append(
+                    Connection.from_dense(c.source, target, (fed,), weights, exponent=c.exponent)
+                )
+    return rebuilt(program, populations, connections)
+
+
+def at_most_two(draft: Any) -> Iterator[Violation]:
+    for p in draft.program.populations:
+        if len(p.program.accumulators) > 2:
+            yield Violation("accumulators", p.name, len(p.program.accumulators), 2, "me")
 
 
 def forgetful(program: LoihiProgram) -> LoihiProgram:
@@ -161,6 +196,22 @@ class TestVerify:
         assert "answer.message (" not in str(found.uncompared)
         assert ("between.message (both)" in found.uncompared) == (target is BOTH)
         assert f"target {target.name}: the prepared program is compared" in found.summary()
+
+    @settings(max_examples=10, deadline=None)
+    @given(seed=st.integers(0, 99), lengths=st.sampled_from([None, [5, 0, 2]]))
+    def test_a_population_that_is_cut(self, seed: int, lengths: Any) -> None:
+        program = random_program(seed, Sizes(inputs=3, layers=(6, 4)))
+        aim = Target("cut", (sums_elsewhere,), executor="blas")
+        prepared = aim.prepare(program)
+        assert len(prepared.populations) == 5
+        assert prepared.steps_per_sample == program.steps_per_sample + 1
+        found = l2l.verify(
+            program, 3.0 * random_samples(seed, 3, 5, 3), target=aim, lengths=lengths
+        )
+        assert found.bit_exact and "layer_1.h" in found.summary()
+        assert set(found.uncompared) == {
+            f"{p.name}.message (cut)" for p in prepared.populations if p.program is RELAY
+        }
 
     def test_more_updates_than_the_source(self) -> None:
         for executors in ("reference", "c", "reference,onnxruntime,blas"):
@@ -297,15 +348,15 @@ class TestPlacesAndProfiles:
             l2l.place(PLAIN, target=BOTH, counters=l2l.simulate(PLAIN, X).counters)
 
     def test_rules_are_those_of_the_target(self) -> None:
-        def accumulators(draft: Any) -> Iterator[Violation]:
-            for p in draft.program.populations:
-                if len(p.program.accumulators) > 2:
-                    yield Violation("accumulators", p.name, len(p.program.accumulators), 2, "me")
-
-        aim = Target("two", rules=(*RULES, Rule(accumulators, ())))
-        with pytest.raises(l2l.PlacementError, match="layer_0: accumulators: 3, the limit is 2"):
+        aim = Target("two", rules=(*RULES, Rule(at_most_two, ())))
+        with pytest.raises(
+            l2l.PlacementError, match="(?s)for two: .*layer_0: accumulators: 3, the limit is 2"
+        ):
             l2l.place(PLAIN, target=aim)
         assert l2l.place(FORWARD, target=aim).target == "two"
+        placed = l2l.place(PLAIN, target=Target("cut", (sums_elsewhere,)))
+        held = {s.population for core in placed.cores for s in core.slices}
+        assert held == {p.name for p in sums_elsewhere(PLAIN).populations}
         assert l2l.profile(PLAIN, X, against=(), target=aim).rows[0].status == "failed"
         with pytest.raises(l2l.InputError, match=r"rules\[0\] is of type int; give a lnn2loihi"):
             Target("odd", rules=(3,))  # type: ignore[arg-type]

@@ -102,7 +102,8 @@ def place(
     draft = Draft(program, found, chips or available, activity, packed(cutters))
     exceeded = violations(draft, rules, remedy)
     if exceeded:
-        raise PlacementError(f"{program.name!r} on {found.name}", exceeded)
+        prepared = "" if aim.name == DEFAULT_TARGET else f", prepared for {aim.name}"
+        raise PlacementError(f"{program.name!r} on {found.name}{prepared}", exceeded)
     if objective == "balanced":
         cores = found.count("cores_per_chip") * (chips or draft.chips_needed)
         spread = replace(draft, cut=balanced(cutters, cores, Power.of(found)))
