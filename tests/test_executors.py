@@ -178,7 +178,7 @@ class TestEverywhere:
         ]  # fmt: skip
         for runner in made:
             assert np.array_equal(runner.outputs(x), l2l.simulate(PLAIN, x).outputs)
-        with pytest.raises(l2l.InputError, match="cpu:nobody' is unknown; .* cpu:called, cpu:lava"):
+        with pytest.raises(l2l.InputError, match="cpu:nobody' is unknown; .* cpu:called, cpu:narr"):
             runners(PLAIN, against=["cpu:nobody"])
         result = l2l.profile(PLAIN, x, against="cpu:called", quick=True, budget_seconds=0.2)
         rows = [row for row in result.rows if row.backend == "integer engine called"]
@@ -199,9 +199,9 @@ class TestEverywhere:
         assert code == 0 and "integer engine narrow" in out
         for verb in ("simulate", "verify"):
             out = " ".join(run(verb, "--help")[1].replace("│", " ").split())
-            assert "blas, c, called, lava, narrow" in out
+            assert "reference, called, narrow, whole" in out
         code, _, err = run("simulate", *given, "--executor", "nobody")
-        assert code == 1 and "'nobody': does not exist; there are auto, blas, c, called" in err
+        assert code == 1 and "'nobody': does not exist; there are auto, blas, c, lava," in err
 
 
 class Broken(Executor):
