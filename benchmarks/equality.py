@@ -32,9 +32,9 @@ from variants import ACTIVATIONS, GATED, Variant, network, samples
 from lnn2loihi.files import write_atomically
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.quantize import quantize
-from lnn2loihi.simulate.result import recorded_words
-from lnn2loihi.verify import ALL, VerificationResult, verify
+from lnn2loihi.quantization import quantize
+from lnn2loihi.simulation.result import recorded_words
+from lnn2loihi.verification.verb import ALL, VerificationResult, verify
 
 RECIPES = ("w8a12", "w4a8", "w8a16x12", "w6a10-lines16")
 STEPS = 24

@@ -24,10 +24,10 @@ from lnn2loihi.models.damped_sine import data
 from lnn2loihi.models.families.modules import build, parameter_count, units_for
 from lnn2loihi.models.training import fit, save_network
 from lnn2loihi.network import LiquidNetwork
-from lnn2loihi.place import place
+from lnn2loihi.placement import place
 from lnn2loihi.plugins import import_network
-from lnn2loihi.quantize import quantize
-from lnn2loihi.simulate import simulate
+from lnn2loihi.quantization import quantize
+from lnn2loihi.simulation import simulate
 from lnn2loihi.tables import markdown_table
 
 FAMILIES = ("cfc", "ncp", "ltc", "ltc2", "gru", "lstm", "mingru2", "minlstm2")

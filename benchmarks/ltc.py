@@ -26,11 +26,11 @@ from lnn2loihi.models import families
 from lnn2loihi.models.families.train import load_sequences, train
 from lnn2loihi.models.training import save_network
 from lnn2loihi.network import LiquidNetwork
-from lnn2loihi.place import place, workload
+from lnn2loihi.placement import place, workload
 from lnn2loihi.plugins import import_network
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.quantize import quantize
-from lnn2loihi.simulate import simulate
+from lnn2loihi.quantization import quantize
+from lnn2loihi.simulation import simulate
 from lnn2loihi.tables import markdown_table
 
 SEED = 1

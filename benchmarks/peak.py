@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from lnn2loihi.simulate.native.library import compiler, usable_levels
+from lnn2loihi.simulation.native.library import compiler, usable_levels
 
 CHAINS = 12
 ROUNDS = 2_000_000

@@ -28,7 +28,7 @@ from lnn2loihi.families.cfc.layer import CfCLayer
 from lnn2loihi.families.gru.layer import GRULayer
 from lnn2loihi.families.ltc.layer import LTCLayer
 from lnn2loihi.network import Linear, LiquidNetwork
-from lnn2loihi.quantize.rounding import CORRECTIONS
+from lnn2loihi.quantization.rounding import CORRECTIONS
 from lnn2loihi.tables import text_table
 
 #: Inputs and outputs of networks that do not say otherwise; sequences and steps to calibrate with.

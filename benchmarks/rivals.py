@@ -14,9 +14,9 @@ from cases import Case
 
 from lnn2loihi.lava import plan
 from lnn2loihi.lava.runner import execute
-from lnn2loihi.simulate import encode, full_initial_state, simulate
-from lnn2loihi.simulate.native import library
-from lnn2loihi.simulate.native.engine import NativeEngine
+from lnn2loihi.simulation import encode, full_initial_state, simulate
+from lnn2loihi.simulation.native import library
+from lnn2loihi.simulation.native.engine import NativeEngine
 
 #: Synapses and accumulators of all sequences of a Lava run together (about 2 GB).
 LARGEST_LAVA = 45_000_000

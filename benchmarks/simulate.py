@@ -42,8 +42,8 @@ from timing import Cell, load, measure, planned
 
 from lnn2loihi.files import write_atomically
 from lnn2loihi.lava.plan import size_of_one
-from lnn2loihi.simulate import simulate
-from lnn2loihi.simulate.native.library import compiler, usable_levels
+from lnn2loihi.simulation import simulate
+from lnn2loihi.simulation.native.library import compiler, usable_levels
 from lnn2loihi.tables import text_table
 
 #: One thread for every library; they read this when they are imported.

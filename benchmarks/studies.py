@@ -11,8 +11,8 @@ from cases import Case, dense_layer, gated_layer, unmarked
 from rivals import at_level
 from timing import Cell, load, measure, planned, seconds_of
 
-from lnn2loihi.simulate import simulate
-from lnn2loihi.simulate.native import library
+from lnn2loihi.simulation import simulate
+from lnn2loihi.simulation.native import library
 from lnn2loihi.tables import text_table
 
 SIZES = (16, 32, 64, 128, 256, 512, 1024)

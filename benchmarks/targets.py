@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lnn2loihi.simulate.native import library
+from lnn2loihi.simulation.native import library
 
 
 def targets(results: dict[str, Any]) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from lnn2loihi.kinds import Count
 from lnn2loihi.lava.graph import LavaGraph, build_graph
 from lnn2loihi.lava.shim import choose_fork, require_lava
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.simulate import State, encode, full_initial_state, held
+from lnn2loihi.simulation import State, encode, full_initial_state, held
 
 #: Most numbers of an input that is made here (a limit of this library: 2 GiB).
 LARGEST_INPUT = 1 << 28

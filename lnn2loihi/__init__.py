@@ -26,7 +26,7 @@ from lnn2loihi.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from lnn2loihi.artifact import load, save
-    from lnn2loihi.compare import ComparisonResult, compare
+    from lnn2loihi.comparison import ComparisonResult, compare
     from lnn2loihi.cost import Calibration, CostEstimate, Workload, calibrate_profile, estimate
     from lnn2loihi.devices import Device, Figure, device_names, load_device, save_device
     from lnn2loihi.doctor import DoctorReport, examine
@@ -58,25 +58,25 @@ if TYPE_CHECKING:
     from lnn2loihi.lava import run_lava
     from lnn2loihi.metrics import NeuroBenchMetrics, network_metrics, program_metrics
     from lnn2loihi.network import FloatResult, Linear, LiquidNetwork
-    from lnn2loihi.place import Placement, Violation, place, workload
+    from lnn2loihi.placement import Placement, Violation, place, workload
     from lnn2loihi.plugins import export, import_network
-    from lnn2loihi.profile import ProfileResult, ProfileRow, load_profile, profile, ratio
+    from lnn2loihi.profiling import ProfileResult, ProfileRow, load_profile, profile, ratio
     from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population, Schedule
-    from lnn2loihi.quantize import quantize
-    from lnn2loihi.quantize.sensitivity import Sensitivity, sensitivity
+    from lnn2loihi.quantization import quantize
+    from lnn2loihi.quantization.sensitivity import Sensitivity, sensitivity
     from lnn2loihi.recipe import Recipe
-    from lnn2loihi.report import report
-    from lnn2loihi.simulate import simulate
-    from lnn2loihi.simulate.result import Counters, SimulationResult
-    from lnn2loihi.simulate.streams import Stream, open_stream, simulate_stream
+    from lnn2loihi.reporting import report
+    from lnn2loihi.simulation import simulate
+    from lnn2loihi.simulation.result import Counters, SimulationResult
+    from lnn2loihi.simulation.streams import Stream, open_stream, simulate_stream
     from lnn2loihi.targets import Target
-    from lnn2loihi.verify import Mismatch, VerificationResult, verify
+    from lnn2loihi.verification.verb import Mismatch, VerificationResult, verify
 
 #: Where public names come from: for each module those that are imported when they are asked for.
 #: Type checkers read the same above.
 _NAMES = {
     "artifact": "load save",
-    "compare": "ComparisonResult compare",
+    "comparison": "ComparisonResult compare",
     "cost": "Calibration CostEstimate Workload calibrate_profile estimate",
     "devices": "Device Figure device_names load_device save_device",
     "doctor": "DoctorReport examine",
@@ -96,19 +96,19 @@ _NAMES = {
     "families.minimal.layer": "MinGRULayer MinLSTMLayer",
     "metrics": "NeuroBenchMetrics network_metrics program_metrics",
     "network": "FloatResult Linear LiquidNetwork",
-    "place": "Placement Violation place workload",
+    "placement": "Placement Violation place workload",
     "plugins": "export import_network",
-    "profile": "ProfileResult ProfileRow load_profile profile ratio",
+    "profiling": "ProfileResult ProfileRow load_profile profile ratio",
     "program": "Connection InputPort LoihiProgram Population Schedule",
-    "quantize": "quantize",
+    "quantization": "quantize",
     "recipe": "Recipe",
-    "quantize.sensitivity": "Sensitivity sensitivity",
-    "report": "report",
-    "simulate": "simulate",
-    "simulate.result": "Counters SimulationResult",
-    "simulate.streams": "Stream open_stream simulate_stream",
+    "quantization.sensitivity": "Sensitivity sensitivity",
+    "reporting": "report",
+    "simulation": "simulate",
+    "simulation.result": "Counters SimulationResult",
+    "simulation.streams": "Stream open_stream simulate_stream",
     "targets": "Target",
-    "verify": "Mismatch VerificationResult verify",
+    "verification.verb": "Mismatch VerificationResult verify",
 }
 _PLACES = {name: module for module, names in _NAMES.items() for name in names.split()}
 
@@ -193,19 +193,6 @@ __all__ = [
     "verify",
     "workload",
 ]
-
-
-class _Package(ModuleType):
-    """This package: whoever imports `lnn2loihi.recipe`, `lnn2loihi.quantize` stays the
-    function, though importing would make an attribute of the folder of that name.
-    """
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _PLACES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

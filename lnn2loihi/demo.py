@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 
 from lnn2loihi.artifact import save
-from lnn2loihi.compare import ComparisonResult, compare
+from lnn2loihi.comparison import ComparisonResult, compare
 from lnn2loihi.errors import BackendMissingError
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.plugins import shipped_model
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.quantize import quantize
+from lnn2loihi.quantization import quantize
 from lnn2loihi.recipe import DEFAULT_RECIPE
 from lnn2loihi.samples import write_arrays
-from lnn2loihi.simulate import simulate
-from lnn2loihi.verify import Progress, VerificationResult, verify
+from lnn2loihi.simulation import simulate
+from lnn2loihi.verification.verb import Progress, VerificationResult, verify
 
 MODEL = "damped_sine"
 TIME, CALIBRATION_SEED, TEST_SEED = 64, 1, 2

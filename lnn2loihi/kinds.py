@@ -23,7 +23,7 @@ _WANTED = {
     "LiquidNetwork": "a LiquidNetwork: import_network(module_or_checkpoint) makes one",
     "LoihiProgram": "a LoihiProgram: quantize(network, x) makes one, load(path) reads one",
     "Placement": "a Placement: place(program) makes one",
-    "PlacementRule": "a lnn2loihi.place.Rule",
+    "PlacementRule": "a lnn2loihi.placement.Rule",
     "ProfileResult": "a ProfileResult: profile(program, x) makes one, load_profile(path) reads one",
     "ProfileRow": "a row of a profile: profile(program, x).rows has them",
     "Target": "a Target: lnn2loihi.targets.target_of(name) gives a registered one",

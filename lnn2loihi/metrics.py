@@ -28,11 +28,11 @@ from lnn2loihi.layers.layer import TrainedMap
 from lnn2loihi.layers.linear import SUM, FloatArray
 from lnn2loihi.layers.stage import INPUT, Stage
 from lnn2loihi.network import LiquidNetwork
-from lnn2loihi.place.activity import activity_of
+from lnn2loihi.placement.activity import activity_of
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.sequences import Sequences
 from lnn2loihi.sequences import sequences as sequences_of
-from lnn2loihi.simulate.result import Counters
+from lnn2loihi.simulation.result import Counters
 from lnn2loihi.stepping import heard
 
 #: Bytes of a parameter of a network as trained: float32.

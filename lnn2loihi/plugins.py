@@ -2,7 +2,7 @@
 
 Converters know the library, the library does not know them: a package that registers an entry
 point in the group `lnn2loihi.importers`, `lnn2loihi.exporters` or `lnn2loihi.executors` adds a
-format, or a place where programs run (`lnn2loihi.simulate.executor`), without a change here.
+format, or a place where programs run (`lnn2loihi.simulation.executor`), without a change here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.options import check_options, read_options
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.registry import PluginReport, Registry
-from lnn2loihi.simulate.executor import EXECUTORS
+from lnn2loihi.simulation.executor import EXECUTORS
 from lnn2loihi.targets import TARGETS, Target, target_of
 
 

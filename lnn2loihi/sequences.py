@@ -188,7 +188,7 @@ def _add_shape_problems(
     if encoded and array.dtype.kind not in "iu":
         problems.add(
             f"x is {array.dtype}, but encoded=True asks for encoded messages, which are integers; "
-            "leave encoded out for samples, or encode them first (lnn2loihi.simulate.encode)"
+            "leave encoded out for samples, or encode them first (lnn2loihi.simulation.encode)"
         )
 
 

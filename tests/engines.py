@@ -30,16 +30,16 @@ from lnn2loihi.neurons.instructions import (
     Saturation,
 )
 from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population
-from lnn2loihi.simulate import blas, choice, simulate
-from lnn2loihi.simulate.native import library
-from lnn2loihi.simulate.native.engine import NativeEngine
-from lnn2loihi.simulate.native.kernel_code import LANES, LEVELS, NARROW
-from lnn2loihi.simulate.native.plan import ONE, Piece
-from lnn2loihi.simulate.result import SimulationResult
+from lnn2loihi.simulation import blas, choice, simulate
+from lnn2loihi.simulation.native import library
+from lnn2loihi.simulation.native.engine import NativeEngine
+from lnn2loihi.simulation.native.kernel_code import LANES, LEVELS, NARROW
+from lnn2loihi.simulation.native.plan import ONE, Piece
+from lnn2loihi.simulation.result import SimulationResult
 
 BYTE = FixedPoint(8, 3)
 #: The package; its name in lnn2loihi is the function.
-simulation = import_module("lnn2loihi.simulate")
+simulation = import_module("lnn2loihi.simulation")
 #: Operations that make a word of words.
 MAKERS = sorted(set(OPERATIONS) - set(LISTING_ONLY) - {"RDC", "SPIKE"})
 #: Blocks of the largest width, and one sequence at a time; and those with narrower blocks.

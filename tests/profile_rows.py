@@ -12,8 +12,8 @@ import lnn2loihi as l2l
 from lnn2loihi.artifact import fingerprint
 from lnn2loihi.cost import ParameterEffect
 from lnn2loihi.metrics import network_metrics, program_metrics
-from lnn2loihi.profile.quantity import Quantity
-from lnn2loihi.profile.result import (
+from lnn2loihi.profiling.quantity import Quantity
+from lnn2loihi.profiling.result import (
     ChipProfile,
     CoreLoad,
     ProfileResult,
@@ -22,7 +22,7 @@ from lnn2loihi.profile.result import (
     Sensitivity,
     Subject,
 )
-from lnn2loihi.profile.rows import MODEL, Accuracy, BatchPoint, ProfileRow
+from lnn2loihi.profiling.rows import MODEL, Accuracy, BatchPoint, ProfileRow
 
 RATE = 100.0
 STATIC_WATTS, CPU_IDLE_WATTS = 0.23, 7.0

@@ -25,7 +25,7 @@ from lnn2loihi import artifact
 from lnn2loihi.artifact import LARGEST_FILE, load, save
 from lnn2loihi.errors import ArtifactError
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.simulate import simulate
+from lnn2loihi.simulation import simulate
 
 Change = Callable[[dict[str, Any], dict[str, np.ndarray]], Any]
 SMALL = Sizes(inputs=2, layers=(2,), readout=1)

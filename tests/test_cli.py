@@ -18,7 +18,7 @@ from strangers import register
 import lnn2loihi as l2l
 from lnn2loihi.lava import lava_is_installed
 from lnn2loihi.models import damped_sine
-from lnn2loihi.simulate.reference import run_reference
+from lnn2loihi.simulation.reference import run_reference
 
 CHECKPOINT = damped_sine.FOLDER / "weights.safetensors"
 DESCRIPTION = damped_sine.FOLDER / "network.toml"

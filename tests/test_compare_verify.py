@@ -10,8 +10,8 @@ from networks import random_network, random_samples
 from programs import Sizes, random_inputs, random_program
 
 import lnn2loihi as l2l
-from lnn2loihi.simulate.reference import run_reference
-from lnn2loihi.simulate.result import IntegerRun
+from lnn2loihi.simulation.reference import run_reference
+from lnn2loihi.simulation.result import IntegerRun
 
 
 def _broken(program, inputs, initial_state, on_step=None) -> IntegerRun:
@@ -33,7 +33,7 @@ def _same(program, inputs, initial_state, on_step=None) -> IntegerRun:
 @pytest.fixture
 def executors(monkeypatch: pytest.MonkeyPatch) -> None:
     # The name lnn2loihi.verify is the function; the module is what sys.modules holds.
-    module = importlib.import_module("lnn2loihi.verify")
+    module = importlib.import_module("lnn2loihi.verification.verb")
     added = {**module.EXECUTORS, "broken": _broken, "same": _same}
     monkeypatch.setattr(module, "EXECUTORS", added)
 
@@ -74,7 +74,7 @@ class TestVerify:
     def test_a_missing_executor_names_those_that_are_there(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        module = importlib.import_module("lnn2loihi.verify")
+        module = importlib.import_module("lnn2loihi.verification.verb")
 
         def missing(*_, **__) -> IntegerRun:
             raise l2l.BackendMissingError("Lava", "pip install lava-nc==0.10.0")

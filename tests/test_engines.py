@@ -35,13 +35,13 @@ from programs import Sizes, random_inputs, random_program
 
 from lnn2loihi.errors import BackendMissingError, InputError
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.simulate import blas, choice, simulate
-from lnn2loihi.simulate.native import engine as engine_module
-from lnn2loihi.simulate.native import library
-from lnn2loihi.simulate.native.engine import NativeEngine
-from lnn2loihi.simulate.native.kernel_code import LANES, NARROW
-from lnn2loihi.simulate.native.plan import ONE, divided
-from lnn2loihi.verify import verify
+from lnn2loihi.simulation import blas, choice, simulate
+from lnn2loihi.simulation.native import engine as engine_module
+from lnn2loihi.simulation.native import library
+from lnn2loihi.simulation.native.engine import NativeEngine
+from lnn2loihi.simulation.native.kernel_code import LANES, NARROW
+from lnn2loihi.simulation.native.plan import ONE, divided
+from lnn2loihi.verification.verb import verify
 
 pytestmark = pytest.mark.skipif(library.compiler() is None, reason="there is no C compiler")
 

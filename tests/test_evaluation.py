@@ -14,9 +14,9 @@ from lnn2loihi.families.lstm.memory import MEMORY_GATES, Memory
 from lnn2loihi.families.ltc.layer import CONDUCTANCE, CURRENT, LTCLayer, SynapseStage
 from lnn2loihi.layers.functions import sigmoid
 from lnn2loihi.layers.linear import Linear
-from lnn2loihi.quantize import calibration
-from lnn2loihi.quantize import moments as moments_module
-from lnn2loihi.quantize.moments import DenseMoments
+from lnn2loihi.quantization import calibration
+from lnn2loihi.quantization import moments as moments_module
+from lnn2loihi.quantization.moments import DenseMoments
 
 INPUTS, UNITS, UNFOLDS = 3, 6, 3
 

@@ -26,10 +26,10 @@ import lnn2loihi as l2l
 from lnn2loihi.errors import PluginError
 from lnn2loihi.frozen import identical
 from lnn2loihi.measure import against_names, runners
-from lnn2loihi.simulate.blas import run_blas
-from lnn2loihi.simulate.executor import EXECUTORS, Execution, Executor
-from lnn2loihi.simulate.reference import run_reference
-from lnn2loihi.simulate.result import EngineRun, IntegerRun
+from lnn2loihi.simulation.blas import run_blas
+from lnn2loihi.simulation.executor import EXECUTORS, Execution, Executor
+from lnn2loihi.simulation.reference import run_reference
+from lnn2loihi.simulation.result import EngineRun, IntegerRun
 
 BUSY = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 PLAIN = random_program(3, Sizes(inputs=3, layers=(6, 4), readout=2))

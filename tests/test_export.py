@@ -18,8 +18,8 @@ from strangers import register
 import lnn2loihi as l2l
 from lnn2loihi import plugins
 from lnn2loihi.lava import lava_is_installed
-from lnn2loihi.simulate.reference import run_reference
-from lnn2loihi.simulate.result import IntegerRun
+from lnn2loihi.simulation.reference import run_reference
+from lnn2loihi.simulation.result import IntegerRun
 
 onnx = pytest.importorskip(
     "onnx", "1.22", reason="onnx 1.22, whose evaluator is right, is not there"

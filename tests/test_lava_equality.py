@@ -16,9 +16,9 @@ from lnn2loihi.errors import InputError, LavaRunError, ProgramError
 from lnn2loihi.lava import chip_steps, execute, lava_is_installed, plan, run_lava
 from lnn2loihi.lava.graph import block_diagonal, build_graph
 from lnn2loihi.program import Connection, LoihiProgram
-from lnn2loihi.simulate import full_initial_state, simulate
-from lnn2loihi.simulate.reference import run_reference
-from lnn2loihi.simulate.result import IntegerRun
+from lnn2loihi.simulation import full_initial_state, simulate
+from lnn2loihi.simulation.reference import run_reference
+from lnn2loihi.simulation.result import IntegerRun
 
 pytestmark = pytest.mark.skipif(not lava_is_installed(), reason="lava-nc is not installed")
 

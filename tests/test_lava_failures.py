@@ -22,8 +22,8 @@ from programs import Sizes, random_inputs, random_program
 from lnn2loihi.errors import LavaRunError
 from lnn2loihi.lava import build_graph, execute, import_lava, lava_is_installed, workers
 from lnn2loihi.lava.workers import Worker
-from lnn2loihi.simulate import full_initial_state
-from lnn2loihi.simulate.reference import run_reference
+from lnn2loihi.simulation import full_initial_state
+from lnn2loihi.simulation.reference import run_reference
 
 if not lava_is_installed():
     pytest.skip("lava-nc is not installed", allow_module_level=True)

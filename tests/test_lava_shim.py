@@ -19,8 +19,8 @@ from lnn2loihi.converters.lava import LavaExporter
 from lnn2loihi.errors import BackendMissingError, InputError, LavaRunError
 from lnn2loihi.lava import import_lava, lava_is_installed, require_lava, shim
 from lnn2loihi.plugins import Exporter
-from lnn2loihi.simulate import full_initial_state
-from lnn2loihi.simulate.reference import run_reference
+from lnn2loihi.simulation import full_initial_state
+from lnn2loihi.simulation.reference import run_reference
 
 ROOT = Path(__file__).parent.parent
 needs_lava = pytest.mark.skipif(not lava_is_installed(), reason="lava-nc is not installed")
@@ -45,7 +45,7 @@ def assert_runs(code: str, *options: str) -> None:
 
 def test_importing_the_package_does_not_import_lava() -> None:
     assert_runs(
-        "import sys, lnn2loihi.lava, lnn2loihi.lava.graph, lnn2loihi.simulate.machine\n"
+        "import sys, lnn2loihi.lava, lnn2loihi.lava.graph, lnn2loihi.simulation.machine\n"
         "import lnn2loihi.converters.lava\n"
         "lnn2loihi.lava.lava_is_installed()\n"
         "found = [m for m in sys.modules if m.partition('.')[0] in ('lava', 'scipy', 'networkx')]\n"
@@ -147,7 +147,7 @@ CHOSEN = ("", SPAWN_FIRST, *(
 
 def scenario_run() -> None:
     """Runs in Lava, here and in the main process of others."""
-    from lnn2loihi.verify import verify
+    from lnn2loihi.verification.verb import verify
 
     program = random_program(1, Sizes(inputs=2, layers=(2,), readout=1))
     x = random_inputs(0, program, 1, 3)

@@ -20,9 +20,9 @@ from lnn2loihi.families.ltc.neuron import MembraneFormats, membrane_program, syn
 from lnn2loihi.neurons.bounds import Interval, prove
 from lnn2loihi.neurons.phase import PHASE
 from lnn2loihi.neurons.reciprocal import Reciprocal
-from lnn2loihi.simulate import full_initial_state, held
-from lnn2loihi.simulate.inputs import encode
-from lnn2loihi.simulate.reference import run_reference
+from lnn2loihi.simulation import full_initial_state, held
+from lnn2loihi.simulation.inputs import encode
+from lnn2loihi.simulation.reference import run_reference
 
 torch = pytest.importorskip("torch", reason="needs torch and ncps: pip install torch ncps")
 pytest.importorskip("ncps", reason="needs ncps: pip install ncps")

@@ -9,8 +9,8 @@ from programs import random_program
 from lnn2loihi.formats import FixedPoint
 from lnn2loihi.neurons.instructions import LISTING_ONLY, OPERATIONS, Instruction, NeuronProgram
 from lnn2loihi.program import Population
-from lnn2loihi.simulate.machine import Machine
-from lnn2loihi.simulate.reference import update
+from lnn2loihi.simulation.machine import Machine
+from lnn2loihi.simulation.reference import update
 
 WORD_MAKERS = sorted(set(OPERATIONS) - set(LISTING_ONLY) - {"RDC", "SPIKE"})
 NEURONS, WIDTH = 5, 3

@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 from test_program import network, relay
 
 import lnn2loihi as l2l
-from lnn2loihi.simulate import memory
+from lnn2loihi.simulation import memory
 
 MEGABYTE = 1 << 20
 

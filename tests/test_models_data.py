@@ -21,7 +21,7 @@ from lnn2loihi.models.occupancy import train as occupancy_train
 from lnn2loihi.models.walker2d import data as walker2d
 from lnn2loihi.models.walker2d import train as walker2d_train
 from lnn2loihi.tables import percent
-from lnn2loihi.verify import verify
+from lnn2loihi.verification.verb import verify
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 

@@ -14,11 +14,11 @@ from lnn2loihi.frozen import read_only
 from lnn2loihi.graph import connection as connections
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.program import Connection
-from lnn2loihi.quantize import moments as forms
-from lnn2loihi.quantize import rows, sizes
-from lnn2loihi.quantize.calibration import measure, second_moments
-from lnn2loihi.quantize.compensation import Rows
-from lnn2loihi.quantize.moments import (
+from lnn2loihi.quantization import moments as forms
+from lnn2loihi.quantization import rows, sizes
+from lnn2loihi.quantization.calibration import measure, second_moments
+from lnn2loihi.quantization.compensation import Rows
+from lnn2loihi.quantization.moments import (
     DenseMoments,
     Heard,
     Moments,
@@ -28,7 +28,7 @@ from lnn2loihi.quantize.moments import (
 )
 
 #: The module, whose name is the function's too.
-QUANTIZE = import_module("lnn2loihi.quantize")
+QUANTIZE = import_module("lnn2loihi.quantization")
 COLUMNS, ROWS, SAMPLES = 150, 12, 40
 
 

@@ -24,14 +24,14 @@ from lnn2loihi.formats import FixedPoint
 from lnn2loihi.graph.schedule import derive_schedule
 from lnn2loihi.neurons.tracer import Tracer
 from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population
-from lnn2loihi.simulate import choice, simulate
-from lnn2loihi.simulate.native import cache as engine_cache
-from lnn2loihi.simulate.native import library
-from lnn2loihi.simulate.native.engine import NativeEngine
-from lnn2loihi.simulate.native.kernel_code import Level
-from lnn2loihi.simulate.native.layout import lay_out, unsupported
-from lnn2loihi.simulate.native.neuron_code import neuron_text, shift_arguments
-from lnn2loihi.simulate.native.shipped import shipped_programs
+from lnn2loihi.simulation import choice, simulate
+from lnn2loihi.simulation.native import cache as engine_cache
+from lnn2loihi.simulation.native import library
+from lnn2loihi.simulation.native.engine import NativeEngine
+from lnn2loihi.simulation.native.kernel_code import Level
+from lnn2loihi.simulation.native.layout import lay_out, unsupported
+from lnn2loihi.simulation.native.neuron_code import neuron_text, shift_arguments
+from lnn2loihi.simulation.native.shipped import shipped_programs
 
 needs_compiler = pytest.mark.skipif(library.compiler() is None, reason="there is no C compiler")
 PLAIN = library.level_named("plain")

@@ -35,7 +35,7 @@ from lnn2loihi.errors import BackendMissingError, InputError, ProgramError
 from lnn2loihi.formats import FixedPoint
 from lnn2loihi.neurons.instructions import Instruction, NeuronProgram
 from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population
-from lnn2loihi.simulate.inputs import encode
+from lnn2loihi.simulation.inputs import encode
 
 BOTH = "reference,onnxruntime,onnx-reference"
 FEW = settings(max_examples=12)

@@ -11,7 +11,7 @@ from variants import Variant, network, samples
 
 import lnn2loihi as l2l
 from lnn2loihi.precision import precision_of
-from lnn2loihi.quantize.outliers import OUTLYING_FACTOR, find_all, find_outliers, without
+from lnn2loihi.quantization.outliers import OUTLYING_FACTOR, find_all, find_outliers, without
 
 CHEAP = settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.too_slow])
 NETWORK = random_network(3)

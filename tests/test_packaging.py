@@ -16,9 +16,9 @@ from typing import Literal
 import pytest
 from patience import PATIENCE
 
-from lnn2loihi.simulate.native import library
-from lnn2loihi.simulate.native.neuron_code import neuron_text
-from lnn2loihi.simulate.native.shipped import shipped_programs
+from lnn2loihi.simulation.native import library
+from lnn2loihi.simulation.native.neuron_code import neuron_text
+from lnn2loihi.simulation.native.shipped import shipped_programs
 from lnn2loihi.version import VERSION
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,7 +27,7 @@ LINKED = ("converters", "models", "hardware_profiles")
 # Everything that the build may look at; data sets and environments of the checkout stay behind.
 BUILT_FROM = ("lnn2loihi", *LINKED, "tests", ".ci")
 #: Compiled while the wheel is built.
-BUILT = "simulate/native/built/"
+BUILT = "simulation/native/built/"
 FILES = ("pyproject.toml", "README.md", "LICENSE", "MANIFEST.in", "Makefile")
 # Python 3.12 and later unpack through a filter, and warn where none is named.
 SAFELY: dict[str, Literal["data"]] = {"filter": "data"} if sys.version_info >= (3, 12) else {}

@@ -19,9 +19,9 @@ import lnn2loihi as l2l
 from lnn2loihi.cost import Workload, estimate
 from lnn2loihi.errors import InputError
 from lnn2loihi.neurons.listing import listing
-from lnn2loihi.place import OBJECTIVES, Core, Placement, place, workload
+from lnn2loihi.placement import OBJECTIVES, Core, Placement, place, workload
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.simulate import encode, held
+from lnn2loihi.simulation import encode, held
 
 ENGINE = "blas"
 

@@ -18,7 +18,7 @@ from lnn2loihi.families.dense.layer import DenseLayer
 from lnn2loihi.models import damped_sine
 from lnn2loihi.precision import precision_of
 from lnn2loihi.program import MEASURED_WITH_MEANS
-from lnn2loihi.quantize.warnings import POOR_DB
+from lnn2loihi.quantization.warnings import POOR_DB
 
 CHEAP = settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.too_slow])
 #: What a network of well-scaled outputs may be better by, in decibels.

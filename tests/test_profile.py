@@ -27,12 +27,12 @@ from lnn2loihi.measure import (
     Measurements,
 )
 from lnn2loihi.models import damped_sine
-from lnn2loihi.profile.answer import answer
-from lnn2loihi.profile.rows import TABLE_PARTS, Accuracy, ProfileRow
+from lnn2loihi.profiling.answer import answer
+from lnn2loihi.profiling.rows import TABLE_PARTS, Accuracy, ProfileRow
 from lnn2loihi.tables import percent
 from lnn2loihi.tiers import TIERS
 
-RUN = importlib.import_module("lnn2loihi.profile.run")
+RUN = importlib.import_module("lnn2loihi.profiling.run")
 PROGRAM = example_program()
 DEVICE = "loihi2-oheo-gulch"
 

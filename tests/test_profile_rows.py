@@ -22,12 +22,12 @@ from profile_rows import (
 )
 
 import lnn2loihi as l2l
-from lnn2loihi.profile.answer import answer
-from lnn2loihi.profile.curves import crossovers, curves_of, paced_energy
-from lnn2loihi.profile.measured import paced
-from lnn2loihi.profile.quantity import Quantity
-from lnn2loihi.profile.result import ProfileResult
-from lnn2loihi.profile.rows import DIVISIBLE, ratio
+from lnn2loihi.profiling.answer import answer
+from lnn2loihi.profiling.curves import crossovers, curves_of, paced_energy
+from lnn2loihi.profiling.measured import paced
+from lnn2loihi.profiling.quantity import Quantity
+from lnn2loihi.profiling.result import ProfileResult
+from lnn2loihi.profiling.rows import DIVISIBLE, ratio
 
 
 @pytest.fixture(scope="module")

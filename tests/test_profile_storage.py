@@ -15,10 +15,10 @@ from profile_rows import chip_row, example_program, example_result
 
 import lnn2loihi as l2l
 from lnn2loihi.printable import is_line, printable_lines
-from lnn2loihi.profile.answer import answer
-from lnn2loihi.profile.quantity import Quantity
-from lnn2loihi.profile.result import ProfileResult
-from lnn2loihi.profile.storage import (
+from lnn2loihi.profiling.answer import answer
+from lnn2loihi.profiling.quantity import Quantity
+from lnn2loihi.profiling.result import ProfileResult
+from lnn2loihi.profiling.storage import (
     FORMAT,
     LARGEST_NUMBER,
     SCHEMA,
@@ -27,7 +27,7 @@ from lnn2loihi.profile.storage import (
     plain,
     save_profile,
 )
-from lnn2loihi.report.page import page
+from lnn2loihi.reporting.page import page
 
 SIZES = st.floats(SMALLEST_NUMBER, LARGEST_NUMBER)
 FINITE = st.one_of(st.just(0.0), SIZES, SIZES.map(lambda size: -size))

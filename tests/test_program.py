@@ -29,7 +29,7 @@ from lnn2loihi.program import (
     Population,
     Schedule,
 )
-from lnn2loihi.simulate import simulate
+from lnn2loihi.simulation import simulate
 
 ROW: dict[str, Any] = {
     "stage": "layer_0", "family": "cfc", "neurons": 5, "synapses": 9, "message": "12 bit Q0.11",

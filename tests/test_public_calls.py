@@ -15,7 +15,7 @@ import lnn2loihi as l2l
 from lnn2loihi import plugins
 from lnn2loihi.lava import runner
 from lnn2loihi.registry import Registry
-from lnn2loihi.simulate.reference import run_reference
+from lnn2loihi.simulation.reference import run_reference
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 

@@ -12,7 +12,7 @@ from variants import Variant, network, samples, variants
 
 import lnn2loihi as l2l
 from lnn2loihi.errors import ImportNetworkError, InputError
-from lnn2loihi.quantize.sensitivity import sensitivity
+from lnn2loihi.quantization.sensitivity import sensitivity
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 qat = pytest.importorskip("lnn2loihi.qat")

@@ -18,13 +18,13 @@ from lnn2loihi.families.dense.layer import DenseLayer
 from lnn2loihi.formats import signed_range
 from lnn2loihi.layers.gated import GatedLayer
 from lnn2loihi.layers.stage import Stage
-from lnn2loihi.quantize import network_hash, prepared
-from lnn2loihi.quantize.calibration import largest_magnitude
-from lnn2loihi.quantize.post_training import Plan
-from lnn2loihi.quantize.rounding import CORRECTIONS, column_scales
+from lnn2loihi.quantization import network_hash, prepared
+from lnn2loihi.quantization.calibration import largest_magnitude
+from lnn2loihi.quantization.post_training import Plan
+from lnn2loihi.quantization.rounding import CORRECTIONS, column_scales
 from lnn2loihi.recipe import Recipe
-from lnn2loihi.simulate import encode, full_initial_state
-from lnn2loihi.simulate.reference import run_reference
+from lnn2loihi.simulation import encode, full_initial_state
+from lnn2loihi.simulation.reference import run_reference
 
 recipes = st.builds(
     lambda w, a, x, form: f"w{w}a{a}x{x}-{form}",
@@ -314,7 +314,7 @@ class TestWarnings:
         network = l2l.LiquidNetwork("wide", (dense,), readout)
         x = np.random.default_rng(0).laplace(size=(4, 1000, 1))
         assert not any("an end" in w for w in l2l.quantize(network, x, ranges="range").warnings)
-        warnings = import_module("lnn2loihi.quantize.warnings")
+        warnings = import_module("lnn2loihi.quantization.warnings")
         monkeypatch.setattr(warnings, "CLIPPED_SHARE", 0.0001)
         program = l2l.quantize(network, x, ranges="percentile")
         assert any("dense: units 0 stand at an end of their format" in w for w in program.warnings)

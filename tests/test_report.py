@@ -24,15 +24,15 @@ from profile_rows import (
 )
 
 import lnn2loihi as l2l
-from lnn2loihi.profile.measured import paced
-from lnn2loihi.profile.quantity import Quantity
-from lnn2loihi.profile.result import ProfileResult
-from lnn2loihi.profile.rows import ProfileRow
-from lnn2loihi.report.axis import Axis, shown, typeset
-from lnn2loihi.report.chart import Area, free_places, letter
-from lnn2loihi.report.markup import Markup, element, escaped
-from lnn2loihi.report.page import page
-from lnn2loihi.report.traces import Traces
+from lnn2loihi.profiling.measured import paced
+from lnn2loihi.profiling.quantity import Quantity
+from lnn2loihi.profiling.result import ProfileResult
+from lnn2loihi.profiling.rows import ProfileRow
+from lnn2loihi.reporting.axis import Axis, shown, typeset
+from lnn2loihi.reporting.chart import Area, free_places, letter
+from lnn2loihi.reporting.markup import Markup, element, escaped
+from lnn2loihi.reporting.page import page
+from lnn2loihi.reporting.traces import Traces
 
 PROGRAM = example_program()
 RESULT = example_result(PROGRAM)

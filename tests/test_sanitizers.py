@@ -26,10 +26,10 @@ from engines import (
 from patience import PATIENCE
 from programs import random_inputs
 
-from lnn2loihi.simulate import simulate
-from lnn2loihi.simulate.native import library
-from lnn2loihi.simulate.native.engine import NativeEngine
-from lnn2loihi.simulate.native.kernel_code import Level
+from lnn2loihi.simulation import simulate
+from lnn2loihi.simulation.native import library
+from lnn2loihi.simulation.native.engine import NativeEngine
+from lnn2loihi.simulation.native.kernel_code import Level
 
 FLAGS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O0")
 #: Deliberate errors in the C text, by what they do: text, replacement, what is reported. Each is

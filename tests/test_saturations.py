@@ -25,10 +25,10 @@ from lnn2loihi.neurons.bounds import Interval
 from lnn2loihi.neurons.instructions import Instruction, NeuronProgram, Saturation
 from lnn2loihi.neurons.saturations import derived_saturations
 from lnn2loihi.neurons.tracer import Tracer
-from lnn2loihi.simulate.native import library
-from lnn2loihi.simulate.native.engine import NativeEngine
-from lnn2loihi.simulate.native.kernel_code import NARROW
-from lnn2loihi.simulate.result import recorded_words
+from lnn2loihi.simulation.native import library
+from lnn2loihi.simulation.native.engine import NativeEngine
+from lnn2loihi.simulation.native.kernel_code import NARROW
+from lnn2loihi.simulation.result import recorded_words
 
 FEW = settings(
     max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True

@@ -14,11 +14,11 @@ from networks import random_ltc, random_network, random_samples
 import lnn2loihi as l2l
 from lnn2loihi import batches
 from lnn2loihi.evaluation import FloatResult
-from lnn2loihi.quantize import prepared
-from lnn2loihi.quantize.calibration import Calibration
-from lnn2loihi.quantize.calibration import measure as calibrated
-from lnn2loihi.quantize.moments import DenseMoments, Moments
-from lnn2loihi.simulate import encode
+from lnn2loihi.quantization import prepared
+from lnn2loihi.quantization.calibration import Calibration
+from lnn2loihi.quantization.calibration import measure as calibrated
+from lnn2loihi.quantization.moments import DenseMoments, Moments
+from lnn2loihi.simulation import encode
 
 BUSY = settings(
     max_examples=20, deadline=None,

@@ -18,8 +18,8 @@ from programs import Sizes, random_inputs, random_program
 from lnn2loihi.errors import InputError, ProgramError
 from lnn2loihi.neurons.bounds import Interval, ProvedBounds
 from lnn2loihi.program import LoihiProgram, Population
-from lnn2loihi.simulate import encode, full_initial_state, simulate
-from lnn2loihi.simulate.reference import run_reference
+from lnn2loihi.simulation import encode, full_initial_state, simulate
+from lnn2loihi.simulation.reference import run_reference
 
 SIZES = st.builds(
     Sizes,

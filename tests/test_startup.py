@@ -68,7 +68,7 @@ def test_an_interrupted_start_as_a_module(tmp_path: Path) -> None:
 
 
 def test_a_program_that_imports_the_library_gets_the_exception(tmp_path: Path) -> None:
-    assert run(tmp_path, "lnn2loihi.verify", "-c", LIBRARY) == (0, "caught\n", "")
+    assert run(tmp_path, "lnn2loihi.verification.verb", "-c", LIBRARY) == (0, "caught\n", "")
 
 
 def test_a_start_without_interruption(tmp_path: Path) -> None:

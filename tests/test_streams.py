@@ -16,7 +16,7 @@ from test_simulate import Sizes, random_program
 
 import lnn2loihi as l2l
 from lnn2loihi.frozen import content_hash, identical
-from lnn2loihi.simulate import encode
+from lnn2loihi.simulation import encode
 
 ENGINES = ("auto", "blas", "reference")
 BUSY = settings(

@@ -24,7 +24,7 @@ from lnn2loihi.formats import FixedPoint
 from lnn2loihi.graph.schedule import derive_schedule, matched_delays
 from lnn2loihi.lava import lava_is_installed
 from lnn2loihi.neurons.instructions import Instruction, NeuronProgram
-from lnn2loihi.place.rules import RULES, Rule, Violation
+from lnn2loihi.placement.rules import RULES, Rule, Violation
 from lnn2loihi.program import Connection, LoihiProgram, Population
 from lnn2loihi.targets import TARGETS, Target, target_of
 

@@ -10,9 +10,9 @@ from networks import random_network, random_samples
 
 import lnn2loihi as l2l
 from lnn2loihi.errors import BackendMissingError
-from lnn2loihi.simulate.native import library, vectors
-from lnn2loihi.simulate.native.engine import NativeEngine
-from lnn2loihi.simulate.native.kernel_code import LEVELS
+from lnn2loihi.simulation.native import library, vectors
+from lnn2loihi.simulation.native.engine import NativeEngine
+from lnn2loihi.simulation.native.kernel_code import LEVELS
 
 WIDE = next(level for level in LEVELS if vectors.has_forms(level))
 needs_wide = pytest.mark.skipif(

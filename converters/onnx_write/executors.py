@@ -12,8 +12,8 @@ import numpy as np
 from lnn2loihi.converters.onnx_write.program import OnnxProgramExporter
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.simulate.executor import Executor
-from lnn2loihi.simulate.result import IntegerRun, OnStep, recorded_words
+from lnn2loihi.simulation.executor import Executor
+from lnn2loihi.simulation.result import IntegerRun, OnStep, recorded_words
 
 #: Sequences of a call, and values that it records at most: a call cannot be interrupted.
 BLOCK, LARGEST_CALL = 1024, 1 << 22

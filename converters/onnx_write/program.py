@@ -37,7 +37,7 @@ from lnn2loihi.converters.onnx_write.program_weights import prepare
 from lnn2loihi.errors import InputError
 from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.program import LoihiProgram, Population
-from lnn2loihi.simulate.result import recorded_words
+from lnn2loihi.simulation.result import recorded_words
 
 #: Name of the dimension of updates: one for each sample, or several.
 UPDATES = "updates"

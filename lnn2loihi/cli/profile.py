@@ -204,7 +204,7 @@ def _rate(text: str) -> float:
 
 def _print(result: l2l.ProfileResult, written: list[Path], as_json: bool) -> None:
     with importing():
-        from lnn2loihi.profile.answer import answer
+        from lnn2loihi.profiling.answer import answer
 
     files = [str(path) for path in written]
     text = f"{answer(result)}\n\n{result.summary()}"

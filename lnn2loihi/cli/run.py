@@ -48,7 +48,7 @@ def simulate(
     """Compute what the chip would answer."""
     with importing():
         from lnn2loihi.samples import write_arrays
-        from lnn2loihi.simulate.result import saturation_text
+        from lnn2loihi.simulation.result import saturation_text
 
     if states and (output is None or output.suffix != ".npz"):
         raise l2l.InputError("--states", "states are written to an .npz file: give --output x.npz")

@@ -59,7 +59,7 @@ def estimate(
     log-normal distribution; intervals are the 5 % and 95 % quantiles of what comes out.
 
     Args:
-        workload: counts per chip step, usually of `lnn2loihi.place.workload`.
+        workload: counts per chip step, usually of `lnn2loihi.placement.workload`.
         device: name or file of a Loihi profile, or a Device.
         rate: samples per second that come in; the chip idles in between. None: full speed.
         mode: `pipelined` (a new sample every period) or `fall-through` (a sample passes all

@@ -82,8 +82,8 @@ class DeviceKind:
         name: as profiles say it.
         title: its name for people.
         figures: all that its devices may have.
-        rules: that a program has to keep on it, names of ours (`lnn2loihi.place.RULES`) or
-            `lnn2loihi.place.Rule`s. Programs are placed on the devices of kinds that have some;
+        rules: that a program has to keep on it, names of ours (`lnn2loihi.placement.RULES`) or
+            `lnn2loihi.placement.Rule`s. Programs are placed on the devices of kinds that have some;
             their figures have to include those that placement computes with, as required ones.
         shown: the required figure that a list of devices shows.
         parts: pairs of figures, the first of which cannot be larger than the second.
@@ -140,11 +140,11 @@ def rule_problems(rules: Iterable[object]) -> Iterator[str]:
     for rule in rules:
         if not rule_name(rule):
             yield (
-                f"the rule {rule!r:.60} has no name; give a lnn2loihi.place.Rule of a function "
+                f"the rule {rule!r:.60} has no name; give a lnn2loihi.placement.Rule of a function "
                 "that is named after its limit, or the name of one of ours"
             )
         elif not isinstance(rule, str) and not callable(getattr(rule, "violations", None)):
-            yield f"the rule {rule_name(rule)!r} is no lnn2loihi.place.Rule"
+            yield f"the rule {rule_name(rule)!r} is no lnn2loihi.placement.Rule"
 
 
 def _name_problems(name: str) -> Iterator[str]:

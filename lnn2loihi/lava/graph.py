@@ -24,7 +24,7 @@ from lnn2loihi.lava.memory import shared_array
 from lnn2loihi.lava.plan import Plan, plan_run
 from lnn2loihi.lava.shim import import_lava
 from lnn2loihi.program import Connection, LoihiProgram, Population
-from lnn2loihi.simulate.result import recorded_words
+from lnn2loihi.simulation.result import recorded_words
 
 #: Model tag that the run configuration selects: integers, not floats.
 TAG = "fixed_pt"

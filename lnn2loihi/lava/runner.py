@@ -19,9 +19,9 @@ from lnn2loihi.lava.shim import (
     require_workers,
 )
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.simulate import State, run_on
-from lnn2loihi.simulate.executor import Execution, Executor, FullState
-from lnn2loihi.simulate.result import IntegerRun, OnStep, SimulationResult
+from lnn2loihi.simulation import State, run_on
+from lnn2loihi.simulation.executor import Execution, Executor, FullState
+from lnn2loihi.simulation.result import IntegerRun, OnStep, SimulationResult
 
 
 def execute(

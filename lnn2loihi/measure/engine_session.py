@@ -8,10 +8,10 @@ from typing import Any
 from lnn2loihi.measure.runner import Session
 from lnn2loihi.network import FloatArray
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.simulate import simulate
-from lnn2loihi.simulate.choice import chosen
-from lnn2loihi.simulate.result import SimulationResult
-from lnn2loihi.simulate.streams import open_stream
+from lnn2loihi.simulation import simulate
+from lnn2loihi.simulation.choice import chosen
+from lnn2loihi.simulation.result import SimulationResult
+from lnn2loihi.simulation.streams import open_stream
 
 
 class EngineSession(Session):

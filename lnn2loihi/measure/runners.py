@@ -20,8 +20,8 @@ from lnn2loihi.measure.trial import one_line
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.plugins import EXPORTERS, export, import_network
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.simulate import simulate
-from lnn2loihi.simulate.choice import AUTO, chosen, known_executors, native_engine
+from lnn2loihi.simulation import simulate
+from lnn2loihi.simulation.choice import AUTO, chosen, known_executors, native_engine
 from lnn2loihi.version import VERSION
 
 #: What `against` may name beside "cpu:" and the name of an executor: a kind of processor, for what

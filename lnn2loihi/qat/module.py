@@ -25,10 +25,10 @@ from lnn2loihi.qat.calls import Calls, Hidden, calls_of
 from lnn2loihi.qat.loop import run_loop
 from lnn2loihi.qat.rounding import message
 from lnn2loihi.qat.stage import TrainableStage
-from lnn2loihi.quantize import Setting, prepared
-from lnn2loihi.quantize.post_training import Plan, Scales
+from lnn2loihi.quantization import Setting, prepared
+from lnn2loihi.quantization.post_training import Plan, Scales
 from lnn2loihi.recipe import DEFAULT_RECIPE, LayerRecipes, Recipe
-from lnn2loihi.simulate import simulate
+from lnn2loihi.simulation import simulate
 
 
 @checks_kinds(QuantizationError)

@@ -14,8 +14,8 @@ from lnn2loihi.layers.linear import Linear
 from lnn2loihi.layers.stage import Stage
 from lnn2loihi.lowering import Lowering
 from lnn2loihi.qat.rounding import message, straight_through
-from lnn2loihi.quantize.moments import Moments
-from lnn2loihi.quantize.rounding import (
+from lnn2loihi.quantization.moments import Moments
+from lnn2loihi.quantization.rounding import (
     LARGEST_MULTIPLIER,
     LARGEST_SUM,
     Gate,

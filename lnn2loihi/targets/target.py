@@ -26,7 +26,7 @@ _LONGEST_REASON = 300
 
 @runtime_checkable
 class PlacementRule(Protocol):
-    """A rule of a placement: a `lnn2loihi.place.Rule`."""
+    """A rule of a placement: a `lnn2loihi.placement.Rule`."""
 
     @property
     def name(self) -> str:
@@ -53,7 +53,7 @@ class Target:
         passes: functions that are called one after the other, each with the program that the one
             before has made. They may change populations, connections and updates a sample; input
             port, size, scale and offset of the answer stay.
-        rules: each a `lnn2loihi.place.Rule`, that a placement keeps in place of those of the
+        rules: each a `lnn2loihi.placement.Rule`, that a placement keeps in place of those of the
             device; None for those of the device.
         executor: name of the executor that stands for it: what `verify` compares with the
             reference where nobody names others.

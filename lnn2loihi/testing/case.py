@@ -13,10 +13,10 @@ from lnn2loihi.layers.linear import FloatArray, Linear
 from lnn2loihi.layers.stage import Stage
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.quantize import quantize
+from lnn2loihi.quantization import quantize
 from lnn2loihi.recipe import Recipe
-from lnn2loihi.simulate import simulate
-from lnn2loihi.simulate.result import SimulationResult
+from lnn2loihi.simulation import simulate
+from lnn2loihi.simulation.result import SimulationResult
 
 #: How far two renderings of one equation in double precision may be apart, of the largest number.
 SAME = 1e-9

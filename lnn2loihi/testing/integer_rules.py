@@ -11,15 +11,15 @@ import numpy as np
 from lnn2loihi.artifact import load, save
 from lnn2loihi.errors import Lnn2LoihiError
 from lnn2loihi.neurons.operations import Rescaling
-from lnn2loihi.place import place
+from lnn2loihi.placement import place
 from lnn2loihi.precision import precision_of
-from lnn2loihi.quantize import prepared
-from lnn2loihi.quantize.post_training import Plan
-from lnn2loihi.simulate import full_initial_state, simulate
-from lnn2loihi.simulate.reference import run_reference
-from lnn2loihi.simulate.streams import open_stream
+from lnn2loihi.quantization import prepared
+from lnn2loihi.quantization.post_training import Plan
+from lnn2loihi.simulation import full_initial_state, simulate
+from lnn2loihi.simulation.reference import run_reference
+from lnn2loihi.simulation.streams import open_stream
 from lnn2loihi.testing.case import Case, NotHereError, Problems
-from lnn2loihi.verify import verify
+from lnn2loihi.verification.verb import verify
 
 #: Least signal to noise of the worst output, in decibels. Below it integers and floats are
 #: different functions; poor formats alone cost less.

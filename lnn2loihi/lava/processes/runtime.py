@@ -41,7 +41,7 @@ from lnn2loihi.lava.workers import (
     failures,
     interrupts_deferred,
 )
-from lnn2loihi.simulate.result import OnStep
+from lnn2loihi.simulation.result import OnStep
 
 #: Slots of a channel. All processes finish a step before the next begins, so two are enough;
 #: Lava's default of 64 would multiply the memory of large batches.

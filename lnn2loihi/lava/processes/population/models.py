@@ -13,7 +13,7 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from lnn2loihi.lava.processes.population.process import Neurons
-from lnn2loihi.simulate.machine import Machine
+from lnn2loihi.simulation.machine import Machine
 
 
 @implements(proc=Neurons, protocol=LoihiProtocol)

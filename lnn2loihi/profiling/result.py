@@ -1,0 +1,326 @@
+"""What `profile` returns: rows of one table, and what the page draws of each chip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lnn2loihi.arguments import checks_kinds
+from lnn2loihi.cost import ParameterEffect
+from lnn2loihi.defaults import DEFAULT_TARGET
+from lnn2loihi.errors import InputError, Problems
+from lnn2loihi.frozen import read_only_mapping
+from lnn2loihi.metrics import NeuroBenchMetrics
+from lnn2loihi.printable import printable_lines
+from lnn2loihi.profiling.quantity import Quantity
+from lnn2loihi.profiling.rows import TABLE_PARTS, ProfileRow, table_cells
+from lnn2loihi.simulation.result import saturation_text
+from lnn2loihi.tables import text_table
+from lnn2loihi.tiers import TIERS
+
+#: Largest meshes that are drawn: Loihi 2 has 8 by 4 routers with 4 cores each.
+LARGEST_MESH = {"mesh_columns": 64, "mesh_rows": 64, "cores_per_router": 16, "chips": 1 << 14}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What was profiled, and on which data.
+
+    Attributes:
+        program, recipe: names.
+        sha256: of the program's content, so that a page and a program can be matched.
+        neurons, synapses, inputs, outputs: sizes.
+        period: chip steps between two samples of a sequence.
+        latency_steps: chip steps to an answer.
+        sequences, samples: sequences, and samples of all of them together.
+        saturated: input values outside the calibrated range.
+        executor: what counted the messages.
+        saturated_words: how often `population.word` saturated (see SimulationResult); only words
+            that did. None where nobody counted, as in profiles of lnn2loihi 0.1.
+        target: what the program was prepared for; sizes, period and counts are those of the
+            prepared program, the SHA-256 that of its source.
+        unproved: what is not proved about that target, a sentence each.
+    """
+
+    program: str
+    recipe: str
+    sha256: str
+    neurons: int
+    synapses: int
+    inputs: int
+    outputs: int
+    period: int
+    latency_steps: int
+    sequences: int
+    samples: int
+    saturated: int
+    executor: str
+    saturated_words: Mapping[str, int] | None = None
+    target: str = DEFAULT_TARGET
+    unproved: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.saturated_words is not None:
+            counts = read_only_mapping(self.saturated_words)
+            object.__setattr__(self, "saturated_words", counts)
+
+
+@dataclass(frozen=True)
+class CoreLoad:
+    """One core of a placement, and how long it works in its busiest step.
+
+    Attributes:
+        chip, index: which core.
+        x, y: its router on the mesh.
+        populations: what stands on it, for people.
+        neurons, synapses: how many.
+        memory: bytes that are used.
+        seconds: seconds of the busiest chip step by cause, at the nominal parameters.
+    """
+
+    chip: int
+    index: int
+    x: int
+    y: int
+    populations: str
+    neurons: int
+    synapses: int
+    memory: int
+    seconds: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seconds", read_only_mapping(self.seconds))
+
+    @property
+    def load(self) -> float:
+        """Seconds of all causes."""
+        return sum(self.seconds.values())
+
+
+@dataclass(frozen=True)
+class RatePoint:
+    """Total energy per sample at a rate.
+
+    Attributes:
+        rate: samples per second.
+        total_energy: full chip.
+        total_energy_pro_rata: the network's share of the chip.
+    """
+
+    rate: float
+    total_energy: Quantity
+    total_energy_pro_rata: Quantity
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """What the parameters' ranges do to the total energy per sample.
+
+    Attributes:
+        pace: `full speed`, or the rate.
+        total_energy: joules per sample, full chip, with all parameters nominal.
+        effects: parameters, the one with the largest effect first.
+    """
+
+    pace: str
+    total_energy: float
+    effects: tuple[ParameterEffect, ...]
+
+
+@dataclass(frozen=True)
+class ChipProfile:
+    """A chip on which the program was placed.
+
+    Attributes:
+        device, title: its names.
+        mesh_columns, mesh_rows: routers of a chip's mesh.
+        cores_per_router: cores of each.
+        chips: chips that the program takes.
+        memory_per_core: bytes.
+        cores: those that are taken.
+        bottleneck: place in `cores` of the core that sets the time of a step; None without.
+        placement: headers and rows of the linker map.
+        unchecked: limits that nobody has published, in words.
+        rate_curve: energy against sample rate.
+        sensitivities: at full speed, and at the rate where one was asked for.
+        activity: what one sample causes, by the names of the counts.
+    """
+
+    device: str
+    title: str
+    mesh_columns: int
+    mesh_rows: int
+    cores_per_router: int
+    chips: int
+    memory_per_core: int
+    cores: tuple[CoreLoad, ...]
+    bottleneck: int | None
+    placement: str
+    unchecked: tuple[str, ...]
+    rate_curve: tuple[RatePoint, ...]
+    sensitivities: tuple[Sensitivity, ...]
+    activity: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "activity", read_only_mapping(self.activity))
+        found = Problems(InputError, f"placement on {self.device!r:.60}")
+        for name, most in LARGEST_MESH.items():
+            if not 1 <= getattr(self, name) <= most:
+                found.add(f"{name} is {getattr(self, name)}, expected 1 to {most}")
+        places = (self.mesh_columns, self.mesh_rows, self.chips)
+        outside = sum(
+            not all(0 <= at < end for at, end in zip((c.x, c.y, c.chip), places, strict=True))
+            for c in self.cores
+        )
+        if outside:
+            found.add(f"{outside} cores stand beside its mesh")
+        if self.bottleneck is not None and not 0 <= self.bottleneck < len(self.cores):
+            found.add(f"its bottleneck is core {self.bottleneck} of {len(self.cores)}")
+        found.raise_if_any()
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where one number comes from.
+
+    Attributes:
+        number: what it is.
+        value: the number with its unit.
+        range: its interval; empty where there is none.
+        grade: how it is known: a grade of a device's figures, or a tier.
+        source: who says so, or what was run.
+    """
+
+    number: str
+    value: str
+    range: str
+    grade: str
+    source: str
+
+
+@dataclass(frozen=True)
+class ProfileResult:
+    """What a network costs, device by device.
+
+    Attributes:
+        subject: what was profiled.
+        rows: the table.
+        chips: what was placed where.
+        metrics: NeuroBench's metrics of the float network, where there is one, and of the program.
+        provenance: where the numbers come from.
+        rate: samples per second that the task asks for; None where not given.
+        host_io: whether input and output through a host are part of the estimates.
+        quick: whether windows of measurement were shorter than a quoted figure needs.
+        allow_estimated: whether ESTIMATED numbers take part in ratios.
+        versions: of everything that computed something.
+        conditions: of the machine on which it was measured.
+        command: what makes this profile again.
+        created: date and time, UTC.
+        absent: backends that are not on this machine, and what would bring them.
+        problems: what did not work beside the rows.
+    """
+
+    subject: Subject
+    rows: tuple[ProfileRow, ...]
+    chips: tuple[ChipProfile, ...] = ()
+    metrics: tuple[NeuroBenchMetrics, ...] = ()
+    provenance: tuple[Provenance, ...] = ()
+    rate: float | None = None
+    host_io: bool = False
+    quick: bool = False
+    allow_estimated: bool = False
+    versions: Mapping[str, str] = field(default_factory=dict)
+    conditions: Mapping[str, str] = field(default_factory=dict)
+    command: str = ""
+    created: str = ""
+    absent: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("versions", "conditions"):
+            object.__setattr__(self, name, read_only_mapping(getattr(self, name)))
+
+    @property
+    def complete(self) -> bool:
+        """Whether every row is whole."""
+        return not self.problems and all(row.status == "complete" for row in self.rows)
+
+    @checks_kinds()
+    def row(self, device: str, **wanted: Any) -> ProfileRow:
+        """The first row of a device (or backend) whose fields are as wanted.
+
+        Raises:
+            InputError: there is none; lists the rows.
+        """
+        for row in self.rows:
+            if device in (row.device, row.backend) and all(
+                getattr(row, name) == value for name, value in wanted.items()
+            ):
+                return row
+        there = ", ".join(row.label for row in self.rows) or "none"
+        raise InputError("profile", f"no row of {device!r} with {wanted}; there are: {there}")
+
+    def save(self, path: str | Path) -> Path:
+        """Writes the profile as one JSON file; see `lnn2loihi.profiling.load_profile`.
+
+        Raises:
+            InputError: the path has another suffix or cannot be written.
+        """
+        from lnn2loihi.profiling.storage import save_profile
+
+        return save_profile(self, path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The profile as plain data for JSON."""
+        from lnn2loihi.profiling.storage import plain
+
+        return plain(self)
+
+    def summary(self) -> str:
+        """The table, what it was counted on, and what did not work, as text."""
+        s = self.subject
+        pace = "" if self.rate is None else f", asked for at {self.rate:g} Hz"
+        prepared = "" if s.target == DEFAULT_TARGET else f", prepared for {s.target}"
+        lines = [
+            f"{s.program} ({s.recipe}{prepared}): {s.neurons:,} neurons, {s.synapses:,} synapses; "
+            f"counted on {s.samples:,} samples in {s.sequences:,} sequences by {s.executor}{pace}; "
+            f"{s.saturated:,} input values outside the calibrated range; "
+            f"{saturation_text(s.saturated_words)}"
+        ]
+        lines += ["", *_numbered_tables(self.rows), ""] if self.rows else []
+        used = {tier for row in self.rows for tier in (row.tier, row.energy_tier) if tier}
+        lines += [f"{tier}: {meaning}" for tier, meaning in TIERS.items() if tier in used]
+        lines += ["", *(f"{who}: {text}" for who, text in self.remarks())]
+        return printable_lines("\n".join(lines))
+
+    def remarks(self) -> list[tuple[str, str]]:
+        """What did not work and what a reader should know, each once, and whom it is about."""
+        said: dict[str, list[str]] = {}
+        for row in self.rows:
+            for text in (*row.problems, *row.notes):
+                said.setdefault(text, []).append(row.label)
+        found = [
+            (labels[0] + (f" and {len(labels) - 1} more" if len(labels) > 1 else ""), text)
+            for text, labels in said.items()
+        ]
+        if self.subject.target != DEFAULT_TARGET:  # of that one, placements say it as unchecked
+            who = f"target {self.subject.target}"
+            found += [(who, f"not proved: {text}") for text in self.subject.unproved]
+        found += [("profile", text) for text in self.problems]
+        return found + [("not on this machine", text) for text in self.absent]
+
+    def __str__(self) -> str:
+        """The summary."""
+        return self.summary()
+
+
+def _numbered_tables(rows: Sequence[ProfileRow]) -> list[str]:
+    """The one table in two parts, since it is wider than a terminal: what runs, what it costs."""
+    cells = [{"row": number, **table_cells(row)} for number, row in enumerate(rows, 1)]
+    tables: list[str] = []
+    for columns in TABLE_PARTS:
+        headers = ("row", *columns)
+        tables += [text_table(headers, [[row[name] for name in headers] for row in cells]), ""]
+    return tables[:-1]

@@ -1,0 +1,291 @@
+"""The rows of a profile: one device, one way of running, one pace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lnn2loihi.arguments import checks_kinds
+from lnn2loihi.errors import InputError, Problems
+from lnn2loihi.frozen import read_only_mapping
+from lnn2loihi.measure.meter import DEVICE_KINDS
+from lnn2loihi.profiling.quantity import Quantity
+from lnn2loihi.tables import percent
+from lnn2loihi.tiers import CALIBRATED, ESTIMATED, MEASURED, TIERS
+
+#: Kind of the rows of devices that the program was placed on, of whatever kind they are; and all.
+CHIP = "loihi"
+ROW_KINDS = (CHIP, *DEVICE_KINDS.values())
+#: Backend of rows that nothing ran for.
+MODEL = "cost model"
+#: Columns of the table of a profile, in the two parts in which a terminal shows them.
+TABLE_PARTS = (
+    ("backend", "device", "tier", "precision", "batch", "mode", "pace", "cores", "accuracy"),
+    ("latency", "throughput", "dynamic", "static", "total", "total, pro rata", "energy x delay"),
+)
+#: What became of a row.
+STATUSES = ("complete", "partial", "failed")
+#: Energies per sample that a row may have, and what each is.
+ENERGIES: Mapping[str, str] = {
+    "dynamic_energy": "dynamic energy (above idle)",
+    "static_energy": "static energy (full chip)",
+    "static_energy_pro_rata": "static energy (pro rata)",
+    "total_energy": "total energy (full chip or package)",
+    "total_energy_pro_rata": "total energy (pro rata)",
+}
+#: Quantities that `ratio` may divide, and the tier that speaks for each.
+DIVISIBLE: Mapping[str, str] = {
+    **dict.fromkeys(ENERGIES, "energy_tier"),
+    "energy_delay_product": "energy_tier",
+    "latency": "tier",
+    "avg_time_per_step": "tier",
+    "throughput": "tier",
+}
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How good the answers of a backend are.
+
+    Attributes:
+        metric: `mse` or `accuracy` against targets; `agreement with float` otherwise, with the
+            worst output where there are several: `agreement with float, output 2 of 3`.
+        value: the metric; for the agreement the root mean squared difference over the standard
+            deviation of the float network's output.
+    """
+
+    metric: str
+    value: float
+
+    def __str__(self) -> str:
+        """One cell: `mse 0.00521`."""
+        if self.metric == "accuracy":
+            return f"accuracy {100 * self.value:.2f} %"
+        if self.metric == "mse":
+            return f"mse {self.value:.3g}"
+        return f"off by {percent(self.value)}" + (f" ({self.output})" if self.output else "")
+
+    @property
+    def output(self) -> str:
+        """Which output it is of, the worst of several, as text; "" where there is one."""
+        return self.metric.partition(", ")[2]
+
+
+@dataclass(frozen=True)
+class BatchPoint:
+    """A batch that was tried.
+
+    Attributes:
+        batch: sequences at a time.
+        throughput: samples per second.
+    """
+
+    batch: int
+    throughput: float
+
+
+@dataclass(frozen=True)
+class ProfileRow:
+    """One row of a profile. Energies are per sample.
+
+    Attributes:
+        device: name of a profile of hardware_profiles/, or of the processor that was measured.
+        title: its name for people.
+        kind: `loihi` for whatever the program was placed on, `cpu` or `gpu`.
+        backend: what ran there, the name of a runner; MODEL for an estimate.
+        tier: how times are known, one of TIERS.
+        energy_tier: how energies are known; None where the row has none.
+        precision: `w8a12`, `float32`, ...
+        batch: sequences at a time.
+        mode: `pipelined`, `fall-through`, `streaming` or `batch`.
+        rate: samples per second to which it is paced; None at full speed.
+        status: one of STATUSES.
+        problems: why it is not complete, a sentence or two each.
+        chips, cores, threads: what it takes, where that is known.
+        avg_time_per_step: seconds of a chip step, or of a step of a sequence.
+        latency: seconds from a sample to its answer.
+        latency_p50, latency_p99: the same as percentiles, where measured.
+        throughput: samples per second.
+        dynamic_energy, static_energy, static_energy_pro_rata, total_energy,
+            total_energy_pro_rata: joules per sample; see ENERGIES.
+        energy_parts: dynamic energy by cause, joules per sample.
+        idle_power: watts of the device when it waits.
+        energy_delay_product: total energy times latency, joule seconds.
+        batch_search: samples per second of all batches that were tried.
+        accuracy: of the answers on this backend.
+        source: where the numbers come from.
+        notes: what a reader should know.
+    """
+
+    device: str
+    title: str
+    kind: str
+    backend: str
+    tier: str
+    precision: str
+    batch: int
+    mode: str
+    energy_tier: str | None = None
+    rate: float | None = None
+    status: str = "complete"
+    problems: tuple[str, ...] = ()
+    chips: int | None = None
+    cores: int | None = None
+    threads: int | None = None
+    avg_time_per_step: Quantity | None = None
+    latency: Quantity | None = None
+    latency_p50: float | None = None
+    latency_p99: float | None = None
+    throughput: Quantity | None = None
+    dynamic_energy: Quantity | None = None
+    static_energy: Quantity | None = None
+    static_energy_pro_rata: Quantity | None = None
+    total_energy: Quantity | None = None
+    total_energy_pro_rata: Quantity | None = None
+    energy_parts: Mapping[str, Quantity] = field(default_factory=dict)
+    idle_power: Quantity | None = None
+    energy_delay_product: Quantity | None = None
+    batch_search: tuple[BatchPoint, ...] = ()
+    accuracy: Accuracy | None = None
+    source: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "energy_parts", read_only_mapping(self.energy_parts))
+        found = Problems(InputError, f"profile row {self.device!r}")
+        for name, value, allowed in (
+            ("tier", self.tier, tuple(TIERS)),
+            ("energy_tier", self.energy_tier, (*TIERS, None)),
+            ("kind", self.kind, ROW_KINDS),
+            ("status", self.status, STATUSES),
+        ):
+            if value not in allowed:
+                found.add(f"{name} is {value!r:.60}, expected one of {allowed}")
+        if self.energy_tier is None and any(getattr(self, name) for name in ENERGIES):
+            found.add("it has energies without a tier")
+        found.raise_if_any()
+
+    @property
+    def pace(self) -> str:
+        """`full speed`, or the rate."""
+        return "full speed" if self.rate is None else f"at {self.rate:g} Hz"
+
+    @property
+    def label(self) -> str:
+        """What stands for the row in a chart or a sentence."""
+        how = self.mode if self.batch == 1 else f"batch {self.batch:,}"
+        return f"{self.name}, {how}, {self.pace}"
+
+    @property
+    def name(self) -> str:
+        """What ran, or for an estimate where."""
+        return self.title if self.backend == MODEL else self.backend
+
+    @property
+    def tiers(self) -> str:
+        """The tier of the row: one, or that of time and that of energy."""
+        if self.energy_tier in (None, self.tier):
+            return self.tier
+        return f"{self.tier} (time), {self.energy_tier} (energy)"
+
+    @property
+    def interval_source(self) -> str:
+        """What the intervals of the row's energies are."""
+        return {
+            MEASURED: "95 % confidence of the repeats",
+            CALIBRATED: "90 %, from the ranges of the parameters",
+        }.get(self.energy_tier or "", "bounds")
+
+
+@checks_kinds()
+def ratio(
+    numerator: ProfileRow,
+    denominator: ProfileRow,
+    quantity: str | tuple[str, str] = "total_energy",
+    *,
+    allow_estimated: bool = False,
+) -> Quantity:
+    """One row's quantity over another's, where the two are of the same kind.
+
+    Args:
+        numerator: the row above.
+        denominator: the row below.
+        quantity: a name of DIVISIBLE, or a pair of names; `energy` stands for the total energy.
+        allow_estimated: whether ESTIMATED numbers may take part.
+
+    Returns:
+        The quotient; its interval is the widest that both leave.
+
+    Raises:
+        InputError: lists why the two must not be divided: a dynamic by a total energy, a full
+            chip by a share of one, one at full speed and one paced, a tier ESTIMATED, or a number
+            that is not there.
+    """
+    names = (quantity, quantity) if isinstance(quantity, str) else tuple(quantity)
+    names = tuple("total_energy" if name == "energy" else name for name in names)
+    problems = Problems(InputError, f"ratio of {numerator.label!r} and {denominator.label!r}")
+    unknown = [name for name in names if name not in DIVISIBLE]
+    if unknown or len(names) != 2:
+        problems.add(f"no such quantity: {', '.join(map(repr, unknown))}; there are "
+                     f"{', '.join(DIVISIBLE)}")  # fmt: skip
+        problems.raise_if_any()
+    if names[0] != names[1]:
+        problems.add(
+            f"{_meaning(names[0])} and {_meaning(names[1])} are not the same kind: their quotient "
+            "says nothing; divide total by total or dynamic by dynamic"
+        )
+    elif names[0] in ENERGIES and numerator.rate != denominator.rate:
+        problems.add(
+            f"one runs {numerator.pace}, the other {denominator.pace}: idle power counts "
+            "differently; compare rows of the same pace"
+        )
+    values = []
+    for row, name in zip((numerator, denominator), names, strict=True):
+        values.append(getattr(row, name))
+        tier = getattr(row, DIVISIBLE[name])
+        if values[-1] is None:
+            other = [known for known in ENERGIES if getattr(row, known) is not None]
+            has = f"; it has {', '.join(map(_meaning, other))}" if other else ""
+            problems.add(f"{row.label!r} has no {_meaning(name)}{has}")
+        elif tier == ESTIMATED and not allow_estimated:
+            problems.add(
+                f"{_meaning(name)} of {row.label!r} is ESTIMATED, nobody measured it; "
+                "allow_estimated=True (--allow-estimated) lets it in"
+            )
+    problems.raise_if_any()
+    return values[0].over(values[1])
+
+
+def _meaning(name: str) -> str:
+    return ENERGIES.get(name, name.replace("_", " "))
+
+
+def table_cells(row: ProfileRow) -> dict[str, Any]:
+    """The cells of the row in the profile's table, by column title."""
+
+    def shown(quantity: Quantity | None) -> str | None:
+        return None if quantity is None else str(quantity)
+
+    latency = shown(row.latency)
+    if row.latency_p50 is not None and row.latency_p99 is not None:
+        p50, p99 = (Quantity.exact(v, "s").text() for v in (row.latency_p50, row.latency_p99))
+        latency = f"p50 {p50}, p99 {p99}"
+    return {
+        "device": row.title,
+        "backend": row.backend,
+        "tier": row.tiers if row.status == "complete" else f"{row.tiers} [{row.status}]",
+        "precision": row.precision,
+        "batch": row.batch,
+        "mode": row.mode,
+        "pace": row.pace,
+        "cores": row.cores,
+        "latency": latency,
+        "throughput": shown(row.throughput),
+        "dynamic": shown(row.dynamic_energy),
+        "static": shown(row.static_energy),
+        "total": shown(row.total_energy),
+        "total, pro rata": shown(row.total_energy_pro_rata),
+        "energy x delay": shown(row.energy_delay_product),
+        "accuracy": None if row.accuracy is None else str(row.accuracy),
+    }

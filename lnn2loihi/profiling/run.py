@@ -1,0 +1,311 @@
+"""Profiles a program: places it, estimates it, and measures what it is compared with."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lnn2loihi.arguments import checks_kinds
+from lnn2loihi.artifact import fingerprint
+from lnn2loihi.comparison import check_pair
+from lnn2loihi.defaults import DEFAULT_DEVICES, DEFAULT_TARGET
+from lnn2loihi.devices import Device, device_tables, known_devices, load_device, with_prefix
+from lnn2loihi.errors import DeviceError, Problems
+from lnn2loihi.kinds import Count, Rate, Seconds
+from lnn2loihi.measure import Measurements, Runner, measure, runners
+from lnn2loihi.measure.estimated import unused_profiles
+from lnn2loihi.metrics import NeuroBenchMetrics, network_metrics, program_metrics
+from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.plugins import import_network
+from lnn2loihi.profiling.accuracy import judge_for, judged
+from lnn2loihi.profiling.chips import ChipAnswer, ChipRequest, profile_chip
+from lnn2loihi.profiling.measured import measured_rows, row_provenance
+from lnn2loihi.profiling.result import ProfileResult, Subject
+from lnn2loihi.program import LoihiProgram
+from lnn2loihi.sequences import Sequences
+from lnn2loihi.simulation import simulate
+from lnn2loihi.simulation.inputs import decoded, given
+from lnn2loihi.simulation.result import SimulationResult
+from lnn2loihi.tables import percent
+from lnn2loihi.targets import Target, target_of
+from lnn2loihi.version import VERSION
+
+#: How conditions that are no plain text are written.
+_CONDITIONS: Mapping[str, Callable[[Any], str]] = {
+    "pinned_to": lambda cpus: ", ".join(map(str, cpus)),
+    "virtual": lambda yes: "yes" if yes else "no",
+    "turbo": lambda yes: "yes" if yes else "no",
+    "stolen": percent,
+    "clock_overhead": lambda seconds: with_prefix(seconds, "s"),
+    "temperature_before": lambda degrees: f"{degrees:.3g} degrees Celsius",
+    "temperature_after": lambda degrees: f"{degrees:.3g} degrees Celsius",
+}
+#: One device or several: names of profiles, files, or Device objects.
+Devices = str | os.PathLike[str] | Device | Sequence[str | os.PathLike[str] | Device]
+Budget = Annotated[Seconds, "seconds for the measurements, above 0"]
+#: Called with what is going on, and how much of it is done of how much in all.
+OnPhase = Callable[[str, int, int], None]
+
+
+@checks_kinds()
+def profile(
+    program: LoihiProgram,
+    x: npt.ArrayLike,
+    devices: Devices = DEFAULT_DEVICES,
+    against: Sequence[str] | str = ("cpu", "cuda"),
+    rate: Rate | None = None,
+    *,
+    target: str | Target = DEFAULT_TARGET,
+    network: LiquidNetwork | None = None,
+    module: Any = None,
+    lengths: npt.ArrayLike | None = None,
+    timespans: npt.ArrayLike | None = None,
+    encoded: bool = False,
+    targets: npt.ArrayLike | None = None,
+    metric: str | None = None,
+    host_io: bool = False,
+    quick: bool = False,
+    allow_estimated: bool = False,
+    batches: Sequence[Count] | None = None,
+    budget_seconds: Budget | None = None,
+    command: str = "",
+    progress: OnPhase | None = None,
+) -> ProfileResult:
+    """Says what a program costs on Loihi devices, against what is measured on this machine.
+
+    The program is placed on each device, and time and energy are estimated from the exact counters
+    of a simulation of `x`, pipelined and fall-through, at full speed and at the rate. The backends
+    in `against` are measured on the same samples. What fails is marked in its row; the other rows
+    are kept.
+
+    Args:
+        program: the integers.
+        x: (batch, time, inputs), or a list of sequences (time, inputs), as the network will meet
+            them.
+        devices: names of hardware profiles, or files, or Device objects. The program is placed on
+            those whose kind has rules, such as a Loihi; a CPU's or GPU's bounds the energy of what
+            is measured, where no counter can be read.
+        against: what is measured here, see `lnn2loihi.measure.runners`; () for nothing.
+        rate: samples per second that the task asks for; None for full speed alone.
+        target: what it is prepared for, to be placed; what is measured here runs it as it is.
+        network: the float network, for onnxruntime, PyTorch, agreement and NeuroBench's metrics.
+        module: the live PyTorch module, in place of the network.
+        lengths: samples of each sequence, (batch,); all of them by default. All is of these alone,
+            but for what is measured: backends run on whole arrays, filled with a sample.
+        timespans: elapsed times (batch, time), where time is irregular.
+        encoded: whether x (and timespans) holds encoded messages, as for `simulate`.
+        targets: what answers should be: numbers (batch, time, outputs), classes (batch[, time]).
+        metric: "mse" or "accuracy"; found from the targets where absent.
+        host_io: whether input and output through a host are part of the estimates.
+        quick: shorter measurements, for a look; marked so.
+        allow_estimated: whether ESTIMATED energies (bounds from data sheets) take part in ratios.
+        batches: batches to measure; the best one by default.
+        budget_seconds: time for the measurements.
+        command: what makes this profile again; part of its provenance.
+        progress: called with the phase, what is done of it and what there is.
+
+    Raises:
+        DeviceError: lists devices that are unknown; or none of them is a Loihi.
+        RateError: no device can meet the rate: what a sample needs, and has.
+        InputError: x, targets, a rate, a budget or a name in `against` make no sense, or the
+            network is not the one that the program was made of.
+        TargetError: the target cannot prepare the program.
+        BackendMissingError: a backend that was demanded by name is not there.
+    """
+    aim = target_of(target)
+    prepared = aim.prepare(program)
+    chips, processors = _devices(devices)
+    asked = given(program, x, lengths, timespans, encoded)
+    data = decoded(program, asked).floats(f"program {program.name!r}")
+    network = _network(program, network, module)
+    backends = runners(program, network, module, _names(against)) if len(against) else []
+    run, problems = _simulated(program, prepared, aim, asked, encoded)
+    judge = judge_for(run.outputs.shape, data, targets, metric, network)
+    accuracy = None if judge is None else judged(judge(run.outputs))
+    request = ChipRequest(prepared, aim, run.counters, rate, host_io, accuracy)
+    answers = _estimated(chips, request, progress)
+    measured = _measured(
+        backends, data, processors, quick=quick, batches=batches, budget_seconds=budget_seconds,
+        score=judge, progress=progress,
+    )  # fmt: skip
+    rows = [row for answer in answers for row in answer.rows]
+    rows += measured_rows(measured, rate, {device.name: device for device in processors})
+    figures = (entry for answer in answers for entry in answer.provenance)
+    return ProfileResult(
+        subject=_subject(program, request, run, data),
+        rows=tuple(rows),
+        chips=tuple(answer.chip for answer in answers if answer.chip is not None),
+        metrics=_metrics(prepared, run, network, data, rate),
+        provenance=(*row_provenance(rows), *figures),
+        rate=rate,
+        host_io=host_io,
+        quick=quick,
+        allow_estimated=allow_estimated,
+        versions=_versions(measured),
+        conditions=_conditions(measured, data),
+        command=command,
+        created=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        absent=_absent(measured),
+        problems=(*problems, *_ended(measured)),
+    )
+
+
+def _network(
+    program: LoihiProgram, network: LiquidNetwork | None, module: Any
+) -> LiquidNetwork | None:
+    """The float network, of a module where there is one; it is the one that was quantized."""
+    if module is not None and network is None:
+        network = import_network(module)
+    if network is not None:
+        check_pair(network, program)
+    return network
+
+
+def _simulated(
+    program: LoihiProgram, prepared: LoihiProgram, target: Target, data: Sequences, encoded: bool
+) -> tuple[SimulationResult, tuple[str, ...]]:
+    """The run of the prepared program, and what is wrong with it: it answers as its source does."""
+    options: dict[str, Any] = {
+        "lengths": data.given_lengths, "timespans": data.timespans, "encoded": encoded
+    }  # fmt: skip
+    run = simulate(prepared, data.x, **options)
+    if prepared is program:
+        return run, ()
+    wrong = np.count_nonzero(run.integers != simulate(program, data.x, **options).integers)
+    problem = (
+        f"what the target {target.name} has prepared answers otherwise than the program: {wrong:,} "
+        f"of {run.integers.size:,} values differ; verify with this target says where"
+    )
+    return run, (problem,) * bool(wrong)
+
+
+def _measured(
+    backends: Sequence[Runner], data: Sequences, processors: Sequence[Device], **options: Any
+) -> Measurements:
+    """What is measured here; nothing where there is nobody."""
+    if not backends:
+        return Measurements((), unused=unused_profiles(processors, (), ()))
+    return measure(backends, data.x, timespans=data.timespans, profiles=processors, **options)
+
+
+def _ended(measured: Measurements) -> tuple[str, ...]:
+    return (f"measuring ended early: {measured.stopped}",) if measured.stopped else ()
+
+
+def _estimated(
+    chips: Sequence[Device], request: ChipRequest, progress: OnPhase | None
+) -> list[ChipAnswer]:
+    """What becomes of each device.
+
+    Raises:
+        RateError: none of those that hold the program meets the rate.
+    """
+    report = progress or (lambda phase, done, total: None)
+    answers: list[ChipAnswer] = []
+    for place, device in enumerate(chips):
+        report("placing and estimating", place, len(chips))
+        answers.append(profile_chip(device, request))
+    report("placing and estimating", len(chips), len(chips))
+    too_slow = [answer.too_slow for answer in answers if answer.too_slow is not None]
+    if too_slow and len(too_slow) == sum(answer.chip is not None for answer in answers):
+        raise too_slow[0]
+    return answers
+
+
+def _names(against: Sequence[str] | str) -> tuple[str, ...]:
+    if isinstance(against, str):
+        return tuple(name.strip() for name in against.split(",") if name.strip())
+    return tuple(against)
+
+
+def _devices(devices: Devices) -> tuple[list[Device], list[Device]]:
+    """Those that the program is placed on, and the others."""
+    listed = [devices] if isinstance(devices, (str, os.PathLike, Device)) else list(devices)
+    problems = Problems(DeviceError, "devices")
+    found: list[Device] = []
+    for wanted in listed:
+        try:
+            found.append(load_device(wanted))
+        except DeviceError as error:
+            problems.extend(f"{error.subject}: {problem}" for problem in error.problems)
+    problems.raise_if_any()
+    placeable = device_tables().placeable
+    chips = [device for device in found if placeable(device.kind)]
+    if not chips:
+        known = ", ".join(device.name for _, device in known_devices() if placeable(device.kind))
+        raise DeviceError("devices", f"give at least one Loihi to place the program on: {known}")
+    return chips, [device for device in found if not placeable(device.kind)]
+
+
+def _subject(
+    program: LoihiProgram, request: ChipRequest, run: SimulationResult, data: Sequences
+) -> Subject:
+    prepared = request.program
+    return Subject(
+        program=program.name,
+        recipe=program.recipe,
+        sha256=fingerprint(program),
+        neurons=prepared.neurons,
+        synapses=prepared.synapses,
+        inputs=program.channels,
+        outputs=program.output_population.size,
+        period=prepared.steps_per_sample,
+        latency_steps=prepared.latency_steps,
+        sequences=len(data.x),
+        samples=run.counters.samples,
+        saturated=run.saturated_inputs,
+        executor=run.executor,
+        saturated_words=run.saturations,
+        target=request.target.name,
+        unproved=request.target.unproved,
+    )
+
+
+def _metrics(
+    program: LoihiProgram,
+    run: SimulationResult,
+    network: LiquidNetwork | None,
+    data: Sequences,
+    rate: float | None,
+) -> tuple[NeuroBenchMetrics, ...]:
+    found = [program_metrics(program, run.counters, len(data.x), rate=rate)]
+    if network is not None:
+        float_metrics = network_metrics(
+            network, data.x, lengths=data.given_lengths, timespans=data.timespans, rate=rate
+        )
+        found.insert(0, float_metrics)
+    return tuple(found)
+
+
+def _versions(measured: Measurements) -> Mapping[str, str]:
+    found = {"lnn2loihi": VERSION, "Python": platform.python_version(), "numpy": np.__version__}
+    for row in measured:
+        found |= row.versions
+    return found
+
+
+def _conditions(measured: Measurements, data: Sequences) -> Mapping[str, str]:
+    """Of the machine, as one line each; what cannot be read is left out."""
+    known = next((row.conditions for row in measured if row.conditions is not None), None)
+    found = {"system": f"{platform.system()} {platform.machine()}"}
+    if data.padded:
+        steps = data.x.shape[0] * data.x.shape[1]
+        found["sequences"] = (
+            f"of unequal length; what is measured runs on {steps:,} sample-steps, of which "
+            f"{steps - data.samples:,} are padding"
+        )
+    for name, value in vars(known).items() if known is not None else ():
+        if value not in (None, ()):
+            found[name.replace("_", " ")] = _CONDITIONS.get(name, str)(value)
+    return found
+
+
+def _absent(measured: Measurements) -> tuple[str, ...]:
+    missing = (f"{row.name}: {row.reason}" for row in measured if row.status == "missing")
+    return tuple(dict.fromkeys((*missing, *measured.unused)))

@@ -1,0 +1,277 @@
+"""The page: sections in the order in which a reader asks."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from lnn2loihi.cost.workload import FALL_THROUGH
+from lnn2loihi.profiling.answer import KeyFigure, answer
+from lnn2loihi.profiling.curves import crossover_text, crossovers, curves_of
+from lnn2loihi.profiling.result import ChipProfile, ProfileResult, Sensitivity
+from lnn2loihi.profiling.rows import ProfileRow
+from lnn2loihi.program import MEASURED_WITH_MEANS, LoihiProgram
+from lnn2loihi.reporting.axis import number_of, range_of, shown, typeset
+from lnn2loihi.reporting.batch_chart import energy_against_batch
+from lnn2loihi.reporting.chart import figure
+from lnn2loihi.reporting.chip_charts import LOADS, MESHES, core_loads, mesh, sensitivity, visible
+from lnn2loihi.reporting.energy_charts import (
+    energy_against_latency,
+    energy_against_rate,
+    energy_by_cause,
+)
+from lnn2loihi.reporting.marks import badge
+from lnn2loihi.reporting.markup import Markup, element, joined
+from lnn2loihi.reporting.network_drawing import network_drawing, thinning
+from lnn2loihi.reporting.tables import (
+    facts,
+    metrics_table,
+    profile_table,
+    provenance_table,
+    quantization_table,
+    remarks_list,
+)
+from lnn2loihi.reporting.traces import Traces, traces_chart
+from lnn2loihi.simulation.result import saturation_text
+from lnn2loihi.tiers import TIERS
+
+#: Sections and their anchors, in order.
+SECTIONS = {
+    "table": "All numbers",
+    "energy": "Energy and time",
+    "network": "The network",
+    "chip": "On the chip",
+    "metrics": "NeuroBench metrics",
+    "provenance": "Where the numbers come from",
+}
+
+
+def page(result: ProfileResult, program: LoihiProgram, traces: Traces | None) -> str:
+    """The whole document."""
+    style = resources.files("lnn2loihi.reporting").joinpath("style.css").read_text("utf-8")
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("title", f"{result.subject.program}: what it costs on Loihi 2"),
+        element("style", Markup(style)),
+    )
+    sections = {
+        "table": _table(result),
+        "energy": _energy(result),
+        "network": _network(program, traces),
+        "chip": joined(*(_chip(chip) for chip in result.chips)),
+        "metrics": _metrics(result),
+        "provenance": _provenance(result),
+    }
+    body = element(
+        "body",
+        _header(result),
+        element("nav", *(element("a", words, href=f"#{name}")
+                         for name, words in SECTIONS.items() if sections[name])),
+        element("main", *(_section(name, content) for name, content in sections.items())),
+        _footer(result),
+    )  # fmt: skip
+    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
+
+
+def _section(name: str, content: Markup) -> Markup | None:
+    if not content:
+        return None
+    return element("section", element("h2", SECTIONS[name]), content, id=name)
+
+
+def _header(result: ProfileResult) -> Markup:
+    found, s = answer(result), result.subject
+    line = (
+        f"{s.program} · {s.recipe} · {s.neurons:,} neurons, {s.synapses:,} synapses · one sample "
+        f"per {'chip step' if s.period == 1 else f'{s.period} chip steps'}, answer after "
+        f"{s.latency_steps}"
+    )
+    sentences = [element("li", typeset(sentence)) for sentence in found.sentences]
+    return element(
+        "header",
+        element("p", line, class_="eyebrow"),
+        element("h1", typeset(found.title)),
+        element("div", element("ul", *sentences), class_="answer"),
+        element("div", *map(_tile, found.figures), class_="tiles") if found.figures else None,
+    )
+
+
+def _tile(figure: KeyFigure) -> Markup:
+    ends, of = range_of(figure.quantity), typeset(figure.of)
+    return element(
+        "div",
+        element("div", figure.what, class_="what"),
+        element("div", number_of(figure.quantity), class_="number"),
+        element("div", f"{ends}; {of}" if ends else of, class_="detail"),
+        badge(figure.tier),
+        class_="tile",
+    )
+
+
+def _table(result: ProfileResult) -> Markup:
+    s = result.subject
+    note = (
+        "Energies are per sample; static is that of the full chip, and pro rata counts only the "
+        f"network's share of it. Counted on {s.samples:,} samples in {s.sequences:,} sequences by "
+        f"{s.executor}; {s.saturated:,} input values outside the calibrated range; "
+        f"{saturation_text(s.saturated_words)}."
+    )
+    if result.quick:
+        note += " Quick: the windows of measurement were too short for figures to be quoted."
+    remarks = remarks_list(result)
+    return joined(
+        element("div", profile_table(result), element("p", note, class_="note"),
+                class_="card wide breakable"),
+        element("div", element("p", "Remarks", class_="caption"), remarks,
+                class_="card wide warning breakable", style="margin-top:14px")
+        if remarks else None,
+        _tiers(result),
+    )  # fmt: skip
+
+
+def _tiers(result: ProfileResult) -> Markup:
+    used = {tier for row in result.rows for tier in (row.tier, row.energy_tier)}
+    lines = [
+        element("p", badge(tier), f" {meaning}.", class_="small")
+        for tier, meaning in TIERS.items() if tier in used
+    ]  # fmt: skip
+    return element("div", *lines, style="margin-top:12px")
+
+
+def _energy(result: ProfileResult) -> Markup:
+    paced = [row for row in result.rows if row.rate == result.rate]
+    pace = "at full speed" if result.rate is None else f"at {shown(result.rate, 'Hz')}"
+    curves = curves_of(result)
+    meetings = crossover_text(crossovers(curves, result.allow_estimated))
+    charts = [
+        (f"Energy against latency, {pace}", energy_against_latency(paced),
+         "Full-chip static energy; a dotted tail leads down to the network's share of the chip. "
+         "Hollow: estimated, filled: measured. Bars are intervals. On a thin line energy times "
+         "latency is the same."),
+        ("Energy against sample rate",
+         energy_against_rate(curves, result.rate, result.allow_estimated),
+         "Below full speed a device idles between samples, and idle power counts. Bands are "
+         f"intervals. Of bounds only that of the fastest backend is drawn. {typeset(meetings)}"),
+        ("Where the energy goes", energy_by_cause(_by_cause(result)),
+         "All estimated. Each bar is 100 % of the amount at its right."),
+        ("Energy against batch, at full speed", energy_against_batch(result.rows),
+         "Sequences side by side. The chip takes samples one by one."),
+    ]  # fmt: skip
+    cards = [figure(caption, chart, note) for caption, chart, note in charts if chart]
+    return element("div", *cards, class_="grid") if cards else Markup()
+
+
+def _by_cause(result: ProfileResult) -> list[ProfileRow]:
+    """Two rows of each chip: the pipeline at full speed, and what the answer speaks of."""
+    rows = [row for row in result.rows if row.energy_parts]
+    falling = {row.device for row in rows if row.rate is not None and row.mode == FALL_THROUGH}
+    return [
+        row
+        for row in rows
+        if (row.mode == FALL_THROUGH) == (row.rate is not None and row.device in falling)
+    ]
+
+
+def _network(program: LoihiProgram, traces: Traces | None) -> Markup:
+    left_out = thinning(program)
+    cards = [
+        figure(
+            "Wiring", network_drawing(program), left_out.capitalize() + "." if left_out else None
+        )
+    ]
+    if traces is not None:
+        worst = max(traces.worst_error(channel) for channel in traces.channels())
+        note = (
+            f"The outputs with the largest range, first sequence, up to 200 samples; largest "
+            f"difference {worst:.3g}."
+        )
+        cards.append(figure("Float against integers", traces_chart(traces), note))
+    if program.table:
+        cards.append(
+            element("div", element("p", f"Quantization, recipe {program.recipe}", class_="caption"),
+                    quantization_table(program.table),
+                    element("p", "Measured on the calibration samples." + (
+                        f" Its {MEASURED_WITH_MEANS}." if program.measured_with_means else ""
+                    ), class_="note"),
+                    class_="card wide breakable")
+        )  # fmt: skip
+    if program.warnings:
+        items = [element("li", warning) for warning in program.warnings]
+        cards.append(
+            element("div", element("p", "Warnings of the quantization", class_="caption"),
+                    element("ul", *items, class_="small"), class_="card wide warning breakable")
+        )  # fmt: skip
+    return element("div", *cards, class_="grid")
+
+
+def _chip(chip: ChipProfile) -> Markup:
+    taken = f"{len(chip.cores):,} core{'s' * (len(chip.cores) != 1)}"
+    note = f"{taken} on {chip.chips:,} chip{'s' * (chip.chips != 1)}, shaded by load, in shares of "
+    note += "the busiest core's. Each square is a router with its cores."
+    more = len({core.chip for core in chip.cores}) - MESHES
+    note += f" {more:,} more chips are not drawn." if more > 0 else ""
+    loads = core_loads(chip)
+    few = f"The {LOADS} busiest cores are drawn. " if len(chip.cores) > LOADS else ""
+    cards = [
+        figure("Cores on the mesh", mesh(chip), note),
+        figure("Load per core in the slowest step", loads, f"{few}Estimated, nominal parameters.")
+        if loads else None,
+        *map(_tornado, chip.sensitivities),
+        element("div", element("p", "Placement", class_="caption"),
+                element("div", element("pre", _placement(chip)), class_="scroll"),
+                class_="card wide breakable") if chip.placement else None,
+    ]  # fmt: skip
+    grid = element("div", *cards, class_="grid", style="margin-bottom:14px")
+    return joined(element("p", chip.title, class_="caption"), grid)
+
+
+def _tornado(found: Sensitivity) -> Markup | None:
+    chart = sensitivity(found)
+    if chart is None:
+        return None
+    left = sum(effect.swing > 0.0 for effect in found.effects) - len(visible(found))
+    note = "One parameter at a time at the ends of its range; the line is the nominal value."
+    note += f" {left} more move it by less." if left else ""
+    return figure(f"What the parameters do, {typeset(found.pace)}", chart, note)
+
+
+def _placement(chip: ChipProfile) -> Markup:
+    """The linker map; its lines stay lines."""
+    lines = chip.placement.splitlines()
+    kept = lines[:400] + ([f"... {len(lines) - 400:,} more lines"] if len(lines) > 400 else [])
+    return Markup("\n".join(joined(line) for line in kept))
+
+
+def _metrics(result: ProfileResult) -> Markup:
+    if not result.metrics:
+        return Markup()
+    note = (
+        "Names and definitions of NeuroBench, computed from our own graph because its hooks miss "
+        "these networks. Operations are per sequence, as there."
+    )
+    return element("div", metrics_table(result.metrics), element("p", note, class_="note"),
+                   class_="card wide breakable")  # fmt: skip
+
+
+def _provenance(result: ProfileResult) -> Markup:
+    entries: dict[str, object] = {
+        "made by": element("code", result.command) if result.command else None,
+        "date": result.created,
+        "program": f"{result.subject.program}, SHA-256 {result.subject.sha256}",
+        **result.versions,
+        **result.conditions,
+    }
+    known = {name: value for name, value in entries.items() if value}
+    return joined(
+        element("div", facts(known), class_="card wide breakable"),
+        element("div", provenance_table(result.provenance), class_="card wide breakable",
+                style="margin-top:14px") if result.provenance else None,
+    )  # fmt: skip
+
+
+def _footer(result: ProfileResult) -> Markup:
+    version = result.versions.get("lnn2loihi", "")
+    return element("footer", f"Made by lnn2loihi {version}. ",
+                   "Nothing on this page ran on Loihi silicon.")  # fmt: skip

@@ -1,0 +1,1 @@
+"""Executors compared with each other, bit for bit."""

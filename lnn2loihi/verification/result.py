@@ -1,0 +1,314 @@
+"""What `verify` finds, and how recorded runs are compared: bit for bit, word by word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lnn2loihi.defaults import DEFAULT_TARGET
+from lnn2loihi.formats import IntegerArray
+from lnn2loihi.program import LoihiProgram
+from lnn2loihi.simulation.result import IntegerRun
+from lnn2loihi.tables import text_table
+
+#: Mismatches that a result lists; all are counted.
+LISTED = 20
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """One value on which two executors differ.
+
+    Attributes:
+        executor: the executor that differs from the first one.
+        population, word, sequence, step, neuron: where; the step is a sample, not a chip step, or
+            an update where a program updates several times for each sample and was not prepared.
+        expected: what the first executor has.
+        found: what this executor has.
+    """
+
+    executor: str
+    population: str
+    word: str
+    sequence: int
+    step: int
+    neuron: int
+    expected: int
+    found: int
+
+    def __str__(self) -> str:
+        """One line."""
+        return (
+            f"{self.executor}: population {self.population}, word {self.word}, neuron "
+            f"{self.neuron}, step {self.step} of sequence {self.sequence}: has {self.found}, "
+            f"expected {self.expected}"
+        )
+
+
+@dataclass(frozen=True)
+class WordComparison:
+    """One word of a population on one executor: a cell of the matrix.
+
+    Attributes:
+        executor, population, word: which.
+        compared: values that were compared with the first executor's.
+        mismatches: values that differ.
+    """
+
+    executor: str
+    population: str
+    word: str
+    compared: int
+    mismatches: int
+
+
+@dataclass(frozen=True)
+class VerificationResult:
+    """What `verify` found.
+
+    Attributes:
+        executors: executors that ran, with versions; the first is the one compared with.
+        compared: values that were compared, over all executors but the first.
+        mismatch_count: values that differ.
+        mismatches: the first of them in order of step.
+        sequences, steps: what was run: sequences, and samples of the longest.
+        samples: samples of all sequences together.
+        matrix: what was compared, word by word, for all executors but the first.
+        shares: for executors that ran less of it the sequences and samples that they ran, the
+            first ones.
+        missing: for executors that did not run the reason.
+        target: what the program was prepared for. Where that has changed it, the first executor ran
+            the source, the others ran the prepared program, and what both hold at the last update
+            of each sample was compared.
+        uncompared: words that only one of the two holds.
+    """
+
+    executors: tuple[str, ...]
+    compared: int
+    mismatch_count: int
+    mismatches: tuple[Mismatch, ...]
+    sequences: int
+    steps: int
+    samples: int
+    matrix: tuple[WordComparison, ...] = ()
+    shares: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+    target: str = DEFAULT_TARGET
+    uncompared: tuple[str, ...] = ()
+
+    @property
+    def bit_exact(self) -> bool:
+        """Whether every compared value was equal, and at least one was compared."""
+        return self.mismatch_count == 0 and self.compared > 0
+
+    def summary(self) -> str:
+        """The result as text."""
+        verdict = "BIT EXACT" if self.bit_exact else "DIFFERENT"
+        up_to = "up to " if self.samples < self.sequences * self.steps else ""
+        lines = [
+            f"{verdict}: {self.mismatch_count:,} mismatches in {self.compared:,} values "
+            f"({self.sequences} sequences of {up_to}{self.steps} samples, every state of every "
+            "step)",
+            *self._target_lines(),
+            f"executors: {', '.join(self.executors)}",
+            *self._matrix_lines(),
+            *(
+                f"{name} ran the first {sequences} sequences, {steps} samples of each"
+                for name, (sequences, steps) in self.shares.items()
+            ),
+            *(f"{name} did not run: {reason}" for name, reason in self.missing.items()),
+            *(str(mismatch) for mismatch in self.mismatches),
+        ]
+        if self.mismatch_count > len(self.mismatches):
+            lines.append(f"... and {self.mismatch_count - len(self.mismatches):,} more")
+        return "\n".join(lines)
+
+    def _target_lines(self) -> list[str]:
+        """What was compared of a program that was prepared."""
+        if not any(name.endswith(_prepared_for(self.target)) for name in self.executors):
+            return []
+        only = f"; only one of the two holds: {', '.join(self.uncompared)}" * bool(self.uncompared)
+        return [
+            f"target {self.target}: the prepared program is compared with its source at the last "
+            f"update of each sample{only}"
+        ]
+
+    def _matrix_lines(self) -> list[str]:
+        """Values compared with the first executor: a row for each word, a column an executor."""
+        others = list(dict.fromkeys(cell.executor for cell in self.matrix))
+        rows: dict[str, list[str | int]] = {}
+        for cell in self.matrix:
+            text = f"{cell.compared:,}, {cell.mismatches:,} differ"
+            row = rows.setdefault(f"{cell.population}.{cell.word}", [])
+            row.append(text if cell.mismatches else cell.compared)
+        if not rows:
+            return []
+        rows["all"] = [
+            sum(cell.compared for cell in self.matrix if cell.executor == name) for name in others
+        ]
+        table = text_table(
+            ("values compared", *others), [(word, *cells) for word, cells in rows.items()]
+        )
+        return ["", table, ""]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain values."""
+        return {
+            "bit_exact": self.bit_exact,
+            "compared": self.compared,
+            "mismatch_count": self.mismatch_count,
+            "mismatches": [vars(mismatch) for mismatch in self.mismatches],
+            "executors": list(self.executors),
+            "sequences": self.sequences,
+            "steps": self.steps,
+            "samples": self.samples,
+            "matrix": [asdict(cell) for cell in self.matrix],
+            "shares": {
+                name: {"sequences": sequences, "steps": steps}
+                for name, (sequences, steps) in self.shares.items()
+            },
+            "missing": dict(self.missing),
+            "target": self.target,
+            "uncompared": list(self.uncompared),
+        }
+
+
+def compare_runs(
+    program: LoihiProgram,
+    runs: Sequence[IntegerRun],
+    missing: Mapping[str, str] | None = None,
+    lengths: IntegerArray | None = None,
+    substeps: int | None = None,
+) -> VerificationResult:
+    """Compares all runs with the first; every word of it that they hold.
+
+    Args:
+        program: what ran.
+        runs: the runs; those after the first may be of its first sequences and steps only.
+        missing: what did not run, and why.
+        lengths: steps of each sequence, (batch,), where only these are compared.
+        substeps: steps of the runs for each sample; the program's updates by default.
+    """
+    substeps = substeps or program.substeps
+    found: list[Mismatch] = []
+    matrix: list[WordComparison] = []
+    shares: dict[str, tuple[int, int]] = {}
+    expected_states = runs[0].states
+    batch, time = next(iter(expected_states[program.output].values())).shape[:2]
+    counts = np.full(batch, time) if lengths is None else lengths
+    inside = np.arange(time) < counts[:, None]
+    for run in runs[1:]:
+        states = run.states
+        part = next(iter(states[program.output].values())).shape[:2]
+        if part != (batch, time):
+            shares[run.executor] = (part[0], part[1] // substeps)
+        for population in program.populations:
+            for word in states.get(population.name, {}):
+                expected = expected_states[population.name][word][: part[0], : part[1]]
+                actual = states[population.name][word]
+                live = inside[: part[0], : part[1]]
+                places = _places(expected, actual, live)
+                compared = int(np.count_nonzero(live)) * population.size
+                matrix.append(
+                    WordComparison(run.executor, population.name, word, compared, len(places))
+                )
+                found += [
+                    Mismatch(
+                        run.executor, population.name, word, int(b), int(t), int(n),
+                        int(expected[b, t, n]), int(actual[b, t, n]),
+                    )
+                    for b, t, n in places[:LISTED]
+                ]  # fmt: skip
+    found.sort(key=lambda mismatch: mismatch.step)
+    return VerificationResult(
+        executors=tuple(run.executor for run in runs),
+        compared=sum(cell.compared for cell in matrix),
+        mismatch_count=sum(cell.mismatches for cell in matrix),
+        mismatches=tuple(found[:LISTED]),
+        sequences=batch,
+        steps=time // substeps,
+        samples=int(counts.sum()) // substeps,
+        matrix=tuple(matrix),
+        shares=shares,
+        missing=missing or {},
+    )
+
+
+def _places(
+    expected: npt.NDArray[Any], actual: npt.NDArray[Any], live: npt.NDArray[np.bool_]
+) -> IntegerArray:
+    """Indices (batch, time, neuron) of differences where it is live, in order of time."""
+    places = np.argwhere((expected != actual) & live[..., None])
+    return places[np.argsort(places[:, 1], kind="stable")]
+
+
+def _prepared_for(target: str) -> str:
+    return f", prepared for {target}"
+
+
+def compare_prepared(
+    source: LoihiProgram,
+    standard: IntegerRun,
+    target: str,
+    prepared: LoihiProgram,
+    runs: Sequence[IntegerRun],
+    missing: Mapping[str, str],
+    lengths: IntegerArray,
+) -> VerificationResult:
+    """Compares runs of a prepared program with one of its source, in sample time: the answers, and
+    what has the same name and size in both, at the last update of each sample.
+
+    Args:
+        source: the program that was prepared.
+        standard: its run.
+        target: what it was prepared for.
+        prepared: what became of it.
+        runs: runs of that; they may be of its first sequences and samples only.
+        missing: what did not run, and why.
+        lengths: samples of each sequence, (batch,).
+    """
+    expected = _in_sample_time(source, standard).states
+    first = _in_sample_time(prepared, runs[0]).states
+    common = [
+        (population, word)
+        for population, words in expected.items()
+        for word, values in words.items()
+        if word in first.get(population, {}) and values.shape[2] == first[population][word].shape[2]
+    ]
+    # Whatever the output is called there.
+    answers, sent = (
+        (p.output, p.output_population.program.message_state or "message")
+        for p in (source, prepared)
+    )
+    compared = [IntegerRun(standard.executor, expected)]
+    for run in runs:
+        states = _in_sample_time(prepared, run).states
+        words: dict[str, dict[str, npt.NDArray[Any]]] = {}
+        for population, word in common:
+            words.setdefault(population, {})[word] = states[population][word]
+        words.setdefault(answers[0], {})[answers[1]] = states[sent[0]][sent[1]]
+        compared.append(IntegerRun(run.executor + _prepared_for(target), words))
+    found = compare_runs(source, compared, missing, lengths, substeps=1)
+    known = {*common, answers, sent}
+    return replace(
+        found,
+        target=target,
+        uncompared=tuple(
+            f"{population}.{word} ({whose})"
+            for whose, states in (("source", expected), (target, first))
+            for population, words in states.items()
+            for word in words
+            if (population, word) not in known
+        ),
+    )
+
+
+def _in_sample_time(program: LoihiProgram, run: IntegerRun) -> IntegerRun:
+    """What holds after the last update for each sample."""
+    last = slice(program.substeps - 1, None, program.substeps)
+    states = {n: {w: v[:, last] for w, v in words.items()} for n, words in run.states.items()}
+    return IntegerRun(run.executor, states)
