@@ -15,10 +15,8 @@ first asked for.
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 from importlib.util import find_spec
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from lnn2loihi.startup import importing

@@ -217,7 +217,7 @@ class _Loop:
             stage.name: {w: begin(stage.state_name(w), stage.units) for w in stage.memory}
             for stage in group
         }
-        sizes = {s.name: s.columns if s.wired else s.units for s in group}
+        sizes = {s.name: s.columns if s.selects else s.units for s in group}
         self._steps = {name: np.empty((batch, time, size)) for name, size in sizes.items()}
         self.kept = {
             s.name: {w: np.empty((batch, time, s.units)) for w in s.memory}
@@ -240,7 +240,7 @@ class _Loop:
             stage: Stage, heard: Sequence[FloatArray], kept: Mapping[str, FloatArray]
         ) -> tuple[FloatArray, Mapping[str, FloatArray]]:
             z = np.concatenate(heard, axis=-1)
-            if stage.wired:
+            if stage.selects:
                 self._steps[stage.name][:, t] = z
             passed = since if stage.timed else None
             message, new = stage.answer(stage.sums(z), kept, passed)
@@ -253,7 +253,7 @@ class _Loop:
         step(self._group, now, self._memory, answer, first)
         for stage in self._group:
             self._now[stage.name] = now[stage.name]
-            if not stage.wired:
+            if not stage.selects:
                 self._steps[stage.name][:, t] = now[stage.name]
             for word in stage.memory:
                 self.kept[stage.name][word][:, t] = self._memory[stage.name][word]
@@ -262,7 +262,7 @@ class _Loop:
     def answers(self) -> dict[str, FloatArray | Heard]:
         """What each stage answered in the steps so far."""
         return {
-            s.name: Heard(s, self._steps[s.name]) if s.wired else self._steps[s.name]
+            s.name: Heard(s, self._steps[s.name]) if s.selects else self._steps[s.name]
             for s in self._group
         }
 

@@ -145,7 +145,7 @@ def network_metrics(
     sent = [
         data.live(states[stage.name][:, network.substeps - 1 :: network.substeps])
         for stage in network.stages
-        if not stage.wired
+        if not stage.selects
     ]
     operations = {
         "Effective_MACs": sum(use.effective for use in uses if not use.binary) / sequences,

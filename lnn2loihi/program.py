@@ -22,7 +22,7 @@ from lnn2loihi.graph.connection import Connection
 from lnn2loihi.graph.population import Population
 from lnn2loihi.graph.port import InputPort
 from lnn2loihi.graph.schedule import Schedule, derive_schedule
-from lnn2loihi.neurons.bounds import Interval, ProvedBounds, prove
+from lnn2loihi.neurons.bounds import IntegerInterval, ProvedBounds, prove
 from lnn2loihi.neurons.instructions import Saturation
 from lnn2loihi.neurons.saturations import derived_saturations
 from lnn2loihi.precision import worst_text
@@ -235,17 +235,17 @@ class LoihiProgram(ArrayEquality):
         return tuple(c for c in self.connections if c.target == target)
 
     @checks_kinds()
-    def accumulator_intervals(self, name: str) -> dict[str, Interval]:
+    def accumulator_intervals(self, name: str) -> dict[str, IntegerInterval]:
         """Proved interval of each accumulator's sum, per neuron."""
         population = self.population(name)
         zero = np.zeros(population.size, np.int64)
-        sums = {a: Interval(zero, zero) for a in population.program.accumulators}
+        sums = {a: IntegerInterval(zero, zero) for a in population.program.accumulators}
         for c in self.incoming(name):
             interval = c.interval(*self._message_range(c.source))
             for place, accumulator in enumerate(c.accumulators):
                 rows = slice(place * population.size, (place + 1) * population.size)
                 before = sums[accumulator]
-                sums[accumulator] = Interval(
+                sums[accumulator] = IntegerInterval(
                     before.low + interval.low[rows], before.high + interval.high[rows]
                 )
         return sums

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lnn2loihi.errors import MeterError
-from lnn2loihi.measure import Clock, Counters, Runner, Session, measuring, stopwatch
+from lnn2loihi.measure import Clock, EnergyCounters, Runner, Session, measuring, stopwatch
 from lnn2loihi.measure.meter import Kind
 from lnn2loihi.network import FloatArray
 
@@ -55,9 +55,9 @@ class Machine:
         for kind, watts in self.idle.items():
             self.joules[kind] += seconds * (watts + above.get(kind, 0.0))
 
-    def counters(self, *kinds: Kind) -> Counters:
-        """Counters of these kinds."""
-        return Counters({kind: Meter(self, kind) for kind in kinds})
+    def counters(self, *kinds: Kind) -> EnergyCounters:
+        """EnergyCounters of these kinds."""
+        return EnergyCounters({kind: Meter(self, kind) for kind in kinds})
 
 
 @dataclass

@@ -16,10 +16,10 @@ from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.result import (
     ChipProfile,
     CoreLoad,
+    EnergySensitivity,
     ProfileResult,
     Provenance,
     RatePoint,
-    Sensitivity,
     Subject,
 )
 from lnn2loihi.profiling.rows import MODEL, Accuracy, BatchPoint, ProfileRow
@@ -114,7 +114,7 @@ def chip_profile(cores: int = 2, **changes: Any) -> ChipProfile:
     chip = ChipProfile(
         "loihi2-oheo-gulch", "Loihi 2, Oheo Gulch (1 chip)", 8, 4, 4, 1, 196608, loads, cores - 1,
         "core  neurons\n----  -------\n0     5", ("fan-in of a neuron: not public",), points,
-        (Sensitivity("full speed", 2.3e-3, effects),), {"synaptic_operations": 100.0},
+        (EnergySensitivity("full speed", 2.3e-3, effects),), {"synaptic_operations": 100.0},
     )  # fmt: skip
     return dataclasses.replace(chip, **changes)
 

@@ -35,7 +35,7 @@ from lnn2loihi.neurons.activations import (
     exp_negative,
     log_sigmoid,
 )
-from lnn2loihi.neurons.bounds import Interval, ProvedBounds, prove
+from lnn2loihi.neurons.bounds import IntegerInterval, ProvedBounds, prove
 from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.neurons.tracer import Tracer
 
@@ -54,7 +54,7 @@ def program_of(form: Activation) -> NeuronProgram:
 
 
 def proof_of(form: Activation, low: int = -FARTHEST, high: int = FARTHEST) -> ProvedBounds:
-    return prove(program_of(form), {"a": Interval.of(low, high)}, {})
+    return prove(program_of(form), {"a": IntegerInterval.of(low, high)}, {})
 
 
 def values_of(form: Activation, x: IntegerArray) -> IntegerArray:
@@ -168,7 +168,7 @@ class Case:
         return t.program()
 
     def proof(self, low: int, high: int) -> ProvedBounds:
-        return prove(self.program(), {"a": Interval.of(low, high)}, {})
+        return prove(self.program(), {"a": IntegerInterval.of(low, high)}, {})
 
     def values(self, x: IntegerArray) -> IntegerArray:
         return execute(self.program(), {"a": x})["message'"]
@@ -276,7 +276,7 @@ class TestLogSigmoid:
         with t.scope("second"):
             second = log_sigmoid(t, t.accumulator("b"))
         t.spike(t.subtract(first, second))
-        every = Interval.of(-FARTHEST, FARTHEST)
+        every = IntegerInterval.of(-FARTHEST, FARTHEST)
         proved = prove(t.program(), {"a": every, "b": every}, {})
         assert not proved.problems
         x = np.r_[NEAR, -FARTHEST, FARTHEST]

@@ -18,7 +18,7 @@ from lnn2loihi.neurons.bounds import (
     LARGEST_BOX,
     LARGEST_TABLE,
     LARGEST_TRAIL,
-    Interval,
+    IntegerInterval,
     ProvedBounds,
     interval_of,
     prove,
@@ -69,7 +69,7 @@ def finished(t: Tracer, message: Word) -> NeuronProgram:
 
 def proof(program: NeuronProgram, *ends: tuple[int, int], **parameters: object) -> ProvedBounds:
     """With one neuron's interval for each accumulator."""
-    intervals = [Interval.of(*pair) for pair in ends]
+    intervals = [IntegerInterval.of(*pair) for pair in ends]
     return prove(
         program, dict(zip(program.accumulators, intervals, strict=True)), parameters  # type: ignore[arg-type]
     )  # fmt: skip
@@ -84,7 +84,7 @@ class TestIntervals:
         operation = OPERATIONS[opcode]
         ends = [data.draw(self.SMALL) for _ in range(operation.operands)]
         shift = data.draw(st.integers(0, 4)) if operation.shifts else None
-        found = interval_of(opcode, [Interval.of(*pair) for pair in ends], shift)
+        found = interval_of(opcode, [IntegerInterval.of(*pair) for pair in ends], shift)
         grids = np.meshgrid(*(np.arange(low, high + 1) for low, high in ends))
         results = apply(opcode, grids, shift)
         assert found.low <= results.min() and results.max() <= found.high
@@ -92,7 +92,7 @@ class TestIntervals:
             assert found.hull == (results.min(), results.max())
 
     def test_neurons_keep_their_own_intervals(self) -> None:
-        a = Interval.of([-1, 0], [1, 5])
+        a = IntegerInterval.of([-1, 0], [1, 5])
         assert interval_of("NEG", [a], None).low.tolist() == [-1, -5]
         assert a.of_neuron(1).hull == (0, 5) and a.fits(3).tolist() == [True, False]
 
@@ -178,18 +178,21 @@ class RandomCode:
         if of and len(of) <= LARGEST_BOX:
             self.t._bounds.append(Bound(word.name, None, None, "convexity", of))
 
-    def data(self) -> tuple[dict[str, Interval], dict[str, IntegerArray]]:
+    def data(self) -> tuple[dict[str, IntegerInterval], dict[str, IntegerArray]]:
         rng, n = self.rng, self.neurons
         intervals = {}
         for name in self.program.accumulators:
             scale = 1 << int(rng.integers(1, 9))
             ends = np.sort(rng.integers(-scale, scale, (2, n)), axis=0)
-            intervals[name] = Interval.of(ends[0], ends[1])
+            intervals[name] = IntegerInterval.of(ends[0], ends[1])
         parameters = {"p": rng.integers(-32, 32, n), "q": rng.integers(-8, 8, n)}
         return intervals, parameters
 
     def samples(
-        self, intervals: Mapping[str, Interval], parameters: Mapping[str, IntegerArray], count: int
+        self,
+        intervals: Mapping[str, IntegerInterval],
+        parameters: Mapping[str, IntegerArray],
+        count: int,
     ) -> dict[str, IntegerArray]:
         """Values (count, neurons), a third of them at either end."""
         rng, shape = self.rng, (count, self.neurons)
@@ -220,7 +223,7 @@ class TestSoundness:
     @given(st.integers(0, 10**9))
     def test_every_value_of_small_accumulators_stays_inside(self, seed: int) -> None:
         code = RandomCode(seed)
-        intervals = {"a": Interval.of(-3, 4), "b": Interval.of(-2, 2)}
+        intervals = {"a": IntegerInterval.of(-3, 4), "b": IntegerInterval.of(-2, 2)}
         parameters = {"p": np.array([-32]), "q": np.array([7])}
         proved = prove(code.program, intervals, parameters)
         if proved.problems:
@@ -233,7 +236,7 @@ class TestSoundness:
     def test_a_cfc_stays_inside_at_random_and_extreme_sums(self, activation: str) -> None:
         program = cfc_program((9, 9, 9), 12, activation)
         rng, n = np.random.default_rng(0), 4
-        intervals = {g: Interval.of([-(1 << 22)] * n, [(1 << 22)] * n) for g in GATES}
+        intervals = {g: IntegerInterval.of([-(1 << 22)] * n, [(1 << 22)] * n) for g in GATES}
         parameters = {f"{g}.bias": rng.integers(-(1 << 21), 1 << 21, n) for g in GATES}
         parameters |= {f"{g}.multiplier": rng.integers(-127, 128, n) for g in GATES}
         proved = prove(program, intervals, parameters)
@@ -549,7 +552,7 @@ class TestViolations:
     def test_a_word_that_is_too_wide_is_named_with_its_neuron(self) -> None:
         t = Tracer("wide")
         word = t.add(t.accumulator("a"), t.parameter("p", 24), "biased")
-        intervals = {"a": Interval.of([-5, 0, 0], [5, (1 << 23) - 1, 0])}
+        intervals = {"a": IntegerInterval.of([-5, 0, 0], [5, (1 << 23) - 1, 0])}
         proved = prove(finished(t, word), intervals, {"p": [0, 1, -(1 << 23)]})
         assert proved.problems == (
             "word 'biased' of neuron 1 can reach [1, 8388608], which needs 25 bits; "
@@ -584,7 +587,7 @@ class TestViolations:
     def test_a_product_that_is_too_wide_is_named_with_its_neuron(self) -> None:
         t = Tracer("product")
         word = t.multiply(t.accumulator("a"), t.parameter("p", 24), 8, "word")
-        intervals = {"a": Interval.of([-9, -70000, -70000], [9, 0, 0])}
+        intervals = {"a": IntegerInterval.of([-9, -70000, -70000], [9, 0, 0])}
         (problem,) = prove(finished(t, word), intervals, {"p": [70000, 1, 128]}).problems
         assert problem.startswith("word 'word' of neuron 2 multiplies 18 by 9 bits")
 
@@ -592,7 +595,9 @@ class TestViolations:
         t = Tracer("many")
         word = t.shift_left(t.accumulator("a"), 20, "word")
         n = 12
-        problems = prove(finished(t, word), {"a": Interval.of([0] * n, [99] * n)}, {}).problems
+        problems = prove(
+            finished(t, word), {"a": IntegerInterval.of([0] * n, [99] * n)}, {}
+        ).problems
         assert len(problems) == 6
         assert problems[-1] == "word 'word': 7 more neurons like these"
 
@@ -638,7 +643,7 @@ def peak_memory(program: NeuronProgram, neurons: int = 1) -> tuple[ProvedBounds,
     ends = np.zeros(neurons, np.int64), np.full(neurons, 30_000)
     tracemalloc.start()
     try:
-        proved = prove(program, {"a": Interval.of(*ends)}, {})
+        proved = prove(program, {"a": IntegerInterval.of(*ends)}, {})
         return proved, tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

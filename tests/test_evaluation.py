@@ -78,7 +78,7 @@ def test_evaluation_does_not_keep_the_answers_of_synapses() -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    (synapses,) = (s.units for s in net.stages if s.wired)
+    (synapses,) = (s.units for s in net.stages if s.selects)
     assert peak < 8 * x.shape[0] * x.shape[1] * UNFOLDS * synapses / 2
 
 
@@ -87,9 +87,9 @@ def test_calibration_in_parts_is_calibration_as_a_whole(
     net: l2l.LiquidNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x = np.random.default_rng(2).normal(size=(7, 6, net.input_size))
-    whole, program = calibration.measure(net, x), l2l.quantize(net, x)
+    whole, program = calibration.run_calibration(net, x), l2l.quantize(net, x)
     monkeypatch.setattr(moments_module, "DENSE_PART", 1000)
-    parts = calibration.measure(net, x)
+    parts = calibration.run_calibration(net, x)
     for name, moments in whole.moments.items():
         summed = parts.moments[name]
         assert isinstance(moments, DenseMoments) and isinstance(summed, DenseMoments)

@@ -17,7 +17,7 @@ from lnn2loihi.converters.lava import LavaExporter
 from lnn2loihi.errors import ProgramError, QuantizationError
 from lnn2loihi.families.ltc.layer import CONDUCTANCE, CURRENT, LTCLayer, MembraneStage
 from lnn2loihi.families.ltc.neuron import MembraneFormats, membrane_program, synapse_program
-from lnn2loihi.neurons.bounds import Interval, prove
+from lnn2loihi.neurons.bounds import IntegerInterval, prove
 from lnn2loihi.neurons.phase import PHASE
 from lnn2loihi.neurons.reciprocal import Reciprocal
 from lnn2loihi.simulation import full_initial_state, held
@@ -283,10 +283,10 @@ def test_membranes_are_proved_for_any_sums(elapsed: bool, current_bits: int, low
     program = membrane_program((0, 0), formats)
     reach = (1 << 23) - 1
     sums = {
-        "current": Interval.of(-reach // 2, reach // 2),
-        "conductance": Interval.of(0, reach // 2),
-        "restart": Interval.of(-2048, 2047),
-        "elapsed": Interval.of(0, 2047),
+        "current": IntegerInterval.of(-reach // 2, reach // 2),
+        "conductance": IntegerInterval.of(0, reach // 2),
+        "restart": IntegerInterval.of(-2048, 2047),
+        "elapsed": IntegerInterval.of(0, 2047),
     }
     parameters = {
         "current.bias": [5], "current.multiplier": [1],

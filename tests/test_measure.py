@@ -18,7 +18,7 @@ from lnn2loihi.measure import (
     AGAINST,
     FULL,
     QUICK,
-    Counters,
+    EnergyCounters,
     EnergyReading,
     EstimatedEnergy,
     Measurement,
@@ -151,7 +151,7 @@ def test_quick_is_marked() -> None:
 
 def test_without_counters_an_interval_that_says_what_it_is() -> None:
     machine = Machine()
-    counters = Counters({}, {"cpu": "no RAPL here"})
+    counters = EnergyCounters({}, {"cpu": "no RAPL here"})
     found = measured(machine, runner(Backend(machine)), counters=counters)
     for row in found:
         assert isinstance(row.energy, EstimatedEnergy) and row.energy_note == "no RAPL here"
@@ -184,7 +184,7 @@ def test_a_backend_that_fails_leaves_the_others_alone() -> None:
 def test_a_gpu_that_vanishes_while_its_energy_is_read() -> None:
     machine = Machine()
     gone = Backend(machine, fails_at=100.0, watts={"cuda": 100.0})
-    counters = Counters(
+    counters = EnergyCounters(
         {"cpu": Meter(machine, "cpu"), "cuda": Meter(machine, "cuda", lost_at=100.0)}
     )
     found = measured(

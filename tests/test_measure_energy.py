@@ -19,7 +19,7 @@ from lnn2loihi.errors import DeviceError, MeterError
 from lnn2loihi.measure import (
     Average,
     Clock,
-    Counters,
+    EnergyCounters,
     EnergyReading,
     EstimatedEnergy,
     Runner,
@@ -39,7 +39,11 @@ ABOVE = 5.0  # watts above idle
 
 
 def repeats(
-    machine: Machine, counters: Counters, count: int, seconds: float = 10.0, watts: float = ABOVE
+    machine: Machine,
+    counters: EnergyCounters,
+    count: int,
+    seconds: float = 10.0,
+    watts: float = ABOVE,
 ) -> list[Repeat]:
     """Active windows between idle ones, on a machine whose every call takes SAMPLE seconds."""
     found: list[Repeat] = []
@@ -61,7 +65,7 @@ def repeats(
 
 
 def read(
-    found: Sequence[Repeat], counters: Counters, kind: Kind = "cpu", quick: bool = False
+    found: Sequence[Repeat], counters: EnergyCounters, kind: Kind = "cpu", quick: bool = False
 ) -> EnergyReading:
     return reading(found, counters, kind, samples_per_call=4, steps_per_call=2, quick=quick)
 
@@ -140,7 +144,7 @@ def test_one_repeat_has_no_interval() -> None:
 
 def test_repeats_without_a_counter_are_left_out() -> None:
     machine = Machine()
-    counters = Counters({"cpu": Meter(machine, "cpu", lost_at=75.0)})
+    counters = EnergyCounters({"cpu": Meter(machine, "cpu", lost_at=75.0)})
     got = read(repeats(machine, counters, 5), counters)
     assert 1 < got.total.repeats < 5 and got.quick
     assert any("were left out: meter of cpu: is gone" in note for note in got.notes)
@@ -148,7 +152,7 @@ def test_repeats_without_a_counter_are_left_out() -> None:
 
 def test_no_repeat_that_could_be_read() -> None:
     machine = Machine()
-    counters = Counters({"cpu": Meter(machine, "cpu", lost_at=5.0)})
+    counters = EnergyCounters({"cpu": Meter(machine, "cpu", lost_at=5.0)})
     with pytest.raises(MeterError, match="is gone"):
         read(repeats(machine, counters, 2), counters)
 
@@ -168,7 +172,7 @@ def test_windows_are_long_enough_and_looked_at() -> None:
         def poll(self) -> None:
             looks.append(self.machine.time)
 
-    counters = Counters({"cpu": Watched(machine, "cpu")})
+    counters = EnergyCounters({"cpu": Watched(machine, "cpu")})
     idle = idle_window(counters, machine.clock, 25.0)
     assert idle.seconds == 25.0 and idle.calls == 0
     assert machine.waits == [LONGEST_WAIT, LONGEST_WAIT, 5.0] and len(looks) == 3

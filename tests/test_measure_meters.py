@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from measuring import Machine, Meter
 
 from lnn2loihi.errors import MeterError
-from lnn2loihi.measure import Counters, TimeOnly, find_counters
+from lnn2loihi.measure import EnergyCounters, TimeOnly, find_counters
 from lnn2loihi.measure.nvml import NvmlMeter, nvml_meter, visible_gpu
 from lnn2loihi.measure.powercap import PowercapMeter, Zone, counted_zones, powercap_meter
 from lnn2loihi.measure.zeus_meter import ZeusMeter, zeus_cpu_meter, zeus_gpu_meter, zeus_monitor
@@ -510,7 +510,8 @@ def test_a_gpu_is_charged_with_the_cpu_too() -> None:
 
 def test_one_lost_counter_takes_no_other_along() -> None:
     machine = Machine()
-    counters = Counters({"cpu": Meter(machine, "cpu"), "cuda": Meter(machine, "cuda", lost_at=1.0)})
+    lost = Meter(machine, "cuda", lost_at=1.0)
+    counters = EnergyCounters({"cpu": Meter(machine, "cpu"), "cuda": lost})
     counters.begin()
     machine.wait(2.0)
     counters.poll()

@@ -16,7 +16,7 @@ from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.program import Connection
 from lnn2loihi.quantization import moments as forms
 from lnn2loihi.quantization import rows, sizes
-from lnn2loihi.quantization.calibration import measure, second_moments
+from lnn2loihi.quantization.calibration import run_calibration, second_moments
 from lnn2loihi.quantization.compensation import Rows
 from lnn2loihi.quantization.moments import (
     DenseMoments,
@@ -181,7 +181,7 @@ def test_samples_that_stand_for_all_are_said(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_wired_stages_have_no_moments() -> None:
     net = random_ltc(0)
-    assert set(measure(net, random_samples(1, 2, 3, 3)).moments) == {"ltc", "readout"}
+    assert set(run_calibration(net, random_samples(1, 2, 3, 3)).moments) == {"ltc", "readout"}
 
 
 def test_what_memory_cannot_hold_is_refused_before_it_is_asked_for(

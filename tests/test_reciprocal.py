@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lnn2loihi.neurons.bounds import Interval, prove
+from lnn2loihi.neurons.bounds import IntegerInterval, prove
 from lnn2loihi.neurons.instructions import NeuronProgram, apply
 from lnn2loihi.neurons.reciprocal import (
     ERROR,
@@ -58,7 +58,7 @@ def test_the_error_is_within_its_bound(low: int) -> None:
 
 @pytest.mark.parametrize("low", LOWS)
 def test_every_word_is_proved(low: int) -> None:
-    proved = prove(traced(Reciprocal.over(low)), {"x": Interval.of(low, ONE - 1)}, {})
+    proved = prove(traced(Reciprocal.over(low)), {"x": IntegerInterval.of(low, ONE - 1)}, {})
     assert not proved.problems
     assert proved.words["message'"].bits <= 16
 

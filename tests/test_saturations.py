@@ -21,7 +21,7 @@ import lnn2loihi as l2l
 from lnn2loihi import cli
 from lnn2loihi.errors import ProgramError
 from lnn2loihi.families.lstm.layer import LSTMLayer
-from lnn2loihi.neurons.bounds import Interval
+from lnn2loihi.neurons.bounds import IntegerInterval
 from lnn2loihi.neurons.instructions import Instruction, NeuronProgram, Saturation
 from lnn2loihi.neurons.saturations import derived_saturations
 from lnn2loihi.neurons.tracer import Tracer
@@ -274,7 +274,7 @@ class TestWhatIsMarked:
             t.spike(answer)
             return replace(t.program(), saturations=None)
 
-        bounds = {"sum": Interval.of(-200, 300)}
+        bounds = {"sum": IntegerInterval.of(-200, 300)}
         floor_first = program(lambda t, s, x: t.minimum(t.maximum(x, -128), 127))
         assert derived_saturations(floor_first, bounds) == (Saturation("s", "sum", "min"),)
         ceiling_first = program(lambda t, s, x: t.maximum(t.minimum(x, 127), -128))
@@ -285,7 +285,7 @@ class TestWhatIsMarked:
         assert derived_saturations(held, bounds) == (Saturation("s", "sum", "min", "less2"),) or (
             derived_saturations(held, bounds) == (Saturation("s", "sum", "min", "less"),)
         )
-        rounded = {"sum": Interval.of(-128, 128)}
+        rounded = {"sum": IntegerInterval.of(-128, 128)}
         assert derived_saturations(floor_first, rounded) == ()
 
     def test_marks_of_words_that_are_not_there(self) -> None:

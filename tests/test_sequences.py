@@ -15,8 +15,8 @@ import lnn2loihi as l2l
 from lnn2loihi import batches
 from lnn2loihi.evaluation import FloatResult
 from lnn2loihi.quantization import prepared
-from lnn2loihi.quantization.calibration import Calibration
-from lnn2loihi.quantization.calibration import measure as calibrated
+from lnn2loihi.quantization.calibration import CalibrationRun
+from lnn2loihi.quantization.calibration import run_calibration as calibrated
 from lnn2loihi.quantization.moments import DenseMoments, Moments
 from lnn2loihi.simulation import encode
 
@@ -260,7 +260,7 @@ class TestLengths:
         x[2:] *= 0.1  # the range is that of short sequences too
         chosen = [n for n, length in enumerate(LENGTHS) if length]
 
-        def alone(n: int) -> Calibration:
+        def alone(n: int) -> CalibrationRun:
             own = None if spans is None else spans[n : n + 1, : LENGTHS[n]]
             return calibrated(network, x[n : n + 1, : LENGTHS[n]], own)
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from programs import Sizes, random_inputs, random_program
 
 from lnn2loihi.errors import InputError, ProgramError
-from lnn2loihi.neurons.bounds import Interval, ProvedBounds
+from lnn2loihi.neurons.bounds import IntegerInterval, ProvedBounds
 from lnn2loihi.program import LoihiProgram, Population
 from lnn2loihi.simulation import encode, full_initial_state, simulate
 from lnn2loihi.simulation.reference import run_reference
@@ -143,7 +143,7 @@ class TestAgainstThePlainOracle:
     def test_a_word_outside_its_bound_is_reported(self) -> None:
         program = random_program(1)
         x = random_inputs(1, program, 2, 4)
-        words = {**program.bounds["layer_0"].words, "ff1.tanh": Interval.of(0, 0)}
+        words = {**program.bounds["layer_0"].words, "ff1.tanh": IntegerInterval.of(0, 0)}
         wrong = {**program.bounds, "layer_0": ProvedBounds(words, ())}
         object.__setattr__(program, "bounds", wrong)
         with pytest.raises(ProgramError, match=re.escape("word 'ff1.tanh' reached")):

@@ -14,7 +14,7 @@ from lnn2loihi.arrays import as_array
 from lnn2loihi.errors import ProgramError
 from lnn2loihi.formats import WEIGHT_BITS, IntegerArray, signed_range
 from lnn2loihi.frozen import ArrayEquality, read_only
-from lnn2loihi.neurons.bounds import Interval
+from lnn2loihi.neurons.bounds import IntegerInterval
 
 #: Largest left shift of a connection. The width of Loihi 2's weight exponent is not public;
 #: Loihi 1 had four bits (-8..7), and nothing here needs more.
@@ -128,7 +128,7 @@ class Connection(ArrayEquality):
             np.add.at(matrix, (places, self.columns[chosen]), weights)
         return matrix
 
-    def interval(self, low: npt.ArrayLike, high: npt.ArrayLike) -> Interval:
+    def interval(self, low: npt.ArrayLike, high: npt.ArrayLike) -> IntegerInterval:
         """Interval of each row's sum when source j sends something in [low_j, high_j] or nothing.
 
         It holds for every partial sum too, so the order of accumulation does not matter.
@@ -143,7 +143,7 @@ class Connection(ArrayEquality):
             starts = self._starts(rows) - chosen.start
             smallest[rows] = _row_sums(np.minimum(*ends), starts)
             largest[rows] = _row_sums(np.maximum(*ends), starts)
-        return Interval(smallest, largest)
+        return IntegerInterval(smallest, largest)
 
     def _starts(self, rows: slice) -> IntegerArray:
         return self.row_starts[rows.start : rows.stop + 1].astype(np.int64)

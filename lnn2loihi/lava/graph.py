@@ -21,7 +21,7 @@ import numpy.typing as npt
 from lnn2loihi.errors import LavaRunError, Problems
 from lnn2loihi.formats import MESSAGE_BITS, WEIGHT_BITS, IntegerArray
 from lnn2loihi.lava.memory import shared_array
-from lnn2loihi.lava.plan import Plan, plan_run
+from lnn2loihi.lava.plan import LavaPlan, plan_run
 from lnn2loihi.lava.shim import import_lava
 from lnn2loihi.program import Connection, LoihiProgram, Population
 from lnn2loihi.simulation.result import recorded_words
@@ -50,7 +50,7 @@ class LavaGraph:
     """
 
     program: LoihiProgram
-    plan: Plan
+    plan: LavaPlan
     input: Any
     populations: Mapping[str, Any]
     synapses: tuple[Any, ...]
@@ -157,7 +157,7 @@ def _check(program: LoihiProgram) -> None:
 
 
 def _source(
-    program: LoihiProgram, plan: Plan, inputs: IntegerArray, progress: npt.NDArray[np.int64]
+    program: LoihiProgram, plan: LavaPlan, inputs: IntegerArray, progress: npt.NDArray[np.int64]
 ) -> Any:
     from lnn2loihi.lava.processes.source.process import Source
 
@@ -175,7 +175,7 @@ def _source(
 def _neurons(
     program: LoihiProgram,
     population: Population,
-    plan: Plan,
+    plan: LavaPlan,
     initial_state: Mapping[str, IntegerArray],
     record: Mapping[str, npt.NDArray[np.int32]],
 ) -> Any:
@@ -194,7 +194,7 @@ def _neurons(
     )
 
 
-def _sparse(program: LoihiProgram, connection: Connection, plan: Plan, name: str) -> Any:
+def _sparse(program: LoihiProgram, connection: Connection, plan: LavaPlan, name: str) -> Any:
     """The synapses of a connection.
 
     Lava's signed 8-bit weights are the even numbers of [-256, 254], and its shift acts on the
@@ -218,7 +218,7 @@ def _sparse(program: LoihiProgram, connection: Connection, plan: Plan, name: str
     )
 
 
-def _delay(connection: Connection, plan: Plan, name: str) -> Any:
+def _delay(connection: Connection, plan: LavaPlan, name: str) -> Any:
     from lnn2loihi.lava.processes.delay.process import Delay
 
     size = plan.width * connection.source_size

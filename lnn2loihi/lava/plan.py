@@ -23,7 +23,7 @@ LARGEST_SIZE = 4_000_000
 
 
 @dataclass(frozen=True)
-class Plan:
+class LavaPlan:
     """The layout of one run.
 
     Attributes:
@@ -74,12 +74,12 @@ def size_of_one(program: LoihiProgram) -> int:
     return program.synapses + rows
 
 
-def plan_run(program: LoihiProgram, batch: int, time: int) -> Plan:
+def plan_run(program: LoihiProgram, batch: int, time: int) -> LavaPlan:
     """The layout for `batch` sequences of `time` samples."""
     taking_turns = program.schedule.interleave
     widest = max(1, LARGEST_SIZE // size_of_one(program)) * taking_turns
     chunks = -(-batch // widest)
-    return Plan(batch, time, -(-batch // (chunks * taking_turns)), chunks, program.schedule)
+    return LavaPlan(batch, time, -(-batch // (chunks * taking_turns)), chunks, program.schedule)
 
 
 def chip_steps(program: LoihiProgram, batch: int, time: int) -> int:

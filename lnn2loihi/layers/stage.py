@@ -67,7 +67,7 @@ class Stage(ABC):
     positive: ClassVar[tuple[str, ...]] = ()
     #: Whether its gates only pick columns: weights of one that no training changes, and no bias.
     #: It has no memory and stands in a loop, so that its answer follows from what it hears there.
-    wired: ClassVar[bool] = False
+    selects: ClassVar[bool] = False
     #: Whether it takes one step for each sample, the first, where others take several.
     once: ClassVar[bool] = False
     #: Gates that saturate at a range which calibration says, since nothing else bounds them.
@@ -140,7 +140,7 @@ class Stage(ABC):
 
     def asked_sums(self, z: FloatArray) -> Mapping[str, FloatArray]:
         """The same, each computed whenever it is asked for."""
-        return self.sums(z) if self.wired else _AskedSums(self.gates, z)
+        return self.sums(z) if self.selects else _AskedSums(self.gates, z)
 
     def logistic_arguments(
         self, sums: Mapping[str, FloatArray], elapsed: FloatArray | None

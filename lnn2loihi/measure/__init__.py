@@ -11,7 +11,7 @@ from lnn2loihi.measure.clock import Clock
 from lnn2loihi.measure.conditions import Conditions
 from lnn2loihi.measure.intervals import Average
 from lnn2loihi.measure.measuring import measure
-from lnn2loihi.measure.meter import Counters, EnergyMeter, TimeOnly
+from lnn2loihi.measure.meter import EnergyCounters, EnergyMeter, TimeOnly
 from lnn2loihi.measure.meters import find_counters
 from lnn2loihi.measure.results import (
     EnergyReading,
@@ -31,7 +31,7 @@ __all__ = [
     "Average",
     "Clock",
     "Conditions",
-    "Counters",
+    "EnergyCounters",
     "EnergyMeter",
     "EnergyReading",
     "EstimatedEnergy",

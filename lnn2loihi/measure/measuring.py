@@ -17,7 +17,7 @@ from lnn2loihi.measure.clock import Budget, Clock
 from lnn2loihi.measure.conditions import between, read_conditions, read_snapshot
 from lnn2loihi.measure.estimated import unused_profiles
 from lnn2loihi.measure.judging import Score, judge
-from lnn2loihi.measure.meter import Counters
+from lnn2loihi.measure.meter import EnergyCounters
 from lnn2loihi.measure.meters import find_counters
 from lnn2loihi.measure.results import Measurements
 from lnn2loihi.measure.runner import Runner, Session
@@ -56,7 +56,7 @@ def measure(
     score: Score | None = None,
     profiles: Sequence[Device] = (),
     progress: OnPhase | None = None,
-    counters: Counters | None = None,
+    counters: EnergyCounters | None = None,
     clock: Clock | None = None,
     root: Path = Path("/"),
 ) -> Measurements:
@@ -94,7 +94,7 @@ def measure(
     trials = _trials(everyone, tuple(modes), batches, budget_seconds)
     ticking = clock or Clock()
     if counters is None:
-        counters = find_counters() if energy else Counters({})
+        counters = find_counters() if energy else EnergyCounters({})
     machine, before = read_conditions(root), read_snapshot(root)
     rounds = _Rounds(
         trials=trials,
@@ -162,7 +162,7 @@ class _Rounds:
     trials: list[Trial]
     samples: Samples
     settings: Settings
-    counters: Counters
+    counters: EnergyCounters
     clock: Clock
     budget: Budget
     progress: OnPhase

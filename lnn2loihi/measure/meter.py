@@ -74,7 +74,7 @@ Source = Callable[[], EnergyMeter | TimeOnly]
 
 
 @dataclass
-class Counters:
+class EnergyCounters:
     """All counters of a machine. One that is lost takes none of the others along.
 
     Attributes:

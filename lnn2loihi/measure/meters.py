@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lnn2loihi.measure.meter import Counters, EnergyMeter, Kind, Source, TimeOnly
+from lnn2loihi.measure.meter import EnergyCounters, EnergyMeter, Kind, Source, TimeOnly
 from lnn2loihi.measure.nvml import nvml_meter
 from lnn2loihi.measure.powercap import powercap_meter
 from lnn2loihi.measure.zeus_meter import zeus_cpu_meter, zeus_gpu_meter
@@ -20,7 +20,7 @@ SOURCES: Mapping[Kind, tuple[Source, ...]] = {
 }
 
 
-def find_counters(sources: Mapping[Kind, Sequence[Source]] = SOURCES) -> Counters:
+def find_counters(sources: Mapping[Kind, Sequence[Source]] = SOURCES) -> EnergyCounters:
     """All counters that can be read here.
 
     Args:
@@ -38,4 +38,4 @@ def find_counters(sources: Mapping[Kind, Sequence[Source]] = SOURCES) -> Counter
             why.append(found.reason)
         else:
             reasons[kind] = "; ".join(why)
-    return Counters(meters, reasons)
+    return EnergyCounters(meters, reasons)

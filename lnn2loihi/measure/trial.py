@@ -10,7 +10,7 @@ from lnn2loihi.errors import DeviceError, MeterError
 from lnn2loihi.measure.conditions import Conditions
 from lnn2loihi.measure.estimated import estimated_energy, profile_for
 from lnn2loihi.measure.intervals import Average, average
-from lnn2loihi.measure.meter import Counters
+from lnn2loihi.measure.meter import EnergyCounters
 from lnn2loihi.measure.results import (
     EnergyReading,
     EstimatedEnergy,
@@ -88,7 +88,7 @@ class Trial:
     def row(
         self,
         settings: Settings,
-        counters: Counters,
+        counters: EnergyCounters,
         profiles: Sequence[Device],
         machine: Conditions,
     ) -> Measurement:
@@ -148,7 +148,7 @@ class Trial:
         return average([samples * len(laps) / sum(laps) for laps in self.rounds], "1/s")
 
     def _energy(
-        self, settings: Settings, counters: Counters, profiles: Sequence[Device]
+        self, settings: Settings, counters: EnergyCounters, profiles: Sequence[Device]
     ) -> tuple[EnergyReading | EstimatedEnergy | None, str]:
         """What was read or can be estimated, and why there is no reading."""
         note = self.energy_note

@@ -15,7 +15,7 @@ from typing import Any
 from lnn2loihi.errors import MeterError
 from lnn2loihi.measure.clock import LONGEST_WAIT, Clock
 from lnn2loihi.measure.intervals import average, deviation
-from lnn2loihi.measure.meter import Counters, Kind
+from lnn2loihi.measure.meter import EnergyCounters, Kind
 from lnn2loihi.measure.results import EnergyReading
 
 #: Shortest windows (seconds), fewest steps of a window, and fewest repeats of a figure that is to
@@ -79,7 +79,7 @@ class Repeat:
         return self.active.power(kinds) - self.idle_power(kinds)
 
 
-def idle_window(counters: Counters, clock: Clock, seconds: float) -> Window:
+def idle_window(counters: EnergyCounters, clock: Clock, seconds: float) -> Window:
     """Waits, and reads what the machine draws meanwhile."""
     counters.begin()
     begin = clock.now()
@@ -90,7 +90,7 @@ def idle_window(counters: Counters, clock: Clock, seconds: float) -> Window:
 
 
 def active_window(
-    counters: Counters,
+    counters: EnergyCounters,
     clock: Clock,
     function: Callable[[Any], Any],
     inputs: Iterator[Any],
@@ -124,14 +124,14 @@ def active_window(
     return _ended(counters, clock.now() - begin, calls)
 
 
-def _ended(counters: Counters, seconds: float, calls: int) -> Window:
+def _ended(counters: EnergyCounters, seconds: float, calls: int) -> Window:
     joules = counters.end(seconds)
     return Window(seconds, calls, joules, dict(counters.problems))
 
 
 def reading(
     repeats: Sequence[Repeat],
-    counters: Counters,
+    counters: EnergyCounters,
     kind: Kind,
     *,
     samples_per_call: int,
@@ -197,7 +197,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _notes(
-    counters: Counters, kinds: Sequence[Kind], kind: Kind, lost: Sequence[str]
+    counters: EnergyCounters, kinds: Sequence[Kind], kind: Kind, lost: Sequence[str]
 ) -> Iterator[str]:
     if kind == "cuda" and "cpu" not in kinds:
         yield "the GPU alone: the energy of the host's CPU cannot be read here"

@@ -45,14 +45,14 @@ NEURONS_NAMED = 5
 
 
 @dataclass(frozen=True, eq=False)
-class Interval(ContentEquality):
+class IntegerInterval(ContentEquality):
     """Smallest and largest value of a word, one per neuron or one for all (int64 arrays)."""
 
     low: IntegerArray
     high: IntegerArray
 
     @classmethod
-    def of(cls, low: npt.ArrayLike, high: npt.ArrayLike) -> Interval:
+    def of(cls, low: npt.ArrayLike, high: npt.ArrayLike) -> IntegerInterval:
         """From integers or arrays."""
         return cls(np.asarray(low, np.int64), np.asarray(high, np.int64))
 
@@ -66,11 +66,11 @@ class Interval(ContentEquality):
         """Width of the narrowest word that holds it."""
         return bits_needed(*self.hull)
 
-    def of_neuron(self, neuron: int) -> Interval:
+    def of_neuron(self, neuron: int) -> IntegerInterval:
         """The interval of one neuron."""
         if not self.low.ndim:
             return self
-        return Interval(self.low[neuron], self.high[neuron])
+        return IntegerInterval(self.low[neuron], self.high[neuron])
 
     def fits(self, bits: int) -> npt.NDArray[np.bool_]:
         """Whether it fits a signed word of `bits` bits, per neuron."""
@@ -78,22 +78,22 @@ class Interval(ContentEquality):
         return np.asarray((self.low >= low) & (self.high <= high))
 
 
-def interval_of(opcode: str, operands: list[Interval], shift: int | None) -> Interval:
+def interval_of(opcode: str, operands: list[IntegerInterval], shift: int | None) -> IntegerInterval:
     """Interval of an operation's result from those of its operands."""
     if opcode in ("LT", "GE", "EQ"):
-        return Interval.of(0, 1)
+        return IntegerInterval.of(0, 1)
     if opcode == "SEL":
         _, a, b = operands
-        return Interval.of(np.minimum(a.low, b.low), np.maximum(a.high, b.high))
+        return IntegerInterval.of(np.minimum(a.low, b.low), np.maximum(a.high, b.high))
     if opcode in ("AND", "OR"):
         low, high = signed_range(max(operand.bits for operand in operands))
-        return Interval.of(low, high)
+        return IntegerInterval.of(low, high)
     # What remains is monotone in each operand on each side of zero: corners suffice.
     corners = [
         apply(opcode, list(corner), shift)
         for corner in product(*((operand.low, operand.high) for operand in operands))
     ]
-    return Interval.of(np.minimum.reduce(corners), np.maximum.reduce(corners))
+    return IntegerInterval.of(np.minimum.reduce(corners), np.maximum.reduce(corners))
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,14 +105,14 @@ class ProvedBounds(ContentEquality):
         problems: every bound that does not hold, by word and neuron.
     """
 
-    words: Mapping[str, Interval]
+    words: Mapping[str, IntegerInterval]
     problems: tuple[str, ...]
 
 
 class _Prover:
     def __init__(self, program: NeuronProgram) -> None:
         self.program = program
-        self.intervals: dict[str, Interval] = {}
+        self.intervals: dict[str, IntegerInterval] = {}
         self.tables: dict[str, tuple[str, IntegerArray]] = {}
         self.definitions: dict[str, Instruction] = {}
         self.problems: list[str] = []
@@ -123,10 +123,10 @@ class _Prover:
         self.budget = TABLE_BUDGET
         self.trail = LARGEST_TRAIL
 
-    def operand(self, operand: Operand) -> Interval:
+    def operand(self, operand: Operand) -> IntegerInterval:
         if isinstance(operand, str):
             return self.intervals[operand]
-        return Interval.of(operand, operand)
+        return IntegerInterval.of(operand, operand)
 
     def make_root(self, word: str) -> None:
         low, high = self.intervals[word].hull
@@ -172,7 +172,7 @@ class _Prover:
                 for o in instruction.operands
             ]
             table = np.asarray(apply(instruction.opcode, values, instruction.shift))
-            self.intervals[result] = Interval.of(table.min(), table.max())
+            self.intervals[result] = IntegerInterval.of(table.min(), table.max())
             if self.afford(table.size):
                 self.tables[result] = (tables[0][0], table)
         else:
@@ -180,7 +180,7 @@ class _Prover:
         if instruction.opcode == "MUL_SHR":
             self.check_product(result, operands)
 
-    def check_product(self, result: str, operands: list[Interval]) -> None:
+    def check_product(self, result: str, operands: list[IntegerInterval]) -> None:
         left, right = operands
 
         def reason(neuron: int) -> str:
@@ -196,14 +196,14 @@ class _Prover:
     def contain(self, word: str) -> None:
         """After a violation, go on with what fits: no consequential errors, no int64 overflow."""
         known = self.intervals[word]
-        self.intervals[word] = Interval(
+        self.intervals[word] = IntegerInterval(
             np.clip(known.low, *WORD_RANGE), np.clip(known.high, *WORD_RANGE)
         )
         if word in self.tables:
             root, table = self.tables[word]
             self.tables[word] = (root, np.clip(table, *WORD_RANGE))
 
-    def check_width(self, word: str, interval: Interval, bits: int) -> bool:
+    def check_width(self, word: str, interval: IntegerInterval, bits: int) -> bool:
         def reason(neuron: int) -> str:
             reach = interval.of_neuron(neuron)
             return (
@@ -249,14 +249,14 @@ class _Prover:
             )
             return
         known = self.intervals[word]
-        self.intervals[word] = Interval.of(
+        self.intervals[word] = IntegerInterval.of(
             np.maximum(known.low, proved.low), np.minimum(known.high, proved.high)
         )
 
     def definition(self, operand: Operand) -> Instruction | None:
         return self.definitions.get(operand) if isinstance(operand, str) else None
 
-    def clamp_interval(self, word: str) -> Interval | None:
+    def clamp_interval(self, word: str) -> IntegerInterval | None:
         """Patterns that bound a word: SEL(LT(x, y), y, x) is the larger of x and y,
         SEL(LT(x, y), x, y) the smaller, and MIN(x, NEG(x)) is -|x|, never above 0.
         """
@@ -267,19 +267,19 @@ class _Prover:
             if mirrored is None or mirrored.opcode != "NEG" or mirrored.operands != (x,):
                 return None
             known = self.intervals[word]
-            return Interval.of(known.low, np.minimum(known.high, 0))
+            return IntegerInterval.of(known.low, np.minimum(known.high, 0))
         condition = self.definition(select.operands[0])
         if select.opcode != "SEL" or condition is None or condition.opcode != "LT":
             return None
         x, y = condition.operands
         a, b = self.operand(x), self.operand(y)
         if select.operands[1:] == (y, x):
-            return Interval.of(np.maximum(a.low, b.low), np.maximum(a.high, b.high))
+            return IntegerInterval.of(np.maximum(a.low, b.low), np.maximum(a.high, b.high))
         if select.operands[1:] == (x, y):
-            return Interval.of(np.minimum(a.low, b.low), np.minimum(a.high, b.high))
+            return IntegerInterval.of(np.minimum(a.low, b.low), np.minimum(a.high, b.high))
         return None
 
-    def convex_interval(self, word: str, of: tuple[str, ...]) -> Interval | None:
+    def convex_interval(self, word: str, of: tuple[str, ...]) -> IntegerInterval | None:
         """The word as a polynomial in the words `of`, which may depend on each other: the corners
         of their box bound it for every point of the box.
         """
@@ -342,14 +342,14 @@ class _Polynomial:
             values.append(total)
         return min(values), max(values)
 
-    def bounds(self, box: Mapping[str, tuple[int, int]]) -> Interval | None:
+    def bounds(self, box: Mapping[str, tuple[int, int]]) -> IntegerInterval | None:
         if not self.multilinear():
             return None
         low, high = self.range(box)
         # The word is an integer, so the real bound may be rounded inwards. What leaves int64 says
         # no more than the plain interval, with which it is intersected.
         whole = (ceil(low + self.low), floor(high + self.high))
-        return Interval.of(*(max(-LARGEST_BOUND, min(end, LARGEST_BOUND)) for end in whole))
+        return IntegerInterval.of(*(max(-LARGEST_BOUND, min(end, LARGEST_BOUND)) for end in whole))
 
 
 def _combine(
@@ -416,7 +416,7 @@ def _product_error(
 
 def prove(
     program: NeuronProgram,
-    accumulators: Mapping[str, Interval],
+    accumulators: Mapping[str, IntegerInterval],
     parameters: Mapping[str, npt.ArrayLike],
 ) -> ProvedBounds:
     """Bounds of every word, from the bounds of what enters the program.
@@ -435,10 +435,10 @@ def prove(
         prover.intervals[name] = accumulators[name]
     for name, bits in program.parameters:
         values = np.asarray(parameters[name], np.int64)
-        prover.intervals[name] = Interval.of(values, values)
+        prover.intervals[name] = IntegerInterval.of(values, values)
         prover.check_width(name, prover.intervals[name], bits)
     for name, bits in program.states:
-        prover.intervals[name] = Interval.of(*signed_range(bits))
+        prover.intervals[name] = IntegerInterval.of(*signed_range(bits))
     for instruction in program.instructions:
         prover.run(instruction)
     for name, bits in program.states:

@@ -99,7 +99,7 @@ def rescaled(t: Tracer, word: Word, shift: int) -> Word:
     return t.shift_left(word, -shift) if shift < 0 else t.round_half_up(word, shift)
 
 
-def ratio(real: float) -> tuple[int, int]:
+def fixed_point_factor(real: float) -> tuple[int, int]:
     """A 15-bit numerator and a right shift for a real factor; a relative error below 2**-15."""
     shift = 0
     while real * 2.0 ** (shift + 1) < 1 << 15:

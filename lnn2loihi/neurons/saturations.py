@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from lnn2loihi.neurons.bounds import Interval
+from lnn2loihi.neurons.bounds import IntegerInterval
 from lnn2loihi.neurons.instructions import WORD_RANGE, Instruction, NeuronProgram, Saturation
 
 #: Share of a clamp's range, as a right shift, that a rounding can exceed it by, if not by one.
@@ -26,7 +26,7 @@ class _Clamp:
 
 
 def derived_saturations(
-    program: NeuronProgram, bounds: Mapping[str, Interval]
+    program: NeuronProgram, bounds: Mapping[str, IntegerInterval]
 ) -> tuple[Saturation, ...]:
     """The saturations of the state words and of the message, by the shape of the code.
 

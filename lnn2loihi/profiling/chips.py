@@ -13,7 +13,13 @@ from lnn2loihi.devices import Device
 from lnn2loihi.errors import DeviceError, PlacementError, RateError
 from lnn2loihi.placement import Placement, place, workload
 from lnn2loihi.profiling.quantity import Quantity
-from lnn2loihi.profiling.result import ChipProfile, CoreLoad, Provenance, RatePoint, Sensitivity
+from lnn2loihi.profiling.result import (
+    ChipProfile,
+    CoreLoad,
+    EnergySensitivity,
+    Provenance,
+    RatePoint,
+)
 from lnn2loihi.profiling.rows import CHIP, MODEL, Accuracy, ProfileRow
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulation.result import Counters
@@ -204,9 +210,9 @@ def _chip(
     )
 
 
-def _sensitivity(found: CostEstimate) -> Sensitivity:
+def _sensitivity(found: CostEstimate) -> EnergySensitivity:
     pace = "full speed" if found.rate is None else f"at {found.rate:g} Hz"
-    return Sensitivity(pace, found.energy["total_full_chip"].value, found.sensitivity)
+    return EnergySensitivity(pace, found.energy["total_full_chip"].value, found.sensitivity)
 
 
 def _rate_curve(

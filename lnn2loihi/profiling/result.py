@@ -115,7 +115,7 @@ class RatePoint:
 
 
 @dataclass(frozen=True)
-class Sensitivity:
+class EnergySensitivity:
     """What the parameters' ranges do to the total energy per sample.
 
     Attributes:
@@ -160,7 +160,7 @@ class ChipProfile:
     placement: str
     unchecked: tuple[str, ...]
     rate_curve: tuple[RatePoint, ...]
-    sensitivities: tuple[Sensitivity, ...]
+    sensitivities: tuple[EnergySensitivity, ...]
     activity: Mapping[str, float]
 
     def __post_init__(self) -> None:

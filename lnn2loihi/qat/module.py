@@ -25,7 +25,7 @@ from lnn2loihi.qat.calls import Calls, Hidden, calls_of
 from lnn2loihi.qat.loop import run_loop
 from lnn2loihi.qat.rounding import message
 from lnn2loihi.qat.stage import TrainableStage
-from lnn2loihi.quantization import Setting, prepared
+from lnn2loihi.quantization import PreparedQuantization, prepared
 from lnn2loihi.quantization.post_training import Plan, Scales
 from lnn2loihi.recipe import DEFAULT_RECIPE, LayerRecipes, Recipe
 from lnn2loihi.simulation import simulate
@@ -91,7 +91,7 @@ class TrainableNetwork(nn.Module):
     def __init__(
         self,
         network: LiquidNetwork,
-        setting: Setting,
+        setting: PreparedQuantization,
         calls: Calls,
     ) -> None:
         super().__init__()

@@ -20,7 +20,7 @@ from lnn2loihi.quantization.rounding import (
     LARGEST_SUM,
     Gate,
     RoundedGate,
-    Source,
+    Sender,
     column_scales,
     round_gate,
 )
@@ -51,7 +51,7 @@ class TrainableStage(nn.Module):
     def __init__(
         self,
         stage: Stage,
-        sources: list[Source],
+        sources: list[Sender],
         lowering: Lowering,
         exponents: tuple[int, ...],
         moments: Moments | None,
@@ -91,7 +91,7 @@ class TrainableStage(nn.Module):
             self.register_buffer(f"first_step_{name}", torch.ones(len(gate.bias)))
             self.register_buffer(f"finest_step_{name}", torch.ones(len(gate.bias)))
 
-        if stage.wired:
+        if stage.selects:
             wires = np.concatenate([gate.weight for gate in stage.gates.values()])
             self.register_buffer("wires", torch.tensor(wires, dtype=torch.float32))
             self.register_buffer("no_bias", torch.zeros(len(wires)))
@@ -104,7 +104,7 @@ class TrainableStage(nn.Module):
     @property
     def trained(self) -> Mapping[str, Linear]:
         """The gates with weights that train: all, or none where they only pick columns."""
-        return {} if self.stage.wired else self.stage.gates
+        return {} if self.stage.selects else self.stage.gates
 
     @torch.no_grad()
     def start_corrected(self) -> None:
@@ -209,7 +209,7 @@ class TrainableStage(nn.Module):
 
     def linear(self, gate: str) -> Linear:
         """The masked map in float64."""
-        if self.stage.wired:
+        if self.stage.selects:
             return self.stage.gates[gate]
         return Linear(gate, _float64(self.effective(gate)), _float64(self.effective_bias(gate)))
 
@@ -222,7 +222,7 @@ class TrainableStage(nn.Module):
         values that the chip's mantissas stand for.
         """
         weights, biases = [], []
-        if self.stage.wired:
+        if self.stage.selects:
             return self.get_buffer("wires"), self.get_buffer("no_bias")
         for name in self.trained:
             effective, values = self.effective(name), self._values(name)

@@ -18,7 +18,7 @@ from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.errors import Lnn2LoihiError, Problems, QuantizationError
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.quantization.calibration import RANGES, Calibration, measure
+from lnn2loihi.quantization.calibration import RANGES, CalibrationRun, run_calibration
 from lnn2loihi.quantization.measurements import measured_rows, measured_run
 from lnn2loihi.quantization.post_training import Plan, Scales
 from lnn2loihi.quantization.rounding import CORRECTIONS
@@ -101,7 +101,7 @@ def quantize(
 
 
 @dataclass(frozen=True)
-class Setting:
+class PreparedQuantization:
     """What was settled before a network is converted: measurements and recipes.
 
     Attributes:
@@ -111,7 +111,7 @@ class Setting:
     """
 
     network: LiquidNetwork
-    calibration: Calibration
+    calibration: CalibrationRun
     recipes: Recipes
 
     def convert(
@@ -156,7 +156,9 @@ class Setting:
             raise QuantizationError(error.subject, [*named, *error.problems, advice]) from None
         compared = self.calibration.first(SEQUENCES_COMPARED)
         if network is not self.network:
-            compared = measure(network, compared.x, compared.timespans, ranges, compared.lengths)
+            compared = run_calibration(
+                network, compared.x, compared.timespans, ranges, compared.lengths
+            )
         run = measured_run(program, compared)
         rows = measured_rows(program, compared, run)
         judged = Judged(
@@ -176,7 +178,7 @@ def prepared(
     layers: LayerRecipes | None = None,
     ranges: str = "range",
     lengths: npt.ArrayLike | None = None,
-) -> Setting:
+) -> PreparedQuantization:
     """Checks and measures what `quantize` is given; see there."""
     problems = Problems(QuantizationError, f"quantize network {network.name!r}")
     recipes = _recipes(network, recipe, layers, problems)
@@ -187,8 +189,8 @@ def prepared(
     assert recipes is not None and data is not None
     check_memory(network, data.x.shape[0] * data.x.shape[1])
     with memory_that_ends(network):
-        measured = measure(network, data.x, data.timespans, ranges, data.given_lengths)
-    return Setting(network, measured, recipes)
+        measured = run_calibration(network, data.x, data.timespans, ranges, data.given_lengths)
+    return PreparedQuantization(network, measured, recipes)
 
 
 def _recipes(
@@ -242,7 +244,7 @@ def _calibration_data(
 
 
 def _recipe_that_fits(
-    network: LiquidNetwork, calibration: Calibration, recipe: Recipe
+    network: LiquidNetwork, calibration: CalibrationRun, recipe: Recipe
 ) -> Recipe | None:
     """The widest narrower recipe that fits: fewer message and input bits leave the accumulator
     more room for the weights.
@@ -270,7 +272,7 @@ def _recipe_that_fits(
 
 
 def _recipe_that_helps(
-    network: LiquidNetwork, calibration: Calibration, recipes: Recipes, correction: str
+    network: LiquidNetwork, calibration: CalibrationRun, recipes: Recipes, correction: str
 ) -> tuple[str, float] | None:
     """The first wider recipe that brings the worst output above POOR_DB, and its decibels."""
     if network.synapses > SYNAPSES_TRIED_AGAIN:

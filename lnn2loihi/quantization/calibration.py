@@ -26,7 +26,7 @@ CLIPPED = tuple(0.5**n for n in range(5))
 
 
 @dataclass(frozen=True)
-class Calibration:
+class CalibrationRun:
     """Measurements on calibration data.
 
     Attributes:
@@ -88,7 +88,7 @@ class Calibration:
             return np.abs(values).max(axis=0)
         return np.array([self.largest(values[:, unit], bits) for unit in range(values.shape[-1])])
 
-    def first(self, count: int) -> Calibration:
+    def first(self, count: int) -> CalibrationRun:
         """The same measurements, with the data and the answers of the first sequences alone."""
         return replace(
             self,
@@ -132,13 +132,13 @@ def largest_magnitude(values: FloatArray, bits: int, ranges: str) -> float:
     return min((fraction * most for fraction in CLIPPED), key=error)
 
 
-def measure(
+def run_calibration(
     network: LiquidNetwork,
     x: FloatArray,
     timespans: FloatArray | None = None,
     ranges: str = "range",
     lengths: IntegerArray | None = None,
-) -> Calibration:
+) -> CalibrationRun:
     """Runs the float network on calibration data.
 
     Args:
@@ -158,13 +158,13 @@ def measure(
     moments = {
         stage.name: second_moments(stage, inputs, result, network.substeps, inside)
         for stage in network.stages
-        if not stage.wired
+        if not stage.selects
     }
     # Beyond the ends stand samples that are some of them, and no others.
     elapsed = None if timespans is None else (float(timespans.min()), float(timespans.max()))
     low, high = inputs.min(axis=(0, 1)), inputs.max(axis=(0, 1))
     bounds = {stage.name: stage.bound for stage in network.stages}
-    return Calibration(
+    return CalibrationRun(
         x,
         timespans,
         lengths,

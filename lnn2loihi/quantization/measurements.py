@@ -13,7 +13,7 @@ from lnn2loihi.network import FloatArray
 from lnn2loihi.neurons.operations import ELAPSED
 from lnn2loihi.precision import Precision, precision_of
 from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population
-from lnn2loihi.quantization.calibration import Calibration
+from lnn2loihi.quantization.calibration import CalibrationRun
 from lnn2loihi.simulation import encode, simulate
 from lnn2loihi.simulation.result import SimulationResult
 
@@ -23,7 +23,7 @@ def is_silent(floats: FloatArray, population: Population) -> bool:
     return bool((np.abs(floats) < population.scale / 2).all())
 
 
-def measured_run(program: LoihiProgram, calibration: Calibration) -> SimulationResult:
+def measured_run(program: LoihiProgram, calibration: CalibrationRun) -> SimulationResult:
     """The program on its calibration data, with all states."""
     # No compiler runs for a table.
     return simulate(
@@ -33,7 +33,7 @@ def measured_run(program: LoihiProgram, calibration: Calibration) -> SimulationR
 
 
 def measured_rows(
-    program: LoihiProgram, calibration: Calibration, run: SimulationResult
+    program: LoihiProgram, calibration: CalibrationRun, run: SimulationResult
 ) -> list[dict[str, Any]]:
     """One row for the input and one for each population.
 

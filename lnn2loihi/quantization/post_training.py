@@ -25,9 +25,9 @@ from lnn2loihi.network import FloatArray, LiquidNetwork
 from lnn2loihi.neurons.instructions import LARGEST_OPERAND
 from lnn2loihi.neurons.operations import Rescaling
 from lnn2loihi.program import Connection, LoihiProgram, Population
-from lnn2loihi.quantization.calibration import Calibration, entering
-from lnn2loihi.quantization.rounding import Gate, Source, column_scales
-from lnn2loihi.quantization.rows import QuantizedGate, quantize_rows, wired_gate
+from lnn2loihi.quantization.calibration import CalibrationRun, entering
+from lnn2loihi.quantization.rounding import Gate, Sender, column_scales
+from lnn2loihi.quantization.rows import QuantizedGate, quantize_rows, selecting_gate
 from lnn2loihi.quantization.senders import (
     HEADROOM,
     Senders,
@@ -73,7 +73,9 @@ class Plan:
         steps: real value of one unit of each unit's message, (units,), for all others.
     """
 
-    def __init__(self, network: LiquidNetwork, calibration: Calibration, recipes: Recipes) -> None:
+    def __init__(
+        self, network: LiquidNetwork, calibration: CalibrationRun, recipes: Recipes
+    ) -> None:
         self.network, self.calibration, self.recipes = network, calibration, recipes
         port, elapsed, source = input_port(network, calibration, recipes.common.input_bits)
         self.port = port
@@ -106,7 +108,7 @@ class Plan:
         with some headroom as far as it goes. What is wired is not kept, and its format does not
         depend on the data.
         """
-        if stage.wired:
+        if stage.selects:
             return self.calibration.bounds[stage.name]
         values, bits = self.calibration.result.states, self.recipes.of(stage).message_bits
         heard = [stage.name, *([stage.starts_from] if stage.starts_from else [])]
@@ -121,7 +123,7 @@ class Plan:
         values = self.calibration.live(self.calibration.result.states[stage.name])
         return np.stack([values.min(axis=0), values.max(axis=0)])
 
-    def sources(self, stage: Stage) -> list[Source]:
+    def sources(self, stage: Stage) -> list[Sender]:
         """What a stage hears, in the order of its columns."""
         return [self.senders.sources[source.name] for source in stage.sources]
 
@@ -189,8 +191,8 @@ class Plan:
             )
             for name, gate in stage.gates.items()
         ]  # fmt: skip
-        if stage.wired:
-            return (0,) * len(sources), [wired_gate(gate, sources) for gate in gates]
+        if stage.selects:
+            return (0,) * len(sources), [selecting_gate(gate, sources) for gate in gates]
         return quantize_rows(
             gates, sources, self.calibration.moments[stage.name],
             self.recipes.of(stage).weight_bits, correction,
@@ -301,7 +303,7 @@ class Plan:
     ) -> Population:
         parameters: dict[str, np.ndarray] = dict(lowering.parameters)
         for name, row in zip(stage.gates, rows, strict=True):
-            if not stage.wired:
+            if not stage.selects:
                 parameters[f"{name}.bias"] = row.bias
                 parameters[f"{name}.multiplier"] = row.multiplier
         rescalings: list[Rescaling] = []
@@ -334,7 +336,7 @@ class Plan:
         )
 
 
-def _message_bound(connection: Connection, before: Source, rows: QuantizedGate) -> int:
+def _message_bound(connection: Connection, before: Sender, rows: QuantizedGate) -> int:
     interval = connection.interval(before.low, before.high)
     worst = np.maximum(np.abs(interval.low + rows.bias), np.abs(interval.high + rows.bias))
     return int((worst * rows.multiplier).max() >> rows.shift) + 1

@@ -41,7 +41,7 @@ CLIPPINGS = (1.0, 0.85, 0.7, 0.6, 0.5, 0.4, 0.3)
 
 
 @dataclass(frozen=True)
-class Source:
+class Sender:
     """What feeds a block of columns: integers low..high (columns,), one unit worth `step`, which
     may differ from column to column.
     """
@@ -57,7 +57,7 @@ class Source:
 
 
 def column_scales(
-    sources: Sequence[Source], exponents: Sequence[int]
+    sources: Sequence[Sender], exponents: Sequence[int]
 ) -> tuple[FloatArray, FloatArray]:
     """Step and left shift (as a factor) of every column of all sources, (columns,) each."""
     scale = np.concatenate([np.broadcast_to(s.step, s.low.size) for s in sources])
@@ -166,7 +166,7 @@ class Columns:
     high: IntegerArray
 
     @classmethod
-    def of(cls, sources: Sequence[Source], exponents: Sequence[int]) -> Columns:
+    def of(cls, sources: Sequence[Sender], exponents: Sequence[int]) -> Columns:
         """The columns of all sources, in order."""
         low = np.minimum(np.concatenate([s.low for s in sources]), 0)
         high = np.maximum(np.concatenate([s.high for s in sources]), 0)
@@ -175,7 +175,7 @@ class Columns:
 
 def round_gate(
     gate: Gate,
-    sources: Sequence[Source],
+    sources: Sequence[Sender],
     moments: Moments,
     weight_bits: int,
     exponents: Sequence[int],

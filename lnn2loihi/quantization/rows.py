@@ -21,7 +21,7 @@ from lnn2loihi.quantization.rounding import (
     LARGEST_SUM,
     Columns,
     Gate,
-    Source,
+    Sender,
     Units,
     column_scales,
     round_rows,
@@ -74,7 +74,7 @@ class QuantizedGate:
 
 def quantize_rows(
     gates: Sequence[Gate],
-    sources: Sequence[Source],
+    sources: Sequence[Sender],
     moments: Moments,
     weight_bits: int,
     correction: str = "none",
@@ -99,7 +99,7 @@ def quantize_rows(
 
 
 def _best_exponents(
-    gates: Sequence[Gate], sources: Sequence[Source], moments: Moments, weight_bits: int
+    gates: Sequence[Gate], sources: Sequence[Sender], moments: Moments, weight_bits: int
 ) -> tuple[int, ...]:
     """The exponents with the least error among all that fit; for more than two sources, whose
     combinations are too many, or very wide ones, among those found source by source.
@@ -133,7 +133,7 @@ def _best_exponents(
     return best
 
 
-def _even_exponents(gates: Sequence[Gate], sources: Sequence[Source]) -> list[tuple[int, ...]]:
+def _even_exponents(gates: Sequence[Gate], sources: Sequence[Sender]) -> list[tuple[int, ...]]:
     """For each largest exponent the others with which all sources use their mantissas alike."""
     ends = np.cumsum([source.low.size for source in sources])
     weights = [g.weight * g.shares[:, None] for g in gates]
@@ -164,7 +164,7 @@ def _sample_rows(gates: Sequence[Gate], moments: Moments) -> list[tuple[Gate, Mo
     return picked
 
 
-def wired_gate(gate: Gate, sources: Sequence[Source]) -> QuantizedGate:
+def selecting_gate(gate: Gate, sources: Sequence[Sender]) -> QuantizedGate:
     """Rows that only pick columns: mantissas of one, no bias and nothing to rescale."""
     scale, _ = column_scales(sources, (0,) * len(sources))
     ones = np.ones(gate.bias.size, np.int64)
@@ -182,7 +182,7 @@ def wired_gate(gate: Gate, sources: Sequence[Source]) -> QuantizedGate:
 
 def quantize_gate(
     gate: Gate,
-    sources: Sequence[Source],
+    sources: Sequence[Sender],
     moments: Moments,
     weight_bits: int,
     exponents: tuple[int, ...],
@@ -276,7 +276,7 @@ def _joined(parts: Sequence[_Judged]) -> _Judged:
 
 def _judged(
     gate: Gate,
-    sources: Sequence[Source],
+    sources: Sequence[Sender],
     columns: Columns,
     moments: Moments,
     weight_bits: int,

@@ -13,8 +13,8 @@ from lnn2loihi.layers.stage import FIRST, INPUT, RESTART, Stage
 from lnn2loihi.network import FloatArray, LiquidNetwork
 from lnn2loihi.neurons.operations import ELAPSED
 from lnn2loihi.program import Connection, InputPort
-from lnn2loihi.quantization.calibration import Calibration
-from lnn2loihi.quantization.rounding import Source
+from lnn2loihi.quantization.calibration import CalibrationRun
+from lnn2loihi.quantization.rounding import Sender
 from lnn2loihi.quantization.rows import QuantizedGate
 
 #: Room beyond the calibrated range of an input channel, as a share of its span, and beyond that of
@@ -38,7 +38,7 @@ class Senders:
 
     port: InputPort
     elapsed: FixedPoint | None
-    sources: dict[str, Source]
+    sources: dict[str, Sender]
 
     @property
     def longest(self) -> float:
@@ -47,8 +47,8 @@ class Senders:
 
 
 def input_port(
-    network: LiquidNetwork, calibration: Calibration, bits: int
-) -> tuple[InputPort, FixedPoint | None, Source]:
+    network: LiquidNetwork, calibration: CalibrationRun, bits: int
+) -> tuple[InputPort, FixedPoint | None, Sender]:
     """For each channel the finest format that holds what was calibrated; a channel saturates at
     the ends of its own calibrated range, with some room on both sides as far as its format has it.
     The elapsed time is the last channel.
@@ -64,7 +64,7 @@ def input_port(
     low = [int(f.encode(v)) for f, v in zip(formats, smallest, strict=True)]
     high = [int(f.encode(v)) for f, v in zip(formats, largest, strict=True)]
     step = np.array([f.step for f in formats])
-    source = Source(step, np.array(low), np.array(high))
+    source = Sender(step, np.array(low), np.array(high))
     gain, offset = 1.0 / (step * network.input_scale), network.input_offset
     elapsed = None
     if calibration.elapsed_range is not None:
@@ -77,10 +77,10 @@ def input_port(
     return InputPort(INPUT, nominal, np.array(low), np.array(high), gain, offset), elapsed, source
 
 
-def every_message(stage: Stage, message: FixedPoint, steps: FloatArray) -> Source:
+def every_message(stage: Stage, message: FixedPoint, steps: FloatArray) -> Sender:
     """A source that may send every integer of its format that its stage can answer."""
     ends = lowering_of(stage).message_low(stage, message), message.high
-    return Source(steps, *(np.full(stage.units, end, np.int64) for end in ends))
+    return Sender(steps, *(np.full(stage.units, end, np.int64) for end in ends))
 
 
 def connections_of(
@@ -105,7 +105,7 @@ def connections_of(
     fused = np.concatenate([row.mantissas for row in rows])
     made: list[Connection] = []
     begin = 0
-    bits = WIRE_BITS if stage.wired else weight_bits
+    bits = WIRE_BITS if stage.selects else weight_bits
     replaced = any(source.first for source in stage.sources)
     for source, exponent in zip(stage.sources, exponents, strict=True):
         block = fused[:, begin : begin + source.columns]

@@ -15,7 +15,7 @@ from lnn2loihi.layers.stage import Stage
 from lnn2loihi.network import FloatArray, LiquidNetwork
 from lnn2loihi.precision import Precision, precision_of
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.quantization.calibration import Calibration, entering
+from lnn2loihi.quantization.calibration import CalibrationRun, entering
 from lnn2loihi.quantization.measurements import is_silent, weighted
 from lnn2loihi.quantization.moments import SMALL_PART
 from lnn2loihi.recipe import Recipe, Recipes
@@ -41,7 +41,7 @@ SATURATED_SUM = 6.9
 LEAVE_OUT = "if it is a broken sample, remove it, or calibrate with ranges='percentile'"
 
 
-def outlier_warnings(calibration: Calibration) -> list[str]:
+def outlier_warnings(calibration: CalibrationRun) -> list[str]:
     """A sentence for each channel with values that lie far outside all others."""
     robust = calibration.ranges != "range"
     done = "ranges leave it out, and such values saturate"
@@ -67,7 +67,7 @@ class Judged:
 
     network: LiquidNetwork
     program: LoihiProgram
-    calibration: Calibration
+    calibration: CalibrationRun
     run: SimulationResult
     recipes: Recipes
     trained: bool
@@ -224,7 +224,7 @@ def _dead_units(stage: str, dead: np.ndarray) -> list[str]:
     ]
 
 
-def _gate_warnings(stage: Stage, calibration: Calibration, substeps: int) -> list[str]:
+def _gate_warnings(stage: Stage, calibration: CalibrationRun, substeps: int) -> list[str]:
     """A sentence for each gate that is saturated in some units, however many these are."""
     found: list[str] = []
     for gate, (shut, opened) in _saturated_shares(stage, calibration, substeps).items():
@@ -249,7 +249,7 @@ def _gate_warnings(stage: Stage, calibration: Calibration, substeps: int) -> lis
 
 
 def _saturated_shares(
-    stage: Stage, calibration: Calibration, substeps: int
+    stage: Stage, calibration: CalibrationRun, substeps: int
 ) -> dict[str, tuple[FloatArray, FloatArray]]:
     """For each gate with a logistic function the shares of the steps in which it is at 0 and at
     1, (units,) each.
@@ -277,7 +277,7 @@ def _saturated_shares(
     return {gate: (counts[0] / seen, counts[1] / seen) for gate, counts in at_ends.items()}
 
 
-def _input_warnings(program: LoihiProgram, calibration: Calibration) -> list[str]:
+def _input_warnings(program: LoihiProgram, calibration: CalibrationRun) -> list[str]:
     spans = calibration.input_high - calibration.input_low
     steps = (program.input.high - program.input.low)[: program.channels]
     constant = np.flatnonzero(spans == 0)

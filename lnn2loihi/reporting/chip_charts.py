@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lnn2loihi.cost import ParameterEffect
-from lnn2loihi.profiling.result import ChipProfile, CoreLoad, Sensitivity
+from lnn2loihi.profiling.result import ChipProfile, CoreLoad, EnergySensitivity
 from lnn2loihi.reporting.axis import Axis, shown
 from lnn2loihi.reporting.chart import (
     CHARACTER,
@@ -153,13 +153,13 @@ def _bottleneck(area: Area, x: float, y: float, core: CoreLoad) -> Markup:
     )
 
 
-def visible(found: Sensitivity) -> list[ParameterEffect]:
+def visible(found: EnergySensitivity) -> list[ParameterEffect]:
     """The parameters whose range moves the total by what an eye can see, largest first."""
     least = SEEN * found.total_energy
     return [effect for effect in found.effects if effect.swing >= least][:RANKED]
 
 
-def sensitivity(found: Sensitivity) -> Markup | None:
+def sensitivity(found: EnergySensitivity) -> Markup | None:
     """What each parameter's range does to the total energy: a tornado."""
     ranked = visible(found)
     if not ranked:
@@ -181,4 +181,4 @@ def sensitivity(found: Sensitivity) -> Markup | None:
     parts.append(text(area.right, area.bottom + 30, label, "end", "t label"))
     grades = dict.fromkeys(effect.grade for effect in ranked)
     keys = legend((box_key(f"effect {grade}"), grade) for grade in grades)
-    return joined(drawing(area.bottom + 38, "Sensitivity to the parameters", *parts), keys)
+    return joined(drawing(area.bottom + 38, "EnergySensitivity to the parameters", *parts), keys)

@@ -7,7 +7,7 @@ from importlib import resources
 from lnn2loihi.cost.workload import FALL_THROUGH
 from lnn2loihi.profiling.answer import KeyFigure, answer
 from lnn2loihi.profiling.curves import crossover_text, crossovers, curves_of
-from lnn2loihi.profiling.result import ChipProfile, ProfileResult, Sensitivity
+from lnn2loihi.profiling.result import ChipProfile, EnergySensitivity, ProfileResult
 from lnn2loihi.profiling.rows import ProfileRow
 from lnn2loihi.program import MEASURED_WITH_MEANS, LoihiProgram
 from lnn2loihi.reporting.axis import number_of, range_of, shown, typeset
@@ -227,7 +227,7 @@ def _chip(chip: ChipProfile) -> Markup:
     return joined(element("p", chip.title, class_="caption"), grid)
 
 
-def _tornado(found: Sensitivity) -> Markup | None:
+def _tornado(found: EnergySensitivity) -> Markup | None:
     chart = sensitivity(found)
     if chart is None:
         return None

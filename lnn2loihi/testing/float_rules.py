@@ -155,7 +155,7 @@ def rebuilt_layer(case: Case) -> Problems:
     same = case.evaluated(case.network.with_gates(gates, vectors))
     yield from apart(same, case.outputs, "with its own gates and vectors it differs", _REBUILD)
     for stage in case.stages:
-        trained = [] if stage.wired else [*stage.gates]
+        trained = [] if stage.selects else [*stage.gates]
         for name in (*trained, *stage.vectors):
             changed: dict[str, dict[str, Any]] = gates if name in trained else vectors
             other = {n: dict(own) for n, own in changed.items()}

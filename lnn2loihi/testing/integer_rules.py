@@ -39,7 +39,7 @@ def lowering(case: Case) -> Problems:
         pairs = (
             ("memory_steps", made.memory_steps, stage.memory, "its `memory` is"),
             ("states", made.states, program.state_names, "its program has"),
-            ("units", made.units, () if stage.wired else stage.gates, "its gates are"),
+            ("units", made.units, () if stage.selects else stage.gates, "its gates are"),
         )
         for name, said, wanted, what in pairs:
             if set(said) != set(wanted):

@@ -6,7 +6,13 @@ from collections.abc import Sequence
 
 from lnn2loihi.neurons.activations import ACTIVATIONS, FRACTION_BITS
 from lnn2loihi.neurons.instructions import NeuronProgram
-from lnn2loihi.neurons.operations import Rescaling, preactivation, ratio, saturated, within
+from lnn2loihi.neurons.operations import (
+    Rescaling,
+    fixed_point_factor,
+    preactivation,
+    saturated,
+    within,
+)
 from lnn2loihi.neurons.phase import first_update
 from lnn2loihi.neurons.tracer import Tracer, Word
 
@@ -54,7 +60,7 @@ def lstm_program(
     new_cell = saturated(t, t.round_half_up(total, spare + 1), CELL_BITS, "c", first)
     t.write(cell, new_cell if first is None else t.select(first, new_cell, cell, "held_cell"))
     with t.scope("squashed"):
-        numerator, shift = ratio(form.unit / 2.0**cell_fraction_bits)
+        numerator, shift = fixed_point_factor(form.unit / 2.0**cell_fraction_bits)
         squashed = form.tanh(t, t.multiply(new_cell, numerator, shift, "preactivation"))
     answer = _doubled(t, squashed, output_gate, "answer")
     rounded = t.round_half_up(answer, FRACTION_BITS + 1 - (message_bits - 1))

@@ -46,7 +46,7 @@ class SynapseStage(Stage):
 
     family: ClassVar[str] = "ltc synapse"
     vectors: ClassVar[tuple[str, ...]] = ("slope", "offset")
-    wired: ClassVar[bool] = True
+    selects: ClassVar[bool] = True
     logistic: ClassVar[tuple[str, ...]] = ("opening",)
 
     slope: FloatArray

@@ -15,7 +15,14 @@ from lnn2loihi.neurons.activations import (
 )
 from lnn2loihi.neurons.instructions import LARGEST_OPERAND, NeuronProgram
 from lnn2loihi.neurons.leak import GUARD_BITS, STATE_BITS, VALUE_BITS, moved, sent
-from lnn2loihi.neurons.operations import Rescaling, clamped, preactivation, ratio, saturated, within
+from lnn2loihi.neurons.operations import (
+    Rescaling,
+    clamped,
+    fixed_point_factor,
+    preactivation,
+    saturated,
+    within,
+)
 from lnn2loihi.neurons.tracer import Tracer, Word
 
 
@@ -87,7 +94,7 @@ def min_lstm_program(shifts: Sequence[Rescaling | int], formats: MinimalFormats)
             apart = clamped(t, t.subtract(other, line, "apart"), -end, end, "apart")
             odds = t.add(odds, t.shift_left(apart, formats.gates_coarser, "apart"), "odds")
         odds = within(t, odds, 16, "clamped")
-        numerator, shift = ratio(form.unit / 2 / LOG_SIGMOID_UNIT)
+        numerator, shift = fixed_point_factor(form.unit / 2 / LOG_SIGMOID_UNIT)
         tau = form.tanh(t, t.multiply(odds, numerator, shift, "preactivation"))
     _answered(t, kept, target, tau, formats)
     return t.program()
@@ -133,7 +140,7 @@ def _candidate(t: Tracer, shift: Rescaling | int, formats: MinimalFormats) -> Wo
             end = max(ACTIVATION_END >> formats.coarser, 1)
             below = t.shift_left(t.maximum(below, -end, "below"), formats.coarser, "below")
         above = t.shift_right(above, formats.halvings) if formats.halvings else above
-        numerator, down = ratio(
+        numerator, down = fixed_point_factor(
             2.0 ** (formats.value_fraction_bits + formats.halvings + formats.coarser)
             / (form.unit / 2)
         )

@@ -7,7 +7,7 @@ from typing import Any
 from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
 
-from lnn2loihi.lava.plan import Plan
+from lnn2loihi.lava.plan import LavaPlan
 
 
 class Delay(AbstractProcess):
@@ -23,7 +23,7 @@ class Delay(AbstractProcess):
         size: length of the messages, all sequences side by side.
     """
 
-    def __init__(self, *, name: str, plan: Plan, delay: int, size: int, **options: Any) -> None:
+    def __init__(self, *, name: str, plan: LavaPlan, delay: int, size: int, **options: Any) -> None:
         super().__init__(name=name, plan=plan, delay=delay, size=size, **options)
         self.s_in = InPort(shape=(size,))
         self.s_out = OutPort(shape=(size,))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
 
-from lnn2loihi.lava.plan import Plan
+from lnn2loihi.lava.plan import LavaPlan
 from lnn2loihi.program import Population
 
 
@@ -36,7 +36,7 @@ class Neurons(AbstractProcess):
         self,
         *,
         name: str,
-        plan: Plan,
+        plan: LavaPlan,
         population: Population,
         first_valid: int,
         initial: Mapping[str, npt.NDArray[np.int32]],

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from lava.magma.core.process.ports.ports import OutPort
 from lava.magma.core.process.process import AbstractProcess
 
-from lnn2loihi.lava.plan import Plan
+from lnn2loihi.lava.plan import LavaPlan
 
 
 class Source(AbstractProcess):
@@ -27,7 +27,7 @@ class Source(AbstractProcess):
         self,
         *,
         name: str,
-        plan: Plan,
+        plan: LavaPlan,
         first: int,
         samples: npt.NDArray[np.int32],
         progress: npt.NDArray[np.int64],
