@@ -34,7 +34,7 @@ from lnn2loihi.converters.recurrent.importer import FamiliesImporter
 from lnn2loihi.files import write_atomically
 from lnn2loihi.models.training import Epoch, fit_best, shuffled
 from lnn2loihi.network import LiquidNetwork
-from lnn2loihi.quantization import quantize
+from lnn2loihi.quantization.verb import quantize
 from lnn2loihi.simulation import simulate
 from lnn2loihi.tables import text_table
 

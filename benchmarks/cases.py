@@ -15,7 +15,7 @@ from lnn2loihi.families.lstm.layer import LSTMLayer
 from lnn2loihi.families.minimal.layer import MinGRULayer
 from lnn2loihi.network import FloatArray, Linear, LiquidNetwork
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.quantization import quantize
+from lnn2loihi.quantization.verb import quantize
 from lnn2loihi.recipe import DEFAULT_RECIPE
 
 #: Connections are counted whole from this density on, and by their synapses below.

@@ -32,7 +32,7 @@ from variants import ACTIVATIONS, GATED, Variant, network, samples
 from lnn2loihi.files import write_atomically
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.quantization import quantize
+from lnn2loihi.quantization.verb import quantize
 from lnn2loihi.simulation.result import recorded_words
 from lnn2loihi.verification.verb import ALL, VerificationResult, verify
 

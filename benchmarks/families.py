@@ -35,6 +35,7 @@ from rich.console import Console
 
 from lnn2loihi.artifact import load as load_program
 from lnn2loihi.artifact import save
+from lnn2loihi.conversion import import_network
 from lnn2loihi.cost import estimate
 from lnn2loihi.files import write_atomically
 from lnn2loihi.measure import Settings, measure, runners
@@ -43,10 +44,10 @@ from lnn2loihi.models.families.modules import build, parameter_count
 from lnn2loihi.models.families.train import UNITS, load_sequences, train
 from lnn2loihi.models.training import save_network
 from lnn2loihi.network import LiquidNetwork
-from lnn2loihi.placement import place, workload
-from lnn2loihi.plugins import import_network
+from lnn2loihi.placement.verb import place
+from lnn2loihi.placement.workload import workload
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.quantization import quantize
+from lnn2loihi.quantization.verb import quantize
 from lnn2loihi.simulation import encode, simulate
 from lnn2loihi.tables import markdown_table
 

@@ -19,14 +19,14 @@ import torch
 from families_tables import NAMES, mean_and_range
 from rich.console import Console
 
+from lnn2loihi.conversion import import_network
 from lnn2loihi.errors import QuantizationError
 from lnn2loihi.models.damped_sine import data
 from lnn2loihi.models.families.modules import build, parameter_count, units_for
 from lnn2loihi.models.training import fit, save_network
 from lnn2loihi.network import LiquidNetwork
-from lnn2loihi.placement import place
-from lnn2loihi.plugins import import_network
-from lnn2loihi.quantization import quantize
+from lnn2loihi.placement.verb import place
+from lnn2loihi.quantization.verb import quantize
 from lnn2loihi.simulation import simulate
 from lnn2loihi.tables import markdown_table
 

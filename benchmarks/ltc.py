@@ -21,15 +21,16 @@ from typing import Any
 from accuracy_tasks import Task, task_named
 from rich.console import Console
 
+from lnn2loihi.conversion import import_network
 from lnn2loihi.cost import estimate
 from lnn2loihi.models import families
 from lnn2loihi.models.families.train import load_sequences, train
 from lnn2loihi.models.training import save_network
 from lnn2loihi.network import LiquidNetwork
-from lnn2loihi.placement import place, workload
-from lnn2loihi.plugins import import_network
+from lnn2loihi.placement.verb import place
+from lnn2loihi.placement.workload import workload
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.quantization import quantize
+from lnn2loihi.quantization.verb import quantize
 from lnn2loihi.simulation import simulate
 from lnn2loihi.tables import markdown_table
 

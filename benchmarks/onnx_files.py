@@ -18,8 +18,8 @@ import onnxruntime
 from cases import auto_ncp, layer, prepared
 from timing import seconds_of
 
+from lnn2loihi.conversion import export
 from lnn2loihi.network import LiquidNetwork
-from lnn2loihi.plugins import export
 from lnn2loihi.program import LoihiProgram
 
 BATCHES, STEPS = (1, 64), 16

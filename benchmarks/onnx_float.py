@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from lnn2loihi.conversion import export
 from lnn2loihi.network import LiquidNetwork
-from lnn2loihi.plugins import export
 
 
 class OnnxFloat:

@@ -25,7 +25,8 @@ from lnn2loihi.families.readout.lowering import linear_program
 from lnn2loihi.formats import FixedPoint
 from lnn2loihi.graph.schedule import derive_schedule
 from lnn2loihi.layers.linear import SUM
-from lnn2loihi.placement import OBJECTIVES, Placement, place
+from lnn2loihi.placement.placement import Placement
+from lnn2loihi.placement.verb import OBJECTIVES, place
 from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population
 from lnn2loihi.tables import text_table
 

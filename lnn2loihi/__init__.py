@@ -25,6 +25,7 @@ from lnn2loihi.version import VERSION as __version__
 if TYPE_CHECKING:
     from lnn2loihi.artifact import load, save
     from lnn2loihi.comparison import ComparisonResult, compare
+    from lnn2loihi.conversion import export, import_network
     from lnn2loihi.cost import Calibration, CostEstimate, Workload, calibrate_profile, estimate
     from lnn2loihi.devices import Device, Figure, device_names, load_device, save_device
     from lnn2loihi.doctor import DoctorReport, examine
@@ -56,12 +57,14 @@ if TYPE_CHECKING:
     from lnn2loihi.lava import run_lava
     from lnn2loihi.metrics import NeuroBenchMetrics, network_metrics, program_metrics
     from lnn2loihi.network import FloatResult, Linear, LiquidNetwork
-    from lnn2loihi.placement import Placement, Violation, place, workload
-    from lnn2loihi.plugins import export, import_network
+    from lnn2loihi.placement.placement import Placement
+    from lnn2loihi.placement.rules import Violation
+    from lnn2loihi.placement.verb import place
+    from lnn2loihi.placement.workload import workload
     from lnn2loihi.profiling import ProfileResult, ProfileRow, load_profile, profile, ratio
     from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population, Schedule
-    from lnn2loihi.quantization import quantize
     from lnn2loihi.quantization.sensitivity import Sensitivity, sensitivity
+    from lnn2loihi.quantization.verb import quantize
     from lnn2loihi.recipe import Recipe
     from lnn2loihi.reporting import report
     from lnn2loihi.simulation import simulate
@@ -94,11 +97,14 @@ _NAMES = {
     "families.minimal.layer": "MinGRULayer MinLSTMLayer",
     "metrics": "NeuroBenchMetrics network_metrics program_metrics",
     "network": "FloatResult Linear LiquidNetwork",
-    "placement": "Placement Violation place workload",
-    "plugins": "export import_network",
+    "placement.placement": "Placement",
+    "placement.rules": "Violation",
+    "placement.verb": "place",
+    "placement.workload": "workload",
+    "conversion": "export import_network",
     "profiling": "ProfileResult ProfileRow load_profile profile ratio",
     "program": "Connection InputPort LoihiProgram Population Schedule",
-    "quantization": "quantize",
+    "quantization.verb": "quantize",
     "recipe": "Recipe",
     "quantization.sensitivity": "Sensitivity sensitivity",
     "reporting": "report",

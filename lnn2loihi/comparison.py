@@ -15,7 +15,7 @@ from lnn2loihi.frozen import ContentEquality
 from lnn2loihi.network import FloatArray, LiquidNetwork
 from lnn2loihi.precision import precision_of, worst_text
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.quantization import network_hash
+from lnn2loihi.quantization.verb import network_hash
 from lnn2loihi.sequences import Sequences
 from lnn2loihi.simulation import encode, simulate
 from lnn2loihi.simulation.inputs import decoded, given

@@ -16,7 +16,7 @@ from lnn2loihi.errors import BackendMissingError
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.plugins import shipped_model
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.quantization import quantize
+from lnn2loihi.quantization.verb import quantize
 from lnn2loihi.recipe import DEFAULT_RECIPE
 from lnn2loihi.samples import write_arrays
 from lnn2loihi.simulation import simulate

@@ -4,7 +4,8 @@ The float side: a `Layer` (or `GatedLayer`, one stage of gates) whose stages are
 that are `Linear`. The integer side: a neuron program, recorded by a `Tracer`, and a `StageLowering`
 that chooses its formats. `Family` holds both together; an entry point of the group
 `lnn2loihi.families`, or `register`, makes it known. `lnn2loihi.testing.check_family` says whether
-it keeps the contract.
+it keeps the contract. What else a package can bring has its base here too: `Importer`, `Exporter`,
+`Executor`, `Target`, `DevicePackage` with its kinds, figures and rules.
 """
 
 from __future__ import annotations
@@ -47,6 +48,11 @@ if TYPE_CHECKING:
         FamilyParts,
         RecurrentDescription,
     )
+    from lnn2loihi.devices import Definition, DeviceKind, DevicePackage
+    from lnn2loihi.placement.rules import Rule, Violation
+    from lnn2loihi.plugins import Exporter, Importer
+    from lnn2loihi.simulation.executor import Executor
+    from lnn2loihi.targets import Target
 
 __all__ = [
     "ACTIVATIONS",
@@ -63,6 +69,11 @@ __all__ = [
     "SUM",
     "VALUE_BITS",
     "Arrays",
+    "Definition",
+    "DeviceKind",
+    "DevicePackage",
+    "Executor",
+    "Exporter",
     "Family",
     "FamilyImporter",
     "FamilyParts",
@@ -70,6 +81,7 @@ __all__ = [
     "FloatArray",
     "GatedLayer",
     "ImportNetworkError",
+    "Importer",
     "Layer",
     "Linear",
     "Lowering",
@@ -80,22 +92,25 @@ __all__ = [
     "Recipe",
     "RecurrentDescription",
     "Rescaling",
+    "Rule",
     "Stage",
     "StageLowering",
     "StageSource",
     "State",
+    "Target",
     "Tracer",
     "TrainedMap",
+    "Violation",
     "Word",
     "clamped",
     "error_function",
     "first_update",
+    "fixed_point_factor",
     "flag",
     "log_sigmoid",
     "moved",
     "number",
     "preactivation",
-    "fixed_point_factor",
     "register",
     "rescaled",
     "saturated",
@@ -108,8 +123,18 @@ __all__ = [
     "within",
 ]
 
-#: What reads modules and checkpoints is imported when it is asked for, from the first that has it.
-_IMPORTERS = ("converters.recurrent.family", "converters.files.description")
+#: What no neuron program needs is imported when it is asked for; for each module its names.
+_LATER = {
+    "converters.files.arrays": "Arrays",
+    "converters.files.description": "flag number text times whole",
+    "converters.recurrent.family": "FamilyImporter FamilyParts RecurrentDescription",
+    "devices": "Definition DeviceKind DevicePackage",
+    "placement.rules": "Rule Violation",
+    "plugins": "Exporter Importer",
+    "simulation.executor": "Executor",
+    "targets": "Target",
+}
+_PLACES = {name: module for module, names in _LATER.items() for name in names.split()}
 
 
 def register(family: Family) -> None:
@@ -125,9 +150,6 @@ def register(family: Family) -> None:
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        for place in _IMPORTERS:
-            module = import_module(f"lnn2loihi.{place}")
-            if hasattr(module, name):
-                return getattr(module, name)
+    if name in _PLACES:
+        return getattr(import_module(f"lnn2loihi.{_PLACES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,7 +15,7 @@ from programs import Sizes, random_program
 from lnn2loihi.devices import Device, Figure, load_device
 from lnn2loihi.devices.figures import DEFINITIONS
 from lnn2loihi.neurons.listing import listing
-from lnn2loihi.placement import Core
+from lnn2loihi.placement.placement import Core
 from lnn2loihi.program import Connection, LoihiProgram
 
 CHIP = load_device("loihi2-oheo-gulch")

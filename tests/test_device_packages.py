@@ -33,8 +33,9 @@ from lnn2loihi.devices import (
     device_tables,
 )
 from lnn2loihi.errors import DeviceError, InputError, PlacementError, PluginError
-from lnn2loihi.placement import RULES, Rule, Violation, place, rules_of
 from lnn2loihi.placement.draft import Draft
+from lnn2loihi.placement.rules import RULES, Rule, Violation, rules_of
+from lnn2loihi.placement.verb import place
 
 KINDS = (LOIHI, CPU, GPU)
 FLASH = Definition("flash", "B", "limit", "memory for code and weights", whole=True)

@@ -280,3 +280,10 @@ def test_layers_that_break_it(registered: Any) -> None:
         "counted parameters: 24 parameters are counted, its arrays hold 64 numbers",
     ):
         assert rule in said
+
+
+def test_every_name_of_extend_is_there() -> None:
+    for name in x.__all__:
+        assert getattr(x, name) is not None
+    with pytest.raises(AttributeError, match="'lnn2loihi.extend' has no attribute 'nonsense'"):
+        getattr(x, "nonsense")  # noqa: B009

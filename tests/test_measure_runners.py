@@ -23,7 +23,7 @@ from lnn2loihi.families.cfc.layer import CfCLayer
 from lnn2loihi.measure import Session, Settings, measure, runners
 from lnn2loihi.measure.engine_session import EngineSession
 from lnn2loihi.network import FloatArray, LiquidNetwork
-from lnn2loihi.quantization import quantize
+from lnn2loihi.quantization.verb import quantize
 
 ROOM = importlib.import_module("lnn2loihi.measure.runners")  # the name is that of its function, too
 SHORT = Settings(warm_up=0.0, search=0.0, rounds=1, slice=0.0, calls=3)

@@ -28,7 +28,7 @@ from lnn2loihi.quantization.moments import (
 )
 
 #: The module, whose name is the function's too.
-QUANTIZE = import_module("lnn2loihi.quantization")
+QUANTIZE = import_module("lnn2loihi.quantization.verb")
 COLUMNS, ROWS, SAMPLES = 150, 12, 40
 
 
@@ -190,7 +190,7 @@ def test_what_memory_cannot_hold_is_refused_before_it_is_asked_for(
     net, x = random_ltc(0, units=40, density=1.0), random_samples(1, 2, 3, 3)
     monkeypatch.setattr(sizes, "available_memory", lambda: 1 << 20)
     monkeypatch.setattr(sizes, "CONSTANT", 0)
-    monkeypatch.setattr(QUANTIZE, "measure", lambda *_: pytest.fail("it began"))
+    monkeypatch.setattr(QUANTIZE, "run_calibration", lambda *_: pytest.fail("it began"))
     with pytest.raises(
         l2l.QuantizationError,
         match=r"GiB of memory would be needed \(layer 'ltc' with its 1,720 synapses take .* GiB\), "
@@ -203,7 +203,7 @@ def test_a_lack_of_memory_is_our_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise MemoryError("Unable to allocate 32.0 GiB")
 
-    monkeypatch.setattr(QUANTIZE, "measure", fail)
+    monkeypatch.setattr(QUANTIZE, "run_calibration", fail)
     with pytest.raises(l2l.QuantizationError, match=r"memory ended \(Unable to allocate 32"):
         l2l.quantize(random_network(0), random_samples(1, 2, 3, 3))
 

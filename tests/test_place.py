@@ -18,8 +18,9 @@ from variants import samples as variant_samples
 import lnn2loihi as l2l
 from lnn2loihi.errors import DeviceError, InputError, PlacementError
 from lnn2loihi.neurons.listing import listing
-from lnn2loihi.placement import OBJECTIVES, Core, Placement, place
 from lnn2loihi.placement.memory import synapse_lists, units
+from lnn2loihi.placement.placement import Core, Placement
+from lnn2loihi.placement.verb import OBJECTIVES, place
 from lnn2loihi.program import LoihiProgram
 
 DEEP = Variant(backbone=(7, 5), units=6, layers=2, seed=3)

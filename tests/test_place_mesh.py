@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from placing import CHIP, dense_program, device
 from programs import Sizes, random_program
 
-from lnn2loihi.placement import Placement, place
 from lnn2loihi.placement.activity import activity_of
 from lnn2loihi.placement.draft import packed_draft
 from lnn2loihi.placement.mesh import Flow, Mesh, Positions, arrange, axon_messages
+from lnn2loihi.placement.placement import Placement
+from lnn2loihi.placement.verb import place
 from lnn2loihi.placement.workload import positions_of
 
 

@@ -19,9 +19,10 @@ from variants import samples as variant_samples
 import lnn2loihi as l2l
 from lnn2loihi.devices import Device, load_device
 from lnn2loihi.errors import PlacementError
-from lnn2loihi.placement import RULES, Violation, place
 from lnn2loihi.placement.activity import activity_of
 from lnn2loihi.placement.draft import Draft, packed_draft
+from lnn2loihi.placement.rules import RULES, Violation
+from lnn2loihi.placement.verb import place
 from lnn2loihi.program import LoihiProgram
 
 

@@ -19,7 +19,9 @@ import lnn2loihi as l2l
 from lnn2loihi.cost import Workload, estimate
 from lnn2loihi.errors import InputError
 from lnn2loihi.neurons.listing import listing
-from lnn2loihi.placement import OBJECTIVES, Core, Placement, place, workload
+from lnn2loihi.placement.placement import Core, Placement
+from lnn2loihi.placement.verb import OBJECTIVES, place
+from lnn2loihi.placement.workload import workload
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulation import encode, held
 

@@ -18,10 +18,10 @@ from lnn2loihi.families.dense.layer import DenseLayer
 from lnn2loihi.formats import signed_range
 from lnn2loihi.layers.gated import GatedLayer
 from lnn2loihi.layers.stage import Stage
-from lnn2loihi.quantization import network_hash, prepared
 from lnn2loihi.quantization.calibration import largest_magnitude
 from lnn2loihi.quantization.post_training import Plan
 from lnn2loihi.quantization.rounding import CORRECTIONS, column_scales
+from lnn2loihi.quantization.verb import network_hash, prepared
 from lnn2loihi.recipe import Recipe
 from lnn2loihi.simulation import encode, full_initial_state
 from lnn2loihi.simulation.reference import run_reference

@@ -14,10 +14,10 @@ from networks import random_ltc, random_network, random_samples
 import lnn2loihi as l2l
 from lnn2loihi import batches
 from lnn2loihi.evaluation import FloatResult
-from lnn2loihi.quantization import prepared
 from lnn2loihi.quantization.calibration import CalibrationRun
 from lnn2loihi.quantization.calibration import run_calibration as calibrated
 from lnn2loihi.quantization.moments import DenseMoments, Moments
+from lnn2loihi.quantization.verb import prepared
 from lnn2loihi.simulation import encode
 
 BUSY = settings(

@@ -14,8 +14,9 @@ import lnn2loihi as l2l
 from lnn2loihi.errors import ProgramError, QuantizationError
 from lnn2loihi.families.cfc.wired import WiredMemory
 from lnn2loihi.graph.schedule import Schedule
-from lnn2loihi.quantization import prepared, rows
+from lnn2loihi.quantization import rows
 from lnn2loihi.quantization.post_training import Plan
+from lnn2loihi.quantization.verb import prepared
 from lnn2loihi.simulation import full_initial_state
 from lnn2loihi.simulation.inputs import encode
 from lnn2loihi.simulation.reference import run_reference

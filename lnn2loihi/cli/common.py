@@ -245,7 +245,7 @@ def imported(
     given = {name: value for name, value in options.items() if value is not None}
     if texts:
         with importing():
-            from lnn2loihi.plugins import import_options
+            from lnn2loihi.conversion import import_options
 
         given = joined_options(given, import_options(source, texts))
     return l2l.import_network(source, **given)

@@ -72,7 +72,7 @@ def export(
     else:
         loaded = imported(source, description, timespan, import_option)
     with importing():
-        from lnn2loihi.plugins import export_options
+        from lnn2loihi.conversion import export_options
         from lnn2loihi.targets import target_of
 
     aim = target_of(target)

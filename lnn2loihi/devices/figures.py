@@ -82,8 +82,8 @@ class DeviceKind:
         name: as profiles say it.
         title: its name for people.
         figures: all that its devices may have.
-        rules: that a program has to keep on it, names of ours (`lnn2loihi.placement.RULES`) or
-            `lnn2loihi.placement.Rule`s. Programs are placed on the devices of kinds that have some;
+        rules: that a program has to keep on it, names of ours (`lnn2loihi.placement.rules`), or
+            `Rule`s. Programs are placed on the devices of kinds that have some;
             their figures have to include those that placement computes with, as required ones.
         shown: the required figure that a list of devices shows.
         parts: pairs of figures, the first of which cannot be larger than the second.

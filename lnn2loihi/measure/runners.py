@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
+from lnn2loihi.conversion import export, import_network
 from lnn2loihi.errors import BackendMissingError, ImportNetworkError, InputError, Problems
 from lnn2loihi.measure.agreement import Truth
 from lnn2loihi.measure.conditions import board, read_conditions
@@ -18,7 +19,7 @@ from lnn2loihi.measure.meter import Kind
 from lnn2loihi.measure.runner import Runner, Session, missing_runner
 from lnn2loihi.measure.trial import one_line
 from lnn2loihi.network import LiquidNetwork
-from lnn2loihi.plugins import EXPORTERS, export, import_network
+from lnn2loihi.plugins import EXPORTERS
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulation import simulate
 from lnn2loihi.simulation.choice import AUTO, chosen, known_executors, native_engine

@@ -11,7 +11,9 @@ from lnn2loihi.cost import CostEstimate, Workload, estimate
 from lnn2loihi.cost.workload import MODES
 from lnn2loihi.devices import Device
 from lnn2loihi.errors import DeviceError, PlacementError, RateError
-from lnn2loihi.placement import Placement, place, workload
+from lnn2loihi.placement.placement import Placement
+from lnn2loihi.placement.verb import place
+from lnn2loihi.placement.workload import workload
 from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.result import (
     ChipProfile,

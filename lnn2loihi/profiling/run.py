@@ -14,6 +14,7 @@ import numpy.typing as npt
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.artifact import fingerprint
 from lnn2loihi.comparison import check_pair
+from lnn2loihi.conversion import import_network
 from lnn2loihi.defaults import DEFAULT_DEVICES, DEFAULT_TARGET
 from lnn2loihi.devices import Device, device_tables, known_devices, load_device, with_prefix
 from lnn2loihi.errors import DeviceError, Problems
@@ -22,7 +23,6 @@ from lnn2loihi.measure import Measurements, Runner, measure, runners
 from lnn2loihi.measure.estimated import unused_profiles
 from lnn2loihi.metrics import NeuroBenchMetrics, network_metrics, program_metrics
 from lnn2loihi.network import LiquidNetwork
-from lnn2loihi.plugins import import_network
 from lnn2loihi.profiling.accuracy import judge_for, judged
 from lnn2loihi.profiling.chips import ChipAnswer, ChipRequest, profile_chip
 from lnn2loihi.profiling.measured import measured_rows, row_provenance

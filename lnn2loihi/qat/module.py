@@ -13,20 +13,20 @@ import torch
 from torch import Tensor, nn
 
 from lnn2loihi.arguments import checks_kinds
+from lnn2loihi.conversion import import_network
 from lnn2loihi.errors import InputError, Problems, QuantizationError
 from lnn2loihi.evaluation import heard_again, loops
 from lnn2loihi.formats import FixedPoint, signed_range
 from lnn2loihi.kinds import Share
 from lnn2loihi.layers.stage import INPUT
 from lnn2loihi.network import LiquidNetwork
-from lnn2loihi.plugins import import_network
 from lnn2loihi.program import LoihiProgram, Population
 from lnn2loihi.qat.calls import Calls, Hidden, calls_of
 from lnn2loihi.qat.loop import run_loop
 from lnn2loihi.qat.rounding import message
 from lnn2loihi.qat.stage import TrainableStage
-from lnn2loihi.quantization import PreparedQuantization, prepared
 from lnn2loihi.quantization.post_training import Plan, Scales
+from lnn2loihi.quantization.verb import PreparedQuantization, prepared
 from lnn2loihi.recipe import DEFAULT_RECIPE, LayerRecipes, Recipe
 from lnn2loihi.simulation import simulate
 

@@ -11,7 +11,7 @@ from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.errors import QuantizationError
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.precision import precision_of
-from lnn2loihi.quantization import quantize
+from lnn2loihi.quantization.verb import quantize
 from lnn2loihi.recipe import DEFAULT_RECIPE, Recipe
 from lnn2loihi.sequences import sequences
 from lnn2loihi.simulation import simulate

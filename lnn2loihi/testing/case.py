@@ -13,7 +13,7 @@ from lnn2loihi.layers.linear import FloatArray, Linear
 from lnn2loihi.layers.stage import Stage
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.quantization import quantize
+from lnn2loihi.quantization.verb import quantize
 from lnn2loihi.recipe import Recipe
 from lnn2loihi.simulation import simulate
 from lnn2loihi.simulation.result import SimulationResult

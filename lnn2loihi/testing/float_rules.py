@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from lnn2loihi.conversion import export
 from lnn2loihi.errors import Lnn2LoihiError
 from lnn2loihi.family import families, lowering_of
 from lnn2loihi.layers.linear import FloatArray, Linear
 from lnn2loihi.layers.stage import Stage
 from lnn2loihi.metrics import network_metrics
-from lnn2loihi.plugins import export
 from lnn2loihi.testing.case import SAME, Case, NotHereError, Problems, apart
 
 #: How much farther inputs are drawn that look for a bound that is broken.

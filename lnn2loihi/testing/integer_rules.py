@@ -11,10 +11,10 @@ import numpy as np
 from lnn2loihi.artifact import load, save
 from lnn2loihi.errors import Lnn2LoihiError
 from lnn2loihi.neurons.operations import Rescaling
-from lnn2loihi.placement import place
+from lnn2loihi.placement.verb import place
 from lnn2loihi.precision import precision_of
-from lnn2loihi.quantization import prepared
 from lnn2loihi.quantization.post_training import Plan
+from lnn2loihi.quantization.verb import prepared
 from lnn2loihi.simulation import full_initial_state, simulate
 from lnn2loihi.simulation.reference import run_reference
 from lnn2loihi.simulation.streams import open_stream

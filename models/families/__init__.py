@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from lnn2loihi.artifact import load as load_program
+from lnn2loihi.conversion import import_network
 from lnn2loihi.errors import InputError
 from lnn2loihi.network import LiquidNetwork
-from lnn2loihi.plugins import import_network
 from lnn2loihi.program import LoihiProgram
 
 #: Folder with the shipped `<task>_<family>.toml` and `.safetensors`, the programs

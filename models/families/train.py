@@ -18,13 +18,13 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from lnn2loihi.conversion import import_network
 from lnn2loihi.models.families import FAMILIES, TASKS
 from lnn2loihi.models.families.modules import build, parameter_count
 from lnn2loihi.models.halfcheetah import data as halfcheetah
 from lnn2loihi.models.occupancy import data as occupancy
 from lnn2loihi.models.training import complaints, fit, save_network, shuffled_batches
 from lnn2loihi.network import LiquidNetwork
-from lnn2loihi.plugins import import_network
 from lnn2loihi.tables import percent
 
 UNITS = 32

@@ -1,0 +1,221 @@
+"""The verbs between a network and what it comes from or goes to: import_network and export."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from lnn2loihi import plugins
+from lnn2loihi.arguments import checks_kinds
+from lnn2loihi.defaults import DEFAULT_TARGET
+from lnn2loihi.errors import ImportNetworkError, InputError, Lnn2LoihiError, PluginError
+from lnn2loihi.files import write_atomically
+from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.options import check_options, read_options
+from lnn2loihi.plugins import Exporter, Importer, SeveralFormats
+from lnn2loihi.program import LoihiProgram
+from lnn2loihi.targets import Target, target_of
+
+_log = logging.getLogger("lnn2loihi")
+
+
+@checks_kinds(ImportNetworkError)
+def import_network(source: object, *, format: str | None = None, **options: Any) -> LiquidNetwork:
+    """Makes a LiquidNetwork of a live module or of a checkpoint file.
+
+    Args:
+        source: a `torch.nn.Module`, or the path of a checkpoint or description.
+        format: name of the importer, or of a family ("gru"); found from `source` where absent.
+        options: passed to the importer; those of recurrent layers and checkpoints are described in
+            `lnn2loihi.converters.recurrent.importer.FamiliesImporter.load`.
+
+    Raises:
+        ImportNetworkError: no importer recognises the source, or it lists what does not fit.
+            The same where there is no importer of that name, or its package is broken.
+    """
+    source = Path(source) if isinstance(source, (str, os.PathLike)) else source
+    importer = _importer(source, format)
+    check_options(importer.load, options, ImportNetworkError)
+    return importer.load(source, **options)
+
+
+def import_options(source: Path, texts: Iterable[str]) -> dict[str, Any]:
+    """Options of the importer of a file, of texts `name=value`: see `read_options`."""
+    return read_options(_importer(source, None).load, texts, ImportNetworkError)
+
+
+def _importer(source: object, format: str | None) -> Importer:
+    """The importer of that name, or of a source."""
+    if isinstance(source, Path) and not _exists(source):
+        raise ImportNetworkError(str(source), "there is no such file")
+    if format is not None:
+        return _importer_named(format)
+    importer = _importer_of(source)
+    if importer is not None:
+        return importer
+    what = str(source) if isinstance(source, Path) else f"a {type(source).__qualname__}"
+    known = ", ".join(plugins.IMPORTERS.names())
+    raise ImportNetworkError(
+        what,
+        "no importer recognises it; registered are: "
+        f"{known or 'none (is lnn2loihi installed? run pip install .)'}. "
+        "Give a recurrent layer (ncps.torch.CfC, torch.nn.GRU, ...), a module of such layers and "
+        "dense ones, or a .pt or .safetensors checkpoint with its .toml description",
+    )
+
+
+def _importer_named(format: str) -> Importer:
+    """The importer of that name, or the one for that name among those for several formats.
+
+    Raises:
+        ImportNetworkError: there is none, or its package is broken.
+    """
+    several: list[SeveralFormats] = []
+    if format not in plugins.IMPORTERS.names():
+        several = [one for _, one in plugins.IMPORTERS.working() if isinstance(one, SeveralFormats)]
+    for importer in several:
+        if (found := importer.named(format)) is not None:
+            return found
+    try:
+        return plugins.IMPORTERS.get(format)
+    except PluginError as error:
+        names = ", ".join(name for importer in several for name in importer.names())
+        also = f"; of families: {names}" if names else ""
+        problems = [f"{problem}{also}" for problem in error.problems]
+        raise ImportNetworkError(error.subject, problems) from error
+
+
+def _importer_of(source: object) -> Importer | None:
+    """The first importer that recognises a source; those that take anything are asked last."""
+
+    def takes_anything(importer: Importer) -> bool:
+        says = getattr(importer, "catch_all", False)
+        try:
+            return bool(says(source) if callable(says) else says)
+        except Exception:  # a stranger's importer, asked about something that is not its
+            return True
+
+    for importer in sorted((one for _, one in plugins.IMPORTERS.working()), key=takes_anything):
+        try:
+            if importer.recognises(source):
+                return importer
+        except Lnn2LoihiError:
+            raise
+        except Exception as error:  # a stranger's importer, asked about something that is not its
+            _log.warning(
+                "importer %s is left out: asked whether it recognises the source, it raised %s: %s",
+                type(importer).__qualname__, type(error).__name__, error,
+            )  # fmt: skip
+    return None
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # no name of a file: too long, or with characters that none has
+        return False
+
+
+@checks_kinds()
+def export(
+    source: LoihiProgram | LiquidNetwork,
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    target: str | Target = DEFAULT_TARGET,
+    **options: Any,
+) -> Any:
+    """Turns a program or a network into another representation.
+
+        export(program, "net.onnx")      # a file: the integers of the chip
+        export(network, "net.onnx")      # a file: floating point
+        export(program, "lava")          # in memory: a graph of Lava processes
+
+    Args:
+        source: a program or a network.
+        path: of the file to write; or the name of a format, which gives its representation in
+            memory.
+        format: name of the exporter; found from the source and the file's suffix where absent.
+            With it, `path` is a path.
+        target: what to prepare the program for; its exporter is asked first.
+        options: passed to the exporter.
+
+    Returns:
+        The path of the file that was written, or what the exporter has made.
+
+    Raises:
+        InputError: no exporter fits, the folder does not exist, an option is unknown, the path is
+            the file that the network was read from, or a network is to be prepared.
+        TargetError: the target cannot prepare the program.
+        BackendMissingError: the exporter needs a package that is not installed.
+    """
+    aim = target_of(target)
+    if isinstance(source, LoihiProgram):
+        source = aim.prepare(source)
+    elif aim.passes:
+        raise InputError("target", f"{aim.name} prepares programs; quantize the network first")
+    in_memory = format is None and isinstance(path, str) and path in plugins.EXPORTERS.names()
+    exporter = _exporter(source, Path(path), str(path) if in_memory else format, aim)
+    if not (in_memory or Path(path).parent.is_dir()):
+        raise InputError(str(path), "its folder does not exist")
+    check_options(exporter.export, options, InputError)
+    made = exporter.export(source, **options)
+    if in_memory:
+        return made
+    content = exporter.to_bytes(made)
+    _check_not_source(source, Path(path))
+    try:
+        return write_atomically(path, content)
+    except OSError as error:
+        raise InputError(str(path), f"cannot be written: {error.strerror}") from error
+
+
+def export_options(
+    source: LoihiProgram | LiquidNetwork,
+    path: Path,
+    format: str | None,
+    target: Target,
+    texts: Iterable[str],
+) -> dict[str, Any]:
+    """Options of the exporter of a file, of texts `name=value`: see `read_options`."""
+    return read_options(_exporter(source, path, format, target).export, texts, InputError)
+
+
+def _check_not_source(source: LoihiProgram | LiquidNetwork, path: Path) -> None:
+    """Refuses to replace the file that a network was read from, if its importer noted its hash."""
+    noted = source.source.get("file_sha256") if isinstance(source, LiquidNetwork) else None
+    if noted is None or not path.is_file():
+        return
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    if digest.hexdigest() == noted:
+        raise InputError(
+            str(path),
+            "is the file that the network was read from: writing would destroy it; give another",
+        )
+
+
+def _exporter(source: object, path: Path, name: str | None, target: Target) -> Exporter:
+    """The exporter of that name, or the first one that fits the source and the suffix; that of the
+    target comes before all others.
+    """
+    if name is not None and plugins.EXPORTERS.get(name).accepts(source):
+        return plugins.EXPORTERS.get(name)
+    fitting = [(key, one) for key, one in plugins.EXPORTERS.working() if one.accepts(source)]
+    fitting.sort(key=lambda known: known[0] != target.exporter)
+    suffix = path.suffix.lower()
+    for _, exporter in fitting:
+        if name is None and suffix in exporter.suffixes:
+            return exporter
+    known = [f"{key} ({', '.join(one.suffixes) or 'no file'})" for key, one in fitting]
+    raise InputError(
+        str(path) if name is None else f"format {name!r}",
+        f"does not fit a {type(source).__qualname__}; for it there are "
+        f"{', '.join(known) or 'no exporters'}",
+    )
