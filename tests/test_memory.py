@@ -80,7 +80,11 @@ def test_what_runs_out_is_an_error_of_ours(
 
     program = random_program(1)
     path = l2l.save(program, tmp_path / "a.l2l")
-    for module, name in (("simulate", "checked"), ("artifact", "_read"), ("place", "load_device")):
+    for module, name in (
+        ("simulation", "checked"),
+        ("artifact", "_read"),
+        ("placement.verb", "load_device"),
+    ):
         monkeypatch.setattr(import_module(f"lnn2loihi.{module}"), name, scarce)
     for call in (
         lambda: l2l.simulate(program, random_inputs(1, program, 1, 2)),
