@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         RecurrentDescription,
     )
     from lnn2loihi.devices import Definition, DeviceKind, DevicePackage
+    from lnn2loihi.families.dense.layer import DenseStage
     from lnn2loihi.placement.rules import Rule, Violation
     from lnn2loihi.plugins import Exporter, Importer
     from lnn2loihi.simulation.executor import Executor
@@ -70,6 +71,7 @@ __all__ = [
     "VALUE_BITS",
     "Arrays",
     "Definition",
+    "DenseStage",
     "DeviceKind",
     "DevicePackage",
     "Executor",
@@ -128,6 +130,7 @@ _LATER = {
     "converters.files.arrays": "Arrays",
     "converters.files.description": "flag number text times whole",
     "converters.recurrent.family": "FamilyImporter FamilyParts RecurrentDescription",
+    "families.dense.layer": "DenseStage",
     "devices": "Definition DeviceKind DevicePackage",
     "placement.rules": "Rule Violation",
     "plugins": "Exporter Importer",

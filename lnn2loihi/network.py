@@ -107,6 +107,13 @@ class LiquidNetwork(ArrayEquality):
                     f"layer {self.substeps} unfolds; layers with a state have to keep the same "
                     "time: make a network of each"
                 )
+        several = [layer.name for layer in self.layers if not layer.stateless]
+        if self.substeps > 1 and len(several) > 1 and not found:
+            found.append(
+                f"{' and '.join(several)} take {self.substeps} steps for each sample: the second "
+                "would hear what the first has not finished, which no module does; make a network "
+                "of each, or unfold once"
+            )
         names = [name for layer in self.layers for name in layer.layer_names]
         names += [self.readout.name] if self.readout else []
         found += [

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from networks import random_ltc
 from strategies_ncps import STEADY
 
 from lnn2loihi.errors import InputError, NetworkError
@@ -300,3 +301,10 @@ def test_a_network_is_frozen_and_compares_its_contents() -> None:
         net.layers[0].maps[0].weight[0, 0] = 1.0  # type: ignore[union-attr]
     with pytest.raises(TypeError):
         net.source["file"] = "x"  # type: ignore[index]
+
+
+def test_two_layers_that_unfold_are_refused() -> None:
+    first = random_ltc(0, units=4).layers[0]
+    second = dataclasses.replace(random_ltc(1, inputs=4).layers[0], name="second")
+    with pytest.raises(NetworkError, match="ltc and second take 4 steps for each sample: the "):
+        LiquidNetwork("two", (first, second))

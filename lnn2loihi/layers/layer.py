@@ -167,7 +167,9 @@ class Layer(ArrayEquality, ABC):
             stages: what `stages` has made.
         """
         for stage in stages:
-            for linear in stage.gates.values():
+            for name, linear in stage.gates.items():
+                if name in stage.fixed:
+                    continue
                 columns = np.arange(linear.input_size)
                 yield TrainedMap(linear.weight, linear.bias.size, stage.name, columns)
 

@@ -12,6 +12,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
@@ -65,6 +66,11 @@ class Stage(ABC):
     vectors: ClassVar[tuple[str, ...]] = ()
     #: Gates and vectors that training keeps from falling below zero.
     positive: ClassVar[tuple[str, ...]] = ()
+    #: Ranges that training keeps vectors within, (low, high).
+    limits: ClassVar[Mapping[str, tuple[float, float]]] = MappingProxyType({})
+    #: Gates whose weights no training changes, such as an identity by which a stage hears another
+    #: one unit by unit. They are no parameters: the layer makes them.
+    fixed: ClassVar[tuple[str, ...]] = ()
     #: Whether its gates only pick columns: weights of one that no training changes, and no bias.
     #: It has no memory and stands in a loop, so that its answer follows from what it hears there.
     selects: ClassVar[bool] = False

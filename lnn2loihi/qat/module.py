@@ -210,7 +210,7 @@ class TrainableNetwork(nn.Module):
             raise InputError("share", f"is {share!r}; give a number from 0 up to, but not, 1")
         left = 0
         for own in self.stages.values():
-            for gate in own.trained:
+            for gate in (name for name in own.trained if name not in own.stage.fixed):
                 magnitude = own.effective(gate).detach().abs()
                 alive = magnitude[own.mask(gate)]
                 drop = int(share * alive.numel())

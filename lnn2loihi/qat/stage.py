@@ -85,6 +85,8 @@ class TrainableStage(nn.Module):
             self.weight[name] = nn.Parameter(torch.tensor(gate.weight, dtype=torch.float32))
             self.bias[name] = nn.Parameter(torch.tensor(gate.bias, dtype=torch.float32))
             self.stretch[name] = nn.Parameter(torch.zeros(len(gate.bias)))
+            for part in (self.weight, self.bias, self.stretch):
+                part[name].requires_grad_(name not in stage.fixed)
             self.register_buffer(f"mask_{name}", (self.weight[name] != 0).detach().clone())
             self.register_buffer(f"fixed_{name}", torch.zeros(gate.weight.shape, dtype=torch.bool))
             self.register_buffer(f"fixed_mantissa_{name}", torch.zeros(gate.weight.shape))
@@ -103,7 +105,9 @@ class TrainableStage(nn.Module):
 
     @property
     def trained(self) -> Mapping[str, Linear]:
-        """The gates with weights that train: all, or none where they only pick columns."""
+        """The gates with weights of their own: all, or none where they only pick columns; those
+        that are fixed do not train.
+        """
         return {} if self.stage.selects else self.stage.gates
 
     @torch.no_grad()
@@ -111,6 +115,9 @@ class TrainableStage(nn.Module):
         """Begins where post-training quantization ends: with weights that make up for rounding."""
         self._shift_left(self._exponents_with_room())
         for name in self.trained:
+            if name in self.stage.fixed:
+                self._start_step(name, self._rows(name, None))
+                continue
             rows = self._rows(name, None, "full")
             weight, bias = self._chip_values(rows)
             self.weight[name].copy_(torch.as_tensor(weight) * self.mask(name))
@@ -198,18 +205,24 @@ class TrainableStage(nn.Module):
         return self._signed(gate, self.bias[gate])
 
     def effective_vectors(self) -> dict[str, Tensor]:
-        """The stage's vectors, (units,) each, those that have to be positive not below zero."""
+        """The stage's vectors, (units,) each, within their limits, and not below zero where they
+        have to be positive.
+        """
         return {name: self._signed(name, vector) for name, vector in self.vector.items()}
 
     def _signed(self, name: str, values: Tensor) -> Tensor:
-        """What is below zero and may not be is zero, with its gradient: it may come back."""
+        """What is below zero, or outside of its limits, and may not be stands at the end, with its
+        gradient: it may come back.
+        """
+        if name in self.stage.limits:
+            values = straight_through(values.clamp(*self.stage.limits[name]), values)
         if name not in self.stage.positive:
             return values
         return straight_through(values.clamp_min(0.0), values)
 
     def linear(self, gate: str) -> Linear:
         """The masked map in float64."""
-        if self.stage.selects:
+        if self.stage.selects or gate in self.stage.fixed:
             return self.stage.gates[gate]
         return Linear(gate, _float64(self.effective(gate)), _float64(self.effective_bias(gate)))
 
