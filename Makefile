@@ -35,7 +35,7 @@ echo "On Debian or Ubuntu: apt-get install python3 python3-venv (for python3.12:
 exit 1
 endef
 
-.PHONY: help setup setup-dev demo test benchmark fuzz lint wheel clean
+.PHONY: help setup setup-dev demo test test-quick benchmark fuzz lint wheel clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -51,6 +51,9 @@ demo: setup
 
 test: setup
 	$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadgroup $(TESTS)
+
+test-quick: setup
+	$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadgroup -m "not slow" $(TESTS)
 
 benchmark:
 	$(call set_up,test onnx)

@@ -28,6 +28,7 @@ def test_a_gated_cell_takes_at_most_100_lines() -> None:
     assert len(source.splitlines()) <= 100
 
 
+@pytest.mark.slow
 def test_the_package_works_in_an_environment_of_its_own(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed")
     copied = shutil.copytree(EXAMPLE, tmp_path / "extending")

@@ -20,7 +20,10 @@ from lnn2loihi.simulation import full_initial_state, simulate
 from lnn2loihi.simulation.reference import run_reference
 from lnn2loihi.simulation.result import IntegerRun
 
-pytestmark = pytest.mark.skipif(not lava_is_installed(), reason="lava-nc is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not lava_is_installed(), reason="lava-nc is not installed"),
+]
 
 SMALL = Sizes(inputs=2, layers=(3,), readout=1)
 

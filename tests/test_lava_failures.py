@@ -31,6 +31,7 @@ import_lava()
 
 from lnn2loihi.lava.processes.population.models import NeuronsModel  # noqa: E402 (needs Lava)
 
+pytestmark = pytest.mark.slow
 PROGRAM = random_program(1, Sizes(inputs=2, layers=(3, 2), readout=1))
 LONG = 200_000
 TESTS = Path(__file__).parent

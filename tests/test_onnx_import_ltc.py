@@ -31,6 +31,7 @@ torch = pytest.importorskip("torch", reason="needs torch and ncps: pip install t
 pytest.importorskip("ncps", reason="needs ncps: pip install ncps")
 
 load = OnnxImporter().load
+pytestmark = pytest.mark.slow
 BOTH = pytest.mark.parametrize("dynamo", [False, True], ids=["legacy", "dynamo"])
 
 

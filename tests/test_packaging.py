@@ -37,6 +37,7 @@ WITHOUT_COMPILER = {**os.environ, "PATH": "", "CC": "/no/compiler"}
 
 # One worker builds, or each would.
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.xdist_group("packaging"),
     pytest.mark.skipif(not (ROOT / "pyproject.toml").exists(), reason="not a checkout"),
 ]

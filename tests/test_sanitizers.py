@@ -77,7 +77,10 @@ def sanitizer() -> str:
     return found if os.path.isabs(found) and os.path.exists(found) else ""
 
 
-pytestmark = pytest.mark.skipif(not sanitizer(), reason="the C compiler has no libasan.so")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not sanitizer(), reason="the C compiler has no libasan.so"),
+]
 
 
 def run(call: str) -> subprocess.CompletedProcess[str]:
