@@ -8,21 +8,29 @@ looked up here by its class.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
-from typing import Any, TypeVar
+from inspect import isabstract
+from typing import Any, Literal
 
-from lnn2loihi.errors import QuantizationError
+from lnn2loihi.arguments import checks_fields
+from lnn2loihi.errors import PluginError, Problems, QuantizationError
+from lnn2loihi.faults import described, mend, named
+from lnn2loihi.formats import FixedPoint
+from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.layers.layer import Layer
+from lnn2loihi.layers.linear import FloatArray
 from lnn2loihi.layers.stage import Stage
-from lnn2loihi.lowering import StageLowering
+from lnn2loihi.lowering import Lowering, Measured, StageLowering
 from lnn2loihi.neurons.instructions import NeuronProgram
+from lnn2loihi.printable import is_line
+from lnn2loihi.recipe import Recipe
 from lnn2loihi.registry import Registry
 
 _log = logging.getLogger("lnn2loihi")
-T = TypeVar("T")
 #: For classes of stages something that is used in place of what is derived.
 Overrides = Callable[[], Mapping[type[Stage], Callable[..., Any]]]
 
@@ -33,6 +41,7 @@ def lazily(place: str) -> Callable[..., Any]:
     return lambda *given: getattr(import_module(module), name)(*given)
 
 
+@checks_fields(PluginError)
 @dataclass(frozen=True)
 class Family:
     """A family of neurons.
@@ -42,8 +51,9 @@ class Family:
 
     Attributes:
         name: in messages; the name of its entry point.
-        layers: classes of its layers.
-        lowerings: for each class of its stages how they become populations.
+        layers: classes of its layers, which no other family has.
+        lowerings: for each class of its stages, which no other family has, how they become
+            populations.
         importer: makes what reads its modules and checkpoints, a
             `lnn2loihi.converters.recurrent.family.FamilyImporter`; None for a family that networks
             are made of by hand.
@@ -56,6 +66,9 @@ class Family:
         torch_blocks: modules that users of the family run, with the weights of a network, as rivals
             in `profile`; see `lnn2loihi.measure.torch_session`.
         shipped: neuron programs that a wheel brings compiled, so that no compiler is needed.
+
+    Raises:
+        PluginError: lists every field that is something else, when made.
     """
 
     name: str
@@ -68,14 +81,43 @@ class Family:
     torch_blocks: Callable[[Any], Any] | None = None
     shipped: Callable[[], Iterable[NeuronProgram]] = tuple
 
+    def __post_init__(self) -> None:
+        problems = Problems(PluginError, f"family {self.name!r:.60}")
+        if not is_line(self.name) or self.name != self.name.strip() or not self.name:
+            problems.add(f"name is {self.name!r:.60}; give one line of printable text")
+        for place, kinds, base in (
+            ("layers", self.layers, Layer), ("lowerings", self.lowerings, Stage),
+        ):  # fmt: skip
+            for kind in kinds:
+                said = f"{place} holds {getattr(kind, '__qualname__', kind)}"
+                if not issubclass(kind, base):
+                    problems.add(f"{said}, which is no class of {base.__name__}")
+                elif kind.__module__.startswith("lnn2loihi.layers.") and isabstract(kind):
+                    problems.add(f"{said}, which all families share; name a class of your own")
+        problems.raise_if_any()
+        object.__setattr__(self, "lowerings", read_only_mapping(self.lowerings))
+
     @cached_property
     def made_importer(self) -> Any:
         """Its importer, made once; None where it has none."""
         return None if self.importer is None else self.importer()
 
 
+def _claims(family: Family) -> Iterator[str]:
+    """What a family has for itself alone."""
+    yield from (f"the layer {full_name(kind)}" for kind in family.layers)
+    yield from (f"the stage {full_name(kind)}" for kind in family.lowerings)
+
+
+def full_name(kind: type) -> str:
+    """Name of a class with its module."""
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
 _SAID: set[tuple[str, str]] = set()
-FAMILIES: Registry[Family] = Registry("lnn2loihi.families", "family", Family, factory=False)
+FAMILIES: Registry[Family] = Registry(
+    "lnn2loihi.families", "family", Family, factory=False, claims=_claims, named=True
+)
 
 
 def families() -> Iterator[Family]:
@@ -86,24 +128,44 @@ def families() -> Iterator[Family]:
 
 def importers(only: str | None = None) -> Iterator[tuple[Family, Any]]:
     """Families whose modules can be imported, each with its importer; one whose importer cannot be
-    made is named in a warning.
+    made, or claims the module or the class of another, is named in a warning. Ours keep theirs; of
+    two others neither has it.
 
     Args:
         only: name of a family, or of the importer of several; None for all.
     """
+    made: list[tuple[Family, Any]] = []
+    owners: dict[str, list[Family]] = {}
     for family in families():
         if family.importer is None:
             continue
         try:
-            made = family.made_importer
+            importer = family.made_importer
             # What is asked of it without a guard has to be there.
-            _ = (*made.modules, *made.aliases, *made.classes, *made.advice)
-            named = only in (None, family.name, made.name)
+            words = (*importer.modules, *importer.aliases)
+            _ = (importer.name, *importer.advice, importer.modules[0])
+            claims = [f"the module {word!r} of descriptions" for word in words]
+            claims += [f"the class {name}" for name in importer.classes]
         except Exception as error:  # whatever a stranger's module does when imported
-            left_out(family.name, "its importer cannot be made", error)
+            left_out(family.name, f"its importer cannot be made: {described(error)}")
             continue
-        if named:
-            yield family, made
+        made.append((family, importer))
+        for claim in dict.fromkeys(claims):
+            owners.setdefault(claim, []).append(family)
+    refused: set[str] = set()
+    for claim, those in owners.items():
+        for family in those if len(those) > 1 else ():
+            others = [_of_package(one.name) for one in those if one is not family]
+            if not FAMILIES.is_ours(family.name):
+                refused.add(family.name)
+                left_out(
+                    family.name,
+                    f"its importer claims {claim}, as {' and '.join(others)} does; give it "
+                    "another, or remove one of the packages",
+                )
+    for family, importer in made:
+        if family.name not in refused and only in (None, family.name, importer.name):
+            yield family, importer
 
 
 def importer_of(module: object, only: str | None = None) -> Any | None:
@@ -112,34 +174,66 @@ def importer_of(module: object, only: str | None = None) -> Any | None:
     """
     known = list(importers(only))
     for kind in type(module).__mro__:
-        name = f"{kind.__module__}.{kind.__qualname__}"
+        name = full_name(kind)
         for _, importer in known:
             if name in importer.classes:
                 return importer
     for family, importer in known:
         try:
-            if importer.is_module(module):
-                return importer
+            if not importer.is_module(module):
+                continue
+            if any(importer.is_module(anything) for anything in _anything()):
+                left_out(
+                    family.name,
+                    "its importer takes every module for one of its own (is_module); "
+                    + mend(FAMILIES.package(family.name)),
+                )
+                continue
+            return importer
         except Exception as error:  # a stranger's importer, asked about what is not its
-            left_out(family.name, "its importer was asked whether it knows a module", error)
+            left_out(
+                family.name,
+                f"its importer was asked whether it knows a module: {described(error)}",
+            )
     return None
 
 
-def left_out(family: str, doing: str, error: Exception) -> None:
-    """Says once for each family, or importer of one, and each reason that it is left out."""
-    reason = f"{doing}: {type(error).__name__}: {' '.join(str(error).split())}"
+def _anything() -> Iterator[object]:
+    """What is a module of no family."""
+    yield object()
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        yield from (torch.nn.Identity(), torch.nn.Sequential())
+
+
+def family_of_importer(importer: Any) -> str:
+    """Name of the family that an importer belongs to; its own name where there is none."""
+    return next(
+        (one.name for one in families() if one.importer and one.made_importer is importer),
+        importer.name,
+    )
+
+
+def left_out(family: str, reason: str) -> None:
+    """Says once for each family and each reason that it is left out."""
     if (family, reason) not in _SAID:
         _SAID.add((family, reason))
-        _log.warning("family %r is left out: %s", family, reason)
+        _log.warning("%s is left out: %s", _of_package(family), reason)
+
+
+def _of_package(family: str) -> str:
+    known = family in FAMILIES.names()
+    return f"family {family!r}" + (f" ({FAMILIES.package(family)})" if known else "")
 
 
 def lowering_of(stage: Stage) -> StageLowering[Any]:
-    """How a stage becomes a population.
+    """How a stage becomes a population. What that of another package raises is a QuantizationError
+    that names it.
 
     Raises:
         QuantizationError: no family has its class.
     """
-    found = of_class(type(stage), lambda family: family.lowerings)
+    found = family_of(type(stage))
     if found is None:
         known = ", ".join(FAMILIES.names()) or "none (is lnn2loihi installed? run pip install .)"
         raise QuantizationError(
@@ -148,13 +242,105 @@ def lowering_of(stage: Stage) -> StageLowering[Any]:
             f"registered (entry point of the group lnn2loihi.families, or "
             f"lnn2loihi.extend.register); there are {known}",
         )
-    return found
+    family, kind = found
+    own = family.lowerings[kind]
+    return own if FAMILIES.is_ours(family.name) else _Guarded(family, own)
 
 
-def of_class(kind: type, table: Callable[[Family], Mapping[type[Any], T]]) -> T | None:
-    """What families say of a class, or of the nearest of its ancestors; None if nobody does."""
-    tables = [table(family) for family in families()]
+def family_of(kind: type[Stage]) -> tuple[Family, type[Stage]] | None:
+    """The family of a class of stages, or of the nearest of its ancestors, and that ancestor; None
+    if there is none.
+    """
+    known = list(families())
     return next(
-        (found[ancestor] for ancestor in kind.__mro__ for found in tables if ancestor in found),
+        (
+            (one, ancestor)
+            for ancestor in kind.__mro__
+            for one in known
+            if ancestor in one.lowerings
+        ),
         None,
     )
+
+
+def override_of(
+    kind: type[Stage], table: Literal["equations", "onnx_nodes"]
+) -> Callable[..., Any] | None:
+    """What the family of a class of stages has in place of what is derived, if anything."""
+    found = family_of(kind)
+    if found is None:
+        return None
+    family, own = found
+    if kind.answer is not own.answer:
+        return None  # a class that is derived from one of the family's, and computes something else
+    try:
+        made = getattr(family, table)()
+        if not isinstance(made, Mapping):
+            raise TypeError(f"it gives a {type(made).__name__}; give a dict by classes of stages")
+        strange = [one for one in made if one not in family.lowerings]
+        strange += [one for one, function in made.items() if not callable(function)]
+    except Exception as error:  # whatever a stranger's code raises
+        left_out(family.name, f"what it has for Family.{table}: {described(error)}")
+        return None
+    if strange:
+        named = ", ".join(getattr(one, "__qualname__", str(one)) for one in strange)
+        left_out(
+            family.name,
+            f"Family.{table} has {named}, which is none of its stages or no function",
+        )
+    return None if own in strange else made.get(own)
+
+
+def of_family(stage: Stage) -> tuple[str, str]:
+    """Whose code a stage is, for errors: its family, and the package ("" where nobody knows)."""
+    found = family_of(type(stage))
+    if found is None:
+        return f"stage {stage.name!r} ({full_name(type(stage))})", ""
+    return _of_package(found[0].name), FAMILIES.package(found[0].name)
+
+
+class _Guarded(StageLowering[Any]):
+    """The lowering of another package: what it raises, or answers wrongly, is named.
+
+    Args:
+        family: whose it is.
+        own: the lowering.
+    """
+
+    def __init__(self, family: Family, own: StageLowering[Any]) -> None:
+        self._family, self._own = family, own
+        self._package = FAMILIES.package(family.name)
+        self.bounded = own.bounded  # pyright: ignore[reportAttributeAccessIssue]
+
+    def lower(self, stage: Any, measured: Measured, recipe: Recipe) -> Lowering:
+        made = self._asked(stage, Lowering, "lower", stage, measured, recipe)
+
+        def program(rescalings: Any) -> NeuronProgram:
+            return self._run(stage, NeuronProgram, "program", made.program, rescalings)
+
+        return replace(made, program=program)
+
+    def message_format(self, stage: Any, largest_answer: float, recipe: Recipe) -> Any:
+        kinds = (FixedPoint, type(None))
+        return self._asked(stage, kinds, "message_format", stage, largest_answer, recipe)
+
+    def message_low(self, stage: Any, message: FixedPoint) -> int:
+        return self._asked(stage, int, "message_low", stage, message)
+
+    def may_clip(self, stage: Any) -> bool:
+        return self._asked(stage, bool, "may_clip", stage)
+
+    def unit_sizes(self, stage: Any, answers: Any, sums: Any) -> tuple[FloatArray, ...]:
+        return self._asked(stage, tuple, "unit_sizes", stage, answers, sums)
+
+    def _asked(self, stage: Stage, kinds: Any, method: str, *given: Any) -> Any:
+        return self._run(stage, kinds, method, getattr(self._own, method), *given)
+
+    def _run(self, stage: Stage, kinds: Any, what: str, run: Any, *given: Any) -> Any:
+        doing = f"{what}() of stage {stage.name!r}"
+        with named(QuantizationError, _of_package(self._family.name), doing, self._package):
+            made = run(*given)
+            if not isinstance(made, kinds):
+                wanted = kinds if isinstance(kinds, type) else kinds[0]
+                raise TypeError(f"answer of type {type(made).__name__}, not {wanted.__name__}")
+        return made

@@ -7,13 +7,15 @@ import dataclasses
 import weakref
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.errors import ProgramError
 
+K = TypeVar("K")
+V = TypeVar("V")
 #: Elements of an array that its hash looks at.
 HASHED = 1024
 #: What `read_only` made and somebody still has, by identity.
@@ -52,7 +54,7 @@ def _holds(ends: Any, source: npt.NDArray[Any]) -> bool:
     return source.dtype.kind != "f" or bool(np.all(source == np.floor(source)))
 
 
-def read_only_mapping(values: Mapping[str, Any]) -> Mapping[str, Any]:
+def read_only_mapping(values: Mapping[K, V]) -> Mapping[K, V]:
     """A read-only view on a copy of a mapping."""
     return MappingProxyType(dict(values))
 

@@ -2,14 +2,14 @@
 
 A group of entry points is a `Registry`. Reading the names loads nothing. A plug-in that cannot be
 loaded, or is not what its group wants, is named in a warning with its package, and every other one
-works on. Where two packages register the same name, the one of lnn2loihi keeps it; of two others
-neither gets it.
+works on. Where two packages register the same name, or claim what can have one owner alone, the
+one of lnn2loihi keeps it; of two others neither gets it.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from inspect import isclass
@@ -124,6 +124,8 @@ class Registry(Generic[T]):
         factory: whether the entry point names something that makes one when it is called without
             arguments, such as a class; otherwise it names the plug-in itself.
         reserved: names that mean something else where plug-ins are named, and that none may have.
+        claims: what a plug-in has for itself alone, as texts for messages; None for nothing.
+        named: whether its attribute `name` has to be the name that it is registered under.
     """
 
     def __init__(
@@ -134,12 +136,16 @@ class Registry(Generic[T]):
         *,
         factory: bool = True,
         reserved: tuple[str, ...] = (),
+        claims: Callable[[T], Iterable[str]] | None = None,
+        named: bool = False,
     ) -> None:
         self.group, self.kind, self.protocol, self.factory = group, kind, protocol, factory
-        self._reserved = reserved
+        self._reserved, self._claims, self._named = reserved, claims, named
         self._loaded: dict[str, T] = {}
         #: Entry points, changes, and what was made of both.
         self._known: tuple[Any, int, dict[str, list[_Plugin]]] = (None, 0, {})
+        #: The same plug-ins, and why those are left out that claim what another has, by place.
+        self._clashing: tuple[Any, Mapping[str, str]] = (None, {})
         self._said: set[str] = set()
         self._added: list[_Added] = []
         #: How often plug-ins were added or removed: what is kept of them holds as long as this
@@ -156,7 +162,8 @@ class Registry(Generic[T]):
             package: who brings it, for messages.
 
         Raises:
-            PluginError: the name belongs to an installed package, or it is no such plug-in.
+            PluginError: the name belongs to an installed package, it is no such plug-in, or it
+                claims what another has.
         """
         added = _Added(name, plugin, package, self.factory)
         self.remove(name)
@@ -169,6 +176,9 @@ class Registry(Generic[T]):
         self._made(_Plugin(added, package))
         self._added.append(added)
         self.changes += 1
+        if reason := self._clashes().get(added.value):
+            self.remove(name)
+            raise PluginError(f"{self.kind} {name!r}", reason)
 
     def remove(self, name: str) -> None:
         """Takes back what was added under a name, if anything was."""
@@ -177,7 +187,46 @@ class Registry(Generic[T]):
 
     def package(self, name: str) -> str:
         """Name and version of the package that has a name, which is registered."""
-        return next(plugin.package for plugin in self._plugins()[name] if not plugin.refused)
+        return self._keeper(name).package
+
+    def is_ours(self, name: str) -> bool:
+        """Whether this library brings what has a name, which is registered."""
+        return _is_ours(self._keeper(name).point)
+
+    def _keeper(self, name: str) -> _Plugin:
+        return next(plugin for plugin in self._plugins()[name] if not plugin.refused)
+
+    def _clashes(self) -> Mapping[str, str]:
+        """Why plug-ins are left out that claim what another has, by their place; loads them all,
+        where they claim anything.
+        """
+        known = self._plugins()
+        if self._claims is None or self._clashing[0] is known:
+            return self._clashing[1]
+        owners: dict[str, list[_Plugin]] = {}
+        for plugin in (one for same in known.values() for one in same if not one.refused):
+            try:
+                made = self._made(plugin)
+            except PluginError:  # named where it is asked for
+                continue
+            for claim in dict.fromkeys(self._claims(made)):
+                owners.setdefault(claim, []).append(plugin)
+        found: dict[str, str] = {}
+        for claim, those in owners.items():
+            for plugin in those:
+                if len(those) > 1 and not _is_ours(plugin.point):
+                    others = " and ".join(
+                        f"{self.kind} {one.point.name!r} of {one.package}"
+                        for one in those
+                        if one is not plugin
+                    )
+                    found.setdefault(
+                        plugin.point.value,
+                        f"{claim} is claimed by {plugin.package} and by {others} as well; take a "
+                        "class of its own, or remove one of the packages",
+                    )
+        self._clashing = known, found
+        return found
 
     def _plugins(self) -> dict[str, list[_Plugin]]:
         """All that are registered, by name; those that share a name know it."""
@@ -221,7 +270,10 @@ class Registry(Generic[T]):
             )
         for plugin in same:
             if not plugin.refused:
-                return self._made(plugin)
+                made = self._made(plugin)
+                if reason := self._clashes().get(plugin.point.value):
+                    raise PluginError(f"{self.kind} {name!r}", reason)
+                return made
         raise PluginError(f"{self.kind} {name!r}", [plugin.refused for plugin in same])
 
     def working(self) -> Iterator[tuple[str, T]]:
@@ -238,6 +290,9 @@ class Registry(Generic[T]):
                 except PluginError as error:
                     self._warn(plugin, "; ".join(error.problems))
                     continue
+                if reason := self._clashes().get(plugin.point.value):
+                    self._warn(plugin, reason)
+                    continue
                 yield name, made
 
     def reports(self) -> list[PluginReport]:
@@ -245,8 +300,8 @@ class Registry(Generic[T]):
         found: list[PluginReport] = []
         for name, same in self._plugins().items():
             for plugin in same:
-                state: State = "refused" if plugin.refused else "ok"
-                reason = plugin.refused
+                reason = plugin.refused or self._clashes().get(plugin.point.value, "")
+                state: State = "refused" if reason else "ok"
                 if not reason:
                     try:
                         self._made(plugin)
@@ -281,6 +336,11 @@ class Registry(Generic[T]):
             what = "a class" if isclass(made) else f"a {type(made).__qualname__}"
             raise PluginError(
                 subject, f"{where} is {what}, and no {self.protocol.__name__}{lacks}; {mend}"
+            )
+        said = getattr(made, "name", None)
+        if self._named and said != point.name:
+            raise PluginError(
+                subject, f"{where} says that its name is {said!r}; give both the same name"
             )
         self._loaded[point.value] = made
         return made

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from lnn2loihi.errors import Lnn2LoihiError
-from lnn2loihi.family import FAMILIES, of_class
+from lnn2loihi.family import FAMILIES, override_of
 from lnn2loihi.layers.stage import Stage
 
 Tensors = Mapping[str, Tensor]
@@ -225,4 +225,4 @@ def equations(stage: Stage, sums: Tensors, memory: Tensors, elapsed: Tensor | No
 @cache
 def _override(kind: type[Stage], changes: int) -> Callable[..., Answer] | None:
     """What a family has in place of the derived equations."""
-    return of_class(kind, lambda family: family.equations())
+    return override_of(kind, "equations")

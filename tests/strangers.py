@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lnn2loihi import registry
+from lnn2loihi.family import Family
 from lnn2loihi.targets import Target
 
 
@@ -20,8 +21,8 @@ class Point:
         self.dist = SimpleNamespace(name=distribution, version=version)
 
     def load(self) -> Any:
-        # Targets are registered themselves, others as what makes them.
-        return self._made if isinstance(self._made, Target) else lambda: self._made
+        # Targets and families are registered themselves, others as what makes them.
+        return self._made if isinstance(self._made, (Target, Family)) else lambda: self._made
 
 
 def register(
@@ -29,6 +30,7 @@ def register(
     made: dict[str, Any],
     group: str = "lnn2loihi.executors",
     only: tuple[str, ...] | None = None,
+    package: str = "stranger 1.0",
 ) -> None:
     """Registers plug-ins of a group by name.
 
@@ -37,10 +39,11 @@ def register(
         made: the plug-ins by name.
         group: which group.
         only: names of those registered before that stay; all of them by default.
+        package: who brings them.
     """
     before = registry._entry_points
     kept = tuple(p for p in before(group) if only is None or p.name in only)
-    points = (*kept, *(Point(name, one) for name, one in made.items()))
+    points = (*kept, *(Point(name, one, package) for name, one in made.items()))
     monkeypatch.setattr(
         registry, "_entry_points", lambda asked: points if asked == group else before(asked)
     )

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from lnn2loihi.converters.onnx_read.symbolic import Symbols, Traced
 from lnn2loihi.converters.onnx_read.terms import GraphTooLargeError, Identities, NodeError, Terms
+from lnn2loihi.faults import described
 from lnn2loihi.family import families, left_out
 from lnn2loihi.network import LiquidNetwork
 
@@ -77,7 +78,9 @@ def recurrence_of(traced: Traced) -> Recurrence:
         except (NodeError, GraphTooLargeError, RecursionError):
             raise
         except Exception as error:  # a stranger's reader, asked about what is not its
-            left_out(family.name, "its layers cannot be looked for in a graph", error)
+            left_out(
+                family.name, f"its layers cannot be looked for in a graph: {described(error)}"
+            )
     for reader in anything:
         return reader.recurrence(traced.terms, answer)
     raise NodeError("there is no family whose layers are found in ONNX graphs")

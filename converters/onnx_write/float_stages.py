@@ -13,7 +13,7 @@ import numpy as np
 
 from lnn2loihi.converters.onnx_write.float_trace import Traced
 from lnn2loihi.converters.onnx_write.sparse import Heard, matrix
-from lnn2loihi.family import of_class
+from lnn2loihi.family import override_of
 from lnn2loihi.layers.linear import Linear
 from lnn2loihi.layers.stage import Stage
 
@@ -35,7 +35,7 @@ def stage_nodes(stage: Stage, z: Traced, memory: Memory, elapsed: Traced | None)
     Returns:
         Its message and its new memory; see `Stage.answer`.
     """
-    own = of_class(type(stage), lambda family: family.onnx_nodes())
+    own = override_of(type(stage), "onnx_nodes")
     return (own or derived_nodes)(stage, z, memory, elapsed)
 
 

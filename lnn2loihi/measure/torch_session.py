@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lnn2loihi.family import importer_of, importers, left_out
+from lnn2loihi.family import family_of_importer, importer_of, importers, left_out
+from lnn2loihi.faults import described
 from lnn2loihi.measure.runner import Session
 from lnn2loihi.measure.torch_blocks import Block, NoModuleError, StagesBlock, StatelessBlock
 from lnn2loihi.network import FloatArray, LiquidNetwork
@@ -33,7 +34,10 @@ def live_blocks(module: Any, timespan: float | None) -> tuple[list[Block], str]:
         try:
             block = importer.block(module, timespan)
         except Exception as error:  # a stranger's importer, or a module that cannot be copied
-            left_out(importer.name, "its modules cannot be run step by step", error)
+            left_out(
+                family_of_importer(importer),
+                f"its modules cannot be run step by step: {described(error)}",
+            )
         else:
             return ([], "") if block is None else ([block], importer.name)
     return [], ""
@@ -50,7 +54,7 @@ def network_blocks(network: LiquidNetwork) -> tuple[list[Block], str]:
             except (ImportError, NoModuleError):
                 continue
             except Exception as error:  # a stranger's
-                left_out(family.name, "no modules can be made of a network", error)
+                left_out(family.name, f"no modules can be made of a network: {described(error)}")
     return [StagesBlock(network)], ""
 
 

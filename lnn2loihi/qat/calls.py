@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from lnn2loihi.errors import InputError
-from lnn2loihi.family import importer_of, left_out
+from lnn2loihi.family import family_of_importer, importer_of, left_out
+from lnn2loihi.faults import described
 from lnn2loihi.network import LiquidNetwork
 
 Hidden = Tensor | tuple[Tensor, Tensor]
@@ -112,7 +113,10 @@ def calls_of(source: Any, network: LiquidNetwork) -> Calls:
         try:
             said = importer.calls(source)
         except Exception as error:  # a stranger's importer: it is found out by a call
-            left_out(importer.name, "it does not say how its modules are called", error)
+            left_out(
+                family_of_importer(importer),
+                f"it does not say how its modules are called: {described(error)}",
+            )
     if said is not None:
         return Calls(**said)
     host = _host_of(source, network)
