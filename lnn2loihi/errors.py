@@ -57,8 +57,18 @@ class QuantizationError(Lnn2LoihiError):
     """A network cannot be quantized with this recipe without breaking a limit of the chip."""
 
 
+class FamilyError(QuantizationError):
+    """The code of a family fails, or what it makes is no neuron program: neither other weights nor
+    another recipe help.
+    """
+
+
 class ProgramError(Lnn2LoihiError):
     """A neuron program or a LoihiProgram is not well formed or its bounds are not proved."""
+
+
+class MalformedProgramError(ProgramError):
+    """A neuron program is not well formed, whatever its shifts and constants are."""
 
 
 class ArtifactError(Lnn2LoihiError):

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.errors import Lnn2LoihiError, NetworkError, Problems
+from lnn2loihi.family import owner
+from lnn2loihi.faults import mend, raised
 from lnn2loihi.frozen import ContentEquality
 from lnn2loihi.layers.linear import FloatArray
 from lnn2loihi.layers.stage import INPUT, Stage
@@ -44,7 +47,7 @@ class Heard:
         at_once = max(VALUES_AT_ONCE // max(steps * self.stage.units, 1), 1)
         for begin in range(0, batch, at_once):
             part = slice(begin, begin + at_once)
-            answers[part] = self.stage.answer(self.stage.sums(self.z[part]), {}, None)[0]
+            answers[part] = answered(self.stage, self.z[part], {}, None)[0]
         return answers if self.live is None else np.where(self.live, answers, 0.0)
 
 
@@ -157,8 +160,10 @@ def evaluate_stages(
             kept |= loop.kept
         else:
             (stage,) = group
-            sums = stage.sums(messages[stage.sources[0].name])
-            answers[stage.name] = stage.answer(sums, {}, None)[0]
+            heard = messages[stage.sources[0].name]
+            message, kept_words = answered(stage, heard, {}, None)
+            _check_shapes(stage, heard.shape[:-1], message, kept_words)
+            answers[stage.name] = message
         # A wired stage is heard inside its loop alone.
         messages |= {
             s.name: found for s in group if not isinstance(found := answers[s.name], Heard)
@@ -243,7 +248,9 @@ class _Loop:
             if stage.selects:
                 self._steps[stage.name][:, t] = z
             passed = since if stage.timed else None
-            message, new = stage.answer(stage.sums(z), kept, passed)
+            message, new = answered(stage, z, kept, passed)
+            if t == 0:  # once for each run: they depend on nothing else
+                _check_shapes(stage, z.shape[:-1], message, new)
             if self._live is not None:  # a sequence that has ended stays as it is
                 lives, before = self._live[:, t], self._memory[stage.name]
                 message = np.where(lives, message, self._now[stage.name])
@@ -277,6 +284,50 @@ class _Loop:
             own = self._memory[stage.name]
             found |= {stage.state_name(word): own[word] for word in stage.memory}
         return found
+
+
+def answered(
+    stage: Stage, z: FloatArray, kept: Mapping[str, FloatArray], elapsed: FloatArray | None
+) -> tuple[FloatArray, Mapping[str, FloatArray]]:
+    """What a stage answers to what it hears, (..., columns); see `Stage.answer`.
+
+    Raises:
+        NetworkError: its code raises anything else than an error of ours.
+    """
+    try:
+        message, new = stage.answer(stage.sums(z), kept, elapsed)
+    except (Lnn2LoihiError, MemoryError):
+        raise
+    except Exception as error:  # whatever a stranger's code raises
+        whose, package = owner(type(stage))
+        doing = f"answer() of stage {stage.name!r}"
+        raise raised(NetworkError, whose, doing, error, package) from error
+    return message, new
+
+
+def _check_shapes(stage: Stage, axes: tuple[int, ...], message: Any, kept: Any) -> None:
+    """Refuses what would be broadcast, or is no array of real numbers.
+
+    Raises:
+        NetworkError: lists the message and the words that are not (*axes, units).
+    """
+    whose, package = owner(type(stage))
+    problems = Problems(NetworkError, whose)
+    words = set(kept) if isinstance(kept, Mapping) else {type(kept).__name__}
+    if words != set(stage.memory):
+        problems.add(
+            f"answer() of stage {stage.name!r} gives memory {sorted(map(str, words))}, its "
+            f"`memory` names {sorted(stage.memory)}; {mend(package)}"
+        )
+        kept = {}
+    wanted = (*axes, stage.units)
+    for name, values in {"the message": message, **kept}.items():
+        if np.shape(values) != wanted or np.asarray(values).dtype.kind not in "fiub":
+            problems.add(
+                f"answer() of stage {stage.name!r} gives {name} of shape {np.shape(values)} and "
+                f"type {np.asarray(values).dtype}, expected {wanted} and float64; {mend(package)}"
+            )
+    problems.raise_if_any()
 
 
 def heard_again(stages: Sequence[Stage]) -> set[str]:

@@ -17,7 +17,7 @@ from inspect import isabstract
 from typing import Any, Literal
 
 from lnn2loihi.arguments import checks_fields
-from lnn2loihi.errors import PluginError, Problems, QuantizationError
+from lnn2loihi.errors import FamilyError, PluginError, Problems, QuantizationError
 from lnn2loihi.faults import described, mend, named
 from lnn2loihi.formats import FixedPoint
 from lnn2loihi.frozen import read_only_mapping
@@ -227,7 +227,7 @@ def _of_package(family: str) -> str:
 
 
 def lowering_of(stage: Stage) -> StageLowering[Any]:
-    """How a stage becomes a population. What that of another package raises is a QuantizationError
+    """How a stage becomes a population. What that of another package raises is a FamilyError
     that names it.
 
     Raises:
@@ -291,12 +291,18 @@ def override_of(
     return None if own in strange else made.get(own)
 
 
-def of_family(stage: Stage) -> tuple[str, str]:
-    """Whose code a stage is, for errors: its family, and the package ("" where nobody knows)."""
-    found = family_of(type(stage))
-    if found is None:
-        return f"stage {stage.name!r} ({full_name(type(stage))})", ""
-    return _of_package(found[0].name), FAMILIES.package(found[0].name)
+def owner(kind: type) -> tuple[str, str]:
+    """Whose code a class of stages or layers is, for `lnn2loihi.faults`: its family and the
+    package; the class and "" where that is not known.
+    """
+    known = list(families())
+    for ancestor in kind.__mro__:
+        for one in known:
+            if ancestor in one.lowerings or ancestor in one.layers:
+                if ancestor is not kind and FAMILIES.is_ours(one.name):
+                    return full_name(kind), ""
+                return _of_package(one.name), FAMILIES.package(one.name)
+    return full_name(kind), ""
 
 
 class _Guarded(StageLowering[Any]):
@@ -338,7 +344,7 @@ class _Guarded(StageLowering[Any]):
 
     def _run(self, stage: Stage, kinds: Any, what: str, run: Any, *given: Any) -> Any:
         doing = f"{what}() of stage {stage.name!r}"
-        with named(QuantizationError, _of_package(self._family.name), doing, self._package):
+        with named(FamilyError, _of_package(self._family.name), doing, self._package):
             made = run(*given)
             if not isinstance(made, kinds):
                 wanted = kinds if isinstance(kinds, type) else kinds[0]

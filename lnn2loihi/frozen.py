@@ -6,6 +6,8 @@ import copyreg
 import dataclasses
 import weakref
 from collections.abc import Mapping
+from inspect import get_annotations
+from operator import is_
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -65,6 +67,48 @@ def _reduced(mapping: MappingProxyType[str, Any]) -> tuple[Any, ...]:
 
 # The standard library neither copies nor pickles this type.
 copyreg.pickle(MappingProxyType, _reduced)  # pyright: ignore[reportArgumentType]
+
+
+def is_frozen(kind: type) -> bool:
+    """Whether a class is a frozen dataclass, or adds nothing but methods to one."""
+    for base in kind.__mro__:
+        parameters = vars(base).get("__dataclass_params__")
+        if parameters is not None:
+            return bool(parameters.frozen)
+        fields = [text for text in get_annotations(base).values() if "ClassVar" not in str(text)]
+        if fields or "__init__" in vars(base):
+            return False
+    return False
+
+
+def lock(holder: Any) -> None:
+    """Makes the arrays of a frozen dataclass its own: floats as float64, lists as tuples, in nested
+    dataclasses, mappings and sequences as well. What is read-only stays as it is.
+    """
+    for field in dataclasses.fields(holder):
+        value = getattr(holder, field.name)
+        locked = _locked(value)
+        if locked is not value:  # nobody else has seen it yet, or sees another value
+            object.__setattr__(holder, field.name, locked)
+
+
+def _locked(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        real = value.dtype.kind == "f" and value.dtype != np.float64
+        if not real and not value.flags.writeable and value.base is None:
+            return value
+        return read_only(value, np.float64 if real else value.dtype)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        lock(value)
+    elif isinstance(value, (tuple, list)) and not hasattr(value, "_fields"):
+        parts = tuple(map(_locked, value))
+        same = isinstance(value, tuple) and all(map(is_, parts, value))
+        return value if same else parts
+    elif isinstance(value, Mapping):
+        parts = {key: _locked(part) for key, part in value.items()}
+        same = isinstance(value, MappingProxyType) and all(parts[k] is value[k] for k in parts)
+        return value if same else read_only_mapping(parts)
+    return value
 
 
 def identical(left: Any, right: Any) -> bool:

@@ -7,6 +7,7 @@ already multiplied in.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -18,7 +19,9 @@ from lnn2loihi.arguments import checks_fields, checks_kinds
 from lnn2loihi.arrays import as_array
 from lnn2loihi.errors import InputError, NetworkError, Problems
 from lnn2loihi.evaluation import FloatResult, evaluate_stages
-from lnn2loihi.frozen import ArrayEquality, read_only, read_only_mapping
+from lnn2loihi.family import owner
+from lnn2loihi.faults import named
+from lnn2loihi.frozen import ArrayEquality, is_frozen, lock, read_only, read_only_mapping
 from lnn2loihi.layers.layer import Gates, Layer, Vectors
 from lnn2loihi.layers.linear import SUM, FloatArray, Linear
 from lnn2loihi.layers.readout import ReadoutStage
@@ -71,7 +74,7 @@ class LiquidNetwork(ArrayEquality):
         if not self.layers:
             problems.add("it has no layers; at least one is needed")
         for layer in self.layers:
-            problems.extend(layer.problems())
+            problems.extend(_own_problems(layer))
         if self.readout is not None:
             problems.extend(self.readout.problems())
         if self.timespan is not None and (found := elapsed_problem(self.timespan)):
@@ -87,7 +90,8 @@ class LiquidNetwork(ArrayEquality):
             if not is_line(text)
         )
         if not problems:
-            problems.extend(self._size_problems())
+            with _of_layer(self.layers[0], "units, input_size or unfolds"):
+                problems.extend(self._size_problems())
             problems.extend(self._normalisation_problems())
         problems.raise_if_any()
 
@@ -180,7 +184,8 @@ class LiquidNetwork(ArrayEquality):
         made: list[tuple[Layer | None, tuple[Stage, ...]]] = []
         before, scale = StageSource(INPUT, self.input_size), 1.0
         for layer in self.layers:
-            own, scale = layer.stages(before, self.timespan, scale)
+            with _of_layer(layer, "stages()"):
+                own, scale = _checked(layer.stages(before, self.timespan, scale))
             made.append((layer, own))
             before = StageSource(own[-1].name, layer.units)
         if self.readout is not None or scale != 1.0:
@@ -330,6 +335,34 @@ class LiquidNetwork(ArrayEquality):
             return inputs, elapsed
         times = None if elapsed is None else np.repeat(elapsed, self.substeps, axis=1)
         return np.repeat(inputs, self.substeps, axis=1), times
+
+
+def _of_layer(layer: Layer, doing: str) -> AbstractContextManager[None]:
+    """What the code of a layer raises is named."""
+    whose, package = owner(type(layer))
+    return named(NetworkError, whose, f"{doing} of layer {layer.name!r}", package)
+
+
+def _own_problems(layer: Layer) -> list[str]:
+    """What is wrong with a layer. Its arrays are its own from here on."""
+    kind = type(layer)
+    if not is_frozen(kind):
+        return [
+            f"{layer.name}: {kind.__qualname__} is no frozen dataclass, so that its arrays may "
+            "change under a network; write @dataclass(frozen=True, eq=False) above the class"
+        ]
+    lock(layer)
+    with _of_layer(layer, "problems()"):
+        found = layer.problems()
+        return [found] if isinstance(found, str) else [*map(str, found)]
+
+
+def _checked(made: Any) -> tuple[tuple[Stage, ...], float]:
+    """What `Layer.stages` has made."""
+    own, scale = made
+    if not own or not all(isinstance(stage, Stage) for stage in own):
+        raise TypeError(f"answer {own!r:.60}, which is no tuple of stages")
+    return tuple(own), float(scale)
 
 
 def elapsed_problem(timespan: float) -> str | None:

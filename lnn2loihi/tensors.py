@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 from lnn2loihi.errors import Lnn2LoihiError
-from lnn2loihi.family import FAMILIES, override_of
+from lnn2loihi.family import FAMILIES, override_of, owner
+from lnn2loihi.faults import raised
 from lnn2loihi.layers.stage import Stage
 
 Tensors = Mapping[str, Tensor]
@@ -182,8 +183,9 @@ def with_vectors(stage: Stage, vectors: Tensors) -> Stage:
     if not vectors:
         return stage
     made = copy.copy(stage)
+    plain = _override(type(stage), FAMILIES.changes) is not None
     for name, vector in vectors.items():  # a frozen stage; no array of it is changed
-        object.__setattr__(made, name, TensorValue(vector))
+        object.__setattr__(made, name, vector if plain else TensorValue(vector))
     return made
 
 
@@ -204,7 +206,7 @@ def _values(tensors: Tensors) -> Any:
 
 
 def _tensor(value: Any) -> Tensor:
-    return value.tensor
+    return value.tensor if isinstance(value, TensorValue) else value
 
 
 def equations(stage: Stage, sums: Tensors, memory: Tensors, elapsed: Tensor | None) -> Answer:
@@ -217,9 +219,21 @@ def equations(stage: Stage, sums: Tensors, memory: Tensors, elapsed: Tensor | No
         elapsed: time since the sample before, (..., 1); None unless the stage is timed.
 
     Raises:
-        EquationError: the stage uses a function that is not known on tensors.
+        EquationError: the stage uses a function that is not known on tensors, or its family's
+            code raises anything else.
     """
-    return (_override(type(stage), FAMILIES.changes) or derived)(stage, sums, memory, elapsed)
+    own = _override(type(stage), FAMILIES.changes)
+    try:
+        if own is None:
+            return derived(stage, sums, memory, elapsed)
+        message, kept = own(stage, sums, memory, elapsed)
+        return _tensor(message), {word: _tensor(value) for word, value in kept.items()}
+    except (Lnn2LoihiError, MemoryError, torch.cuda.OutOfMemoryError):
+        raise
+    except Exception as error:  # whatever a stranger's code raises
+        whose, package = owner(type(stage))
+        doing = f"{'answer' if own is None else 'equations'}() of stage {stage.name!r} on tensors"
+        raise raised(EquationError, whose, doing, error, package) from error
 
 
 @cache

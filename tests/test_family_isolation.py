@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
-from typing import Any
+import pickle
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -28,8 +32,9 @@ from torch import nn  # noqa: E402
 import lnn2loihi as l2l  # noqa: E402
 from lnn2loihi import extend as lx  # noqa: E402
 from lnn2loihi import family, qat, tensors  # noqa: E402
+from lnn2loihi.cli import main  # noqa: E402
 from lnn2loihi.converters.recurrent.family import FamilyImporter  # noqa: E402
-from lnn2loihi.errors import PluginError  # noqa: E402
+from lnn2loihi.errors import FamilyError, NetworkError, PluginError, ProgramError, QuantizationError  # noqa: E402
 from lnn2loihi.families.gru.layer import GRULayer, GRUStage  # noqa: E402
 from lnn2loihi.family import FAMILIES, families, importers, lowering_of  # noqa: E402
 
@@ -220,3 +225,293 @@ def test_faster_equations_that_cannot_be_had(
     text = [record.getMessage() for record in caplog.records]
     assert len(text) == 2 and all("family 'pull' (pull 1.0) is left out" in one for one in text)
     assert "Family.equations" in text[0] and "Family.onnx_nodes" in text[1]
+
+
+class Failing(PullLowering):
+    """Fails in one method, as the class is made by `failing`."""
+
+
+def failing(method: str, answer: Any = boom) -> Failing:
+    kind: Any = type("Failing", (Failing,), {method: answer})
+    return kind()
+
+
+@pytest.mark.parametrize("method", ["lower", "message_format", "message_low", "may_clip",
+                                    "unit_sizes"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [(boom, "RuntimeError: boom at"), (lambda *_: "?", "answer of type str")],
+)
+def test_lowerings_that_fail_are_named(
+    method: str, answer: Any, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(monkeypatch, replace(FAMILY, lowerings={PullStage: failing(method, answer)}))
+    network = l2l.import_network(pull())
+    form = lx.FixedPoint(8, 7)
+    if method in ("message_low", "may_clip"):  # asked where messages are cut
+        own: Any = lowering_of(network.stages[0])
+        given = (form,) if method == "message_low" else ()
+        with pytest.raises(QuantizationError) as caught:
+            getattr(own, method)(network.stages[0], *given)
+    else:
+        with pytest.raises(QuantizationError) as caught:
+            l2l.quantize(network, X)
+    for part in (
+        "family 'pull' (pull 1.0): ",
+        f"{method}() of stage 'layer_0' raised ",
+        reason,
+        "; mend it or remove pull",
+    ):
+        assert part in str(caught.value)
+
+
+def test_programs_that_fail_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lower(self: Any, *given: Any) -> Any:
+        return replace(PullLowering.lower(self, *given), program=boom)
+
+    install(monkeypatch, replace(FAMILY, lowerings={PullStage: failing("lower", lower)}))
+    with pytest.raises(QuantizationError, match="program.. of stage 'layer_0' raised RuntimeError"):
+        l2l.quantize(l2l.import_network(pull()), X)
+
+
+def test_our_own_errors_pass_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lower(self: Any, *given: Any) -> Any:
+        raise QuantizationError("layer_0", "neuron 3 does not fit")
+
+    install(monkeypatch, replace(FAMILY, lowerings={PullStage: failing("lower", lower)}))
+    with pytest.raises(QuantizationError, match="neuron 3 does not fit") as caught:
+        l2l.quantize(l2l.import_network(pull()), X)
+    assert caught.value.subject == "layer_0" and "mend it" not in str(caught.value)
+
+
+def written(change: Any) -> Any:
+    """A lowering whose neuron program is traced otherwise: called with the tracer at its end."""
+
+    def lower(self: Any, *given: Any) -> Any:
+        found = PullLowering.lower(self, *given)
+
+        def program(rescalings: Any) -> Any:
+            made = found.program(rescalings)
+            return change(made)
+
+        return replace(found, program=program)
+
+    return failing("lower", lower)
+
+
+def without_spike(program: Any) -> Any:
+    kept = tuple(one for one in program.instructions if one.opcode != "SPIKE")
+    return replace(program, instructions=kept, message_state="")
+
+
+def twice(program: Any) -> Any:
+    return replace(program, instructions=(*program.instructions, program.instructions[0]))
+
+
+def another_state(program: Any) -> Any:
+    return replace(program, states=(*program.states, ("extra", 8)))
+
+
+def another_parameter(program: Any) -> Any:
+    return replace(program, parameters=(*program.parameters, ("extra", 8)))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (without_spike, "sends one message per update (SPIKE); this one has 0"),
+        (twice, "is assigned a second time"),
+        (another_state, "its states are ['h', 'sent'], its neuron program declares ['extra', 'h'"),
+        (another_parameter, "'target.multiplier'], its neuron program declares ['extra', "),
+    ],
+)
+def test_what_is_no_neuron_program_is_said_without_other_advice(
+    change: Any, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(monkeypatch, replace(FAMILY, lowerings={PullStage: written(change)}))
+    with pytest.raises(FamilyError) as caught:
+        l2l.quantize(l2l.import_network(pull()), X)
+    text = str(caught.value)
+    assert "family 'pull' (pull 1.0)" in text and reason in text and "mend it or remove" in text
+    for advice in ("too small", "too large", "retrain", "recipe", "weight decay"):
+        assert advice not in text
+
+
+WORDS = ("share", "coarse", "way", "step", "new_state", "kept", "sum", "message", "add", "sub")
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_a_gate_may_be_called_as_a_word_of_a_helper_is(name: str) -> None:
+    t = lx.Tracer("words")
+    kept, heard = t.state("state", lx.STATE_BITS), t.state("sent", 8)
+    tau = lx.ACTIVATIONS[lx.Recipe.parse("w8a12").activation].tanh(
+        t, lx.preactivation(t, name, lx.Rescaling(4))
+    )
+    target = lx.within(t, lx.preactivation(t, "target", lx.Rescaling(4)), lx.VALUE_BITS)
+    new = lx.moved(t, kept, target, tau, towards=True)
+    t.write(kept, new)
+    t.spike(lx.sent(t, new, 15, 8)[1], heard)
+    assert t.program().accumulators == (name, "target")
+
+
+def test_names_are_declared_before_words_take_them() -> None:
+    t = lx.Tracer("words")
+    t.add(t.accumulator("gate"), 1, "share")
+    for declare in (t.accumulator, lambda name: t.state(name, 8), lambda n: t.parameter(n, 8)):
+        with pytest.raises(ProgramError, match="'share' is declared after a word of that name"):
+            declare("share")
+
+
+def test_the_command_line_names_a_lowering_that_fails(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install(monkeypatch, replace(FAMILY, lowerings={PullStage: failing("lower")}))
+    path = saved(tmp_path, pull().state_dict(), 'module = "Pull"')
+    np.save(tmp_path / "x.npy", X)
+    given = ["quantize", path, "--calibrate", tmp_path / "x.npy", "--output", tmp_path / "o.l2l"]
+    monkeypatch.setattr(sys, "argv", ["lnn2loihi", *map(str, given)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert "family 'pull' (pull 1.0): lower() of stage 'layer_0' raised" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- stages and layers
+
+
+def network_of(answer: Any = None, layer: Mapping[str, Any] | None = None) -> l2l.LiquidNetwork:
+    """A network of a PullLayer whose stage or which itself is changed."""
+
+    @dataclass(frozen=True, eq=False)
+    class Stage(PullStage):
+        pass
+
+    if answer is not None:
+        Stage.answer = answer
+    own = {"stage": lambda self, sources, gates: Stage(self.name, sources, gates), **(layer or {})}
+    kind: Any = dataclass(frozen=True, eq=False)(type("Layer", (PullLayer,), own))
+    gates = l2l.import_network(pull()).layers[0].gates  # pyright: ignore
+    return l2l.LiquidNetwork("net", (kind("layer_0", gates),))
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, FAMILY)
+
+
+def changed(make: Any) -> Any:
+    """An `answer` whose message and word are made of the right ones."""
+
+    def answer(self: Any, sums: Any, state: Any, elapsed: Any) -> Any:
+        return make(*PullStage.answer(self, sums, state, elapsed))
+
+    return answer
+
+
+WRONG = {
+    "raises": (boom, "raised RuntimeError: boom at tests/test_family_isolation.py"),
+    "narrow": (changed(lambda h, m: (h[..., :1], m)), r"the message of shape \(2, 1\)"),
+    "word": (changed(lambda h, m: (h, {"h": h[..., :1]})), r"gives h of shape \(2, 1\)"),
+    "number": (changed(lambda h, m: (0.5, m)), r"the message of shape \(\)"),
+    "complex": (changed(lambda h, m: (h * 1j, m)), "type complex128"),
+    "words": (changed(lambda h, m: (h, {})), r"gives memory \[\], its `memory` names \['h'\]"),
+    "none": (changed(lambda h, m: (h, None)), "gives memory"),
+    "alone": (changed(lambda h, m: h), "raised ValueError|gives memory"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_answers_of_the_wrong_kind_are_named(wrong: str, installed: None) -> None:
+    answer, reason = WRONG[wrong]
+    network = network_of(answer)
+    for run in (lambda: network.evaluate(X), lambda: l2l.quantize(network, X)):
+        with pytest.raises(NetworkError, match=reason) as caught:
+            run()
+        assert "family 'pull' (pull 1.0)" in str(caught.value)
+        assert "answer() of stage 'layer_0'" in str(caught.value)
+        assert "mend it or remove pull" in str(caught.value)
+
+
+def test_training_names_what_a_stage_raises(installed: None) -> None:
+    stage = network_of(boom).stages[0]
+    sums = {gate: torch.zeros(2, 4) for gate in stage.gates}
+    with pytest.raises(tensors.EquationError, match="answer.. of stage 'layer_0' on tensors raise"):
+        tensors.equations(stage, sums, {"h": torch.zeros(2, 4)}, None)
+
+
+def test_answers_that_are_no_numbers_cannot_be_quantized(installed: None) -> None:
+    x = np.abs(X)
+    x[1, 5:] = 100.0  # the second sequence, from step 5 on
+
+    def answer(self: Any, sums: Any, state: Any, elapsed: Any) -> Any:
+        h = sums["gate"] * (np.nan if np.abs(sums["gate"]).max() > 20 else 1.0)
+        return h, {"h": state["h"]}
+
+    with pytest.raises(QuantizationError) as caught:
+        l2l.quantize(network_of(answer), x)
+    assert "stage 'layer_0' answers NaN to sequence" in str(caught.value)
+    assert "at step 5 (both from 0)" in str(caught.value)
+    with pytest.raises(QuantizationError, match="layer_0' keeps in 'h' NaN to sequence 0"):
+        l2l.quantize(network_of(changed(lambda h, m: (h, {"h": h * np.nan}))), np.abs(X))
+
+
+LAYERS = {
+    "stages": ({"stages": boom}, r"stages\(\) of layer 'layer_0' raised RuntimeError: boom"),
+    "problems": ({"problems": boom}, r"problems\(\) of layer 'layer_0' raised RuntimeError"),
+    "one problem": ({"problems": lambda self: "bad gates"}, "network 'net': bad gates$"),
+    "units": ({"units": property(boom)}, "of layer 'layer_0' raised RuntimeError: boom"),
+    "no stages": ({"stages": lambda *_: ((), 1.0)}, "which is no tuple of stages"),
+    "none": ({"stages": lambda *_: None}, r"stages\(\) of layer 'layer_0' raised TypeError"),
+}
+
+
+@pytest.mark.parametrize("wrong", LAYERS)
+def test_layers_that_fail_are_named(wrong: str, installed: None) -> None:
+    layer, reason = LAYERS[wrong]
+    with pytest.raises(NetworkError, match=reason):
+        network_of(layer=layer).evaluate(X)
+
+
+def test_a_layer_is_a_frozen_dataclass(installed: None) -> None:
+    class Loose(PullLayer):
+        more: Any = None
+
+    class Methods(PullLayer):
+        kind: ClassVar[str] = "pull"
+
+    gates = network_of().layers[0].gates  # pyright: ignore
+    with pytest.raises(NetworkError, match="Loose is no frozen dataclass"):
+        l2l.LiquidNetwork("net", (Loose("layer_0", gates),))
+    assert l2l.LiquidNetwork("net", (Methods("layer_0", gates),)).units == 4
+
+
+@dataclass(frozen=True, eq=False)
+class Holder:
+    """What an array may be held in."""
+
+    inside: Any
+
+
+@pytest.mark.parametrize(
+    "held", [lambda a: a, lambda a: a[1:], lambda a: (a,), lambda a: [a], lambda a: {"a": a},
+             lambda a: Holder(a), lambda a: ({"a": [a]},)]
+)  # fmt: skip
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16])
+def test_the_arrays_of_a_layer_are_its_own(held: Any, dtype: Any, installed: None) -> None:
+    @dataclass(frozen=True, eq=False)
+    class Holding(PullLayer):
+        more: Any = None
+
+    array = np.arange(4).astype(dtype)
+    plain: Any = network_of().layers[0]
+    network = l2l.LiquidNetwork("net", (Holding("layer_0", plain.gates, held(array)),))
+    more: Any = network.layers[0]
+    before = pickle.dumps(more.more)
+    array += 1
+    assert pickle.dumps(more.more) == before
+    digest = hash(network)
+    if isinstance(more.more, np.ndarray):
+        assert more.more.dtype == (np.int16 if dtype == np.int16 else np.float64)
+        with pytest.raises(ValueError, match="read-only"):
+            more.more += 1
+    assert hash(network) == digest

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from lnn2loihi.errors import ProgramError
+from lnn2loihi.errors import MalformedProgramError, ProgramError
 from lnn2loihi.formats import WORD_BITS, IntegerArray, signed_range
 
 Operand = str | int
@@ -179,7 +179,8 @@ class NeuronProgram:
             programs that lnn2loihi 0.1 wrote): `LoihiProgram.saturations` then derives them.
 
     Raises:
-        ProgramError: lists everything that is not well formed, when made.
+        ProgramError: lists everything that is not well formed, when made: a MalformedProgramError,
+            unless only shifts and constants are out of range.
     """
 
     name: str
@@ -194,7 +195,9 @@ class NeuronProgram:
     def __post_init__(self) -> None:
         problems = well_formedness_problems(self)
         if problems:
-            raise ProgramError(f"neuron program {self.name!r}", problems)
+            ranges = sum(len(_range_problems(one)) for one in self.instructions)
+            error = MalformedProgramError if len(problems) > ranges else ProgramError
+            raise error(f"neuron program {self.name!r}", problems)
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
@@ -316,8 +319,7 @@ def _operand_problems(
         found.append(f"takes {operation.operands} operands, has {len(instruction.operands)}")
     if operation.shifts != (instruction.shift is not None):
         found.append("needs a shift" if operation.shifts else "takes no shift")
-    elif instruction.shift is not None and not 0 <= instruction.shift <= LARGEST_SHIFT:
-        found.append(f"shift {instruction.shift} is outside 0..{LARGEST_SHIFT}")
+    found += _range_problems(instruction)
     for operand in instruction.operands:
         if isinstance(operand, str):
             if instruction.opcode == "RDC":
@@ -331,7 +333,17 @@ def _operand_problems(
             found.append("RDC reads an accumulator, not an immediate")
         elif type(operand) is not int:
             found.append(f"operand {operand!r} is neither a word nor an integer")
-        elif not WORD_RANGE[0] <= operand <= WORD_RANGE[1]:
+    return found
+
+
+def _range_problems(instruction: Instruction) -> list[str]:
+    """Shifts and constants that the chip has no room for."""
+    found: list[str] = []
+    operation, shift = OPERATIONS.get(instruction.opcode), instruction.shift
+    if operation and operation.shifts and shift is not None and not 0 <= shift <= LARGEST_SHIFT:
+        found.append(f"shift {shift} is outside 0..{LARGEST_SHIFT}")
+    for operand in instruction.operands if instruction.opcode != "RDC" else ():
+        if type(operand) is int and not WORD_RANGE[0] <= operand <= WORD_RANGE[1]:
             found.append(f"immediate {operand} does not fit 24 bits")
     return found
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import index
 
+from lnn2loihi.errors import MalformedProgramError
 from lnn2loihi.neurons.instructions import Bound, Instruction, NeuronProgram, Saturation
 
 
@@ -43,6 +44,8 @@ class Tracer:
         self._message_state = ""
         self._scope = ""
         self._counter: dict[str, int] = {}
+        self._declared: set[str] = set()
+        self._made: set[str] = set()
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
@@ -55,9 +58,27 @@ class Tracer:
 
     def _name(self, hint: str) -> str:
         name = self._scope + hint
-        count = self._counter.get(name, 0)
-        self._counter[name] = count + 1
-        return name if count == 0 else f"{name}{count + 1}"
+        while True:
+            count = self._counter.get(name, 0)
+            self._counter[name] = count + 1
+            made = name if count == 0 else f"{name}{count + 1}"
+            if made not in self._declared:  # a gate may be called as a helper's word is
+                self._made.add(made)
+                return made
+
+    def _declare(self, name: str) -> None:
+        """Keeps a name for what the stage has.
+
+        Raises:
+            MalformedProgramError: a word made before has it.
+        """
+        if name in self._made:
+            raise MalformedProgramError(
+                f"neuron program {self.name!r}",
+                f"{name!r} is declared after a word of that name was made; declare it before all "
+                "words, or call it otherwise",
+            )
+        self._declared.add(name)
 
     def _emit(self, opcode: str, hint: str, *operands: Value, shift: int | None = None) -> Word:
         names = tuple(o.name if isinstance(o, Word) else index(o) for o in operands)
@@ -67,6 +88,7 @@ class Tracer:
 
     def accumulator(self, name: str) -> Word:
         """Declares a dendritic accumulator and reads and clears it (RDC)."""
+        self._declare(name)
         self._accumulators.append(name)
         result = self._name("sum")
         self._instructions.append(Instruction("RDC", result, (name,)))
@@ -74,11 +96,13 @@ class Tracer:
 
     def parameter(self, name: str, bits: int) -> Word:
         """Declares a per-neuron parameter of `bits` bits."""
+        self._declare(name)
         self._parameters.append((name, bits))
         return Word(name)
 
     def state(self, name: str, bits: int) -> Word:
         """Declares a state word of `bits` bits and reads it."""
+        self._declare(name)
         self._states.append((name, bits))
         return Word(name)
 

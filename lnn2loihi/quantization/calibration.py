@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.errors import Problems, QuantizationError
 from lnn2loihi.evaluation import FloatResult, evaluate_stages
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.layers.stage import INPUT, Stage
@@ -148,6 +149,9 @@ def run_calibration(
         ranges: key of RANGES.
         lengths: samples of each sequence, int64 (batch,), or None for all of them. What stands
             beyond is run too, and counts nowhere.
+
+    Raises:
+        QuantizationError: a stage answers with NaN.
     """
     outliers = find_all(x, timespans, _inside(x.shape[1], x.shape[1], lengths))
     if ranges != "range":
@@ -155,6 +159,7 @@ def run_calibration(
     inputs, times = network.held((x - network.input_offset) / network.input_scale, timespans)
     result = evaluate_stages(network.stages, inputs, times, {}, network.substeps)
     inside = _inside(x.shape[1], inputs.shape[1], lengths)
+    _check_finite(network, result, inside)
     moments = {
         stage.name: second_moments(stage, inputs, result, network.substeps, inside)
         for stage in network.stages
@@ -178,6 +183,29 @@ def run_calibration(
         bounds,
         outliers,
     )
+
+
+def _check_finite(
+    network: LiquidNetwork, result: FloatResult, inside: npt.NDArray[np.bool_] | None
+) -> None:
+    """Names the first answer of each stage that is NaN. Infinite ones have no format, which is said
+    where formats are chosen; answers of wired stages are some of what they hear.
+    """
+    problems = Problems(QuantizationError, f"network {network.name!r}")
+    for stage in network.stages:
+        words = {} if stage.selects else {"answers": result.states[stage.name]}
+        words |= {f"keeps in {w!r}": v for w, v in result.memory.get(stage.name, {}).items()}
+        for what, values in words.items():
+            wrong = np.isnan(values).any(axis=-1)
+            wrong = wrong if inside is None else wrong & inside
+            if wrong.any():
+                sequence, step = np.argwhere(wrong)[0]
+                problems.add(
+                    f"stage {stage.name!r} {what} NaN to sequence {sequence} of the calibration "
+                    f"data, at step {step // network.substeps} (both from 0); no integers stand "
+                    "for it: mend the stage's answer(), or the arrays that it was trained with"
+                )
+    problems.raise_if_any()
 
 
 def entering(

@@ -9,8 +9,15 @@ from functools import partial
 
 import numpy as np
 
-from lnn2loihi.errors import Problems, ProgramError, QuantizationError
-from lnn2loihi.family import lowering_of
+from lnn2loihi.errors import (
+    FamilyError,
+    MalformedProgramError,
+    Problems,
+    ProgramError,
+    QuantizationError,
+)
+from lnn2loihi.family import lowering_of, owner
+from lnn2loihi.faults import mend
 from lnn2loihi.formats import MESSAGE_BITS, FixedPoint, bits_needed
 from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.graph.schedule import derive_schedule, matched_delays
@@ -22,7 +29,7 @@ from lnn2loihi.lowering import (
     message_steps,
 )
 from lnn2loihi.network import FloatArray, LiquidNetwork
-from lnn2loihi.neurons.instructions import LARGEST_OPERAND
+from lnn2loihi.neurons.instructions import LARGEST_OPERAND, NeuronProgram
 from lnn2loihi.neurons.operations import Rescaling
 from lnn2loihi.program import Connection, LoihiProgram, Population
 from lnn2loihi.quantization.calibration import CalibrationRun, entering
@@ -213,7 +220,7 @@ class Plan:
 
         Raises:
             QuantizationError: lists, by population and neuron, every row that does not fit, or
-                what the chip's words do not hold.
+                what the chip's words do not hold. A FamilyError where a neuron program is none.
         """
         subject = f"network {self.network.name!r} with recipe {self.recipes}"
         try:
@@ -322,9 +329,11 @@ class Plan:
             bound = _message_bound(connections[0], self.sources(stage)[0], rows[0])
             bits = min(bits_needed(-bound, bound), MESSAGE_BITS)
             message = FixedPoint(bits, lowering.fraction_bits)
+        program = lowering.program(rescalings)
+        _check_words(stage, program, parameters, lowering.states)
         return Population(
             name=stage.name,
-            program=lowering.program(rescalings),
+            program=program,
             parameters=parameters,
             initial_state={word: np.zeros(stage.units, np.int32) for word in lowering.states},
             message=message,
@@ -334,6 +343,40 @@ class Plan:
             scale=np.full(stage.units, message.step) if lowering.scale is None else lowering.scale,
             offset=np.zeros(stage.units) if lowering.offset is None else lowering.offset,
         )
+
+
+def _check_words(
+    stage: Stage,
+    program: NeuronProgram,
+    parameters: Mapping[str, np.ndarray],
+    states: Sequence[str],
+) -> None:
+    """Refuses words that a lowering has and its neuron program does not, or the other way round.
+
+    Raises:
+        FamilyError: lists them.
+    """
+    whose, package = owner(type(stage))
+    problems = Problems(FamilyError, f"{whose}, stage {stage.name!r}")
+    for what, given, declared in (
+        ("parameters", list(parameters), program.parameter_names),
+        ("states", list(states), program.state_names),
+    ):
+        if sorted(given) != sorted(declared):
+            problems.add(
+                f"its {what} are {sorted(given)}, its neuron program declares "
+                f"{sorted(declared)}; {mend(package)}"
+            )
+    unheard = sorted({*stage.gates}.difference(program.accumulators))
+    if unheard:
+        problems.add(f"its neuron program reads no sum of {', '.join(unheard)}; {mend(package)}")
+    for name, values in parameters.items():
+        if np.shape(values) != (stage.units,):
+            problems.add(
+                f"parameter {name!r} has shape {np.shape(values)}, expected ({stage.units},); "
+                f"{mend(package)}"
+            )
+    problems.raise_if_any()
 
 
 def _message_bound(connection: Connection, before: Sender, rows: QuantizedGate) -> int:
@@ -354,6 +397,10 @@ def _named(stage: Stage) -> Iterator[None]:
     """Errors about a neuron program name the stage: programs do not know whose they are."""
     try:
         yield
+    except MalformedProgramError as error:
+        whose, package = owner(type(stage))
+        problems = [*error.problems, mend(package)]
+        raise FamilyError(f"{whose}, stage {stage.name!r}: {error.subject}", problems) from error
     except ProgramError as error:
         raise ProgramError(f"{stage.name}: {error.subject}", error.problems) from error
 

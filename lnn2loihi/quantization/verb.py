@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.arguments import checks_kinds
-from lnn2loihi.errors import Lnn2LoihiError, Problems, QuantizationError
+from lnn2loihi.errors import FamilyError, Lnn2LoihiError, Problems, QuantizationError
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantization.calibration import RANGES, CalibrationRun, run_calibration
@@ -140,6 +140,8 @@ class PreparedQuantization:
         plan = Plan(network, self.calibration, self.recipes)
         try:
             program = plan.convert(provenance, correction, scales)
+        except FamilyError:
+            raise
         except QuantizationError as error:
             fits = _recipe_that_fits(network, self.calibration, self.recipes.common)
             if fits:
