@@ -266,7 +266,7 @@ def test_a_strangers_fault_is_named_and_breaks_nothing(
     assert 'module = "torch.nn.GRU"' in problems_of(path)
     if method in ("describe", "parts"):
         said = problems_of(pull())
-        named = "the importer pull_torch of Pull cannot read it (KeyError: 'none of yours')"
+        named = "the importer pull_torch of Pull cannot read it (KeyError: 'none of yours' at "
         assert named in said
         said = problems_of(nn.Sequential(pull(), nn.Linear(4, 2)))
         assert "0: the importer pull_torch of Pull cannot read it (KeyError" in said

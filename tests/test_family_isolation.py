@@ -515,3 +515,158 @@ def test_the_arrays_of_a_layer_are_its_own(held: Any, dtype: Any, installed: Non
         with pytest.raises(ValueError, match="read-only"):
             more.more += 1
     assert hash(network) == digest
+
+
+# ---------------------------------------------------------------- importers that forget or fail
+
+
+def importing(**changed: Any) -> lx.Family:
+    """The family with an importer that is changed."""
+    kind: Any = type(FAMILY.made_importer)
+    made: Any = type(FamilyImporter)(kind.__name__, (kind,), changed)
+    return replace(FAMILY, importer=made)
+
+
+def layers_of(arrays: Any, bias: str = "both.bias") -> Any:
+    """The layers, without a look at what is wrong."""
+    weight = arrays.take("both.weight")
+    offsets = arrays.take(bias, len(weight), 0)
+    gates = map(lx.Linear, PullLayer.names, np.split(weight, 2), np.split(offsets, 2))
+    return lx.FamilyParts((PullLayer("layer_0", tuple(gates)),))
+
+
+FORGETFUL = {
+    "a key that is not there": (
+        lambda self, state, d: (layers_of(lx.Arrays(state, d.prefix), "both.biass"), []),
+        ["the key both.biass is missing", "keys that a Pull does not have: both.bias"],
+    ),
+    "other keys": (
+        lambda self, state, d: (layers_of(lx.Arrays(state, d.prefix)), []),
+        ["keys that a Pull does not have: spare"],
+    ),
+    "one of two": (
+        lambda self, state, d: (
+            layers_of(lx.Arrays(state, d.prefix)),
+            lx.Arrays(state, d.prefix).take("spare", 7, 0) is None and [] or [],
+        ),
+        ["spare has shape (2,), expected (7)"],
+    ),
+    "zeros that fit nothing": (
+        lambda self, state, d: (layers_of(lx.Arrays(state, "none.")), []),
+        ["the key none.both.weight is missing"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FORGETFUL)
+def test_what_an_importer_forgets_is_said(
+    case: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    parts, reasons = FORGETFUL[case]
+    install(monkeypatch, importing(parts=parts))
+    state = pull().state_dict() | {"spare": torch.ones(2)}
+    refused = problems_of(saved(tmp_path, state, 'module = "Pull"'))
+    for reason in reasons:
+        assert refused.count(reason) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (None, "gives None; give the parts and a list of texts"),
+        (5, "gives 5; give the parts"),
+        ((None, None), "object is not iterable"),
+        ((None, []), "gives neither layers nor a problem"),
+        ((lx.FamilyParts(()), []), "; give FamilyParts of layers, or None"),
+        ((lx.FamilyParts(("x",)), []), "; give FamilyParts of layers, or None"),  # pyright: ignore
+        (("x", ["odd"]), "; give FamilyParts of layers, or None"),
+    ],
+)
+def test_nonsense_of_an_importer_names_its_package(
+    answer: Any, reason: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    install(monkeypatch, importing(parts=lambda *_: answer))
+    path = saved(tmp_path, pull().state_dict(), 'module = "Pull"')
+    for source in (path, pull(), nn.Sequential(pull(), nn.Linear(4, 2))):
+        refused = problems_of(source)
+        assert "the importer pull_torch of Pull cannot read it (" in refused
+        assert reason in refused and "mend it or remove pull" in refused
+        assert "was changed" not in refused or "iterable" in reason
+
+
+def test_a_text_is_one_problem(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    install(monkeypatch, importing(parts=lambda *_: (None, "bad file")))
+    path = saved(tmp_path, pull().state_dict(), 'module = "Pull"')
+    assert problems_of(path).endswith(": bad file")
+
+
+def test_a_checkpoint_of_two_families_is_said_to_be_either(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    also = claiming("other", "Other", "a.B")
+    install(monkeypatch, FAMILY, also)
+    path = saved(tmp_path, pull().state_dict(), None)
+    refused = problems_of(path)
+    for part in ('module = "Pull"', 'module = "Other"', "# or, since its keys may be another"):
+        assert part in refused
+    path.with_suffix(".toml").write_text(refused.split("\n\n", 1)[1])
+    assert l2l.import_network(path).units == 4
+
+
+class Off(Pull):
+    """Answers otherwise than its arrays say."""
+
+    def forward(self, x: Any) -> Any:
+        return super().forward(x) * 1.001
+
+
+class TimeFirst(Pull):
+    def forward(self, x: Any) -> Any:
+        return super().forward(x.transpose(0, 1)).transpose(0, 1)
+
+
+class LastOnly(Pull):
+    def forward(self, x: Any) -> Any:
+        return super().forward(x)[:, -1]
+
+
+class Cell(Pull):
+    """Takes a sample and its last answer."""
+
+    def forward(self, x: Any, h: Any) -> Any:
+        gate, target = self.both(torch.cat([x, h], -1)).chunk(2, -1)
+        return h + torch.sigmoid(gate) * (nn.functional.hardtanh(target) - h)
+
+
+class CellPair(Cell):
+    """Begins by itself, and returns its answer twice."""
+
+    def forward(self, x: Any, h: Any = None) -> Any:
+        h = super().forward(x, x.new_zeros(len(x), 4) if h is None else h)
+        return h, h
+
+
+class Unable(Pull):
+    def forward(self, x: Any, mask: Any, more: Any) -> Any:
+        raise AssertionError
+
+
+@pytest.mark.parametrize("kind", [Pull, TimeFirst, LastOnly, Cell, CellPair, Unable, Off])
+def test_a_strangers_live_module_answers_as_its_network(
+    kind: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    install(monkeypatch, importing(classes={f"{__name__}.{kind.__name__}": "Pull",
+                                            f"{Pull.__module__}.Pull": "Pull"}))  # fmt: skip
+    torch.manual_seed(0)
+    module = kind(3, 4)
+    if kind is Off:
+        refused = problems_of(module)
+        assert (
+            "answers otherwise than the layers that the importer pull_torch (pull 1.0)" in refused
+        )
+        assert "mend it or remove pull" in refused
+        return
+    before = torch.get_rng_state()
+    assert l2l.import_network(module).units == 4
+    assert torch.equal(torch.get_rng_state(), before)
+    assert ("was not compared with the network" in caplog.text) == (kind is Unable)

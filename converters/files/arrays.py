@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 
@@ -73,6 +75,10 @@ class Arrays:
         self._taken: set[str] = set()
         self._found: dict[str, FloatArray] = {}
         self.problems: list[str] = []
+        #: Whether somebody has asked for the keys that nobody took.
+        self.closed = False
+        if (made := _MADE.get()) is not None:
+            made.append(self)
 
     @property
     def keys(self) -> list[str]:
@@ -109,10 +115,55 @@ class Arrays:
 
     def refuse_others(self, module: str, readout: str | None = None) -> None:
         """Notes keys that were not asked for and do not begin with `readout`."""
-        keys = [self._prefix + key for key in self._own if key not in self._taken]
-        others = [key for key in keys if not (readout and key.startswith(readout))]
-        if others:
-            self.problems.append(
-                f"keys that a {module} does not have: {listing(others)}; {UNDO}; where "
-                'other parts of a larger module are meant, say prefix = "..." and readout = "..."'
-            )
+        self.closed = True
+        self.problems += unknown_keys(self.left, module, readout)
+
+    @property
+    def left(self) -> set[str]:
+        """Whole keys that were not asked for."""
+        return {self._prefix + key for key in self._own if key not in self._taken}
+
+    @property
+    def taken(self) -> set[str]:
+        """Whole keys that were asked for."""
+        return {self._prefix + key for key in self._taken}
+
+
+_MADE: ContextVar[list[Arrays] | None] = ContextVar("_MADE", default=None)
+
+
+@contextmanager
+def watched() -> Iterator[list[Arrays]]:
+    """All that are made inside, so that whoever calls an importer sees what it forgets to say."""
+    made: list[Arrays] = []
+    before = _MADE.set(made)
+    try:
+        yield made
+    finally:
+        _MADE.reset(before)
+
+
+def forgotten(
+    made: Iterable[Arrays], said: Iterable[str], module: str, readout: str | None
+) -> list[str]:
+    """What is wrong with arrays that were asked for, and was not said; and keys that nobody asked
+    for, where nobody has looked for these.
+    """
+    known = [*said]
+    found = [problem for arrays in made for problem in arrays.problems if problem not in known]
+    if not any(arrays.closed for arrays in made):
+        taken = {key for arrays in made for key in arrays.taken}
+        left = {key for arrays in made for key in arrays.left}
+        found += unknown_keys(left - taken, module, readout)
+    return list(dict.fromkeys(found))
+
+
+def unknown_keys(keys: Iterable[str], module: str, readout: str | None) -> list[str]:
+    """The problem of keys that nobody asked for and that do not begin with `readout`, if any."""
+    others = [key for key in keys if not (readout and key.startswith(readout))]
+    if not others:
+        return []
+    return [
+        f"keys that a {module} does not have: {listing(others)}; {UNDO}; where other parts of a "
+        'larger module are meant, say prefix = "..." and readout = "..."'
+    ]

@@ -48,10 +48,7 @@ def compared(module: Any, network: LiquidNetwork, host_path: str | None) -> tupl
     Returns:
         what differs, and whether the module uses that part at all.
     """
-    rng = np.random.default_rng(20230)
-    x = rng.normal(0.0, [[[1.0]], [[3.0]]], (_BATCH, _STEPS, network.input_size))
-    x = network.input_offset + network.input_scale * x
-    timespans = rng.uniform(0.1, 2.0, (_BATCH, _STEPS))
+    x, timespans = _samples(network)
     timed = not _runs_in_order(module) and _takes_timespans(module)
     spans = timespans if timed else None
     # Where all layers take time first, the module does, or it swaps the axes itself.
@@ -59,6 +56,82 @@ def compared(module: Any, network: LiquidNetwork, host_path: str | None) -> tupl
         _compared(module, network, x, spans, host_path, first) for first in _time_first(module)
     ]
     return next((result for result in found if not result[0]), found[0])
+
+
+def compared_alone(module: Any, network: LiquidNetwork) -> tuple[float | None, str]:
+    """How far the answers of a recurrent module are from those of the network made of it.
+
+    It is called with sequences, (batch, time, inputs) or (time, batch, inputs), and as a cell, with
+    a sample and the state that it returned; whatever fits counts.
+
+    Returns:
+        the smallest difference, None where it is put down to rounding or where nobody could run
+        the module; and why nobody could.
+    """
+    x, timespans = _samples(network)
+    spans = timespans if _takes_timespans(module) else None
+    expected = _expected(network, x, spans)
+    found: list[float] = []
+    reasons: list[str] = []
+    for run in (
+        lambda own: _answer(own, x, spans, None, False)[0],
+        lambda own: _answer(own, x, spans, None, True)[0],
+        lambda own: _steps(own, x, network),
+    ):
+        try:
+            with _double_precision():
+                answer = _comparable(run(_copied(module)), network.output_size)
+        except _CannotRunError as error:
+            reasons.append(str(error))
+            continue
+        last = answer.ndim == 2
+        found += [_difference(answer, o[:, -1] if last else o) for o in expected]
+    if not found:
+        return None, reasons[0]
+    return (min(found) if min(found) > TOLERANCE else None), ""
+
+
+def _steps(module: Any, x: FloatArray, network: LiquidNetwork) -> FloatArray:
+    """What a cell answers, sample by sample, (batch, time, outputs)."""
+    import torch
+
+    samples = torch.from_numpy(x).unbind(1)
+    try:
+        state = _called(module, samples[0])
+        begin = 1
+    except _CannotRunError:
+        state, begin = torch.zeros(len(x), network.layers[-1].units), 0
+    answers = [state] if begin else []
+    for sample in samples[begin:]:
+        # A pair is the answer and the state, or two words of the state: of both the first answers.
+        kept = state[-1] if isinstance(state, (tuple, list)) else state
+        try:
+            state = _called(module, sample, kept)
+        except _CannotRunError:
+            state = _called(module, sample, state)
+        answers.append(state)
+    first = [one[0] if isinstance(one, (tuple, list)) else one for one in answers]
+    if not all(isinstance(one, torch.Tensor) for one in first):
+        raise _CannotRunError("it answers with no tensors")
+    return np.stack([one.double().numpy() for one in first], axis=1)
+
+
+def _samples(network: LiquidNetwork) -> tuple[FloatArray, FloatArray]:
+    """Two random sequences, and elapsed times."""
+    rng = np.random.default_rng(20230)
+    x = rng.normal(0.0, [[[1.0]], [[3.0]]], (_BATCH, _STEPS, network.input_size))
+    x = network.input_offset + network.input_scale * x
+    return x, rng.uniform(0.1, 2.0, (_BATCH, _STEPS))
+
+
+def _expected(
+    network: LiquidNetwork, x: FloatArray, timespans: FloatArray | None
+) -> list[FloatArray]:
+    """What the network answers; without times at its own and at an elapsed time of 1.0."""
+    if timespans is not None:
+        return [replace(network, timespan=None).evaluate(x, timespans=timespans).outputs]
+    spans = {1.0, 1.0 if network.timespan is None else network.timespan}
+    return [replace(network, timespan=span).evaluate(x).outputs for span in sorted(spans)]
 
 
 def _compared(
@@ -76,11 +149,7 @@ def _compared(
         answer = _comparable(answer, network.output_size)
     except _CannotRunError as error:
         return [str(error)], False
-    if timespans is not None:
-        expected = [replace(network, timespan=None).evaluate(x, timespans=timespans).outputs]
-    else:
-        spans = {1.0, 1.0 if network.timespan is None else network.timespan}
-        expected = [replace(network, timespan=span).evaluate(x).outputs for span in sorted(spans)]
+    expected = _expected(network, x, timespans)
     if answer.ndim == 2:
         expected = [outputs[:, -1] for outputs in expected]
     difference = min(_difference(answer, outputs) for outputs in expected)
@@ -190,9 +259,9 @@ def _answer(
     return answer, bool(caught) or _runs_in_order(module)
 
 
-def _called(module: Callable[..., Any], inputs: Any, **options: Any) -> Any:
+def _called(module: Callable[..., Any], inputs: Any, *state: Any, **options: Any) -> Any:
     try:
-        return module(inputs, **options)
+        return module(inputs, *state, **options)
     except Exception as error:  # whatever the user's code raises
         arguments = "".join(f", {key}=..." for key in options)
         raise _CannotRunError(

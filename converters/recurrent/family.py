@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from lnn2loihi.converters.files.arrays import Arrays
+from lnn2loihi.converters.files.arrays import Arrays, forgotten, watched
 from lnn2loihi.converters.files.checkpoint import Tensor, torch_tensors
 from lnn2loihi.converters.files.description import Description, flag, text, whole
 from lnn2loihi.converters.provenance import torch_version
@@ -24,6 +24,10 @@ from lnn2loihi.layers.linear import Linear
 
 if TYPE_CHECKING:
     from lnn2loihi.measure.torch_blocks import Block
+
+
+class ContractError(TypeError):
+    """An importer answers with something else than it has to, whatever it was asked about."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +127,8 @@ class FamilyImporter(ABC):
         As it stands here it is for descriptions of which nothing is required.
         """
         known = self.class_of(source)
-        assert known is not None
+        if known is None:
+            return None, [f"it is a {type(source).__name__}, which {self.name} cannot describe"]
         named, own = self.classes[known], known.rpartition(".")[2]
         original: Any = next(kind for kind in type(source).__mro__ if _full(kind) == known)
         if type(source).forward is not original.forward:
@@ -137,10 +142,7 @@ class FamilyImporter(ABC):
         """The parts, with the Linear that a description names after them; or None and everything
         that is wrong with the arrays, or said otherwise than they are.
         """
-        parts, found = self.parts(state, description)
-        problems = list(found)
-        if parts is None and not problems:
-            raise TypeError(f"{type(self).__name__}.parts gives neither layers nor a problem")
+        parts, problems = self._parts(state, description)
         if not isinstance(description, RecurrentDescription):
             return parts, problems
         if parts is not None:
@@ -156,6 +158,41 @@ class FamilyImporter(ABC):
             problems += found
             parts = None if parts is None else replace(parts, readout=readout)
         return (None if problems else parts), problems
+
+    def _parts(
+        self, state: Mapping[str, Tensor], description: Description
+    ) -> tuple[FamilyParts | None, list[str]]:
+        """What `parts` answers, with all that is wrong with the arrays that it asked for.
+
+        Raises:
+            ContractError: it is no answer.
+        """
+        readout = getattr(description, "readout", None)
+        with watched() as made:
+            try:
+                answer = self.parts(state, description)
+            except Exception:
+                # Arrays of zeros stand for those that are missing: say what is wrong first.
+                problems = [problem for arrays in made for problem in arrays.problems]
+                if not problems:
+                    raise
+                return None, problems
+        who = f"{type(self).__name__}.parts"
+        if not (isinstance(answer, tuple) and len(answer) == 2):
+            raise ContractError(f"{who} gives {answer!r:.60}; give the parts and a list of texts")
+        parts, found = answer
+        problems = [found] if isinstance(found, str) else [*map(str, found)]
+        problems += forgotten(made, problems, description.module, readout)
+        if parts is None and not problems:
+            raise ContractError(f"{who} gives neither layers nor a problem")
+        if parts is not None and not (
+            isinstance(parts, FamilyParts)
+            and parts.layers
+            and all(isinstance(layer, Layer) for layer in parts.layers)
+            and isinstance(parts.readout, (Linear, type(None)))
+        ):
+            raise ContractError(f"{who} gives {parts!r:.60}; give FamilyParts of layers, or None")
+        return parts, problems
 
     def read_module(self, source: Any) -> tuple[Description | None, FamilyParts | None, list[str]]:
         """The description and the parts of a live module, and everything that is wrong."""

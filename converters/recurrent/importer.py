@@ -8,6 +8,7 @@ once, whatever the family.
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -30,14 +31,16 @@ from lnn2loihi.converters.files.description import (
 )
 from lnn2loihi.converters.modules.classes import class_name, is_torch_module
 from lnn2loihi.converters.provenance import with_source
-from lnn2loihi.converters.recurrent.family import FamilyImporter, FamilyParts
+from lnn2loihi.converters.recurrent.family import ContractError, FamilyImporter, FamilyParts
 from lnn2loihi.converters.recurrent.known import live_modules, unknown_module
 from lnn2loihi.errors import ImportNetworkError, Lnn2LoihiError, NetworkError, Problems
-from lnn2loihi.family import importer_of, importers
+from lnn2loihi.family import FAMILIES, family_of_importer, importer_of, importers
+from lnn2loihi.faults import described, mend
 from lnn2loihi.files import why_no_file
 from lnn2loihi.network import LiquidNetwork
 
 R = TypeVar("R")
+_log = logging.getLogger("lnn2loihi")
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,9 @@ class FamiliesImporter:
             raise ImportNetworkError(subject, self._refusal(source))
         described, parts, refused = asked(subject, importer, importer.read_module, source)
         name = name or type(source).__name__.lower()
-        return _network(importer, parts, described, refused, subject, name, timespan, {})
+        network = _network(importer, parts, described, refused, subject, name, timespan, {})
+        _check_answers(source, network, importer, subject)
+        return network
 
     def _load_file(
         self, path: Path, toml: Path | None, timespan: Timespan | None, name: str | None
@@ -181,8 +186,13 @@ class FamiliesImporter:
         """What to write for a checkpoint that has no description."""
         state = read_checkpoint(path)
         known = self._families()
-        importer = next((one for one in known if _fits(one, state)), known[0])
-        lines = ["[network]", f"checkpoint = {json.dumps(path.name)}", *importer.suggestion(state)]
+        fitting = [one for one in known if _fits(one, state)] or known[:1]
+        said = [asked(str(path), one, one.suggestion, state) for one in fitting]
+        lines = ["[network]", f"checkpoint = {json.dumps(path.name)}", *said[0]]
+        for other in said[1:]:
+            if other != said[0]:
+                lines += ["# or, since its keys may be another module's, in place of these:"]
+                lines += [f"# {line}" for line in other]
         text = "\n".join(lines)
         return ImportNetworkError(
             str(path),
@@ -234,12 +244,53 @@ def asked(subject: str, importer: FamilyImporter, method: Callable[..., R], *giv
     except (Lnn2LoihiError, OSError, MemoryError):
         raise
     except Exception as error:  # a stranger's importer, or a module that somebody has changed
+        advices = []
+        package = _package(importer)
+        if not package.startswith("lnn2loihi ") or method.__name__ != "read_module":
+            advices.append(mend(package))
+        if method.__name__ == "read_module" and not isinstance(error, ContractError):
+            advices.append(
+                "if the module was changed after it was built, give it as its package builds it"
+            )
         raise ImportNetworkError(
             subject,
             f"the importer {importer.name} of {importer.modules[0]} cannot read it "
-            f"({type(error).__name__}: {error!s:.200}); if the module was changed after it was "
-            "built, give it as its package builds it",
+            f"({described(error)}); {'; or, '.join(advices)}",
         ) from error
+
+
+def _package(importer: FamilyImporter) -> str:
+    """Name and version of the package that brings an importer; "" where nobody knows."""
+    family = family_of_importer(importer)
+    return FAMILIES.package(family) if family in FAMILIES.names() else ""
+
+
+def _check_answers(
+    source: object, network: LiquidNetwork, importer: FamilyImporter, subject: str
+) -> None:
+    """Compares what a live module of a stranger's family answers with the network made of it; those
+    of ours are tested.
+
+    Raises:
+        ImportNetworkError: they differ.
+    """
+    package = _package(importer)
+    if package.startswith("lnn2loihi "):
+        return
+    from lnn2loihi.converters.modules.check import compared_alone  # which knows this module
+
+    difference, unknown = compared_alone(source, network)
+    if unknown:
+        _log.warning(
+            "%s was not compared with the network that %s (%s) made of it: %s",
+            subject, importer.name, package, unknown,
+        )  # fmt: skip
+    if difference is not None:
+        raise ImportNetworkError(
+            subject,
+            f"on random input it answers otherwise than the layers that the importer "
+            f"{importer.name} ({package}) makes of it, by {difference:.3g}; {mend(package)}",
+        )
 
 
 def _fits(importer: FamilyImporter, state: Mapping[str, Tensor]) -> bool:
