@@ -13,6 +13,7 @@ from lnn2loihi import plugins
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.defaults import DEFAULT_TARGET
 from lnn2loihi.errors import ImportNetworkError, InputError, Lnn2LoihiError, PluginError
+from lnn2loihi.faults import described
 from lnn2loihi.files import write_atomically
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.options import check_options, read_options
@@ -36,11 +37,16 @@ def import_network(source: object, *, format: str | None = None, **options: Any)
     Raises:
         ImportNetworkError: no importer recognises the source, or it lists what does not fit.
             The same where there is no importer of that name, or its package is broken.
+        PluginError: the importer of another package fails.
     """
     source = Path(source) if isinstance(source, (str, os.PathLike)) else source
     importer = _importer(source, format)
-    check_options(importer.load, options, ImportNetworkError)
-    return importer.load(source, **options)
+    with plugins.IMPORTERS.naming(importer, "load()"):
+        check_options(importer.load, options, ImportNetworkError)
+        made = importer.load(source, **options)
+        if not isinstance(made, LiquidNetwork):
+            raise TypeError(f"an answer of type {type(made).__name__}, not LiquidNetwork")
+    return made
 
 
 def import_options(source: Path, texts: Iterable[str]) -> dict[str, Any]:
@@ -152,6 +158,7 @@ def export(
             the file that the network was read from, or a network is to be prepared.
         TargetError: the target cannot prepare the program.
         BackendMissingError: the exporter needs a package that is not installed.
+        PluginError: the exporter of another package fails.
     """
     aim = target_of(target)
     if isinstance(source, LoihiProgram):
@@ -162,11 +169,15 @@ def export(
     exporter = _exporter(source, Path(path), str(path) if in_memory else format, aim)
     if not (in_memory or Path(path).parent.is_dir()):
         raise InputError(str(path), "its folder does not exist")
-    check_options(exporter.export, options, InputError)
-    made = exporter.export(source, **options)
+    with plugins.EXPORTERS.naming(exporter, "export()"):
+        check_options(exporter.export, options, InputError)
+        made = exporter.export(source, **options)
     if in_memory:
         return made
-    content = exporter.to_bytes(made)
+    with plugins.EXPORTERS.naming(exporter, "to_bytes()"):
+        content = exporter.to_bytes(made)
+        if not isinstance(content, bytes):
+            raise TypeError(f"an answer of type {type(content).__name__}, not bytes")
     _check_not_source(source, Path(path))
     try:
         return write_atomically(path, content)
@@ -201,13 +212,28 @@ def _check_not_source(source: LoihiProgram | LiquidNetwork, path: Path) -> None:
         )
 
 
+def _accepts(exporter: Exporter, source: object) -> bool:
+    """Whether an exporter takes a source; one that fails is named, and breaks no other."""
+    try:
+        return bool(exporter.accepts(source)) and isinstance(", ".join(exporter.suffixes), str)
+    except Exception as error:  # a stranger's exporter, asked about something that is not its
+        _log.warning(
+            "exporter %s is left out: asked whether it accepts the source, it raised %s",
+            type(exporter).__qualname__, described(error),
+        )  # fmt: skip
+        return False
+
+
 def _exporter(source: object, path: Path, name: str | None, target: Target) -> Exporter:
     """The exporter of that name, or the first one that fits the source and the suffix; that of the
     target comes before all others.
     """
-    if name is not None and plugins.EXPORTERS.get(name).accepts(source):
-        return plugins.EXPORTERS.get(name)
-    fitting = [(key, one) for key, one in plugins.EXPORTERS.working() if one.accepts(source)]
+    if name is not None:
+        named = plugins.EXPORTERS.get(name)
+        with plugins.EXPORTERS.naming(named, "accepts()"):
+            if named.accepts(source):
+                return named
+    fitting = [(key, one) for key, one in plugins.EXPORTERS.working() if _accepts(one, source)]
     fitting.sort(key=lambda known: known[0] != target.exporter)
     suffix = path.suffix.lower()
     for _, exporter in fitting:

@@ -11,10 +11,11 @@ it keeps the contract. What else a package can bring has its base here too: `Imp
 from __future__ import annotations
 
 from importlib import import_module
+from inspect import isclass
 from typing import TYPE_CHECKING, Any
 
-from lnn2loihi.errors import ImportNetworkError, NetworkError, QuantizationError
-from lnn2loihi.family import FAMILIES, Family
+from lnn2loihi.errors import ImportNetworkError, NetworkError, PluginError, QuantizationError
+from lnn2loihi.family import Family
 from lnn2loihi.formats import FixedPoint, signed_range
 from lnn2loihi.layers.functions import error_function, log_sigmoid, sigmoid
 from lnn2loihi.layers.gated import GatedLayer
@@ -140,16 +141,32 @@ _LATER = {
 _PLACES = {name: module for module, names in _LATER.items() for name in names.split()}
 
 
-def register(family: Family) -> None:
-    """Makes a family known until the process ends, as an entry point makes an installed one known.
+def register(plugin: object, name: str | None = None) -> None:
+    """Makes what a package can bring known until the process ends, as an entry point makes an
+    installed one known.
 
     Args:
-        family: it takes the place of one that was registered so under its name.
+        plugin: a Family, Target, DevicePackage, Exporter, Importer, model or Executor, made (no
+            class). It takes the place of one that was registered so under its name.
+        name: its name; what it says itself (`plugin.name`) where absent.
 
     Raises:
-        PluginError: its name belongs to an installed family, or it is no Family.
+        PluginError: its name belongs to an installed one, it has none, it is nothing that can be
+            registered, or a family claims a class of another.
     """
-    FAMILIES.add(getattr(family, "name", "?"), family)
+    from lnn2loihi.plugins import REGISTRIES  # which knows all that they are
+
+    # Whatever can be called may be an executor: it is asked last.
+    order = sorted(REGISTRIES, key=lambda registry: registry.kind == "executor")
+    fits = [registry for registry in order if isinstance(plugin, registry.protocol)]
+    if isclass(plugin) or not fits:
+        what = f"the class {plugin.__name__}" if isclass(plugin) else f"a {type(plugin).__name__}"
+        kinds = ", ".join(registry.protocol.__name__ for registry in order)
+        raise PluginError("register", f"plugin is {what}; give one of {kinds}, made")
+    found = getattr(plugin, "name", None) if name is None else name
+    if not isinstance(found, str) or not found:
+        raise PluginError("register", f"the {fits[0].kind} has no name; give name=...")
+    fits[0].add(found, plugin)
 
 
 def __getattr__(name: str) -> Any:

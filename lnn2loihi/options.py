@@ -84,7 +84,7 @@ def read_options(
 
 
 def _known(method: Callable[..., Any]) -> dict[str, Parameter]:
-    _, *known = signature(method).parameters.values()
+    known = list(signature(method).parameters.values())[1:]
     return {parameter.name: parameter for parameter in known}
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from inspect import isclass
@@ -17,6 +18,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from lnn2loihi.errors import PluginError
+from lnn2loihi.faults import named
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -192,6 +194,19 @@ class Registry(Generic[T]):
     def is_ours(self, name: str) -> bool:
         """Whether this library brings what has a name, which is registered."""
         return _is_ours(self._keeper(name).point)
+
+    def naming(self, plugin: object, doing: str) -> AbstractContextManager[None]:
+        """What the code of another package raises becomes a PluginError that names it.
+
+        Args:
+            plugin: one of this registry; errors of any other pass as they are.
+            doing: what is called, in messages.
+        """
+        name = next((name for name, one in self.working() if one is plugin), None)
+        if name is None or self.is_ours(name):
+            return nullcontext()
+        package = self.package(name)
+        return named(PluginError, f"{self.kind} {name!r} ({package})", doing, package)
 
     def _keeper(self, name: str) -> _Plugin:
         return next(plugin for plugin in self._plugins()[name] if not plugin.refused)

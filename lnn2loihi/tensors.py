@@ -76,13 +76,18 @@ FUNCTIONS: dict[Any, Callable[..., Tensor]] = {
     np.less_equal: lambda a, b: a <= b,
     np.greater: lambda a, b: a > b,
     np.greater_equal: lambda a, b: a >= b,
+    np.equal: lambda a, b: a == b,
+    np.not_equal: lambda a, b: a != b,
+    np.bitwise_and: lambda a, b: a & b,
+    np.bitwise_or: lambda a, b: a | b,
+    np.invert: torch.bitwise_not,
     np.concatenate: lambda parts, axis=0: torch.cat(parts, dim=axis),
-    np.sum: lambda a, axis, keepdims=False: torch.sum(a, dim=axis, keepdim=keepdims),
-    np.mean: lambda a, axis, keepdims=False: torch.mean(a, dim=axis, keepdim=keepdims),
+    np.sum: lambda a, axis=None, keepdims=False: torch.sum(a, dim=axis, keepdim=keepdims),
+    np.mean: lambda a, axis=None, keepdims=False: torch.mean(a, dim=axis, keepdim=keepdims),
 }
 
 
-class TensorValue:
+class TensorValue(np.lib.mixins.NDArrayOperatorsMixin):
     """A tensor that NumPy's functions take; see the module's docstring.
 
     Args:
@@ -103,6 +108,7 @@ class TensorValue:
         return self._called(function, operands, options)
 
     def _called(self, function: Any, operands: Any, options: Any) -> TensorValue:
+        options = {name: value for name, value in options.items() if name != "out"}  # a += b
         own = FUNCTIONS.get(function)
         if own is None:
             name = getattr(function, "__name__", function)
@@ -135,6 +141,40 @@ class TensorValue:
     def shape(self) -> tuple[int, ...]:
         """The shape."""
         return tuple(self.tensor.shape)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self.tensor.dim()
+
+    def __getattr__(self, name: str) -> Any:
+        """What arrays of NumPy have beside, and tensors do not."""
+        if name.startswith("__"):  # Python asks for these on its own
+            raise AttributeError(name)
+        raise EquationError(
+            f"NumPy's array.{name}",
+            "is not known on tensors; use NumPy's functions and operators, or give the family "
+            "equations of its own (Family.equations)",
+        )
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> TensorValue:
+        """The sum, as NumPy has it."""
+        return self._called(np.sum, (self, axis, keepdims), {})
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> TensorValue:
+        """The mean, as NumPy has it."""
+        return self._called(np.mean, (self, axis, keepdims), {})
+
+    def clip(self, low: Any, high: Any) -> TensorValue:
+        """Held within two ends, as NumPy has it."""
+        return self._called(np.clip, (self, low, high), {})
+
+    def __bool__(self) -> bool:
+        raise EquationError(
+            "the truth of an array",
+            "depends on its values, so that no equation follows from it; write np.where in place "
+            "of if, and, or, not",
+        )
 
     def __neg__(self) -> TensorValue:
         return TensorValue(-self.tensor)

@@ -523,8 +523,8 @@ def test_the_arrays_of_a_layer_are_its_own(held: Any, dtype: Any, installed: Non
 def importing(**changed: Any) -> lx.Family:
     """The family with an importer that is changed."""
     kind: Any = type(FAMILY.made_importer)
-    made: Any = type(FamilyImporter)(kind.__name__, (kind,), changed)
-    return replace(FAMILY, importer=made)
+    meta: Any = type(FamilyImporter)
+    return replace(FAMILY, importer=meta(kind.__name__, (kind,), changed))
 
 
 def layers_of(arrays: Any, bias: str = "both.bias") -> Any:
@@ -633,7 +633,7 @@ class LastOnly(Pull):
 class Cell(Pull):
     """Takes a sample and its last answer."""
 
-    def forward(self, x: Any, h: Any) -> Any:
+    def forward(self, x: Any, h: Any) -> Any:  # pyright: ignore
         gate, target = self.both(torch.cat([x, h], -1)).chunk(2, -1)
         return h + torch.sigmoid(gate) * (nn.functional.hardtanh(target) - h)
 
@@ -647,7 +647,7 @@ class CellPair(Cell):
 
 
 class Unable(Pull):
-    def forward(self, x: Any, mask: Any, more: Any) -> Any:
+    def forward(self, x: Any, mask: Any, more: Any) -> Any:  # pyright: ignore
         raise AssertionError
 
 

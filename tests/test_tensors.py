@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -122,6 +123,9 @@ def test_every_known_function_is_that_of_numpy(function: Any) -> None:
         np.concatenate: ((a, b), -1),
         np.sum: (a, -1),
         np.mean: (a, -1),
+        np.bitwise_and: (a > b, a > 1.0),
+        np.bitwise_or: (a > b, a > 1.0),
+        np.invert: (a > b,),
     }
     given = more.get(function, (a, b)[: getattr(function, "nin", 1)])
 
@@ -135,3 +139,48 @@ def test_every_known_function_is_that_of_numpy(function: Any) -> None:
     found = function(*map(wrapped, given)).tensor.numpy()
     np.testing.assert_allclose(found, function(*given), rtol=1e-14)
     assert found.dtype == function(*given).dtype
+
+
+OPERATORS: list[Callable[[Any, Any], Any]] = [
+    lambda a, b: a < b, lambda a, b: a <= 0.7, lambda a, b: 0.7 > a, lambda a, b: a >= b,
+    lambda a, b: a == b, lambda a, b: a != b, lambda a, b: -a + (+b), lambda a, b: abs(a - b),
+    lambda a, b: 2.0**a, lambda a, b: a**2, lambda a, b: a.mean(), lambda a, b: a.sum(),
+    lambda a, b: a.mean(-1), lambda a, b: a.sum(axis=-1, keepdims=True),
+    lambda a, b: a.clip(0.5, 1.0),
+    lambda a, b: np.sum(a), lambda a, b: np.mean(a, axis=-1, keepdims=True),
+    lambda a, b: np.where((a > b) & ~(b > 0.5) | (a < 0.25), a, b), lambda a, b: (a > b) * b,
+    lambda a, b: np.array([1.0, 2.0, 3.0]) * a, lambda a, b: a[..., 1:] / 2, lambda a, b: a.ndim,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(OPERATORS)))
+def test_operators_are_those_of_numpy(number: int) -> None:
+    a, b = np.array([[0.3, 0.7, 1.4], [0.2, 2.0, 1.0]]), np.array([[0.9, 0.7, 0.1]] * 2)
+    found = OPERATORS[number](*(tensors.TensorValue(torch.tensor(v)) for v in (a, b)))
+    expected = OPERATORS[number](a, b)
+    found = found.tensor.numpy() if isinstance(found, tensors.TensorValue) else found
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
+    assert np.shape(found) == np.shape(expected)
+
+
+def test_assigned_operators_leave_the_tensor() -> None:
+    tensor = torch.ones(2)
+    value = kept = tensors.TensorValue(tensor)
+    value += 1.0
+    value *= 3.0
+    assert value.tensor.tolist() == [6.0, 6.0] and kept.tensor.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("use", "named"),
+    [
+        (lambda a: a // 2, "floor_divide"),
+        (lambda a: a % 2, "remainder"),
+        (lambda a: a.cumsum(), "array.cumsum"),
+        (lambda a: a.T, "array.T"),
+        (lambda a: a if a > 0 else -a, "truth of an array.*write np.where"),
+    ],
+)
+def test_operators_that_are_not_known_are_named(use: Any, named: str) -> None:
+    with pytest.raises(tensors.EquationError, match=named):
+        use(tensors.TensorValue(torch.ones(2)))

@@ -13,7 +13,9 @@ import numpy as np
 
 from lnn2loihi.converters.onnx_write.float_trace import Traced
 from lnn2loihi.converters.onnx_write.sparse import Heard, matrix
-from lnn2loihi.family import override_of
+from lnn2loihi.errors import InputError
+from lnn2loihi.family import override_of, owner
+from lnn2loihi.faults import named
 from lnn2loihi.layers.linear import Linear
 from lnn2loihi.layers.stage import Stage
 
@@ -34,9 +36,16 @@ def stage_nodes(stage: Stage, z: Traced, memory: Memory, elapsed: Traced | None)
 
     Returns:
         Its message and its new memory; see `Stage.answer`.
+
+    Raises:
+        InputError: the stage uses a function that has no translation, or its family's code raises
+            anything else.
     """
     own = override_of(type(stage), "onnx_nodes")
-    return (own or derived_nodes)(stage, z, memory, elapsed)
+    whose, package = owner(type(stage))
+    doing = f"{'onnx_nodes' if own else 'answer'}() of stage {stage.name!r} on traced values"
+    with named(InputError, whose, doing, package):
+        return (own or derived_nodes)(stage, z, memory, elapsed)
 
 
 def derived_nodes(stage: Stage, z: Traced, memory: Memory, elapsed: Traced | None) -> Answer:

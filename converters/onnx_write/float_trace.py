@@ -42,6 +42,10 @@ _OPERATORS = {
     np.less_equal: "LessOrEqual",
     np.greater: "Greater",
     np.greater_equal: "GreaterOrEqual",
+    np.equal: "Equal",
+    np.bitwise_and: "And",
+    np.bitwise_or: "Or",
+    np.invert: "Not",
     np.where: "Where",
 }
 

@@ -148,6 +148,12 @@ def _word_problems(what: str, found: Any, wanted: Words, narrow: bool) -> Iterat
                 yield from array_problems(f"{what} {name}.{word}", found[name][word], shape, narrow)
             else:
                 yield f"{what}: word {word} of population {name} is missing"
+        others = sorted(f"{name}.{word}" for word in found[name] if word not in words)
+        if others:
+            yield f"{what}: this program has no {', '.join(others)}; leave them out"
+    others = sorted(map(str, found.keys() - wanted.keys()))
+    if others:
+        yield f"{what}: this program has no population {', '.join(others)}; leave them out"
 
 
 def array_problems(what: str, values: Any, shape: tuple[int, ...], narrow: bool) -> Iterator[str]:
