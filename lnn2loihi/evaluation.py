@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lnn2loihi.errors import Lnn2LoihiError, NetworkError, Problems
+from lnn2loihi.errors import Lnn2LoihiError, NetworkError
 from lnn2loihi.family import owner
 from lnn2loihi.faults import mend, raised
 from lnn2loihi.frozen import ContentEquality
@@ -299,9 +299,8 @@ def answered(
     except (Lnn2LoihiError, MemoryError):
         raise
     except Exception as error:  # whatever a stranger's code raises
-        whose, package = owner(type(stage))
         doing = f"answer() of stage {stage.name!r}"
-        raise raised(NetworkError, whose, doing, error, package) from error
+        raise raised(NetworkError, owner(type(stage)), doing, error) from error
     return message, new
 
 
@@ -311,23 +310,22 @@ def _check_shapes(stage: Stage, axes: tuple[int, ...], message: Any, kept: Any) 
     Raises:
         NetworkError: lists the message and the words that are not (*axes, units).
     """
-    whose, package = owner(type(stage))
-    problems = Problems(NetworkError, whose)
+    found: list[str] = []
     words = set(kept) if isinstance(kept, Mapping) else {type(kept).__name__}
     if words != set(stage.memory):
-        problems.add(
-            f"answer() of stage {stage.name!r} gives memory {sorted(map(str, words))}, its "
-            f"`memory` names {sorted(stage.memory)}; {mend(package)}"
-        )
+        found.append(f"memory {sorted(map(str, words))}, its `memory` names {sorted(stage.memory)}")
         kept = {}
     wanted = (*axes, stage.units)
     for name, values in {"the message": message, **kept}.items():
         if np.shape(values) != wanted or np.asarray(values).dtype.kind not in "fiub":
-            problems.add(
-                f"answer() of stage {stage.name!r} gives {name} of shape {np.shape(values)} and "
-                f"type {np.asarray(values).dtype}, expected {wanted} and float64; {mend(package)}"
+            found.append(
+                f"{name} of shape {np.shape(values)} and type {np.asarray(values).dtype}, expected "
+                f"{wanted} and float64"
             )
-    problems.raise_if_any()
+    if found:
+        whose, package = owner(type(stage))
+        said = [f"answer() of stage {stage.name!r} gives {text}; {mend(package)}" for text in found]
+        raise NetworkError(whose, said)
 
 
 def heard_again(stages: Sequence[Stage]) -> set[str]:

@@ -315,7 +315,6 @@ class _Guarded(StageLowering[Any]):
 
     def __init__(self, family: Family, own: StageLowering[Any]) -> None:
         self._family, self._own = family, own
-        self._package = FAMILIES.package(family.name)
         self.bounded = own.bounded  # pyright: ignore[reportAttributeAccessIssue]
 
     def lower(self, stage: Any, measured: Measured, recipe: Recipe) -> Lowering:
@@ -343,8 +342,10 @@ class _Guarded(StageLowering[Any]):
         return self._run(stage, kinds, method, getattr(self._own, method), *given)
 
     def _run(self, stage: Stage, kinds: Any, what: str, run: Any, *given: Any) -> Any:
-        doing = f"{what}() of stage {stage.name!r}"
-        with named(FamilyError, _of_package(self._family.name), doing, self._package):
+        def whose() -> tuple[str, str]:
+            return _of_package(self._family.name), FAMILIES.package(self._family.name)
+
+        with named(FamilyError, whose, f"{what}() of stage {stage.name!r}"):
             made = run(*given)
             if not isinstance(made, kinds):
                 wanted = kinds if isinstance(kinds, type) else kinds[0]

@@ -6,7 +6,7 @@ Errors of ours pass as they are: they say what is wrong already.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,28 +39,29 @@ def _is_theirs(frame: traceback.FrameSummary) -> bool:
 
 @contextmanager
 def named(
-    error: type[Lnn2LoihiError], subject: str, doing: str, package: str = ""
+    error: type[Lnn2LoihiError], owner: Callable[[], tuple[str, str]], doing: str
 ) -> Iterator[None]:
     """Whatever code inside raises becomes an error of ours.
 
     Args:
         error: its type.
-        subject: whose code it is, such as "family 'x' (package 1.0)".
+        owner: asked where something fails: whose code it is, such as "family 'x' (package 1.0)",
+            and the package that can be removed, "" where that is not known.
         doing: what was called, such as "lower() of stage 'layer_0'".
-        package: who can be removed; "" where that is not known.
     """
     try:
         yield
     except (Lnn2LoihiError, MemoryError):
         raise
     except Exception as found:  # whatever a stranger's code raises
-        raise raised(error, subject, doing, found, package) from found
+        raise raised(error, owner(), doing, found) from found
 
 
 def raised(
-    error: type[Lnn2LoihiError], subject: str, doing: str, found: Exception, package: str = ""
+    error: type[Lnn2LoihiError], owner: tuple[str, str], doing: str, found: Exception
 ) -> Lnn2LoihiError:
     """The error for what code of a package raised; arguments as of `named`."""
+    subject, package = owner
     return error(subject, f"{doing} raised {described(found)}; {mend(package)}")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -339,8 +339,7 @@ class LiquidNetwork(ArrayEquality):
 
 def _of_layer(layer: Layer, doing: str) -> AbstractContextManager[None]:
     """What the code of a layer raises is named."""
-    whose, package = owner(type(layer))
-    return named(NetworkError, whose, f"{doing} of layer {layer.name!r}", package)
+    return named(NetworkError, partial(owner, type(layer)), f"{doing} of layer {layer.name!r}")
 
 
 def _own_problems(layer: Layer) -> list[str]:

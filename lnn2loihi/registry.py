@@ -202,11 +202,12 @@ class Registry(Generic[T]):
             plugin: one of this registry; errors of any other pass as they are.
             doing: what is called, in messages.
         """
-        name = next((name for name, one in self.working() if one is plugin), None)
-        if name is None or self.is_ours(name):
+        known = (one for same in self._plugins().values() for one in same)
+        own = next((p for p in known if self._loaded.get(p.point.value) is plugin), None)
+        if own is None or _is_ours(own.point):
             return nullcontext()
-        package = self.package(name)
-        return named(PluginError, f"{self.kind} {name!r} ({package})", doing, package)
+        subject = f"{self.kind} {own.point.name!r} ({own.package})"
+        return named(PluginError, lambda: (subject, own.package), doing)
 
     def _keeper(self, name: str) -> _Plugin:
         return next(plugin for plugin in self._plugins()[name] if not plugin.refused)

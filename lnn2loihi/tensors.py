@@ -271,9 +271,8 @@ def equations(stage: Stage, sums: Tensors, memory: Tensors, elapsed: Tensor | No
     except (Lnn2LoihiError, MemoryError, torch.cuda.OutOfMemoryError):
         raise
     except Exception as error:  # whatever a stranger's code raises
-        whose, package = owner(type(stage))
         doing = f"{'answer' if own is None else 'equations'}() of stage {stage.name!r} on tensors"
-        raise raised(EquationError, whose, doing, error, package) from error
+        raise raised(EquationError, owner(type(stage)), doing, error) from error
 
 
 @cache

@@ -12,7 +12,7 @@ import pytest
 from networks import random_network
 
 import lnn2loihi as l2l
-from lnn2loihi import plugins, registry
+from lnn2loihi import extend, plugins, registry
 from lnn2loihi.errors import ImportNetworkError, PluginError
 from lnn2loihi.registry import Registry
 
@@ -204,3 +204,128 @@ def test_one_is_added_and_removed_in_this_process(
     with pytest.raises(PluginError, match="importer 'a': the name is registered by stranger 1.0"):
         importers.add("a", Working())
     assert importers.names() == ["a"]
+
+
+class Odd(Working):
+    """An importer whose methods are what a test makes of them."""
+
+
+class OddExporter:
+    """The same of an exporter."""
+
+    suffixes = (".odd",)
+
+    def accepts(self, source: object) -> bool:
+        return True
+
+    def export(self, source: object, **options: Any) -> object:
+        return source
+
+    def to_bytes(self, made: object) -> bytes:
+        return b"made"
+
+
+def fails(*_: Any, **__: Any) -> Any:
+    raise KeyError("units")
+
+
+@pytest.mark.parametrize(
+    ("load", "reason"),
+    [
+        (lambda self: None, r"load\(\) raised TypeError: .* takes 1 positional argument"),
+        (lambda self, source: None, "an answer of type NoneType, not LiquidNetwork"),
+        (fails, "raised KeyError: 'units' at tests/test_registry.py"),
+    ],
+)
+def test_an_importer_that_fails_is_named(
+    load: Any,
+    reason: str,
+    importers: Registry[plugins.Importer],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    install(monkeypatch, point("a", f"{__name__}:Odd"))
+    monkeypatch.setattr(Odd, "load", load, raising=False)
+    file = tmp_path / "net.mine"
+    file.touch()
+    for format in (None, "a"):
+        with pytest.raises(PluginError, match=reason) as caught:
+            l2l.import_network(file, format=format)
+        assert "importer 'a' (stranger 1.0): " in str(caught.value)
+        assert "; mend it or remove stranger" in str(caught.value)
+
+
+@pytest.mark.parametrize("method", ["export", "to_bytes"])
+@pytest.mark.parametrize("wrong", [lambda self: None, fails])
+def test_an_exporter_that_fails_is_named(
+    method: str, wrong: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(OddExporter, method, wrong)
+    extend.register(OddExporter(), "odd")
+    try:
+        with pytest.raises(PluginError, match=rf"exporter 'odd' .*: {method}\(\) raised"):
+            l2l.export(random_network(1), tmp_path / "net.odd")
+    finally:
+        plugins.EXPORTERS.remove("odd")
+
+
+def test_what_an_exporter_writes_are_bytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    extend.register(OddExporter(), "odd")
+    try:
+        assert l2l.export(random_network(1), tmp_path / "net.odd").read_bytes() == b"made"
+        monkeypatch.setattr(OddExporter, "to_bytes", lambda self, made: "text")
+        with pytest.raises(PluginError, match="an answer of type str, not bytes"):
+            l2l.export(random_network(1), tmp_path / "net.odd")
+    finally:
+        plugins.EXPORTERS.remove("odd")
+
+
+@pytest.mark.parametrize("part", ["accepts", "suffixes"])
+def test_an_exporter_that_fails_breaks_no_other(
+    part: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnx", reason="onnx is not installed")
+    monkeypatch.setattr(OddExporter, part, fails if part == "accepts" else 5)
+    extend.register(OddExporter(), "a_odd")
+    try:
+        assert l2l.export(random_network(1), tmp_path / "net.onnx").exists()
+        assert "exporter OddExporter is left out" in caplog.text
+    finally:
+        plugins.EXPORTERS.remove("a_odd")
+
+
+def run(program: Any, inputs: Any, initial_state: Any) -> Any:
+    raise AssertionError
+
+
+def test_whatever_a_package_can_bring_is_registered() -> None:
+    model = SimpleNamespace(load=run, example=run)
+    for plugin, name, known in (
+        (extend.Target("own"), None, plugins.TARGETS),
+        (extend.DevicePackage(), "own", plugins.DEVICES),
+        (OddExporter(), "own", plugins.EXPORTERS),
+        (Working(), "own", plugins.IMPORTERS),
+        (model, "own", plugins.MODELS),
+        (run, "own", plugins.EXECUTORS),
+    ):
+        extend.register(plugin, name)
+        try:
+            assert known.get("own") is plugin
+        finally:
+            known.remove("own")
+
+
+@pytest.mark.parametrize(
+    ("plugin", "name", "reason"),
+    [
+        (Working, "a", "plugin is the class Working; give one of Family, "),
+        (5, "a", "plugin is a int; give one of Family, "),
+        (Working(), None, "the importer has no name; give name="),
+        (Working(), "", "the importer has no name"),
+        (Working(), "onnx", "importer 'onnx': the name is registered by lnn2loihi"),
+        (extend.Family("a", (), {}), "b", "says that its name is 'a'"),
+    ],
+)
+def test_what_cannot_be_registered(plugin: Any, name: Any, reason: str) -> None:
+    with pytest.raises(PluginError, match=reason):
+        extend.register(plugin, name)

@@ -8,6 +8,7 @@ matrix product for the sums of all its gates. Where something else is faster, it
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
@@ -42,9 +43,8 @@ def stage_nodes(stage: Stage, z: Traced, memory: Memory, elapsed: Traced | None)
             anything else.
     """
     own = override_of(type(stage), "onnx_nodes")
-    whose, package = owner(type(stage))
     doing = f"{'onnx_nodes' if own else 'answer'}() of stage {stage.name!r} on traced values"
-    with named(InputError, whose, doing, package):
+    with named(InputError, partial(owner, type(stage)), doing):
         return (own or derived_nodes)(stage, z, memory, elapsed)
 
 

@@ -356,27 +356,31 @@ def _check_words(
     Raises:
         FamilyError: lists them.
     """
-    whose, package = owner(type(stage))
-    problems = Problems(FamilyError, f"{whose}, stage {stage.name!r}")
-    for what, given, declared in (
-        ("parameters", list(parameters), program.parameter_names),
-        ("states", list(states), program.state_names),
-    ):
-        if sorted(given) != sorted(declared):
-            problems.add(
-                f"its {what} are {sorted(given)}, its neuron program declares "
-                f"{sorted(declared)}; {mend(package)}"
-            )
+    found = [
+        f"its {what} are {sorted(given)}, its neuron program declares {sorted(declared)}"
+        for what, given, declared in (
+            ("parameters", parameters, program.parameter_names),
+            ("states", states, program.state_names),
+        )
+        if sorted(given) != sorted(declared)
+    ]
     unheard = sorted({*stage.gates}.difference(program.accumulators))
     if unheard:
-        problems.add(f"its neuron program reads no sum of {', '.join(unheard)}; {mend(package)}")
-    for name, values in parameters.items():
-        if np.shape(values) != (stage.units,):
-            problems.add(
-                f"parameter {name!r} has shape {np.shape(values)}, expected ({stage.units},); "
-                f"{mend(package)}"
-            )
-    problems.raise_if_any()
+        found.append(f"its neuron program reads no sum of {', '.join(unheard)}")
+    found += [
+        f"parameter {name!r} has shape {np.shape(values)}, expected ({stage.units},)"
+        for name, values in parameters.items()
+        if np.shape(values) != (stage.units,)
+    ]
+    if found:
+        raise _no_program(stage, found)
+
+
+def _no_program(stage: Stage, problems: Sequence[str], subject: str = "") -> FamilyError:
+    """The error for a lowering of a stage whose neuron program is none, or another's."""
+    whose, package = owner(type(stage))
+    said = [f"{problem}; {mend(package)}" for problem in problems]
+    return FamilyError(f"{whose}, stage {stage.name!r}{subject}", said)
 
 
 def _message_bound(connection: Connection, before: Sender, rows: QuantizedGate) -> int:
@@ -398,9 +402,7 @@ def _named(stage: Stage) -> Iterator[None]:
     try:
         yield
     except MalformedProgramError as error:
-        whose, package = owner(type(stage))
-        problems = [*error.problems, mend(package)]
-        raise FamilyError(f"{whose}, stage {stage.name!r}: {error.subject}", problems) from error
+        raise _no_program(stage, error.problems, f": {error.subject}") from error
     except ProgramError as error:
         raise ProgramError(f"{stage.name}: {error.subject}", error.problems) from error
 
