@@ -136,7 +136,9 @@ def test_a_stranger_keeps_it(registered: Any) -> None:
     registered()
     report = check_family(leak(), SAMPLES[..., :3], executors=("reference", "blas"))
     assert not set(report.checked) ^ (set(RULES) - set(report.skipped))
-    assert "LeakLayer keeps: family, layer, answer" in report.summary()
+    assert (
+        "LeakLayer keeps: layer, stages, arrays, names, family, answer, bound" in report.summary()
+    )
 
 
 def test_without_a_family_or_a_lowering(registered: Any) -> None:
@@ -243,13 +245,19 @@ def lying(rescalings: Any) -> x.NeuronProgram:
 @pytest.mark.parametrize(
     ("lowering", "said"),
     [
-        (Altered(program=away), "integers: its outputs are within"),
+        (Altered(program=away), "integers: with recipe w8a12x12-ramp12 the message of stage"),
         (Altered(program=lying), "leak_0: bound of 'kept' cannot be checked by convexity"),
-        (Altered(units={"gate": -1.0, "candidate": 1.0}), "lowering: units of 'gate' of stage"),
-        (Altered(memory_steps={}), "lowering: `memory_steps` of stage 'leak_0' names [], its"),
+        (
+            Altered(units={"gate": -1.0, "candidate": 1.0}),
+            "lowering: `units` of 'gate' are not above 0 and finite; say steps",
+        ),
+        (
+            Altered(memory_steps={}),
+            "lowering: `memory_steps` names [], its `memory` is ['h']; both have",
+        ),
         (
             Altered(states=("h",)),
-            "lowering: `states` of stage 'leak_0' names ['h'], its program has",
+            "lowering: `states` names ['h'], its program has ['h', 'sent']",
         ),
     ],
 )

@@ -33,6 +33,7 @@ class GatedLayer(Layer):
     gates: tuple[Linear, ...]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "gates", tuple(self.gates))
 
     @property

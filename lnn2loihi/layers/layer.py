@@ -17,7 +17,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from lnn2loihi.frozen import ArrayEquality
+from lnn2loihi.frozen import ArrayEquality, read_only
 from lnn2loihi.layers.linear import FloatArray, Linear
 from lnn2loihi.layers.stage import Stage, StageSource
 
@@ -62,6 +62,15 @@ class Layer(ArrayEquality, ABC):
     unfolds: ClassVar[int] = 1
 
     name: str
+
+    def __post_init__(self) -> None:
+        """Keeps copies of the arrays that nobody else can write to; a layer that has one of its own
+        calls this one.
+        """
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray):
+                object.__setattr__(self, field.name, read_only(value, value.dtype))
 
     @property
     @abstractmethod

@@ -1,39 +1,46 @@
 """Says whether a family of neurons keeps its contract, rule by rule.
 
-    from lnn2loihi.testing import check_family
+    from lnn2loihi.testing import check_family, check_importer
 
     def test_my_family() -> None:
         check_family(MyLayer(...), x)
+        check_importer(MyModule(...), x)
 
 Our own families are tested by it too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.arrays import as_array
 from lnn2loihi.defaults import ALL
-from lnn2loihi.errors import InputError, Lnn2LoihiError, NetworkError
+from lnn2loihi.errors import InputError
 from lnn2loihi.layers.layer import Layer
 from lnn2loihi.recipe import DEFAULT_RECIPE, Recipe
-from lnn2loihi.testing import float_rules, integer_rules
+from lnn2loihi.testing import float_rules, integer_rules, layer_rules
 from lnn2loihi.testing.case import Case, NotHereError, Rule
+from lnn2loihi.testing.failures import FamilyError, raised
 
 __all__ = ["FamilyError", "FamilyReport", "RULES", "check_family"]
 
 #: Rules by name, in the order of trying.
 RULES: Mapping[str, Rule] = {
-    "family": float_rules.family,
-    "layer": float_rules.layer,
+    "layer": layer_rules.layer,
+    "stages": layer_rules.stages,
+    "arrays": layer_rules.arrays,
+    "names": layer_rules.names,
+    "family": layer_rules.family,
     "answer": float_rules.answer,
     "bound": float_rules.bound,
     "carried state": float_rules.carried_state,
     "folded inputs": float_rules.folded_inputs,
+    "scaled inputs": float_rules.scaled_inputs,
     "rebuilt layer": float_rules.rebuilt_layer,
     "counted parameters": float_rules.counted_parameters,
     "training equations": float_rules.training_equations,
@@ -47,12 +54,16 @@ RULES: Mapping[str, Rule] = {
     "saved program": integer_rules.saved_program,
     "placement": integer_rules.placement,
 }
-#: Those without which none of the later ones can be tried.
-FIRST = ("family", "layer", "answer", "lowering")
-
-
-class FamilyError(Lnn2LoihiError):
-    """A family breaks its contract; each problem begins with the name of the rule."""
+_ANSWERED = ("stages", "names", "answer")
+_LOWERED = (*_ANSWERED, "family", "lowering")
+#: What has to be kept before a rule can be tried, where it is not _ANSWERED.
+_NEEDS: Mapping[str, tuple[str, ...]] = {
+    **{name: _LOWERED for name, rule in RULES.items() if rule.__module__ == integer_rules.__name__},
+    **dict.fromkeys(("layer", "stages", "arrays"), ()),
+    **dict.fromkeys(("names", "family"), ("stages",)),
+    "answer": ("stages", "names"),
+    **dict.fromkeys(("bound", "lowering"), (*_ANSWERED, "family")),
+}
 
 
 @dataclass(frozen=True)
@@ -64,17 +75,20 @@ class FamilyReport:
         checked: the rules that it keeps.
         skipped: rules that could not be tried here, and why.
         executors: what ran the integers, bit for bit alike.
+        notes: what rules that are kept could not try.
     """
 
     layer: str
     checked: tuple[str, ...]
     skipped: Mapping[str, str]
     executors: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def summary(self) -> str:
         """The report as text."""
         lines = [f"{self.layer} keeps: {', '.join(self.checked)}"]
         lines += [f"not tried: {rule} ({reason})" for rule, reason in self.skipped.items()]
+        lines += [f"not tried in {note}" for note in self.notes]
         return "\n".join([*lines, f"executors: {', '.join(self.executors) or 'none'}"])
 
 
@@ -89,6 +103,8 @@ def check_family(
 ) -> FamilyReport:
     """Tries every rule of the contract on a layer with weights.
 
+    What is broken does not keep other rules from being tried, unless they need it.
+
     Args:
         layer: with weights as training leaves them; a few units are enough.
         x: samples as the layer meets them, float (batch, time, inputs); some steps and sequences.
@@ -102,43 +118,51 @@ def check_family(
         InputError: x does not fit the layer.
     """
     subject = f"{type(layer).__qualname__} {getattr(layer, 'name', '')!r}"
-    if not isinstance(layer, Layer):
-        raise FamilyError(
-            subject,
-            "layer: is no lnn2loihi.extend.Layer; derive its class from Layer or GatedLayer, and "
-            "make it a dataclass with frozen=True, eq=False",
-        )
-    wrong = layer.problems()
+    wrong = _found(layer_rules.fitting, layer)
     if wrong:
         raise FamilyError(subject, [f"layer: {problem}" for problem in wrong])
     case = _case(layer, x, timespan, timespans, recipe, executors)
+    broken: dict[str, list[str]] = {}
+    left_out: list[str] = []
     checked: list[str] = []
     skipped: dict[str, str] = {}
-    problems: list[str] = []
     for name, rule in RULES.items():
-        found: list[str] = []
+        if broken.keys() & {*_NEEDS.get(name, _ANSWERED)}:
+            left_out.append(name)
+            continue
         try:
-            for problem in rule(case):
-                found.append(problem)
+            found = _found(rule, case)
         except NotHereError as error:
             skipped[name] = str(error)
             continue
-        except Exception as error:  # a stranger's code may raise what it likes
-            found.append(f"it raised {_reasons(error)}; mend what this rule needs")
-        if not found:
+        if found:
+            broken[name] = found
+        else:
             checked.append(name)
-        problems += [f"{name}: {problem}" for problem in found]
-        if found and name in FIRST:
-            break
-    if problems:
+    if broken:
+        problems = [f"{name}: {problem}" for name, found in broken.items() for problem in found]
+        if left_out:
+            problems.append(f"not tried until that is mended: {', '.join(left_out)}")
         raise FamilyError(subject, problems)
-    return FamilyReport(type(layer).__qualname__, tuple(checked), skipped, case.executors)
+    kind = type(layer).__qualname__
+    return FamilyReport(kind, tuple(checked), skipped, case.executors, tuple(case.notes))
 
 
-def _reasons(error: BaseException) -> str:
-    """An error, and those that it came from: what users are not told of operations is said here."""
-    said = f"{type(error).__name__}: {error}"
-    return said if error.__cause__ is None else f"{said}, from {_reasons(error.__cause__)}"
+def _found(rule: Callable[[Any], Iterable[str]], given: Any) -> list[str]:
+    """Everything that a rule finds, each once; an exception is a problem, too.
+
+    Raises:
+        NotHereError: the rule cannot be tried here.
+    """
+    found: dict[str, None] = {}
+    try:
+        for problem in rule(given):
+            found[problem] = None
+    except NotHereError:
+        raise
+    except Exception as error:  # a stranger's code may raise what it likes
+        found[raised(error, rule)] = None
+    return [*found]
 
 
 def _case(
@@ -149,11 +173,10 @@ def _case(
     recipe: str | Recipe,
     executors: str | tuple[str, ...],
 ) -> Case:
-    """The layer in a network.
+    """What rules are tried on.
 
     Raises:
         InputError: x or timespans do not fit.
-        FamilyError: no network can be made of the layer.
     """
     samples = as_array(x, "check_family", "x").astype(np.float64)
     if samples.ndim != 3 or samples.shape[2] != layer.input_size or 0 in samples.shape:
@@ -164,9 +187,4 @@ def _case(
         given = np.ones(samples.shape[:2]) if timespans is None else timespans
         times = as_array(given, "check_family", "timespans").astype(np.float64)
     chosen = Recipe.parse(recipe) if isinstance(recipe, str) else recipe
-    case = Case(layer, samples, times, timespan, chosen, executors)
-    try:
-        assert case.network.stages
-    except NetworkError as error:
-        raise FamilyError(f"{type(layer).__qualname__} {layer.name!r}", error.problems) from error
-    return case
+    return Case(layer, samples, times, timespan, chosen, executors)

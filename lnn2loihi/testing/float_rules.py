@@ -1,9 +1,10 @@
-"""Rules of the float side: the layer, its stages, and what is derived from them."""
+"""Rules of the float side: the equation of stages, and what is derived from it."""
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-import pickle
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
@@ -11,14 +12,20 @@ import numpy as np
 
 from lnn2loihi.conversion import export
 from lnn2loihi.errors import Lnn2LoihiError
-from lnn2loihi.family import families, lowering_of
+from lnn2loihi.evaluation import evaluate_stages
+from lnn2loihi.family import lowering_of
+from lnn2loihi.frozen import identical
 from lnn2loihi.layers.linear import FloatArray, Linear
-from lnn2loihi.layers.stage import Stage
+from lnn2loihi.layers.stage import INPUT, Stage, StageSource
 from lnn2loihi.metrics import network_metrics
-from lnn2loihi.testing.case import SAME, Case, NotHereError, Problems, apart
+from lnn2loihi.testing.case import SAME, Case, NotHereError, Problems, apart, arguments
 
-#: How much farther inputs are drawn that look for a bound that is broken.
-WIDER = 8.0
+#: Magnitudes of sums and of inputs that equations are tried with; 0 for what is usual.
+FAR = (0.0, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4)
+#: Steps for which a constant input lasts that looks for a bound that is broken.
+LASTING = 200
+#: Factors by which gates and vectors are changed, until the layer allows one.
+CHANGES = (1.5, 1.01, 0.99, 0.7, 1.0001, 0.9999)
 _EQUATIONS = (
     "write `answer` with NumPy's functions and those of lnn2loihi.extend alone, and mend what "
     "Family.equations has for it"
@@ -26,86 +33,76 @@ _EQUATIONS = (
 _REBUILD = "override `with_gates` so that each gate and vector of a stage goes where it came from"
 
 
-def family(case: Case) -> Problems:
-    """The layer's class belongs to a family, and each of its stages has a lowering."""
-    kind = type(case.layer).__qualname__
-    if not any(isinstance(case.layer, one.layers) for one in families()):
-        yield (
-            f"no registered family has {kind} among its layers; name it in Family(layers=...), and "
-            "register the family (entry point of the group lnn2loihi.families, or "
-            "lnn2loihi.extend.register)"
-        )
-    for stage in case.stages:
-        try:
-            lowering_of(stage)
-        except Lnn2LoihiError:
-            own = type(stage).__qualname__
-            yield (
-                f"stage {stage.name!r}, of class {own}, has no lowering; write a StageLowering and "
-                f"name it in Family(lowerings={{{own}: ...}})"
-            )
-
-
-def layer(case: Case) -> Problems:
-    """The layer fits itself: sizes, names of its stages, copies."""
-    last, own = case.stages[-1], case.layer
-    name = own.parts[-1].name
-    if (last.name, last.units) != (name, own.units):
-        yield (
-            f"its last stage is {last.name!r} with {last.units} units, the layer {name!r} with "
-            f"{own.units}; the stage that answers has the layer's name and units"
-        )
-    for stage in case.stages:
-        for gate, linear in stage.gates.items():
-            if linear.weight.shape != (stage.units, stage.columns):
-                yield (
-                    f"gate {gate!r} of {stage.name!r} has weight {linear.weight.shape}, expected "
-                    f"{(stage.units, stage.columns)}: a row for each unit, columns of all sources"
-                )
-    if pickle.loads(pickle.dumps(own)) != own:
-        yield "a pickled copy differs; make it a dataclass with frozen=True, eq=False"
-    if own.renamed(lambda name: f"{name}_2").name != f"{own.name}_2":
-        yield "`renamed` gives it another name than it was asked for; override it"
-
-
 def answer(case: Case) -> Problems:
-    """`Stage.answer` gives a message and each word of the memory, of the right shape."""
-    rng = np.random.default_rng(0)
+    """`Stage.answer` gives a message and each word of the memory, finite, one for each unit."""
     for stage in case.stages:
-        message, kept = stage.answer(*_arguments(stage, rng))
-        if set(kept) != set(stage.memory):
+        for far in FAR:
+            found = [*_wrong_answer(stage, far)]
+            yield from found
+            if found:
+                break
+
+
+def _wrong_answer(stage: Stage, far: float) -> Problems:
+    where = f"stage {stage.name!r}"
+    given = arguments(stage, np.random.default_rng(0), far)
+    before = copy.deepcopy(given)
+    answered: Any = stage.answer(*given)
+    if not isinstance(answered, tuple) or len(answered) != 2 or not isinstance(answered[1], dict):
+        yield (
+            f"{where} answers {type(answered).__name__}; give the message and a dict with the new "
+            "value of each word of `memory`"
+        )
+        return
+    message, kept = answered
+    if set(kept) != set(stage.memory):
+        yield (
+            f"{where} answers with memory {sorted(kept)}, its `memory` names "
+            f"{sorted(stage.memory)}; both have to be the same words"
+        )
+        return
+    if not identical(given, before):
+        yield f"{where} writes into its arguments; make new arrays"
+        return
+    shape = (len(next(iter(given[0].values()))), stage.units)
+    sums = f"sums up to {far:g}" if far else "sums within (-2, 2)"
+    sound = True
+    for name, values in {"the message": message, **kept}.items():
+        sound = sound and np.shape(values) == shape and bool(np.isfinite(values).all())
+        if np.shape(values) != shape:
             yield (
-                f"stage {stage.name!r} answers with memory {sorted(kept)}, its `memory` names "
-                f"{sorted(stage.memory)}; both have to be the same words"
+                f"{name} of {where} has shape {np.shape(values)}, expected {shape}: answer one "
+                "number for each unit of each sequence"
             )
-        for name, values in {"the message": message, **kept}.items():
-            if np.shape(values) != (5, stage.units) or not np.isfinite(values).all():
-                yield (
-                    f"{name} of stage {stage.name!r} has shape {np.shape(values)} or is not "
-                    f"finite, expected {(5, stage.units)}"
-                )
-
-
-def _arguments(stage: Stage, rng: np.random.Generator) -> tuple[Any, ...]:
-    """Random sums, memory and elapsed time of a stage."""
-    low = dict.fromkeys(stage.positive, 0.05)
-    sums = {g: rng.uniform(low.get(g, -2.0), 2.0, (5, stage.units)) for g in stage.gates}
-    memory = {word: rng.uniform(-1.0, 1.0, (5, stage.units)) for word in stage.memory}
-    return sums, memory, rng.uniform(0.1, 2.0, (5, 1)) if stage.timed else None
+        elif not np.isfinite(values).all():
+            yield (
+                f"{name} of {where} is NaN or infinite for {sums}: hold arguments of exp, log, "
+                "sqrt and of quotients within what they are defined for, or name gates that are "
+                "never negative in `positive`"
+            )
+    again = stage.answer(*given)
+    if sound and not identical((again[0], dict(again[1])), (message, dict(kept))):
+        yield f"{where} answers otherwise when it is asked again; it may depend on arguments alone"
 
 
 def bound(case: Case) -> Problems:
     """No message leaves the bound that its stage, or its lowering, states."""
-    spread = float(np.abs(case.x).max()) * WIDER
-    wide = np.random.default_rng(1).uniform(-spread, spread, case.x.shape)
-    states = [case.network.evaluate(x, timespans=case.timespans).states for x in (case.x, wide)]
+    states = _driven(case)
     for stage in case.stages:
         own = lowering_of(stage)
-        largest = max(float(np.abs(found[stage.name]).max()) for found in states)
+        values = np.concatenate([np.abs(found[stage.name]).ravel() for found in states])
+        if not np.isfinite(values).all():
+            yield (
+                f"stage {stage.name!r} answers NaN or infinite when constant inputs up to "
+                f"{FAR[-1]:g} last for {LASTING} steps; hold what grows within a range"
+            )
+            continue
+        largest = float(values.max())
         if largest > stage.bound * (1.0 + SAME):
             yield (
                 f"stage {stage.name!r} answers up to {largest:.6g}, its `bound` says "
-                f"{stage.bound:.6g}; state one that holds for all inputs, or leave it out"
+                f"{stage.bound:.6g}; state one that holds for all inputs, however long they last, "
+                "or leave it out"
             )
         form = own.message_format(stage, largest, case.recipe)
         if own.bounded and form is not None and largest > -form.low * form.step * (1.0 + SAME):
@@ -114,6 +111,29 @@ def bound(case: Case) -> Problems:
                 f"with messages up to {-form.low * form.step:g}; leave `bounded` out, so that the "
                 "format covers what is calibrated, or override `message_format`"
             )
+
+
+def _driven(case: Case) -> list[Mapping[str, FloatArray]]:
+    """What stages answer to the samples, and to constant inputs of all magnitudes that last, from
+    states at both ends of their bounds.
+    """
+    rng, size = np.random.default_rng(1), case.layer.input_size
+    signs = np.array([np.ones(size), -np.ones(size), rng.choice([-1.0, 1.0], size)])
+    levels = np.concatenate([signs * far for far in FAR if far])
+    count = len(levels)
+    starts: dict[str, FloatArray] = {}
+    for stage in case.stages:
+        form = lowering_of(stage).message_format(stage, 1.0, case.recipe)
+        held = lowering_of(stage).bounded and form is not None
+        most = min(stage.bound, -form.low * form.step if held and form else np.inf)
+        if np.isfinite(most) and stage.name in {stage.state_name(word) for word in stage.memory}:
+            ends = np.repeat([0.0, most, -most], count)
+            starts[stage.name] = np.broadcast_to(ends[:, None], (3 * count, stage.units))
+    levels = np.tile(levels, (3, 1)) if starts else levels
+    x = np.repeat(levels[:, None], LASTING, axis=1)
+    times = None if case.timespans is None else np.ones(x.shape[:2])
+    far = case.bare.evaluate(x, starts, timespans=times).states
+    return [case.bare.evaluate(case.x, timespans=case.timespans).states, far]
 
 
 def carried_state(case: Case) -> Problems:
@@ -148,6 +168,24 @@ def folded_inputs(case: Case) -> Problems:
     )
 
 
+def scaled_inputs(case: Case) -> Problems:
+    """`stages` makes up for the factor by which the answer of the layer before is too small."""
+    network, before = case.bare, StageSource(INPUT, case.layer.input_size)
+    answers: list[FloatArray] = []
+    for scale in (1.0, 2.0):
+        made, factor = case.layer.stages(before, case.timespan, scale)
+        x, times = network.held(case.x / scale, case.timespans)
+        found = evaluate_stages(made, x, times, {}, network.substeps)
+        answers.append(factor * found.every(network.substeps).outputs)
+    yield from apart(
+        answers[1],
+        answers[0],
+        "`stages` with scale=2 answers half the inputs otherwise than with scale=1 the whole ones",
+        "multiply the columns of what comes before by `scale`, such as with "
+        "Linear.with_columns(name, factors)",
+    )
+
+
 def rebuilt_layer(case: Case) -> Problems:
     """`with_gates` puts what was trained where it came from."""
     gates = {stage.name: dict(stage.gates) for stage in case.network.stages}
@@ -155,23 +193,40 @@ def rebuilt_layer(case: Case) -> Problems:
     same = case.evaluated(case.network.with_gates(gates, vectors))
     yield from apart(same, case.outputs, "with its own gates and vectors it differs", _REBUILD)
     for stage in case.stages:
-        trained = [] if stage.selects else [*stage.gates]
-        for name in (*trained, *stage.vectors):
-            changed: dict[str, dict[str, Any]] = gates if name in trained else vectors
-            other = {n: dict(own) for n, own in changed.items()}
-            other[stage.name][name] = _grown(other[stage.name][name])
-            given = (other, vectors) if name in trained else (gates, other)
-            stages = case.network.with_gates(*given).stages
-            made = next(s for s in stages if s.name == stage.name)
-            found = made.gates[name] if name in trained else getattr(made, name)
-            if not np.allclose(_array(found), _array(other[stage.name][name]), SAME, SAME):
+        maps = [] if stage.selects else [name for name in stage.gates if name not in stage.fixed]
+        for name in (*maps, *stage.vectors):
+            lost = _is_lost(case, stage, name, gates, vectors)
+            if lost is None:
+                case.notes.append(
+                    f"rebuilt layer: `problems` allows no change of {name!r} of stage "
+                    f"{stage.name!r}, so that nobody knows whether `with_gates` keeps it"
+                )
+            elif lost:
                 yield f"{name!r} of stage {stage.name!r} is lost by `with_gates`; {_REBUILD}"
 
 
-def _grown(value: Any) -> Any:
+def _is_lost(case: Case, stage: Stage, name: str, gates: Any, vectors: Any) -> bool | None:
+    """Whether a change of a gate or vector is lost; None where the layer allows no change."""
+    for factor in CHANGES:
+        changed = gates if name in stage.gates else vectors
+        other = {n: dict(own) for n, own in changed.items()}
+        other[stage.name][name] = _grown(other[stage.name][name], factor)
+        given = (other, vectors) if name in stage.gates else (gates, other)
+        try:
+            stages = case.network.with_gates(*given).stages
+        except Lnn2LoihiError:  # what the layer does not allow
+            continue
+        made = next(s for s in stages if s.name == stage.name)
+        found = made.gates[name] if name in stage.gates else getattr(made, name)
+        expected = _array(other[stage.name][name])
+        return not np.allclose(_array(found), expected, SAME, SAME)
+    return None
+
+
+def _grown(value: Any, factor: float) -> Any:
     if isinstance(value, Linear):
-        return Linear(value.name, 1.5 * value.weight, 1.5 * value.bias)
-    return 1.5 * value
+        return Linear(value.name, factor * value.weight, factor * value.bias)
+    return factor * value
 
 
 def _array(value: Any) -> FloatArray:
@@ -200,37 +255,53 @@ def training_equations(case: Case) -> Problems:
     """The equations on tensors are those of `Stage.answer`, in values and gradients."""
     if not find_spec("torch"):
         raise NotHereError("PyTorch is not installed")
+    for stage in case.stages:
+        for far in FAR:
+            found = [*_differences(stage, arguments(stage, np.random.default_rng(3), far))]
+            yield from found
+            if found:
+                break
+
+
+def _differences(stage: Stage, given: tuple[Any, ...]) -> Problems:
+    """Where equations on tensors, or their gradients, differ from those of `answer`."""
     import torch
 
     from lnn2loihi import tensors
 
-    rng = np.random.default_rng(3)
-    for stage in case.stages:
-        arrays = _arguments(stage, rng)
-        expected, kept = stage.answer(*arrays)
-        vectors, sums, memory = (
-            {name: torch.tensor(value, requires_grad=True) for name, value in values.items()}
-            for values in ({n: np.array(getattr(stage, n)) for n in stage.vectors}, *arrays[:2])
-        )
-        elapsed = None if arrays[2] is None else torch.tensor(arrays[2])
-        own = tensors.with_vectors(stage, vectors)
-        leaves = [*sums.values(), *memory.values(), *vectors.values()]
-        gradients: list[list[FloatArray]] = []
-        for written in (tensors.equations, tensors.derived):
-            message, new = written(own, sums, memory, elapsed)
-            for name, values in {"message": message, **new}.items():
-                what = f"stage {stage.name!r}: on tensors its {name} differs from that of `answer`"
-                wanted = expected if name == "message" else kept[name]
-                yield from apart(values.detach().numpy(), wanted, what, _EQUATIONS)
-            total = message.sum() + sum(values.sum() for values in new.values())
-            found = torch.autograd.grad(total, leaves, allow_unused=True)
-            gradients.append(
-                [np.zeros(leaf.shape) if g is None else g.numpy()
-                 for g, leaf in zip(found, leaves, strict=True)]
+    expected, kept = stage.answer(*given)
+    vectors, sums, memory = (
+        {name: torch.tensor(value, requires_grad=True) for name, value in values.items()}
+        for values in ({n: np.array(getattr(stage, n)) for n in stage.vectors}, *given[:2])
+    )
+    elapsed = None if given[2] is None else torch.tensor(given[2])
+    own = tensors.with_vectors(stage, vectors)
+    leaves = [*sums.values(), *memory.values(), *vectors.values()]
+    names = [*sums, *memory, *vectors]
+    # Each output counts otherwise, so that no two errors make up for each other.
+    weights = np.random.default_rng(5).normal(size=(1 + len(kept), *expected.shape))
+    gradients: list[list[FloatArray]] = []
+    for written in (tensors.equations, tensors.derived):
+        message, new = written(own, sums, memory, elapsed)
+        answers = {"message": message, **{word: new[word] for word in kept}}
+        for name, values in answers.items():
+            wanted = expected if name == "message" else kept[name]
+            size = np.maximum(np.abs(wanted), 1.0)
+            yield from apart(
+                values.detach().numpy() / size, wanted / size,
+                f"stage {stage.name!r}: on tensors its {name} differs from that of `answer`",
+                _EQUATIONS,
             )  # fmt: skip
-        for fast, slow in zip(*gradients, strict=True):
-            what = f"stage {stage.name!r}: a gradient of Family.equations differs from the derived"
-            yield from apart(fast, slow, what, _EQUATIONS)
+        counted = zip(answers.values(), map(torch.tensor, weights), strict=True)
+        total = torch.stack([(values * weight).sum() for values, weight in counted]).sum()
+        found = torch.autograd.grad(total, leaves, allow_unused=True)
+        gradients.append(
+            [np.zeros(leaf.shape) if g is None else g.numpy()
+             for g, leaf in zip(found, leaves, strict=True)]
+        )  # fmt: skip
+    for name, fast, slow in zip(names, *gradients, strict=True):
+        what = f"stage {stage.name!r}: the gradient by {name!r} of Family.equations differs from "
+        yield from apart(fast, slow, what + "the derived one", _EQUATIONS)
 
 
 def float_onnx(case: Case) -> Problems:

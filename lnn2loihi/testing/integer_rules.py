@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lnn2loihi.artifact import load, save
 from lnn2loihi.errors import Lnn2LoihiError
+from lnn2loihi.formats import FixedPoint
+from lnn2loihi.layers.stage import Stage
+from lnn2loihi.lowering import Lowering
+from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.neurons.operations import Rescaling
 from lnn2loihi.placement.verb import place
 from lnn2loihi.precision import precision_of
 from lnn2loihi.quantization.post_training import Plan
 from lnn2loihi.quantization.verb import prepared
+from lnn2loihi.recipe import Recipe
 from lnn2loihi.simulation import full_initial_state, simulate
 from lnn2loihi.simulation.reference import run_reference
 from lnn2loihi.simulation.streams import open_stream
 from lnn2loihi.testing.case import Case, NotHereError, Problems
+from lnn2loihi.testing.one_step import Answers, answers_of
 from lnn2loihi.verification.verb import verify
 
+#: The finest recipe: what differs with it is another equation.
+FINE = Recipe.parse("w8a16x16-lines16")
+#: How far one update and `Stage.answer` may be apart where both hear the same: so many steps of the
+#: word, and this share of what is answered at most, which the activations and quotients of our own
+#: families keep with a factor of three.
+STEPS_APART, SHARE_APART = 2.0, 2.0**-7
 #: Least signal to noise of the worst output, in decibels. Below it integers and floats are
 #: different functions; poor formats alone cost less.
 LEAST_DB = 12.0
@@ -30,24 +44,62 @@ def lowering(case: Case) -> Problems:
     """What `lower` says fits its stage and its program."""
     setting = prepared(case.network, case.x, case.recipe, case.timespans)
     plan = Plan(case.network, setting.calibration, setting.recipes)
+    sound = True
     for stage in case.stages:
-        made, where = plan.lowering(stage), f"of stage {stage.name!r}"
-        for gate, unit in made.units.items():
-            if not (np.isfinite(unit).all() and (np.asarray(unit) > 0.0).all()):
-                yield f"units of {gate!r} {where} are not above 0 and finite; say steps per 1.0"
-        program = made.program([Rescaling(0)] * len(stage.gates))
-        pairs = (
-            ("memory_steps", made.memory_steps, stage.memory, "its `memory` is"),
-            ("states", made.states, program.state_names, "its program has"),
-            ("units", made.units, () if stage.selects else stage.gates, "its gates are"),
+        for problem in _lowered(stage, plan.lowering(stage), plan.formats[stage.name]):
+            sound = False
+            yield f"{problem} (stage {stage.name!r})"
+    if sound:
+        assert case.program.populations  # it can be made
+
+
+def _lowered(stage: Stage, made: Any, form: FixedPoint | None) -> Problems:
+    if not isinstance(made, Lowering):
+        yield f"`lower` answers {made!r:.60}; give a Lowering"
+        return
+    if made.message != form:
+        yield (
+            f"`message` is {_format(made.message)}, `message_format` says {_format(form)}, which "
+            "is what others hear; give what self.message(stage, measured.largest_answer, recipe) "
+            "answers, or override `message_format`"
         )
-        for name, said, wanted, what in pairs:
-            if set(said) != set(wanted):
-                yield (
-                    f"`{name}` {where} names {sorted(said)}, {what} {sorted(wanted)}; both have to "
-                    "be the same"
-                )
-    assert case.program.populations  # it can be made
+    for what, values in (("units", made.units), ("memory_steps", made.memory_steps)):
+        for name, given in values.items():
+            value = np.asarray(given, np.float64)
+            if not (np.isfinite(value).all() and (value > 0.0).all()):
+                meaning = "steps per 1.0" if what == "units" else "the real value of one unit"
+                yield f"`{what}` of {name!r} are not above 0 and finite; say {meaning}"
+            elif value.shape not in ((), (stage.units,)):
+                yield f"`{what}` of {name!r} has shape {value.shape}; give ({stage.units},)"
+    program: Any = made.program([Rescaling(0)] * len(stage.gates))
+    if not isinstance(program, NeuronProgram):
+        yield f"`program` makes {program!r:.60}; give what Tracer.program() answers"
+        return
+    if made.program([Rescaling(0)] * len(stage.gates)) != program:
+        yield (
+            "`program` makes another program when it is called again; it may depend on what it is "
+            "given alone"
+        )
+    gates = set(stage.gates)
+    for what, said, wanted, whose in (
+        ("memory_steps", made.memory_steps, stage.memory, "its `memory` is"),
+        ("states", made.states, program.state_names, "its program has"),
+        ("units", made.units, () if stage.selects else gates, "its gates are"),
+    ):
+        if set(said) != set(wanted):
+            yield f"`{what}` names {sorted(said)}, {whose} {sorted(wanted)}; both have to be equal"
+    for what, named in (("held", made.held), ("operands", made.operands)):
+        if isinstance(named, str) or not set(named) <= gates:
+            yield (
+                f"`{what}` names {sorted([named] if isinstance(named, str) else named)}, its gates "
+                f"are {sorted(gates)}; only these can be named"
+            )
+
+
+def _format(form: FixedPoint | None) -> str:
+    if form is None:
+        return "None"
+    return f"{form.bits} bits with {form.fraction_bits} behind the point"
 
 
 def integers(case: Case) -> Problems:
@@ -56,14 +108,50 @@ def integers(case: Case) -> Problems:
         size = case.program.population(stage.name).size
         if size != stage.units:
             yield f"population {stage.name!r} has {size} neurons, its stage {stage.units} units"
+            return
+    said: list[str] = []
+    # With a readout as the recipe is, alone as finely as integers go.
+    for network, recipe in ((case.network, case.recipe), (case.bare, FINE)):
+        setting = prepared(network, case.x, recipe, case.timespans)
+        plan = Plan(network, setting.calibration, setting.recipes)
+        program = plan.convert({})
+        for stage in case.stages:
+            for answers in answers_of(plan, program, stage):
+                said += _apart(case, stage, answers, recipe)
+        if said:
+            break
+    yield from said
     truth, found = (np.concatenate([*v]) for v in (case.outputs, case.answered.outputs))
     worst = precision_of(truth, found).worst_db
-    if worst is not None and worst < LEAST_DB:
+    if worst is not None and worst < LEAST_DB and not said:
         yield (
             f"its outputs are within {worst:.1f} dB of the float layer's, less than "
-            f"{LEAST_DB:g}: the neuron program computes something else than `answer`, or the "
-            "formats of `lower` lose what matters; see lnn2loihi.compare, and program.listing()"
+            f"{LEAST_DB:g}: the formats of `lower` lose what matters; see lnn2loihi.compare, and "
+            "program.listing()"
         )
+
+
+def _apart(case: Case, stage: Stage, answers: Answers, recipe: Recipe) -> Problems:
+    """Where one update of the population is not what the stage answers to the same sums."""
+    where = f"{answers.name} of stage {stage.name!r}"
+    if answers.counted.all():
+        case.notes.append(f"integers: {where} saturates (counted) in all cases that were tried")
+        return
+    difference = np.abs(answers.found - answers.expected)
+    allowed = STEPS_APART * answers.step + SHARE_APART * answers.size
+    over = np.where(answers.counted | ~np.isfinite(difference), 0.0, difference - allowed)
+    place = np.unravel_index(int(over.argmax()), over.shape)
+    if not over[place] > 0.0:
+        return
+    sums = ", ".join(f"{gate} {values[place]:.4g}" for gate, values in answers.sums.items())
+    memory = ", ".join(f"{word} {values[place]:.4g}" for word, values in answers.memory.items())
+    yield (
+        f"with recipe {recipe} {where} is {answers.found[place]:.4g}, where `answer` says "
+        f"{answers.expected[place]:.4g} (unit {place[1]}; sums: {sums}; memory: "
+        f"{memory or 'none'}); nothing saturates there that is counted, so they may be "
+        f"{allowed[place]:.2g} apart: the neuron program computes something else than `answer`, or "
+        "`units` or `memory_steps` say something else than it computes with; see program.listing()"
+    )
 
 
 def executors(case: Case) -> Problems:
@@ -121,6 +209,18 @@ def chip_training(case: Case) -> Problems:
     if not np.array_equal(answered, expected):
         yield (
             "in evaluation it answers otherwise than the program that it exports; see "
+            "`memory_steps` of its lowering, and `state_name` of its stages"
+        )
+    half = case.x.shape[1] // 2
+    if not half or not any(stage.memory or stage.recurrent for stage in case.stages):
+        return
+    module.calls = dataclasses.replace(module.calls, returns_state=True)
+    spans = (None, None) if elapsed is None else (elapsed[:, :half], elapsed[:, half:])
+    first, state = module(x[:, :half], timespans=spans[0])
+    rest = module(x[:, half:], state, timespans=spans[1])[0]
+    if not np.array_equal(np.concatenate([first, rest], axis=1), answered):
+        yield (
+            "in evaluation two halves, the state carried over, differ from the whole; see "
             "`memory_steps` of its lowering, and `state_name` of its stages"
         )
 
