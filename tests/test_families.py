@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ from lnn2loihi import extend as x
 from lnn2loihi.errors import InputError
 from lnn2loihi.family import FAMILIES
 from lnn2loihi.layers.layer import Layer
-from lnn2loihi.testing import RULES, FamilyError, check_family
+from lnn2loihi.testing import RULES, FamilyError, check_family, check_importer
 
 SAMPLES = np.random.default_rng(5).normal(size=(3, 12, 8))
 #: Layers of our own families, and whether their time is irregular.
@@ -161,14 +162,6 @@ def test_samples_that_do_not_fit(registered: Any) -> None:
         check_family(leak(), SAMPLES)
 
 
-class Beyond(LeakStage):
-    """Says a bound that its answers leave."""
-
-    @property
-    def bound(self) -> float:
-        return 0.25
-
-
 class Larger(LeakStage):
     """Answers twice what its lowering calls bounded."""
 
@@ -192,21 +185,128 @@ class Opaque(LeakStage):
         return np.cbrt(h) * 0 + h, {"h": h}
 
 
+def says(**attributes: Any) -> type[x.Stage]:
+    """A sound stage that says something else of itself."""
+    return type("Other", (LeakStage,), attributes)
+
+
+def answers(change: Callable[[Any, Any, Any], Any]) -> type[x.Stage]:
+    """A stage that makes something else of its answer, its sums and its memory."""
+
+    def answer(self: Any, sums: Any, state: Any, elapsed: Any) -> Any:
+        return change(LeakStage.answer(self, sums, state, elapsed)[0], sums, state["h"])
+
+    return says(answer=answer)
+
+
+def sine(h: Any, sums: Any, before: Any) -> Any:
+    h = before + x.sigmoid(sums["gate"]) * (np.sin(sums["candidate"]) - before)
+    return h, {"h": h}
+
+
+def beyond(limit: float, factor: float, bound: float = math.inf) -> type[x.Stage]:
+    """Sound, but for sums beyond a limit that samples do not reach, or hardly."""
+
+    def change(h: Any, sums: Any, before: Any) -> Any:
+        h = np.where(np.greater(np.abs(sums["candidate"]), limit), factor * h, h)
+        return h, {"h": h}
+
+    made = answers(change)
+    made.bound = bound  # type: ignore[assignment,method-assign]
+    return made
+
+
+def summed(h: Any, sums: Any, before: Any) -> Any:
+    h = before + 0.001 * np.tanh(sums["candidate"]) + 0.0 * h
+    return h, {"h": h}
+
+
+def overwriting(h: Any, sums: Any, before: Any) -> Any:
+    before[:] = h
+    return h, {"h": before}
+
+
+def raising(h: Any, sums: Any, before: Any) -> Any:
+    raise KeyError("gain")
+
+
 @pytest.mark.parametrize(
     ("stage", "said"),
     [
-        (Beyond, "bound: stage 'leak_0' answers up to 1, its `bound` says 0.25; state one that"),
+        (says(bound=0.25), "bound: stage 'leak_0' answers up to 1, its `bound` says 0.25; state"),
+        (beyond(200.0, 40.0, 1.0), "its `bound` says 1; state one that holds for all inputs"),
         (Larger, "its lowering is `bounded`, with messages up to 1; leave `bounded` out"),
+        (answers(summed), "its lowering is `bounded`, with messages up to 1; leave `bounded` out"),
         (Forgetful, "answer: stage 'leak_0' answers with memory [], its `memory` names ['h']"),
         (Opaque, "training equations: it raised EquationError: NumPy's cbrt: is not known"),
+        (answers(lambda h, sums, before: h), "answer: stage 'leak_0' answers ndarray; give the"),
+        (
+            answers(lambda h, sums, before: (h[:, :2], {"h": h})),
+            "answer: the message of stage 'leak_0' has shape (5, 2), expected (5, 4): answer one",
+        ),
+        (
+            answers(lambda h, sums, before: (np.sqrt(h), {"h": h})),
+            "answer: the message of stage 'leak_0' is NaN or infinite for sums within (-2, 2)",
+        ),
+        (
+            answers(lambda h, sums, before: (h, {"h": h * np.exp(0 * np.exp(sums["gate"]))})),
+            "answer: h of stage 'leak_0' is NaN or infinite for sums up to 1000: hold",
+        ),
+        (answers(overwriting), "answer: stage 'leak_0' writes into its arguments; make new arrays"),
+        (answers(raising), "test_families.py, line "),
+        (answers(raising), "in raising); mend what this rule needs: `Stage.answer` gives a"),
+        (says(memory="h"), "names: stage 'leak_0': `memory` is 'h'; write a tuple of (\"h\",)"),
+        (says(bound=math.nan), "names: stage 'leak_0': `bound` is nan; it is a number above 0"),
+        (says(positive=("leek",)), "`positive` names leek; there are candidate, gate"),
+        (says(logistic=("leek",)), "`logistic` names leek; there are candidate, gate"),
+        (says(calibrated=("leek",)), "`calibrated` names leek; there are candidate, gate"),
+        (says(fixed=("leek",)), "`fixed` names leek; there are candidate, gate"),
+        (says(limits={"leek": (0, 1)}), "`limits` names leek; there is nothing to name"),
+        (says(vectors=("leek",)), "vector 'leek' is None; give an array with 4 numbers"),
+        (says(starts_from="leek"), "`starts_from` names leek; there are input, leak_0"),
+        (says(memory=("h", "q")), "words h, q of its memory have the names leak_0, leak_0 as"),
+        (answers(sine), "integers: with recipe w8a12x12-ramp12 the message of stage 'leak_0' is"),
+        (beyond(4.0, 0.5), "the neuron program computes something else than `answer`"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:.*encountered in")
 def test_stages_that_break_it(
     registered: Any, monkeypatch: pytest.MonkeyPatch, stage: type[x.Stage], said: str
 ) -> None:
     registered()
     monkeypatch.setattr(LeakLayer, "made", stage)
-    assert said in broken(leak())
+    found = broken(leak())
+    assert said in found
+    lines = found.splitlines()
+    assert len(set(lines)) == len(lines)
+
+
+def cancelling(stage: Any, sums: Any, memory: Any, elapsed: Any) -> Any:
+    """Its gradients of message and memory are wrong, their sum is right."""
+    h = memory["h"] + sums["gate"].sigmoid() * (sums["candidate"].tanh() - memory["h"])
+    wrong = sums["gate"] - sums["gate"].detach()
+    return h + wrong, {"h": h - wrong}
+
+
+def far_out(stage: Any, sums: Any, memory: Any, elapsed: Any) -> Any:
+    """It answers otherwise where no sample comes."""
+    gate = sums["gate"].sigmoid() * (sums["gate"] < 300.0)
+    h = memory["h"] + gate * (sums["candidate"].tanh() - memory["h"])
+    return h, {"h": h}
+
+
+@pytest.mark.parametrize(
+    ("equation", "said"),
+    [
+        (cancelling, "the gradient by 'gate' of Family.equations differs from the derived one"),
+        (far_out, "stage 'leak_0': on tensors its message differs from that of `answer` by"),
+    ],
+)
+def test_gradients_and_equations_far_out(registered: Any, equation: Any, said: str) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    registered(equations=lambda: {LeakStage: equation})
+    found = broken(leak())
+    assert f"training equations: {said}" in found or said in found
 
 
 def test_equations_of_its_own_that_differ(registered: Any) -> None:
@@ -242,6 +342,20 @@ def lying(rescalings: Any) -> x.NeuronProgram:
     return leak_program(rescalings, 12, "ramp12", largest=3)
 
 
+def moody(rescalings: Any) -> x.NeuronProgram:
+    """A program that is another one each time."""
+    moody.calls = getattr(moody, "calls", 0) + 1  # type: ignore[attr-defined]
+    return leak_program(rescalings, 12, "ramp12", towards=moody.calls % 2 == 0)  # type: ignore
+
+
+#: What a unit of the state is worth, and the steps of the gates, in the sound lowering.
+STEP, UNIT = 2.0 ** -(x.FRACTION_BITS + x.GUARD_BITS), x.ACTIVATIONS["ramp12"].unit
+
+
+def nothing(*given: Any) -> Any:
+    return None
+
+
 @pytest.mark.parametrize(
     ("lowering", "said"),
     [
@@ -259,6 +373,22 @@ def lying(rescalings: Any) -> x.NeuronProgram:
             Altered(states=("h",)),
             "lowering: `states` names ['h'], its program has ['h', 'sent']",
         ),
+        (Altered(memory_steps={"h": 2.0 * STEP}), "the message of stage 'leak_0' is"),
+        (Altered(memory_steps={"h": 0.01 * STEP}), "chip training: in evaluation two halves, the"),
+        (Altered(memory_steps={"h": -STEP}), "lowering: `memory_steps` of 'h' are not above 0"),
+        (
+            Altered(units={"gate": 0.45 * UNIT, "candidate": 0.9 * UNIT}),
+            "or `units` or `memory_steps` say something else than it computes with",
+        ),
+        (
+            Altered(message=x.FixedPoint(12, 8)),
+            "lowering: `message` is 12 bits with 8 behind the point, `message_format` says 12 bits "
+            "with 11 behind the point, which is what others hear",
+        ),
+        (Altered(held={"leek": 3}), "lowering: `held` names ['leek'], its gates are"),
+        (Altered(operands=("leek",)), "lowering: `operands` names ['leek'], its gates are"),
+        (Altered(program=moody), "lowering: `program` makes another program when it is called"),
+        (Altered(program=nothing), "lowering: `program` makes None; give what Tracer.program()"),
     ],
 )
 def test_lowerings_that_break_it(registered: Any, lowering: Any, said: str) -> None:
@@ -290,8 +420,163 @@ def test_layers_that_break_it(registered: Any) -> None:
         assert rule in said
 
 
+def test_what_does_not_need_a_broken_rule_is_tried(registered: Any) -> None:
+    registered(lowerings={})
+    said = broken(leak(Lost))
+    assert "family: stage 'leak_0', of class LeakStage, has no lowering" in said
+    assert "rebuilt layer: 'gate' of stage 'leak_0' is lost" in said
+    assert "not tried until that is mended: bound, lowering, integers, executors" in said
+
+
+def with_(**attributes: Any) -> type[LeakLayer]:
+    """A sound layer, but for something."""
+    return type("Odd", (LeakLayer,), attributes)
+
+
+def unscaled(self: Any, before: Any, timespan: Any, scale: float) -> Any:
+    return LeakLayer.stages(self, before, timespan, 1.0)
+
+
+def failing(self: Any) -> Any:
+    raise ZeroDivisionError("boom")
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (with_(problems=nothing), "layer: `problems` answers None; give a list of texts, empty"),
+        (with_(problems=failing), "layer: it raised ZeroDivisionError: boom ("),
+        (with_(problems=failing), "in failing); mend what this rule needs: A layer is a Layer"),
+        (with_(stages=lambda *given: ((), 1.0)), "stages: `stages` gives () as stages; give a"),
+        (with_(stages=nothing), "stages: `stages` answers None; give the stages and a factor"),
+        (
+            with_(input_size="many", problems=lambda layer: []),
+            "layer: `input_size` is 'many'; it is a number of at least 1",
+        ),
+        (with_(unfolds="3"), "stages: `unfolds` is '3'; it is a number of steps, at least 1"),
+        (with_(stages=unscaled), "scaled inputs: `stages` with scale=2 answers half the inputs"),
+        (dataclass(frozen=True)(with_()), "layer: its dataclass compares arrays by ==, which has"),
+    ],
+)
+def test_layers_that_say_what_cannot_be(registered: Any, kind: Any, said: str) -> None:
+    registered()
+    assert said in broken(leak(kind))
+
+
+@dataclass(frozen=True, eq=False)
+class RatedStage(LeakStage):
+    """h' = h + rate (tanh(candidate) - h)."""
+
+    vectors: ClassVar[tuple[str, ...]] = ("rate",)
+    rate: Any = None
+
+    def answer(self, sums: Any, state: Any, elapsed: Any) -> Any:
+        h = state["h"] + self.rate * (np.tanh(sums["candidate"]) - state["h"])
+        return h + 0.0 * sums["gate"], {"h": h}
+
+
+@dataclass(frozen=True, eq=False)
+class RatedLayer(LeakLayer):
+    """Its rates are 1 at most."""
+
+    rate: Any = None
+
+    def stages(self, before: Any, timespan: Any, scale: float) -> Any:
+        (stage,), factor = super().stages(before, timespan, scale)
+        made = RatedStage(stage.name, stage.sources, stage.gates, rate=self.rate)
+        return (made,), factor
+
+    def problems(self) -> list[str]:
+        return [] if (self.rate <= 1.0).all() else [f"{self.name}.rate is above 1"]
+
+
+@dataclass(frozen=True, eq=False)
+class LoneLayer(RatedLayer):
+    """Its rates are the caller's, and only these are allowed."""
+
+    def __post_init__(self) -> None:
+        """Keeps what it is given."""
+
+    def problems(self) -> list[str]:
+        return [] if (self.rate == 0.9).all() else [f"{self.name}.rate is not 0.9"]
+
+
+def test_changes_that_a_layer_does_not_allow_and_arrays_of_others(registered: Any) -> None:
+    registered(lowerings={})
+    rates = np.full(4, 0.9)
+    layer = RatedLayer("leak_0", leak().gates, rates)
+    rates[:] = 0.5
+    assert (layer.rate == 0.9).all()
+    said = broken(layer)
+    assert "rebuilt layer" not in said
+    assert "arrays:" not in said
+    said = broken(LoneLayer("leak_0", leak().gates, np.full(4, 0.9)))
+    assert "arrays: rate is an array that can be written to, so that networks change when" in said
+    assert "rebuilt layer" not in said
+
+
+class Plain(x.Layer):
+    """Is no dataclass, and can be changed."""
+
+    units = 4
+    input_size = 3
+
+    def __init__(self, gates: Any) -> None:
+        self.__dict__.update(name="leak_0", gates=gates, rate=np.ones(4))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.__dict__[name] = value
+
+    def stages(self, before: Any, timespan: Any, scale: float) -> Any:
+        return LeakLayer("leak_0", self.gates).stages(before, timespan, scale)  # type: ignore
+
+    def problems(self) -> list[str]:
+        return []
+
+
+def test_a_layer_that_is_no_dataclass(registered: Any) -> None:
+    registered()
+    said = broken(Plain(leak().gates))
+    assert (
+        "layer: its attributes can be set, and it would change inside a network; make its" in said
+    )
+    assert "layer: rate hold arrays and are no fields of a dataclass; make its class" in said
+
+
 def test_every_name_of_extend_is_there() -> None:
     for name in x.__all__:
         assert getattr(x, name) is not None
     with pytest.raises(AttributeError, match="'lnn2loihi.extend' has no attribute 'nonsense'"):
         getattr(x, "nonsense")  # noqa: B009
+
+
+@pytest.mark.parametrize(
+    ("kind", "layers"), [("GRU", 1), ("LSTM", 2)], ids=["gru", "two layers of lstm"]
+)
+def test_importers_of_ours(kind: str, layers: int) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    module = getattr(torch.nn, kind)(3, 4, layers, batch_first=True)
+    report = check_importer(module, SAMPLES[..., :3])
+    assert report.summary() == (
+        f"{kind} keeps: alive, checkpoint, inside a Sequential, trained alone, trained inside a "
+        "module"
+    )
+    assert next(module.parameters()).dtype == torch.float32
+
+
+def test_importers_that_break_it() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+
+    class Doubled(torch.nn.GRU):
+        """Answers otherwise than a GRU, without a forward of its own."""
+
+        def __call__(self, *given: Any) -> Any:
+            answer, state = super().__call__(*given)
+            return 2.0 * answer, state
+
+    with pytest.raises(FamilyError) as found:
+        check_importer(Doubled(3, 4, batch_first=True), SAMPLES[..., :3])
+    assert "alive: the network differs from the module's forward by" in str(found.value)
+    assert "not tried until that is mended: checkpoint, inside a Sequential" in str(found.value)
+    with pytest.raises(FamilyError, match="alive: it raised ImportNetworkError"):
+        check_importer(torch.nn.Tanh(), SAMPLES[..., :3])

@@ -11,6 +11,7 @@ Our own families are tested by it too.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,9 +26,9 @@ from lnn2loihi.layers.layer import Layer
 from lnn2loihi.recipe import DEFAULT_RECIPE, Recipe
 from lnn2loihi.testing import float_rules, integer_rules, layer_rules
 from lnn2loihi.testing.case import Case, NotHereError, Rule
-from lnn2loihi.testing.failures import FamilyError, raised
+from lnn2loihi.testing.failures import FamilyError, found_by
 
-__all__ = ["FamilyError", "FamilyReport", "RULES", "check_family"]
+__all__ = ["RULES", "FamilyError", "FamilyReport", "check_family", "check_importer"]
 
 #: Rules by name, in the order of trying.
 RULES: Mapping[str, Rule] = {
@@ -56,8 +57,9 @@ RULES: Mapping[str, Rule] = {
 }
 _ANSWERED = ("stages", "names", "answer")
 _LOWERED = (*_ANSWERED, "family", "lowering")
-#: What has to be kept before a rule can be tried, where it is not _ANSWERED.
+#: What has to be kept before a rule can be tried.
 _NEEDS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(RULES, _ANSWERED),
     **{name: _LOWERED for name, rule in RULES.items() if rule.__module__ == integer_rules.__name__},
     **dict.fromkeys(("layer", "stages", "arrays"), ()),
     **dict.fromkeys(("names", "family"), ("stages",)),
@@ -68,10 +70,10 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class FamilyReport:
-    """What `check_family` has tried.
+    """What `check_family` or `check_importer` has tried.
 
     Attributes:
-        layer: name of the layer's class.
+        layer: name of the layer's class, or the module's.
         checked: the rules that it keeps.
         skipped: rules that could not be tried here, and why.
         executors: what ran the integers, bit for bit alike.
@@ -89,7 +91,8 @@ class FamilyReport:
         lines = [f"{self.layer} keeps: {', '.join(self.checked)}"]
         lines += [f"not tried: {rule} ({reason})" for rule, reason in self.skipped.items()]
         lines += [f"not tried in {note}" for note in self.notes]
-        return "\n".join([*lines, f"executors: {', '.join(self.executors) or 'none'}"])
+        lines += [f"executors: {', '.join(self.executors)}"] if self.executors else []
+        return "\n".join(lines)
 
 
 def check_family(
@@ -118,51 +121,90 @@ def check_family(
         InputError: x does not fit the layer.
     """
     subject = f"{type(layer).__qualname__} {getattr(layer, 'name', '')!r}"
-    wrong = _found(layer_rules.fitting, layer)
+    wrong = found_by(layer_rules.fitting, layer)
     if wrong:
         raise FamilyError(subject, [f"layer: {problem}" for problem in wrong])
     case = _case(layer, x, timespan, timespans, recipe, executors)
-    broken: dict[str, list[str]] = {}
+    problems, checked, skipped = _tried(RULES, case, _NEEDS)
+    if problems:
+        raise FamilyError(subject, problems)
+    kind = type(layer).__qualname__
+    return FamilyReport(kind, checked, skipped, case.executors, tuple(case.notes))
+
+
+def check_importer(
+    module: Any,
+    x: npt.ArrayLike,
+    *,
+    description: str = "",
+    timespans: npt.ArrayLike | None = None,
+    recipe: str = DEFAULT_RECIPE,
+) -> FamilyReport:
+    """Tries all ways in which a module of a family comes in, each compared with its own forward.
+
+    Alive; as a checkpoint with the description that is suggested for it; inside
+    Sequential(Normalise, module, Linear); and trained for the chip, alone and inside another
+    module. Needs PyTorch.
+
+    Args:
+        module: a torch.nn.Module that takes (batch, time, inputs) and answers (batch, time,
+            outputs), or a tuple that begins with it; it is left as it is.
+        x: samples, float (batch, time, inputs).
+        description: lines of TOML for what the arrays do not hold and nobody can suggest, such as
+            "step = 0.125".
+        timespans: elapsed times (batch, time), for a module that takes them as `timespans`.
+        recipe: as for `quantize`.
+
+    Raises:
+        FamilyError: lists every way that fails, by what, and what to do.
+    """
+    from lnn2loihi.testing import importer_rules
+
+    samples = as_array(x, "check_importer", "x").astype(np.float64)
+    times = None
+    if timespans is not None:
+        times = as_array(timespans, "check_importer", "timespans").astype(np.float64)
+    own = copy.deepcopy(module).double().eval()
+    case = importer_rules.ImportCase(own, samples, times, description, recipe)
+    ways = importer_rules.WAYS
+    problems, checked, skipped = _tried(ways, case, dict.fromkeys([*ways][1:], ("alive",)))
+    kind = type(module).__qualname__
+    if problems:
+        raise FamilyError(kind, problems)
+    return FamilyReport(kind, checked, skipped, ())
+
+
+def _tried(
+    rules: Mapping[str, Callable[[Any], Iterable[str]]],
+    case: Any,
+    needs: Mapping[str, tuple[str, ...]],
+) -> tuple[list[str], tuple[str, ...], dict[str, str]]:
+    """Problems by rule, what is kept, and what cannot be tried and why.
+
+    Args:
+        rules: by name.
+        case: what they are tried on.
+        needs: for each rule what has to be kept before it can be tried.
+    """
+    problems: list[str] = []
+    broken: set[str] = set()
     left_out: list[str] = []
     checked: list[str] = []
     skipped: dict[str, str] = {}
-    for name, rule in RULES.items():
-        if broken.keys() & {*_NEEDS.get(name, _ANSWERED)}:
+    for name, rule in rules.items():
+        if broken & {*needs.get(name, ())}:
             left_out.append(name)
             continue
         try:
-            found = _found(rule, case)
+            found = found_by(rule, case)
         except NotHereError as error:
             skipped[name] = str(error)
             continue
-        if found:
-            broken[name] = found
-        else:
-            checked.append(name)
-    if broken:
-        problems = [f"{name}: {problem}" for name, found in broken.items() for problem in found]
-        if left_out:
-            problems.append(f"not tried until that is mended: {', '.join(left_out)}")
-        raise FamilyError(subject, problems)
-    kind = type(layer).__qualname__
-    return FamilyReport(kind, tuple(checked), skipped, case.executors, tuple(case.notes))
-
-
-def _found(rule: Callable[[Any], Iterable[str]], given: Any) -> list[str]:
-    """Everything that a rule finds, each once; an exception is a problem, too.
-
-    Raises:
-        NotHereError: the rule cannot be tried here.
-    """
-    found: dict[str, None] = {}
-    try:
-        for problem in rule(given):
-            found[problem] = None
-    except NotHereError:
-        raise
-    except Exception as error:  # a stranger's code may raise what it likes
-        found[raised(error, rule)] = None
-    return [*found]
+        problems += [f"{name}: {problem}" for problem in found]
+        (broken.add if found else checked.append)(name)
+    if left_out:
+        problems.append(f"not tried until that is mended: {', '.join(left_out)}")
+    return problems, tuple(checked), skipped
 
 
 def _case(

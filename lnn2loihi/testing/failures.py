@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sysconfig
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from lnn2loihi.errors import Lnn2LoihiError
+from lnn2loihi.testing.case import NotHereError
 
 #: Installed packages whose lines say nothing of a family, and the folders of installed packages.
 _LIBRARIES = ("numpy", "torch", "onnx", "onnxruntime")
@@ -17,6 +18,23 @@ _PACKAGES = ("site-packages", "dist-packages")
 
 class FamilyError(Lnn2LoihiError):
     """A family breaks its contract; each problem begins with the name of the rule."""
+
+
+def found_by(rule: Callable[[Any], Iterable[str]], given: Any) -> list[str]:
+    """Everything that a rule finds, each once; an exception is a problem, too.
+
+    Raises:
+        NotHereError: the rule cannot be tried here.
+    """
+    found: dict[str, None] = {}
+    try:
+        for problem in rule(given):
+            found[problem] = None
+    except NotHereError:
+        raise
+    except Exception as error:  # a stranger's code may raise what it likes
+        found[raised(error, rule)] = None
+    return [*found]
 
 
 def raised(error: BaseException, rule: Callable[..., Any]) -> str:

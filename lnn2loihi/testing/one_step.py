@@ -70,7 +70,7 @@ def answers_of(plan: Plan, program: LoihiProgram, stage: Stage) -> Iterator[Answ
     messages = _messages(rng, low, high, fused)
     scale, left = column_scales(sources, exponents)
     offset = 0.0 if lowering.offset is None else lowering.offset
-    accumulators: dict[str, IntegerArray] = {}
+    accumulators: dict[str, Any] = {}
     sums: dict[str, FloatArray] = {}
     for (name, gate), row in zip(stage.gates.items(), rows, strict=True):
         sent = (messages * left.astype(np.int64)) @ row.mantissas.T.astype(np.int64)

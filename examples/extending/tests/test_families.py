@@ -18,7 +18,7 @@ from torch import nn
 import lnn2loihi as l2l
 from lnn2loihi import qat
 from lnn2loihi.converters.normalise import Normalise
-from lnn2loihi.testing import check_family
+from lnn2loihi.testing import FamilyError, check_family, check_importer
 
 X = np.random.default_rng(0).normal(size=(4, 24, 3))
 KINDS = {LightGate: LightGateLayer, Oscillator: OscillatorLayer}
@@ -58,42 +58,20 @@ def test_the_kit(kind: type[nn.Module]) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_alive(kind: type[nn.Module]) -> None:
-    module = made(kind)
-    network = l2l.import_network(module)
-    np.testing.assert_allclose(network.evaluate(X).outputs, said(module), rtol=0, atol=1e-12)
-    assert network.source["importer"] in ("light_gate", "oscillator")
+def test_the_importer(kind: type[nn.Module]) -> None:
+    report = check_importer(made(kind), X)
+    assert set(report.checked) == {
+        "alive", "checkpoint", "inside a Sequential", "trained alone", "trained inside a module"
+    }  # fmt: skip
+    assert l2l.import_network(made(kind)).source["importer"] in ("light_gate", "oscillator")
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_checkpoint_with_its_description(kind: type[nn.Module], tmp_path: Path) -> None:
-    module = made(kind)
-    torch.save(module.state_dict(), tmp_path / "net.pt")
-    with pytest.raises(l2l.ImportNetworkError, match=f'module = "{kind.__name__}"'):
-        l2l.import_network(tmp_path / "net.pt")
-    (tmp_path / "net.toml").write_text(f'[network]\nmodule = "{kind.__name__}"\n')
-    network = l2l.import_network(tmp_path / "net.pt")
-    np.testing.assert_allclose(network.evaluate(X).outputs, said(module), rtol=0, atol=1e-12)
-
-
-def test_what_its_arrays_do_not_hold(tmp_path: Path) -> None:
+def test_what_its_arrays_do_not_hold() -> None:
     torch.manual_seed(3)
-    module = Oscillator(3, 5, step=0.125).double()
-    torch.save(module.state_dict(), tmp_path / "net.pt")
-    (tmp_path / "net.toml").write_text('[network]\nmodule = "Oscillator"\nstep = 0.125\n')
-    network = l2l.import_network(tmp_path / "net.pt")
-    np.testing.assert_allclose(network.evaluate(X).outputs, said(module), rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_inside_a_sequential(kind: type[nn.Module]) -> None:
-    parts = nn.Sequential(Normalise([0.1, -0.2, 0.3], [1.0, 2.0, 0.5]), made(kind), nn.Linear(5, 2))
-    network = l2l.import_network(parts.double())
-    assert network.input_offset.tolist() == pytest.approx([0.1, -0.2, 0.3])
-    cell = said(nn.Sequential(parts[0], parts[1]))
-    with torch.no_grad():
-        expected = parts[2](torch.tensor(cell))
-    np.testing.assert_allclose(network.evaluate(X).outputs, expected.numpy(), rtol=0, atol=1e-6)
+    module = Oscillator(3, 5, step=0.125)
+    assert "checkpoint" in check_importer(module, X, description="step = 0.125").checked
+    with pytest.raises(FamilyError, match="checkpoint: the network differs from the module's"):
+        check_importer(module, X)
 
 
 @pytest.mark.parametrize("whole", [False, True])
