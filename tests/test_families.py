@@ -267,6 +267,7 @@ def raising(h: Any, sums: Any, before: Any) -> Any:
         (says(memory=("h", "q")), "words h, q of its memory have the names leak_0, leak_0 as"),
         (answers(sine), "integers: with recipe w8a12x12-ramp12 the message of stage 'leak_0' is"),
         (beyond(4.0, 0.5), "the neuron program computes something else than `answer`"),
+        (beyond(16.0, 0.5), "with recipe w8a16x16-lines16 the message of stage 'leak_0' is"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*encountered in")
