@@ -27,7 +27,7 @@ from lnn2loihi.simulation import full_initial_state, simulate
 from lnn2loihi.simulation.reference import run_reference
 from lnn2loihi.simulation.streams import open_stream
 from lnn2loihi.testing.case import Case, NotHereError, Problems
-from lnn2loihi.testing.one_step import Answers, answers_of
+from lnn2loihi.testing.one_step import Answers, answers_of, reached
 from lnn2loihi.verification.verb import verify
 
 #: The finest recipe: what differs with it is another equation.
@@ -137,8 +137,9 @@ def _unlike(case: Case, network: LiquidNetwork, recipe: Recipe, factor: float) -
     plan = Plan(network, setting.calibration, setting.recipes)
     program = plan.convert({})
     found: list[str] = []
+    reach = reached(program)
     for stage in case.stages:
-        for answers in answers_of(plan, program, stage):
+        for answers in answers_of(plan, program, stage, reach):
             found += _apart(case, stage, answers, recipe)
     truth = network.evaluate(x, timespans=times).outputs
     answered = simulate(program, x, timespans=times).outputs

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.layers.linear import FloatArray
-from lnn2loihi.layers.stage import FIRST, RESTART, Stage
+from lnn2loihi.layers.stage import FIRST, INPUT, RESTART, Stage
 from lnn2loihi.neurons.operations import ELAPSED
 from lnn2loihi.neurons.phase import PHASE
 from lnn2loihi.program import LoihiProgram, Population
@@ -28,6 +28,11 @@ DRAWN = 48
 LASTING = 32
 #: Shares of the range of messages.
 SHARES = 2.0 ** -np.arange(0.0, 12.0)
+
+
+#: Smallest and largest integers, (units,) each; for each population and word these.
+Ends = tuple[IntegerArray, IntegerArray]
+Reached = Mapping[str, Mapping[str, Ends]]
 
 
 @dataclass(frozen=True)
@@ -53,19 +58,28 @@ class Answers:
     memory: Mapping[str, FloatArray]
 
 
-def answers_of(plan: Plan, program: LoihiProgram, stage: Stage) -> Iterator[Answers]:
+def answers_of(
+    plan: Plan, program: LoihiProgram, stage: Stage, reach: Reached
+) -> Iterator[Answers]:
     """The message, and each word of the memory.
 
     Args:
         plan: what the program was made of, without correction.
         program: the program.
         stage: one of its stages.
+        reach: what `reached` says of the program.
     """
     rng = np.random.default_rng(7)
     population, lowering = program.population(stage.name), plan.lowering(stage)
     sources = plan.sources(stage)
     exponents, rows = plan.rows(stage)
-    low, high = (np.concatenate([getattr(s, end) for s in sources]) for end in ("low", "high"))
+    heard = [_messages_of(program, source.name, reach) for source in stage.sources]
+    low, high = (
+        np.concatenate(
+            [ends[end][: s.columns] for ends, s in zip(heard, stage.sources, strict=True)]
+        )
+        for end in (0, 1)
+    )
     fused = np.concatenate([row.mantissas for row in rows]).astype(np.int64)
     messages = _messages(rng, low, high, fused)
     scale, left = column_scales(sources, exponents)
@@ -87,13 +101,13 @@ def answers_of(plan: Plan, program: LoihiProgram, stage: Stage) -> Iterator[Answ
         assert plan.senders.elapsed is not None
         accumulators[ELAPSED] = np.broadcast_to(time, shape)
         elapsed = time * plan.senders.elapsed.step
-    state, memory = _states(rng, plan, program, stage, shape)
+    state, memory = _states(rng, plan, program, stage, reach[stage.name], shape)
     for name in (FIRST, RESTART):
         if name in population.program.accumulators and name not in accumulators:
             accumulators[name] = np.zeros(shape, np.int64)
     if stage.starts_from and PHASE not in state:  # it starts anew each time
         sender = plan.senders.sources[stage.starts_from]
-        given = rng.integers(sender.low, sender.high, shape, endpoint=True)
+        given = rng.integers(*_messages_of(program, stage.starts_from, reach), shape, endpoint=True)
         accumulators[RESTART] = given
         memory = dict.fromkeys(stage.memory, given * sender.step)
     words: dict[str, Any] = {}
@@ -138,9 +152,16 @@ def _messages(
     return np.concatenate([every, *parts]).astype(np.int64)
 
 
-def reached(program: LoihiProgram) -> dict[str, dict[str, tuple[IntegerArray, IntegerArray]]]:
-    """The smallest and the largest value of each state word, (units,), while inputs stand at ends
-    of their range, or move at random within it: what lies beyond does not have to be computed.
+def _messages_of(program: LoihiProgram, name: str, reach: Reached) -> Ends:
+    """The smallest and the largest messages of a sender."""
+    if name == INPUT:
+        return program.input.low, program.input.high
+    return reach[name][program.population(name).program.message_state or "message"]
+
+
+def reached(program: LoihiProgram) -> Reached:
+    """The smallest and the largest value of each state word and message while inputs stand at ends
+    of their range, or move at random within it: nobody has to compute what lies beyond.
     """
     rng, port = np.random.default_rng(8), program.input
     steps = LASTING * program.substeps
@@ -166,11 +187,12 @@ def _states(
     plan: Plan,
     program: LoihiProgram,
     stage: Stage,
+    ends: Mapping[str, Ends],
     shape: tuple[int, int],
 ) -> tuple[dict[str, IntegerArray], dict[str, FloatArray]]:
     """State words within what they reach, and the memory that they stand for."""
     population, steps = program.population(stage.name), plan.lowering(stage).memory_steps
-    ends, shares = reached(program)[stage.name], np.resize(SHARES[:6], shape[0])[:, None]
+    shares = np.resize(SHARES[:6], shape[0])[:, None]
     state: dict[str, Any] = {}
     for word, _ in population.program.states:
         if word == PHASE:
