@@ -8,8 +8,8 @@ from typing import Protocol
 
 from lnn2loihi.converters.onnx_read.symbolic import Symbols, Traced
 from lnn2loihi.converters.onnx_read.terms import GraphTooLargeError, Identities, NodeError, Terms
-from lnn2loihi.faults import described
 from lnn2loihi.family import families, left_out
+from lnn2loihi.faults import described
 from lnn2loihi.network import LiquidNetwork
 
 
