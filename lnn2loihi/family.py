@@ -128,8 +128,8 @@ def families() -> Iterator[Family]:
 
 def importers(only: str | None = None) -> Iterator[tuple[Family, Any]]:
     """Families whose modules can be imported, each with its importer; one whose importer cannot be
-    made, or claims the module or the class of another, is named in a warning. Ours keep theirs; of
-    two others neither has it.
+    made, or claims the module or the class of another, is named in a warning. Ours keep theirs, and
+    so does the package that a class comes from; of two others neither has it.
 
     Args:
         only: name of a family, or of the importer of several; None for all.
@@ -154,9 +154,13 @@ def importers(only: str | None = None) -> Iterator[tuple[Family, Any]]:
             owners.setdefault(claim, []).append(family)
     refused: set[str] = set()
     for claim, those in owners.items():
+        root = claim.rpartition(" ")[2].partition(".")[0]
+        keep = [one.name for one in those if FAMILIES.is_ours(one.name)]
+        own = [one.name for one in those if FAMILIES.comes_with(one.name, root)]
+        keep = keep or (own if len(own) == 1 else [])
         for family in those if len(those) > 1 else ():
             others = [_of_package(one.name) for one in those if one is not family]
-            if not FAMILIES.is_ours(family.name):
+            if family.name not in keep:
                 refused.add(family.name)
                 left_out(
                     family.name,

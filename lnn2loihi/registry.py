@@ -3,12 +3,13 @@
 A group of entry points is a `Registry`. Reading the names loads nothing. A plug-in that cannot be
 loaded, or is not what its group wants, is named in a warning with its package, and every other one
 works on. Where two packages register the same name, or claim what can have one owner alone, the
-one of lnn2loihi keeps it; of two others neither gets it.
+one of lnn2loihi keeps it, or the one whose module it comes from; of two others neither gets it.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -126,7 +127,8 @@ class Registry(Generic[T]):
         factory: whether the entry point names something that makes one when it is called without
             arguments, such as a class; otherwise it names the plug-in itself.
         reserved: names that mean something else where plug-ins are named, and that none may have.
-        claims: what a plug-in has for itself alone, as texts for messages; None for nothing.
+        claims: what a plug-in has for itself alone, as texts for messages that end in its full
+            name; None for nothing.
         named: whether its attribute `name` has to be the name that it is registered under.
     """
 
@@ -209,6 +211,10 @@ class Registry(Generic[T]):
         subject = f"{self.kind} {own.point.name!r} ({own.package})"
         return named(PluginError, lambda: (subject, own.package), doing)
 
+    def comes_with(self, name: str, root: str) -> bool:
+        """Whether what has a name stands in the package `root`."""
+        return re.split("[.:]", self._keeper(name).point.value)[0] == root
+
     def _keeper(self, name: str) -> _Plugin:
         return next(plugin for plugin in self._plugins()[name] if not plugin.refused)
 
@@ -230,7 +236,7 @@ class Registry(Generic[T]):
         found: dict[str, str] = {}
         for claim, those in owners.items():
             for plugin in those:
-                if len(those) > 1 and not _is_ours(plugin.point):
+                if plugin.point.value not in _keepers(claim, those):
                     others = " and ".join(
                         f"{self.kind} {one.point.name!r} of {one.package}"
                         for one in those
@@ -366,6 +372,19 @@ class Registry(Generic[T]):
         if plugin.point.value not in self._said:
             self._said.add(plugin.point.value)
             _log.warning("%s %r is left out: %s", self.kind, plugin.point.name, reason)
+
+
+def _keepers(claim: str, those: list[_Plugin]) -> list[str]:
+    """Places of those that keep what they claim: the only one, ours, or the one whose module the
+    claim's last word comes from.
+    """
+    if len(those) == 1:
+        return [those[0].point.value]
+    if ours := [one.point.value for one in those if _is_ours(one.point)]:
+        return ours
+    root = claim.rpartition(" ")[2].partition(".")[0]
+    own = [one.point.value for one in those if re.split("[.:]", one.point.value)[0] == root]
+    return own if len(own) == 1 else []
 
 
 def _judged(points: list[_Found]) -> list[_Plugin]:

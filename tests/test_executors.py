@@ -232,6 +232,16 @@ def put(population: str, word: str, change: Callable[[Any], Any]) -> Callable[[A
     return spoil
 
 
+def added(population: str, word: str) -> Callable[[Any], Any]:
+    """A run with a word that the program does not have."""
+
+    def spoil(run: Any) -> Any:
+        run.states.setdefault(population, {})[word] = run.states["layer_0"]["h"]
+        return run
+
+    return spoil
+
+
 def without(population: str, word: str = "") -> Callable[[Any], Any]:
     """A run without a population, or one of its words."""
 
@@ -250,6 +260,8 @@ WRONG: list[tuple[Callable[[Any], Any], str]] = [
     (lambda run: replace(run, states=[1]), "states are a list; give for each population its words"),
     (without("layer_1"), "states: population layer_1 is missing, with h"),
     (without("layer_1", "h"), "states: word h of population layer_1 is missing"),
+    (added("layer_0", "zz"), "states: this program has no layer_0.zz; leave them out"),
+    (added("zz", "h"), "states: this program has no population zz; leave them out"),
     (put("layer_0", "h", lambda v: v.tolist()), "states layer_0.h is a list; it must be an array"),
     (put("layer_0", "h", lambda v: v * 1.0), "states layer_0.h is float64; it must be integers"),
     (put("layer_0", "h", lambda v: v != 0), "states layer_0.h is bool; it must be integers"),

@@ -86,6 +86,23 @@ def test_a_class_of_two_families_is_named_and_ours_keep_theirs(
     l2l.quantize(network, X)
 
 
+@pytest.mark.parametrize("claim", ["a stranger's layer", "a stranger's stage", "live"])
+def test_a_class_stays_with_the_package_that_it_comes_from(
+    claim: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    live = f"{Pull.__module__}.Pull"
+    thief = claiming("thief", "B", live) if claim == "live" else CLAIMS[claim]()
+    install(monkeypatch, thief)
+    # As an entry point of the package that the classes stand in.
+    owns = Pull.__module__
+    register(monkeypatch, {"pull": FAMILY}, "lnn2loihi.families", package=owns)
+    assert l2l.import_network(pull()).source["importer"] == "pull_torch"
+    l2l.quantize(l2l.import_network(pull()), X)
+    (record,) = caplog.records
+    assert "family 'thief'" in record.getMessage() and "thief 1.0" in record.getMessage()
+    assert owns in record.getMessage()
+
+
 def test_a_family_that_claims_ours_cannot_be_registered() -> None:
     with pytest.raises(PluginError, match="the stage lnn2loihi.*GRUStage is claimed by"):
         lx.register(CLAIMS["our stage"]())
