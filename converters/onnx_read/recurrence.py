@@ -78,9 +78,7 @@ def recurrence_of(traced: Traced) -> Recurrence:
         except (NodeError, GraphTooLargeError, RecursionError):
             raise
         except Exception as error:  # a stranger's reader, asked about what is not its
-            left_out(
-                family.name, f"its layers cannot be looked for in a graph: {described(error)}"
-            )
+            left_out(family.name, f"its layers cannot be looked for in a graph: {described(error)}")
     for reader in anything:
         return reader.recurrence(traced.terms, answer)
     raise NodeError("there is no family whose layers are found in ONNX graphs")
