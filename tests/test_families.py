@@ -389,7 +389,7 @@ def nothing(*given: Any) -> Any:
         (Altered(held={"leek": 3}), "lowering: `held` names ['leek'], its gates are"),
         (Altered(operands=("leek",)), "lowering: `operands` names ['leek'], its gates are"),
         (Altered(program=moody), "lowering: `program` makes another program when it is called"),
-        (Altered(program=nothing), "lowering: `program` makes None; give what Tracer.program()"),
+        (Altered(program=nothing), "lowering: it raised FamilyError: family 'leak'"),
     ],
 )
 def test_lowerings_that_break_it(registered: Any, lowering: Any, said: str) -> None:

@@ -20,9 +20,8 @@ from torch import Tensor, nn
 
 from lnn2loihi import qat
 from lnn2loihi.conversion import import_network
-from lnn2loihi.converters.normalise import Normalise
 from lnn2loihi.errors import ImportNetworkError
-from lnn2loihi.family import importer_of
+from lnn2loihi.family import importer_of, lazily
 from lnn2loihi.layers.linear import FloatArray
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.simulation import simulate
@@ -48,7 +47,8 @@ class Whole(nn.Module):
         super().__init__()
         # Powers of two, so that float32 and float64 mean the same numbers.
         signs = torch.arange(inputs) % 2
-        self.normalise = Normalise(0.25 - 0.5 * signs, 0.5 + 1.5 * signs)
+        normalise = lazily("lnn2loihi.converters.normalise:Normalise")
+        self.normalise: nn.Module = normalise(0.25 - 0.5 * signs, 0.5 + 1.5 * signs)
         self.cell = cell
         self.out = nn.Linear(units, 2)
 
