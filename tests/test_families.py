@@ -17,7 +17,7 @@ from lnn2loihi import extend as x
 from lnn2loihi.errors import InputError
 from lnn2loihi.family import FAMILIES
 from lnn2loihi.layers.layer import Layer
-from lnn2loihi.testing import RULES, FamilyError, check_family, check_importer
+from lnn2loihi.testing import RULES, ContractError, check_family, check_importer
 
 SAMPLES = np.random.default_rng(5).normal(size=(3, 12, 8))
 #: Layers of our own families, and whether their time is irregular.
@@ -128,7 +128,7 @@ def registered() -> Iterator[Any]:
 
 def broken(layer: Any, **options: Any) -> str:
     options = {"executors": ("reference", "blas"), **options}
-    with pytest.raises(FamilyError) as found:
+    with pytest.raises(ContractError) as found:
         check_family(layer, SAMPLES[..., :3], **options)
     return str(found.value)
 
@@ -575,9 +575,9 @@ def test_importers_that_break_it() -> None:
             answer, state = super().__call__(*given)
             return 2.0 * answer, state
 
-    with pytest.raises(FamilyError) as found:
+    with pytest.raises(ContractError) as found:
         check_importer(Doubled(3, 4, batch_first=True), SAMPLES[..., :3])
     assert "alive: the network differs from the module's forward by" in str(found.value)
     assert "not tried until that is mended: checkpoint, inside a Sequential" in str(found.value)
-    with pytest.raises(FamilyError, match="alive: it raised ImportNetworkError"):
+    with pytest.raises(ContractError, match="alive: it raised ImportNetworkError"):
         check_importer(torch.nn.Tanh(), SAMPLES[..., :3])

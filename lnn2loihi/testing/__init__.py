@@ -26,9 +26,9 @@ from lnn2loihi.layers.layer import Layer
 from lnn2loihi.recipe import DEFAULT_RECIPE, Recipe
 from lnn2loihi.testing import float_rules, integer_rules, layer_rules
 from lnn2loihi.testing.case import Case, NotHereError, Rule
-from lnn2loihi.testing.failures import FamilyError, found_by
+from lnn2loihi.testing.failures import ContractError, found_by
 
-__all__ = ["RULES", "FamilyError", "FamilyReport", "check_family", "check_importer"]
+__all__ = ["RULES", "ContractError", "FamilyReport", "check_family", "check_importer"]
 
 #: Rules by name, in the order of trying.
 RULES: Mapping[str, Rule] = {
@@ -117,17 +117,17 @@ def check_family(
         executors: as for `verify`; all that are installed by default.
 
     Raises:
-        FamilyError: lists every rule that is broken, by what, and what to do.
+        ContractError: lists every rule that is broken, by what, and what to do.
         InputError: x does not fit the layer.
     """
     subject = f"{type(layer).__qualname__} {getattr(layer, 'name', '')!r}"
     wrong = found_by(layer_rules.fitting, layer)
     if wrong:
-        raise FamilyError(subject, [f"layer: {problem}" for problem in wrong])
+        raise ContractError(subject, [f"layer: {problem}" for problem in wrong])
     case = _case(layer, x, timespan, timespans, recipe, executors)
     problems, checked, skipped = _tried(RULES, case, _NEEDS)
     if problems:
-        raise FamilyError(subject, problems)
+        raise ContractError(subject, problems)
     kind = type(layer).__qualname__
     return FamilyReport(kind, checked, skipped, case.executors, tuple(case.notes))
 
@@ -156,7 +156,7 @@ def check_importer(
         recipe: as for `quantize`.
 
     Raises:
-        FamilyError: lists every way that fails, by what, and what to do.
+        ContractError: lists every way that fails, by what, and what to do.
     """
     from lnn2loihi.testing import importer_rules
 
@@ -170,7 +170,7 @@ def check_importer(
     problems, checked, skipped = _tried(ways, case, dict.fromkeys([*ways][1:], ("alive",)))
     kind = type(module).__qualname__
     if problems:
-        raise FamilyError(kind, problems)
+        raise ContractError(kind, problems)
     return FamilyReport(kind, checked, skipped, ())
 
 

@@ -16,7 +16,7 @@ _LIBRARIES = ("numpy", "torch", "onnx", "onnxruntime")
 _PACKAGES = ("site-packages", "dist-packages")
 
 
-class FamilyError(Lnn2LoihiError):
+class ContractError(Lnn2LoihiError):
     """A family breaks its contract; each problem begins with the name of the rule."""
 
 

@@ -18,7 +18,7 @@ from torch import nn
 import lnn2loihi as l2l
 from lnn2loihi import qat
 from lnn2loihi.converters.normalise import Normalise
-from lnn2loihi.testing import FamilyError, check_family, check_importer
+from lnn2loihi.testing import ContractError, check_family, check_importer
 
 X = np.random.default_rng(0).normal(size=(4, 24, 3))
 KINDS = {LightGate: LightGateLayer, Oscillator: OscillatorLayer}
@@ -70,7 +70,7 @@ def test_what_its_arrays_do_not_hold() -> None:
     torch.manual_seed(3)
     module = Oscillator(3, 5, step=0.125)
     assert "checkpoint" in check_importer(module, X, description="step = 0.125").checked
-    with pytest.raises(FamilyError, match="checkpoint: the network differs from the module's"):
+    with pytest.raises(ContractError, match="checkpoint: the network differs from the module's"):
         check_importer(module, X)
 
 
