@@ -24,6 +24,7 @@ from lnn2loihi.families.dense.layer import DenseLayer, DenseStage
 from lnn2loihi.family import FAMILIES, Family
 from lnn2loihi.layers.linear import Linear
 from lnn2loihi.layers.stage import StageSource
+from lnn2loihi.lowering import StageLowering
 from lnn2loihi.network import LiquidNetwork
 
 #: Largest error, relative to the largest answer where that is above 1.
@@ -219,7 +220,14 @@ class TestStagesOfOthers:
         def translate(stage: Oscillating, z: Traced, memory: Mapping[str, Traced], _: Any) -> Any:
             return z.apply("Cos"), {}
 
-        own = Family("waves", (), {}, onnx_nodes=lambda: {Oscillating: translate})
+        class Lowered(StageLowering[Oscillating]):
+            def lower(self, *_: Any) -> Any:
+                raise AssertionError
+
+        # A family has translations for its own stages alone.
+        own = Family(
+            "waves", (), {Oscillating: Lowered()}, onnx_nodes=lambda: {Oscillating: translate}
+        )
         FAMILIES.add("waves", own)
         try:
             assert_equal(oscillating(), np.ones((2, 3, 3)), None, "float32")
