@@ -221,7 +221,7 @@ class TestStagesOfOthers:
             return z.apply("Cos"), {}
 
         class Lowered(StageLowering[Oscillating]):
-            def lower(self, *_: Any) -> Any:
+            def lower(self, stage: Any, measured: Any, recipe: Any) -> Any:
                 raise AssertionError
 
         # A family has translations for its own stages alone.
