@@ -519,14 +519,16 @@ def test_changes_that_a_layer_does_not_allow_and_arrays_of_others(registered: An
 class Plain(x.Layer):
     """Is no dataclass, and can be changed."""
 
-    units = 4
-    input_size = 3
+    units = 4  # pyright: ignore
+    input_size = 3  # pyright: ignore
 
     def __init__(self, gates: Any) -> None:
-        self.__dict__.update(name="leak_0", gates=gates, rate=np.ones(4))
+        vars(self).update(  # pyright: ignore
+            name="leak_0", gates=gates, rate=np.ones(4)
+        )
 
     def __setattr__(self, name: str, value: Any) -> None:
-        self.__dict__[name] = value
+        vars(self)[name] = value  # pyright: ignore
 
     def stages(self, before: Any, timespan: Any, scale: float) -> Any:
         return LeakLayer("leak_0", self.gates).stages(before, timespan, scale)  # type: ignore
