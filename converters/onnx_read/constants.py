@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lnn2loihi.converters.onnx_read.moves import attributes_of
+from lnn2loihi.converters.onnx_read.moves import MOVES, attributes_of
 from lnn2loihi.converters.onnx_read.terms import NodeError
 
 #: Operations that may make a result larger than what goes in, and that no exporter needs.
@@ -46,6 +46,10 @@ class Constants:
             raise NodeError(f"{node_name(node)}: no constant of a liquid network is made so")
         self.spend(node, _size(node, arrays))
         try:
+            if node.op_type in MOVES:  # the evaluator does not know all of them in old files
+                value, *others = given
+                made = MOVES[node.op_type](value, others, attributes_of(node), len(node.output))
+                return list(made) if isinstance(made, list) else [np.asarray(made)]
             evaluator = ReferenceEvaluator(node, opsets=self._opsets)
             names = [name for name in node.input if name]
             feed = dict(zip(names, arrays, strict=True))

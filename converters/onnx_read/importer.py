@@ -26,15 +26,14 @@ from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.converters.files.description import Timespan
 from lnn2loihi.converters.onnx_read.check import difference_from_file
 from lnn2loihi.converters.onnx_read.file import read_model
-from lnn2loihi.converters.onnx_read.recurrence import Recurrence, recurrence_of
-from lnn2loihi.converters.onnx_read.symbolic import Traced, trace
+from lnn2loihi.converters.onnx_read.inputs import FEW_STEPS, unrolled_steps
+from lnn2loihi.converters.onnx_read.outputs import Understood, understood
+from lnn2loihi.converters.onnx_read.precision import Precision, widened
+from lnn2loihi.converters.onnx_read.symbolic import trace
 from lnn2loihi.converters.onnx_read.terms import GraphTooLargeError, NodeError
 from lnn2loihi.converters.provenance import with_source
 from lnn2loihi.errors import ImportNetworkError, NetworkError
 from lnn2loihi.network import LiquidNetwork
-
-#: Largest difference between the file's answers and the network's, relative to the largest answer.
-TOLERANCE = 1e-5
 
 
 class OnnxImporter:
@@ -71,8 +70,9 @@ class OnnxImporter:
         if description is not None:
             raise ImportNetworkError(str(path), "an ONNX file needs no description; leave it out")
         model, content = read_model(path)
-        traced, recurrence = _understood(path, model)
-        irregular = bool(recurrence.elapsed)
+        wide, precision = widened(model)
+        found, network = _understood(path, wide, precision, name or path.stem)
+        irregular = network.irregular
         if timespan not in (None, "irregular" if irregular else 1.0):
             raise ImportNetworkError(
                 str(path),
@@ -80,33 +80,64 @@ class OnnxImporter:
                 + ("one of its inputs" if irregular else "folded into its weights")
                 + "; leave timespan out",
             )
-        try:
-            network = recurrence.network(name or path.stem)
-        except NetworkError as error:
-            raise ImportNetworkError(str(path), error.problems) from error
-        try:
-            difference = difference_from_file(model, traced, recurrence, network)
-        except Exception as error:  # a runtime may refuse a file in any way
-            raise ImportNetworkError(
-                str(path), f"it cannot be run to be compared ({error!s:.200}); export it again"
-            ) from error
-        if not difference <= TOLERANCE:
-            raise ImportNetworkError(
-                str(path),
-                f"its answers to random input differ by {difference:.3g} from those of the layers "
-                f"that were found in it (the limit is {TOLERANCE:g}), so it computes something "
-                "else; export the CfC or LTC alone, in evaluation",
+        source = {"importer": "onnx", "file_sha256": hashlib.sha256(content).hexdigest()}
+        _compare(path, wide, found, network, Precision())
+        if precision.half:
+            source["precision"] = precision.name
+            _compare(path, model, found, network, precision)
+        if found.answered:
+            source["file_answers"] = found.answered
+        if found.left_out:
+            source["outputs_left_out"] = "; ".join(
+                f"{output!r:.80} ({what})" for output, what in found.left_out.items()
             )
-        return with_source(
-            network,
-            {"importer": "onnx", "file_sha256": hashlib.sha256(content).hexdigest()},
+        return with_source(network, source)
+
+
+def _compare(
+    path: Path, model: Any, found: Understood, network: LiquidNetwork, precision: Precision
+) -> None:
+    """The file has to answer as the network does."""
+    try:
+        difference = difference_from_file(model, found, network)
+    except Exception as error:  # a runtime may refuse a file in any way
+        raise ImportNetworkError(
+            str(path), f"it cannot be run to be compared ({error!s:.200}); export it again"
+        ) from error
+    if not difference <= precision.tolerance:
+        raise ImportNetworkError(
+            str(path),
+            f"its answers to random input differ by {difference:.3g} from those of the layers "
+            f"that were found in it (the limit is {precision.tolerance:.3g}, in "
+            f"{precision.name}), so it computes something else; export the recurrent network "
+            "alone, in evaluation",
         )
 
 
-def _understood(path: Path, model: Any) -> tuple[Traced, Recurrence]:
+def _followed(model: Any, precision: Precision) -> Understood:
+    """What a graph computes; of one that is unrolled although its time has no length, too."""
     try:
-        traced = trace(model)
-        return traced, recurrence_of(traced)
+        return understood(trace(model, precision))
+    except NodeError as error:
+        steps = unrolled_steps(model.graph)
+        if steps in (0, FEW_STEPS):
+            raise
+        try:
+            return understood(trace(model, precision, steps))
+        except NodeError:  # it says less than that of the steps that were tried first
+            raise error from None
+
+
+def _understood(
+    path: Path, model: Any, precision: Precision, name: str
+) -> tuple[Understood, LiquidNetwork]:
+    try:
+        found = _followed(model, precision)
+        network = found.first.network(name)
+        found.check_same(network)
+        return found, network
+    except NetworkError as error:
+        raise ImportNetworkError(str(path), error.problems) from error
     except (NodeError, GraphTooLargeError) as error:
         own = (
             ". lnn2loihi wrote this file itself, in a form made for speed: import what it was made "

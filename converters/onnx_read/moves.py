@@ -82,7 +82,11 @@ def _split(
     return np.split(value, np.cumsum(sizes)[:-1].astype(int), axis)
 
 
-def _slice(value: Identities, others: Sequence[Any], _: Mapping[str, Any], __: int) -> Identities:
+def _slice(
+    value: Identities, others: Sequence[Any], options: Mapping[str, Any], _: int
+) -> Identities:
+    if not others:  # before opset 10
+        others = [options["starts"], options["ends"], options.get("axes")]
     starts, ends = (np.ravel(part).tolist() for part in others[:2])
     axes = np.ravel(others[2]).tolist() if len(others) > 2 and others[2] is not None else None
     steps = np.ravel(others[3]).tolist() if len(others) > 3 else [1] * len(starts)
@@ -98,7 +102,7 @@ def _expand(value: Identities, others: Sequence[Any], _: Mapping[str, Any], __: 
 
 
 MOVES: Mapping[str, Move] = {
-    "Identity": _same, "Cast": _same, "Dropout": _same, "Transpose": _transpose,
+    "Identity": _same, "Dropout": _same, "Transpose": _transpose,
     "Reshape": _reshape, "Squeeze": _squeeze, "Unsqueeze": _unsqueeze, "Flatten": _flatten,
     "Gather": _gather, "Split": _split, "Slice": _slice, "Expand": _expand,
 }  # fmt: skip

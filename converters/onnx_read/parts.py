@@ -16,8 +16,10 @@ from lnn2loihi.converters.onnx_read.terms import (
 )
 from lnn2loihi.network import FloatArray
 
-#: Relative difference up to which two constants of a file in float32 are taken as the same.
+#: Relative difference up to which a constant is taken as a number that every format has, as 1.
 CLOSE = 1e-5
+#: Functions of one row that are activations of layers.
+FUNCTIONS = ("tanh", "relu", "sigmoid", "gelu")
 
 
 def unexpected(terms: Terms, row: Identities, expected: str) -> NodeError:
@@ -26,7 +28,7 @@ def unexpected(terms: Terms, row: Identities, expected: str) -> NodeError:
 
 
 def all_are(factor: FloatArray, value: float) -> bool:
-    """Whether all numbers are a value, up to rounding."""
+    """Whether all numbers are a value that every format has, up to the rounding of float32."""
     return bool(np.all(np.abs(factor - value) <= CLOSE * max(1.0, abs(value))))
 
 
@@ -55,7 +57,7 @@ def find_activation(terms: Terms, row: Identities) -> tuple[Affine, str, float] 
     if not all_are(factor / factor[0] if factor[0] else factor, 1.0):
         return None
     if len(rows) == 1:
-        for function in ("tanh", "relu", "sigmoid", "gelu"):
+        for function in FUNCTIONS:
             inside = terms.only_operand(rows[0], function)
             linear = None if inside is None else terms.affine(inside)
             if linear is not None:
@@ -97,5 +99,5 @@ def _is_normal_distribution(terms: Terms, row: Identities, linear: Affine) -> bo
     return (
         scaled is not None
         and same(scaled.columns, linear.columns)
-        and np.allclose(scaled.weight * sqrt(2.0), linear.weight, rtol=CLOSE, atol=1e-9)
+        and np.allclose(scaled.weight * sqrt(2.0), linear.weight, rtol=terms.close, atol=1e-9)
     )

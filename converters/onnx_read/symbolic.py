@@ -14,7 +14,11 @@ from typing import Any
 import numpy as np
 
 from lnn2loihi.converters.onnx_read.constants import Constants, held, node_name
+from lnn2loihi.converters.onnx_read.inputs import FEW_STEPS, input_shapes
 from lnn2loihi.converters.onnx_read.moves import MOVES, attributes_of
+from lnn2loihi.converters.onnx_read.operators import written_out
+from lnn2loihi.converters.onnx_read.precision import Precision
+from lnn2loihi.converters.onnx_read.recurrence import readers
 from lnn2loihi.converters.onnx_read.terms import (
     Identities,
     NodeError,
@@ -35,10 +39,6 @@ FUNCTIONS = {
 }  # fmt: skip
 #: How many operands must be there, where it is not all of them.
 NEEDED = {"Gemm": 2, "ReduceSum": 1}
-#: Most numbers of a graph's input, and most rows along its last axis.
-LARGEST_INPUT, MOST_ROWS = 1 << 22, 1 << 15
-#: Steps of a dynamic time axis.
-_DYNAMIC_STEPS = 2
 
 
 @dataclass(eq=False)
@@ -73,38 +73,45 @@ class Traced:
     outputs: dict[str, Value] = field(default_factory=dict)
 
 
-def trace(model: Any) -> Traced:
+def trace(model: Any, precision: Precision, steps: int = FEW_STEPS) -> Traced:
     """Runs the graph of an ONNX model, local functions already inlined.
+
+    Args:
+        model: the model, in float32 or more.
+        precision: what it had before it was widened.
+        steps: of a time axis without a length.
 
     Raises:
         NodeError: an operation that no liquid network consists of, or that is used otherwise.
     """
-    return _Tracer(model).run()
+    return _Tracer(model, precision).run(steps)
 
 
 class _Tracer:
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, precision: Precision) -> None:
         self._model = model
-        self._terms = Terms(model.ByteSize())
+        self._terms = Terms(model.ByteSize(), precision)
         self._constants = Constants(model)
         self._handlers: dict[str, Callable[[Any, list[Value | None]], list[Value]]] = {
             "Add": self._add, "Sub": self._subtract, "Mul": self._multiply, "Div": self._divide,
             "Neg": self._negate, "Sum": self._add, "MatMul": self._matmul, "Gemm": self._gemm,
             "ReduceSum": self._reduce_sum, "Scan": self._scan, "Concat": self._concat,
-            "Mean": self._mean, "Max": self._maximum,
+            "Mean": self._mean, "Max": self._maximum, "Cast": self._cast,
         }  # fmt: skip
+        self._operators = {
+            name: operator for _, reader in readers() for name, operator in reader.operators.items()
+        }
 
-    def run(self) -> Traced:
+    def run(self, steps: int) -> Traced:
         """The traced graph."""
         graph = self._model.graph
         values: dict[str, Value] = {"": None}  # pyright: ignore[reportAssignmentType]
         for tensor in graph.initializer:
             values[tensor.name] = held(tensor)
         traced = Traced(self._terms)
-        for entry in graph.input:
-            if entry.name in values:  # files of old: initializers are listed as inputs too
-                continue
-            shape = _input_shape(entry)
+        # Files of old: initializers are listed as inputs too.
+        entries = [entry for entry in graph.input if entry.name not in values]
+        for entry, shape in zip(entries, input_shapes(entries, steps), strict=True):
             symbols = self._input(len(traced.inputs), shape, entry.name)
             values[entry.name] = symbols
             traced.inputs.append(symbols)
@@ -162,9 +169,14 @@ class _Tracer:
             return [self._function(node, symbolic[0])]
         if node.op_type in MOVES:
             return self._move(node, given)
+        if node.op_type in self._operators:
+            made = written_out(
+                self._terms, node, given, self._operators[node.op_type], self.identities
+            )
+            return [Symbols(rows) for rows in made]
         raise NodeError(
             f"{node_name(node)}: liquid networks have no such operation on data; expected linear "
-            f"maps, sums, products, {', '.join(sorted(FUNCTIONS))}"
+            f"maps, sums, products, {', '.join(sorted((*FUNCTIONS, *self._operators)))}"
         )
 
     def _operand(self, value: Value) -> Operand:
@@ -198,6 +210,17 @@ class _Tracer:
         if len(data) != 1 or len(limits) != 1 or limits[0].any():
             raise NodeError(f"{node_name(node)}: expected the larger of data and 0, as in relu")
         return [self._applied("relu", node, data[0])]
+
+    def _cast(self, node: Any, given: list[Value | None]) -> list[Value]:
+        from onnx import helper
+
+        value, kind = (
+            _data(node, given[0]),
+            helper.tensor_dtype_to_np_dtype(attributes_of(node)["to"]),
+        )
+        if kind not in (np.float32, np.float64):
+            raise NodeError(f"{node_name(node)}: data as {kind}; expected floating point")
+        return [value]
 
     def _sum(self, one: Operand, other: Operand, name: str) -> Identities:
         if one.dtype.kind == "f":
@@ -386,25 +409,6 @@ def _along(value: Value | None, axis: int) -> list[Value]:
     if isinstance(value, Symbols):
         return [Symbols(part) for part in np.moveaxis(value.identities, axis, 0)]
     return list(np.moveaxis(np.asarray(value), axis, 0))
-
-
-def _input_shape(entry: Any) -> tuple[int, ...]:
-    """Shape of a graph input; unknown lengths are 1, but the time of the samples is 2."""
-    dimensions = list(entry.type.tensor_type.shape.dim)
-    named = [n for n, axis in enumerate(dimensions) if "time" in axis.dim_param.lower()]
-    time = named[0] if named else 1
-    shape = tuple(
-        axis.dim_value if axis.dim_value > 0 else _DYNAMIC_STEPS if position == time else 1
-        for position, axis in enumerate(dimensions)
-    )
-    numbers = float(np.prod(shape, dtype=np.float64))
-    rows = float(np.prod(shape[:-1], dtype=np.float64))
-    if numbers > LARGEST_INPUT or rows > MOST_ROWS:
-        raise NodeError(
-            f"input {entry.name!r:.80} has shape {shape}; the limits are {LARGEST_INPUT:,} "
-            f"numbers and {MOST_ROWS:,} rows: export fewer steps"
-        )
-    return shape
 
 
 __all__ = ["Symbols", "Traced", "trace"]

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.converters.onnx_read.precision import Precision
 from lnn2loihi.network import FloatArray
 
 Identities = npt.NDArray[np.int64]
@@ -30,7 +31,7 @@ MOST_TERMS = 1 << 18
 #: read, so a few bytes could otherwise ask for a hundred megabytes. LTCs have 0.04 to 0.3 rows and
 #: 1 to 9 numbers a byte, other cells fewer.
 SMALL_GRAPH, NUMBERS_PER_BYTE = 1 << 20, 64
-FEW_TERMS, TERMS_PER_BYTE = 1 << 14, 0.5
+FEW_TERMS, TERMS_PER_BYTE = 1 << 16, 0.5
 #: Most summands or factors of one row, and most scales and offsets on top of each other: a cell has
 #: four, a hostile graph adds a number to itself a hundred times.
 MOST_PARTS = 64
@@ -101,14 +102,25 @@ class Terms:
 
     Args:
         size: bytes of the file that it stands in, which limits how large it may be.
+        precision: the coarsest of the file.
+
+    Attributes:
+        found: what was found to make a row, by the row's bytes, so that it is looked for once.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, precision: Precision) -> None:
+        self.precision = precision
+        self.found: dict[bytes, object] = {}
         self._most_numbers = min(LARGEST_GRAPH, SMALL_GRAPH + NUMBERS_PER_BYTE * size)
         self._most_terms = min(MOST_TERMS, FEW_TERMS + int(TERMS_PER_BYTE * size))
         self._terms: list[Term] = []
         self._starts: list[int] = []
         self._count = 0
+
+    @property
+    def close(self) -> float:
+        """Relative difference up to which two constants are taken as the same."""
+        return self.precision.close
 
     def add(self, term: Term, size: int) -> Identities:
         """The identities of a new term."""
@@ -238,7 +250,7 @@ class Terms:
         return Affine(columns, np.hstack([first.weight, second.weight]), bias)
 
     def _is_first_input(self, row: Identities) -> bool:
-        found = self.term_of(row)
+        found = self.term_of(self.scaled(row).row)
         return found is not None and found[0].operation == "input" and found[0].place[0] == 0
 
     def scaled(self, row: Identities) -> Scaled:

@@ -1,6 +1,5 @@
-"""Finds the layers of a CfC in what an ONNX graph computes in one step.
+"""Finds the cells of a CfC in what an ONNX graph computes in one step.
 
-The search goes backwards: from the answer to the readout, the last layer, what that layer reads.
 Each layer is recognised by its equation (`lnn2loihi.families.cfc.layer`,
 `lnn2loihi.families.lstm.memory`), whatever order its sums and products stand in. The last columns
 of what a layer reads, as many as it has units, are its own last state or the answer of its memory.
@@ -13,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from lnn2loihi.converters.onnx_read.parts import (
-    CLOSE,
     all_are,
     elapsed_input,
     find_activation,
@@ -27,8 +25,14 @@ from lnn2loihi.converters.onnx_read.terms import (
     Terms,
     same,
 )
-from lnn2loihi.families.lstm.onnx_memory import FoundMemory, find_memory
+from lnn2loihi.families.lstm.onnx_reader import FoundMemory, find_memory
 from lnn2loihi.network import FloatArray
+
+#: What is looked for, for messages.
+EXPECTED = (
+    "the new state of a CfC: f1 (1 - t) + t f2 (default), f1 + t f2 (no_gate) or "
+    "A - A exp(-timespan (|w_tau| + |f|)) f (pure)"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,15 +41,14 @@ class FoundLayer:
 
     Attributes:
         row: its new state.
-        kind: "default", "no_gate", "pure", or "dense".
-        maps: its gates by name; of a dense layer "linear".
+        kind: "default", "no_gate" or "pure".
+        maps: its gates by name.
         backbone: (map, activation, factor) of each backbone layer, in order.
         before: what it reads from outside.
         own: what it hears of itself: its last state, or the memory's answer.
         elapsed: identity of the elapsed time, or None where time is constant.
         memory: the part of a memory that it hears, or None.
         w_tau, amplitude: of mode pure.
-        activation, factor: of a dense layer.
     """
 
     row: Identities
@@ -58,65 +61,28 @@ class FoundLayer:
     memory: FoundMemory | None = None
     w_tau: FloatArray | None = None
     amplitude: FloatArray | None = None
-    activation: str = "identity"
-    factor: float = 1.0
+
+    def arrays(self) -> list[FloatArray | str]:
+        """All that it computes with; a state of zeros may be folded away in its memory's maps."""
+        maps = [*self.maps.values(), *(part[0] for part in self.backbone)]
+        maps += self.memory.gates if self.memory else ()
+        kinds = [self.kind, *(f"{name} {factor!r}" for _, name, factor in self.backbone)]
+        vectors = [array for array in (self.w_tau, self.amplitude) if array is not None]
+        return [*kinds, *vectors, *(array for part in maps for array in (part.weight, part.bias))]
 
 
-@dataclass(frozen=True, eq=False)
-class FoundStep:
-    """All layers of one step.
-
-    Attributes:
-        readout: the map on the last layer, or None.
-        layers: in order.
-        samples: identities of the sample.
-    """
-
-    readout: Affine | None
-    layers: tuple[FoundLayer, ...]
-    samples: Identities
-
-
-def find_step(terms: Terms, answer: Identities) -> FoundStep:
-    """The layers that make an answer.
+def find_layer(terms: Terms, row: Identities) -> FoundLayer | None:
+    """The layer that makes a row; None if no CfC does.
 
     Raises:
-        NodeError: names the first node that does not fit, and what was expected there.
+        NodeError: names the first node that does not fit in one that nearly does.
     """
-    readout = terms.affine(answer)
-    row = answer if readout is None else readout.columns
-    layers: list[FoundLayer] = []
-    while not _is_sample(terms, row):
-        layer = _find_layer(terms, row)
-        layers.insert(0, layer)
-        row = layer.before
-    if not any(layer.kind != "dense" for layer in layers):
-        raise unexpected(terms, answer, "a CfC: f1 (1 - t) + t f2, or another of its modes")
-    return FoundStep(readout, tuple(layers), row)
-
-
-def _is_sample(terms: Terms, row: Identities) -> bool:
-    places = terms.inputs(row)
-    return places is not None and all(place[0] == 0 for place in places)
-
-
-def _find_layer(terms: Terms, row: Identities) -> FoundLayer:
     monomials = terms.monomials(row)
     for match in (_gated, _mean_gated, _ungated, _pure):
         found = match(terms, row, monomials)
         if found is not None:
             return found
-    dense = find_activation(terms, row)
-    if dense is not None:
-        linear, activation, factor = dense
-        return FoundLayer(
-            row, "dense", {"linear": linear}, linear.columns, linear.columns[:0],
-            activation=activation, factor=factor,
-        )  # fmt: skip
-    raise unexpected(
-        terms, row, "the new state of a CfC: f1 (1 - t) + t f2 (default), f1 + t f2 (no_gate) or "
-        "A - A exp(-timespan (|w_tau| + |f|)) f (pure), or a linear map with an activation"
-    )  # fmt: skip
+    return None
 
 
 def _gated(terms: Terms, row: Identities, monomials: list[Monomial]) -> FoundLayer | None:
@@ -249,7 +215,7 @@ def _pure(terms: Terms, row: Identities, monomials: list[Monomial]) -> FoundLaye
     if [len(monomial.rows) for monomial in ordered] != [0, 2]:
         return None
     amplitude = ordered[0].factor
-    if not np.allclose(ordered[1].factor, -amplitude, rtol=CLOSE, atol=0.0):
+    if not np.allclose(ordered[1].factor, -amplitude, rtol=terms.close, atol=0.0):
         return None
     for decay, f in (ordered[1].rows, ordered[1].rows[::-1]):
         exponent = terms.only_operand(decay, "exp")

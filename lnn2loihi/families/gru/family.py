@@ -11,4 +11,5 @@ FAMILY = Family(
     (GRULayer,),
     {GRUStage: GRULowering()},
     lazily("lnn2loihi.families.gru.importer:GRUImporter"),
+    onnx_reader=lazily("lnn2loihi.families.gru.onnx_reader:reader"),
 )

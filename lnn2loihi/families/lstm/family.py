@@ -12,4 +12,5 @@ FAMILY = Family(
     (LSTMLayer,),
     {MemoryStage: MemoryLowering()},
     lazily("lnn2loihi.families.lstm.importer:LSTMImporter"),
+    onnx_reader=lazily("lnn2loihi.families.lstm.onnx_reader:reader"),
 )

@@ -9,8 +9,8 @@ import numpy as np
 from lnn2loihi.converters.onnx_read.parts import unexpected
 from lnn2loihi.converters.onnx_read.recurrence import OnnxReader
 from lnn2loihi.converters.onnx_read.terms import Identities, Terms, same
-from lnn2loihi.families.lstm.memory import MEMORY_GATES, Memory
-from lnn2loihi.families.lstm.onnx_memory import FoundMemory, find_memory
+from lnn2loihi.families.lstm.memory import Memory
+from lnn2loihi.families.lstm.onnx_reader import FoundMemory, find_memory
 from lnn2loihi.families.ltc.description import UNFOLDS_LIMIT
 from lnn2loihi.families.ltc.layer import CONDUCTANCE, CURRENT, LTCLayer
 from lnn2loihi.families.ltc.onnx_unfolds import FoundUnfold, UnfoldFinder
@@ -47,12 +47,16 @@ class LTCRecurrence:
     """The samples of a graph, first to last, and what is done with each.
 
     Attributes:
+        terms: all terms of the graph.
         steps: the samples.
+        rows: the potentials after each.
         unfold: the last unfold, which has all synapses.
         readout: the map on the potentials, or None where they are the answer.
     """
 
+    terms: Terms
     steps: tuple[FoundSample, ...]
+    rows: tuple[Identities, ...]
     unfold: FoundUnfold
     readout: Linear | None
 
@@ -75,6 +79,34 @@ class LTCRecurrence:
             found[f"{NAME}.memory"] = first.memory.cell
         return found
 
+    def final_states(self) -> dict[str, Identities]:
+        """For each stage that keeps a state its identities after the last step."""
+        memory = self.steps[-1].memory
+        return {NAME: self.rows[-1]} | ({f"{NAME}.memory": memory.new_cell} if memory else {})
+
+    def position(self, row: Identities) -> int | None:
+        """Which of its steps a row is the answer of, None if it is none's.
+
+        Raises:
+            NodeError: the row is read otherwise than the answers.
+        """
+        readout, potentials = _readout(self.terms, row)
+        place = next((n for n, own in enumerate(self.rows) if same(own, potentials)), None)
+        if place is not None and not (
+            (readout is None) == (self.readout is None)
+            and (
+                readout is None or self.readout is None
+                or (
+                    np.array_equal(readout.weight, self.readout.weight)
+                    and np.array_equal(readout.bias, self.readout.bias)
+                )
+            )
+        ):  # fmt: skip
+            raise unexpected(
+                self.terms, row, "every answer to be read from the potentials as the last one"
+            )
+        return place
+
     def network(self, name: str) -> LiquidNetwork:
         """The network.
 
@@ -92,18 +124,9 @@ class LTCRecurrence:
             unfold.capacity / unfolds,
             (weights[CONDUCTANCE] != 0.0) | (weights[CURRENT] != 0.0),
             unfolds=unfolds,
-            memory=memory and _memory(memory),
+            memory=memory and Memory.of_stage(memory.named()),
         )
         return LiquidNetwork(name, (layer,), self.readout, None if self.elapsed else 1.0)
-
-
-def _memory(found: FoundMemory) -> Memory:
-    return Memory(
-        tuple(
-            Linear(gate, part.weight, part.bias)
-            for gate, part in zip(MEMORY_GATES, found.gates, strict=True)
-        )
-    )
 
 
 def is_ltc(terms: Terms, answer: Identities) -> bool:
@@ -127,11 +150,13 @@ def ltc_recurrence(terms: Terms, answer: Identities) -> LTCRecurrence:
             "without its state, from zero, has lost them: export with hx given, or several steps"
         )  # fmt: skip
     steps: list[FoundSample] = []
+    rows: list[Identities] = []
     current: Identities | None = row
     while current is not None:
         step = _sample(terms, finder, current, last)
         _check_step(terms, current, step, steps)
         steps.insert(0, step)
+        rows.insert(0, current)
         before = step.before
         made = None if before is None else terms.term_of(before)
         initial = made is None or made[0].operation in ("constant", "input")
@@ -142,7 +167,7 @@ def ltc_recurrence(terms: Terms, answer: Identities) -> LTCRecurrence:
             "step exported without its state, from zero, has lost its recurrent weights: export "
             "with hx given, or several steps"
         )  # fmt: skip
-    return LTCRecurrence(tuple(steps), last, readout)
+    return LTCRecurrence(terms, tuple(steps), tuple(rows), last, readout)
 
 
 def _sample(terms: Terms, finder: UnfoldFinder, row: Identities, last: FoundUnfold) -> FoundSample:
@@ -275,4 +300,4 @@ def _readout(terms: Terms, answer: Identities) -> tuple[Linear | None, Identitie
 
 def reader() -> OnnxReader:
     """How such layers are found."""
-    return OnnxReader(ltc_recurrence, is_ltc)
+    return OnnxReader(recurrence=ltc_recurrence, recognises=is_ltc)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from lnn2loihi.converters.onnx_read.parts import CLOSE, elapsed_input, unexpected
+from lnn2loihi.converters.onnx_read.parts import elapsed_input, unexpected
 from lnn2loihi.converters.onnx_read.terms import Identities, Monomial, Terms, same
 from lnn2loihi.families.ltc.layer import CONDUCTANCE, CURRENT
 from lnn2loihi.network import FloatArray
@@ -314,11 +314,11 @@ class UnfoldFinder:
         above, below = current.constants.get(rest, zero), conductance.constants.get(rest, zero)
         if irregular:
             own = conductance.constants.get(power, zero)
-            if not folded and not np.allclose(own, capacity, rtol=CLOSE, atol=0.0):
+            if not folded and not np.allclose(own, capacity, rtol=self._terms.close, atol=0.0):
                 raise unexpected(self._terms, row, f"{UNFOLD}, with the same c above and below")
             return {CURRENT: above, CONDUCTANCE: below}
-        # A leak below the rounding of c in float32 is none.
-        noise = float(np.finfo(np.float32).eps) * np.abs(capacity)
+        # A leak below the rounding of c in the file is none.
+        noise = self._terms.precision.epsilon * np.abs(capacity)
         leak = below - capacity
         lost = np.abs(leak) <= noise
         return {
