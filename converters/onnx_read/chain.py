@@ -12,21 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
-from lnn2loihi.converters.onnx_read.parts import unexpected
+from lnn2loihi.converters.onnx_read.parts import FOLDED_STATE, unexpected
 from lnn2loihi.converters.onnx_read.recurrence import asked, readers
 from lnn2loihi.converters.onnx_read.terms import Affine, Identities, NodeError, Scaled, Terms, same
 from lnn2loihi.layers.layer import Layer
 from lnn2loihi.layers.linear import FloatArray, Linear
 from lnn2loihi.network import LiquidNetwork
 
-FOLDED_STATE = (
-    "A step exported without its state, from zero, has lost its recurrent weights: export with hx "
-    "given, or several steps"
-)
+LayerKind = TypeVar("LayerKind", bound=Layer)
 
 
 class StateRows(NamedTuple):
@@ -178,23 +175,30 @@ class ChainRecurrence:
             NetworkError: the layers do not fit each other.
             NodeError: a layer is one that a LiquidNetwork does not have.
         """
-        step, sample = self.last, self.last.sample
+        step = self.last
         layers = [part.layer(names) for part, names in step.named]
-        live = sample.factor != 0.0
-        if (sample.factor <= 0.0).any():
-            # A negative factor goes into the weights, and so does a channel that is not heard.
-            sign = np.sign(sample.factor)
-            layers[0] = layers[0].with_inputs(sign, np.where(live, 0.0, sample.offset))
-        factor = np.where(live, np.abs(sample.factor), 1.0)
-        offset = np.where(live, -sample.offset / np.where(live, sample.factor, 1.0), 0.0)
+        layers[0], offset, scale = normalised(layers[0], step.sample)
         return LiquidNetwork(
             name,
             tuple(layers),
             step.readout and Linear("readout", step.readout.weight, step.readout.bias),
             None if self.elapsed else 1.0,
             input_offset=offset,
-            input_scale=1.0 / factor,
+            input_scale=scale,
         )
+
+
+def normalised(layer: LayerKind, sample: Scaled) -> tuple[LayerKind, FloatArray, FloatArray]:
+    """A first layer, and `input_offset` and `input_scale` of its network, for samples whose
+    channels are multiplied and moved. A negative factor goes into the weights, and so does a
+    channel that is not heard.
+    """
+    live = sample.factor != 0.0
+    if (sample.factor <= 0.0).any():
+        layer = layer.with_inputs(np.sign(sample.factor), np.where(live, 0.0, sample.offset))
+    factor = np.where(live, sample.factor, 1.0)
+    # As a quotient of 1, so that a scale that was divided by comes out as it was.
+    return layer, np.where(live, -sample.offset / factor, 0.0), 1.0 / np.abs(factor)
 
 
 def find_step(terms: Terms, answer: Identities) -> FoundStep:
@@ -206,10 +210,10 @@ def find_step(terms: Terms, answer: Identities) -> FoundStep:
     known = terms.found.get(answer.tobytes())
     if isinstance(known, FoundStep):
         return known
-    readout = terms.affine(answer)
+    readout = _of_all_units(terms, answer)
     row = answer if readout is None else readout.columns
     parts: list[FoundPart] = []
-    while (sample := _sample(terms, row)) is None:
+    while (sample := find_sample(terms, row)) is None:
         part = _find_part(terms, row)
         parts.insert(0, part)
         row = part.before
@@ -221,7 +225,23 @@ def find_step(terms: Terms, answer: Identities) -> FoundStep:
     return step
 
 
-def _sample(terms: Terms, row: Identities) -> Scaled | None:
+def _of_all_units(terms: Terms, answer: Identities) -> Affine | None:
+    """The map that makes an answer, of all units of the layer that it reads, in their order; None
+    where the answer is that layer's.
+    """
+    readout = terms.affine(answer)
+    heard = answer if readout is None else readout.columns
+    found, whole = terms.term_of(heard), terms.whole(heard)
+    if found is None or found[0].operation == "input" or same(heard, whole):
+        return readout
+    chosen = readout or Affine(heard, np.eye(heard.size), np.zeros(heard.size))
+    weight = np.zeros((answer.size, whole.size))
+    for place, column in zip(heard - whole[0], chosen.weight.T, strict=True):
+        weight[:, place] += column
+    return Affine(whole, weight, chosen.bias)
+
+
+def find_sample(terms: Terms, row: Identities) -> Scaled | None:
     """A row as a sample whose channels are each multiplied and moved by constants."""
     scaled = terms.scaled(row)
     places = terms.inputs(scaled.row)
@@ -282,7 +302,7 @@ def _difference(step: FoundStep, after: FoundStep) -> str:
     for own, later in zip(step.states, after.states, strict=True):
         if not same(own.after, later.before):
             return f"{own.name} does not hear its own last state"
-    if not _same_sample(step.sample, after.sample):
+    if not same_sample(step.sample, after.sample):
         return "its sample is scaled otherwise"
     # What stands behind the last recurrent layer is not heard by the next step.
     if not all(_same_arrays(p, later) for p, later in zip(step.parts, after.parts, strict=False)):
@@ -290,7 +310,7 @@ def _difference(step: FoundStep, after: FoundStep) -> str:
     return ""
 
 
-def _same_sample(one: Scaled, other: Scaled) -> bool:
+def same_sample(one: Scaled, other: Scaled) -> bool:
     """Whether two samples are multiplied and moved by the same constants."""
     return np.array_equal(one.factor, other.factor) and np.array_equal(one.offset, other.offset)
 

@@ -35,7 +35,7 @@ def difference_from_file(model: Any, understood: Understood, network: LiquidNetw
     }
     given = [typed[name].astype(np.float64) for name in traced.input_names]
     answers = _run(model, typed).astype(np.float64)
-    rows = answers.reshape(-1, answers.shape[-1] if answers.ndim else 1)
+    rows = answers.reshape(-1, understood.width)
     largest, difference = 1.0, 0.0
     for sequence in understood.sequences:
         expected = _answers(sequence, network, terms, given)

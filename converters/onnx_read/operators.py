@@ -108,6 +108,7 @@ def written_out(
     """
     options = attributes_of(node)
     given = [*given, *[None] * (8 - len(given))]
+    _check_function(node, options, given, operator)
     x = identities(given[0])
     layout = int(options.get("layout", 0))
     if x.ndim != 3:
@@ -116,9 +117,13 @@ def written_out(
     steps, batch, _ = x.shape
     w, r, wb, rb = _weights(node, given, operator.gates)
     units, inputs = w.shape[1:]
-    _check(node, options, given, operator, steps, units)
+    if options.get("hidden_size", units) != units:
+        raise _refusal(node, f"hidden_size {options['hidden_size']}", f"{units}, as R has")
     if inputs != x.shape[2]:
         raise _refusal(node, f"data of {x.shape[2]} channels", f"{inputs}, as its weights have")
+    lengths = given[4]
+    if lengths is not None and not (isinstance(lengths, np.ndarray) and (lengths == steps).all()):
+        raise _refusal(node, "sequence_lens", "none: every sequence has all its steps")
     states = {
         name: _initial(node, value, layout, (batch, units), identities)
         for name, value in zip(operator.states, given[5:], strict=False)
@@ -166,10 +171,9 @@ def _weights(
     return w.reshape(gates, units, -1), r.reshape(gates, units, units), wb, rb
 
 
-def _check(
-    node: Any, options: Mapping[str, Any], given: Sequence[Any], operator: RecurrentOperator,
-    steps: int, units: int,
-) -> None:  # fmt: skip
+def _check_function(
+    node: Any, options: Mapping[str, Any], given: Sequence[Any], operator: RecurrentOperator
+) -> None:
     """Everything that would make it another function."""
     direction = _text(options.get("direction", b"forward"))
     if direction != "forward":
@@ -181,15 +185,10 @@ def _check(
         )
     if options.get("clip", 0.0):
         raise _refusal(node, f"clip {options['clip']:g}", "none: its sums are not clipped")
-    if options.get("hidden_size", units) != units:
-        raise _refusal(node, f"hidden_size {options['hidden_size']}", f"{units}, as R has")
     for name, expected in operator.attributes.items():
         value = options.get(name, operator.defaults.get(name, expected))
         if value != expected:
             raise _refusal(node, f"{name} {value}", f"{expected}, as PyTorch has it")
-    lengths = given[4]
-    if lengths is not None and not (isinstance(lengths, np.ndarray) and (lengths == steps).all()):
-        raise _refusal(node, "sequence_lens", "none: every sequence has all its steps")
     peepholes = None if operator.peepholes is None else given[operator.peepholes]
     if peepholes is not None and not (isinstance(peepholes, np.ndarray) and not peepholes.any()):
         raise _refusal(node, "peephole weights P", "none")

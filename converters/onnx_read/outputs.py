@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lnn2loihi.converters.onnx_read.parts import unexpected
 from lnn2loihi.converters.onnx_read.recurrence import Recurrence, recurrence_of
 from lnn2loihi.converters.onnx_read.symbolic import Symbols, Traced
 from lnn2loihi.converters.onnx_read.terms import Identities, NodeError, Terms
@@ -39,11 +38,13 @@ class Understood:
         traced: its trace.
         sequences: all sequences of its batch, of the same network.
         left_out: its outputs after the first, each with what it is.
+        width: how many numbers an answer has.
     """
 
     traced: Traced
     sequences: tuple[FoundSequence, ...]
     left_out: dict[str, str]
+    width: int
 
     @property
     def first(self) -> Recurrence:
@@ -84,8 +85,7 @@ def understood(traced: Traced) -> Understood:
         raise NodeError(
             f"its first output, {name!r:.80}, does not depend on its input; expected the answers"
         )
-    rows = value.identities.reshape(-1, value.shape[-1] if value.shape else 1)
-    sequences = _sequences(traced.terms, rows)
+    width, sequences = _all_sequences(traced.terms, value.identities)
     _check_answers(name, sequences)
     _check_samples(traced, sequences)
     _check_start(traced.terms, sequences)
@@ -93,7 +93,27 @@ def understood(traced: Traced) -> Understood:
         other: _what_is_left_out(traced.terms, other, given, value.identities, sequences)
         for other, given in others
     }
-    return Understood(traced, tuple(sequences), left_out)
+    return Understood(traced, tuple(sequences), left_out, width)
+
+
+def _all_sequences(terms: Terms, answers: Identities) -> tuple[int, list[FoundSequence]]:
+    """How many numbers an answer has, and the sequences.
+
+    Answers stand along the last axis; where that does not fit, several may be laid out in one row,
+    as by squeeze or flatten.
+    """
+    row = answers.reshape(-1, answers.shape[-1] if answers.ndim else 1)[-1]
+    together = np.isin(row, terms.whole(row))
+    first = int(row.size if together.all() else together.argmin())
+    wrong: NodeError | None = None
+    for width in dict.fromkeys((row.size, first)):
+        try:
+            if row.size % width == 0:
+                return width, _sequences(terms, answers.reshape(-1, width))
+        except NodeError as error:
+            wrong = wrong or error
+    assert wrong is not None, "a row is as long as itself"
+    raise wrong
 
 
 def _sequences(terms: Terms, rows: Identities) -> list[FoundSequence]:
@@ -180,10 +200,12 @@ def _check_start(terms: Terms, sequences: list[FoundSequence]) -> None:
             if (constants is None or constants.any()) and (
                 places is None or any(place[0] == 0 for place in places)
             ):
-                raise unexpected(
-                    terms, row, f"the state {name} to start at zero, or to be an input of its own"
-                    + ("" if constants is None else "; it starts at other constants")
-                )  # fmt: skip
+                made = terms.node_of(sequence.recurrence.final_states()[name])
+                raise NodeError(
+                    f"{made} does not fit: its state {name} starts at "
+                    + ("other constants" if constants is not None else terms.node_of(row))
+                    + "; expected zero, or an input of its own"
+                )
 
 
 def _what_is_left_out(
@@ -205,8 +227,9 @@ def _what_is_left_out(
         for state, row in sequence.recurrence.final_states().items():
             states.setdefault(state, []).append(row)
     kinds = {state: np.concatenate(rows) for state, rows in states.items()}
-    made = [state for state, rows in kinds.items() if np.isin(rows, value.identities).any()]
-    of_states = np.concatenate(list(kinds.values())) if kinds else answers[:0]
+    # Of a state all units: some of them are another answer.
+    made = [state for state, rows in kinds.items() if np.isin(rows, value.identities).all()]
+    of_states = np.concatenate([np.zeros(0, np.int64), *(kinds[state] for state in made)])
     if np.isin(value.identities, of_states).all():
         return f"{' and '.join(made)} after the last step"
     if np.isin(value.identities, answers).all():

@@ -18,6 +18,11 @@ from lnn2loihi.network import FloatArray
 
 #: Relative difference up to which a constant is taken as a number that every format has, as 1.
 CLOSE = 1e-5
+#: What is said where weights of a state are missing.
+FOLDED_STATE = (
+    "A step exported without its state, from zero, has lost its recurrent weights: export with hx "
+    "given, or several steps"
+)
 #: Functions of one row that are activations of layers.
 FUNCTIONS = ("tanh", "relu", "sigmoid", "gelu")
 

@@ -45,8 +45,15 @@ class Precision:
 
     @property
     def tolerance(self) -> float:
-        """Largest difference of answers, relative to the largest."""
+        """Largest difference of the file's answers, relative to the largest."""
         return _ROUNDINGS * self.epsilon if self.half else TOLERANCE
+
+    @property
+    def widened_tolerance(self) -> float:
+        """The same for the file in float32, where only constants such as LeCun's 1.7159 or the root
+        of 2 are those of its format.
+        """
+        return max(TOLERANCE, self.epsilon)
 
 
 HALVES = (Precision("bfloat16", 2.0**-7), Precision("float16", 2.0**-10))

@@ -177,15 +177,44 @@ class Terms:
         return operands[0].astype(np.int64)
 
     def affine(self, row: Identities) -> Affine | None:
-        """The row as (a selection of the rows of) one linear map."""
+        """The row as (a selection of the rows of) one linear map, or of several beside each other,
+        as heads are joined.
+        """
         found = self.term_of(row)
-        if found is None or found[0].operation != "linear":
+        if found is None:
+            return self._joined(row)
+        if found[0].operation != "linear":
             return None
         term, places = found
         assert term.weight is not None and term.bias is not None
         whole = places.size == len(term.bias) and same(places, np.arange(places.size))
         weight = term.weight if whole else term.weight[places]
         return Affine(term.operands[0].astype(np.int64), weight, term.bias[places])
+
+    def _joined(self, row: Identities) -> Affine | None:
+        """A row of numbers of several maps, as one map of all that they read."""
+        parts: list[Affine] = []
+        start = 0
+        while start < row.size:
+            own = np.isin(row[start:], self.whole(row[start:]))
+            end = start + int(own.size if own.all() else own.argmin())
+            part = self.affine(row[start:end])
+            if part is None or len(parts) == MOST_PARTS:
+                return None
+            parts.append(part)
+            start = end
+        if not parts:
+            return None
+        columns = np.array(list(dict.fromkeys(np.concatenate([p.columns for p in parts]).tolist())))
+        weight = np.zeros((row.size, columns.size))
+        order = np.argsort(columns)
+        end = 0
+        for part in parts:
+            start, end = end, end + part.bias.size
+            places = order[np.searchsorted(columns, part.columns, sorter=order)]
+            for place, column in zip(places, part.weight.T, strict=True):
+                weight[start:end, place] += column
+        return Affine(columns, weight, np.concatenate([part.bias for part in parts]))
 
     def constants(self, row: Identities) -> FloatArray | None:
         """The values of a row that consists of constants, which may come from several terms."""

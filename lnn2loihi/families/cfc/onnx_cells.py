@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lnn2loihi.converters.onnx_read.parts import (
+    FOLDED_STATE,
     all_are,
     elapsed_input,
     find_activation,
@@ -272,9 +273,8 @@ def _with_columns(
         columns = found[0].columns
     if columns.size <= row.size:
         raise unexpected(
-            terms, columns, f"inputs and {row.size} states; there are {columns.size} columns. A "
-            "step exported without its state, from zero, has lost its recurrent weights: export "
-            "with hx given"
+            terms, columns,
+            f"inputs and {row.size} states; there are {columns.size} columns. {FOLDED_STATE}",
         )  # fmt: skip
     own = columns[-row.size :]
     return FoundLayer(

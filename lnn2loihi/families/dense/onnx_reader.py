@@ -53,7 +53,7 @@ class DensePart(FoundPart):
 
 def named_activation(activation: str, factor: float, close: float) -> tuple[str, float, float]:
     """The activation by its name in layers, what its map is divided by, and the factor left."""
-    if activation == "tanh" and abs(factor - LECUN_OUTPUT) < close:
+    if activation == "tanh" and abs(factor - LECUN_OUTPUT) < close * LECUN_OUTPUT:
         return "lecun_tanh", LECUN_INPUT, 1.0
     return activation, 1.0, factor
 

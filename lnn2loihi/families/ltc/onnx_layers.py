@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lnn2loihi.converters.onnx_read.parts import unexpected
+from lnn2loihi.converters.onnx_read.chain import normalised, same_sample
+from lnn2loihi.converters.onnx_read.parts import FOLDED_STATE, unexpected
 from lnn2loihi.converters.onnx_read.recurrence import OnnxReader
 from lnn2loihi.converters.onnx_read.terms import Identities, Terms, same
 from lnn2loihi.families.lstm.memory import Memory
@@ -63,7 +64,7 @@ class LTCRecurrence:
     @property
     def samples(self) -> list[Identities]:
         """Identities of the sample of each step."""
-        return [step.samples for step in self.steps]
+        return [self.terms.scaled(step.samples).row for step in self.steps]
 
     @property
     def elapsed(self) -> list[int]:
@@ -126,7 +127,15 @@ class LTCRecurrence:
             unfolds=unfolds,
             memory=memory and Memory.of_stage(memory.named()),
         )
-        return LiquidNetwork(name, (layer,), self.readout, None if self.elapsed else 1.0)
+        layer, offset, scale = normalised(layer, self.terms.scaled(self.steps[-1].samples))
+        return LiquidNetwork(
+            name,
+            (layer,),
+            self.readout,
+            None if self.elapsed else 1.0,
+            input_offset=offset,
+            input_scale=scale,
+        )
 
 
 def is_ltc(terms: Terms, answer: Identities) -> bool:
@@ -163,9 +172,8 @@ def ltc_recurrence(terms: Terms, answer: Identities) -> LTCRecurrence:
         current = None if initial else before
     if steps[-1].memory is not None and steps[-1].before is None:
         raise unexpected(
-            terms, steps[-1].memory.new_cell, "the mixed memory to hear the last potentials. A "
-            "step exported without its state, from zero, has lost its recurrent weights: export "
-            "with hx given, or several steps"
+            terms, steps[-1].memory.new_cell,
+            f"the mixed memory to hear the last potentials. {FOLDED_STATE}",
         )  # fmt: skip
     return LTCRecurrence(terms, tuple(steps), tuple(rows), last, readout)
 
@@ -258,7 +266,9 @@ def _check_step(terms: Terms, row: Identities, step: FoundSample, later: list[Fo
         return
     following = later[0]
     problem = ""
-    if step.unfolds != following.unfolds:
+    if not same_sample(terms.scaled(step.samples), terms.scaled(following.samples)):
+        problem = "its sample is scaled otherwise"
+    elif step.unfolds != following.unfolds:
         problem = f"it has {step.unfolds} unfolds, the one after it {following.unfolds}"
     elif (step.memory is None) != (following.memory is None):
         problem = "only one of both has a mixed memory"

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.converters.onnx_read.chain import find_sample
 from lnn2loihi.converters.onnx_read.parts import elapsed_input, unexpected
 from lnn2loihi.converters.onnx_read.terms import Identities, Monomial, Terms, same
 from lnn2loihi.families.ltc.layer import CONDUCTANCE, CURRENT
@@ -246,8 +247,7 @@ class UnfoldFinder:
         before: Identities | None = None
         for identity in sorted(heard):
             one = np.array([identity])
-            places = terms.inputs(one)
-            sampled = places is not None and places[0][0] == 0
+            sampled = find_sample(terms, one) is not None
             whole = samples if sampled else before
             if whole is not None and whole[0] <= identity <= whole[-1]:
                 continue
