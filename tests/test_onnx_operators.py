@@ -310,3 +310,54 @@ def test_float_models_of_lnn2loihi(kind: str, time_first: bool, tmp_path: Path) 
     export(network, path, time_first=time_first)
     x = np.random.default_rng(0).normal(size=(2, 9, INPUTS))
     assert_close(import_network(path).evaluate(x).outputs, network.evaluate(x).outputs)
+
+
+class Cells(torch.nn.Module):
+    """Two cells and a head, in a loop over time as people write it."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.first = getattr(torch.nn, f"{kind}Cell")(INPUTS, UNITS)
+        self.second = getattr(torch.nn, f"{kind}Cell")(UNITS, UNITS - 1)
+        self.head = torch.nn.Linear(UNITS - 1, 2)
+
+    def forward(self, x: Any, *state: Any) -> Any:
+        cells = (self.first, self.second)
+        if not state:
+            state = tuple(
+                torch.zeros(len(x), cell.hidden_size)
+                for cell in cells
+                for _ in range(2 if isinstance(cell, torch.nn.LSTMCell) else 1)
+            )
+        each = len(state) // 2
+        states, answers = [state[:each], state[each:]], []
+        for step in range(x.shape[1]):
+            heard = x[:, step]
+            for number, cell in enumerate(cells):
+                kept = states[number] if each == 2 else states[number][0]
+                made = cell(heard, kept)
+                states[number] = made if each == 2 else (made,)
+                heard = states[number][0]
+            answers.append(self.head(heard))
+        return (torch.stack(answers, 1), *states[0], *states[1])
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("given", [True, False], ids=["state given", "from zero"])
+@pytest.mark.parametrize("steps", [1, 4])
+@pytest.mark.parametrize("kind", KINDS)
+def test_cells_in_a_loop(kind: str, steps: int, given: bool, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    net = Cells(kind)
+    x = torch.randn(2, steps, INPUTS)
+    widths = [UNITS] * (GATES[kind] - 2) + [UNITS - 1] * (GATES[kind] - 2)
+    states = [torch.randn(2, width) for width in widths] if given else []
+    path = exported_net(tmp_path / "net.onnx", net, x, *states)
+    if steps == 1 and not given:
+        assert "has lost its recurrent weights" in refusal_of(path)
+        return
+    network = import_network(path)
+    x = torch.randn(2, 7, INPUTS, dtype=torch.float64)
+    with torch.no_grad():
+        expected = net.double()(x, *(torch.zeros(2, width).double() for width in widths))[0]
+    assert_close(network.evaluate(x.numpy()).outputs, expected.numpy())

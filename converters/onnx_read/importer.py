@@ -3,8 +3,8 @@
 What is accepted stands in docs/onnx.md: graphs of CfCs, LTCs, GRUs and LSTMs, of one step or of
 several unrolled ones, as a `Scan` (the float models of lnn2loihi) or as the operators `LSTM` and
 `GRU`; linear layers with activations around them, and a normalisation of the input. Of the float
-models three are refused: a memory that several layers share, the mixed memory of an LTC, and gelu in
-float64. Graphs are read by what they compute, not by the names of their nodes, and every output,
+models three are refused: a memory that several layers share, the mixed memory of an LTC, and gelu
+in float64. Graphs are read by what they compute, not by the names of their nodes, and every output,
 sample and initial state is accounted for (`lnn2loihi.converters.onnx_read.outputs`).
 
 A step of an LTC from zero, without its state, has lost the weights of its first unfold; if it has

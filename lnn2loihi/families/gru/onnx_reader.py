@@ -11,7 +11,7 @@ from lnn2loihi.converters.onnx_read.chain import FoundPart, StateRows
 from lnn2loihi.converters.onnx_read.operators import Given, Map, RecurrentOperator
 from lnn2loihi.converters.onnx_read.parts import all_are
 from lnn2loihi.converters.onnx_read.recurrence import OnnxReader
-from lnn2loihi.converters.onnx_read.terms import Affine, Identities, Terms, same
+from lnn2loihi.converters.onnx_read.terms import Affine, Identities, Operand, Terms, same
 from lnn2loihi.families.gru.layer import GRU_GATES, GRULayer
 from lnn2loihi.layers.layer import Layer
 from lnn2loihi.layers.linear import FloatArray, Linear
@@ -35,8 +35,12 @@ class GRUPart(FoundPart):
 
     def arrays(self) -> Sequence[FloatArray | str]:
         """See `FoundPart`."""
-        maps = [array for gate in self.gates for array in (gate.weight, gate.bias)]
-        return [*maps, *(places.astype(np.float64) for places in self.places)]
+        found: list[FloatArray] = []
+        for gate, places in zip(self.gates, self.places, strict=True):
+            turned = (np.diff(places) < 0).any()  # the state stands before the inputs
+            weight = gate.weight[:, np.argsort(places)] if turned else gate.weight
+            found += [weight, gate.bias]
+        return found
 
     def states(self, names: Sequence[str]) -> list[StateRows]:
         """See `FoundPart`."""
@@ -73,7 +77,7 @@ def _part(terms: Terms, row: Identities) -> GRUPart | None:
         if len(found) == len(GRU_GATES) and before.size:
             maps = tuple(found[name] for name in GRU_GATES)
             places = tuple(_places(gate.columns, np.concatenate([before, own])) for gate in maps)
-            if all(part.size for part in places):
+            if all(part.size == gate.columns.size for part, gate in zip(places, maps, strict=True)):
                 return GRUPart(row, before, own, maps, places)
     return None
 
@@ -89,8 +93,8 @@ def _moves(terms: Terms, row: Identities) -> list[tuple[Identities, Identities, 
             for rest, candidate in (moved, moved[::-1]) if moved else ():
                 if _is_difference(terms, rest, None, update):
                     found.append((update, own, candidate))
-            difference = _rows(terms, own, "add")
-            for part in difference or ():
+            # A state of zeros may be folded away: 0 - n.
+            for part in (*(_rows(terms, own, "add") or ()), own[:0]):
                 if _is_difference(terms, own, part, other):
                     found.append((update, part, other))
     return found
@@ -107,16 +111,19 @@ def _rows(terms: Terms, row: Identities, operation: str) -> tuple[Identities, Id
 def _is_difference(
     terms: Terms, row: Identities, one: Identities | None, other: Identities
 ) -> bool:
-    """Whether a row is one row minus another, or 1 minus another."""
-    operands = terms.operands(row, "add")
-    if operands is None:
-        return False
-    for plus, minus in (operands, operands[::-1]):
+    """Whether a row is one row minus another; 1 minus it where there is no one, 0 minus it where
+    one is empty.
+    """
+    value = 1.0 if one is None else 0.0
+    operands: Sequence[Operand] = terms.operands(row, "add") or ()
+    if one is not None and not one.size and not operands:
+        operands = (row, np.zeros(row.size))
+    for plus, minus in (operands, operands[::-1]) if operands else ():
         if minus.dtype.kind == "f":
             continue
         negative = terms.scaled(minus.astype(np.int64))
-        fits = plus.dtype.kind == "f" and all_are(plus.astype(np.float64), 1.0)
-        if one is not None:
+        fits = plus.dtype.kind == "f" and all_are(plus.astype(np.float64), value)
+        if one is not None and one.size:
             fits = plus.dtype.kind != "f" and same(plus.astype(np.int64), one)
         if (
             fits and all_are(negative.factor, -1.0) and not negative.offset.any()
@@ -130,13 +137,20 @@ def _candidate(terms: Terms, row: Identities, gates: dict[str, Affine | None]) -
     """Adds the maps of a candidate's sum, a + r b; whether it is one."""
     operands = _rows(terms, row, "add")
     for given, gated in (operands, operands[::-1]) if operands else ():
-        factors = _rows(terms, gated, "multiply")
+        factors: Sequence[Operand] = terms.operands(gated, "multiply") or ()
         for reset, own in (factors, factors[::-1]) if factors else ():
-            inside = terms.only_operand(reset, "sigmoid")
+            if reset.dtype.kind == "f":
+                continue
+            inside = terms.only_operand(reset.astype(np.int64), "sigmoid")
             if inside is not None:
                 gates["reset_gate"] = terms.affine(inside)
                 gates["candidate_input"] = terms.affine(given)
-                gates["candidate_recurrent"] = terms.affine(own)
+                gates["candidate_recurrent"] = (
+                    # Of a state of zeros the bias is left.
+                    Affine(row[:0], np.zeros((row.size, 0)), own.astype(np.float64))
+                    if own.dtype.kind == "f"
+                    else terms.affine(own.astype(np.int64))
+                )
                 return all(gate is not None for gate in gates.values())
     return False
 

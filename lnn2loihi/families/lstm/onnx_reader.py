@@ -113,16 +113,45 @@ def find_memory(terms: Terms, row: Identities) -> FoundMemory | None:
 
 
 def _part(terms: Terms, row: Identities) -> LSTMPart | None:
-    """See `OnnxReader.part`; a layer hears its own last answer behind what comes from outside."""
+    """See `OnnxReader.part`; of what the gates read either end may be its own last answer, and none
+    is where an exporter folded a state of zeros away.
+    """
     memory = find_memory(terms, row)
     if memory is None:
         return None
-    columns = memory.gates[0].columns
-    if columns.size <= row.size:
-        raise unexpected(
-            terms, columns, f"inputs and {row.size} states; there are {columns.size} columns"
-        )
-    return LSTMPart(row, columns[: -row.size], columns[-row.size :], memory)
+    columns, units = memory.gates[0].columns, row.size
+    for start in (max(columns.size - units, 0), 0):
+        own = columns[start : start + units]
+        if own.size == units < columns.size and _is_own(terms, own, memory.cell):
+            before = np.delete(columns, np.arange(start, start + units))
+            return LSTMPart(row, before, own, _turned(memory) if start == 0 else memory)
+    return LSTMPart(row, columns, columns[:0], memory)
+
+
+def _is_own(terms: Terms, row: Identities, cell: Identities) -> bool:
+    """Whether a row is the answer that belongs to a cell state, tanh(c) sigmoid(o), or a start."""
+    made, kept = (terms.term_of(each) for each in (row, cell))
+    if made is None or kept is None:
+        return False
+    starts = [
+        found[0].operation == "constant" or (found[0].operation == "input" and found[0].place[0])
+        for found in (made, kept)
+    ]
+    if any(starts):
+        return bool(all(starts))
+    operands = terms.operands(row, "multiply") or ()
+    inside = (terms.only_operand(operand.astype(np.int64), "tanh") for operand in operands)
+    return any(found is not None and same(found, cell) for found in inside)
+
+
+def _turned(memory: FoundMemory) -> FoundMemory:
+    """The same cell with its own columns, as many as it has units, behind the others."""
+    units = memory.cell.size
+    gates = tuple(
+        Affine(np.roll(gate.columns, -units), np.roll(gate.weight, -units, axis=1), gate.bias)
+        for gate in memory.gates
+    )
+    return FoundMemory(gates, memory.cell, memory.new_cell)
 
 
 def _cell(given: Given, state: Mapping[str, Identities]) -> dict[str, Identities]:
