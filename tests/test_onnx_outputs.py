@@ -96,6 +96,34 @@ def test_what_would_be_lost(case: str, tmp_path: Path) -> None:
     assert says in str(caught.value)
 
 
+@pytest.mark.parametrize("before", [True, False])
+def test_sequences_of_a_batch_in_another_order(before: bool, tmp_path: Path) -> None:
+    def does(m: Any, x: Any) -> Any:
+        return m.answers(x.flip(0)) if before else m.answers(x).flip(0)
+
+    with pytest.raises(ImportNetworkError, match="in another order; expected the same order"):
+        imported(tmp_path, does, TWO)
+
+
+def test_an_input_that_nothing_hears_is_named(tmp_path: Path) -> None:
+    network = imported(tmp_path, lambda m, x, unused: m.answers(x), TWO, torch.ones(1))
+    # The exporter names it, or leaves it out.
+    model = onnx.load(tmp_path / "net.onnx")
+    named = [entry.name for entry in model.graph.input][1:]
+    assert network.source.get("inputs_not_heard", "") == ", ".join(map(repr, named))
+
+
+@pytest.mark.parametrize("dtype", ["int32", "uint8", "float64"])
+def test_samples_of_another_type(dtype: str, tmp_path: Path) -> None:
+    module = Wrapped(lambda m, x: m.answers(x.float()))
+    x = torch.arange(24).reshape(2, STEPS, 3).to(getattr(torch, dtype))
+    network = import_network(written(tmp_path / "net.onnx", module, x))
+    with torch.no_grad():
+        expected = module(x).numpy()
+    actual = network.evaluate(x.numpy().astype(float)).outputs
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
+
+
 def test_sequences_of_a_batch_that_differ(tmp_path: Path) -> None:
     with pytest.raises(ImportNetworkError, match="networks with other weights"):
         imported(tmp_path, lambda m, x: torch.cat([m.answers(x[:1]), 2 * m.answers(x[1:])]), TWO)

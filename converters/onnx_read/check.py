@@ -28,11 +28,13 @@ def difference_from_file(model: Any, understood: Understood, network: LiquidNetw
         spans = sequence.recurrence.elapsed
         for number in {terms.inputs(np.array([span]))[0][0] for span in spans}:  # pyright: ignore
             given[number] = rng.uniform(0.2, 2.0, given[number].shape)
-    typed = {
-        entry.name: given[traced.input_names.index(entry.name)].astype(_type(entry))
-        for entry in model.graph.input
-        if entry.name in traced.input_names
-    }
+    typed: dict[str, Any] = {}
+    for entry in model.graph.input:
+        if entry.name in traced.input_names:
+            values, kind = given[traced.input_names.index(entry.name)], _type(entry)
+            if kind.kind in "iub":
+                values = np.rint(np.abs(8.0 * values))
+            typed[entry.name] = values.astype(kind)
     given = [typed[name].astype(np.float64) for name in traced.input_names]
     answers = _run(model, typed).astype(np.float64)
     rows = answers.reshape(-1, understood.width)

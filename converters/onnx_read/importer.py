@@ -88,6 +88,8 @@ class OnnxImporter:
             _compare(path, model, found, network, precision.tolerance)
         if found.answered:
             source["file_answers"] = found.answered
+        if found.unheard:
+            source["inputs_not_heard"] = ", ".join(f"{entry!r:.80}" for entry in found.unheard)
         if found.left_out:
             source["outputs_left_out"] = "; ".join(
                 f"{output!r:.80} ({what})" for output, what in found.left_out.items()

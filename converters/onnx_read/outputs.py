@@ -52,6 +52,17 @@ class Understood:
         return self.sequences[0].recurrence
 
     @property
+    def unheard(self) -> list[str]:
+        """Inputs on which no answer depends."""
+        heard = {0}
+        for sequence in self.sequences:
+            found = sequence.recurrence
+            rows = [np.array(found.elapsed, np.int64), *found.initial_states().values()]
+            for places in filter(None, map(self.traced.terms.inputs, rows)):
+                heard.update(place[0] for place in places)
+        return [name for n, name in enumerate(self.traced.input_names) if n not in heard]
+
+    @property
     def answered(self) -> str:
         """Which steps the file answers, empty where it is all of them."""
         steps, answers = len(self.first.samples), len(self.sequences[0].answers)
@@ -155,6 +166,7 @@ def _check_samples(traced: Traced, sequences: list[FoundSequence]) -> None:
     """Samples are whole rows of the first input, one after another, and all are heard."""
     name, whole = traced.input_names[0], traced.inputs[0].identities
     channels = whole.shape[-1] if whole.ndim else 1
+    starts: dict[int, tuple[int, ...]] = {}
     for sequence in sequences:
         steps = [traced.terms.inputs(row) or [] for row in sequence.recurrence.samples]
         for places in steps:
@@ -165,10 +177,17 @@ def _check_samples(traced: Traced, sequences: list[FoundSequence]) -> None:
                     f"{channels}; expected all channels of one sample in their order"
                 )
         _check_order(name, [places[0][1:-1] for places in steps])
+        starts[next(iter(sequence.answers))] = steps[0][0]
         elapsed = sequence.recurrence.elapsed
         spans = [traced.terms.inputs(np.array([span])) or [] for span in elapsed]
         if len(set(elapsed)) > 1:
             _check_order(traced.input_names[spans[0][0][0]], [span[0][1:] for span in spans])
+    ordered = [starts[row] for row in sorted(starts)]
+    if ordered != sorted(ordered):
+        raise NodeError(
+            f"its answers have the sequences of input {name!r:.80} in another order; expected the "
+            "same order"
+        )
     heard = {int(i) for s in sequences for row in s.recurrence.samples for i in row}
     if len(heard) != whole.size:
         raise NodeError(
