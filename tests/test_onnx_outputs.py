@@ -346,3 +346,38 @@ def test_numbers_that_half_precision_does_not_excuse(tmp_path: Path) -> None:
     onnx.save(model, path)
     with pytest.raises(ImportNetworkError, match="a layer has other weights"):
         import_network(path)
+
+
+def changed(path: Path, change: Callable[[Any], None]) -> str:
+    """What is said of a file after a change; found by a hunt as of tests/fuzzing."""
+    model = onnx.load(path)
+    change(model.graph)
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ImportNetworkError) as caught:
+        import_network(path)
+    return str(caught.value)
+
+
+def test_a_half_that_holds_other_numbers_than_it_claims(tmp_path: Path) -> None:
+    module = torch.nn.LSTM(3, 4, batch_first=True).half()
+    path = written(tmp_path / "net.onnx", module, torch.randn(1, 3, 3).half())
+
+    def shortened(graph: Any) -> None:
+        tensor = next(t for t in graph.initializer if len(t.dims) == 3)
+        tensor.dims[1] += 1
+
+    assert "cannot be read" in changed(path, shortened)
+
+
+def test_constants_that_are_none(tmp_path: Path) -> None:
+    """Looked at for the number of steps: a constant without a result, or of numbers in a list."""
+    path = written(tmp_path / "net.onnx", Wrapped(lambda m, x: m.answers(x)), TWO)
+
+    def worse(graph: Any) -> None:
+        listed = onnx.helper.make_node("Constant", [], ["listed"], value_ints=[1, 2])
+        listed.attribute[0].name = "value"
+        graph.node.insert(0, listed)
+        graph.node.insert(0, onnx.helper.make_node("Constant", [], [], value_int=1))
+        graph.node.append(onnx.helper.make_node("Gather", [graph.input[0].name], ["none"]))
+
+    assert "net.onnx" in changed(path, worse)

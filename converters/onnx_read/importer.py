@@ -71,8 +71,7 @@ class OnnxImporter:
         if description is not None:
             raise ImportNetworkError(str(path), "an ONNX file needs no description; leave it out")
         model, content = read_model(path)
-        wide, precision = widened(model)
-        found, network = _understood(path, wide, precision, name or path.stem)
+        wide, precision, found, network = _understood(path, model, name or path.stem)
         irregular = network.irregular
         if timespan not in (None, "irregular" if irregular else 1.0):
             raise ImportNetworkError(
@@ -131,13 +130,15 @@ def _followed(model: Any, precision: Precision) -> Understood:
 
 
 def _understood(
-    path: Path, model: Any, precision: Precision, name: str
-) -> tuple[Understood, LiquidNetwork]:
+    path: Path, model: Any, name: str
+) -> tuple[Any, Precision, Understood, LiquidNetwork]:
+    """The model in float32, the precision it has, what it computes, and that as a network."""
     try:
-        found = _followed(model, precision)
+        wide, precision = widened(model)
+        found = _followed(wide, precision)
         network = found.first.network(name)
         found.check_same(network)
-        return found, network
+        return wide, precision, found, network
     except NetworkError as error:
         raise ImportNetworkError(str(path), error.problems) from error
     except (NodeError, GraphTooLargeError) as error:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lnn2loihi.converters.onnx_read.constants import held
 from lnn2loihi.converters.onnx_read.moves import attributes_of
 from lnn2loihi.converters.onnx_read.terms import NodeError
 
@@ -67,29 +68,31 @@ def _time_axis(axes: list[Any], samples: bool) -> int | None:
 def unrolled_steps(graph: Any) -> int:
     """How many steps a graph seems to be unrolled over: it takes samples by their numbers, up to
     the last one; 0 where it takes none.
+
+    Raises:
+        NodeError: a number cannot be read.
     """
     numbers = {entry.name: entry for entry in graph.initializer if _is_number(entry)}
     for node in graph.node:
         if node.op_type == "Constant":
             value = attributes_of(node).get("value")
-            if value is not None and _is_number(value):
-                numbers[node.output[0]] = value
+            if _is_number(value):
+                numbers |= dict.fromkeys(node.output, value)
     names = {entry.name for entry in graph.input} - {entry.name for entry in graph.initializer}
-    taken = [
-        _value(numbers[node.input[1]])
-        for node in graph.node
-        if node.op_type == "Gather" and node.input[0] in names and node.input[1] in numbers
-    ]
+    taken: list[int] = []
+    for node in graph.node:
+        if node.op_type == "Gather" and len(node.input) == 2:
+            value = numbers.get(node.input[1])
+            if node.input[0] in names and value is not None:
+                taken += [int(number) for number in held(value).ravel()]
     return min(max(taken, default=-1) + 1, _MOST_STEPS)
 
 
 def _is_number(tensor: Any) -> bool:
     from onnx import TensorProto
 
-    return tensor.data_type == TensorProto.INT64 and list(tensor.dims) in ([], [1])
-
-
-def _value(tensor: Any) -> int:
-    from onnx import numpy_helper
-
-    return int(numpy_helper.to_array(tensor).ravel()[0])
+    return (
+        isinstance(tensor, TensorProto)
+        and tensor.data_type == TensorProto.INT64
+        and list(tensor.dims) in ([], [1])
+    )

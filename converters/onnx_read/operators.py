@@ -115,7 +115,8 @@ def written_out(
         raise _refusal(node, f"data of shape {x.shape}", "(time, batch, inputs)")
     x = x.swapaxes(0, 1) if layout == 1 else x
     steps, batch, _ = x.shape
-    w, r, wb, rb = _weights(node, given, operator.gates)
+    with np.errstate(all="ignore"):  # whatever numbers a hostile file has
+        w, r, wb, rb = _weights(node, given, operator.gates)
     units, inputs = w.shape[1:]
     if options.get("hidden_size", units) != units:
         raise _refusal(node, f"hidden_size {options['hidden_size']}", f"{units}, as R has")

@@ -63,8 +63,13 @@ def widened(model: Any) -> tuple[Any, Precision]:
     """The model with all half precision as float32, and the coarsest precision it had.
 
     A model without any is returned as it is.
+
+    Raises:
+        NodeError: a tensor cannot be read.
     """
     from onnx import ModelProto, TensorProto, numpy_helper
+
+    from lnn2loihi.converters.onnx_read.constants import held
 
     kinds = {getattr(TensorProto, half.name.upper()): half for half in HALVES}
     found: set[Precision] = set()
@@ -78,7 +83,7 @@ def widened(model: Any) -> tuple[Any, Precision]:
 
     for tensor in _tensors(made.graph):
         if note(tensor.data_type):
-            name, values = tensor.name, numpy_helper.to_array(tensor).astype(np.float32)
+            name, values = tensor.name, held(tensor).astype(np.float32)
             tensor.CopyFrom(numpy_helper.from_array(values, name))
     for graph in _graphs(made.graph):
         for entry in (*graph.input, *graph.output, *graph.value_info):
