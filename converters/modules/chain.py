@@ -1,8 +1,8 @@
-"""The parts of a PyTorch module in the order of registration, put together as layers."""
+"""The steps that samples take through a PyTorch module, put together as layers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,9 +18,11 @@ from lnn2loihi.converters.modules.classes import (
     is_dropout,
     is_linear,
 )
+from lnn2loihi.converters.modules.streams import Step
 from lnn2loihi.converters.recurrent.family import FamilyImporter
 from lnn2loihi.converters.recurrent.importer import asked
 from lnn2loihi.converters.recurrent.known import is_recurrent, live_modules
+from lnn2loihi.converters.trace.held import hooks_within
 from lnn2loihi.errors import ImportNetworkError
 from lnn2loihi.families.dense.layer import DenseLayer
 from lnn2loihi.family import importer_of, importers
@@ -32,9 +34,12 @@ _CONTAINERS = {(_CONTAINER, name) for name in ("Sequential", "ModuleList", "Modu
 _NORMALISE = ("lnn2loihi.converters.normalise", "Normalise")
 _LINEAR = ("torch.nn.modules.linear", "Linear")
 _BATCH_NORM = ("torch.nn.modules.batchnorm", "BatchNorm1d")
-_HOST = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Sigmoid": "sigmoid"}
+#: What stays on the host where it comes last.
+_HOST = ("softmax", "log_softmax", "sigmoid")
 #: Names that a network gives itself.
 _RESERVED = ("input", "output", "readout")
+
+_HOST_LAST = "it may only come last, where it stays on the host"
 
 # What to do about parts that cannot be imported: beginnings of class names and an advice.
 _ADVICE = {
@@ -48,7 +53,7 @@ _ADVICE = {
     ("BatchNorm", "SyncBatchNorm"): "features of sequences are normalised by BatchNorm1d",
     ("MultiheadAttention", "Transformer"): "attention reads several samples at once; train a "
     "recurrent layer in its place",
-    ("Softmax", "LogSoftmax"): "it may only come last, where it stays on the host",
+    ("Softmax", "LogSoftmax"): _HOST_LAST,
 }
 
 
@@ -104,11 +109,9 @@ def is_batch_norm(module: Any) -> bool:
     return (type(module).__module__, type(module).__name__) == _BATCH_NORM
 
 
-def host_name(module: Any) -> str | None:
-    """The name of a function that stays on the host at the end, or None for any other part."""
-    if type(module).__module__ != "torch.nn.modules.activation":
-        return None
-    return _HOST.get(type(module).__name__)
+def host_module(module: Any) -> bool:
+    """Whether it is a Softmax or a LogSoftmax, which a network has only after its end."""
+    return type(module).__name__ in ("Softmax", "LogSoftmax")
 
 
 def does_nothing(module: Any) -> bool:
@@ -141,17 +144,17 @@ class Chain:
     """Layers as they are put together, part by part.
 
     Attributes:
+        inputs: channels of the samples.
         layers: finished layers.
         host: names of what stays on the host.
-        host_path: name of the part that stays on the host.
         problems: everything that is wrong so far.
         families: the importers of its recurrent layers.
         normalisation: `input_offset` and `input_scale` of the network, if there are any.
     """
 
+    inputs: int | None = None
     layers: list[Layer] = field(default_factory=list)
     host: list[str] = field(default_factory=list)
-    host_path: str | None = None
     problems: list[str] = field(default_factory=list)
     families: list[FamilyImporter] = field(default_factory=list)
     normalisation: dict[str, Any] = field(default_factory=dict)
@@ -162,24 +165,46 @@ class Chain:
     _waiting: tuple[FloatArray, FloatArray] | None = None
     readout: Linear | None = None
 
-    def build(self, parts: list[Part]) -> None:
-        """Puts all parts together."""
-        working = [part for part in parts if not does_nothing(part.module)]
-        for part in working:
-            self._add(part, last=part is working[-1])
+    def build(self, steps: Sequence[Step], parts: Mapping[str, Any]) -> None:
+        """Puts all steps together.
+
+        Args:
+            steps: from the samples to the answer.
+            parts: the modules that they name.
+        """
+        working = [
+            step for step in steps if step.kind != "part" or not does_nothing(parts[step.path])
+        ]
+        self.problems += _goes_on(working, parts)
+        for step in working:
+            self._add(step, parts.get(step.path), last=step is working[-1])
         if self._waiting is not None and self.layers and not self.problems:
-            width = self.layers[-1].units
-            self._open = self._adapted(Linear("readout", np.eye(width), np.zeros(width)))
+            self._open = self._adapted(_identity("readout", self.layers[-1].units))
         if self._open is not None:
             self.readout = Linear("readout", self._open.weight, self._open.bias)
 
-    def _add(self, part: Part, last: bool) -> None:
-        module = part.module
-        name = host_name(module)
-        if name is not None and last and (self.layers or self._open):
+    def _add(self, step: Step, module: Any, last: bool) -> None:
+        part = Part(step.path, module)
+        name = activation_of(module) if step.kind == "part" else step.name
+        if step.kind == "refused":
+            self.problems.append(step.text)
+        elif name in _HOST and last and (self.layers or self._open):
             self.host.append(name)
-            self.host_path = part.path
-        elif (family := importer_of(module)) is not None:
+        elif step.kind == "host":
+            what = str(part) if step.path else str(step)
+            self.problems.append(f"{what} cannot be imported: {_HOST_LAST}")
+        elif step.kind == "affine":
+            self._scale(step.name, np.array(step.factor), np.array(step.offset))
+        elif step.kind == "select":
+            self._select(step)
+        elif step.kind == "activation":
+            self._add_activation(step.name, step.name)
+        else:
+            self._add_part(part)
+
+    def _add_part(self, part: Part) -> None:
+        module = part.module
+        if (family := importer_of(module)) is not None:
             self._add_recurrent(part, family)
         elif (type(module).__module__, type(module).__name__) == _NORMALISE:
             arrays = self._arrays(part, "mean", "std")
@@ -190,9 +215,26 @@ class Chain:
         elif is_linear(module) and _LINEAR in class_names(module):
             self._add_linear(part)
         elif (activation := activation_of(module)) is not None:
-            self._add_activation(part, activation)
+            self._add_activation(part.path, activation)
         else:
             self.problems.append(refusal(part))
+
+    @property
+    def _width(self) -> int | None:
+        """Features that the next layer hears; None before the first one, where nothing waits."""
+        if self._open is not None:
+            return self._open.output_size
+        if self.layers:
+            return self.layers[-1].units
+        return self.inputs if self._waiting is None else len(self._waiting[0])
+
+    def _select(self, step: Step) -> None:
+        """Some of the features: rows of the map before, or a map of its own."""
+        width = self._width
+        assert width is not None
+        rows = np.array(step.indices)
+        before = self._open or self._adapted(_identity(self._name("select"), width))
+        self._open = Linear(before.name, before.weight[rows], before.bias[rows])
 
     def _arrays(self, part: Part, *wanted: str) -> dict[str, FloatArray] | None:
         """The arrays of a part, or None if something is wrong with them."""
@@ -216,6 +258,8 @@ class Chain:
             _, parts, found = asked(part.path, family, family.read_module, part.module)
         except ImportNetworkError as error:
             found = error.problems
+        if not found:
+            found = hooks_within(part.module, part.path, own=False)
         self.problems += [f"{part.path}: {problem}" for problem in found]
         if parts is None:
             return
@@ -253,7 +297,10 @@ class Chain:
             self.problems.append(f"{part} divides by deviations that are not above 0")
             return
         factor = arrays.get("weight", 1.0) / deviation
-        offset = arrays.get("bias", 0.0) - arrays["mean"] * factor
+        self._scale(part.path, factor, arrays.get("bias", 0.0) - arrays["mean"] * factor)
+
+    def _scale(self, name: str, factor: FloatArray, offset: FloatArray) -> None:
+        """Channel by channel: x * factor + offset."""
         if self._open is not None:
             before = self._open
             if before.output_size == len(factor):
@@ -285,23 +332,12 @@ class Chain:
         self._close()
         self._open = self._adapted(Linear(self._name(part.path), weight, bias))
 
-    def _add_activation(self, part: Part, activation: str) -> None:
+    def _add_activation(self, path: str, activation: str) -> None:
         if self._open is not None:
             self._close(activation)
-            return
-        width = self.layers[-1].units if self.layers else None
-        if width is None and self._waiting is not None:
-            width = len(self._waiting[0])
-        if width is None:
-            if not self.problems:
-                self.problems.append(
-                    f"{part} comes before any layer; compute it on the host, or put a Linear "
-                    "before it"
-                )
-            return
-        name = self._name(part.path)
-        linear = self._adapted(Linear("linear", np.eye(width), np.zeros(width)))
-        self.layers.append(DenseLayer(name, linear, activation))
+        elif (width := self._width) is not None:
+            linear = self._adapted(_identity("linear", width))
+            self.layers.append(DenseLayer(self._name(path), linear, activation))
 
     def _close(self, activation: str = "identity") -> None:
         """Makes a layer of the map that waits, if there is one."""
@@ -344,8 +380,23 @@ class Chain:
         return layer.with_inputs(factor, offset)
 
 
-def own_arrays(module: Any) -> list[str]:
-    """Parameters and buffers that belong to containers themselves, which no layer holds."""
-    leaves = [part.path for part in parts_of(module)]
-    names = [name for name, _ in (*module.named_parameters(), *module.named_buffers())]
-    return [name for name in names if not any(name.startswith(f"{leaf}.") for leaf in leaves)]
+def _goes_on(steps: Sequence[Step], parts: Mapping[str, Any]) -> list[str]:
+    """Where forward goes on with numbers alone after what stays on the host at the end."""
+    behind = 0
+    while behind < len(steps) and steps[-1 - behind].kind in ("affine", "select"):
+        behind += 1
+    if not 0 < behind < len(steps):
+        return []
+    host = steps[-1 - behind]
+    name = activation_of(parts[host.path]) if host.kind == "part" else host.name
+    if name != "sigmoid":
+        return []
+    return [
+        f"{host} stays on the host at the end of a network, and forward goes on after it with "
+        f"{', '.join(map(str, steps[-behind:]))}; let forward return what goes into it, and compute "
+        "the rest on the host"
+    ]
+
+
+def _identity(name: str, width: int) -> Linear:
+    return Linear(name, np.eye(width), np.zeros(width))

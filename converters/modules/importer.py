@@ -30,18 +30,27 @@ of 1.0, which is what ncps takes, or at the given `timespan`.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.converters.files.description import Timespan, checked_timespan
-from lnn2loihi.converters.modules.chain import Chain, accepted, is_container, parts_of
+from lnn2loihi.converters.modules.chain import (
+    Chain,
+    Part,
+    accepted,
+    does_nothing,
+    host_module,
+    is_container,
+    parts_of,
+)
 from lnn2loihi.converters.modules.check import compared
 from lnn2loihi.converters.modules.classes import class_name, is_torch_module
+from lnn2loihi.converters.modules.streams import GIVEN, Step
 from lnn2loihi.converters.provenance import with_source
 from lnn2loihi.converters.recurrent.known import is_recurrent
 from lnn2loihi.errors import ImportNetworkError, NetworkError, Problems
-from lnn2loihi.family import importers
+from lnn2loihi.family import importer_of, importers
 from lnn2loihi.network import LiquidNetwork
 
 
@@ -89,7 +98,28 @@ class ModulesImporter:
 def _load(source: Any, subject: str, timespan: float | None, name: str | None) -> LiquidNetwork:
     if not is_torch_module(source) or not is_container(source):
         raise ImportNetworkError(subject, _refusal_of_class(source))
-    chain = _chain(source, subject, timespan)
+    registered = list(parts_of(source))
+    recurrent = [part for part in registered if is_recurrent(part.module)]
+    if not recurrent:
+        known = [said for _, family in importers() if (said := family.refusal(source))]
+        raise ImportNetworkError(subject, known or [f"it holds no recurrent layer; {accepted()}", *_part_problems(registered)])
+    follower, followed = _followed(source, subject, registered)
+    reading = followed.reading
+    chain = Chain(followed.inputs)
+    parts = dict(source.named_modules())
+    chain.build(reading.steps, parts)
+    problems = Problems(ImportNetworkError, subject)
+    found = list(dict.fromkeys((*reading.problems, *chain.problems)))
+    if reading.problems:
+        places = " or ".join(f"module.{part.path}" for part in recurrent[:8])
+        found[-1] += f". Or import the recurrent layer alone: give {places}"
+    problems.extend(found)
+    problems.extend(_timespan_problems(reading.steps, parts, timespan, follower.timed))
+    for family in dict.fromkeys(chain.families):
+        problems.extend([] if timespan is None else family.timespan_problems(timespan))
+    if not problems and not chain.families:
+        problems.add("its answer does not depend on a recurrent layer; give a module that uses one")
+    problems.raise_if_any()
     try:
         network = LiquidNetwork(
             name or type(source).__name__.lower(),
@@ -101,14 +131,77 @@ def _load(source: Any, subject: str, timespan: float | None, name: str | None) -
         )
     except NetworkError as error:
         raise ImportNetworkError(subject, error.problems) from error
-    differences, uses_host = compared(source, network, chain.host_path)
-    if differences:
+    if differences := compared(follower.run, network, reading.steps, reading.last):
         raise ImportNetworkError(subject, differences)
-    if not uses_host:
-        # It is registered, for the user's own evaluation perhaps, but no part of forward.
-        network = replace(network, host=())
-    versions = {key: said for family in chain.families for key, said in family.versions().items()}
-    return with_source(network, {"importer": "modules", "class": subject, **versions})
+    said = {"importer": "modules", "class": subject}
+    if followed.kept:
+        said["state kept in the module"] = f"{', '.join(followed.kept)}: zeros before each sequence"
+    if reading.constants:
+        said["answers that are constant, and no part of the network"] = ", ".join(
+            map(str, reading.constants)
+        )
+    versions = {key: text for family in chain.families for key, text in family.versions().items()}
+    return with_source(network, {**said, **versions})
+
+
+def _followed(source: Any, subject: str, registered: list[Part]) -> tuple[Any, Any]:
+    """What forward does, and the copy that runs.
+
+    Raises:
+        ImportNetworkError: it cannot be run or followed; parts that could not be imported anyway are
+            named then.
+    """
+    from lnn2loihi.converters.modules.follow import CannotCopyError, Follower
+    from lnn2loihi.converters.trace.record import CannotFollowError, CannotRunError
+
+    try:
+        follower = Follower(source)
+        return follower, follower.follow()
+    except CannotFollowError as error:
+        raise ImportNetworkError(subject, str(error)) from error
+    except (CannotCopyError, CannotRunError) as error:
+        raise ImportNetworkError(subject, _part_problems(registered) or [str(error)]) from error
+
+
+def _part_problems(registered: list[Part]) -> list[str]:
+    """What is wrong with each part by itself."""
+    found: list[str] = []
+    for part in registered:
+        chain = Chain()
+        if not does_nothing(part.module) and not host_module(part.module):
+            chain.build([Step("part", path=part.path)], {part.path: part.module})
+        found += chain.problems
+    return found
+
+
+def _takes_time(module: Any) -> bool:
+    importer = importer_of(module)
+    return importer is not None and importer.takes_time
+
+
+def _timespan_problems(
+    steps: Sequence[Step], parts: Mapping[str, Any], timespan: float | None, takes_timespans: bool
+) -> list[str]:
+    """Where forward gives a recurrent layer another elapsed time than the network has."""
+    found: list[str] = []
+    timed = [step for step in steps if step.kind == "part" and _takes_time(parts[step.path])]
+    given = [step.path for step in timed if step.elapsed == GIVEN]
+    others = [step.path for step in timed if step.elapsed is None]
+    if others and given:
+        found.append(
+            f"forward gives its timespans to {', '.join(given)}, but not to {', '.join(others)}; "
+            "all layers of a network have the same elapsed time"
+        )
+    elif others and takes_timespans and timespan is None:
+        found.append(f"forward takes timespans, but does not give them to {', '.join(others)}")
+    for step in timed:
+        if isinstance(step.elapsed, float) and step.elapsed != timespan:
+            has = "irregular" if timespan is None else f"{timespan:g}"
+            found.append(
+                f"{step.path} is given an elapsed time of {step.elapsed:g} ({step.line}), and that "
+                f"of the network is {has}; give timespan={step.elapsed:g}"
+            )
+    return found
 
 
 def _refusal_of_class(source: Any) -> str:
@@ -127,21 +220,3 @@ _WRAPPERS = {
     "DataParallel": "module.module",
     "DistributedDataParallel": "module.module",
 }
-
-
-def _chain(source: Any, subject: str, timespan: float | None) -> Chain:
-    """The layers of a module, or everything that is wrong with its parts."""
-    parts = list(parts_of(source))
-    chain = Chain()
-    chain.build(parts)
-    problems = Problems(ImportNetworkError, subject)
-    if not chain.families:
-        known = [said for _, family in importers() if (said := family.refusal(source))]
-        if known:
-            raise ImportNetworkError(subject, known)
-        problems.add(f"it holds no recurrent layer; {accepted()}")
-    problems.extend(chain.problems)
-    for family in dict.fromkeys(chain.families):
-        problems.extend([] if timespan is None else family.timespan_problems(timespan))
-    problems.raise_if_any()
-    return chain

@@ -33,6 +33,7 @@ from lnn2loihi.converters.modules.classes import class_name, is_torch_module
 from lnn2loihi.converters.provenance import with_source
 from lnn2loihi.converters.recurrent.family import ContractError, FamilyImporter, FamilyParts
 from lnn2loihi.converters.recurrent.known import live_modules, unknown_module
+from lnn2loihi.converters.trace.held import hooks_within
 from lnn2loihi.errors import ImportNetworkError, Lnn2LoihiError, NetworkError, Problems
 from lnn2loihi.family import FAMILIES, family_of_importer, importer_of, importers
 from lnn2loihi.faults import described, mend
@@ -116,6 +117,7 @@ class FamiliesImporter:
         if importer is None:
             raise ImportNetworkError(subject, self._refusal(source))
         described, parts, refused = asked(subject, importer, importer.read_module, source)
+        refused = refused or hooks_within(source)
         name = name or type(source).__name__.lower()
         network = _network(importer, parts, described, refused, subject, name, timespan, {})
         _check_answers(source, network, importer, subject)
@@ -219,7 +221,10 @@ class FamiliesImporter:
         inside: list[str] = []
         if is_torch_module(source):
             parts: Any = source.named_modules()  # pyright: ignore[reportAttributeAccessIssue]
-            inside = [key for key, part in parts if importer_of(part, self.only) is not None]
+            for key, part in parts:
+                within = key.startswith(tuple(f"{other}." for other in inside))
+                if not within and importer_of(part, self.only) is not None:
+                    inside.append(key)
         if inside:
             places = " or ".join(f"module.{key}" for key in inside[:8])
             return (
@@ -277,7 +282,7 @@ def _check_answers(
     package = _package(importer)
     if package.startswith("lnn2loihi "):
         return
-    from lnn2loihi.converters.modules.check import compared_alone  # which knows this module
+    from lnn2loihi.converters.recurrent.alone import compared_alone  # which needs PyTorch
 
     difference, unknown = compared_alone(source, network)
     if unknown:

@@ -181,7 +181,7 @@ class TorchRnnImporter(FamilyImporter):
         """As PyTorch calls them."""
         known = self.class_of(source)
         if known is not None and known.endswith("Cell"):
-            return {"one_step": True}
+            return {"one_step": True, "returns_state": False}
         return {"time_first": not source.batch_first, "by_layer": True}
 
 

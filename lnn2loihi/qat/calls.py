@@ -34,8 +34,8 @@ class Calls:
         returns_state: whether it returns (output, state), or the output alone.
         sequences: whether it returns the outputs of all steps, or of the last one.
         time_first: whether samples and outputs are (time, batch, channels).
-        one_step: whether it is a cell: it takes one sample, (batch, inputs), and returns the new
-            state alone.
+        one_step: whether it is a cell: it takes one sample, (batch, inputs), and returns its output
+            and the new state, or the new state alone.
         by_layer: whether states are (layers, batch, units) as in torch.nn.GRU, or those of all
             layers side by side as in ncps.
         host: what is applied to the outputs, and is no part of the network; None for nothing.
@@ -80,7 +80,7 @@ class Calls:
     def answer(self, outputs: Tensor, hidden: Hidden, batched: bool) -> Any:
         """What the module returns for outputs (batch, time, outputs)."""
         if self.one_step:
-            return hidden
+            return (outputs[:, 0], hidden) if self.returns_state else hidden
         if not self.sequences:
             outputs = outputs[:, -1]
         elif self.time_first and batched:

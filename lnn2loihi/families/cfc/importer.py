@@ -4,7 +4,8 @@ What is accepted: every `ncps.torch.CfC`, as a live module or as a checkpoint of
 `.pt`, `.pth` or `.safetensors`: modes default, no_gate and pure; any wiring (AutoNCP, NCP,
 FullyConnected, Random, one's own) or a number of units with a backbone of any depth and any of
 its activations; mixed memory; a projection (`proj_size`). A mixed memory over a wiring of several
-layers is one layer `memory` with the others in it (`lnn2loihi.families.cfc.wired`).
+layers is one layer `memory` with the others in it (`lnn2loihi.families.cfc.wired`). A live
+`CfCCell` or `WiredCfCCell` is what an `ncps.torch.CfC` around it would be.
 Masks are taken from the arrays (`sparsity_mask`), never from a wiring object, because building a
 module changes its wiring. Modules that hold a CfC among others:
 `lnn2loihi.converters.modules.importer`.
@@ -78,12 +79,12 @@ class CfCImporter(NcpsImporter):
     """The importer of the family."""
 
     modules: ClassVar[tuple[str, ...]] = (NCPS, TORCH_CFC)
-    classes: ClassVar[Mapping[str, str]] = {"ncps.torch.cfc.CfC": NCPS}
-    description: ClassVar[type[Description]] = CfCDescription
-    advice: ClassVar[Mapping[tuple[str, ...], str]] = {
-        ("WiredCfCCell", "CfCCell"): f"hold an {NCPS} in its place, and call its rnn_cell if you "
-        "step it yourself"
+    classes: ClassVar[Mapping[str, str]] = {
+        "ncps.torch.cfc.CfC": NCPS,
+        "ncps.torch.cfc_cell.CfCCell": NCPS,
+        "ncps.torch.wired_cfc_cell.WiredCfCCell": NCPS,
     }
+    description: ClassVar[type[Description]] = CfCDescription
 
     def description_for(self, module: str) -> type[Description]:
         """The original implementation has words of its own."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from lnn2loihi.converters.modules.classes import activation_of, is_dropout, is_linear
 from lnn2loihi.families.cfc.description import BACKBONE_ACTIVATIONS, NCPS, CfCDescription
-from lnn2loihi.families.cfc.ncps import FUNCTIONS, MEMORY_PARTS, changed_parts
+from lnn2loihi.families.cfc.ncps import FUNCTIONS, MEMORY_PARTS, changed_parts, overridden
 
 
 def describe(source: Any) -> tuple[CfCDescription, list[str]]:
@@ -80,9 +80,8 @@ def _backbone_activation(backbone: Any) -> tuple[str, list[str]]:
 def _changed_parts(source: Any, cells: list[Any]) -> list[str]:
     """What was changed in a module so that its arrays no longer tell what it computes."""
     found: list[str] = []
-    original = next(c for c in type(source).__mro__ if c.__module__ == "ncps.torch.cfc")
-    if type(source).forward is not original.__dict__["forward"]:
-        found.append("it overrides forward; give a plain ncps.torch.CfC")
+    found += overridden("it", source)
+    found += overridden("rnn_cell", source.rnn_cell)
     parts = dict.fromkeys(("ff1", "ff2", "time_a", "time_b"), "Linear")
     for index, cell in enumerate(cells):
         where = "rnn_cell"
@@ -93,10 +92,11 @@ def _changed_parts(source: Any, cells: list[Any]) -> list[str]:
                     f"{where} was replaced, but ncps still runs the cell it was built with; "
                     "copy the weights into a new ncps.torch.CfC"
                 )
+            found += overridden(where, cell)
         found += changed_parts(where, cell, parts | FUNCTIONS)
     if source.use_mixed:
         found += changed_parts("lstm", source.lstm, MEMORY_PARTS)
     readout = type(source.fc).__name__
-    if readout not in ("Linear", "Identity", "ParametrizedLinear"):
+    if readout not in ("Linear", "Identity", "ParametrizedLinear", "NoneType"):
         found.append(f"fc is a {readout}, expected torch.nn.Linear or torch.nn.Identity")
     return found

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from lnn2loihi.converters.files.arrays import listing
-from lnn2loihi.converters.files.checkpoint import FloatArray, Tensor
+from lnn2loihi.converters.files.checkpoint import FloatArray, Tensor, torch_tensors
 from lnn2loihi.converters.files.description import Description
 from lnn2loihi.converters.provenance import torch_version
-from lnn2loihi.converters.recurrent.family import FamilyImporter
+from lnn2loihi.converters.recurrent.family import FamilyImporter, FamilyParts
 from lnn2loihi.families.lstm.memory import MEMORY_GATES, Memory
 from lnn2loihi.layers.linear import Linear
 
@@ -29,10 +29,23 @@ MEMORY_PARTS = {"input_map": "Linear", "recurrent_map": "Linear", **FUNCTIONS}
 
 
 class NcpsImporter(FamilyImporter):
-    """An importer of modules of ncps, whose arrays stand under `rnn_cell.` and `lstm.`."""
+    """An importer of modules of ncps, whose arrays stand under `rnn_cell.` and `lstm.`, and of
+    their cells alone.
+    """
 
     name: ClassVar[str] = "ncps"
     takes_time: ClassVar[bool] = True
+
+    def read_module(self, source: Any) -> tuple[Description | None, FamilyParts | None, list[str]]:
+        """The description and the parts of a live module; of a cell those of a module around it."""
+        if not is_cell(source):
+            return super().read_module(source)
+        description, problems = self.describe(_Around(source))
+        if description is None:
+            return None, None, problems
+        state = {f"rnn_cell.{key}": value for key, value in source.state_dict().items()}
+        parts, found = self.read(torch_tensors(state), description)
+        return description, parts, [*problems, *found]
 
     def versions(self) -> dict[str, str]:
         """Versions of ncps, where it is installed, and of torch, where it is imported."""
@@ -46,17 +59,51 @@ class NcpsImporter(FamilyImporter):
 
     def calls(self, source: Any) -> Mapping[str, bool]:
         """As ncps calls them: states of all layers stand side by side."""
+        if is_cell(source):
+            return {"one_step": True, "returns_state": True}
         sequences, time_first = bool(source.return_sequences), not source.batch_first
         return {"sequences": sequences, "time_first": time_first}
 
     def block(self, source: Any, timespan: float | None) -> Block | None:
-        """A copy of the module that runs, unless it has overridden `forward`."""
+        """A copy of the module that runs, unless it is a cell or has overridden `forward`."""
         from lnn2loihi.families.cfc.ncps_block import NcpsBlock
 
+        if is_cell(source):
+            return None
         owner = next(kind for kind in type(source).__mro__ if "forward" in vars(kind))
         if f"{owner.__module__}.{owner.__name__}" not in self.classes:
             return None
         return NcpsBlock(copy.deepcopy(source), timespan)
+
+
+def is_cell(source: Any) -> bool:
+    """Whether a live module is a cell of ncps, which computes one step."""
+    return any(
+        kind.__module__.startswith("ncps.torch.") and kind.__name__.endswith("Cell")
+        for kind in type(source).__mro__
+    )
+
+
+class _Around:
+    """A cell as ncps holds it in a module, with nothing else in it."""
+
+    proj_size, use_mixed, fc = None, False, None
+
+    def __init__(self, cell: Any) -> None:
+        self.rnn_cell = cell
+        wired = hasattr(cell, "state_size")
+        self.input_size = cell.sensory_size if wired else cell.input_size
+        self.state_size = cell.state_size if wired else cell.hidden_size
+        self.motor_size = cell.motor_size if wired else cell.hidden_size
+
+
+def overridden(where: str, owner: Any) -> list[str]:
+    """Where a module of ncps has another forward than that of its class there."""
+    kinds = (kind for kind in type(owner).__mro__ if kind.__module__.startswith("ncps.torch."))
+    original: Any = next(kinds, None)
+    if original is None or type(owner).forward is original.forward:
+        return []
+    return [f"{where} overrides forward; give a plain ncps.torch.{original.__name__}"]
 
 
 def prefixes(keys: Iterable[str]) -> list[str]:

@@ -3,7 +3,7 @@
 What is accepted: every `ncps.torch.LTC`, as a live module or as a checkpoint of its state_dict in
 `.pt`, `.pth` or `.safetensors`: any wiring or a number of units, both ways of keeping parameters
 positive, all input and output mappings, mixed memory, any number of unfolds, constant and
-irregular time. Masks are
+irregular time; and a live `LTCCell`, as what an LTC around it would be. Masks are
 taken from the arrays (`sparsity_mask`), never from a wiring object.
 
 A checkpoint goes with a short TOML file that says how the module was built::
@@ -48,6 +48,7 @@ from typing import Any, ClassVar
 
 from lnn2loihi.converters.files.checkpoint import Tensor
 from lnn2loihi.converters.files.description import Description
+from lnn2loihi.converters.modules.classes import is_torch_module
 from lnn2loihi.converters.recurrent.family import FamilyParts
 from lnn2loihi.families.cfc.ncps import MEMORY_PARTS, NcpsImporter, changed_parts
 from lnn2loihi.families.ltc.description import LTC, LTCDescription
@@ -58,11 +59,11 @@ class LTCImporter(NcpsImporter):
     """The importer of the family."""
 
     modules: ClassVar[tuple[str, ...]] = (LTC,)
-    classes: ClassVar[Mapping[str, str]] = {"ncps.torch.ltc.LTC": LTC}
-    description: ClassVar[type[Description]] = LTCDescription
-    advice: ClassVar[Mapping[tuple[str, ...], str]] = {
-        ("LTCCell",): f"hold an {LTC} in its place, and call its rnn_cell if you step it yourself"
+    classes: ClassVar[Mapping[str, str]] = {
+        "ncps.torch.ltc.LTC": LTC,
+        "ncps.torch.ltc_cell.LTCCell": LTC,
     }
+    description: ClassVar[type[Description]] = LTCDescription
 
     def is_checkpoint(self, state: Mapping[str, Tensor]) -> bool:
         """Whether there is a key that only LTCs have."""
@@ -109,7 +110,8 @@ def _described(source: Any) -> LTCDescription:
 def _changed_parts(source: Any) -> list[str]:
     """What was changed in a module so that its arrays no longer tell what it computes."""
     found: list[str] = []
-    for owner, name, file in ((source, "LTC", "ltc"), (source.rnn_cell, "LTCCell", "ltc_cell")):
+    owners = ((source, "LTC", "ltc"), (source.rnn_cell, "LTCCell", "ltc_cell"))
+    for owner, name, file in owners if is_torch_module(source) else owners[1:]:
         kind = (f"ncps.torch.{file}", name)
         original = next(
             (c for c in type(owner).__mro__ if (c.__module__, c.__name__) == kind), None

@@ -1,0 +1,345 @@
+"""Runs a module on examples, and says what its forward does with the samples. Needs PyTorch."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from lnn2loihi.converters.files.checkpoint import FloatArray
+from lnn2loihi.converters.modules.chain import Part, does_nothing, is_batch_norm, parts_of
+from lnn2loihi.converters.modules.reader import Reader
+from lnn2loihi.converters.modules.streams import SAMPLES, TIMESPANS, Reading, Step
+from lnn2loihi.converters.recurrent.known import is_recurrent
+from lnn2loihi.converters.trace.axes import BATCH, FEATURES, TIME, Axes, parts
+from lnn2loihi.converters.trace.graph import Graph
+from lnn2loihi.converters.trace.held import attribute_tensors, double_copy
+from lnn2loihi.converters.trace.record import (
+    CannotFollowError,
+    CannotRunError,
+    Widened,
+    double_precision,
+    record,
+)
+from lnn2loihi.family import importer_of
+
+#: Attributes that say how many channels a part takes.
+_WIDTHS = ("input_size", "in_features", "num_features", "in_channels", "embed_dim", "dim")
+_CONTAINERS = "torch.nn.modules.container"
+_LAYOUTS: tuple[Axes, ...] = ((BATCH, TIME, FEATURES), (TIME, BATCH, FEATURES))
+
+
+class CannotCopyError(Exception):
+    """The module cannot be copied, so that it cannot be run."""
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What forward does.
+
+    Attributes:
+        reading: the steps.
+        inputs: channels of the samples.
+        kept: attributes in which forward keeps a state for its next call.
+    """
+
+    reading: Reading
+    inputs: int
+    kept: tuple[str, ...] = ()
+
+
+class Follower:
+    """A copy of a module that runs on examples.
+
+    Args:
+        module: is left as it is.
+
+    Raises:
+        CannotCopyError: it cannot be copied.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        try:
+            self._copy: nn.Module = double_copy(module)
+        except Exception as error:  # a module of the user may refuse in any way
+            raise CannotCopyError(
+                f"it cannot be copied to be compared ({type(error).__name__}: {error!s:.200})"
+            ) from error
+        self.parts = dict(_recorded(self._copy))
+        self._vars = [(part, dict(vars(part))) for part in self._copy.modules()]
+        self._by_order = runs_in_order(self._copy)
+        self._spans = None if self._by_order else _timespans(self._copy)
+        self._layout: Axes = _LAYOUTS[0]
+        self._axes: Axes = ()
+        self._narrowed = False
+
+    def follow(self) -> Followed:
+        """The first way of calling it in which all that it does can be followed; else what is wrong
+        in the first one in which it runs.
+
+        Raises:
+            CannotFollowError, CannotRunError: it does so in none.
+        """
+        failures: list[Exception] = []
+        refused: Followed | None = None
+        for width in self._widths():
+            for layout in self._layouts():
+                try:
+                    found = self._followed(layout, width)
+                except (CannotFollowError, CannotRunError) as error:
+                    failures.append(error)
+                    continue
+                if not found.reading.problems:
+                    return found
+                refused = refused or found
+            if refused is None and all(isinstance(one, CannotRunError) for one in failures):
+                # Perhaps it takes sequences without a batch, as a BatchNorm1d at the input asks for.
+                try:
+                    found = self._followed((TIME, FEATURES), width)
+                except (CannotFollowError, CannotRunError):
+                    continue
+                if not found.reading.problems:
+                    return found
+        if refused is not None:
+            return refused
+        raise next((one for one in failures if isinstance(one, CannotFollowError)), failures[0])
+
+    @property
+    def timed(self) -> bool:
+        """Whether forward takes timespans."""
+        return self._spans is not None
+
+    def run(self, x: FloatArray, timespans: FloatArray | None) -> FloatArray:
+        """Answers to samples (batch, time, inputs) with (batch, time, outputs), or with
+        (batch, outputs) of the last step.
+        """
+        if BATCH not in self._layout and len(x) > 1:
+            return np.concatenate([self.run(one[None], None) for one in x])
+        sizes = {BATCH: len(x), TIME: x.shape[1]}
+        given = _arranged(x, self._layout)
+        spans = None if timespans is None else _arranged(timespans, self._layout[:-1])
+        try:
+            with double_precision(), Widened() if self._narrowed else nullcontext():
+                answer = self._call(given, **({} if spans is None else {TIMESPANS: spans}))
+        finally:
+            self._restore()
+        while isinstance(answer, (tuple, list)):
+            answer = answer[0]
+        atoms = [label for axis in self._axes for label in parts(axis)]
+        shape = [sizes.get(label, -1) for label in atoms]
+        values = answer.detach().double().numpy().reshape(shape)
+        order = [label for label in (BATCH, TIME, FEATURES) if label in atoms]
+        values = values.transpose([atoms.index(label) for label in order])
+        values = values if FEATURES in atoms else values[..., None]
+        return values if BATCH in atoms else values[None]
+
+    def held(self) -> list[str]:
+        """Attributes that hold tensors, which an earlier call may have left there."""
+        return list(attribute_tensors(self._copy, self.parts))
+
+    def _call(self, x: Any, **others: Any) -> Any:
+        return _in_order(self._copy, x) if self._by_order else self._copy(x, **others)
+
+    def _restore(self) -> None:
+        for part, before in self._vars:
+            vars(part).clear()
+            vars(part).update(before)
+
+    def _followed(self, layout: Axes, width: int) -> Followed:
+        """As `follow`, with the axes and the channels of the samples."""
+        widths = {*self._widths()}
+        time = next(t for t in (7, 11, 13, 17) if t not in widths)
+        optional = self._spans is None or self._spans.default is not inspect.Parameter.empty
+        sizes = [(2, time, False), (3, 5, False)] if optional else []
+        if self._spans is not None:
+            sizes += [(1, time, True), (1, 6, True)]
+        readings: list[tuple[Graph, Reading]] = []
+        for batch, steps, timed in sizes:
+            graph = self._recorded(layout, {BATCH: batch, TIME: steps, FEATURES: width}, timed)
+            readings.append((graph, Reader(graph, self.parts, layout).read()))
+        graph, reading = readings[0]
+        timed = readings[-1][1]
+        problems = list(reading.problems)
+        for _, other in readings[1:]:
+            problems += other.problems if not problems else []
+            if not problems and (_plain(other.steps), other.last) != (
+                _plain(reading.steps),
+                reading.last,
+            ):
+                problems.append(_baked(reading, other, sizes[0][1]))
+        kept, changed = self._kept(graph, layout, width)
+        problems += changed
+        self._layout, self._axes = layout, reading.axes
+        self._narrowed = any(one.narrowed for one, _ in readings)
+        return Followed(
+            replace(timed, axes=reading.axes, problems=tuple(dict.fromkeys(problems))), width, kept
+        )
+
+    def _recorded(self, layout: Axes, sizes: Mapping[str, int], timed: bool) -> Graph:
+        generator = torch.Generator().manual_seed(20230)
+        shape = [sizes[str(axis)] for axis in layout]
+        x = torch.randn(shape, generator=generator, dtype=torch.float64)
+        inputs = {SAMPLES: x}
+        if timed:
+            inputs[TIMESPANS] = 0.1 + torch.rand(
+                shape[:-1], generator=generator, dtype=torch.float64
+            )
+        try:
+            return record(self._copy, self._call, self.parts, **inputs)
+        except CannotRunError as error:
+            raise CannotRunError(self._complaint(tuple(shape), timed, str(error))) from error
+        finally:
+            self._restore()
+
+    def _complaint(self, shape: tuple[int, ...], timed: bool, said: str) -> str:
+        arguments = f"x, {TIMESPANS}=..." if timed else "x"
+        held = self.held()
+        kept = ""
+        if held:
+            kept = (
+                f" It holds tensors in {', '.join(held[:8])}, which an earlier call may have left "
+                f"there as its state: set module.{held[0]} = None before."
+            )
+        return (
+            f"it could not be run on x of shape {shape}, as module({arguments}): {said}.{kept} Give "
+            "a module whose forward takes x, and timespans (batch, time) if it uses them"
+        )
+
+    def _kept(self, graph: Graph, layout: Axes, width: int) -> tuple[tuple[str, ...], list[str]]:
+        """Attributes in which a call leaves what the next one reads; and arrays that it changes."""
+        arrays = {name for name, _ in (*self._copy.named_buffers(), *self._copy.named_parameters())}
+        changed = [name for name in graph.kept if name in arrays]
+        problems = [
+            f"forward changes {name}, a state kept in the module from call to call; a network "
+            "begins each sequence anew. Compute it on the host"
+            for name in changed
+        ]
+        if not graph.kept or changed:
+            return (), problems
+        shape = [{BATCH: 2, TIME: 4, FEATURES: width}[str(axis)] for axis in layout]
+        read: set[str] = set()
+        try:
+            for _ in range(2):
+                inputs = {SAMPLES: torch.zeros(shape, dtype=torch.float64)}
+                again = record(self._copy, self._call, self.parts, **inputs)
+                read |= {value.name for value in again.values if value.origin == "attribute"}
+        except (CannotFollowError, CannotRunError):
+            read = set(graph.kept)
+        finally:
+            self._restore()
+        return tuple(name for name in graph.kept if name in read), problems
+
+    def _widths(self) -> list[int]:
+        """How many channels the samples may have: as each part takes, in the order of registration."""
+        found: list[int] = []
+        for part in self.parts.values():
+            sizes = [getattr(part, name, None) for name in _WIDTHS]
+            mean = getattr(part, "mean", None)
+            sizes += [len(mean)] if isinstance(mean, torch.Tensor) and mean.dim() == 1 else []
+            if is_recurrent(part) and not any(isinstance(one, int) for one in sizes):
+                sizes.append(_inputs_of(part))
+            found += [one for one in sizes if isinstance(one, int) and not isinstance(one, bool)]
+        return list(dict.fromkeys(found)) or [1]
+
+    def _layouts(self) -> tuple[Axes, ...]:
+        """The orders of axes to try."""
+        recurrent = [part for part in self.parts.values() if is_recurrent(part)]
+        layers = [part for part in recurrent if hasattr(part, "batch_first")]
+        if any(part.batch_first for part in layers) or not layers:
+            return _LAYOUTS[:1]
+        # Where all layers take time first, the module does, or it swaps the axes itself.
+        return _LAYOUTS[::-1]
+
+
+def _inputs_of(part: nn.Module) -> int | None:
+    """The channels that a recurrent layer takes, as its importer reads it."""
+    importer = importer_of(part)
+    assert importer is not None
+    try:
+        _, made, _ = importer.read_module(part)
+        return made.layers[0].input_size
+    except Exception:  # what is wrong with it is said where it is imported
+        return None
+
+
+def _arranged(values: FloatArray, axes: Axes) -> torch.Tensor:
+    """(batch, time, ...) in the order of `axes`."""
+    if BATCH not in axes:
+        values = values[0]
+    elif axes[0] == TIME:
+        values = values.swapaxes(0, 1)
+    return torch.from_numpy(np.ascontiguousarray(values))
+
+
+def _plain(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """The steps without the elapsed times that they are given."""
+    return tuple(replace(step, elapsed=None) for step in steps)
+
+
+def _baked(reading: Reading, other: Reading, time: int) -> str:
+    """What forward does otherwise with sequences of another length."""
+    pairs = zip(_plain(reading.steps), _plain(other.steps), strict=False)
+    step = next((str(a) for a, b in pairs if a != b), "its end")
+    return (
+        f"forward does something else with sequences of other lengths than {time} (at {step}); a "
+        "network does the same with each sample"
+    )
+
+
+def _timespans(module: nn.Module) -> inspect.Parameter | None:
+    try:
+        return inspect.signature(module.forward).parameters.get(TIMESPANS)
+    except (TypeError, ValueError):
+        return None
+
+
+def _recorded(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The parts that are recorded as a whole: recurrent layers, and modules of PyTorch and ncps."""
+    for path, part in module.named_modules():
+        file = type(part).__module__
+        known = file.startswith(("torch.", "ncps.")) and not file.startswith(_CONTAINERS)
+        normalise = file == "lnn2loihi.converters.normalise"
+        if path and (known or normalise or is_recurrent(part)):
+            yield path, part
+
+
+def runs_in_order(module: nn.Module) -> bool:
+    """Whether the order of the parts is all that there is: its forward does not run, or is absent.
+
+    A Sequential cannot pass on the tuple that a CfC answers with.
+    """
+    kind = type(module)
+    if kind.__module__ != _CONTAINERS:
+        return False
+    working = [part for part in parts_of(module) if not does_nothing(part.module)]
+    return kind.__name__ != "Sequential" or any(is_recurrent(part.module) for part in working[:-1])
+
+
+def _in_order(module: nn.Module, x: Any) -> Any:
+    """The parts one after the other: the first of a CfC's answers, BatchNorm1d on the features."""
+    for part in _children(module):
+        if does_nothing(part.module):
+            continue
+        if is_batch_norm(part.module) and x.dim() == 3:
+            x = part.module(x.transpose(1, 2)).transpose(1, 2)
+        else:
+            x = part.module(x)
+        if isinstance(x, tuple):
+            x = x[0]
+    return x
+
+
+def _children(module: nn.Module, path: str = "") -> Iterator[Part]:
+    """The parts, modules of the user left whole so that their own forward runs."""
+    for name, child in module.named_children():
+        own = f"{path}.{name}" if path else name
+        if type(child).__module__ == _CONTAINERS:
+            yield from _children(child, own)
+        else:
+            yield Part(own, child)

@@ -1,0 +1,194 @@
+"""Recurrent parts in a recorded forward: whole layers, and cells in a loop over the steps."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from lnn2loihi.converters.modules.streams import (
+    GIVEN,
+    TIMESPANS,
+    Meaning,
+    State,
+    Step,
+    Stream,
+    state_used,
+)
+from lnn2loihi.converters.trace.axes import BATCH, FEATURES, TIME, Axes, said
+from lnn2loihi.converters.trace.graph import Node, Ref, refs
+from lnn2loihi.family import importer_of, left_out
+
+if TYPE_CHECKING:
+    from lnn2loihi.converters.modules.reader import Reader
+
+#: What the argument of a recurrent module is called that is an elapsed time.
+_TIMES = ("ts", "dt", "delta_t", "elapsed", "elapsed_time", "timespans", "timespan", "times")
+
+
+def read_recurrent(reader: Reader, node: Node, given: list[Meaning]) -> None:
+    """What a recurrent part answers with."""
+    path = node.path or ""
+    part = reader.parts[path]
+    arguments = _bound(part, node)
+    first = next(iter(arguments.values()), None)
+    stream = reader.meanings.get(first.number) if isinstance(first, Ref) else None
+    if isinstance(stream, State):
+        return reader._lost(node, given, state_used(stream, f"{node.where} hears"))
+    if not isinstance(stream, Stream) or stream.source == TIMESPANS:
+        reason = f"{node.where} is given something else than one tensor made of the samples"
+        return reader._lost(node, given, reason)
+    assert isinstance(first, Ref)
+    axes = reader._with_features(stream)
+    one_step, problem = _way(part, axes, stream)
+    problems = [problem] if problem else []
+    elapsed: float | str | None = None
+    for name, value in list(arguments.items())[1:]:
+        if name in _TIMES:
+            elapsed, problem = _elapsed(reader, value, stream if one_step else None)
+        else:
+            problem = _initial(reader, path, value, stream.at if one_step else None)
+        problems += [f"{node.where}: {problem}"] if problem else []
+    if problems:
+        return reader._lost(node, given, problems[0])
+    step = Step("part", path=path, elapsed=elapsed, line=node.line)
+    made = replace(stream.after(step, axes), at=stream.at)
+    _answers(reader, node, made, one_step)
+    return None
+
+
+def _bound(part: Any, node: Node) -> dict[str, Any]:
+    """The arguments by the names that its forward gives them."""
+    try:
+        signature = inspect.signature(type(part).forward)
+        bound = signature.bind(part, *node.arguments, **node.keywords).arguments
+    except (TypeError, ValueError):
+        return {str(place): value for place, value in enumerate(node.arguments)} | {**node.keywords}
+    found: dict[str, Any] = {}
+    for place, (name, value) in enumerate(bound.items()):
+        if place:
+            kind = signature.parameters[name].kind
+            if kind is inspect.Parameter.VAR_POSITIONAL:
+                found |= {f"{name}[{place}]": one for place, one in enumerate(value)}
+            elif kind is inspect.Parameter.VAR_KEYWORD:
+                found |= value
+            else:
+                found[name] = value
+    return found
+
+
+def _way(part: Any, axes: Axes, stream: Stream) -> tuple[bool, str]:
+    """Whether a part answers to one step of a sequence here, and why it cannot."""
+    calls = _calls(part)
+    time_first = bool(calls.get("time_first", not getattr(part, "batch_first", True)))
+    rows = (BATCH, FEATURES)
+    if stream.at is not None:
+        sequence = (None, *rows) if time_first else (BATCH, None, FEATURES)
+        fits = axes == (rows if calls.get("one_step") else sequence)
+        return True, "" if fits else f"it is given {said(axes)}, one step of a sequence"
+    expected = (TIME, *rows) if time_first else (BATCH, TIME, FEATURES)
+    if calls.get("one_step") or axes not in (expected, (TIME, FEATURES)):
+        wanted = "one step of a sequence" if calls.get("one_step") else f"{said(expected)}"
+        return False, f"it is given {said(axes)} and takes {wanted}"
+    return False, ""
+
+
+def _elapsed(reader: Reader, value: Any, step: Stream | None) -> tuple[float | str | None, str]:
+    """The elapsed time that forward gives, and what is wrong with it."""
+    if value is None:
+        return None, ""
+    if isinstance(value, Ref):
+        meaning = reader.meanings.get(value.number)
+        if isinstance(meaning, Stream):
+            at = None if step is None else step.at
+            if meaning.source == TIMESPANS and not meaning.steps and meaning.at == at:
+                return GIVEN, ""
+            return None, "its elapsed time is computed by forward; give it timespans as they are"
+    constant = reader.constant(value)
+    if constant is None or not constant.size:
+        return None, "its elapsed time cannot be followed; give it timespans as they are"
+    if (constant != constant.flat[0]).any():
+        return None, "its elapsed times are several constants; give one, or timespans"
+    return float(constant.flat[0]), ""
+
+
+def _initial(reader: Reader, path: str, value: Any, at: int | None) -> str:
+    """What is wrong with a state that forward gives, empty where it is what a network begins with:
+    zeros, or in a loop the state after the step before.
+    """
+    given = list(refs(value))
+    if not given:
+        return "" if value is None else f"its state is {value!r:.60}, which is no tensor"
+    for place, ref in enumerate(given):
+        meaning = reader.meanings.get(ref.number)
+        held = reader.value(ref)
+        if meaning is not None or held.depends:
+            state = meaning.state if isinstance(meaning, Stream) else meaning
+            if at and isinstance(state, State) and state == State(path, at - 1, place):
+                continue
+            what = "made of the samples"
+            if isinstance(state, State):
+                what = f"the state of {state.path}"
+                what += "" if state.path != path else " after another step than the one before"
+            return (
+                f"the initial state of {path} is {what}; a network begins with zeros, or with "
+                "initial_state=... of evaluate and simulate. Import the recurrent layer alone"
+            )
+        if at:
+            return f"in step {at} the state of {path} is a constant, not that of the step before"
+        if held.tensor is None or bool((held.tensor != 0).any()):
+            return _held_state(path, held.origin, held.name)
+    return ""
+
+
+def _held_state(path: str, origin: str, name: str) -> str:
+    if origin == "attribute":
+        return (
+            f"the initial state of {path} is the attribute {name}, which an earlier call left "
+            f"there; set module.{name} = None, so that each sequence begins anew, or give the "
+            "state to initial_state=... of evaluate and simulate"
+        )
+    what = f"a parameter, {name}" if name else "a constant that is not zero"
+    return (
+        f"the initial state of {path} is {what}; a network begins with zeros. Import the layer "
+        f"alone (module.{path}) and give the state to initial_state=... of evaluate and simulate"
+    )
+
+
+def _answers(reader: Reader, node: Node, made: Stream, one_step: bool) -> None:
+    """What the tensors of an answer are: outputs, and states."""
+    path = node.path or ""
+    at = made.at if one_step else None
+    answer = node.answer
+    alone = isinstance(answer, Ref)
+    first = answer if alone else answer[0]
+    rank = len(reader.value(first).shape)
+    states = [first] if alone else list(refs(answer[1:]))
+    if not alone and one_step and _first_is_state(reader, node):
+        states = list(refs(answer))
+    for place, ref in enumerate(states):
+        reader.meanings[ref.number] = State(path, at, place)
+    if rank == len(made.axes) - 1 and not one_step and TIME in made.axes:
+        axes = tuple(axis for axis in made.axes if axis != TIME)
+        made = replace(made, axes=axes, at=reader.sizes[TIME] - 1)
+    if first in states and (one_step or not alone):
+        made = replace(made, state=State(path, at, states.index(first)))
+    reader.meanings[first.number] = made
+
+
+def _first_is_state(reader: Reader, node: Node) -> bool:
+    """Whether a cell answers with its states alone, as torch.nn.LSTMCell does."""
+    calls = _calls(reader.parts[node.path or ""])
+    return bool(calls.get("one_step")) and not calls.get("returns_state")
+
+
+def _calls(part: Any) -> Mapping[str, bool]:
+    """How a recurrent part is called, as far as its importer says it."""
+    importer = importer_of(part)
+    assert importer is not None
+    try:
+        return importer.calls(part) or {}
+    except Exception as error:  # a stranger's importer: it is taken as most are
+        left_out(importer.name, "it does not say how its modules are called", error)
+        return {}

@@ -1,0 +1,1 @@
+"""What a PyTorch module does, recorded as it runs."""
