@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,11 @@ STEPS_TRIED = 3
 #: Largest difference between the module's answers to it and the network's.
 TOLERANCE = 1e-3
 #: What may stand behind a network and stays on the host, by the names in `LiquidNetwork.host`.
-HOST_FUNCTIONS = {"softmax": nn.Softmax, "log_softmax": nn.LogSoftmax, "sigmoid": nn.Sigmoid}
+HOST_FUNCTIONS: dict[str, Callable[[], nn.Module]] = {
+    "softmax": lambda: nn.Softmax(dim=-1),
+    "log_softmax": lambda: nn.LogSoftmax(dim=-1),
+    "sigmoid": nn.Sigmoid,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,16 +123,9 @@ def calls_of(source: Any, network: LiquidNetwork) -> Calls:
             )
     if said is not None:
         return Calls(**said)
-    host = _host_of(source, network)
+    host = next((HOST_FUNCTIONS[name]() for name in network.host if name in HOST_FUNCTIONS), None)
     found = next(_fitting(source, network, host), None)
     return found or Calls(returns_state=False, host=host)
-
-
-def _host_of(source: nn.Module, network: LiquidNetwork) -> nn.Module | None:
-    """The last part of a module, where it stays on the host."""
-    kinds = tuple(HOST_FUNCTIONS[name] for name in network.host if name in HOST_FUNCTIONS)
-    parts = [part for part in source.modules() if isinstance(part, kinds)]
-    return copy.deepcopy(parts[-1]) if kinds and parts else None
 
 
 def _fitting(source: nn.Module, network: LiquidNetwork, host: nn.Module | None) -> Iterator[Calls]:
