@@ -30,7 +30,7 @@ from lnn2loihi.converters.trace.record import (
 from lnn2loihi.family import importer_of
 
 #: Attributes that say how many channels a part takes.
-_WIDTHS = ("input_size", "in_features", "num_features", "in_channels", "embed_dim", "dim")
+_WIDTHS = ("input_size", "in_features", "num_features", "in_channels", "embed_dim")
 _CONTAINERS = "torch.nn.modules.container"
 _LAYOUTS: tuple[Axes, ...] = ((BATCH, TIME, FEATURES), (TIME, BATCH, FEATURES))
 
@@ -88,27 +88,30 @@ class Follower:
         """
         failures: list[Exception] = []
         refused: Followed | None = None
-        for width in self._widths():
-            for layout in self._layouts():
-                try:
-                    found = self._followed(layout, width)
-                except (CannotFollowError, CannotRunError) as error:
-                    failures.append(error)
-                    continue
-                if not found.reading.problems:
-                    return found
-                refused = refused or found
-            if refused is None and all(isinstance(one, CannotRunError) for one in failures):
-                # Perhaps it takes sequences without a batch, as a BatchNorm1d at the input asks for.
-                try:
-                    found = self._followed((TIME, FEATURES), width)
-                except (CannotFollowError, CannotRunError):
-                    continue
-                if not found.reading.problems:
-                    return found
+        ways = [(layout, width) for width in self._widths() for layout in self._layouts()]
+        for layout, width in ways:
+            try:
+                found = self._followed(layout, width)
+            except (CannotFollowError, CannotRunError) as error:
+                failures.append(error)
+                continue
+            if not found.reading.problems:
+                return found
+            refused = refused or found
         if refused is not None:
             return refused
-        raise next((one for one in failures if isinstance(one, CannotFollowError)), failures[0])
+        for error in failures:
+            if isinstance(error, CannotFollowError):
+                raise error
+        # Perhaps it takes sequences without a batch, as a BatchNorm1d at the input asks for.
+        for width in self._widths():
+            try:
+                found = self._followed((TIME, FEATURES), width)
+            except (CannotFollowError, CannotRunError):
+                continue
+            if not found.reading.problems:
+                return found
+        raise failures[0]
 
     @property
     def timed(self) -> bool:
@@ -127,13 +130,22 @@ class Follower:
         try:
             with double_precision(), Widened() if self._narrowed else nullcontext():
                 answer = self._call(given, **({} if spans is None else {TIMESPANS: spans}))
+        except Exception as error:  # whatever the user's code raises
+            text = self._complaint(tuple(given.shape), spans is not None, f"{type(error).__name__}: {error!s:.300}")
+            raise CannotRunError(text) from error
         finally:
             self._restore()
         while isinstance(answer, (tuple, list)):
             answer = answer[0]
         atoms = [label for axis in self._axes for label in parts(axis)]
         shape = [sizes.get(label, -1) for label in atoms]
-        values = answer.detach().double().numpy().reshape(shape)
+        values = answer.detach().double().numpy()
+        if shape.count(-1) > 1 or values.size % max(1, -int(np.prod(shape))):
+            raise CannotRunError(
+                f"its answer to x of shape {tuple(given.shape)} has shape {values.shape}, which is "
+                "otherwise than for shorter sequences; a network answers to each sample"
+            )
+        values = values.reshape(shape)
         order = [label for label in (BATCH, TIME, FEATURES) if label in atoms]
         values = values.transpose([atoms.index(label) for label in order])
         values = values if FEATURES in atoms else values[..., None]
@@ -244,7 +256,7 @@ class Follower:
             sizes += [len(mean)] if isinstance(mean, torch.Tensor) and mean.dim() == 1 else []
             if is_recurrent(part) and not any(isinstance(one, int) for one in sizes):
                 sizes.append(_inputs_of(part))
-            found += [one for one in sizes if isinstance(one, int) and not isinstance(one, bool)]
+            found += [one for one in sizes if type(one) is int and one > 0]
         return list(dict.fromkeys(found)) or [1]
 
     def _layouts(self) -> tuple[Axes, ...]:
@@ -287,8 +299,8 @@ def _baked(reading: Reading, other: Reading, time: int) -> str:
     pairs = zip(_plain(reading.steps), _plain(other.steps), strict=False)
     step = next((str(a) for a, b in pairs if a != b), "its end")
     return (
-        f"forward does something else with sequences of other lengths than {time} (at {step}); a "
-        "network does the same with each sample"
+        f"forward does something else with sequences of other lengths than {time}, or at random "
+        f"(at {step}); a network does the same with each sample"
     )
 
 

@@ -131,8 +131,7 @@ def _load(source: Any, subject: str, timespan: float | None, name: str | None) -
         )
     except NetworkError as error:
         raise ImportNetworkError(subject, error.problems) from error
-    if differences := compared(follower.run, network, reading.steps, reading.last):
-        raise ImportNetworkError(subject, differences)
+    _compare(follower, network, reading, subject)
     said = {"importer": "modules", "class": subject}
     if followed.kept:
         said["state kept in the module"] = f"{', '.join(followed.kept)}: zeros before each sequence"
@@ -156,11 +155,29 @@ def _followed(source: Any, subject: str, registered: list[Part]) -> tuple[Any, A
 
     try:
         follower = Follower(source)
+    except CannotCopyError as error:
+        raise ImportNetworkError(subject, _part_problems(registered) or [str(error)]) from error
+    try:
         return follower, follower.follow()
     except CannotFollowError as error:
         raise ImportNetworkError(subject, str(error)) from error
-    except (CannotCopyError, CannotRunError) as error:
-        raise ImportNetworkError(subject, _part_problems(registered) or [str(error)]) from error
+    except CannotRunError as error:
+        found = _part_problems(registered)
+        # What an earlier call left in it is as likely a reason as a part that is of no use here.
+        found = found if found and not follower.held() else [str(error), *found]
+        raise ImportNetworkError(subject, found) from error
+
+
+def _compare(follower: Any, network: LiquidNetwork, reading: Any, subject: str) -> None:
+    """Refuses a network that answers otherwise than the module."""
+    from lnn2loihi.converters.trace.record import CannotRunError
+
+    try:
+        differences = compared(follower.run, network, reading.steps, reading.last)
+    except CannotRunError as error:
+        differences = [str(error)]
+    if differences:
+        raise ImportNetworkError(subject, differences)
 
 
 def _part_problems(registered: list[Part]) -> list[str]:

@@ -138,6 +138,9 @@ class Reader:
             return read_recurrent(self, node, own)
         states = [one for one in own if isinstance(one, State)]
         if states:
+            top = states[0].top
+            if top is not None and _takes_last(node, self.value(given[0])):
+                return self.set(node.answer, top)
             if node.operator in _NOTHING:
                 return self.set(node.answer, states[0])
             return self._lost(node, own, state_used(states[0], f"{node.where} takes"))
@@ -371,8 +374,8 @@ class Reader:
     def constant(self, given: Any) -> np.ndarray | None:
         """An argument as an array, or None where it is none."""
         if isinstance(given, Ref):
-            tensor = self.value(given).tensor
-            return None if tensor is None else tensor.detach().double().numpy()
+            value = self.value(given)
+            return None if value.depends else value.tensor.detach().double().numpy()
         return np.asarray(given, np.float64) if isinstance(given, (int, float)) else None
 
     def _on_features(self, other: np.ndarray, stream: Stream, ref: Ref) -> np.ndarray | None:
@@ -385,6 +388,8 @@ class Reader:
         if any(size != 1 for place, size in enumerate(shape) if place != axis):
             flat = other.ravel()
             return np.full(width, flat[0]) if flat.size and (flat == flat[0]).all() else None
+        if other.size not in (1, width):
+            return None
         return np.broadcast_to(other.ravel(), (width,)).copy()
 
 
@@ -396,6 +401,16 @@ def _leads(node: Node, ref: Ref) -> bool:
         first = node.arguments[0]
         return first == ref or (isinstance(first, (tuple, list)) and ref in first)
     return node.keywords.get("input") == ref
+
+
+def _takes_last(node: Node, value: Value) -> bool:
+    """Whether the state of the last layer is taken out of those of all."""
+    index = node.arguments[1:]
+    if node.operator == "select" and index[0] == 0:
+        index = index[1:]
+    elif node.operator != "getitem":
+        return False
+    return index[0] in (-1, value.shape[0] - 1) and not isinstance(index[0], bool)
 
 
 def _argument(node: Node, position: int, name: str, default: Any) -> Any:

@@ -42,7 +42,7 @@ def read_recurrent(reader: Reader, node: Node, given: list[Meaning]) -> None:
     assert isinstance(first, Ref)
     axes = reader._with_features(stream)
     one_step, problem = _way(part, axes, stream)
-    problems = [problem] if problem else []
+    problems = [f"{node.where}: {path} is given {problem}"] if problem else []
     elapsed: float | str | None = None
     for name, value in list(arguments.items())[1:]:
         if name in _TIMES:
@@ -50,6 +50,10 @@ def read_recurrent(reader: Reader, node: Node, given: list[Meaning]) -> None:
         else:
             problem = _initial(reader, path, value, stream.at if one_step else None)
         problems += [f"{node.where}: {problem}"] if problem else []
+    if one_step and stream.at and not any(
+        list(refs(value)) for name, value in list(arguments.items())[1:] if name not in _TIMES
+    ):  # fmt: skip
+        problems.append(f"{node.where}: {path} begins anew in each step; give it its last state")
     if problems:
         return reader._lost(node, given, problems[0])
     step = Step("part", path=path, elapsed=elapsed, line=node.line)
@@ -86,11 +90,11 @@ def _way(part: Any, axes: Axes, stream: Stream) -> tuple[bool, str]:
     if stream.at is not None:
         sequence = (None, *rows) if time_first else (BATCH, None, FEATURES)
         fits = axes == (rows if calls.get("one_step") else sequence)
-        return True, "" if fits else f"it is given {said(axes)}, one step of a sequence"
+        return True, "" if fits else f"one step of a sequence with the axes {said(axes)}"
     expected = (TIME, *rows) if time_first else (BATCH, TIME, FEATURES)
     if calls.get("one_step") or axes not in (expected, (TIME, FEATURES)):
         wanted = "one step of a sequence" if calls.get("one_step") else f"{said(expected)}"
-        return False, f"it is given {said(axes)} and takes {wanted}"
+        return False, f"{said(axes)} and takes {wanted}"
     return False, ""
 
 
@@ -133,11 +137,11 @@ def _initial(reader: Reader, path: str, value: Any, at: int | None) -> str:
                 what += "" if state.path != path else " after another step than the one before"
             return (
                 f"the initial state of {path} is {what}; a network begins with zeros, or with "
-                "initial_state=... of evaluate and simulate. Import the recurrent layer alone"
+                "initial_state=... of evaluate and simulate"
             )
         if at:
-            return f"in step {at} the state of {path} is a constant, not that of the step before"
-        if held.tensor is None or bool((held.tensor != 0).any()):
+            return f"the state of {path} is set to a constant within a sequence"
+        if bool((held.tensor != 0).any()):
             return _held_state(path, held.origin, held.name)
     return ""
 
@@ -151,8 +155,8 @@ def _held_state(path: str, origin: str, name: str) -> str:
         )
     what = f"a parameter, {name}" if name else "a constant that is not zero"
     return (
-        f"the initial state of {path} is {what}; a network begins with zeros. Import the layer "
-        f"alone (module.{path}) and give the state to initial_state=... of evaluate and simulate"
+        f"the initial state of {path} is {what}; a network begins with zeros. Import "
+        f"module.{path} alone and give the state to initial_state=... of evaluate and simulate"
     )
 
 
@@ -168,13 +172,28 @@ def _answers(reader: Reader, node: Node, made: Stream, one_step: bool) -> None:
     if not alone and one_step and _first_is_state(reader, node):
         states = list(refs(answer))
     for place, ref in enumerate(states):
-        reader.meanings[ref.number] = State(path, at, place)
+        state = State(path, at, place)
+        reader.meanings[ref.number] = state if one_step else _known(reader, made, first, ref, state)
     if rank == len(made.axes) - 1 and not one_step and TIME in made.axes:
         axes = tuple(axis for axis in made.axes if axis != TIME)
         made = replace(made, axes=axes, at=reader.sizes[TIME] - 1)
     if first in states and (one_step or not alone):
         made = replace(made, state=State(path, at, states.index(first)))
     reader.meanings[first.number] = made
+
+
+def _known(reader: Reader, made: Stream, first: Ref, ref: Ref, state: State) -> Stream | State:
+    """The state after a whole sequence, as the last answer where it is the same numbers."""
+    answers, own = reader.value(first).tensor, reader.value(ref).tensor
+    axes = tuple(axis for axis in made.axes if axis != TIME)
+    last = answers if answers.dim() == len(axes) else answers.select(made.axes.index(TIME), -1)
+    stream = replace(made, axes=axes, at=reader.sizes[TIME] - 1, state=state)
+    if own.shape == last.shape and bool((own == last).all()):
+        return stream
+    if own.shape[1:] == last.shape and own.dim() and bool((own[-1] == last).all()):
+        alone = len(own) == 1
+        return replace(stream, axes=(None, *axes)) if alone else replace(state, top=stream)
+    return state
 
 
 def _first_is_state(reader: Reader, node: Node) -> bool:

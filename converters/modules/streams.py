@@ -61,11 +61,13 @@ class State:
         path: the part's.
         at: the step, or None for the last one of a layer.
         place: which of its states.
+        top: where it holds the states of several layers, the last answer of the last one.
     """
 
     path: str
     at: int | None
     place: int = 0
+    top: Stream | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,12 @@ class Reading:
     constants: tuple[int, ...] = ()
 
 
+_NOTHING_OF_X = (
+    "its answer does not depend on x, as far as its operators can be seen (those of torch.jit and of "
+    "extensions in C++ cannot)"
+)
+
+
 def heads(meanings: list[Meaning]) -> str:
     """Where streams part, for messages: the last step of each."""
     found: list[str] = []
@@ -169,7 +177,7 @@ def read_answer(graph: Graph, meanings: dict[int, Meaning], steps: int) -> Readi
         return Reading((), False, (text,))
     meaning = meanings.get(first.number)
     if meaning is None:
-        return Reading((), False, ("its answer does not depend on x",))
+        return Reading((), False, (_NOTHING_OF_X,))
     if isinstance(meaning, Lost):
         return Reading((), False, meaning.reasons)
     if isinstance(meaning, State):

@@ -47,7 +47,7 @@ class Value:
             it was made of, or empty.
         depends: whether it depends on an input.
         floating: whether it holds floating-point numbers.
-        tensor: its values, where it does not depend on an input.
+        tensor: its values in this run.
     """
 
     shape: tuple[int, ...]

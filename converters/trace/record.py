@@ -34,6 +34,8 @@ _SHAPES = frozenset(
 )
 #: What changes how many bits numbers have.
 _CONVERSIONS = frozenset("to float half bfloat16 double type type_as".split())
+#: Numbers of fewer bits than a network is trained with.
+_ROUNDED = (torch.float16, torch.bfloat16)
 _HERE = Path(__file__).resolve().parent
 _TORCH = Path(torch.__file__).resolve().parent
 
@@ -194,11 +196,19 @@ class _Recorder(TorchFunctionMode):
         changed = [t for t, v in zip(tensors, versions, strict=True) if t._version != v]
         if depends or changed:
             self._check_change(name, changed, line, depends)
+        found: list[Tensor] = []
+        replaced(answer, Tensor, found.append)
+        rounded = next((t.dtype for t in found if t.dtype in _ROUNDED), None)
+        if depends and rounded is not None:
+            self._refuse(
+                f"{_at(line)}{name} computes in {rounded}, which rounds what depends on the input; "
+                "run it in float32"
+            )
         if name in _CONVERSIONS and len(tensors) == 1 and _floating(answer, tensors[0]):
             self.narrowed |= answer.dtype != torch.float64
             answer = tensors[0]
         answer = replaced(answer, Tensor, self._doubled)
-        found: list[Tensor] = []
+        found.clear()
         replaced(answer, Tensor, found.append)
         if depends and not found and name not in ("setitem",):
             self._refuse(
@@ -211,13 +221,12 @@ class _Recorder(TorchFunctionMode):
         for tensor in found:
             if id(tensor) not in self._numbers:
                 shape = tuple(tensor.shape)
-                held = None if depends else tensor
                 origin = "answer" if depends else "constant"
                 if id(tensor) in self._origins:
                     continue
                 floating = torch.is_floating_point(tensor)
                 name_of = "" if depends else names
-                self._add(tensor, Value(shape, origin, name_of, depends, floating, held))
+                self._add(tensor, Value(shape, origin, name_of, depends, floating, tensor))
         noted = replaced(answer, Tensor, self._ref)
         self._nodes.append(Node(name, path, arguments, keywords, noted, line))
         return iter(answer) if name == "iter" else answer
