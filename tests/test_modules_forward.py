@@ -42,7 +42,8 @@ class Does(nn.Module):
         torch.manual_seed(0)
         self.do = do
         self.softmax, self.relu, self.time_softmax = nn.Softmax(-1), nn.ReLU(), nn.Softmax(1)
-        self.head, self.one, self.after = nn.Linear(4, 2), nn.Linear(4, 1), nn.Linear(2, 2)
+        self.head: Any = nn.Linear(4, 2)
+        self.one, self.after = nn.Linear(4, 1), nn.Linear(2, 2)
         self.rnn = CfC(3, 4, batch_first=True, backbone_units=5)
         self.second = CfC(4, 4, batch_first=True, backbone_units=5)
         self.gru, self.lstm = nn.GRU(3, 4, num_layers=2), nn.LSTM(3, 4, batch_first=True)
@@ -51,7 +52,6 @@ class Does(nn.Module):
         self.ltc_cell, self.layer_norm = LTCCell(AutoNCP(8, 2), 3), nn.LayerNorm(4)
         self.gain = nn.Parameter(torch.tensor(2.0))
         self.start = nn.Parameter(torch.randn(1, 4))
-
         self.register_buffer("mean", torch.tensor([1.0, -20.0, 1000.0]))
         self.register_buffer("std", torch.tensor([2.0, 5.0, 50.0]))
         self.hidden: Any = None
@@ -171,6 +171,9 @@ FOLLOWED: dict[str, Forward] = {
     "sigmoid": lambda m, x: torch.sigmoid(m.head(torch.sigmoid(m.rnn(x)[0]))),
     "relu that is used": lambda m, x: m.relu(m.one(m.rnn(x)[0])),
     "relu that is not": lambda m, x: m.one(m.rnn(x)[0]),
+    "maps": lambda m, x: (
+        F.linear(m.rnn(x)[0], m.head.weight * m.gain, m.head.bias) @ m.after.weight
+    ),
     "twice": lambda m, x: m.head(m.second(m.second(m.rnn(x)[0])[0])[0]),
     "axes swapped": lambda m, x: m.head(m.gru(x.transpose(0, 1))[0].permute(1, 0, 2)),
     "axes moved": lambda m, x: m.head(m.rnn(x)[0].mT.unsqueeze(1).squeeze(1).mT.contiguous()),
@@ -183,6 +186,10 @@ FOLLOWED: dict[str, Forward] = {
     "h_n of one layer": lambda m, x: m.head(m.lstm(x)[1][0].squeeze(0)),
     "states returned": lambda m, x: (m.head(m.lstm(x)[0]), m.lstm(x)[1]),
     "zeros as state": lambda m, x: m.head(m.rnn(x, torch.zeros(len(x), 4))[0]),
+    "shapes of others": lambda m, x: m.head(
+        m.rnn(x.to(m.mean), x.new_zeros(len(x), 4))[0] + m.mean.new_ones(4).type_as(x)
+    ),
+    "options": lambda m, x: torch.add(torch.neg(m.head(m.rnn(x)[0])), other=m.gain, alpha=3),
     "dropout": lambda m, x: m.head(F.dropout(m.rnn(x)[0], 0.5, m.training)),
     "part of a layer": lambda m, x: cell_loop("cell", 4)(m, x),
     "GRU cells": gru_loop,

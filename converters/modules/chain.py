@@ -195,6 +195,9 @@ class Chain:
             self.problems.append(f"{what} cannot be imported: {_HOST_LAST}")
         elif step.kind == "affine":
             self._scale(step.name, np.array(step.factor), np.array(step.offset))
+        elif step.kind == "map":
+            weight = np.frombuffer(step.weight).reshape(len(step.offset), -1)
+            self._map(step.name, weight, np.array(step.offset))
         elif step.kind == "select":
             self._select(step)
         elif step.kind == "activation":
@@ -323,14 +326,16 @@ class Chain:
         if arrays is None:
             return
         weight = arrays["weight"]
-        bias = arrays.get("bias", np.zeros(len(weight)))
+        self._map(part.path, weight, arrays.get("bias", np.zeros(len(weight))))
+
+    def _map(self, path: str, weight: FloatArray, bias: FloatArray) -> None:
         before = self._open
         if self._mapped and before is not None and before.output_size == weight.shape[1]:
             # The units that it picks are heard directly: no layer of its own on the chip.
             bias, weight = bias + weight @ before.bias, weight @ before.weight
             self._open = None
         self._close()
-        self._open = self._adapted(Linear(self._name(part.path), weight, bias))
+        self._open = self._adapted(Linear(self._name(path), weight, bias))
 
     def _add_activation(self, path: str, activation: str) -> None:
         if self._open is not None:

@@ -1,31 +1,39 @@
 """Imports whole PyTorch modules: recurrent layers, normalisation, linear layers, activations.
 
-What is accepted: a `torch.nn.Sequential`, `ModuleList`, or a module of one's own whose `forward`
-applies its parts in the order in which they are registered. The parts may be, in any number:
+A copy of the module runs on random samples of two lengths and batches, and everything that its
+`forward` does with them is recorded (`lnn2loihi.converters.trace.record`): operators, and the parts
+that are read as a whole. The samples are then followed through it (`reader`, `moves`, `recurrences`)
+as steps that become layers (`chain`). What is followed, in any number and order:
 
 - recurrent layers, at least one, of any family: what is accepted of them is said beside its
   importer (`lnn2loihi/families/<name>/importer.py`; the output mapping of an LTC goes into the
-  `Linear` that follows it);
-- `Linear`, followed by `ReLU`, `Tanh`, `Sigmoid`, `SiLU`, `GELU` or nothing;
-- `Identity` and `Dropout`, which do nothing in evaluation, and losses, which are not used in it;
-- `BatchNorm1d` with its running statistics, on the features, and
-  `lnn2loihi.converters.normalise.Normalise(mean, std)`: at the input they become the network's
-  `input_offset` and `input_scale` (a negative factor goes into the weights), elsewhere they go into
-  the weights next to them;
-- at the end `Softmax`, `LogSoftmax` or `Sigmoid`, which stays on the host and is named there
-  (`LiquidNetwork.host`); what goes into it is the network's output. A `Linear` that comes last is
-  the readout.
+  `Linear` that follows it); loops over their cells, or over a layer step by step, from zeros on;
+- `Linear`, and `ReLU`, `Tanh`, `Sigmoid`, `SiLU` and `GELU`, as parts or as functions;
+- `Identity`, `Dropout` and conversions between kinds of floating-point numbers;
+- `BatchNorm1d` with its running statistics, `lnn2loihi.converters.normalise.Normalise(mean, std)`,
+  and sums, differences, products and quotients with numbers, parameters and buffers, one for each
+  feature: at the input they become the network's `input_offset` and `input_scale` (a negative
+  factor goes into the weights), elsewhere they go into the weights next to them;
+- whatever moves axes without mixing them, all features or some, the last step alone, and the last
+  state of a layer where it is its last answer;
+- at the end softmax, log_softmax or sigmoid over the outputs, which stays on the host and is named
+  there (`LiquidNetwork.host`). A map that comes last is the readout.
+
+All else that forward does with what it answers is refused by its own reason, with the line that
+does it; what it computes in vain is passed over. Hooks are followed where they stand on a part, and
+refused within a layer. A state that a fresh module keeps from call to call is named in the
+network's `source`; one that an earlier call has left in it is refused.
 
 Layers have the names under which the parts are registered, with `_` in place of dots: `rnn_layer_0`
 is the first layer of the wiring of `rnn` (and `rnn_memory` the mixed memory of all its layers),
-`layer_2` is part 2 of a `Sequential`.
+`layer_2` is part 2 of a `Sequential`; those of functions have the function's.
 
-The order is not believed but tried: the module and the network made of its parts answer random
-input, and a difference above 1e-6 is refused. A `Sequential` cannot pass on the tuple that a CfC
-answers with, so one with a CfC before its end, and a `ModuleList`, are taken as what they say: one
-part after the other, of a CfC the first of its answers. A `forward` may take `timespans`
-(batch, time) and hand them to its recurrent layers; one without it is compared at an elapsed time
-of 1.0, which is what ncps takes, or at the given `timespan`.
+Last, module and network answer sequences of 300 samples, near and wide, in double precision; a
+difference above 1e-6 of the size of an output is refused. A `Sequential` cannot pass on the tuple
+that a CfC answers with, so one with a CfC before its end, and a `ModuleList`, are taken as what they
+say: one part after the other, of a CfC the first of its answers. A `forward` may take `timespans`
+(batch, time) and hand them to its recurrent layers; one without it runs at an elapsed time of 1.0,
+which is what ncps takes, or at the given `timespan`.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from lnn2loihi.converters.modules.operators import constant, with_features
 from lnn2loihi.converters.modules.streams import (
     GIVEN,
     TIMESPANS,
@@ -35,12 +36,12 @@ def read_recurrent(reader: Reader, node: Node, given: list[Meaning]) -> None:
     first = next(iter(arguments.values()), None)
     stream = reader.meanings.get(first.number) if isinstance(first, Ref) else None
     if isinstance(stream, State):
-        return reader._lost(node, given, state_used(stream, f"{node.where} hears"))
+        return reader.lost(node, given, state_used(stream, f"{node.where} hears"))
     if not isinstance(stream, Stream) or stream.source == TIMESPANS:
         reason = f"{node.where} is given something else than one tensor made of the samples"
-        return reader._lost(node, given, reason)
+        return reader.lost(node, given, reason)
     assert isinstance(first, Ref)
-    axes = reader._with_features(stream)
+    axes = with_features(stream)
     one_step, problem = _way(part, axes, stream)
     problems = [f"{node.where}: {path} is given {problem}"] if problem else []
     elapsed: float | str | None = None
@@ -55,7 +56,7 @@ def read_recurrent(reader: Reader, node: Node, given: list[Meaning]) -> None:
     ):  # fmt: skip
         problems.append(f"{node.where}: {path} begins anew in each step; give it its last state")
     if problems:
-        return reader._lost(node, given, problems[0])
+        return reader.lost(node, given, problems[0])
     step = Step("part", path=path, elapsed=elapsed, line=node.line)
     made = replace(stream.after(step, axes), at=stream.at)
     _answers(reader, node, made, one_step)
@@ -109,12 +110,12 @@ def _elapsed(reader: Reader, value: Any, step: Stream | None) -> tuple[float | s
             if meaning.source == TIMESPANS and not meaning.steps and meaning.at == at:
                 return GIVEN, ""
             return None, "its elapsed time is computed by forward; give it timespans as they are"
-    constant = reader.constant(value)
-    if constant is None or not constant.size:
+    number = constant(reader, value)
+    if number is None or not number.size:
         return None, "its elapsed time cannot be followed; give it timespans as they are"
-    if (constant != constant.flat[0]).any():
+    if (number != number.flat[0]).any():
         return None, "its elapsed times are several constants; give one, or timespans"
-    return float(constant.flat[0]), ""
+    return float(number.flat[0]), ""
 
 
 def _initial(reader: Reader, path: str, value: Any, at: int | None) -> str:

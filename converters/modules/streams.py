@@ -24,12 +24,13 @@ class Step:
     """What happens to the features of each sample.
 
     Attributes:
-        kind: "part" (as `path` says), "activation", "affine" (features * factor + offset),
-            "select" (the features `indices`), "host" (a function that a network has only after its
+        kind: "part" (as `path` says), "activation", "affine" (features * factor + offset), "map"
+            (weight features + offset), "select" (the features `indices`), "host" (a function that a network has only after its
             end) or "refused".
         name: of the activation or of the function; of anything else what a layer would be called.
         path: of a part.
-        factor, offset: one for each feature, or one for all.
+        factor, offset: one for each feature.
+        weight: float64 (outputs, features), as bytes.
         indices: of features.
         elapsed: what forward gives a recurrent part as elapsed time: a number, None for nothing, or
             GIVEN.
@@ -42,6 +43,7 @@ class Step:
     path: str = ""
     factor: tuple[float, ...] = ()
     offset: tuple[float, ...] = ()
+    weight: bytes = field(default=b"", repr=False)
     indices: tuple[int, ...] = ()
     elapsed: float | str | None = None
     text: str = field(default="", compare=False)

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+#: Operators that change the first tensor to the kind or the shape of the second.
+LED = frozenset("to type_as expand_as view_as reshape_as".split())
+
 
 @dataclass(frozen=True)
 class Line:

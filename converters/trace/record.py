@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode, resolve_name
 
-from lnn2loihi.converters.trace.graph import Graph, Line, Node, Ref, Value, refs, replaced
+from lnn2loihi.converters.trace.graph import LED, Graph, Line, Node, Ref, Value, refs, replaced
 from lnn2loihi.converters.trace.held import attribute_tensors
 
 #: What tells nothing of the values of a tensor.
@@ -32,6 +32,8 @@ _SHAPES = frozenset(
     "untyped_storage is_floating_point is_complex is_cuda is_cpu is_sparse is_quantized is_mps "
     "is_meta is_tensor is_signed is_nested is_inference output_nr _backward_hooks".split()
 )
+#: What makes constants in the shape of a tensor.
+_SHAPED = frozenset("zeros_like ones_like new_zeros new_ones new_full".split())
 #: What changes how many bits numbers have.
 _CONVERSIONS = frozenset("to float half bfloat16 double type type_as".split())
 #: Numbers of fewer bits than a network is trained with.
@@ -191,7 +193,7 @@ class _Recorder(TorchFunctionMode):
             self._inside -= 1
         if name == "iter":
             answer = list(answer)
-        depends = any(value.depends for value in given)
+        depends = name not in _SHAPED and any(v.depends for v in given[: 1 if name in LED else None])
         line = _line()
         changed = [t for t, v in zip(tensors, versions, strict=True) if t._version != v]
         if depends or changed:
@@ -204,7 +206,7 @@ class _Recorder(TorchFunctionMode):
                 f"{_at(line)}{name} computes in {rounded}, which rounds what depends on the input; "
                 "run it in float32"
             )
-        if name in _CONVERSIONS and len(tensors) == 1 and _floating(answer, tensors[0]):
+        if name in _CONVERSIONS and _floating(answer, tensors[0]):
             self.narrowed |= answer.dtype != torch.float64
             answer = tensors[0]
         answer = replaced(answer, Tensor, self._doubled)
