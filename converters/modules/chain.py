@@ -398,7 +398,7 @@ def _goes_on(steps: Sequence[Step], parts: Mapping[str, Any]) -> list[str]:
         return []
     return [
         f"{host} stays on the host at the end of a network, and forward goes on after it with "
-        f"{', '.join(map(str, steps[-behind:]))}; let forward return what goes into it, and compute "
+        f"{', '.join(map(str, steps[-behind:]))}; let forward return what goes into it and compute "
         "the rest on the host"
     ]
 

@@ -131,7 +131,9 @@ class Follower:
             with double_precision(), Widened() if self._narrowed else nullcontext():
                 answer = self._call(given, **({} if spans is None else {TIMESPANS: spans}))
         except Exception as error:  # whatever the user's code raises
-            text = self._complaint(tuple(given.shape), spans is not None, f"{type(error).__name__}: {error!s:.300}")
+            text = self._complaint(
+                tuple(given.shape), spans is not None, f"{type(error).__name__}: {error!s:.300}"
+            )
             raise CannotRunError(text) from error
         finally:
             self._restore()
@@ -219,8 +221,8 @@ class Follower:
                 f"there as its state: set module.{held[0]} = None before."
             )
         return (
-            f"it could not be run on x of shape {shape}, as module({arguments}): {said}.{kept} Give "
-            "a module whose forward takes x, and timespans (batch, time) if it uses them"
+            f"it could not be run on x of shape {shape}, as module({arguments}): {said}.{kept} "
+            "Give a module whose forward takes x, and timespans (batch, time) if it uses them"
         )
 
     def _kept(self, graph: Graph, layout: Axes, width: int) -> tuple[tuple[str, ...], list[str]]:
@@ -248,7 +250,7 @@ class Follower:
         return tuple(name for name in graph.kept if name in read), problems
 
     def _widths(self) -> list[int]:
-        """How many channels the samples may have: as each part takes, in the order of registration."""
+        """How many channels the samples may have: as many as each part takes, the first first."""
         found: list[int] = []
         for part in self.parts.values():
             sizes = [getattr(part, name, None) for name in _WIDTHS]

@@ -2,8 +2,8 @@
 
 A copy of the module runs on random samples of two lengths and batches, and everything that its
 `forward` does with them is recorded (`lnn2loihi.converters.trace.record`): operators, and the parts
-that are read as a whole. The samples are then followed through it (`reader`, `moves`, `recurrences`)
-as steps that become layers (`chain`). What is followed, in any number and order:
+that are read as a whole. The samples are then followed through it (`reader`, `operators`, `moves`,
+`recurrences`) as steps that become layers (`chain`). What is followed, in any number and order:
 
 - recurrent layers, at least one, of any family: what is accepted of them is said beside its
   importer (`lnn2loihi/families/<name>/importer.py`; the output mapping of an LTC goes into the
@@ -30,8 +30,8 @@ is the first layer of the wiring of `rnn` (and `rnn_memory` the mixed memory of 
 
 Last, module and network answer sequences of 300 samples, near and wide, in double precision; a
 difference above 1e-6 of the size of an output is refused. A `Sequential` cannot pass on the tuple
-that a CfC answers with, so one with a CfC before its end, and a `ModuleList`, are taken as what they
-say: one part after the other, of a CfC the first of its answers. A `forward` may take `timespans`
+that a CfC answers with, so one with a CfC before its end, and a `ModuleList`, are taken as what
+they say: one part after the other, of a CfC the first of its answers. A `forward` may take `timespans`
 (batch, time) and hand them to its recurrent layers; one without it runs at an elapsed time of 1.0,
 which is what ncps takes, or at the given `timespan`.
 """
@@ -110,7 +110,10 @@ def _load(source: Any, subject: str, timespan: float | None, name: str | None) -
     recurrent = [part for part in registered if is_recurrent(part.module)]
     if not recurrent:
         known = [said for _, family in importers() if (said := family.refusal(source))]
-        raise ImportNetworkError(subject, known or [f"it holds no recurrent layer; {accepted()}", *_part_problems(registered)])
+        raise ImportNetworkError(
+            subject,
+            known or [f"it holds no recurrent layer; {accepted()}", *_part_problems(registered)],
+        )
     follower, followed = _followed(source, subject, registered)
     reading = followed.reading
     chain = Chain(followed.inputs)
@@ -155,8 +158,8 @@ def _followed(source: Any, subject: str, registered: list[Part]) -> tuple[Any, A
     """What forward does, and the copy that runs.
 
     Raises:
-        ImportNetworkError: it cannot be run or followed; parts that could not be imported anyway are
-            named then.
+        ImportNetworkError: it cannot be run or followed; parts that could not be imported anyway
+            are named then.
     """
     from lnn2loihi.converters.modules.follow import CannotCopyError, Follower
     from lnn2loihi.converters.trace.record import CannotFollowError, CannotRunError

@@ -67,9 +67,7 @@ def unknown(reader: Reader, node: Node, stream: Stream, ref: Ref) -> None:
     elif reason is _OVER_TIME:
         axis = _axis_of(node)
         if axis is not None and stream.axes[place(axis, len(stream.axes))] == FEATURES:
-            reason = (
-                "combines features, for which there is no layer; train a Linear in its place"
-            )
+            reason = "combines features, for which there is no layer; train a Linear in its place"
     reader.refuse(node, stream, ref, f"{node.where} {reason}")
 
 
@@ -163,7 +161,10 @@ def _affine(reader: Reader, node: Node, stream: Stream, ref: Ref) -> None:
 
 def _linear(reader: Reader, node: Node, stream: Stream, ref: Ref) -> None:
     """A map whose weights do not depend on the samples."""
-    weight, bias = constant(reader, _argument(node, 1, "weight", None)), _argument(node, 2, "bias", None)
+    weight, bias = (
+        constant(reader, _argument(node, 1, "weight", None)),
+        _argument(node, 2, "bias", None),
+    )
     axes = with_features(stream)
     if weight is None or weight.ndim != 2 or node.arguments[:1] != (ref,) or axes[-1] != FEATURES:
         return unknown(reader, node, stream, ref)
@@ -234,6 +235,7 @@ def _axis_of(node: Node) -> int | None:
 
 
 def axis_name(axis: Any) -> str:
+    """For messages."""
     return "an axis of size 1" if axis is None else f"the axis of {axis}"
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
-
-import numpy as np
 
 from lnn2loihi.converters.modules.chain import Part, does_nothing, is_batch_norm, refusal
 from lnn2loihi.converters.modules.classes import activation_of, is_dropout, is_linear
@@ -35,6 +33,7 @@ from lnn2loihi.converters.modules.streams import (
 from lnn2loihi.converters.recurrent.known import is_recurrent
 from lnn2loihi.converters.trace.axes import BATCH, FEATURES, TIME, Axes, place
 from lnn2loihi.converters.trace.graph import LED, Graph, Node, Ref, Value, refs
+
 
 class Reader:
     """One run of forward.
@@ -165,8 +164,11 @@ class Reader:
             what = "multiplies two streams"
         else:
             what = "joins two streams, as a residual connection or parallel branches do"
-        self.lost(node, own, f"{node.where} {what} ({heads(own)}); a network is one chain of layers, "
-                              "so import each branch alone")  # fmt: skip
+        reason = (
+            f"{node.where} {what} ({heads(own)}); a network is one chain of layers, so import each "
+            "branch alone"
+        )
+        self.lost(node, own, reason)
 
     def _joined(self, node: Node) -> Stream | None:
         """The sequence whose steps are stacked, or None."""

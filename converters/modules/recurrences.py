@@ -19,7 +19,8 @@ from lnn2loihi.converters.modules.streams import (
 )
 from lnn2loihi.converters.trace.axes import BATCH, FEATURES, TIME, Axes, said
 from lnn2loihi.converters.trace.graph import Node, Ref, refs
-from lnn2loihi.family import importer_of, left_out
+from lnn2loihi.family import family_of_importer, importer_of, left_out
+from lnn2loihi.faults import described
 
 if TYPE_CHECKING:
     from lnn2loihi.converters.modules.reader import Reader
@@ -210,5 +211,6 @@ def _calls(part: Any) -> Mapping[str, bool]:
     try:
         return importer.calls(part) or {}
     except Exception as error:  # a stranger's importer: it is taken as most are
-        left_out(importer.name, "it does not say how its modules are called", error)
+        reason = f"it does not say how its modules are called: {described(error)}"
+        left_out(family_of_importer(importer), reason)
         return {}

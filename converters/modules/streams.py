@@ -25,8 +25,8 @@ class Step:
 
     Attributes:
         kind: "part" (as `path` says), "activation", "affine" (features * factor + offset), "map"
-            (weight features + offset), "select" (the features `indices`), "host" (a function that a network has only after its
-            end) or "refused".
+            (weight features + offset), "select" (the features `indices`), "host" (a function that
+            a network has only after its end) or "refused".
         name: of the activation or of the function; of anything else what a layer would be called.
         path: of a part.
         factor, offset: one for each feature.
@@ -140,8 +140,8 @@ class Reading:
 
 
 _NOTHING_OF_X = (
-    "its answer does not depend on x, as far as its operators can be seen (those of torch.jit and of "
-    "extensions in C++ cannot)"
+    "its answer does not depend on x, as far as its operators can be seen (those of torch.jit and "
+    "of extensions in C++ cannot)"
 )
 
 

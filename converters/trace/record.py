@@ -193,7 +193,9 @@ class _Recorder(TorchFunctionMode):
             self._inside -= 1
         if name == "iter":
             answer = list(answer)
-        depends = name not in _SHAPED and any(v.depends for v in given[: 1 if name in LED else None])
+        depends = name not in _SHAPED and any(
+            v.depends for v in given[: 1 if name in LED else None]
+        )
         line = _line()
         changed = [t for t, v in zip(tensors, versions, strict=True) if t._version != v]
         if depends or changed:
