@@ -48,8 +48,8 @@ def compared(run: Run, network: LiquidNetwork, steps: tuple[Step, ...], last: bo
     if difference <= TOLERANCE + _CHAOS * own:
         return []
     return [
-        f"on random sequences of {STEPS} samples it answers otherwise by {difference:.3g} of the size "
-        f"of the answer than the network made of what its forward does with short ones (the limit is "
+        f"on random sequences of {STEPS} samples its answer differs by {difference:.3g} of its "
+        "size from that of the network made of what its forward does with short ones (the limit is "
         f"{TOLERANCE:g}). If forward does the same with sequences of any length and any values, "
         "this is a fault of lnn2loihi; import the recurrent layer alone then"
     ]

@@ -31,9 +31,9 @@ is the first layer of the wiring of `rnn` (and `rnn_memory` the mixed memory of 
 Last, module and network answer sequences of 300 samples, near and wide, in double precision; a
 difference above 1e-6 of the size of an output is refused. A `Sequential` cannot pass on the tuple
 that a CfC answers with, so one with a CfC before its end, and a `ModuleList`, are taken as what
-they say: one part after the other, of a CfC the first of its answers. A `forward` may take `timespans`
-(batch, time) and hand them to its recurrent layers; one without it runs at an elapsed time of 1.0,
-which is what ncps takes, or at the given `timespan`.
+they say: one part after the other, of a CfC the first of its answers. A `forward` may take
+`timespans` (batch, time) and hand them to its recurrent layers; one without it runs at an elapsed
+time of 1.0, which is what ncps takes, or at the given `timespan`.
 """
 
 from __future__ import annotations
