@@ -113,7 +113,18 @@ def _package(point: Any) -> str:
 
 def _is_ours(point: _Found) -> bool:
     origin = getattr(point, "dist", None)
-    return origin is not None and origin.name == _OURS
+    return origin is not None and _name_of(origin) == _OURS
+
+
+def _name_of(origin: Any) -> str:
+    """The name of a package, read from its metadata once: it is asked for often and takes long."""
+    if id(origin) not in _NAMES:
+        # The package is kept with its name, so that no other one gets its id.
+        _NAMES[id(origin)] = origin, origin.name
+    return _NAMES[id(origin)][1]
+
+
+_NAMES: dict[int, tuple[Any, str]] = {}
 
 
 class Registry(Generic[T]):

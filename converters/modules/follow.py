@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,8 @@ class Follower:
         """
         failures: list[Exception] = []
         refused: Followed | None = None
-        ways = [(layout, width) for width in self._widths() for layout in self._layouts()]
+        layouts = self._layouts()
+        ways = [(layout, width) for width in self._widths for layout in layouts]
         for layout, width in ways:
             try:
                 found = self._followed(layout, width)
@@ -104,7 +106,7 @@ class Follower:
             if isinstance(error, CannotFollowError):
                 raise error
         # Perhaps it takes sequences without a batch, as a BatchNorm1d at the input asks for.
-        for width in self._widths():
+        for width in self._widths:
             try:
                 found = self._followed((TIME, FEATURES), width)
             except (CannotFollowError, CannotRunError):
@@ -167,7 +169,7 @@ class Follower:
 
     def _followed(self, layout: Axes, width: int) -> Followed:
         """As `follow`, with the axes and the channels of the samples."""
-        widths = {*self._widths()}
+        widths = {*self._widths}
         time = next(t for t in (7, 11, 13, 17) if t not in widths)
         optional = self._spans is None or self._spans.default is not inspect.Parameter.empty
         sizes = [(2, time, False), (3, 5, False)] if optional else []
@@ -249,6 +251,7 @@ class Follower:
             self._restore()
         return tuple(name for name in graph.kept if name in read), problems
 
+    @cached_property
     def _widths(self) -> list[int]:
         """How many channels the samples may have: as many as each part takes, the first first."""
         found: list[int] = []
