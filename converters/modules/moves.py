@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lnn2loihi.converters.modules.streams import Step, Stream
 from lnn2loihi.converters.trace.axes import FEATURES, TIME, Axis, place, reshaped
 from lnn2loihi.converters.trace.graph import Node, Ref
 
-if TYPE_CHECKING:
-    from lnn2loihi.converters.modules.reader import Reader
+#: The reader that calls; its module imports this one.
+Reader = Any
 
 
 def _option(node: Node, position: int, *names: str, default: Any = None) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +13,9 @@ from lnn2loihi.converters.modules.streams import Step, Stream
 from lnn2loihi.converters.trace.axes import FEATURES, Axes, place
 from lnn2loihi.converters.trace.graph import Node, Ref
 
-if TYPE_CHECKING:
-    from lnn2loihi.converters.modules.reader import Reader
+#: The reader that calls; its module imports this one.
+Reader = Any
+
 
 #: Operators that are activations of layers.
 _ACTIVATIONS = {

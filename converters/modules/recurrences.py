@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lnn2loihi.converters.modules.operators import constant, with_features
 from lnn2loihi.converters.modules.streams import (
@@ -22,8 +22,9 @@ from lnn2loihi.converters.trace.graph import Node, Ref, refs
 from lnn2loihi.family import family_of_importer, importer_of, left_out
 from lnn2loihi.faults import described
 
-if TYPE_CHECKING:
-    from lnn2loihi.converters.modules.reader import Reader
+#: The reader that calls; its module imports this one.
+Reader = Any
+
 
 #: What the argument of a recurrent module is called that is an elapsed time.
 _TIMES = ("ts", "dt", "delta_t", "elapsed", "elapsed_time", "timespans", "timespan", "times")

@@ -34,6 +34,8 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import numpy  # noqa: F401  sets a variable of the environment when it is first imported
+
 from fuzzing.mutations import spliced
 from fuzzing.readers import READERS, Reader
 from lnn2loihi.errors import Lnn2LoihiError
