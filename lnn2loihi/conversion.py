@@ -12,7 +12,13 @@ from typing import Any
 from lnn2loihi import plugins
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.defaults import DEFAULT_TARGET
-from lnn2loihi.errors import ImportNetworkError, InputError, Lnn2LoihiError, PluginError
+from lnn2loihi.errors import (
+    ImportNetworkError,
+    InputError,
+    Lnn2LoihiError,
+    PluginError,
+    TargetError,
+)
 from lnn2loihi.faults import described
 from lnn2loihi.files import write_atomically
 from lnn2loihi.network import LiquidNetwork
@@ -156,7 +162,7 @@ def export(
     Raises:
         InputError: no exporter fits, the folder does not exist, an option is unknown, the path is
             the file that the network was read from, or a network is to be prepared.
-        TargetError: the target cannot prepare the program.
+        TargetError: the target cannot prepare the program, or names an exporter that is not there.
         BackendMissingError: the exporter needs a package that is not installed.
         PluginError: the exporter of another package fails.
     """
@@ -233,6 +239,13 @@ def _exporter(source: object, path: Path, name: str | None, target: Target) -> E
         with plugins.EXPORTERS.naming(named, "accepts()"):
             if named.accepts(source):
                 return named
+    registered = plugins.EXPORTERS.names()
+    if target.exporter and target.exporter not in registered:
+        raise TargetError(
+            f"target {target.name!r}",
+            f"its exporter {target.exporter!r} is not registered; there are "
+            f"{', '.join(registered)}: name one of them, or install the package that has it",
+        )
     fitting = [(key, one) for key, one in plugins.EXPORTERS.working() if _accepts(one, source)]
     fitting.sort(key=lambda known: known[0] != target.exporter)
     suffix = path.suffix.lower()

@@ -404,6 +404,12 @@ class TestExports:
         path = l2l.export(PLAIN, tmp_path / "net.onnx", target=BOTH)
         assert onnx.load(path) == l2l.export(BOTH.prepare(PLAIN), "onnx")
 
+    def test_an_exporter_that_is_not_there_is_named(self, tmp_path: Path) -> None:
+        target = Target("odd", exporter="zzz")
+        with pytest.raises(TargetError, match="target 'odd': its exporter 'zzz' is not registered"):
+            l2l.export(random_program(1), tmp_path / "a.onnx", target=target)
+        assert not (tmp_path / "a.onnx").exists()
+
     def test_the_exporter_of_a_target_comes_first(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
