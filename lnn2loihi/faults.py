@@ -19,12 +19,17 @@ _OWN = str(Path(__file__).parent)
 _CALLED = ("numpy", "torch", "site-packages/onnx")
 
 
+def one_line(error: BaseException) -> str:
+    """Type and text of an exception in one line of bounded length."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:_LONGEST]
+
+
 def described(error: BaseException) -> str:
     """Type, text and place of an exception: "KeyError: 'gain' at family/lowering.py:12".
 
     The place is the last line outside of this library, NumPy and PyTorch; none where there is none.
     """
-    said = f"{type(error).__name__}: {' '.join(str(error).split())}"[:_LONGEST]
+    said = one_line(error)
     places = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_theirs(frame)]
     if not places:
         return said

@@ -19,15 +19,13 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from lnn2loihi.errors import PluginError
-from lnn2loihi.faults import named
+from lnn2loihi.faults import named, one_line
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 _log = logging.getLogger("lnn2loihi")
 _OURS = "lnn2loihi"
-#: Longest reason of a plug-in that fails, in characters; it may have the text of a whole traceback.
-_LONGEST_REASON = 300
 
 T = TypeVar("T")
 State = Literal["ok", "broken", "refused"]
@@ -361,7 +359,7 @@ class Registry(Generic[T]):
             if self.factory:
                 made = made()
         except (Exception, SystemExit) as error:  # whatever a stranger's module does when imported
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:_LONGEST_REASON]
+            reason = one_line(error)
             raise PluginError(subject, f"{where} cannot be loaded ({reason}); {mend}") from error
         if not isinstance(made, self.protocol):
             wanted = [n for n in _members(self.protocol) if not hasattr(made, n)]

@@ -212,7 +212,7 @@ class Broken(Executor):
         self._spoil = spoil
 
     def run(self, *arguments: Any, **options: Any) -> Any:
-        raise NotImplementedError
+        raise NotImplementedError  # never called: each one has its own, see __init__
 
     def _trace(self, program: Any, inputs: Any, initial_state: Any) -> Any:
         return self._spoil(Narrow().run(program, inputs, initial_state))

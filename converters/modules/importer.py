@@ -95,7 +95,7 @@ class ModulesImporter:
 
         Raises:
             ImportNetworkError: lists every part that is not supported or damaged, or says by how
-                much the answers differ from those of the parts in order.
+                much the network that was read off its forward answers otherwise.
         """
         subject = class_name(source)
         if description is not None:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from lnn2loihi.defaults import ALL
 from lnn2loihi.errors import BackendMissingError, Lnn2LoihiError, PluginError
+from lnn2loihi.faults import one_line
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.registry import Registry
@@ -35,8 +36,6 @@ FullState = Mapping[str, Mapping[str, npt.NDArray[Any]]]
 Run = IntegerRun | EngineRun
 #: In place of a name: the fastest of our engines that runs the program here.
 AUTO = "auto"
-#: Longest reason of an executor that fails, in characters.
-_LONGEST_REASON = 300
 
 
 class OpenStream(Protocol):
@@ -269,7 +268,7 @@ class Execution:
             watched = options.get("on_step")
             if watched is not None and watched.raised is error:
                 raise
-            said = f"{type(error).__name__}: {' '.join(str(error).split())}"[:_LONGEST_REASON]
+            said = one_line(error)
             raise self._broken(f"raised {said}") from error
 
     def _broken(self, problems: Sequence[str] | str) -> PluginError:

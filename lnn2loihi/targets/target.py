@@ -15,13 +15,12 @@ import numpy as np
 from lnn2loihi.arguments import checks_fields, checks_kinds
 from lnn2loihi.defaults import DEFAULT_EXECUTORS
 from lnn2loihi.errors import InputError, Lnn2LoihiError, TargetError
+from lnn2loihi.faults import one_line
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.registry import Registry
 
 #: Makes a program of a program; its name stands in messages.
 Pass = Callable[[LoihiProgram], LoihiProgram]
-#: Longest reason of a pass that fails, in characters.
-_LONGEST_REASON = 300
 
 
 @runtime_checkable
@@ -94,7 +93,7 @@ class Target:
             problems = [f"{error.subject}: {problem}" for problem in error.problems]
             raise TargetError(subject, problems or error.subject) from error
         except Exception as error:  # whatever the code of a stranger raises
-            said = f"{type(error).__name__}: {' '.join(str(error).split())}"[:_LONGEST_REASON]
+            said = one_line(error)
             raise TargetError(subject, f"cannot prepare {program.name!r}: raised {said}") from error
         if not isinstance(made, LoihiProgram):
             raise TargetError(
