@@ -25,7 +25,9 @@ def with_source(network: LiquidNetwork, source: Mapping[str, str]) -> LiquidNetw
 
 
 def arrays_digest(network: LiquidNetwork) -> str:
-    """SHA-256 of the effective arrays: for each key in sorted order its dtype, shape and bytes."""
+    """SHA-256 of the effective arrays: for each key in sorted order its dtype, shape and bytes; and
+    of who hears whom, where that is not the layer before.
+    """
     arrays: dict[str, FloatArray] = {}
     for layer in network.layers:
         arrays |= layer.arrays()
@@ -40,4 +42,6 @@ def arrays_digest(network: LiquidNetwork) -> str:
         array = np.ascontiguousarray(arrays[key], dtype="<f8")
         digest.update(f"{key}:{array.dtype.str}:{array.shape}\n".encode())
         digest.update(array.tobytes())
+    for name, heard in sorted(network.hears.items()):  # none where each hears the one before
+        digest.update(f"{name} hears {', '.join(heard)}\n".encode())
     return digest.hexdigest()

@@ -160,8 +160,10 @@ def evaluate_stages(
             kept |= loop.kept
         else:
             (stage,) = group
-            heard = messages[stage.sources[0].name]
-            message, kept_words = answered(stage, heard, {}, None)
+            said = [messages[source.name] for source in stage.sources]
+            heard = said[0] if len(said) == 1 else np.concatenate(said, axis=-1)
+            since = elapsed[..., None] if stage.timed and elapsed is not None else None
+            message, kept_words = answered(stage, heard, {}, since)
             _check_shapes(stage, heard.shape[:-1], message, kept_words)
             answers[stage.name] = message
         # A wired stage is heard inside its loop alone.

@@ -26,6 +26,7 @@ from lnn2loihi.layers.layer import Gates, Layer, Vectors
 from lnn2loihi.layers.linear import SUM, FloatArray, Linear
 from lnn2loihi.layers.readout import ReadoutStage
 from lnn2loihi.layers.stage import INPUT, Stage, StageSource
+from lnn2loihi.listening import Answer, Listening, answers_of, factors_of, stages_of
 from lnn2loihi.printable import is_line
 from lnn2loihi.sequences import LARGEST, sequences
 from lnn2loihi.tables import text_table
@@ -40,9 +41,10 @@ class LiquidNetwork(ArrayEquality):
 
     Attributes:
         name: name in messages and tables.
-        layers: layers in order; layer l reads layer l-1 of the same step and its own last state.
-            Layers that share a memory are one.
-        readout: affine map on the last layer's answer, or None.
+        layers: layers in order; each reads what it hears of the same step, which is the layer
+            before it where `hears` does not say otherwise, and its own last state. Layers that
+            share a memory are one.
+        readout: affine map on the last layer's answer, or on what `hears` says; or None.
         timespan: constant elapsed time between two samples, 0 or more, in the unit of the training
             (1.0 where the network was trained without timespans); None where it comes with the
             samples (irregular time).
@@ -50,6 +52,11 @@ class LiquidNetwork(ArrayEquality):
         input_offset, input_scale: float64 (inputs,): samples enter as (x - offset) / scale;
             an input normalisation that came with the network. 0 and 1 by default.
         host: names of what follows on the host and is no part of the network, such as a softmax.
+        hears: for a layer, or the readout, by name what it hears, side by side in the order of
+            its columns: "input", names of earlier layers, or of parts of earlier layers
+            (`Layer.parts`). What is not named here hears the layer before it, the first layer the
+            input; what says just that is left out. Slices, sums, differences, constant factors and
+            skips are thereby synapses, and take no population (see `Layer.hearing`).
 
     Raises:
         NetworkError: lists everything that contradicts itself, when made.
@@ -63,11 +70,14 @@ class LiquidNetwork(ArrayEquality):
     input_offset: FloatArray = None  # pyright: ignore[reportAssignmentType]
     input_scale: FloatArray = None  # pyright: ignore[reportAssignmentType]
     host: tuple[str, ...] = ()
+    hears: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
         object.__setattr__(self, "host", tuple(self.host))
         object.__setattr__(self, "source", read_only_mapping(self.source))
+        heard = {name: tuple(own) for name, own in self.hears.items()}
+        object.__setattr__(self, "hears", read_only_mapping(heard))
         if self.timespan is not None:
             object.__setattr__(self, "timespan", float(self.timespan))
         problems = Problems(NetworkError, f"network {self.name!r}")
@@ -91,19 +101,26 @@ class LiquidNetwork(ArrayEquality):
         )
         if not problems:
             with _of_layer(self.layers[0], "units, input_size or unfolds"):
-                problems.extend(self._size_problems())
+                problems.extend(self._name_problems() or self._size_problems())
+        if not problems:
             problems.extend(self._normalisation_problems())
         problems.raise_if_any()
+        object.__setattr__(self, "hears", read_only_mapping(self.listening.unusual))
+
+    def _name_problems(self) -> list[str]:
+        names = [name for layer in self.layers for name in layer.layer_names]
+        names += [self.readout.name] if self.readout else []
+        found = [
+            f"layer name {name!r:.60} is not one line of printable text"
+            for name in names
+            if not is_line(name)
+        ]
+        if len(set(names)) != len(names) or INPUT in names:
+            found.append(f"layer names are not unique: {names}")
+        return found
 
     def _size_problems(self) -> list[str]:
-        found: list[str] = []
-        stages: Sequence[Any] = self.layers + ((self.readout,) if self.readout else ())
-        for before, after in zip(self.layers, stages[1:], strict=False):
-            if after.input_size != before.units:
-                found.append(
-                    f"{after.name} takes {after.input_size} inputs but {before.name} "
-                    f"has {before.units} units"
-                )
+        found = self.listening.problems()
         for layer in self.layers:
             if not layer.stateless and layer.unfolds != self.substeps:
                 found.append(
@@ -111,22 +128,16 @@ class LiquidNetwork(ArrayEquality):
                     f"layer {self.substeps} unfolds; layers with a state have to keep the same "
                     "time: make a network of each"
                 )
-        several = [layer.name for layer in self.layers if not layer.stateless]
-        if self.substeps > 1 and len(several) > 1 and not found:
-            found.append(
-                f"{' and '.join(several)} take {self.substeps} steps for each sample: the second "
+        if self.substeps > 1 and not found:
+            stateful = [layer.name for layer in self.layers if not layer.stateless]
+            found += [
+                f"{before} and {name} take {self.substeps} steps for each sample: the second "
                 "would hear what the first has not finished, which no module does; make a network "
                 "of each, or unfold once"
-            )
-        names = [name for layer in self.layers for name in layer.layer_names]
-        names += [self.readout.name] if self.readout else []
-        found += [
-            f"layer name {name!r:.60} is not one line of printable text"
-            for name in names
-            if not is_line(name)
-        ]
-        if len(set(names)) != len(names) or INPUT in names:
-            found.append(f"layer names are not unique: {names}")
+                for name in stateful
+                for before in stateful
+                if before in self.listening.heard_through(name)
+            ]
         return found
 
     def _normalisation_problems(self) -> list[str]:
@@ -143,10 +154,15 @@ class LiquidNetwork(ArrayEquality):
             object.__setattr__(self, part, read_only(array, np.float64))
         return found
 
-    @property
+    @cached_property
+    def listening(self) -> Listening:
+        """What each layer and the readout hear."""
+        return Listening(self.layers, self.readout, self.hears)
+
+    @cached_property
     def input_size(self) -> int:
         """Number of input channels."""
-        return self.layers[0].input_size
+        return self.listening.input_size
 
     @property
     def output_size(self) -> int:
@@ -182,18 +198,21 @@ class LiquidNetwork(ArrayEquality):
     def stages_by_layer(self) -> tuple[tuple[Layer | None, tuple[Stage, ...]], ...]:
         """The same, with the layer that each belongs to; None for the readout."""
         made: list[tuple[Layer | None, tuple[Stage, ...]]] = []
-        before, scale = StageSource(INPUT, self.input_size), 1.0
+        answers = {INPUT: Answer(StageSource(INPUT, self.input_size))}
         for layer in self.layers:
+            heard = self.listening.sources(layer.name, answers)
             with _of_layer(layer, "stages()"):
-                own, scale = _checked(layer.stages(before, self.timespan, scale))
+                own, scale = _checked(stages_of(layer, heard, self.timespan))
             made.append((layer, own))
-            before = StageSource(own[-1].name, layer.units)
-        if self.readout is not None or scale != 1.0:
-            linear = self.readout or Linear(
-                "output", np.eye(before.columns), np.zeros(before.columns)
-            )
-            stage = ReadoutStage(linear.name, (before,), {SUM: linear.scaled(SUM, inputs=scale)})
-            made.append((None, (stage,)))
+            answers |= answers_of(layer, own, scale)
+        last = answers[self.layers[-1].name]
+        if self.readout is not None:
+            heard = self.listening.sources(self.readout.name, answers)
+            made.append((None, (_readout_stage(self.readout, heard),)))
+        elif last.scale != 1.0:
+            size = last.source.columns
+            linear = Linear("output", np.eye(size), np.zeros(size))
+            made.append((None, (_readout_stage(linear, (last,)),)))
         return tuple(made)
 
     def with_gates(self, gates: Gates, vectors: Vectors | None = None) -> LiquidNetwork:
@@ -206,7 +225,14 @@ class LiquidNetwork(ArrayEquality):
             gates: for each stage its maps by gate.
             vectors: for stages with `vectors` these, float64 (units,); the network's where absent.
         """
-        layers = tuple(la.with_gates(gates, vectors or {}, self.timespan) for la in self.layers)
+        given = {} if vectors is None else vectors
+        known = {
+            stage.name: {vector: getattr(stage, vector) for vector in stage.vectors}
+            | dict(given.get(stage.name, {}))
+            for stage in self.stages
+            if stage.vectors
+        }
+        layers = tuple(layer.with_gates(gates, known, self.timespan) for layer in self.layers)
         readout, (layer, (*_, last)) = self.readout, self.stages_by_layer[-1]
         if layer is None:
             trained = gates[last.name][SUM]
@@ -224,6 +250,7 @@ class LiquidNetwork(ArrayEquality):
             {
                 "stage": stage.name,
                 "family": stage.family,
+                "hears": [source.name for source in stage.sources if not source.previous],
                 "inputs": sum(s.columns for s in stage.sources if not s.previous),
                 "units": stage.units,
                 "synapses": stage.synapses,
@@ -244,6 +271,8 @@ class LiquidNetwork(ArrayEquality):
     def summary(self) -> str:
         """Sizes and ranges as text."""
         stages = self.to_dict()["stages"]
+        for stage in stages:
+            stage["hears"] = ", ".join(stage["hears"])
         table = text_table(
             [key.replace("_", " ") for key in stages[0]], [list(s.values()) for s in stages]
         )
@@ -354,6 +383,12 @@ def _own_problems(layer: Layer) -> list[str]:
     with _of_layer(layer, "problems()"):
         found = layer.problems()
         return [found] if isinstance(found, str) else [*map(str, found)]
+
+
+def _readout_stage(readout: Linear, heard: Sequence[Answer]) -> ReadoutStage:
+    """The stage of a readout."""
+    linear = readout.with_columns(SUM, factors_of(heard))
+    return ReadoutStage(readout.name, tuple(one.source for one in heard), {SUM: linear})
 
 
 def _checked(made: Any) -> tuple[tuple[Stage, ...], float]:

@@ -31,7 +31,8 @@ INTERNAL = {
     "add", "cell", "dense", "encode", "every", "folded_gate", "held", "interval", "narrowed",
     "problems", "saturate", "sequences", "size_problems", "stage", "stages", "turn",
     "with_columns", "with_gates", "arrays", "hears_inputs", "of_stage", "other_parameters",
-    "renamed", "trained_maps", "with_inputs",
+    "renamed", "trained_maps", "with_inputs", "can_hear", "hearing", "checked_hearing",
+    "with_input_maps",
 }  # fmt: skip
 
 

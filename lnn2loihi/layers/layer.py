@@ -17,6 +17,8 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.arrays import as_array
+from lnn2loihi.errors import NetworkError, Problems
 from lnn2loihi.frozen import ArrayEquality, read_only
 from lnn2loihi.layers.linear import FloatArray, Linear
 from lnn2loihi.layers.stage import Stage, StageSource
@@ -135,12 +137,76 @@ class Layer(ArrayEquality, ABC):
             factor: float64 (inputs,).
             offset: float64 (inputs,).
         """
+        return self.with_input_maps(lambda linear: linear.with_inputs(factor, offset))
+
+    def can_hear(self, matrix: FloatArray) -> bool:
+        """Whether `hearing` has an answer for a matrix (inputs, columns of x).
+
+        A layer that has a `with_inputs` of its own and no `hearing` takes diagonal ones alone.
+        """
+        own = type(self)
+        if own.hearing is not Layer.hearing or own.with_inputs is Layer.with_inputs:
+            return True
+        square = matrix.shape[0] == matrix.shape[1]
+        return square and bool((matrix == np.diag(np.diagonal(matrix))).all())
+
+    def hearing(self: L, matrix: FloatArray, offset: FloatArray) -> L:
+        """The layer that answers to x what this one answers to matrix @ x + offset.
+
+        What is heard through slices, sums, differences, constant factors and concatenations is
+        thereby heard without them, and takes no population.
+
+        Args:
+            matrix: float64 (inputs, columns of x), which `can_hear` says it can hear.
+            offset: float64 (inputs,).
+
+        Raises:
+            NetworkError: a shape is wrong, numbers are infinite or NaN, or the layer cannot hear
+                such a matrix.
+        """
+        matrix, offset = self.checked_hearing(matrix, offset)
+        if type(self).with_inputs is not Layer.with_inputs:
+            return self.with_inputs(np.diagonal(matrix), offset)
+        return self.with_input_maps(lambda linear: linear.hearing(matrix, offset))
+
+    def with_input_maps(self: L, change: Callable[[Linear], Linear]) -> L:
+        """The layer with other maps in place of those that hear what comes before the layer.
+
+        Args:
+            change: makes a map of one of them.
+        """
 
         def changed(field: str, place: int, linear: Linear) -> Linear:
-            hears = self.hears_inputs(field, place)
-            return linear.with_inputs(factor, offset) if hears else linear
+            return change(linear) if self.hears_inputs(field, place) else linear
 
         return self._with_maps(changed)
+
+    def checked_hearing(
+        self, matrix: npt.ArrayLike, offset: npt.ArrayLike
+    ) -> tuple[FloatArray, FloatArray]:
+        """The arguments of `hearing` as arrays.
+
+        Raises:
+            NetworkError: see `hearing`.
+        """
+        subject = f"layer {self.name!r}"
+        found = as_array(matrix, subject, "matrix").astype(np.float64)
+        added = as_array(offset, subject, "offset").astype(np.float64)
+        problems = Problems(NetworkError, subject)
+        if found.ndim != 2 or found.shape[0] != self.input_size or not found.shape[1]:
+            problems.add(f"matrix has shape {found.shape}, expected ({self.input_size}, columns)")
+        if added.shape != (self.input_size,):
+            problems.add(f"offset has shape {added.shape}, expected ({self.input_size},)")
+        for name, values in (("matrix", found), ("offset", added)):
+            if not np.isfinite(values).all():
+                problems.add(f"{name} holds NaN or infinite values")
+        if not problems and not self.can_hear(found):
+            problems.add(
+                f"a {type(self).__qualname__} cannot hear what such a matrix mixes; let a layer "
+                "of its own make it (DenseLayer)"
+            )
+        problems.raise_if_any()
+        return found, added
 
     def with_gates(self: L, gates: Gates, vectors: Vectors, timespan: float | None = 1.0) -> L:
         """The layer whose stages have other maps and vectors, as training for the chip leaves them.

@@ -75,6 +75,17 @@ class Linear(ArrayEquality):
         weight[:, :inputs] *= factor
         return Linear(self.name, weight, bias)
 
+    def hearing(self, matrix: FloatArray, offset: FloatArray) -> Linear:
+        """The map that answers to x what this one answers to matrix @ x + offset in its first
+        columns; the others stay as they are, behind those of x.
+
+        Args:
+            matrix: float64 (n, columns of x), of the first n inputs.
+            offset: float64 (n,).
+        """
+        heard, rest = self.weight[:, : len(matrix)], self.weight[:, len(matrix) :]
+        return Linear(self.name, np.hstack([heard @ matrix, rest]), self.bias + heard @ offset)
+
     def arrays(self, key: str) -> dict[str, FloatArray]:
         """Weight and bias under a key."""
         return {f"{key}.weight": self.weight, f"{key}.bias": self.bias}

@@ -6,7 +6,7 @@ arXiv:2106.13898, equation 10.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar
 
@@ -202,10 +202,10 @@ class CfCLayer(Layer):
         """See `Layer.hears_inputs`: behind a backbone only its first map does."""
         return field == "backbone" and place == 0 if self.backbone else True
 
-    def with_inputs(self, factor: FloatArray, offset: FloatArray) -> CfCLayer:
-        """See `Layer.with_inputs`."""
-        made = super().with_inputs(factor, offset)
-        memory = None if self.memory is None else self.memory.with_inputs(factor, offset)
+    def with_input_maps(self, change: Callable[[Linear], Linear]) -> CfCLayer:
+        """See `Layer.with_input_maps`; the memory hears the inputs, too."""
+        made = super().with_input_maps(change)
+        memory = None if self.memory is None else self.memory.with_input_maps(change)
         return replace(made, memory=memory)
 
     def with_gates(self, gates: Gates, vectors: Vectors, timespan: float | None = 1.0) -> CfCLayer:

@@ -93,10 +93,10 @@ class WiredMemory(Layer):
         layers = tuple(layer.renamed(name) for layer in self.layers)
         return WiredMemory(name(self.name), layers, self.memory)
 
-    def with_inputs(self, factor: FloatArray, offset: FloatArray) -> WiredMemory:
-        """See `Layer.with_inputs`."""
-        first = self.layers[0].with_inputs(factor, offset)
-        memory = self.memory.with_inputs(factor, offset)
+    def with_input_maps(self, change: Callable[[Linear], Linear]) -> WiredMemory:
+        """See `Layer.with_input_maps`: the first layer and the memory hear the inputs."""
+        first = self.layers[0].with_input_maps(change)
+        memory = self.memory.with_input_maps(change)
         return WiredMemory(self.name, (first, *self.layers[1:]), memory)
 
     def with_gates(

@@ -7,7 +7,7 @@ step before.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -98,9 +98,9 @@ class Memory(ArrayEquality):
             )
         )  # fmt: skip
 
-    def with_inputs(self, factor: FloatArray, offset: FloatArray) -> Memory:
-        """See `Layer.with_inputs`."""
-        return Memory(tuple(gate.with_inputs(factor, offset) for gate in self.gates))
+    def with_input_maps(self, change: Callable[[Linear], Linear]) -> Memory:
+        """See `Layer.with_input_maps`."""
+        return Memory(tuple(map(change, self.gates)))
 
     def arrays(self, owner: str) -> dict[str, FloatArray]:
         """See `Layer.arrays`."""

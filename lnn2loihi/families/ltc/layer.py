@@ -7,10 +7,10 @@ algorithm 1 (the fused, semi-implicit solver).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -278,8 +278,62 @@ class LTCLayer(Layer):
         inputs, slope, moved = len(factor), self.slope.copy(), self.offset.copy()
         moved[:, :inputs] += slope[:, :inputs] * offset
         slope[:, :inputs] *= factor
-        memory = None if self.memory is None else self.memory.with_inputs(factor, offset)
-        return replace(self, slope=slope, offset=moved, memory=memory)
+        return replace(
+            self,
+            slope=slope,
+            offset=moved,
+            memory=self._memory_with(lambda linear: linear.with_inputs(factor, offset)),
+        )
+
+    def can_hear(self, matrix: FloatArray) -> bool:
+        """See `Layer.can_hear`: a synapse hears one column, and a unit each column by one synapse.
+
+        So no two columns may enter a synapse, nor two synapses of a unit end at one column, and
+        one synapse has to be left. What no synapse hears does not count.
+        """
+        heard = self.wiring[:, : self.input_size]
+        live = matrix != 0.0
+        if (live.sum(axis=1)[heard.any(axis=0)] > 1).any():
+            return False
+        ends = heard.astype(np.int64) @ live.astype(np.int64)
+        return bool((ends <= 1).all() and (ends.any() or self.wiring[:, self.input_size :].any()))
+
+    def hearing(self, matrix: FloatArray, offset: FloatArray) -> LTCLayer:
+        """See `Layer.hearing`: only how far synapses open depends on what they hear. Those that
+        hear a constant are open by a constant, which the leak takes over.
+        """
+        matrix, offset = self.checked_hearing(matrix, offset)
+        inputs, columns = self.input_size, matrix.shape[1]
+        live = matrix != 0.0
+        after, column = np.nonzero(self.wiring[:, :inputs] & live.any(axis=1))
+        end = live.argmax(axis=1)[column]
+
+        def moved(array: npt.NDArray[Any], values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            made = np.zeros((self.units, columns), array.dtype)
+            made[after, end] = values
+            return np.hstack([made, array[:, inputs:]])
+
+        shifted = self.offset[:, :inputs] + self.slope[:, :inputs] * offset
+        still = np.where(self.wiring[:, :inputs] & ~live.any(axis=1), sigmoid(shifted), 0.0)
+
+        def summed(linear: Linear) -> Linear:
+            constant = np.sum(still * linear.weight[:, :inputs], axis=1)
+            weight = moved(linear.weight, linear.weight[after, column])
+            return Linear(linear.name, weight, linear.bias + constant)
+
+        slope = self.slope[after, column] * matrix[column, end]
+        return replace(
+            self,
+            slope=moved(self.slope, slope),
+            offset=moved(self.offset, shifted[after, column]),
+            conductance=summed(self.conductance),
+            current=summed(self.current),
+            wiring=moved(self.wiring, np.ones(after.size, np.bool_)),
+            memory=self._memory_with(lambda linear: linear.hearing(matrix, offset)),
+        )
+
+    def _memory_with(self, change: Callable[[Linear], Linear]) -> Memory | None:
+        return None if self.memory is None else self.memory.with_input_maps(change)
 
     def with_gates(self, gates: Gates, vectors: Vectors, timespan: float | None = 1.0) -> LTCLayer:
         """See `Layer.with_gates`."""
