@@ -18,6 +18,7 @@ from lnn2loihi.families.dense.layer import DenseLayer
 from lnn2loihi.families.ltc.layer import LTCLayer
 from lnn2loihi.layers.layer import Layer
 from lnn2loihi.network import Linear, LiquidNetwork
+from lnn2loihi.quantization.verb import quantize
 
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -222,3 +223,16 @@ def test_factors_of_what_an_ltc_hears_stay_in_its_slopes() -> None:
     x = samples(network)["x"]
     found = network.with_gates(gates).evaluate(x).outputs
     np.testing.assert_allclose(found, network.evaluate(x).outputs, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("activation", ["relu", "identity", "silu", "gelu"])
+def test_differences_of_what_nearly_cancels_fit(activation: str) -> None:
+    """What weights allow is far more than what is answered, up to the end of the word: there a half
+    is added before the last bits go.
+    """
+    a = np.random.default_rng(0).normal(size=(2, 20, 1))
+    x = np.concatenate([a, 1.001 * a], axis=-1)
+    readout = Linear("readout", np.ones((1, 2)), np.zeros(1))
+    for size in np.geomspace(1.0, 2e4, 12):
+        linear = Linear("linear", size * np.array([[1.0, -1.0], [0.5, -0.5]]), np.zeros(2))
+        quantize(LiquidNetwork("n", (DenseLayer("a", linear, activation),), readout), x)

@@ -57,7 +57,7 @@ class DenseLowering(StageLowering[DenseStage]):
     def lower(self, stage: DenseStage, measured: Measured, recipe: Recipe) -> Lowering:
         """See `StageLowering`."""
         message = self.message_format(stage, measured.largest_answer, recipe)
-        coarser = 0
+        coarser, most = 0, LARGEST_WORD
         if stage.activation in BOUNDED:
             unit = ACTIVATIONS[recipe.activation].unit / (2 if stage.activation == "sigmoid" else 1)
             beyond = ACTIVATION_END
@@ -69,6 +69,8 @@ class DenseLowering(StageLowering[DenseStage]):
                 coarser = max(0, int(np.ceil(np.log2(far))))
                 fraction_bits -= coarser
             unit = 2.0**fraction_bits * (message.step / measured.message_steps)
+            # Half a unit of the message is added before the last bits go.
+            most -= (1 << max(fraction_bits - message.fraction_bits, 0)) >> 1
             beyond = 2.0 ** (fraction_bits + message.bits - message.fraction_bits)
         return Lowering(
             {SUM: unit},
@@ -82,6 +84,6 @@ class DenseLowering(StageLowering[DenseStage]):
                 coarser,
             ),  # fmt: skip
             # Beyond the message's range it saturates anyway.
-            held={SUM: LARGEST_WORD} if beyond <= LARGEST_WORD else {},
+            held={SUM: most} if beyond <= most else {},
             scale=measured.message_steps,
         )
