@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -125,7 +126,7 @@ class _Export:
         messages = self._looped({INPUT: self._samples()})
         for stage in self.after:
             z = beside([messages[source.name] for source in stage.sources])
-            messages[stage.name], _ = stage_nodes(stage, z, {}, None)
+            messages[stage.name], _ = stage_nodes(stage, z, {}, self._elapsed(stage))
         answers = messages[network.stages[-1].name].value
         if self.time_first:
             graph.add_many("Reshape", [answers, self._frame()], ["y"])
@@ -143,6 +144,14 @@ class _Export:
         if (network.input_scale != 1.0).any():
             x = x / network.input_scale
         return self._rows(self._turned(x.value, 3), network.input_size)
+
+    def _elapsed(self, stage: Stage) -> Traced | None:
+        """The elapsed times as rows, where the stage takes them."""
+        return self._all_elapsed if stage.timed else None
+
+    @cached_property
+    def _all_elapsed(self) -> Traced:
+        return self._rows(self._turned("timespans", 2), 1)
 
     def _turned(self, value: str, rank: int) -> str:
         """From the axes of the interface to those of the loop, or back."""
@@ -171,9 +180,6 @@ class _Export:
         held = {
             name: Traced(places, places.step.name(f"{name}.held"), True) for name in self.states
         }
-        elapsed = None
-        if self.network.irregular:
-            elapsed = self._rows(self._turned("timespans", 2), 1)
         now = {**messages, **{s.name: held[s.name] for s in self.first if s.name in held}}
         memory: dict[str, Mapping[str, Traced]] = {
             s.name: {word: held[s.state_name(word)] for word in s.memory} for s in self.first
@@ -182,7 +188,7 @@ class _Export:
         def answer(
             stage: Stage, heard: Sequence[Traced], kept: Mapping[str, Traced]
         ) -> tuple[Traced, Mapping[str, Traced]]:
-            return stage_nodes(stage, beside(heard), kept, elapsed if stage.timed else None)
+            return stage_nodes(stage, beside(heard), kept, self._elapsed(stage))
 
         step(self.first, now, memory, answer, self._at_first)
         state = {name: now.get(name, value) for name, value in held.items()}

@@ -45,8 +45,11 @@ def live_blocks(module: Any, timespan: float | None) -> tuple[list[Block], str]:
 
 def network_blocks(network: LiquidNetwork) -> tuple[list[Block], str]:
     """The network in PyTorch: modules of a family with its weights, and the name of its importer;
-    or its equations, and an empty name.
+    or its equations, and an empty name. Modules run one after the other: where a layer hears
+    another than the one before, it is the equations.
     """
+    if network.hears:
+        return [StagesBlock(network)], ""
     for family, importer in importers():
         if family.torch_blocks is not None:
             try:

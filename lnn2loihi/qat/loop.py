@@ -43,7 +43,8 @@ def run_loop(
     if alone and not any(stage.memory for stage in group):
         (stage,) = group
         sums = _by_gate(stage, outside[stage.name])
-        message = equations(stage, sums, {}, None)[0]
+        since = elapsed[..., None] if stage.timed and elapsed is not None else None
+        message = equations(stage, sums, {}, since)[0]
         return {stage.name: stages[stage.name].sent(message)}
     # What is kept more finely than it is sent is heard as it would have been sent.
     now = {name: stages[name].sent(state[name]) for name in names if name in state}

@@ -326,7 +326,7 @@ class Plan:
             rescalings.append(how)
         message, bound = lowering.message, 0
         if message is None:
-            bound = _message_bound(connections[0], self.sources(stage)[0], rows[0])
+            bound = _message_bound(connections, self.sources(stage), rows[0])
             bits = min(bits_needed(-bound, bound), MESSAGE_BITS)
             message = FixedPoint(bits, lowering.fraction_bits)
         program = lowering.program(rescalings)
@@ -383,9 +383,18 @@ def _no_program(stage: Stage, problems: Sequence[str], subject: str = "") -> Fam
     return FamilyError(f"{whose}, stage {stage.name!r}{subject}", said)
 
 
-def _message_bound(connection: Connection, before: Sender, rows: QuantizedGate) -> int:
-    interval = connection.interval(before.low, before.high)
-    worst = np.maximum(np.abs(interval.low + rows.bias), np.abs(interval.high + rows.bias))
+def _message_bound(
+    connections: Sequence[Connection], sources: Sequence[Sender], rows: QuantizedGate
+) -> int:
+    """The largest message of a stage with one gate whose rows decide the format, from what each of
+    its sources can send; connections of other accumulators come after those of the sources.
+    """
+    low, high = rows.bias.copy(), rows.bias.copy()
+    for connection, source in zip(connections, sources, strict=False):
+        silent = 0, connection.source_size - source.low.size  # the elapsed time, beside inputs
+        interval = connection.interval(np.pad(source.low, silent), np.pad(source.high, silent))
+        low, high = low + interval.low, high + interval.high
+    worst = np.maximum(np.abs(low), np.abs(high))
     return int((worst * rows.multiplier).max() >> rows.shift) + 1
 
 

@@ -18,6 +18,9 @@ DOTS, LINES = 24, 400
 #: Shares of the lines of a connection that are thin, and so on up to the strongest.
 SHARES = (0.4, 0.7, 0.9)
 ROW, TOP = 13.0, 44.0
+#: How far below a straight line the middle of one is pulled that passes over columns, for each of
+#: them, and at most; half of it is seen.
+BELOW, MOST_BELOW = 10.0, 40.0
 
 
 @dataclass(frozen=True)
@@ -115,14 +118,14 @@ def _synapses(program: LoihiProgram, columns: Mapping[str, Column]) -> list[Mark
     most = LINES // max(len(program.connections), 1)
     for connection in program.connections:
         source, target = columns[connection.source], columns[connection.target]
-        back = order.index(connection.source) >= order.index(connection.target)
+        over = order.index(connection.target) - order.index(connection.source) - 1
         strength = _strength(connection, source, target)
         rows, places = np.nonzero(strength)
         kept = np.argsort(strength[rows, places], kind="stable")[-most:]
         for rank, pair in enumerate(kept):
             shade = sum(rank >= share * kept.size for share in SHARES)
             ends = source.at(int(places[pair])), target.at(int(rows[pair]))
-            found.append((shade, _line(*ends, back, shade)))
+            found.append((shade, _line(*ends, over, shade)))
     found.sort(key=lambda drawn: drawn[0])
     return [drawn for _, drawn in found]
 
@@ -138,10 +141,17 @@ def _strength(connection: Connection, source: Column, target: Column) -> npt.NDA
     return found
 
 
-def _line(start: tuple[float, float], end: tuple[float, float], back: bool, shade: int) -> Markup:
-    if not back:
+def _line(start: tuple[float, float], end: tuple[float, float], over: int, shade: int) -> Markup:
+    """A synapse; one that passes over columns, so many, goes below their dots, one that goes back
+    (a number below 0) above them.
+    """
+    if over == 0:
         return path([start, end], f"synapse s{shade}")
     (x1, y1), (x2, y2) = start, end
+    if over > 0:
+        bulge = min(BELOW + BELOW * over, MOST_BELOW)
+        d = f"M{x1:.1f} {y1:.1f}Q{(x1 + x2) / 2:.1f} {(y1 + y2) / 2 + bulge:.1f} {x2:.1f} {y2:.1f}"
+        return element("path", d=d, class_=f"synapse s{shade}")
     bulge = 16.0 + 0.28 * abs(y2 - y1) + 0.12 * abs(x2 - x1)
     if x1 == x2:  # within a population: an arc at its right
         d = f"M{x1:.1f} {y1:.1f}Q{x1 + bulge:.1f} {(y1 + y2) / 2:.1f} {x2:.1f} {y2:.1f}"
