@@ -4,23 +4,47 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from graphs import ACTIVATIONS, INPUTS, KINDS, beside_each_other, by_hand, graphs, some_layer
-from hypothesis import HealthCheck, given, settings
+from graphs import (
+    ACTIVATIONS,
+    INPUTS,
+    KINDS,
+    beside_each_other,
+    by_hand,
+    graph,
+    graphs,
+    some_layer,
+)
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import random_ltc, random_network
 
-from lnn2loihi.errors import NetworkError
+from lnn2loihi import (
+    LoihiProgram,
+    SimulationResult,
+    export,
+    load,
+    network_metrics,
+    open_stream,
+    place,
+    profile,
+    quantize,
+    report,
+    save,
+    simulate,
+    verify,
+)
+from lnn2loihi.converters.provenance import arrays_digest
+from lnn2loihi.errors import NetworkError, QuantizationError
 from lnn2loihi.families.dense.layer import DenseLayer
 from lnn2loihi.families.ltc.layer import LTCLayer
 from lnn2loihi.layers.layer import Layer
 from lnn2loihi.network import Linear, LiquidNetwork
-from lnn2loihi.quantization.verb import quantize
-
-UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+from lnn2loihi.quantization.verb import network_hash
 
 
 def samples(network: LiquidNetwork, batch: int = 2, time: int = 6) -> dict[str, Any]:
@@ -30,7 +54,6 @@ def samples(network: LiquidNetwork, batch: int = 2, time: int = 6) -> dict[str, 
     return {"x": rng.normal(size=(batch, time, network.input_size)), "timespans": times}
 
 
-@UNHURRIED
 @given(graphs())
 def test_answers_are_those_of_the_layers_one_after_the_other(network: LiquidNetwork) -> None:
     given_ = samples(network)
@@ -147,7 +170,6 @@ def assert_hears(layer: Layer, matrix: np.ndarray, offset: np.ndarray) -> None:
         np.testing.assert_allclose(changed.evaluate(**given_).outputs, expected, rtol=0, atol=1e-9)
 
 
-@UNHURRIED
 @given(st.integers(0, 1 << 20), st.data())
 def test_an_ltc_hears_whatever_enters_each_synapse_alone(seed: int, data: st.DataObject) -> None:
     """Rows of one number, or of none: then the synapse is open by a constant."""
@@ -205,7 +227,6 @@ def test_a_layer_with_factors_of_its_own_hears_through_them_alone() -> None:
     assert found == linear.with_inputs(np.array([2.0, 3.0]), np.ones(2))
 
 
-@UNHURRIED
 @given(graphs())
 def test_a_network_of_its_own_gates_answers_the_same(network: LiquidNetwork) -> None:
     gates = {stage.name: dict(stage.gates) for stage in network.stages}
@@ -236,3 +257,181 @@ def test_differences_of_what_nearly_cancels_fit(activation: str) -> None:
     for size in np.geomspace(1.0, 2e4, 12):
         linear = Linear("linear", size * np.array([[1.0, -1.0], [0.5, -0.5]]), np.zeros(2))
         quantize(LiquidNetwork("n", (DenseLayer("a", linear, activation),), readout), x)
+
+
+def calibrated(network: LiquidNetwork) -> tuple[LoihiProgram, dict[str, Any]]:
+    """Its integers, and samples that they were calibrated with."""
+    given_ = samples(network, 3, 8)
+    program = quantize(network, given_["x"], calibrate_timespans=given_["timespans"])
+    return program, given_
+
+
+@settings(max_examples=25)
+@given(graphs())
+def test_integers_answer_as_the_network_does(network: LiquidNetwork) -> None:
+    """12-bit messages, and activations of lines: within 5 % of how the answers vary."""
+    program, given_ = calibrated(network)
+    found = simulate(program, engine="reference", return_states=True, **given_)
+    same = simulate(program, engine="blas", return_states=True, **given_)
+    assert_same(found, same)
+    expected = network.evaluate(**given_).outputs
+    assert np.abs(found.outputs - expected).max() <= 0.05 * max(float(expected.std()), 0.1)
+
+
+def assert_same(found: SimulationResult, same: SimulationResult) -> None:
+    """Every state of every step."""
+    np.testing.assert_array_equal(found.integers, same.integers)
+    assert found.states is not None and same.states is not None
+    for name, words in found.states.items():
+        for word, values in words.items():
+            np.testing.assert_array_equal(values, same.states[name][word], err_msg=name)
+
+
+#: One network of each kind that the code below tells apart: gated cells with skips, wired ones with
+#: parts that are heard, dense ones, irregular time, LTCs beside each other.
+CHOSEN = {
+    "skips": lambda: graph(16, ("gru", "lstm", "tanh", "mingru")),
+    "parts": lambda: graph(24, ("wired", "cfc memory", "relu"), readout=False),
+    "irregular": lambda: graph(12, ("cfc", "cfc pure", "wired", "lecun_tanh"), irregular=True),
+    "dense": lambda: graph(4, ("lecun_tanh", "relu", "identity", "sigmoid")),
+    "ltcs": lambda: beside_each_other(1, irregular=True),
+}
+chosen = pytest.mark.parametrize("network", [make() for make in CHOSEN.values()], ids=[*CHOSEN])
+
+
+@chosen
+@pytest.mark.slow
+def test_all_executors_agree(network: LiquidNetwork) -> None:
+    program, given_ = calibrated(network)
+    found = verify(program, executors="all", lengths=[8, 5, 1], **given_)
+    assert found.bit_exact, found.summary()
+
+
+@chosen
+def test_sample_by_sample_as_at_once(network: LiquidNetwork) -> None:
+    program, given_ = calibrated(network)
+    stream = open_stream(program)
+    times = [None] * 8 if given_["timespans"] is None else given_["timespans"][0]
+    found = [stream.step(x, t) for x, t in zip(given_["x"][0], times, strict=True)]
+    np.testing.assert_array_equal(found, simulate(program, **given_).outputs[0])
+
+
+@chosen
+def test_it_is_saved_placed_profiled_and_drawn(network: LiquidNetwork, tmp_path: Path) -> None:
+    program, given_ = calibrated(network)
+    save(program, tmp_path / "graph.l2l")
+    assert load(tmp_path / "graph.l2l") == program
+    counters = simulate(program, **given_).counters
+    assert place(program, objective="packed", counters=counters).cores
+    # A sample falls through the longest path; what waits for it is delayed.
+    updates = program.schedule.first_valid
+    assert program.latency_steps == (
+        updates[program.output] - program.schedule.first_input
+        + (program.substeps - 1) * program.schedule.period
+    )  # fmt: skip
+    assert max(updates.values()) == updates[program.output]
+    result = profile(program, against=(), quick=True, network=network, **given_)
+    page = report(result, program, tmp_path / "page.html", network=network, **given_).read_text()
+    assert all(f"<title>{population.name}</title>" in page for population in program.populations)
+
+
+@chosen
+def test_training_for_the_chip(network: LiquidNetwork, one_thread: None) -> None:
+    """Gradients for all that trains; evaluation is the program bit for bit; what comes out is a
+    network of the same edges.
+    """
+    torch = pytest.importorskip("torch")
+    from lnn2loihi import qat
+
+    given_ = samples(network, 3, 8)
+    module = qat.prepare(network, calibrate=given_["x"], calibrate_timespans=given_["timespans"])
+    x = torch.tensor(given_["x"], dtype=torch.float32)
+    times = None
+    if network.irregular:
+        times = torch.tensor(given_["timespans"], dtype=torch.float32)
+    trained = module.train()(x, timespans=times)
+    trained.square().sum().backward()
+    lost = [n for n, p in module.named_parameters() if p.requires_grad and p.grad is None]
+    assert lost == []
+    with torch.no_grad():
+        answered = module.eval()(x, timespans=times).numpy()
+    spans = None if times is None else times.numpy().astype(np.float64)
+    expected = simulate(module.export(), x.numpy().astype(np.float64), timespans=spans).outputs
+    np.testing.assert_array_equal(answered, expected.astype(np.float32))
+    apart = np.abs(trained.detach().numpy() - answered).max()
+    assert apart <= 0.03 * max(float(answered.std()), 0.1)
+    assert module.network().hears == network.hears
+
+
+@chosen
+def test_pytorch_and_onnx_compute_the_float_network(network: LiquidNetwork) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("torch")
+    from lnn2loihi.measure.torch_session import TorchSession, network_blocks
+
+    given_ = samples(network)
+    expected = network.evaluate(**given_).outputs
+    model = export(network, "onnx-float", dtype="float64").SerializeToString()
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    feed = {
+        value.name: given_[value.name]
+        if value.name in given_
+        else np.zeros((2, int(value.shape[-1])))
+        for value in session.get_inputs()
+    }
+    np.testing.assert_allclose(session.run(["y"], feed)[0], expected, rtol=0, atol=1e-9)
+    blocks, importer = network_blocks(network)
+    assert importer == ""  # the modules of a package run one after the other
+    rival = TorchSession(blocks, "cpu", None)
+    found = rival.outputs(rival.run(rival.prepare(given_["x"], given_["timespans"])))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+
+
+def test_every_synapse_is_counted_for_its_own_source() -> None:
+    """Messages of a rectifier that are 0 cost nothing, of whichever source they are."""
+    half = Linear("linear", np.array([[1.0, 0.0], [-1.0, 0.0]]), np.zeros(2))
+    layers = DenseLayer("a", half, "relu"), DenseLayer("b", half, "identity")
+    readout = Linear("readout", np.ones((1, 6)), np.zeros(1))
+    hears = {"b": ("input",), "readout": ("a", "b", "input")}
+    x = np.ones((1, 4, 2))
+    found = network_metrics(LiquidNetwork("n", layers, readout, hears=hears), x)
+    # Two weights of each layer meet ones; of the readout's columns one of a is 0.
+    assert found.synaptic_operations["Effective_MACs"] + found.synaptic_operations[
+        "Effective_ACs"
+    ] == 4 * (2 + 2 + 5)
+    assert found.parameter_count == 2 * 6 + 7
+
+
+def test_a_digest_says_who_hears_whom() -> None:
+    """Networks of the same arrays that hear each other otherwise are others."""
+    a, b, c = (some_layer("tanh", name, 2, 2, seed) for seed, name in enumerate("abc"))
+    readout = Linear("readout", np.ones((1, 4)), np.zeros(1))
+    made = [
+        LiquidNetwork("n", (a, b, c), readout, hears=hears)
+        for hears in (
+            {"readout": ("b", "c")},
+            {"c": ("a",), "readout": ("b", "c")},
+            {"readout": ("c", "b")},
+        )
+    ]
+    assert len({arrays_digest(network) for network in made}) == 3
+    assert len({network_hash(network) for network in made}) == 3
+
+
+def test_a_readout_is_as_wide_as_what_all_of_its_sources_can_say() -> None:
+    """Constant answers in calibration, and weights that could do far more: the bound is proved."""
+    network = graph(9, ("cfc", "identity", "relu"))
+    program = quantize(network, np.zeros((1, 4, 2)) + 1e-3)
+    output = program.output_population
+    bounds = program.bounds[output.name].words["message'"].hull
+    assert output.message_low <= bounds[0] and bounds[1] <= output.message_high
+
+
+def test_too_many_stages_between_two_ends_of_a_skip_are_refused() -> None:
+    """Delays of axons end at 62 steps; which connection it is is said."""
+    one = np.eye(2)
+    layers = [DenseLayer(f"l{n}", Linear("linear", one, np.zeros(2)), "relu") for n in range(65)]
+    readout = Linear("readout", np.ones((1, 4)), np.zeros(1))
+    network = LiquidNetwork("n", tuple(layers), readout, hears={"readout": ("l64", "input")})
+    with pytest.raises(QuantizationError, match="input -> readout: delay 65"):
+        quantize(network, np.ones((1, 4, 2)))

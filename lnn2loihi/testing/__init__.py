@@ -41,6 +41,8 @@ RULES: Mapping[str, Rule] = {
     "bound": float_rules.bound,
     "carried state": float_rules.carried_state,
     "folded inputs": float_rules.folded_inputs,
+    "hearing": float_rules.hearing,
+    "several sources": float_rules.several_sources,
     "scaled inputs": float_rules.scaled_inputs,
     "rebuilt layer": float_rules.rebuilt_layer,
     "counted parameters": float_rules.counted_parameters,

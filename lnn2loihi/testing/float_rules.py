@@ -13,11 +13,13 @@ import numpy as np
 from lnn2loihi.conversion import export
 from lnn2loihi.errors import Lnn2LoihiError
 from lnn2loihi.evaluation import evaluate_stages
+from lnn2loihi.families.dense.layer import DenseLayer
 from lnn2loihi.family import lowering_of
 from lnn2loihi.frozen import identical
 from lnn2loihi.layers.linear import FloatArray, Linear
 from lnn2loihi.layers.stage import INPUT, Stage, StageSource
 from lnn2loihi.metrics import network_metrics
+from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.testing.case import SAME, Case, NotHereError, Problems, apart, arguments
 
 #: Magnitudes of sums and of inputs that equations are tried with; 0 for what is usual.
@@ -165,6 +167,61 @@ def folded_inputs(case: Case) -> Problems:
         case.evaluated(case.network, factor * case.x + offset),
         "with a normalisation folded in it differs from itself on normalised inputs",
         "override `with_inputs`, or `hears_inputs` for maps that do not hear the inputs",
+    )
+
+
+def hearing(case: Case) -> Problems:
+    """`hearing` answers to x as the layer does to matrix @ x + offset, where `can_hear` says so."""
+    rng, inputs = np.random.default_rng(6), case.layer.input_size
+    offset = rng.normal(size=inputs)
+    picked = np.zeros((inputs, inputs + 1))
+    picked[np.arange(inputs), rng.permutation(inputs + 1)[:inputs]] = rng.uniform(0.5, 2.0, inputs)
+    factors = np.diag(rng.uniform(0.5, 2.0, inputs))
+    refused: list[str] = []
+    for name, matrix in (
+        ("factors", factors), ("picked columns", picked),
+        ("mixed columns", rng.normal(size=(inputs, inputs + 2))),
+    ):  # fmt: skip
+        if not case.layer.can_hear(matrix):
+            refused.append(name)
+            continue
+        x = rng.normal(size=(*case.x.shape[:2], matrix.shape[1]))
+        layers = (case.layer.hearing(matrix, offset),)
+        changed = LiquidNetwork("checked", layers, case.network.readout, case.timespan)
+        yield from apart(
+            case.evaluated(changed, x),
+            case.evaluated(case.network, x @ matrix.T + offset),
+            f"heard through a matrix ({name}) it differs from itself behind the matrix",
+            "override `hearing` and `can_hear`, or `hears_inputs` for maps that do not hear the "
+            "inputs, or `with_input_maps` for maps that are no fields",
+        )
+    if "factors" in refused:
+        yield "`can_hear` refuses a diagonal matrix, which `with_inputs` hears; let it answer True"
+    elif refused:
+        case.notes.append(f"hearing: `can_hear` refuses {' and '.join(refused)}")
+
+
+def several_sources(case: Case) -> Problems:
+    """The layer answers the same where what it hears comes from several, side by side."""
+    inputs = case.layer.input_size
+    cuts = [columns for columns in np.array_split(np.eye(inputs), 2) if len(columns)]
+    before = tuple(
+        DenseLayer(f"before {place}", Linear("linear", rows, np.zeros(len(rows))), "identity")
+        for place, rows in enumerate(cuts)
+    )
+    network = dataclasses.replace(
+        case.network,
+        layers=(*before, case.layer),
+        hears={
+            **{layer.name: (INPUT,) for layer in before},
+            case.layer.name: tuple(layer.name for layer in before),
+        },
+    )
+    yield from apart(
+        case.evaluated(network),
+        case.outputs,
+        "behind two layers that say half of the inputs each it differs",
+        "`stages` hears what it is given as `before`, whole, and takes its name from there",
     )
 
 
