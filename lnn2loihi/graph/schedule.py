@@ -75,13 +75,15 @@ def _places(input_name: str, names: Sequence[str]) -> dict[str, int]:
 
 def is_recurrent(connection: Connection, places: Mapping[str, int]) -> bool:
     """Whether a connection carries the messages of the sample before: it goes back."""
-    return places[connection.source] >= places[connection.target]
+    return _goes_back((connection.source, connection.target), places)
 
 
-def matched_delays(
-    input_name: str, names: Sequence[str], connections: Sequence[Connection]
-) -> tuple[Connection, ...]:
-    """The connections with the delays that make all paths meet.
+def _goes_back(pair: tuple[str, str], places: Mapping[str, int]) -> bool:
+    return places[pair[0]] >= places[pair[1]]
+
+
+def delays_of(input_name: str, names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> list[int]:
+    """For each pair of a source and its target the delay that makes all paths meet.
 
     Populations update as soon as their last input can be there; the initiation interval is the
     length of the longest loop.
@@ -89,26 +91,37 @@ def matched_delays(
     Args:
         input_name: name of the input port.
         names: populations in the order in which they follow each other within a sample.
-        connections: all connections, whatever their delays.
+        pairs: who sends to whom.
     """
     places = _places(input_name, names)
     first = {input_name: 0}
+    heard: dict[str, list[str]] = {name: [] for name in names}
+    for source, target in pairs:
+        if not _goes_back((source, target), places):
+            heard[target].append(source)
     for name in names:
-        sent = [first[c.source] for c in connections
-                if c.target == name and not is_recurrent(c, places)]  # fmt: skip
-        first[name] = 1 + max(sent, default=0)
-    period = max(
-        (1 + first[c.source] - first[c.target] for c in connections if is_recurrent(c, places)),
-        default=1,
-    )
-    return tuple(
-        replace(
-            c,
-            delay=first[c.target] - first[c.source] - 1
-            + (period if is_recurrent(c, places) else 0),
-        )
-        for c in connections
-    )  # fmt: skip
+        first[name] = 1 + max((first[source] for source in heard[name]), default=0)
+    back = [pair for pair in pairs if _goes_back(pair, places)]
+    period = max((1 + first[source] - first[target] for source, target in back), default=1)
+    return [
+        first[target] - first[source] - 1
+        + (period if _goes_back((source, target), places) else 0)
+        for source, target in pairs
+    ]  # fmt: skip
+
+
+def matched_delays(
+    input_name: str, names: Sequence[str], connections: Sequence[Connection]
+) -> tuple[Connection, ...]:
+    """The connections with the delays that make all paths meet; see `delays_of`.
+
+    Args:
+        input_name: name of the input port.
+        names: populations in the order in which they follow each other within a sample.
+        connections: all connections, whatever their delays.
+    """
+    delays = delays_of(input_name, names, [(c.source, c.target) for c in connections])
+    return tuple(replace(c, delay=d) for c, d in zip(connections, delays, strict=True))
 
 
 def derive_schedule(

@@ -16,6 +16,9 @@ import numpy.typing as npt
 
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.errors import FamilyError, Lnn2LoihiError, Problems, QuantizationError
+from lnn2loihi.graph.connection import LARGEST_DELAY
+from lnn2loihi.graph.schedule import delays_of
+from lnn2loihi.layers.stage import INPUT
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantization.calibration import RANGES, CalibrationRun, run_calibration
@@ -191,8 +194,29 @@ def prepared(
     assert recipes is not None and data is not None
     check_memory(network, data.x.shape[0] * data.x.shape[1])
     with memory_that_ends(network):
+        problems.extend(_delay_problems(network))
+        problems.raise_if_any()
         measured = run_calibration(network, data.x, data.timespans, ranges, data.given_lengths)
     return PreparedQuantization(network, measured, recipes)
+
+
+def _delay_problems(network: LiquidNetwork) -> list[str]:
+    """Messages that would have to wait longer than the chip's axons let them, for what hears them
+    to have heard all else.
+    """
+    pairs: dict[tuple[str, str], None] = {}
+    for stage in network.stages:
+        heard = [name for source in stage.sources for name in (source.name, source.first)]
+        heard += [stage.starts_from, INPUT if stage.timed else ""]
+        pairs |= dict.fromkeys((name, stage.name) for name in heard if name)
+    delays = delays_of(INPUT, [stage.name for stage in network.stages], [*pairs])
+    return [
+        f"{target} hears {source} past longer paths: messages would wait {delay} steps for the "
+        f"others, and the chip's axons delay them by at most {LARGEST_DELAY}; make the longest "
+        "path to it shorter, or let it hear something nearer"
+        for (source, target), delay in zip(pairs, delays, strict=True)
+        if delay > LARGEST_DELAY
+    ]
 
 
 def _recipes(
