@@ -435,3 +435,11 @@ def test_too_many_stages_between_two_ends_of_a_skip_are_refused() -> None:
     network = LiquidNetwork("n", tuple(layers), readout, hears={"readout": ("l64", "input")})
     with pytest.raises(QuantizationError, match="readout hears input past .* 65 steps"):
         quantize(network, np.ones((1, 4, 2)))
+
+
+def test_the_example_of_the_document_runs() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "graphs.md").read_text()
+    names: dict[str, Any] = {}
+    exec(text.split("```python\n")[1].split("```")[0], names)  # noqa: S102 (our own document)
+    stages = {row["stage"]: row["hears"] for row in names["network"].to_dict()["stages"]}
+    assert stages["readout"] == ["fast", "slow", "encoder", "input"]
