@@ -415,10 +415,29 @@ def test_layers_that_break_it(registered: Any) -> None:
     said = broken(leak(Lost))
     for rule in (
         "folded inputs: with a normalisation folded in it differs",
+        "hearing: heard through a matrix (factors) it differs from itself behind the matrix",
         "rebuilt layer: 'gate' of stage 'leak_0' is lost by `with_gates`",
         "counted parameters: 24 parameters are counted, its arrays hold 64 numbers",
     ):
         assert rule in said
+
+
+class Deaf(LeakLayer):
+    """Hears the network's input, whatever comes before it, and says that it can hear nothing."""
+
+    def stage(self, sources: Any, gates: Any) -> x.Stage:
+        first = dataclasses.replace(sources[0], name=x.INPUT)
+        return super().stage((first, *sources[1:]), gates)
+
+    def can_hear(self, matrix: Any) -> bool:
+        return False
+
+
+def test_layers_that_hear_something_else(registered: Any) -> None:
+    registered()
+    said = broken(leak(Deaf))
+    assert "hearing: `can_hear` refuses a diagonal matrix" in said
+    assert "several sources: " in said
 
 
 def test_what_does_not_need_a_broken_rule_is_tried(registered: Any) -> None:

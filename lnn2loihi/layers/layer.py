@@ -91,7 +91,8 @@ class Layer(ArrayEquality, ABC):
         """The stages of the layer, and the factor by which its answer is too small.
 
         Args:
-            before: what feeds the layer.
+            before: what feeds the layer: a stage, or what stands for several side by side, each of
+                which takes its place in the sources of the stages.
             timespan: constant elapsed time between two samples, or None where it comes with them.
             scale: factor by which the answer of `before` is too small; it goes into the weights.
         """

@@ -204,7 +204,8 @@ def hearing(case: Case) -> Problems:
 def several_sources(case: Case) -> Problems:
     """The layer answers the same where what it hears comes from several, side by side."""
     inputs = case.layer.input_size
-    cuts = [columns for columns in np.array_split(np.eye(inputs), 2) if len(columns)]
+    # In reverse, so that the input itself is nothing that the layer could hear in their place.
+    cuts = [rows for rows in np.array_split(np.eye(inputs)[::-1], 2) if len(rows)]
     before = tuple(
         DenseLayer(f"before {place}", Linear("linear", rows, np.zeros(len(rows))), "identity")
         for place, rows in enumerate(cuts)
@@ -218,7 +219,7 @@ def several_sources(case: Case) -> Problems:
         },
     )
     yield from apart(
-        case.evaluated(network),
+        case.evaluated(network, case.x[..., ::-1]),
         case.outputs,
         "behind two layers that say half of the inputs each it differs",
         "`stages` hears what it is given as `before`, whole, and takes its name from there",
