@@ -421,7 +421,8 @@ def test_safetensors_need_neither_torch_nor_ncps(tmp_path: Path) -> None:
 def test_pt_without_torch_says_how_to_install_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(tmp_path, handmade_state()).rename(tmp_path / "net.pt")
+    write(tmp_path, handmade_state()).unlink()
+    (tmp_path / "net.pt").write_bytes(b"\x80\x02")  # as any pickle begins
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(BackendMissingError, match="pip install torch"):
         load(tmp_path / "net.pt")
@@ -585,11 +586,11 @@ def test_proj_size_without_fc(tmp_path: Path) -> None:
 
 
 def test_prefixes(tmp_path: Path) -> None:
-    path = write(tmp_path, handmade_state("model."))
-    assert "write prefix = 'model.' in net.toml" in problems_of(lambda: load(path))
-    path = write(tmp_path, handmade_state("model."), prefix="rnn")
+    path = write(tmp_path, handmade_state("rnn."))
+    assert "write prefix = 'rnn.' in net.toml" in problems_of(lambda: load(path))
+    path = write(tmp_path, handmade_state("cell."), prefix="rnn")
     text = problems_of(lambda: load(path))
-    assert "no key starts with 'rnn.rnn_cell.'; write prefix = 'model.'" in text
+    assert "no key starts with 'rnn.rnn_cell.'; write prefix = 'cell.'" in text
     path = write(tmp_path, {"encoder.conv.weight": np.zeros(2), "head.bias": np.zeros(2)})
     text = problems_of(lambda: load(path))
     assert "prefixes seen: encoder.conv., head." in text

@@ -1,18 +1,15 @@
 """Checkpoints as named arrays: nothing in a file is executed, data are read when asked for.
 
 Two formats: `.safetensors`, read here with NumPy alone (`safetensors.numpy` has no bfloat16), and
-what `torch.save` writes, under whatever suffix people give it, read through PyTorch's restricted
-unpickler. Format of safetensors: an unsigned 64-bit little-endian length, a JSON header of that
-length, then the data (https://github.com/huggingface/safetensors#format).
+what `torch.save` writes, under whatever suffix people give it (`torch_file`). Format of
+safetensors: an unsigned 64-bit little-endian length, a JSON header of that length, then the data
+(https://github.com/huggingface/safetensors#format).
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
-import warnings
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from lnn2loihi.converters.files.saved_state import weights_of
-from lnn2loihi.errors import BackendMissingError, ImportNetworkError, Problems
+from lnn2loihi.errors import ImportNetworkError, Problems
 from lnn2loihi.files import note_input, why_no_file
 
 FloatArray = npt.NDArray[np.float64]
@@ -32,8 +28,6 @@ FloatArray = npt.NDArray[np.float64]
 HEADER_LIMIT = 8 << 20
 #: Most tensors of a checkpoint: looking through their keys takes half a millisecond for each.
 MOST_TENSORS = 1 << 13
-#: Largest .pt file that is opened (PyTorch reads all of it into memory).
-TORCH_LIMIT = 4 << 30
 
 #: Suffixes of files that `torch.save` wrote: PyTorch's own, PyTorch Lightning's, Hugging Face's,
 #: and that of archives (.pth.tar).
@@ -75,32 +69,67 @@ class Tensor:
     read: Callable[[], FloatArray]
 
 
-def read_checkpoint(path: Path) -> dict[str, Tensor]:
+@dataclass(frozen=True)
+class Checkpoint:
+    """What was read of a file of weights.
+
+    Attributes:
+        tensors: by key, in the order of the file.
+        notes: what was chosen, computed or passed over, for the network's source.
+    """
+
+    tensors: dict[str, Tensor]
+    notes: dict[str, str]
+
+
+def read_checkpoint(path: Path, state: str | None = None) -> Checkpoint:
     """Opens a checkpoint by its suffix.
+
+    Weights that are stored in parts (weight norm, spectral norm, pruning) are put together, and
+    `_orig_mod`, which torch.compile puts into keys, is taken out of them.
 
     Args:
         path: a file with one of the suffixes of CHECKPOINTS.
-
-    Returns:
-        the tensors by key, in the order of the file.
+        state: which of several states in it is meant; None for the only one.
 
     Raises:
         ImportNetworkError: the file is absent, of another kind, damaged, truncated or hostile.
         BackendMissingError: a `.pt` file, and PyTorch is not installed.
     """
+    from lnn2loihi.converters.files.composed import composed
+    from lnn2loihi.converters.files.wrappers import without_compiled
+
     if not path.is_file():
         raise ImportNetworkError(str(path), why_no_file(path))
     note_input(path)
     if path.stat().st_size == 0:
         raise ImportNetworkError(str(path), "the file is empty; save the checkpoint again")
     suffix = path.suffix.lower()
-    if suffix == ".safetensors":
-        return read_safetensors(path)
-    if suffix in TORCH_SUFFIXES:
-        return read_torch(path)
-    raise ImportNetworkError(
-        str(path), f"the suffix is {suffix!r}; a checkpoint ends in {', '.join(CHECKPOINTS)}"
-    )
+    notes: dict[str, str] = {}
+    if suffix == ".safetensors" or (suffix in TORCH_SUFFIXES and _is_safetensors(path)):
+        if state is not None:
+            raise ImportNetworkError(
+                str(path), f"state = {state!r:.80} goes with files of torch.save; leave it out"
+            )
+        tensors = read_safetensors(path)
+    elif suffix in TORCH_SUFFIXES:
+        from lnn2loihi.converters.files.torch_file import read_torch
+
+        found = read_torch(path, state)
+        tensors, notes = found.tensors, found.notes
+    else:
+        raise ImportNetworkError(
+            str(path), f"the suffix is {suffix!r}; a checkpoint ends in {', '.join(CHECKPOINTS)}"
+        )
+    tensors, said = composed(without_compiled(tensors))
+    return Checkpoint(tensors, notes | said)
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Whether a file of another suffix is one, by its first bytes."""
+    with path.open("rb") as file:
+        head = file.read(9)
+    return head[8:] == b"{" and int.from_bytes(head[:8], "little") <= path.stat().st_size
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -127,7 +156,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
             )
         header = _parse_header(file.read(length), path)
     if len(header) > MOST_TENSORS + 1:  # and what it says of itself
-        raise _too_many(path, len(header))
+        raise too_many(path, len(header))
     data_start, data_size = 8 + length, size - 8 - length
     problems = Problems(ImportNetworkError, str(path))
     tensors: dict[str, Tensor] = {}
@@ -227,116 +256,12 @@ def _stored_tensor(path: Path, offset: int, dtype: str, shape: list[int]) -> Ten
     return Tensor(dtype, tuple(shape), kind, read)
 
 
-def read_torch(path: Path) -> dict[str, Tensor]:
-    """Opens a state_dict saved by `torch.save`; a pickle that would run code is refused.
-
-    A dict that holds it beside the state of an optimizer is accepted, whatever its key is.
-
-    Raises:
-        ImportNetworkError: the file is damaged, hostile, or holds something else or several.
-        BackendMissingError: PyTorch is not installed.
-    """
-    try:
-        import torch
-    except ImportError as error:
-        raise BackendMissingError(
-            str(path),
-            "reading a .pt or .pth file needs PyTorch: pip install torch. Or save the weights "
-            "with safetensors.torch.save_file, which is read without PyTorch",
-        ) from error
-    if path.stat().st_size > TORCH_LIMIT:
-        raise ImportNetworkError(
-            str(path),
-            f"it has {path.stat().st_size} bytes, the limit of lnn2loihi is {TORCH_LIMIT}; save "
-            "the state_dict of the liquid network alone, or as .safetensors",
-        )
-    _check_archive(path)
-    try:
-        with warnings.catch_warnings():
-            # Its remarks on pickle protocols add nothing to a refusal.
-            warnings.simplefilter("ignore")
-            content = torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:  # a parser of hostile data may raise anything
-        raise ImportNetworkError(str(path), _torch_refusal(error)) from error
-    content = weights_of(content, path)
-    if len(content) > MOST_TENSORS:
-        raise _too_many(path, len(content))
-    tensors = torch_tensors(content)
-    size = path.stat().st_size
-    problems = Problems(ImportNetworkError, str(path))
-    for key, tensor in tensors.items():
-        # No element type has less than a bit; strides of zero can claim any size.
-        if math.prod(tensor.shape) > 8 * size:
-            problems.add(
-                f"tensor {key!r} claims shape {tensor.shape} but the file holds {size} bytes"
-            )
-    problems.raise_if_any()
-    return tensors
-
-
-def _check_archive(path: Path) -> None:
-    """Refuses a zip whose members claim more than the file holds, before PyTorch allocates it."""
-    size = path.stat().st_size
-    try:
-        if not zipfile.is_zipfile(path):
-            return
-        with zipfile.ZipFile(path) as archive:
-            members = len(archive.infolist())
-            names = [member.filename for member in archive.infolist()]
-            claimed = sum(member.file_size for member in archive.infolist())
-    except Exception as error:  # zipfile lets several kinds through for hostile directories
-        raise ImportNetworkError(
-            str(path), f"its archive is damaged ({error}); save or copy it again"
-        ) from error
-    if members > MOST_TENSORS + 100:  # a few of them hold no tensors
-        raise _too_many(path, members)
-    if any("/code/" in name or name.endswith("constants.pkl") for name in names):
-        raise ImportNetworkError(
-            str(path),
-            "it is a program of TorchScript (torch.jit.save), not a state_dict, and is not run; "
-            f'save its weights: torch.save(torch.jit.load("{path.name}").state_dict(), '
-            f'"{path.stem}.weights.pt")',
-        )
-    if any(name.endswith("exported_program.json") or "/models/" in name for name in names):
-        raise ImportNetworkError(
-            str(path),
-            "it is a program of torch.export, not a state_dict, and is not run; save its weights: "
-            f'torch.save(dict(torch.export.load("{path.name}").state_dict), '
-            f'"{path.stem}.weights.pt")',
-        )
-    if claimed > size:
-        raise ImportNetworkError(
-            str(path),
-            f"its members claim {claimed} bytes but the file holds {size}; PyTorch does not "
-            "compress its files, so it is damaged or hostile",
-        )
-
-
-def _too_many(path: Path, count: int) -> ImportNetworkError:
+def too_many(path: Path, count: int) -> ImportNetworkError:
+    """The refusal of a file of too many tensors."""
     return ImportNetworkError(
         str(path),
         f"it holds {count:,} tensors, the limit of lnn2loihi is {MOST_TENSORS:,}; save the "
         "state_dict of the liquid network alone",
-    )
-
-
-def _torch_refusal(error: Exception) -> str:
-    """One sentence for what PyTorch says in many, without its advice to run the file."""
-    text = str(error)
-    name = re.search(r"GLOBAL (\S+)", text)
-    if name:
-        return (
-            f"it is a pickle that refers to {name.group(1):.120}, not only to tensors; nothing of "
-            "it was run. If it is a whole module, save its weights instead: "
-            "torch.save(module.state_dict(), path)"
-        )
-    unpickler = re.search(r"WeightsUnpickler error:\s*(.+)", text)
-    lines = [unpickler.group(1)] if unpickler else text.strip().splitlines()
-    reason = lines[0] if lines else type(error).__name__
-    return (
-        f"PyTorch cannot read it as a state_dict ({reason:.160}); nothing of it was run. It is "
-        "truncated, damaged or of another kind; save it again with "
-        "torch.save(module.state_dict(), path)"
     )
 
 

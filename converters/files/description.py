@@ -28,7 +28,7 @@ SIZE_LIMIT = 1 << 20
 #: Largest number of inputs, units or outputs that a description may state.
 SIZE_MAXIMUM = 1 << 24
 #: Keys that stand last in messages.
-_LAST = ("timespan", "prefix", "readout", "name")
+_LAST = ("timespan", "state", "prefix", "readout", "name")
 
 
 @dataclass(frozen=True)
@@ -151,6 +151,7 @@ class Description:
         module: name of its class.
         checkpoint: path of the checkpoint, or None.
         timespan: elapsed time between two samples, or None where not stated.
+        state: which of several states in the checkpoint is meant, or None.
         prefix: what stands before its keys, empty or ending in a dot.
         name: name of the network, or None.
         notes: what in the module has no part in inference, for the network's source.
@@ -165,6 +166,7 @@ class Description:
     module: str = text(required=True)
     checkpoint: Path | None = text()
     timespan: Timespan | None = None
+    state: str | None = text()
     prefix: str = text(default="", dotted=True)
     name: str | None = text()
     notes: tuple[str, ...] = ()

@@ -55,6 +55,7 @@ from lnn2loihi.converters.modules.chain import (
 from lnn2loihi.converters.modules.check import compared
 from lnn2loihi.converters.modules.classes import class_name, is_torch_module
 from lnn2loihi.converters.modules.streams import GIVEN, Step
+from lnn2loihi.converters.modules.wrapped import unwrapped_module
 from lnn2loihi.converters.provenance import with_source
 from lnn2loihi.converters.recurrent.known import is_recurrent
 from lnn2loihi.errors import ImportNetworkError, NetworkError, Problems
@@ -73,7 +74,7 @@ class ModulesImporter:
 
         Every such module is recognised, so that `load` can say what is accepted.
         """
-        return is_torch_module(source) and not is_recurrent(source)
+        return is_torch_module(source) and not is_recurrent(unwrapped_module(source))
 
     @checks_kinds(ImportNetworkError)
     def load(
@@ -87,7 +88,8 @@ class ModulesImporter:
         """Turns a live module into a LiquidNetwork.
 
         Args:
-            source: the module; it is left as it is.
+            source: the module; it is left as it is. What only wraps one (`DataParallel`, what
+                `torch.compile` makes, `AveragedModel`) stands for what it wraps.
             timespan: constant elapsed time between two samples, for every layer in it that takes
                 one, or "irregular" where it comes with the samples; 1.0 where absent.
             description: goes with checkpoints only; leave it out.
@@ -97,6 +99,7 @@ class ModulesImporter:
             ImportNetworkError: lists every part that is not supported or damaged, or says by how
                 much the network that was read off its forward answers otherwise.
         """
+        source = unwrapped_module(source)
         subject = class_name(source)
         if description is not None:
             raise ImportNetworkError(subject, "a live module needs no description; leave it out")
@@ -105,7 +108,11 @@ class ModulesImporter:
 
 def _load(source: Any, subject: str, timespan: float | None, name: str | None) -> LiquidNetwork:
     if not is_torch_module(source) or not is_container(source):
-        raise ImportNetworkError(subject, _refusal_of_class(source))
+        raise ImportNetworkError(
+            subject,
+            "this class cannot be imported; give a recurrent layer (ncps.torch.CfC, for instance), "
+            f"or a module that holds one among others: {accepted()}",
+        )
     registered = list(parts_of(source))
     recurrent = [part for part in registered if is_recurrent(part.module)]
     if not recurrent:
@@ -230,21 +237,3 @@ def _timespan_problems(
                 f"of the network is {has}; give timespan={step.elapsed:g}"
             )
     return found
-
-
-def _refusal_of_class(source: Any) -> str:
-    for wrapper, inside in _WRAPPERS.items():
-        if type(source).__name__ == wrapper:
-            return f"it only wraps a module; give {inside}"
-    return (
-        "this class cannot be imported; give a recurrent layer (ncps.torch.CfC, for instance), or "
-        f"a module that holds one among others: {accepted()}"
-    )
-
-
-# Classes around a module, and where they keep it.
-_WRAPPERS = {
-    "OptimizedModule": "module._orig_mod",
-    "DataParallel": "module.module",
-    "DistributedDataParallel": "module.module",
-}

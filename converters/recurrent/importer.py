@@ -29,7 +29,9 @@ from lnn2loihi.converters.files.description import (
     description_of,
     read_table,
 )
+from lnn2loihi.converters.files.wrappers import unwrapped
 from lnn2loihi.converters.modules.classes import class_name, is_torch_module
+from lnn2loihi.converters.modules.wrapped import unwrapped_module
 from lnn2loihi.converters.provenance import with_source
 from lnn2loihi.converters.recurrent.family import ContractError, FamilyImporter, FamilyParts
 from lnn2loihi.converters.recurrent.known import live_modules, unknown_module
@@ -71,8 +73,9 @@ class FamiliesImporter:
         """
         if isinstance(source, (str, os.PathLike)):
             return True
-        known = importer_of(source, self.only)
-        return known is not None and class_name(source) not in known.classes
+        module = unwrapped_module(source)
+        known = importer_of(module, self.only)
+        return known is not None and class_name(module) not in known.classes
 
     def recognises(self, source: object) -> bool:
         """Whether `source` is a module of a family, or a path that ends like a checkpoint or a
@@ -80,7 +83,7 @@ class FamiliesImporter:
         """
         if isinstance(source, (str, os.PathLike)):
             return Path(source).suffix.lower() in (*CHECKPOINTS, ".toml")
-        return importer_of(source, self.only) is not None
+        return importer_of(unwrapped_module(source), self.only) is not None
 
     @checks_kinds(ImportNetworkError)
     def load(
@@ -90,6 +93,7 @@ class FamiliesImporter:
         timespan: Timespan | None = None,
         description: str | os.PathLike[str] | None = None,
         name: str | None = None,
+        state: str | None = None,
     ) -> LiquidNetwork:
         """Turns a live module or a checkpoint with its description into a LiquidNetwork.
 
@@ -102,6 +106,8 @@ class FamiliesImporter:
             description: path of the TOML file, for a checkpoint; `<checkpoint>.toml` in place of
                 the suffix where absent. Its key `checkpoint` is ignored beside a given path.
             name: name of the network; else the description's, else the file's or the class's.
+            state: which of several states in a file of `torch.save` is meant, by its key ("ema");
+                goes before the description's.
 
         Raises:
             ImportNetworkError: lists everything that is not supported, damaged or contradictory.
@@ -109,8 +115,11 @@ class FamiliesImporter:
         """
         if isinstance(source, (str, os.PathLike)):
             toml = None if description is None else Path(description)
-            return self._load_file(Path(source), toml, timespan, name)
+            return self._load_file(Path(source), toml, timespan, name, state)
+        source = unwrapped_module(source)
         subject = class_name(source)
+        if state is not None:
+            raise ImportNetworkError(subject, "a live module has no other state; leave it out")
         if description is not None:
             raise ImportNetworkError(subject, "a live module needs no description; leave it out")
         importer = importer_of(source, self.only)
@@ -124,21 +133,29 @@ class FamiliesImporter:
         return network
 
     def _load_file(
-        self, path: Path, toml: Path | None, timespan: Timespan | None, name: str | None
+        self,
+        path: Path,
+        toml: Path | None,
+        timespan: Timespan | None,
+        name: str | None,
+        state: str | None,
     ) -> LiquidNetwork:
         """Loads a checkpoint with its description, from the path of either."""
         if not path.is_file():
             raise ImportNetworkError(str(path), why_no_file(path))
         try:
             path, importer, described = self._described(path, toml)
-            state, subject = read_checkpoint(path), str(path)
-            parts, refused = asked(subject, importer, importer.read, state, described)
+            found, subject = read_checkpoint(path, state or described.state), str(path)
+            tensors, before = unwrapped(found.tensors, described.prefix)
+            parts, refused = asked(subject, importer, importer.read, tensors, described)
         except OSError as error:
             raise ImportNetworkError(
                 str(error.filename or path), f"it cannot be read ({error.strerror or error})"
             ) from error
         name = name or described.name or path.stem
-        origin = {"file": path.name}
+        origin = {"file": path.name, **found.notes}
+        if before:
+            origin["inside of"] = before
         return _network(importer, parts, described, refused, subject, name, timespan, origin)
 
     def _described(self, path: Path, toml: Path | None) -> tuple[Path, FamilyImporter, Description]:
@@ -186,7 +203,7 @@ class FamiliesImporter:
 
     def _undescribed(self, path: Path, toml: Path) -> ImportNetworkError:
         """What to write for a checkpoint that has no description."""
-        state = read_checkpoint(path)
+        state, _ = unwrapped(read_checkpoint(path).tensors, "")
         known = self._families()
         fitting = [one for one in known if _fits(one, state)] or known[:1]
         said = [asked(str(path), one, one.suggestion, state) for one in fitting]
