@@ -25,7 +25,7 @@ from lnn2loihi.version import VERSION as __version__
 if TYPE_CHECKING:
     from lnn2loihi.artifact import load, save
     from lnn2loihi.comparison import ComparisonResult, compare
-    from lnn2loihi.conversion import export, import_network
+    from lnn2loihi.conversion import export, import_network, propose_description
     from lnn2loihi.cost import Calibration, CostEstimate, Workload, calibrate_profile, estimate
     from lnn2loihi.devices import Device, Figure, device_names, load_device, save_device
     from lnn2loihi.doctor import DoctorReport, examine
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from lnn2loihi.placement.workload import workload
     from lnn2loihi.profiling import ProfileResult, ProfileRow, load_profile, profile, ratio
     from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population, Schedule
+    from lnn2loihi.proposal import DescriptionCandidate, DescriptionProposal
     from lnn2loihi.quantization.sensitivity import Sensitivity, sensitivity
     from lnn2loihi.quantization.verb import quantize
     from lnn2loihi.recipe import Recipe
@@ -101,8 +102,9 @@ _NAMES = {
     "placement.rules": "Violation",
     "placement.verb": "place",
     "placement.workload": "workload",
-    "conversion": "export import_network",
+    "conversion": "export import_network propose_description",
     "profiling": "ProfileResult ProfileRow load_profile profile ratio",
+    "proposal": "DescriptionCandidate DescriptionProposal",
     "program": "Connection InputPort LoihiProgram Population Schedule",
     "quantization.verb": "quantize",
     "recipe": "Recipe",
@@ -126,6 +128,8 @@ __all__ = [
     "CostEstimate",
     "Counters",
     "DenseLayer",
+    "DescriptionCandidate",
+    "DescriptionProposal",
     "Device",
     "DeviceError",
     "DoctorReport",
@@ -185,6 +189,7 @@ __all__ = [
     "place",
     "profile",
     "program_metrics",
+    "propose_description",
     "quantize",
     "ratio",
     "report",

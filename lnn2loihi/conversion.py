@@ -25,6 +25,7 @@ from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.options import check_options, read_options
 from lnn2loihi.plugins import Exporter, Importer, SeveralFormats
 from lnn2loihi.program import LoihiProgram
+from lnn2loihi.proposal import DescriptionProposal
 from lnn2loihi.targets import Target, target_of
 
 _log = logging.getLogger("lnn2loihi")
@@ -53,6 +54,53 @@ def import_network(source: object, *, format: str | None = None, **options: Any)
         if not isinstance(made, LiquidNetwork):
             raise TypeError(f"an answer of type {type(made).__name__}, not LiquidNetwork")
     return made
+
+
+@checks_kinds(ImportNetworkError)
+def propose_description(
+    source: str | os.PathLike[str], *, state: str | None = None
+) -> DescriptionProposal:
+    """Says what a file of weights may be, and writes the descriptions that importing it would take.
+
+        proposal = l2l.propose_description("weights.pt")
+        print(proposal.summary())
+        proposal.write()                              # weights.toml, beside it
+        network = l2l.import_network("weights.pt")
+
+    What keys and shapes do not tell (the mode of a CfC, activations, elapsed times, unfolds) stands
+    as a guess in the description, with a comment.
+
+    Args:
+        source: path of the file.
+        state: which of several states in it is meant, by its key; None for all of them.
+
+    Returns:
+        All ways to read the file, those that work first; none where nothing in it is known.
+
+    Raises:
+        ImportNetworkError: the file is absent, damaged or hostile, or none of weights.
+        BackendMissingError: reading it needs a package that is not installed.
+    """
+    path = Path(source)
+    importer = _importer(path, None)
+    propose = getattr(importer, "propose", None)
+    if propose is None or path.suffix.lower() == ".toml":
+        raise ImportNetworkError(
+            str(path), "it needs no description: give it to import_network, or inspect it"
+        )
+    with plugins.IMPORTERS.naming(importer, "propose()"):
+        made = propose(path, state)
+        if not isinstance(made, DescriptionProposal):
+            raise TypeError(f"an answer of type {type(made).__name__}, not DescriptionProposal")
+    return made
+
+
+def is_undescribed(source: Path) -> bool:
+    """Whether importing a file would ask for a description that is not there."""
+    if not source.is_file() or source.suffix.lower() == ".toml":
+        return False
+    asks = getattr(_importer(source, None), "is_undescribed", None)
+    return asks is not None and bool(asks(source))
 
 
 def import_options(source: Path, texts: Iterable[str]) -> dict[str, Any]:

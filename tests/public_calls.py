@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -22,7 +23,8 @@ from lnn2loihi.cost import workload_of_totals
 
 #: Records of what functions found: the library makes them, and their fields are not looked at.
 RESULTS = {
-    "Calibration", "ComparisonResult", "CostEstimate", "DoctorReport", "FloatResult", "Mismatch",
+    "Calibration", "ComparisonResult", "CostEstimate", "DescriptionCandidate",
+    "DescriptionProposal", "DoctorReport", "FloatResult", "Mismatch",
     "NeuroBenchMetrics", "Placement", "ProfileResult", "ProfileRow", "Sensitivity",
     "SimulationResult", "TrainableNetwork", "VerificationResult", "Violation",
 }  # fmt: skip
@@ -105,6 +107,8 @@ class Made:
         self.ltc = random_ltc(1, inputs=2, units=2).layers[0]
         self.module = qat.prepare(self.network, calibrate=self.x)
         self.module.eval()
+        one = l2l.DescriptionCandidate("GRU", "", "", "[network]\n")
+        self.proposal = l2l.DescriptionProposal(Path("a.pt"), (one,), Path("b.toml"))
         counts = {"cores": 1, "neuron_updates": 2}
         totals = workload_of_totals("net", counts, "made up")
         time = l2l.estimate(totals, self.device, draws=100).step_time.value
@@ -217,6 +221,10 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     "prepare": lambda m: {
         "source": m.network, "recipe": "w8a12", "calibrate": m.x, "calibrate_timespans": None,
         "layers": None, "mask_time_gates": False,
+    },
+    "propose_description": lambda m: {"source": "a.pt", "state": None},
+    "DescriptionProposal.write": lambda m: {
+        "self": m.proposal, "path": "c.toml", "replace": True,
     },
     "profile": lambda m: {
         "program": m.program, "x": m.x, "devices": m.device, "against": (), "rate": None,

@@ -196,8 +196,11 @@ def test_what_a_strangers_description_says_is_looked_at(tmp_path: Path) -> None:
     assert "Pull take no elapsed time" in problems_of(pull(), timespan=0.5)
 
 
-def test_a_readout_that_is_there_already(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    head = lx.Linear("readout", np.ones((1, 4)), np.zeros(1))
+def test_a_readout_after_one_that_is_there_already(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two linear maps in a row are one."""
+    head = lx.Linear("readout", np.full((3, 4), 2.0), np.ones(3))
     kind: Any = type(FAMILY.made_importer)
     parts = kind.parts
 
@@ -206,9 +209,10 @@ def test_a_readout_that_is_there_already(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(kind, "parts", with_readout)
     assert l2l.import_network(pull()).readout == head
-    state = pull().state_dict() | {"fc.weight": torch.ones(2, 4)}
-    path = saved(tmp_path, state, 'module = "Pull"\nreadout = "fc"')
-    assert "readout is given in net.toml, but a Pull has a map after" in problems_of(path)
+    after = {"fc.weight": torch.ones(2, 3), "fc.bias": torch.full((2,), 5.0)}
+    path = saved(tmp_path, pull().state_dict() | after, 'module = "Pull"\nreadout = "fc"')
+    both = lx.Linear("readout", np.full((2, 4), 6.0), np.full(2, 8.0))
+    assert l2l.import_network(path).readout == both
 
 
 def test_a_strangers_family_stands_among_those_that_are_known(tmp_path: Path) -> None:

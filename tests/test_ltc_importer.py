@@ -319,7 +319,7 @@ def test_a_checkpoint_without_description_says_what_to_write(tmp_path: Path) -> 
     made = ltcs.module(Variant(output_mapping=None))
     path = saved(tmp_path, made, "")
     (tmp_path / "net.toml").unlink()
-    assert "output_size = ?" in problems_of(path)
+    assert "  # a guess: without an output mapping" in problems_of(path)
 
 
 def test_all_errors_of_a_description_are_listed(tmp_path: Path) -> None:

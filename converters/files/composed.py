@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -72,36 +73,38 @@ def _stored(tensors: Mapping[str, Tensor]) -> list[tuple[str, str, list[str]]]:
 
 def _made(how: str, parts: list[Tensor]) -> Tensor | None:
     """The weight, computed when it is read; None where the shapes are of something else."""
-    compute: Callable[..., FloatArray]
     whole = parts[1] if how == "weight norm" else parts[0]
     shape = whole.shape
     if whole.kind != "float" or any(part.kind == "other" for part in parts):
         return None
+    compute: Callable[..., FloatArray]
     if how == "weight norm":
-        axes = _axes_of(parts[0].shape, shape)
-        if axes is None:
+        if (axes := _axes_of(parts[0].shape, shape)) is None:
             return None
-
-        def compute(g: FloatArray, v: FloatArray) -> FloatArray:
-            return v * (
-                g / np.sqrt(np.sum(v * v, axis=axes, keepdims=axes != tuple(range(v.ndim))))
-            )
+        compute = partial(_with_length, axes)
     elif how == "pruning":
+        compute = np.multiply  # pyright: ignore[reportAssignmentType]
         if parts[1].shape != shape:
             return None
-        compute = np.multiply
     else:
+        compute = _of_norm_one
         if len(shape) != 2 or [part.shape for part in parts[1:]] != [shape[:1], shape[1:]]:
             return None
-
-        def compute(weight: FloatArray, u: FloatArray, v: FloatArray) -> FloatArray:
-            return weight / (u @ weight @ v)
 
     def read() -> FloatArray:
         with np.errstate(divide="ignore", invalid="ignore"):  # what comes of it is refused
             return compute(*(part.read() for part in parts))
 
     return Tensor(whole.dtype, shape, "float", read)
+
+
+def _with_length(axes: tuple[int, ...], length: FloatArray, direction: FloatArray) -> FloatArray:
+    norm = np.sqrt(np.sum(direction * direction, axis=axes, keepdims=length.ndim > 0))
+    return direction * (length / norm)
+
+
+def _of_norm_one(weight: FloatArray, u: FloatArray, v: FloatArray) -> FloatArray:
+    return weight / (u @ weight @ v)
 
 
 def _axes_of(lengths: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...] | None:

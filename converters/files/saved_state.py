@@ -49,6 +49,16 @@ class SavedState:
         return {"state": f"{self.place!r} of the file, which holds {others} too (state = ...)"}
 
 
+class SeveralStatesError(ImportNetworkError):
+    """A file holds several states, and which one is meant is not said.
+
+    Attributes:
+        places: where they are, as `state` may be said.
+    """
+
+    places: tuple[str, ...] = ()
+
+
 def weights_of(content: Any, path: Path, state: str | None = None) -> SavedState:
     """The state_dict in the content of a checkpoint.
 
@@ -101,12 +111,14 @@ def _asked_for(state: str, places: list[str], content: Any, path: Path) -> int:
 def _several(found: list[Any], places: list[str], path: Path) -> ImportNetworkError:
     listed = ", ".join(_key(where) for where, _ in found)
     first = "".join(f"[{part!r}]" for part in found[0][0])
-    return ImportNetworkError(
+    error = SeveralStatesError(
         str(path),
         f"it holds {len(found)} dicts of weights, under {listed:.400}; say which one is meant in "
         f'its description, state = "{places[0]:.80}" for instance, or save it alone: '
         f'torch.save(torch.load("{path.name}"){first}, "{path.stem}.weights.pt")',
     )
+    error.places = tuple(places)
+    return error
 
 
 def _states(content: Any, where: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:

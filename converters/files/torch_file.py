@@ -34,7 +34,8 @@ MOST_STRANGERS = 256
 #: Modules whose names have no business in a file of weights: it is refused, not passed over.
 _DANGEROUS = {
     "os", "posix", "nt", "sys", "subprocess", "shutil", "socket", "importlib", "runpy", "pickle",
-    "ctypes", "code", "io", "_io", "pty", "commands", "webbrowser", "marshal", "multiprocessing", "signal",
+    "ctypes", "code", "io", "_io", "pty", "commands", "webbrowser", "marshal", "multiprocessing",
+    "signal",
 }  # fmt: skip
 #: Most times that a file is read, until it is known what stands for which of them.
 MOST_TRIES = 16
@@ -157,6 +158,7 @@ def _loaded(path: Path) -> tuple[Any, list[str]]:
             return torch.load(path, weights_only=True, map_location="cpu"), []
         except Exception as error:  # a parser of hostile data may raise anything
             refusal = error
+        strangers: list[str] = []
         try:
             strangers = sorted(_strangers(path))
             content = _loaded_without(path, strangers) if strangers else None

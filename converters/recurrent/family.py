@@ -143,20 +143,20 @@ class FamilyImporter(ABC):
         that is wrong with the arrays, or said otherwise than they are.
         """
         parts, problems = self._parts(state, description)
-        if not isinstance(description, RecurrentDescription):
-            return parts, problems
-        if parts is not None:
+        if parts is not None and isinstance(description, RecurrentDescription):
             problems += _contradictions(description, parts)
-        if description.readout is not None:
-            units = None if parts is None else parts.layers[-1].units
-            if parts is not None and parts.readout is not None:
-                problems.append(
-                    f"readout is given in {description.origin}, but a {description.module} has a "
-                    "map after its layers itself"
-                )
-            readout, found = _readout(state, description.readout, units)
+        readout: str | None = getattr(description, "readout", None)
+        if readout is not None:
+            before = None if parts is None else parts.readout
+            outputs = None if parts is None else parts.layers[-1].units
+            outputs = outputs if before is None else before.output_size
+            after, found = _readout(state, readout, outputs)
             problems += found
-            parts = None if parts is None else replace(parts, readout=readout)
+            if before is not None and not found:
+                # Two linear maps in a row are one.
+                bias = after.weight @ before.bias + after.bias
+                after = Linear(after.name, after.weight @ before.weight, bias)
+            parts = None if parts is None else replace(parts, readout=after)
         return (None if problems else parts), problems
 
     def _parts(

@@ -7,20 +7,14 @@ once, whatever the family.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from lnn2loihi.arguments import checks_kinds
-from lnn2loihi.converters.files.checkpoint import (
-    CHECKPOINTS,
-    Tensor,
-    read_checkpoint,
-)
+from lnn2loihi.converters.files.checkpoint import CHECKPOINTS, read_checkpoint
 from lnn2loihi.converters.files.description import (
     Description,
     Timespan,
@@ -29,20 +23,23 @@ from lnn2loihi.converters.files.description import (
     description_of,
     read_table,
 )
+from lnn2loihi.converters.files.saved_state import SeveralStatesError
 from lnn2loihi.converters.files.wrappers import unwrapped
 from lnn2loihi.converters.modules.classes import class_name, is_torch_module
 from lnn2loihi.converters.modules.wrapped import unwrapped_module
 from lnn2loihi.converters.provenance import with_source
-from lnn2loihi.converters.recurrent.family import ContractError, FamilyImporter, FamilyParts
+from lnn2loihi.converters.recurrent.asked import asked, package_of
+from lnn2loihi.converters.recurrent.family import FamilyImporter, FamilyParts
 from lnn2loihi.converters.recurrent.known import live_modules, unknown_module
+from lnn2loihi.converters.recurrent.proposals import candidates
 from lnn2loihi.converters.trace.held import hooks_within
-from lnn2loihi.errors import ImportNetworkError, Lnn2LoihiError, NetworkError, Problems
-from lnn2loihi.family import FAMILIES, family_of_importer, importer_of, importers
-from lnn2loihi.faults import described, mend
+from lnn2loihi.errors import ImportNetworkError, NetworkError, Problems
+from lnn2loihi.family import importer_of, importers
+from lnn2loihi.faults import mend
 from lnn2loihi.files import why_no_file
 from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.proposal import DescriptionCandidate, DescriptionProposal
 
-R = TypeVar("R")
 _log = logging.getLogger("lnn2loihi")
 
 
@@ -144,7 +141,7 @@ class FamiliesImporter:
         if not path.is_file():
             raise ImportNetworkError(str(path), why_no_file(path))
         try:
-            path, importer, described = self._described(path, toml)
+            path, importer, described = self._described(path, toml, state)
             found, subject = read_checkpoint(path, state or described.state), str(path)
             tensors, before = unwrapped(found.tensors, described.prefix)
             parts, refused = asked(subject, importer, importer.read, tensors, described)
@@ -158,11 +155,13 @@ class FamiliesImporter:
             origin["inside of"] = before
         return _network(importer, parts, described, refused, subject, name, timespan, origin)
 
-    def _described(self, path: Path, toml: Path | None) -> tuple[Path, FamilyImporter, Description]:
+    def _described(
+        self, path: Path, toml: Path | None, state: str | None
+    ) -> tuple[Path, FamilyImporter, Description]:
         """The checkpoint, its family, and its description, from the path of either file."""
         if path.suffix.lower() != ".toml":
             if toml is None and not (toml := description_beside(path)).is_file():
-                raise self._undescribed(path, toml)
+                raise self._undescribed(path, toml, state)
             return path, *self._read(toml)
         if toml is not None:
             raise ImportNetworkError(
@@ -201,23 +200,58 @@ class FamiliesImporter:
         kind = kinds.get(str(module), importer.description)
         return importer, description_of(toml, table, kind, kinds)
 
-    def _undescribed(self, path: Path, toml: Path) -> ImportNetworkError:
+    def _undescribed(self, path: Path, toml: Path, state: str | None) -> ImportNetworkError:
         """What to write for a checkpoint that has no description."""
-        state, _ = unwrapped(read_checkpoint(path).tensors, "")
-        known = self._families()
-        fitting = [one for one in known if _fits(one, state)] or known[:1]
-        said = [asked(str(path), one, one.suggestion, state) for one in fitting]
-        lines = ["[network]", f"checkpoint = {json.dumps(path.name)}", *said[0]]
-        for other in said[1:]:
-            if other != said[0]:
-                lines += ["# or, since its keys may be another module's, in place of these:"]
-                lines += [f"# {line}" for line in other]
+        proposal = self.propose(path, state)
+        if not proposal.candidates:
+            return ImportNetworkError(
+                str(path),
+                "it has no description, and none of the families knows its keys; say what it is in "
+                f"{toml} (docs/checkpoints.md). Its keys are: {', '.join(proposal.keys):.600}",
+            )
+        lines = [proposal.text]
+        for other in proposal.candidates[1:]:
+            lines.append("# or, since its keys may be another module's, in place of these:")
+            lines += [f"# {line}" for line in other.text.splitlines()[2:]]
         text = "\n".join(lines)
         return ImportNetworkError(
             str(path),
             "a checkpoint does not say how its module was built. Write the following to "
-            f"{toml} (check it, and fill in each ?), or give description=...\n\n{text}",
+            f"{toml} (check it, and fill in each ?), or give description=...; lnn2loihi inspect "
+            f"--write does it\n\n{text}",
         )
+
+    def is_undescribed(self, path: Path) -> bool:
+        """Whether there is no description beside a checkpoint."""
+        return not description_beside(path).is_file()
+
+    def propose(self, path: Path, state: str | None = None) -> DescriptionProposal:
+        """What a checkpoint may be, and its descriptions; see `propose_description`.
+
+        Args:
+            path: the checkpoint.
+            state: which of several states in it is meant; None for all of them.
+
+        Raises:
+            ImportNetworkError: the file is damaged or hostile, or holds no weights.
+        """
+        found: list[DescriptionCandidate] = []
+        notes: dict[str, str] = {}
+        keys: list[str] = []
+        try:
+            states: list[str | None] = [state]
+            contents = [read_checkpoint(path, state)]
+        except SeveralStatesError as error:
+            states = [*error.places]
+            contents = [read_checkpoint(path, place) for place in states]
+        for place, content in zip(states, contents, strict=True):
+            tensors, before = unwrapped(content.tensors, "")
+            notes |= content.notes | ({"inside of": before} if before else {})
+            found += candidates(path, tensors, self._families(), place)
+            keys += [f"{key} {list(tensor.shape)}" for key, tensor in tensors.items()]
+        said = tuple(f"{key}: {text}" for key, text in notes.items())
+        toml = description_beside(path)
+        return DescriptionProposal(path, tuple(found), toml, said, tuple(keys[:64]))
 
     def _families(self) -> list[FamilyImporter]:
         """Those that are meant.
@@ -255,38 +289,6 @@ class FamiliesImporter:
         )
 
 
-def asked(subject: str, importer: FamilyImporter, method: Callable[..., R], *given: Any) -> R:
-    """What a method of a family's importer answers.
-
-    Raises:
-        ImportNetworkError: it failed, by a fault of its own.
-    """
-    try:
-        return method(*given)
-    except (Lnn2LoihiError, OSError, MemoryError):
-        raise
-    except Exception as error:  # a stranger's importer, or a module that somebody has changed
-        advices = []
-        package = _package(importer)
-        if not package.startswith("lnn2loihi ") or method.__name__ != "read_module":
-            advices.append(mend(package))
-        if method.__name__ == "read_module" and not isinstance(error, ContractError):
-            advices.append(
-                "if the module was changed after it was built, give it as its package builds it"
-            )
-        raise ImportNetworkError(
-            subject,
-            f"the importer {importer.name} of {importer.modules[0]} cannot read it "
-            f"({described(error)}); {'; or, '.join(advices)}",
-        ) from error
-
-
-def _package(importer: FamilyImporter) -> str:
-    """Name and version of the package that brings an importer; "" where nobody knows."""
-    family = family_of_importer(importer)
-    return FAMILIES.package(family) if family in FAMILIES.names() else ""
-
-
 def _check_answers(
     source: object, network: LiquidNetwork, importer: FamilyImporter, subject: str
 ) -> None:
@@ -296,7 +298,7 @@ def _check_answers(
     Raises:
         ImportNetworkError: they differ.
     """
-    package = _package(importer)
+    package = package_of(importer)
     if package.startswith("lnn2loihi "):
         return
     from lnn2loihi.converters.recurrent.alone import compared_alone  # which needs PyTorch
@@ -313,14 +315,6 @@ def _check_answers(
             f"on random input it answers otherwise than the layers that the importer "
             f"{importer.name} ({package}) makes of it, by {difference:.3g}; {mend(package)}",
         )
-
-
-def _fits(importer: FamilyImporter, state: Mapping[str, Tensor]) -> bool:
-    """Whether a checkpoint looks like a family's."""
-    try:
-        return importer.is_checkpoint(state)
-    except Exception:  # a stranger's importer, asked about what is not its
-        return False
 
 
 def _network(

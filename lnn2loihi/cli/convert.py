@@ -40,16 +40,34 @@ def inspect(
     show_listing: Annotated[
         bool, typer.Option("--listing", help="Print the neuron programs of a program file.")
     ] = False,
+    write: Annotated[
+        bool,
+        typer.Option(
+            "--write", help="Write the description that a checkpoint would take, beside it."
+        ),
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="With --write: also over a description that is there.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Say what is in a checkpoint or in a program."""
+    """Say what is in a checkpoint or in a program.
+
+    Of a checkpoint without a description it says what it may be, and which description importing
+    it would take.
+    """
     if source.suffix != SUFFIX:
+        if write or (description is None and _is_undescribed(source)):
+            _propose(source, option, write, replace, as_json)
+            return
         network = imported(source, description, timespan, option)
         print_result(network.to_dict(), network.summary(), as_json)
         return
     with importing():
         from lnn2loihi.neurons.listing import listing
 
+    if write:
+        raise l2l.InputError("--write", "goes with a checkpoint; a program needs no description")
     why = "a program has been imported before"
     refuse_import_options(why, description=description, timespan=timespan, option=option)
     program = l2l.load(source)
@@ -78,6 +96,33 @@ def inspect(
         "listings": {name: vars(found) for name, found in listings.items()},
     }
     print_result(result, "\n".join(text), as_json)
+
+
+def _is_undescribed(source: Path) -> bool:
+    """Whether a file of weights has no description, nor needs none."""
+    with importing():
+        from lnn2loihi.conversion import is_undescribed
+
+    return is_undescribed(source)
+
+
+def _propose(
+    source: Path, option: list[str] | None, write: bool, replace: bool, as_json: bool
+) -> None:
+    """What a checkpoint may be; and its description as a file."""
+    with importing():
+        from lnn2loihi.conversion import import_options
+
+    given = import_options(source, option or [])
+    if others := [name for name in given if name != "state"]:
+        raise l2l.InputError("--option", f"{others[0]} goes with importing; here goes state=...")
+    proposal = l2l.propose_description(source, **given)
+    text, result = proposal.summary(), proposal.to_dict()
+    if write:
+        written = proposal.write(replace=replace)
+        text += f"\nwritten: {written}"
+        result["written"] = str(written)
+    print_result(result, text, as_json)
 
 
 @app.command()

@@ -40,6 +40,7 @@ class CfCDescription(Description):
         backbone_units: units of each layer of the backbone, or None where not stated.
         backbone_layers: layers of the backbone, or None where not stated.
         mixed_memory: whether it has a mixed memory, or None where not stated.
+        readout: what stands before the keys of a Linear after it, ending in a dot, or None.
     """
 
     input_size: int = whole(required=True)
@@ -52,6 +53,7 @@ class CfCDescription(Description):
     backbone_layers: int | None = whole(least=0)
     mixed_memory: bool | None = flag()
     timespan: Timespan | None = times()
+    readout: str | None = text(dotted=True)
 
 
 @dataclass(frozen=True, kw_only=True)

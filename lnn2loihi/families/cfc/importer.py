@@ -71,7 +71,7 @@ from lnn2loihi.families.cfc.description import (
 )
 from lnn2loihi.families.cfc.layout import suggested_lines
 from lnn2loihi.families.cfc.module import describe
-from lnn2loihi.families.cfc.ncps import NcpsImporter
+from lnn2loihi.families.cfc.ncps import NcpsImporter, as_module
 from lnn2loihi.families.cfc.state import parts_from_state
 
 
@@ -92,7 +92,7 @@ class CfCImporter(NcpsImporter):
 
     def is_checkpoint(self, state: Mapping[str, Tensor]) -> bool:
         """Whether there are keys such as rnn_cell.ff1.weight or rnn_cell.layer_0.ff1.weight."""
-        return any("rnn_cell." in key and ".ff1." in key for key in state)
+        return any("rnn_cell." in key and ".ff1." in key for key in as_module(state))
 
     def describe(self, source: Any) -> tuple[CfCDescription, list[str]]:
         """How a live CfC was built; and what in it is not as ncps builds it."""
@@ -106,7 +106,7 @@ class CfCImporter(NcpsImporter):
 
     def suggestion(self, state: Mapping[str, Tensor]) -> list[str]:
         """Lines of a description, as far as the keys of a checkpoint tell."""
-        return suggested_lines(state)
+        return suggested_lines(as_module(state))
 
     def refusal(self, source: object) -> str:
         """The original implementation is imported from its weights alone."""

@@ -112,12 +112,20 @@ def prefixes(keys: Iterable[str]) -> list[str]:
     return sorted(prefix for prefix in found if not prefix or prefix.endswith("."))
 
 
+def as_module(own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a cell on its own by the keys that they have in a module around it; all others
+    as they are.
+    """
+    cell = any(key in own for key in ("ff1.weight", "layer_0.ff1.weight", "gleak"))
+    return {f"rnn_cell.{key}": tensor for key, tensor in own.items()} if cell else dict(own)
+
+
 def under_prefix(
     state: Mapping[str, Tensor], description: Description
 ) -> tuple[dict[str, Tensor], list[str]]:
     """The tensors under the prefix, by the rest of their keys; and what is wrong if none fits."""
     prefix = description.prefix
-    own = {key[len(prefix) :]: state[key] for key in state if key.startswith(prefix)}
+    own = as_module({key[len(prefix) :]: state[key] for key in state if key.startswith(prefix)})
     if any(key.startswith("rnn_cell.") for key in own):
         return own, []
     others = prefixes(state)

@@ -39,6 +39,7 @@ class LTCDescription(Description):
         implicit_param_constraints: whether a softplus keeps w, gleak and cm positive.
         input_mapping, output_mapping: one of MAPPINGS, or None where not stated.
         mixed_memory: whether it has a mixed memory, or None where not stated.
+        readout: what stands before the keys of a Linear after it, ending in a dot, or None.
     """
 
     known_as: ClassVar[str] = "of an LTC"
@@ -53,3 +54,4 @@ class LTCDescription(Description):
     output_mapping: str | None = text(MAPPINGS)
     mixed_memory: bool | None = flag()
     timespan: Timespan | None = times()
+    readout: str | None = text(dotted=True)

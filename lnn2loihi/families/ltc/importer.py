@@ -50,7 +50,7 @@ from lnn2loihi.converters.files.checkpoint import Tensor
 from lnn2loihi.converters.files.description import Description
 from lnn2loihi.converters.modules.classes import is_torch_module
 from lnn2loihi.converters.recurrent.family import FamilyParts
-from lnn2loihi.families.cfc.ncps import MEMORY_PARTS, NcpsImporter, changed_parts
+from lnn2loihi.families.cfc.ncps import MEMORY_PARTS, NcpsImporter, as_module, changed_parts
 from lnn2loihi.families.ltc.description import LTC, LTCDescription
 from lnn2loihi.families.ltc.state import KEY, ltc_parts, suggested_lines
 
@@ -67,7 +67,7 @@ class LTCImporter(NcpsImporter):
 
     def is_checkpoint(self, state: Mapping[str, Tensor]) -> bool:
         """Whether there is a key that only LTCs have."""
-        return any(key.endswith(KEY) for key in state)
+        return any(key.endswith(KEY) for key in as_module(state))
 
     def describe(self, source: Any) -> tuple[LTCDescription, list[str]]:
         """How a live LTC was built; and what in it is not as ncps builds it."""
@@ -81,7 +81,7 @@ class LTCImporter(NcpsImporter):
 
     def suggestion(self, state: Mapping[str, Tensor]) -> list[str]:
         """Lines of a description, as far as the keys of a checkpoint tell."""
-        return suggested_lines(state)
+        return suggested_lines(as_module(state))
 
     def timespan_problems(self, timespan: float | None) -> list[str]:
         """An LTC divides by the elapsed time."""

@@ -185,7 +185,9 @@ def suggested_lines(state: Mapping[str, Tensor]) -> list[str]:
     if prefix:
         lines.append(f"prefix = {json.dumps(prefix)}")
     if _mapping(own, "output") == "none":
-        lines.append("output_size = ?  # the arrays do not say it")
+        lines.append(
+            f"output_size = {units}  # a guess: without an output mapping the arrays do not say it"
+        )
     return [
         *lines,
         "# The arrays do not hold what follows: write it as the module was built and trained.",

@@ -1,0 +1,145 @@
+"""Proposes descriptions of a checkpoint: what each family sees in it, and where.
+
+A family tells by keys and shapes whether a state_dict is that of its modules, and which lines of a
+description follow (`FamilyImporter.suggestion`). Here it is asked about all that stands under each
+beginning of keys, so that a layer is found wherever it sits, and what it proposes is tried.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from lnn2loihi.converters.files.checkpoint import Tensor
+from lnn2loihi.converters.files.description import description_of
+from lnn2loihi.converters.recurrent.asked import asked, fits
+from lnn2loihi.converters.recurrent.family import FamilyImporter, FamilyParts
+from lnn2loihi.errors import ImportNetworkError, Lnn2LoihiError
+from lnn2loihi.files import parse_toml
+from lnn2loihi.proposal import DescriptionCandidate
+
+#: Most beginnings of keys that families are asked about, and most candidates.
+MOST_PLACES = 1 << 9
+MOST_CANDIDATES = 16
+
+
+def candidates(
+    path: Path, tensors: Mapping[str, Tensor], known: Sequence[FamilyImporter], state: str | None
+) -> list[DescriptionCandidate]:
+    """All ways to read a checkpoint, those that work first.
+
+    Args:
+        path: the checkpoint.
+        tensors: by key, inside of all wrappers.
+        known: the families that are asked.
+        state: which of several states in the file they are, if it has to be said.
+    """
+    found = [
+        _candidate(path, tensors, importer, place, state)
+        for importer in known
+        for place in _places(tensors, importer)
+    ][:MOST_CANDIDATES]
+    return sorted(found, key=lambda one: (bool(one.problems), len(one.left)))
+
+
+def _places(tensors: Mapping[str, Tensor], importer: FamilyImporter) -> Iterator[str]:
+    """What stands before the keys of modules of a family, one that lies within another left out."""
+    beginnings: dict[str, None] = {"": None}
+    for key in tensors:
+        parts = key.split(".")[:-1]
+        for count in range(1, min(len(parts), 12) + 1):
+            beginnings[".".join(parts[:count]) + "."] = None
+    taken: list[str] = []
+    for place in sorted(list(beginnings)[:MOST_PLACES], key=lambda one: one.count(".")):
+        if any(place.startswith(outer) for outer in taken):
+            continue
+        own = _under(tensors, place)
+        # A family that finds its module deeper says so in a line of its own.
+        if fits(importer, own) and not any(
+            line.startswith("prefix = ") for line in _lines(importer, own)
+        ):
+            taken.append(place)
+            yield place
+
+
+def _under(tensors: Mapping[str, Tensor], place: str) -> dict[str, Tensor]:
+    return {key[len(place) :]: t for key, t in tensors.items() if key.startswith(place)}
+
+
+def _lines(importer: FamilyImporter, own: Mapping[str, Tensor]) -> list[str]:
+    return asked("checkpoint", importer, importer.suggestion, own)
+
+
+def _candidate(
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    importer: FamilyImporter,
+    place: str,
+    state: str | None,
+) -> DescriptionCandidate:
+    lines = [f"checkpoint = {json.dumps(path.name)}", *_lines(importer, _under(tensors, place))]
+    if place:
+        lines.append(f"prefix = {json.dumps(place)}")
+    if state is not None:
+        lines.append(f"state = {json.dumps(state)}")
+    module, parts, problems = _tried(path, tensors, importer, lines)
+    left = [key for key in tensors if not key.startswith(place)]
+    if parts is not None and left and "readout" in importer.description_for(module).keys():
+        outputs = _outputs(parts)
+        after = [
+            one for one in _linears(tensors, left) if tensors[f"{one}weight"].shape[1] == outputs
+        ]
+        readout = after[0] if len(after) == 1 else None
+        if readout is not None:
+            more = f"readout = {json.dumps(readout)}"
+            guess = "  # a guess, from its shape: a Linear after the last layer"
+            _, joined, wrong = _tried(path, tensors, importer, [*lines, more])
+            if joined is not None and not wrong:
+                lines.append(more + guess)
+                parts, left = joined, [key for key in left if not key.startswith(readout)]
+        elif after:
+            lines.append(f"# readout = ...  # a Linear after the last layer, one of {after}"[:200])
+    if left:
+        lines.append("# Left out: " + ", ".join(left[:8]) + (" ..." if len(left) > 8 else ""))
+    text = "\n".join(["[network]", *lines]) + "\n"
+    sizes = "" if parts is None else _sizes(parts)
+    return DescriptionCandidate(module, place, sizes, text, tuple(left), tuple(problems))
+
+
+def _tried(
+    path: Path, tensors: Mapping[str, Tensor], importer: FamilyImporter, lines: list[str]
+) -> tuple[str, FamilyParts | None, list[str]]:
+    """The module that a description names, its layers, and what is wrong with either."""
+    text = "\n".join(["[network]", *lines])
+    module = importer.modules[0]
+    try:
+        table = parse_toml(text, path.name, ImportNetworkError)["network"]
+        module = str(table.get("module", module))
+        module = table["module"] = importer.aliases.get(module, module)
+        kinds = {name: importer.description_for(name) for name in importer.modules}
+        kind = kinds.get(module, importer.description)
+        described = description_of(path, table, kind, kinds)
+        parts, problems = asked(str(path), importer, importer.read, tensors, described)
+    except Lnn2LoihiError as error:
+        return module, None, [str(error)]
+    return module, parts, problems
+
+
+def _linears(tensors: Mapping[str, Tensor], left: Sequence[str]) -> list[str]:
+    """What stands before the keys of linear maps among those that are left."""
+    return [
+        key.removesuffix("weight")
+        for key in left
+        if key.endswith(".weight") and len(tensors[key].shape) == 2
+    ]
+
+
+def _outputs(parts: FamilyParts) -> int:
+    return parts.layers[-1].units if parts.readout is None else parts.readout.output_size
+
+
+def _sizes(parts: FamilyParts) -> str:
+    inputs, layers = parts.layers[0].input_size, [layer.units for layer in parts.layers]
+    units = " + ".join(map(str, layers))
+    return f"{inputs} inputs, {units} units, {_outputs(parts)} outputs"
