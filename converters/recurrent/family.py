@@ -23,6 +23,7 @@ from lnn2loihi.layers.layer import Layer
 from lnn2loihi.layers.linear import Linear
 
 if TYPE_CHECKING:
+    from lnn2loihi.converters.keras_read.layer import KerasLayer
     from lnn2loihi.measure.torch_blocks import Block
 
 
@@ -87,6 +88,8 @@ class FamilyImporter(ABC):
     description: ClassVar[type[Description]] = RecurrentDescription
     #: Whether its layers take the elapsed time between two samples.
     takes_time: ClassVar[bool] = False
+    #: Classes of Keras whose layers it reads, from files of Keras.
+    keras: ClassVar[tuple[str, ...]] = ()
     #: What to do about modules that only look like its own, by the beginnings of class names.
     advice: ClassVar[Mapping[tuple[str, ...], str]] = {}
 
@@ -201,6 +204,12 @@ class FamilyImporter(ABC):
             return None, None, problems or [f"{type(self).__name__}.describe does not say why"]
         parts, found = self.read(torch_tensors(source.state_dict()), description)
         return description, parts, [*problems, *found]
+
+    def from_keras(self, layer: KerasLayer) -> tuple[FamilyParts | None, list[str]]:
+        """The layers of one layer of Keras, of one of the classes of `keras`; or None and
+        everything that is wrong with it.
+        """
+        return None, [f"{layer.name} is a {layer.kind}, which {self.name} does not read"]
 
     def suggestion(self, state: Mapping[str, Tensor]) -> list[str]:
         """Lines of a description, as far as the keys of a checkpoint tell."""

@@ -34,7 +34,7 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -48,6 +48,9 @@ from lnn2loihi.converters.recurrent.family import (
     suggested_prefix,
 )
 from lnn2loihi.layers.gated import GatedLayer
+
+if TYPE_CHECKING:
+    from lnn2loihi.converters.keras_read.layer import KerasLayer
 
 _MODULE = "torch.nn.modules.rnn"
 #: Classes that are refused by their names, by whichever family is asked first.
@@ -70,8 +73,11 @@ class TorchRnnImporter(FamilyImporter):
     kind: ClassVar[str]
     rows: ClassVar[int]
 
+    #: For each block in the order of PyTorch where it stands in Keras.
+    keras_blocks: ClassVar[tuple[int, ...]]
+
     def __init_subclass__(cls, kind: str, rows: int) -> None:
-        cls.kind, cls.rows = kind, rows
+        cls.kind, cls.rows, cls.keras = kind, rows, (kind,)
         cls.modules = (f"torch.nn.{kind}", f"torch.nn.{kind}Cell")
         cls.classes = {f"{_MODULE}.{name.rpartition('.')[2]}": name for name in cls.modules}
 
@@ -167,6 +173,45 @@ class TorchRnnImporter(FamilyImporter):
         ]
         blocks = [np.split(array, rows) for array in (given, recurrent, *offsets)]
         return self.layer(name, *blocks)
+
+    def from_keras(self, layer: KerasLayer) -> tuple[FamilyParts | None, list[str]]:
+        """One layer of Keras: kernels are (inputs, blocks of units), and there is one bias, or two
+        of a GRU that resets after its product.
+
+        Source: Keras 3, keras/src/layers/rnn/lstm.py and gru.py.
+        """
+        problems = layer.differing({"activation": "tanh", "recurrent_activation": "sigmoid"})
+        if self.kind == "GRU":
+            after = {"reset_after": True}
+            problems += [
+                f"{one}: its candidate hears the reset state through its weights, a step later "
+                "than PyTorch's; train with reset_after=True"
+                for one in layer.differing(after)
+            ]
+        arrays = layer.state(("kernel", "recurrent_kernel", "bias"), "cell/")
+        recurrent = arrays.take("recurrent_kernel").T
+        units = recurrent.shape[1]
+        if recurrent.shape[0] != self.rows * units:
+            return None, [
+                *problems, *arrays.problems,
+                f"{layer.name}: recurrent_kernel has shape {recurrent.shape[::-1]}, expected "
+                f"(units, {self.rows} * units)",
+            ]  # fmt: skip
+        given = arrays.take("kernel", None, self.rows * units).T
+        biases = [np.zeros(self.rows * units)] * 2
+        if layer.word("use_bias", True):
+            if self.kind == "GRU":
+                biases = list(arrays.take("bias", 2, self.rows * units))
+            else:
+                biases[0] = arrays.take("bias", self.rows * units, 0)
+        problems += arrays.problems
+        if problems:
+            return None, problems
+        blocks = [
+            [np.split(array, self.rows)[place] for place in self.keras_blocks]
+            for array in (given, recurrent, *biases)
+        ]
+        return FamilyParts((self.layer(layer.name, *blocks),)), []
 
     def suggestion(self, state: Mapping[str, Tensor]) -> list[str]:
         """Lines of a description, as far as the keys of a checkpoint tell."""

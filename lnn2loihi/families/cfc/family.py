@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from lnn2loihi.families.cfc.layer import CfCLayer, CfCStage, PureStage
-from lnn2loihi.families.cfc.lowering import CfCLowering, PureLowering
+from lnn2loihi.families.cfc.linear_heads import LinearHeadsStage
+from lnn2loihi.families.cfc.lowering import CfCLowering, LinearHeadsLowering, PureLowering
 from lnn2loihi.families.cfc.neuron import GATES, cfc_program
 from lnn2loihi.families.cfc.wired import WiredMemory
 from lnn2loihi.family import Family, lazily
@@ -37,7 +38,11 @@ def _shipped() -> Iterator[NeuronProgram]:
 FAMILY = Family(
     "cfc",
     (CfCLayer, WiredMemory),
-    {CfCStage: CfCLowering(), PureStage: PureLowering()},
+    {
+        CfCStage: CfCLowering(),
+        LinearHeadsStage: LinearHeadsLowering(),
+        PureStage: PureLowering(),
+    },
     lazily("lnn2loihi.families.cfc.importer:CfCImporter"),
     equations=_equations,
     onnx_nodes=_onnx_nodes,

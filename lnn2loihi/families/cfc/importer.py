@@ -62,6 +62,7 @@ from typing import Any, ClassVar
 
 from lnn2loihi.converters.files.checkpoint import Tensor
 from lnn2loihi.converters.files.description import Description
+from lnn2loihi.converters.keras_read.layer import KerasLayer
 from lnn2loihi.converters.recurrent.family import FamilyParts
 from lnn2loihi.families.cfc.description import (
     NCPS,
@@ -69,6 +70,7 @@ from lnn2loihi.families.cfc.description import (
     CfCDescription,
     TorchCfCDescription,
 )
+from lnn2loihi.families.cfc.keras import keras_parts
 from lnn2loihi.families.cfc.layout import suggested_lines
 from lnn2loihi.families.cfc.module import describe
 from lnn2loihi.families.cfc.ncps import NcpsImporter, as_module
@@ -85,6 +87,7 @@ class CfCImporter(NcpsImporter):
         "ncps.torch.wired_cfc_cell.WiredCfCCell": NCPS,
     }
     description: ClassVar[type[Description]] = CfCDescription
+    keras: ClassVar[tuple[str, ...]] = ("CfC",)
 
     def description_for(self, module: str) -> type[Description]:
         """The original implementation has words of its own."""
@@ -103,6 +106,10 @@ class CfCImporter(NcpsImporter):
     ) -> tuple[FamilyParts | None, list[str]]:
         """The layers, or None and everything that is wrong with the arrays."""
         return parts_from_state(state, description)
+
+    def from_keras(self, layer: KerasLayer) -> tuple[FamilyParts | None, list[str]]:
+        """The layers of one CfC of ncps.keras or ncps.tf."""
+        return keras_parts(layer)
 
     def suggestion(self, state: Mapping[str, Tensor]) -> list[str]:
         """Lines of a description, as far as the keys of a checkpoint tell."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from lnn2loihi.arguments import checks_fields
 from lnn2loihi.errors import NetworkError
+from lnn2loihi.families.cfc.linear_heads import LinearHeadsStage
 from lnn2loihi.families.dense.layer import ACTIVATION_NAMES, DenseStage, folded, folded_name
 from lnn2loihi.families.lstm.memory import Memory
 from lnn2loihi.frozen import read_only
@@ -24,6 +25,8 @@ from lnn2loihi.layers.stage import Stage, StageSource, State
 
 #: Modes of the cell.
 MODES = ("default", "no_gate", "pure")
+#: What heads make of their sums: ncps.torch has a tanh, ncps.keras and ncps.tf have none.
+HEADS = ("tanh", "linear")
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +107,8 @@ class CfCLayer(Layer):
         activation: activation of the backbone, one of ACTIVATION_NAMES.
         memory: the mixed memory, or None.
         w_tau, amplitude: float64 (units,) in mode pure (`w_tau` and `A`), else None.
+        heads: one of HEADS: f1 and f2 above have a tanh, or are the sums themselves; mode pure is
+            the same with either.
     """
 
     gates: ClassVar[tuple[str, ...]] = ("ff1", "ff2", "time_a", "time_b")
@@ -120,6 +125,7 @@ class CfCLayer(Layer):
     memory: Memory | None = None
     w_tau: FloatArray | None = None
     amplitude: FloatArray | None = None
+    heads: str = "tanh"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "backbone", tuple(self.backbone))
@@ -196,7 +202,8 @@ class CfCLayer(Layer):
         if timespan is not None:
             del gates["time_a"], gates["time_b"]
             gates["time"] = self.folded_gate(timespan).with_columns("time", factors)
-        return CfCStage(self.name, sources, gates, mode=self.mode, timed=timed)
+        kind = LinearHeadsStage if self.heads == "linear" else CfCStage
+        return kind(self.name, sources, gates, mode=self.mode, timed=timed)
 
     def hears_inputs(self, field: str, place: int) -> bool:
         """See `Layer.hears_inputs`: behind a backbone only its first map does."""
@@ -249,6 +256,8 @@ class CfCLayer(Layer):
         """Everything that is wrong with the layer."""
         if self.mode not in MODES:
             return [f"{self.name}: unknown mode {self.mode!r}; there are {', '.join(MODES)}"]
+        if self.heads not in HEADS:
+            return [f"{self.name}: unknown heads {self.heads!r}; there are {', '.join(HEADS)}"]
         found = [problem for linear in self.maps for problem in linear.problems(self.name)]
         for number, linear in enumerate(self.backbone):
             found += linear.problems(f"{self.name}.backbone_{number}")

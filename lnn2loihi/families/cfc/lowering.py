@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from lnn2loihi.families.cfc.layer import CfCStage, PureStage
+from lnn2loihi.families.cfc.linear_heads import (
+    HEAD_BITS,
+    HeadFormats,
+    LinearHeadsStage,
+    linear_heads_program,
+)
 from lnn2loihi.families.cfc.neuron import Growth, cfc_program
 from lnn2loihi.families.cfc.pure_neuron import GUARD_BITS, OPERAND_BITS, PureFormats, pure_program
 from lnn2loihi.formats import FixedPoint
@@ -24,6 +32,9 @@ DECAYED = 10.0
 #: Largest fraction bits of a 16-bit operand that is below 1 in magnitude.
 OPERAND_FRACTION = OPERAND_BITS - 1
 
+#: Room for a linear head beyond what calibration saw, as a factor.
+HEAD_HEADROOM = 2.0
+
 
 class CfCLowering(StageLowering[CfCStage]):
     """Of the modes default and no_gate; without gate the answer is below 2."""
@@ -38,42 +49,76 @@ class CfCLowering(StageLowering[CfCStage]):
     def lower(self, stage: CfCStage, measured: Measured, recipe: Recipe) -> Lowering:
         """See `StageLowering`."""
         unit = ACTIVATIONS[recipe.activation].unit
-        # The time gate is computed as tanh of half its pre-activation (families/cfc/neuron.py).
-        units = {"ff1": unit, "ff2": unit}
-        growth, operands = None, ()
-        held: dict[str, int] = dict.fromkeys(("ff1", "ff2"), LARGEST_WORD)
-        if measured.elapsed is None:
-            units["time"] = unit / 2
-            held["time"] = LARGEST_WORD
-        else:
-            # The rate is an operand of a product: it gets as many bits as fit 16 without clipping.
-            largest = float(measured.reach["time_a"].max()) * unit / 2
-            coarser = int(np.ceil(np.log2(max(largest, 1.0) * 1.01 / (1 << OPERAND_FRACTION))))
-            # Where elapsed times are large, rates are small, and get finer units.
-            coarser = max(coarser, min(measured.elapsed.fraction_bits - SMALL_TIME_BITS, 0))
-            base = float(measured.reach["time_b"].max()) * unit / 2 * ROUNDING_ROOM
-            grown = largest * measured.longest * ROUNDING_ROOM
-            # Both parts may be far beyond the ends of the activation, and cancel.
-            both, alone = 0, grown < LARGEST_GROWN - ACTIVATION_END
-            if base > LARGEST_GROWN and not alone:
-                both = int(np.ceil(np.log2(max(base, grown) / LARGEST_GROWN)))
-            units |= {"time_a": unit / 2 / 2**coarser, "time_b": unit / 2 / 2**both}
-            right = measured.elapsed.fraction_bits - coarser + both
-            beyond = int(np.ceil(np.log2(max(grown / 2**both, 1.0) / LARGEST_GROWN)))
-            left = max(-right, beyond, 0)
-            growth, operands = Growth(right + left, left, both), ("time_a",)
-            if alone:
-                held["time_b"] = LARGEST_GROWN
+        gate = _gate_of_time(measured, unit)
         return Lowering(
-            units,
+            {"ff1": unit, "ff2": unit, **gate.units},
             self.message_format(stage, 0.0, recipe),
             lambda shifts: cfc_program(
-                shifts, recipe.message_bits, recipe.activation, stage.mode, growth
+                shifts, recipe.message_bits, recipe.activation, stage.mode, gate.growth
             ),
             states=("h",),
-            operands=operands,
-            held=held,
+            operands=gate.operands,
+            held={"ff1": LARGEST_WORD, "ff2": LARGEST_WORD, **gate.held},
         )
+
+
+class LinearHeadsLowering(StageLowering[LinearHeadsStage]):
+    """Of heads without tanh: they saturate beyond twice what calibration saw."""
+
+    def lower(self, stage: LinearHeadsStage, measured: Measured, recipe: Recipe) -> Lowering:
+        """See `StageLowering`."""
+        message = self.message(stage, measured.largest_answer, recipe)
+        # A head is at most what weights and messages allow, or what is usual with some room.
+        usual = HEAD_HEADROOM * max(float(s.max()) for s in measured.largest_sums.values())
+        largest = min(max(float(measured.reach[head].max()) for head in ("ff1", "ff2")), usual)
+        largest = max(largest, measured.largest_answer / 2.0)
+        head = FixedPoint.covering(HEAD_BITS, largest)
+        gate = _gate_of_time(measured, ACTIVATIONS[recipe.activation].unit)
+        formats = HeadFormats(
+            message.bits, message.fraction_bits, head.fraction_bits, recipe.activation, stage.mode
+        )
+        unit = 2.0**head.fraction_bits
+        return Lowering(
+            {"ff1": unit, "ff2": unit, **gate.units},
+            message,
+            lambda shifts: linear_heads_program(shifts, formats, gate.growth),
+            states=("h",),
+            operands=gate.operands,
+            held={"ff1": LARGEST_WORD, "ff2": LARGEST_WORD, **gate.held},
+        )
+
+
+@dataclass(frozen=True)
+class _TimeGate:
+    """Units of the time gate's accumulators, and what is held in them; see `Lowering`."""
+
+    units: dict[str, float]
+    held: dict[str, int]
+    growth: Growth | None = None
+    operands: tuple[str, ...] = ()
+
+
+def _gate_of_time(measured: Measured, unit: float) -> _TimeGate:
+    """The time gate, which is computed as tanh of half its pre-activation (`neuron.py`)."""
+    if measured.elapsed is None:
+        return _TimeGate({"time": unit / 2}, {"time": LARGEST_WORD})
+    # The rate is an operand of a product: it gets as many bits as fit 16 without clipping.
+    largest = float(measured.reach["time_a"].max()) * unit / 2
+    coarser = int(np.ceil(np.log2(max(largest, 1.0) * 1.01 / (1 << OPERAND_FRACTION))))
+    # Where elapsed times are large, rates are small, and get finer units.
+    coarser = max(coarser, min(measured.elapsed.fraction_bits - SMALL_TIME_BITS, 0))
+    base = float(measured.reach["time_b"].max()) * unit / 2 * ROUNDING_ROOM
+    grown = largest * measured.longest * ROUNDING_ROOM
+    # Both parts may be far beyond the ends of the activation, and cancel.
+    both, alone = 0, grown < LARGEST_GROWN - ACTIVATION_END
+    if base > LARGEST_GROWN and not alone:
+        both = int(np.ceil(np.log2(max(base, grown) / LARGEST_GROWN)))
+    units = {"time_a": unit / 2 / 2**coarser, "time_b": unit / 2 / 2**both}
+    right = measured.elapsed.fraction_bits - coarser + both
+    beyond = int(np.ceil(np.log2(max(grown / 2**both, 1.0) / LARGEST_GROWN)))
+    left = max(-right, beyond, 0)
+    held = {"time_b": LARGEST_GROWN} if alone else {}
+    return _TimeGate(units, held, Growth(right + left, left, both), ("time_a",))
 
 
 class PureLowering(StageLowering[PureStage]):

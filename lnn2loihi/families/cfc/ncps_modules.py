@@ -166,6 +166,8 @@ def _cfc(group: WiredMemory | list[CfCLayer], readout: Linear | None) -> Any:
     else:
         options["backbone_layers"] = 0
         units = first.units
+    if any(layer.heads != "tanh" for layer in layers):
+        raise NoModuleError(f"{first.name} has heads without tanh, which ncps.torch has not")
     module = CfC(inputs, units, **options).double()
     cells = getattr(module.rnn_cell, "_layers", [module.rnn_cell])
     with torch.no_grad():

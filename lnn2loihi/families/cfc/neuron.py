@@ -62,7 +62,7 @@ def cfc_program(
             values.append(tanh(t, preactivation(t, gate, shift)))
     f1, f2 = values
     with t.scope("time"):
-        tau = tanh(t, _time(t, shifts[2:], growth))
+        tau = tanh(t, time_gate(t, shifts[2:], growth))
     if mode == "no_gate":
         gated = t.add(f2, t.multiply(tau, f2, FRACTION_BITS, "gated"), "doubled_gate")
         doubled = t.add(t.add(f1, f1), gated, "new_state")
@@ -78,7 +78,7 @@ def cfc_program(
     return t.program()
 
 
-def _time(t: Tracer, shifts: Sequence[Rescaling | int], growth: Growth | None) -> Word:
+def time_gate(t: Tracer, shifts: Sequence[Rescaling | int], growth: Growth | None) -> Word:
     """The time gate's pre-activation: one sum, or time_a times the elapsed time plus time_b."""
     if growth is None:
         return preactivation(t, "time", shifts[0])

@@ -15,6 +15,9 @@ from lnn2loihi.layers.linear import Linear
 class GRUImporter(TorchRnnImporter, kind="GRU", rows=3):
     """The importer of the family."""
 
+    #: Keras stacks them as z, r, h.
+    keras_blocks = (1, 0, 2)
+
     def layer(
         self, name: str, given: Blocks, own: Blocks, b_given: Blocks, b_own: Blocks
     ) -> GRULayer:

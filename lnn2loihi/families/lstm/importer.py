@@ -17,6 +17,9 @@ _ROWS = {"input_gate": 0, "forget_gate": 1, "cell_input": 2, "output_gate": 3}
 class LSTMImporter(TorchRnnImporter, kind="LSTM", rows=len(_ROWS)):
     """The importer of the family."""
 
+    #: Keras stacks them in the same order.
+    keras_blocks = (0, 1, 2, 3)
+
     def layer(
         self, name: str, given: Blocks, own: Blocks, b_given: Blocks, b_own: Blocks
     ) -> LSTMLayer:

@@ -48,10 +48,12 @@ from typing import Any, ClassVar
 
 from lnn2loihi.converters.files.checkpoint import Tensor
 from lnn2loihi.converters.files.description import Description
+from lnn2loihi.converters.keras_read.layer import KerasLayer
 from lnn2loihi.converters.modules.classes import is_torch_module
 from lnn2loihi.converters.recurrent.family import FamilyParts
 from lnn2loihi.families.cfc.ncps import MEMORY_PARTS, NcpsImporter, as_module, changed_parts
 from lnn2loihi.families.ltc.description import LTC, LTCDescription
+from lnn2loihi.families.ltc.keras import keras_parts
 from lnn2loihi.families.ltc.state import KEY, ltc_parts, suggested_lines
 
 
@@ -64,6 +66,7 @@ class LTCImporter(NcpsImporter):
         "ncps.torch.ltc_cell.LTCCell": LTC,
     }
     description: ClassVar[type[Description]] = LTCDescription
+    keras: ClassVar[tuple[str, ...]] = ("LTC",)
 
     def is_checkpoint(self, state: Mapping[str, Tensor]) -> bool:
         """Whether there is a key that only LTCs have."""
@@ -78,6 +81,10 @@ class LTCImporter(NcpsImporter):
     ) -> tuple[FamilyParts | None, list[str]]:
         """The layers, or None and everything that is wrong with the arrays."""
         return ltc_parts(state, description)
+
+    def from_keras(self, layer: KerasLayer) -> tuple[FamilyParts | None, list[str]]:
+        """The layers of one LTC of ncps.keras or ncps.tf."""
+        return keras_parts(layer)
 
     def suggestion(self, state: Mapping[str, Tensor]) -> list[str]:
         """Lines of a description, as far as the keys of a checkpoint tell."""

@@ -1,0 +1,1 @@
+"""Imports what Keras has saved, without Keras."""

@@ -1,0 +1,195 @@
+"""Imports models that Keras has saved, without Keras or TensorFlow.
+
+What is accepted: `.keras` archives, `.weights.h5` with a description, and `.h5` files of old that
+hold the whole model; Sequential and Functional models whose layers follow each other one by one:
+`LSTM`, `GRU` (with reset_after=True), `RNN` of their cells, `CfC` and `LTC` of `ncps.keras` and
+`ncps.tf`; `Dense`, also within `TimeDistributed`; `Activation`, `ReLU`, and at the end `Softmax`;
+`BatchNormalization`, `Normalization`, `Rescaling`; `Dropout` and noise, which do nothing.
+
+A `.weights.h5` holds no configuration; a short TOML file beside it, which `lnn2loihi inspect`
+proposes, says which layers the model has, in their order, with what their arrays do not say::
+
+    [network]
+    module = "keras.Sequential"
+    checkpoint = "net.weights.h5"    # absent where the path is given
+    timespan = 1.0
+    layers = [
+        { class = "LSTM" },
+        { class = "Dense", activation = "relu" },
+        { class = "Dense" },
+    ]
+
+Whatever Keras has in the configuration of a layer may stand in its table. `net.weights.toml` or
+`net.toml` beside `net.weights.h5` are found by themselves.
+
+Layouts of the files: Keras 3, keras/src/saving/saving_lib.py and
+keras/src/legacy/saving/legacy_h5_format.py.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from lnn2loihi.arguments import checks_kinds
+from lnn2loihi.converters.files.description import Timespan, checked_timespan, read_table
+from lnn2loihi.converters.keras_read.chain import KerasChain
+from lnn2loihi.converters.keras_read.described import (
+    KerasDescription,
+    described_config,
+    description_of_table,
+    proposed,
+    unlisted,
+)
+from lnn2loihi.converters.keras_read.file import KERAS_SUFFIXES, read_keras
+from lnn2loihi.converters.keras_read.model import ModelError, layers_of
+from lnn2loihi.converters.provenance import with_source
+from lnn2loihi.errors import ImportNetworkError, NetworkError, Problems
+from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.proposal import DescriptionProposal
+
+_log = logging.getLogger("lnn2loihi")
+
+
+class KerasImporter:
+    """Entry point `keras` of the group `lnn2loihi.importers`."""
+
+    def recognises(self, source: object) -> bool:
+        """Whether it is the path of a file of Keras, or of a description that names one."""
+        if not isinstance(source, (str, os.PathLike)):
+            return False
+        path = Path(source)
+        if path.suffix.lower() in KERAS_SUFFIXES:
+            return True
+        if path.suffix.lower() != ".toml" or not path.is_file():
+            return False
+        try:
+            named = read_table(path).get("checkpoint")
+        except ImportNetworkError:
+            return False  # whose it is says the importer of families
+        return isinstance(named, str) and named.lower().endswith(KERAS_SUFFIXES)
+
+    @checks_kinds(ImportNetworkError)
+    def load(
+        self,
+        source: object,
+        *,
+        timespan: Timespan | None = None,
+        description: str | os.PathLike[str] | None = None,
+        name: str | None = None,
+    ) -> LiquidNetwork:
+        """Turns a file of Keras into a LiquidNetwork.
+
+        Args:
+            source: its path, or that of a description that names it.
+            timespan: constant elapsed time between two samples, for layers that take one, or
+                "irregular" where it comes with the samples; 1.0 where nobody says.
+            description: path of the TOML file of a `.weights.h5`.
+            name: name of the network; else the description's, else the file's.
+
+        Raises:
+            ImportNetworkError: lists everything that is not supported, damaged or contradictory.
+            BackendMissingError: a wiring of ncps is to be built, and ncps is not installed.
+        """
+        if not isinstance(source, (str, os.PathLike)):
+            raise ImportNetworkError(
+                type(source).__name__, "a live model of Keras is not imported; save it first"
+            )
+        path, said = _described(Path(source), description)
+        file = read_keras(path)
+        if said is None and file.config is None:
+            text = proposed(path, file).text or "# " + ", ".join(list(file.arrays)[:12])
+            raise ImportNetworkError(
+                str(path),
+                "a file of weights does not say which layers its model has. Save the whole model, "
+                f'model.save("net.keras"), or write the following to {toml_beside(path)} (check '
+                f"it); lnn2loihi inspect --write does it\n\n{text}",
+            )
+        if said is not None and said.layers and file.config is not None:
+            raise ImportNetworkError(
+                str(path), "it says itself which layers it has; leave layers out of its description"
+            )
+        config = file.config or described_config(said, file)
+        chain = KerasChain()
+        try:
+            chain.build(layers_of(file, config))
+        except ModelError as error:
+            raise ImportNetworkError(str(path), str(error)) from error
+        if said is not None and (silent := unlisted(file, said.layers)):
+            chain.notes["layers that the description leaves out"] = ", ".join(silent)
+            _log.warning("%s: the description leaves out %s", path.name, ", ".join(silent))
+        name = name or (said.name if said else None) or path.name.partition(".")[0]
+        return _network(path, chain, timespan, said, name)
+
+    def is_undescribed(self, path: Path) -> bool:
+        """Whether a file of weights has neither a configuration nor a description."""
+        return _beside(path) is None and read_keras(path).config is None
+
+    def propose(self, path: Path, state: str | None = None) -> DescriptionProposal:
+        """The layers that a file of weights holds, and its description.
+
+        Raises:
+            ImportNetworkError: the file is damaged, or says itself what it holds.
+        """
+        if state is not None:
+            raise ImportNetworkError(str(path), "it holds one state; leave state out")
+        file = read_keras(path)
+        if file.config is not None:
+            raise ImportNetworkError(
+                str(path), "it needs no description: it says itself which layers it has"
+            )
+        return proposed(path, file)
+
+
+def toml_beside(path: Path) -> Path:
+    """Where the description of a file is looked for first."""
+    return path.with_suffix(".toml")
+
+
+def _beside(path: Path) -> Path | None:
+    """The description beside a file; None where there is none."""
+    short = path.with_suffix("").with_suffix(".toml")
+    return next((one for one in (toml_beside(path), short) if one.is_file()), None)
+
+
+def _described(
+    path: Path, toml: str | os.PathLike[str] | None
+) -> tuple[Path, KerasDescription | None]:
+    """The file, and what its description says; from the path of either."""
+    if path.suffix.lower() == ".toml":
+        if toml is not None:
+            raise ImportNetworkError(
+                str(path), f"it is a description itself; do not give {toml} as well"
+            )
+        table = read_table(path)
+        return path.parent / str(table["checkpoint"]), description_of_table(path, table)
+    found = _beside(path) if toml is None else Path(toml)
+    return path, None if found is None else description_of_table(found, read_table(found))
+
+
+def _network(
+    path: Path,
+    chain: KerasChain,
+    timespan: Timespan | None,
+    said: KerasDescription | None,
+    name: str,
+) -> LiquidNetwork:
+    """The network of the layers, or everything that is wrong with them."""
+    problems = Problems(ImportNetworkError, str(path))
+    problems.extend(list(dict.fromkeys(chain.problems)))
+    described = None if said is None else said.timespan
+    elapsed = checked_timespan(str(path), described if timespan is None else timespan)
+    if not any(one.takes_time for one in chain.importers) and elapsed != 1.0:
+        problems.add("its layers take no elapsed time; leave timespan out")
+    for one in chain.importers:
+        problems.extend([] if elapsed is None else one.timespan_problems(elapsed))
+    problems.raise_if_any()
+    try:
+        network = LiquidNetwork(
+            name, tuple(chain.layers), chain.readout, elapsed, host=chain.host,
+            **chain.normalisation,
+        )  # fmt: skip
+    except NetworkError as error:
+        raise ImportNetworkError(str(path), error.problems) from error
+    return with_source(network, {"importer": "keras", "file": path.name, **chain.notes})
