@@ -1,0 +1,360 @@
+"""Files that Keras has saved, read without Keras and compared with what Keras answered.
+
+`keras_saved.zip` holds files of Keras 3.15 (backend jax), and those named `tf_` of Keras 2.15, with
+random weights; archives lie in it as folders. `answers.npz` has the inputs, and what the models
+answered: `x`, `k3_x` and `tf_x`, and an array for each model.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import lnn2loihi as l2l
+from lnn2loihi.converters.keras_read.hdf5 import Hdf5Error, read_hdf5
+from lnn2loihi.converters.keras_read.importer import KerasImporter
+from lnn2loihi.families.cfc.layer import CfCLayer
+from lnn2loihi.families.cfc.linear_heads import LinearHeadsStage
+
+SAVED = zipfile.ZipFile(Path(__file__).parent / "keras_saved.zip")
+ANSWERS = dict(np.load(io.BytesIO(SAVED.read("answers.npz"))))
+FILES = sorted({name.partition("/")[0] for name in SAVED.namelist()} - {"answers.npz", "hostile"})
+WIRING = 'wiring = { class = "AutoNCP", units = 9, output_size = 2 }'
+#: Layers of files of weights, as a description says them.
+LAYERS = {
+    "lstm": ['class = "LSTM"'], "gru": ['class = "GRU"'], "k3_cfc": ['class = "CfC"'],
+    "k3_pure": ['class = "CfC", mode = "pure"'], "k3_wired": [f'class = "CfC", {WIRING}'],
+    "tf_wired": [f'class = "CfC", {WIRING}'], "k3_ltc": [f'class = "LTC", {WIRING}'],
+    "stack": [
+        'class = "TimeDistributed", activation = "relu"', 'class = "GRU"',
+        'class = "LSTM", use_bias = false', 'class = "BatchNormalization"', 'class = "Dense"',
+        'class = "Activation", activation = "tanh"',
+    ],
+}  # fmt: skip
+REFUSED = {
+    "gru_before.keras": "reset_after is False, and can only be True",
+    "bidir.keras": "is a Bidirectional: half of its answer",
+    "branch.keras": "concatenate hears lstm_5 and gru_3",
+    "k3_mixed.keras": "a mixed memory, which feeds the input of the cell",
+}
+ANSWERED = [f for f in FILES if not f.endswith(".weights.h5") and f not in REFUSED]
+
+
+@pytest.fixture(autouse=True)
+def wirings() -> None:
+    pytest.importorskip("ncps", reason="ncps is not installed")
+
+
+def model_of(file: str) -> str:
+    return file.partition(".")[0]
+
+
+def put(folder: Path, file: str) -> Path:
+    """One of the files."""
+    path = folder / file
+    if not file.endswith(".keras"):
+        path.write_bytes(SAVED.read(file))
+        return path
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in SAVED.namelist():
+            if name.startswith(f"{file}/"):
+                archive.writestr(name.removeprefix(f"{file}/"), SAVED.read(name))
+    return path
+
+
+def samples(model: str) -> np.ndarray:
+    before = model[:3] if model.startswith(("k3_", "tf_")) else ""
+    return ANSWERS[f"{before}x"].astype(np.float64)
+
+
+def difference(network: l2l.LiquidNetwork, model: str) -> float:
+    """The largest from what Keras answered."""
+    answers, right = network.evaluate(samples(model)).outputs, ANSWERS[model]
+    return float(np.abs((answers if right.ndim == 3 else answers[:, -1]) - right).max())
+
+
+def described(folder: Path, model: str, layers: list[str]) -> Path:
+    path = put(folder, f"{model}.weights.h5")
+    tables = ",\n".join(f"    {{ {layer} }}" for layer in [*layers, 'class = "Dense"'])
+    path.with_suffix(".toml").write_text(
+        f'[network]\nmodule = "keras.Sequential"\nlayers = [\n{tables}\n]\n'
+    )
+    return path
+
+
+def problems_of(path: Path, **options: Any) -> str:
+    with pytest.raises(l2l.ImportNetworkError) as caught:
+        KerasImporter().load(path, **options)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("file", ANSWERED)
+def test_answers_as_keras(file: str, tmp_path: Path) -> None:
+    network = l2l.import_network(put(tmp_path, file))
+    assert difference(network, model_of(file)) < 1e-6
+    assert network.source["importer"] == "keras" and network.source["file"] == file
+
+
+@pytest.mark.parametrize("file", REFUSED)
+def test_what_cannot_be_imported_is_said(file: str, tmp_path: Path) -> None:
+    assert REFUSED[file] in problems_of(put(tmp_path, file))
+
+
+@pytest.mark.parametrize("model", LAYERS)
+def test_weights_with_a_description(model: str, tmp_path: Path) -> None:
+    path = described(tmp_path, model, LAYERS[model])
+    assert difference(KerasImporter().load(path), model) < 1e-6
+    toml = path.with_suffix(".toml")
+    toml.write_text(toml.read_text() + f'checkpoint = "{path.name}"\nname = "mine"\n')
+    (tmp_path / "elsewhere").mkdir()
+    alone = shutil.copy(path, tmp_path / "elsewhere")
+    assert KerasImporter().load(alone, description=toml).name == "mine"
+    assert KerasImporter().recognises(toml) and KerasImporter().load(toml).name == "mine"
+
+
+@pytest.mark.parametrize("model", sorted(LAYERS.keys() - {"stack"}))
+def test_proposed_descriptions_work(model: str, tmp_path: Path) -> None:
+    path = put(tmp_path, f"{model}.weights.h5")
+    assert KerasImporter().is_undescribed(path)
+    proposal = KerasImporter().propose(path)
+    assert proposal.candidates[0].problems == () and proposal.text in problems_of(path)
+    proposal.write()
+    assert not KerasImporter().is_undescribed(path)
+    assert difference(KerasImporter().load(path), model) < 1e-6
+
+
+def test_layers_without_arrays_are_named(tmp_path: Path, caplog: Any) -> None:
+    path = put(tmp_path, "stack.weights.h5")
+    proposal = KerasImporter().propose(path)
+    assert "# The model has layers without arrays, too: activation" in proposal.text
+    assert len(proposal.candidates) > 1  # several orders fit
+    proposal.write()
+    with caplog.at_level(logging.WARNING, "lnn2loihi"):
+        network = KerasImporter().load(path)
+    assert network.source["layers that the description leaves out"] == "activation"
+    assert "leaves out activation" in caplog.text
+
+
+def test_arrays_that_no_layer_takes_are_refused(tmp_path: Path) -> None:
+    path = described(tmp_path, "stack", ['class = "GRU"'])
+    assert "no layer of its configuration has the arrays" in problems_of(path)
+    path = put(tmp_path, "bidir.weights.h5")
+    KerasImporter().propose(path).write()
+    assert "has the arrays bidirectional/backward_layer" in problems_of(path)
+    path = put(tmp_path, "k3_mixed.weights.h5")
+    path.with_suffix(".toml").write_text(
+        '[network]\nmodule = "keras.Model"\nlayers = [{ class = "CfC" }, { class = "Dense" }]\n'
+    )
+    assert "has a mixed memory" in problems_of(path)
+
+
+def test_wrong_descriptions(tmp_path: Path) -> None:
+    path = put(tmp_path, "lstm.weights.h5")
+    toml = path.with_suffix(".toml")
+    toml.write_text(
+        '[network]\nmodule = "LSTM"\nlayers = [3]\ntimespan = "soon"\nmore = 1\nname = ""\n'
+    )
+    said = problems_of(path)
+    for part in ("unknown key 'more'", "module is 'LSTM'", "layers has to be", "timespan is 'soon'",
+                 "name is ''"):  # fmt: skip
+        assert part in said
+    assert "leave layers out" in problems_of(
+        put(tmp_path, "lstm.keras"),
+        description=described(tmp_path, "lstm", []).with_suffix(".toml"),
+    )
+
+
+def edited(folder: Path, file: str, **changes: Any) -> Path:
+    """An archive with other words in the configuration of its second layer."""
+    path = put(folder, file)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(members["config.json"])
+    config["config"]["layers"][1]["config"] |= changes
+    members["config.json"] = json.dumps(config).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "said"),
+    [
+        ("lstm.keras", {"activation": "relu"}, "activation is 'relu', and can only be 'tanh'"),
+        ("lstm.keras", {"recurrent_activation": "hard_sigmoid"}, "can only be 'sigmoid'"),
+        ("gru.keras", {"go_backwards": True}, "go_backwards is True"),
+        ("k3_cfc.keras", {"activation": "selu"}, "the activation of its backbone is 'selu'"),
+        ("k3_cfc.keras", {"mode": "odd"}, "mode is 'odd'"),
+        ("k3_wired.keras", {"units": {"class_name": "Mine", "config": {}}}, "wiring is a Mine"),
+        (
+            "k3_wired.keras",
+            {"units": {"class_name": "AutoNCP", "config": {"units": 10**9, "output_size": 2}}},
+            "above 4096",
+        ),
+        (
+            "k3_wired.keras",
+            {"units": {"class_name": "AutoNCP", "config": {"units": 9, "output_size": 3}}},
+            "its wiring",
+        ),
+        ("stack.keras", {"layer": {"class_name": "Conv1D", "config": {}}}, "is a Conv1D"),
+    ],
+)
+def test_configurations_that_differ(
+    file: str, changes: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    assert said in problems_of(edited(tmp_path, file, **changes))
+
+
+# ---------------------------------------------------------------- damaged and hostile files
+
+HOSTILE = {
+    "chunked": "stored in chunks", "compressed": "is compressed",
+    "external_link": "a link to elsewhere", "soft_link": "is a link",
+    "external_data": "in another file, which is not opened", "huge": "has 0 bytes of data",
+    "itself": "holds itself",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_what_a_reader_must_not_follow(name: str) -> None:
+    with pytest.raises(Hdf5Error, match=HOSTILE[name]):
+        read_hdf5(SAVED.read(f"hostile/{name}.h5"))
+
+
+def test_the_newer_layout_of_groups_is_read() -> None:
+    found = read_hdf5(SAVED.read("hostile/new_layout.h5"))
+    assert found.arrays["layers/lstm/cell/vars/0"].read().tolist() == [[1.0] * 4] * 2
+    assert found.texts["", "model_config"] == "{}"
+
+
+SOURCES = st.sampled_from(["gru.h5", "lstm.weights.h5", "hostile/new_layout.h5"])
+
+
+@given(SOURCES, st.data())
+@settings(deadline=None, max_examples=150, derandomize=True)
+def test_damage_is_refused_as_ours(name: str, data: st.DataObject) -> None:
+    content = bytearray(SAVED.read(name))
+    for _ in range(data.draw(st.integers(1, 6))):
+        place = data.draw(st.integers(0, len(content) - 9))
+        patch = data.draw(st.one_of(st.binary(min_size=1, max_size=8), st.just(b"\xff" * 8)))
+        content[place : place + len(patch)] = patch
+    cut = data.draw(st.one_of(st.none(), st.integers(0, len(content))))
+    try:
+        for tensor in read_hdf5(bytes(content[:cut])).arrays.values():
+            assert int(np.prod(tensor.shape)) <= len(content)
+    except Hdf5Error:
+        pass
+
+
+def test_archives_that_claim_more_than_they_hold(tmp_path: Path) -> None:
+    path = tmp_path / "net.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", "{}")
+        archive.writestr("model.weights.h5", bytes(1 << 26))
+    assert "model.weights.h5 in it claims 67108864 bytes" in problems_of(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", "[" * 100000)
+        archive.writestr("model.weights.h5", SAVED.read("lstm.weights.h5"))
+    assert "its configuration is no JSON of a model" in problems_of(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.txt", "a")
+    assert "holds no model.weights.h5 and no config.json" in problems_of(path)
+    path.write_bytes(b"PK\x03\x04" + bytes(30))
+    assert "its archive is damaged" in problems_of(path)
+    path.write_bytes(b"nothing")
+    assert "neither an archive of Keras nor an HDF5 file" in problems_of(path)
+
+
+PLAIN = st.one_of(st.none(), st.integers(-2, 9), st.text(max_size=3), st.booleans(), st.just([]))
+
+
+@given(st.data())
+@settings(
+    deadline=None, max_examples=60, derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)  # fmt: skip
+def test_configurations_of_all_kinds_are_taken_or_refused(
+    tmp_path: Path, data: st.DataObject
+) -> None:
+    file = data.draw(st.sampled_from(["stack.keras", "func.keras", "k3_ltc.keras"]))
+    path = put(tmp_path, file)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(members["config.json"])
+    place: Any = config
+    for _ in range(data.draw(st.integers(1, 9))):
+        keys = sorted(place) if isinstance(place, dict) else [*range(len(place))]
+        key = data.draw(st.sampled_from(keys))
+        if not place[key] or not isinstance(place[key], (dict, list)) or data.draw(st.booleans()):
+            place[key] = data.draw(PLAIN)
+            break
+        place = place[key]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in (members | {"config.json": json.dumps(config).encode()}).items():
+            archive.writestr(name, content)
+    try:
+        assert KerasImporter().load(path).layers
+    except l2l.ImportNetworkError:
+        pass
+
+
+# ---------------------------------------------------------------- heads without tanh
+
+
+def linear_network(mode: str, irregular: bool, seed: int = 0) -> l2l.LiquidNetwork:
+    random = np.random.default_rng(seed)
+    maps = [
+        l2l.Linear(gate, random.normal(size=(5, 8)) * 0.3, random.normal(size=5) * 0.2)
+        for gate in CfCLayer.gates
+    ]
+    layer = CfCLayer("cfc", *maps, mode=mode, heads="linear")
+    readout = l2l.Linear("out", random.normal(size=(2, 5)), random.normal(size=2))
+    return l2l.LiquidNetwork("net", (layer,), readout, None if irregular else 0.7)
+
+
+@pytest.mark.parametrize("irregular", [False, True])
+@pytest.mark.parametrize("mode", ["default", "no_gate"])
+@pytest.mark.parametrize("recipe", ["w8a12", "w4a8", "w8a16"])
+def test_linear_heads_on_the_chip(mode: str, irregular: bool, recipe: str) -> None:
+    network = linear_network(mode, irregular)
+    assert isinstance(network.stages[0], LinearHeadsStage)
+    random = np.random.default_rng(1)
+    x = random.normal(size=(4, 20, 3))
+    times = {"timespans": random.uniform(0.1, 2.0, size=(4, 20))} if irregular else {}
+    given = {f"calibrate_{key}": value for key, value in times.items()}
+    program = l2l.quantize(network, calibrate=x, recipe=recipe, **given)
+    answers = [l2l.simulate(program, x, one, **times) for one in ("reference", "blas")]
+    assert np.array_equal(answers[0].integers, answers[1].integers)
+    right = network.evaluate(x, **times).outputs
+    error = np.sqrt(np.mean((answers[0].outputs - right) ** 2)) / right.std()
+    assert error < {"w8a12": 0.02, "w4a8": 0.3, "w8a16": 0.02}[recipe]
+
+
+def test_linear_heads_that_run_away_are_counted() -> None:
+    """A state that grows by a fifth with each step is clipped where calibration did not see it."""
+    weight = np.hstack([np.ones((5, 3)), 1.2 * np.eye(5)])
+    head = [l2l.Linear(gate, weight, np.zeros(5)) for gate in ("ff1", "ff2")]
+    gate = [l2l.Linear(gate, 0.0 * weight, np.zeros(5)) for gate in ("time_a", "time_b")]
+    layer = CfCLayer("cfc", *head, *gate, heads="linear")
+    x = np.ones((1, 30, 3))
+    program = l2l.quantize(l2l.LiquidNetwork("net", (layer,)), calibrate=x[:, :5])
+    counted = l2l.simulate(program, x).saturated_words["cfc"]
+    assert sum(int(np.sum(count)) for count in counted.values()) > 0
+
+
+def test_unknown_heads_are_refused() -> None:
+    layer = linear_network("default", False).layers[0]
+    assert isinstance(layer, CfCLayer)
+    with pytest.raises(l2l.NetworkError, match="unknown heads 'odd'; there are tanh, linear"):
+        l2l.LiquidNetwork("net", (l2l.CfCLayer("cfc", *layer.maps, heads="odd"),))
