@@ -32,7 +32,10 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Source = Annotated[
-    Path, typer.Argument(help="Checkpoint (.pt, .safetensors), its description (.toml), or .onnx.")
+    Path,
+    typer.Argument(
+        help="Checkpoint (.pt, .safetensors, .keras), its description (.toml), or .onnx."
+    ),
 ]
 ProgramFile = Annotated[Path, typer.Argument(help=f"Program ({PROGRAM_SUFFIX}).")]
 Samples = Annotated[
