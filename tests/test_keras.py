@@ -331,9 +331,11 @@ def test_linear_heads_on_the_chip(mode: str, irregular: bool, recipe: str) -> No
     assert isinstance(network.stages[0], LinearHeadsStage)
     random = np.random.default_rng(1)
     x = random.normal(size=(4, 20, 3))
-    times = {"timespans": random.uniform(0.1, 2.0, size=(4, 20))} if irregular else {}
-    given = {f"calibrate_{key}": value for key, value in times.items()}
-    program = l2l.quantize(network, calibrate=x, recipe=recipe, **given)
+    times: dict[str, Any] = (
+        {"timespans": random.uniform(0.1, 2.0, size=(4, 20))} if irregular else {}
+    )
+    more: dict[str, Any] = {f"calibrate_{key}": value for key, value in times.items()}
+    program = l2l.quantize(network, calibrate=x, recipe=recipe, **more)
     answers = [l2l.simulate(program, x, one, **times) for one in ("reference", "blas")]
     assert np.array_equal(answers[0].integers, answers[1].integers)
     right = network.evaluate(x, **times).outputs
@@ -349,7 +351,9 @@ def test_linear_heads_that_run_away_are_counted() -> None:
     layer = CfCLayer("cfc", *head, *gate, heads="linear")
     x = np.ones((1, 30, 3))
     program = l2l.quantize(l2l.LiquidNetwork("net", (layer,)), calibrate=x[:, :5])
-    counted = l2l.simulate(program, x).saturated_words["cfc"]
+    found = l2l.simulate(program, x).saturated_words
+    assert found is not None
+    counted = found["cfc"]
     assert sum(int(np.sum(count)) for count in counted.values()) > 0
 
 

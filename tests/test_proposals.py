@@ -24,13 +24,14 @@ from torch import nn  # noqa: E402
 
 from lnn2loihi.models.minimal_rnn import MinGRU, MinLSTM  # noqa: E402
 
+NOTHING: Any = None  # ncps says str, and means None too
 #: Layers of all families, and what keys and shapes do not say of them.
 LAYERS: dict[str, Callable[[], Any]] = {
     "GRU": lambda: nn.GRU(3, 5, 2), "LSTM": lambda: nn.LSTM(3, 5),
     "GRUCell": lambda: nn.GRUCell(3, 5), "LSTMCell": lambda: nn.LSTMCell(3, 5, bias=False),
     "minGRU": lambda: MinGRU(3, 5), "minLSTM": lambda: MinLSTM(3, 5),
     "LTC": lambda: LTC(3, AutoNCP(12, 2)), "LTC, memory": lambda: LTC(3, 7, mixed_memory=True),
-    "LTC, no mapping": lambda: LTC(3, FullyConnected(5), output_mapping=None),
+    "LTC, no mapping": lambda: LTC(3, FullyConnected(5), output_mapping=NOTHING),
     "LTCCell": lambda: LTC(3, AutoNCP(12, 2), implicit_param_constraints=True).rnn_cell,
     "CfCCell": lambda: CfC(3, 5).rnn_cell, "WiredCfCCell": lambda: CfC(3, AutoNCP(12, 2)).rnn_cell,
     **{
@@ -39,7 +40,7 @@ LAYERS: dict[str, Callable[[], Any]] = {
             3, AutoNCP(12, 4) if wired else 6, mode=mode, mixed_memory=memory, proj_size=outputs
         )
         for mode in ("default", "no_gate", "pure")
-        for wired, memory, outputs in ((0, 0, None), (0, 1, 2), (1, 0, 2), (1, 1, None))
+        for wired, memory, outputs in ((0, False, None), (0, True, 2), (1, False, 2), (1, True, None))
     },
 }  # fmt: skip
 

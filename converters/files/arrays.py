@@ -8,7 +8,7 @@ from contextvars import ContextVar
 
 import numpy as np
 
-from lnn2loihi.converters.files.checkpoint import FloatArray, Tensor
+from lnn2loihi.converters.files.tensor import FloatArray, Tensor
 
 #: Most elements of one array that are read: more weights than a whole Loihi 2 chip has room for.
 ELEMENT_LIMIT = 1 << 27

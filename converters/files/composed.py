@@ -15,7 +15,7 @@ from functools import partial
 
 import numpy as np
 
-from lnn2loihi.converters.files.checkpoint import FloatArray, Tensor
+from lnn2loihi.converters.files.tensor import FloatArray, Tensor
 
 _PARAMETRIZED = re.compile(r"((?:.*\.)?)parametrizations\.([^.]+)\.(.+)")
 #: For each way to store a weight: what its parts end in, in the order of the function's arguments.

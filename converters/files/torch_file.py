@@ -18,13 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lnn2loihi.converters.files.checkpoint import (
-    MOST_TENSORS,
-    Tensor,
-    too_many,
-    torch_tensors,
-)
+from lnn2loihi.converters.files.checkpoint import MOST_TENSORS, too_many
 from lnn2loihi.converters.files.saved_state import weights_of
+from lnn2loihi.converters.files.tensor import Tensor, torch_tensors
 from lnn2loihi.errors import BackendMissingError, ImportNetworkError, Problems
 
 #: Largest .pt file that is opened (PyTorch reads all of it into memory).

@@ -41,7 +41,7 @@ class KerasChain:
         layers: of the network.
         readout: the map after the last of them, when finished.
         host: what stays on the host.
-        normalisation: `input_offset` and `input_scale`, if there are any.
+        input_offset, input_scale: of the network; None where inputs are not normalised.
         importers: of the families whose layers are in it.
         notes: for the network's source.
         problems: everything that is wrong.
@@ -51,7 +51,8 @@ class KerasChain:
         self.layers: list[Layer] = []
         self.readout: Linear | None = None
         self.host: tuple[str, ...] = ()
-        self.normalisation: dict[str, FloatArray] = {}
+        self.input_offset: Any = None
+        self.input_scale: Any = None
         self.importers: list[FamilyImporter] = []
         self.notes: dict[str, str] = {}
         self.problems: list[str] = []
@@ -153,9 +154,7 @@ class KerasChain:
         elif waiting is not None:
             factor = np.diagonal(waiting.weight).copy()
             if not self.layers and bool(np.all(factor > 0.0)):
-                self.normalisation = {
-                    "input_scale": 1.0 / factor, "input_offset": -waiting.bias / factor,
-                }  # fmt: skip
+                self.input_scale, self.input_offset = 1.0 / factor, -waiting.bias / factor
             else:
                 layer = layer.with_inputs(factor, waiting.bias)
         self._diagonal = True

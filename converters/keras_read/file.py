@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lnn2loihi.converters.files.checkpoint import MOST_TENSORS, Tensor, too_many
+from lnn2loihi.converters.files.checkpoint import MOST_TENSORS, too_many
+from lnn2loihi.converters.files.tensor import Tensor
 from lnn2loihi.converters.keras_read.hdf5 import SIGNATURE, Hdf5Error, read_hdf5
 from lnn2loihi.errors import ImportNetworkError
 from lnn2loihi.files import note_input, why_no_file

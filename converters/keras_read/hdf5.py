@@ -18,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 
-from lnn2loihi.converters.files.checkpoint import FloatArray, Tensor
+from lnn2loihi.converters.files.tensor import FloatArray, Tensor
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 #: Most groups and arrays of a file, deepest nesting, longest text.

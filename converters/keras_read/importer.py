@@ -188,7 +188,7 @@ def _network(
     try:
         network = LiquidNetwork(
             name, tuple(chain.layers), chain.readout, elapsed, host=chain.host,
-            **chain.normalisation,
+            input_offset=chain.input_offset, input_scale=chain.input_scale,
         )  # fmt: skip
     except NetworkError as error:
         raise ImportNetworkError(str(path), error.problems) from error

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lnn2loihi.converters.files.arrays import Arrays
-from lnn2loihi.converters.files.checkpoint import Tensor
+from lnn2loihi.converters.files.tensor import Tensor
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lnn2loihi.converters.files.arrays import UNDO, array_problems
-from lnn2loihi.converters.files.checkpoint import FloatArray, torch_tensors
+from lnn2loihi.converters.files.tensor import FloatArray, torch_tensors
 from lnn2loihi.converters.modules.classes import (
     ACTIVATION_CLASSES,
     activation_of,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from lnn2loihi.converters.files.checkpoint import Tensor
+from lnn2loihi.converters.files.tensor import Tensor
 from lnn2loihi.converters.recurrent.family import ContractError, FamilyImporter
 from lnn2loihi.errors import ImportNetworkError, Lnn2LoihiError
 from lnn2loihi.family import FAMILIES, family_of_importer

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from lnn2loihi.converters.files.arrays import Arrays, forgotten, watched
-from lnn2loihi.converters.files.checkpoint import Tensor, torch_tensors
 from lnn2loihi.converters.files.description import Description, flag, text, whole
+from lnn2loihi.converters.files.tensor import Tensor, torch_tensors
 from lnn2loihi.converters.provenance import torch_version
 from lnn2loihi.layers.layer import Layer
 from lnn2loihi.layers.linear import Linear

@@ -11,8 +11,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from lnn2loihi.converters.files.checkpoint import Tensor
 from lnn2loihi.converters.files.description import description_of
+from lnn2loihi.converters.files.tensor import Tensor
 from lnn2loihi.converters.recurrent.asked import asked, fits
 from lnn2loihi.converters.recurrent.family import FamilyImporter, FamilyParts
 from lnn2loihi.errors import ImportNetworkError, Lnn2LoihiError

@@ -57,6 +57,12 @@ def _program(path: Path) -> Any:
     return load(path).summary()
 
 
+def _keras(path: Path) -> Any:
+    from lnn2loihi.converters.keras_read.importer import KerasImporter
+
+    return KerasImporter().load(path)
+
+
 def _network(path: Path) -> Any:
     from lnn2loihi import import_network
 
@@ -130,6 +136,8 @@ READERS = {
             "onnx", ".onnx", _network, (onnx_changed, onnx_changed, onnx_changed, bytes_changed),
             needs=("onnx",),
         ),
+        Reader("keras", ".keras", _keras, (zip_changed, zip_changed, bytes_changed)),
+        Reader("keras_weights", ".h5", _keras, (bytes_changed,)),
         Reader("description", ".toml", _network, (text_changed, text_changed, bytes_changed)),
         Reader("device", ".toml", _device, (text_changed, text_changed, text_changed,
                                             bytes_changed)),

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from lnn2loihi.converters.files.checkpoint import FloatArray, Tensor
+from lnn2loihi.converters.files.tensor import FloatArray, Tensor
 from lnn2loihi.converters.keras_read.layer import KerasLayer
 from lnn2loihi.converters.recurrent.family import FamilyParts
 from lnn2loihi.errors import BackendMissingError

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from lnn2loihi.converters.files.arrays import listing
-from lnn2loihi.converters.files.checkpoint import FloatArray, Tensor, torch_tensors
 from lnn2loihi.converters.files.description import Description
+from lnn2loihi.converters.files.tensor import FloatArray, Tensor, torch_tensors
 from lnn2loihi.converters.provenance import torch_version
 from lnn2loihi.converters.recurrent.family import FamilyImporter, FamilyParts
 from lnn2loihi.families.lstm.memory import MEMORY_GATES, Memory
