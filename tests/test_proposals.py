@@ -40,7 +40,9 @@ LAYERS: dict[str, Callable[[], Any]] = {
             3, AutoNCP(12, 4) if wired else 6, mode=mode, mixed_memory=memory, proj_size=outputs
         )
         for mode in ("default", "no_gate", "pure")
-        for wired, memory, outputs in ((0, False, None), (0, True, 2), (1, False, 2), (1, True, None))
+        for wired, memory, outputs in (
+            (0, False, None), (0, True, 2), (1, False, 2), (1, True, None),
+        )
     },
 }  # fmt: skip
 
