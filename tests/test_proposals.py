@@ -116,6 +116,21 @@ def test_all_candidates_are_listed(tmp_path: Path) -> None:
         l2l.import_network(tmp_path / "net.pt")
 
 
+def test_a_map_that_another_hears_is_no_readout(tmp_path: Path) -> None:
+    """What is between the maps of an MLP stands in no file; and a map before the layer is none
+    after it.
+    """
+    head = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    for parts in (
+        {"rnn": nn.GRU(3, 4), "head": head},
+        {"map": nn.Linear(4, 4), "rnn": nn.GRU(4, 4)},
+    ):
+        proposal = l2l.propose_description(saved(tmp_path, nn.ModuleDict(parts).state_dict()))
+        (one,) = proposal.candidates
+        assert "readout" not in one.text and one.problems == ()
+        assert {key.partition(".")[0] for key in one.left} == parts.keys() - {"rnn"}
+
+
 def test_layers_of_all_states_of_a_file(tmp_path: Path) -> None:
     content = {"actor": nn.GRU(3, 4).state_dict(), "critic": nn.LSTM(3, 5).state_dict()}
     path = saved(tmp_path, content)

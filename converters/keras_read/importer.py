@@ -30,10 +30,16 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from pathlib import Path
 
 from lnn2loihi.arguments import checks_kinds
-from lnn2loihi.converters.files.description import Timespan, checked_timespan, read_table
+from lnn2loihi.converters.files.description import (
+    SIZE_LIMIT,
+    Timespan,
+    checked_timespan,
+    read_table,
+)
 from lnn2loihi.converters.keras_read.chain import KerasChain
 from lnn2loihi.converters.keras_read.described import (
     KerasDescription,
@@ -49,6 +55,10 @@ from lnn2loihi.errors import ImportNetworkError, NetworkError, Problems
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.proposal import DescriptionProposal
 
+#: A description that names a file of Keras.
+_NAMES_KERAS = re.compile(
+    rb"""^\s*checkpoint\s*=\s*["'][^"'\n]*\.(keras|h5|hdf5)["']""", re.M | re.I
+)
 _log = logging.getLogger("lnn2loihi")
 
 
@@ -64,11 +74,9 @@ class KerasImporter:
             return True
         if path.suffix.lower() != ".toml" or not path.is_file():
             return False
-        try:
-            named = read_table(path).get("checkpoint")
-        except ImportNetworkError:
-            return False  # whose it is says the importer of families
-        return isinstance(named, str) and named.lower().endswith(KERAS_SUFFIXES)
+        # It is parsed once, by whoever loads it.
+        with path.open("rb") as file:
+            return _NAMES_KERAS.search(file.read(SIZE_LIMIT)) is not None
 
     @checks_kinds(ImportNetworkError)
     def load(
@@ -163,6 +171,10 @@ def _described(
                 str(path), f"it is a description itself; do not give {toml} as well"
             )
         table = read_table(path)
+        if not isinstance(table.get("checkpoint"), str):
+            raise ImportNetworkError(
+                str(path), 'it names no checkpoint; add checkpoint = "net.weights.h5" to [network]'
+            )
         return path.parent / str(table["checkpoint"]), description_of_table(path, table)
     found = _beside(path) if toml is None else Path(toml)
     return path, None if found is None else description_of_table(found, read_table(found))

@@ -86,10 +86,7 @@ def _candidate(
     module, parts, problems = _tried(path, tensors, importer, lines)
     left = [key for key in tensors if not key.startswith(place)]
     if parts is not None and left and "readout" in importer.description_for(module).keys():
-        outputs = _outputs(parts)
-        after = [
-            one for one in _linears(tensors, left) if tensors[f"{one}weight"].shape[1] == outputs
-        ]
+        after = _after(tensors, left, place, _outputs(parts))
         readout = after[0] if len(after) == 1 else None
         if readout is not None:
             more = f"readout = {json.dumps(readout)}"
@@ -126,13 +123,25 @@ def _tried(
     return module, parts, problems
 
 
-def _linears(tensors: Mapping[str, Tensor], left: Sequence[str]) -> list[str]:
-    """What stands before the keys of linear maps among those that are left."""
-    return [
-        key.removesuffix("weight")
+def _after(
+    tensors: Mapping[str, Tensor], left: Sequence[str], place: str, outputs: int
+) -> list[str]:
+    """What stands before the keys of linear maps that may be the last of a module, after a layer:
+    of so many columns, behind it in the file, and with no other map that hears them.
+    """
+    shapes = {
+        key.removesuffix("weight"): tensors[key].shape
         for key in left
         if key.endswith(".weight") and len(tensors[key].shape) == 2
-    ]
+    }
+    order = list(tensors)
+    end = max(number for number, key in enumerate(order) if key.startswith(place))
+    behind = {o: shape for o, shape in shapes.items() if order.index(f"{o}weight") > end}
+    found = [one for one, shape in behind.items() if shape[1] == outputs]
+    if len(found) != 1:
+        return found
+    heard = {shape[1] for other, shape in behind.items() if other != found[0]}
+    return [] if behind[found[0]][0] in heard else found
 
 
 def _outputs(parts: FamilyParts) -> int:

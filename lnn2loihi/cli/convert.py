@@ -53,8 +53,7 @@ def inspect(
 ) -> None:
     """Say what is in a checkpoint or in a program.
 
-    Of a checkpoint without a description it says what it may be, and which description importing
-    it would take.
+    Of a checkpoint without a description: what it may be, and the description that it takes.
     """
     if source.suffix != SUFFIX:
         if write or (description is None and _is_undescribed(source)):
