@@ -25,6 +25,7 @@ from lnn2loihi.converters.keras_read.hdf5 import Hdf5Error, read_hdf5
 from lnn2loihi.converters.keras_read.importer import KerasImporter
 from lnn2loihi.families.cfc.layer import CfCLayer
 from lnn2loihi.families.cfc.linear_heads import LinearHeadsStage
+from lnn2loihi.plugins import IMPORTERS
 
 SAVED = zipfile.ZipFile(Path(__file__).parent / "keras_saved.zip")
 ANSWERS = dict(np.load(io.BytesIO(SAVED.read("answers.npz"))))
@@ -100,9 +101,23 @@ def problems_of(path: Path, **options: Any) -> str:
 
 @pytest.mark.parametrize("file", ANSWERED)
 def test_answers_as_keras(file: str, tmp_path: Path) -> None:
-    network = l2l.import_network(put(tmp_path, file))
+    network = KerasImporter().load(put(tmp_path, file))
     assert difference(network, model_of(file)) < 1e-6
     assert network.source["importer"] == "keras" and network.source["file"] == file
+
+
+def test_files_of_keras_are_known_by_their_names(tmp_path: Path) -> None:
+    path = described(tmp_path, "lstm", LAYERS["lstm"])
+    if "keras" not in IMPORTERS.names():
+        pytest.skip("lnn2loihi was installed before there was the importer keras")
+    toml = path.with_suffix(".toml")
+    toml.write_text(f'{toml.read_text()}checkpoint = "{path.name}"\n')
+    for source in (path, toml, put(tmp_path, "lstm.keras"), put(tmp_path, "lstm.h5")):
+        assert difference(l2l.import_network(source), "lstm") < 1e-6
+    path = put(tmp_path, "gru.weights.h5")
+    assert l2l.propose_description(path).candidates[0].module == "keras: GRU, Dense"
+    with pytest.raises(l2l.ImportNetworkError, match="it says itself which layers it has"):
+        l2l.propose_description(put(tmp_path, "gru.keras"))
 
 
 @pytest.mark.parametrize("file", REFUSED)
