@@ -21,8 +21,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lnn2loihi as l2l
+from lnn2loihi.converters.files.tensor import Tensor
 from lnn2loihi.converters.keras_read.hdf5 import Hdf5Error, read_hdf5
 from lnn2loihi.converters.keras_read.importer import KerasImporter
+from lnn2loihi.converters.keras_read.layer import KerasLayer
 from lnn2loihi.families.cfc.layer import CfCLayer
 from lnn2loihi.families.cfc.linear_heads import LinearHeadsStage
 from lnn2loihi.plugins import IMPORTERS
@@ -171,6 +173,14 @@ def test_arrays_that_no_layer_takes_are_refused(tmp_path: Path) -> None:
         '[network]\nmodule = "keras.Model"\nlayers = [{ class = "CfC" }, { class = "Dense" }]\n'
     )
     assert "has a mixed memory" in problems_of(path)
+
+
+def test_more_arrays_than_a_layer_has_are_refused() -> None:
+    tensor = Tensor("float32", (2,), "float", lambda: np.ones(2))
+    layer = KerasLayer("Dense", "keras", "dense", {}, {f"vars/{n}": tensor for n in range(3)})
+    assert layer.state(("kernel", "bias")).problems == [
+        "dense holds 3 arrays in vars/, where a Dense has kernel, bias"
+    ]
 
 
 def test_wrong_descriptions(tmp_path: Path) -> None:

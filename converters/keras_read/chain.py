@@ -186,11 +186,12 @@ class KerasChain:
         return layer.word("activation")
 
     def _dense(self, layer: KerasLayer, last: bool) -> None:
-        arrays = layer.state(("kernel", "bias"))
+        biased = bool(layer.word("use_bias", True))
+        arrays = layer.state(("kernel", "bias") if biased else ("kernel",))
         size = self._columns()
         weight = arrays.take("kernel", size, None).T
         bias = np.zeros(len(weight))
-        if layer.word("use_bias", True):
+        if biased:
             bias = arrays.take("bias", len(weight), 0)
         self.problems += arrays.problems
         if not arrays.problems:

@@ -55,9 +55,15 @@ class KerasLayer:
                 and (place := path[len(vars_of) :]).isdecimal()
                 and int(place) < len(names)
             }
-        return Arrays(
-            {f"{self.name}: {name}": one for name, one in found.items()}, f"{self.name}: "
-        )
+        before, vars_of = f"{self.name}: ", f"{inside}vars/"
+        made = Arrays({f"{before}{name}": tensor for name, tensor in found.items()}, before)
+        more = [p for p in self.arrays if p.startswith(vars_of) and "/" not in p[len(vars_of) :]]
+        if not self.named and len(more) > len(names):
+            made.problems.append(
+                f"{self.name} holds {len(more)} arrays in {vars_of}, where a {self.kind} has "
+                f"{', '.join(names)}"
+            )
+        return made
 
     def word(self, key: str, default: Any = None) -> Any:
         """What its configuration says; a function or class by its name."""

@@ -188,7 +188,9 @@ class TorchRnnImporter(FamilyImporter):
                 "than PyTorch's; train with reset_after=True"
                 for one in layer.differing(after)
             ]
-        arrays = layer.state(("kernel", "recurrent_kernel", "bias"), "cell/")
+        biased = bool(layer.word("use_bias", True))
+        names = ("kernel", "recurrent_kernel", "bias") if biased else ("kernel", "recurrent_kernel")
+        arrays = layer.state(names, "cell/")
         recurrent = arrays.take("recurrent_kernel").T
         units = recurrent.shape[1]
         if recurrent.shape[0] != self.rows * units:
@@ -199,7 +201,7 @@ class TorchRnnImporter(FamilyImporter):
             ]  # fmt: skip
         given = arrays.take("kernel", None, self.rows * units).T
         biases = [np.zeros(self.rows * units)] * 2
-        if layer.word("use_bias", True):
+        if biased:
             if self.kind == "GRU":
                 biases = list(arrays.take("bias", 2, self.rows * units))
             else:
