@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from lnn2loihi.families.lstm.memory import Memory
     from lnn2loihi.families.ltc.layer import LTCLayer
     from lnn2loihi.families.minimal.layer import MinGRULayer, MinLSTMLayer
+    from lnn2loihi.families.product.layer import ProductLayer
     from lnn2loihi.lava import run_lava
     from lnn2loihi.metrics import NeuroBenchMetrics, network_metrics, program_metrics
     from lnn2loihi.network import FloatResult, Linear, LiquidNetwork
@@ -96,6 +97,7 @@ _NAMES = {
     "families.lstm.memory": "Memory",
     "families.ltc.layer": "LTCLayer",
     "families.minimal.layer": "MinGRULayer MinLSTMLayer",
+    "families.product.layer": "ProductLayer",
     "metrics": "NeuroBenchMetrics network_metrics program_metrics",
     "network": "FloatResult Linear LiquidNetwork",
     "placement.placement": "Placement",
@@ -156,6 +158,7 @@ __all__ = [
     "Placement",
     "PlacementError",
     "Population",
+    "ProductLayer",
     "ProfileResult",
     "ProfileRow",
     "ProgramError",

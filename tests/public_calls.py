@@ -172,6 +172,7 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     },
     "Population": lambda m: _fields(m.program.populations[0]),
     "Population.decode": lambda m: {"self": m.program.populations[0], "integers": [[1, 2]]},
+    "ProductLayer": lambda m: {"name": "product", "left": m.linear, "right": m.linear},
     "ProfileResult.row": lambda m: {"self": m.profile, "device": "loihi2-oheo-gulch"},
     "ProfileResult.save": lambda m: {"self": m.profile, "path": "a.profile.json"},
     "Recipe": lambda m: _fields(l2l.Recipe()),

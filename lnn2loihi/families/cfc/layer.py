@@ -15,9 +15,10 @@ import numpy as np
 from lnn2loihi.arguments import checks_fields
 from lnn2loihi.errors import NetworkError
 from lnn2loihi.families.cfc.linear_heads import LinearHeadsStage
-from lnn2loihi.families.dense.layer import ACTIVATION_NAMES, DenseStage, folded, folded_name
+from lnn2loihi.families.dense.layer import DenseStage
 from lnn2loihi.families.lstm.memory import Memory
 from lnn2loihi.frozen import read_only
+from lnn2loihi.layers.activations import activation_problem, folded, folded_name
 from lnn2loihi.layers.functions import sigmoid
 from lnn2loihi.layers.layer import Gates, Layer, TrainedMap, Vectors
 from lnn2loihi.layers.linear import SUM, FloatArray, Linear
@@ -104,7 +105,8 @@ class CfCLayer(Layer):
             answer). Mode pure has ff1 alone: the others are ff1 as well there, and not looked at.
         mode: one of MODES.
         backbone: Linear maps in order, each followed by the activation.
-        activation: activation of the backbone, one of ACTIVATION_NAMES.
+        activation: activation of the backbone, its text, as of
+            `lnn2loihi.layers.activations`.
         memory: the mixed memory, or None.
         w_tau, amplitude: float64 (units,) in mode pure (`w_tau` and `A`), else None.
         heads: one of HEADS: f1 and f2 above have a tanh, or are the sums themselves; mode pure is
@@ -261,11 +263,8 @@ class CfCLayer(Layer):
         found = [problem for linear in self.maps for problem in linear.problems(self.name)]
         for number, linear in enumerate(self.backbone):
             found += linear.problems(f"{self.name}.backbone_{number}")
-        if self.backbone and self.activation not in ACTIVATION_NAMES:
-            found.append(
-                f"{self.name}: unknown activation {self.activation!r}; there are "
-                f"{', '.join(ACTIVATION_NAMES)}"
-            )
+        wrong = activation_problem(self.activation) if self.backbone else ""
+        found += [f"{self.name}: {wrong}"] if wrong else []
         if self.memory is not None:
             found += self.memory.problems(f"{self.name}.memory")
         return found or self._size_problems()

@@ -12,7 +12,8 @@ from lnn2loihi.converters.onnx_read.chain import FoundPart, StateRows
 from lnn2loihi.converters.onnx_read.parts import FUNCTIONS, find_activation
 from lnn2loihi.converters.onnx_read.recurrence import OnnxReader
 from lnn2loihi.converters.onnx_read.terms import Affine, Identities, NodeError, Terms
-from lnn2loihi.families.dense.layer import LECUN_INPUT, LECUN_OUTPUT, DenseLayer
+from lnn2loihi.families.dense.layer import DenseLayer
+from lnn2loihi.layers.activations import LECUN_INPUT, LECUN_OUTPUT
 from lnn2loihi.layers.layer import Layer
 from lnn2loihi.layers.linear import FloatArray, Linear
 
