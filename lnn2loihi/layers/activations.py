@@ -31,6 +31,8 @@ LECUN_OUTPUT, LECUN_INPUT = 1.7159, 0.666
 SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
 #: Largest magnitude of a parameter, and the smallest of one that is divided by.
 LARGEST_PARAMETER, SMALLEST_DIVISOR = 1e6, 1e-6
+#: Largest alpha of an ELU: its integers are then still within their words.
+LARGEST_ALPHA = 1000.0
 
 Parameters = tuple[float, ...]
 
@@ -102,11 +104,8 @@ def _hard_swish(x: FloatArray) -> FloatArray:
 
 
 def _leaky_folding(slope: float) -> Folding | None:
-    """Slopes beyond 1 by their reciprocal, so that no program multiplies by more than 1."""
-    if abs(slope) <= 1.0:
-        return None
-    sign = math.copysign(1.0, slope)
-    return Folding(activation_text("leaky_relu", 1.0 / slope), -sign * slope, factor=-sign)
+    """Below -1 by the reciprocal: no factor of a layer is below 0."""
+    return None if slope >= -1.0 else Folding(activation_text("leaky_relu", 1.0 / slope), slope)
 
 
 def _plainer_leaky(slope: float) -> str:
@@ -132,6 +131,12 @@ def _divisor(name: str) -> Callable[[float], str]:
         return "" if value >= SMALLEST_DIVISOR else _too_small(name, value)
 
     return wrong
+
+
+def _wrong_alpha(alpha: float) -> str:
+    if alpha > LARGEST_ALPHA:
+        return f"alpha {alpha:g} is too large; it is at most {LARGEST_ALPHA:g}"
+    return _divisor("alpha")(alpha)
 
 
 def _too_small(name: str, value: float) -> str:
@@ -163,7 +168,7 @@ _KINDS: dict[str, _Kind] = {
         folding=lambda: Folding("clamp(0,1)", 1.0 / 6.0, 0.5),
     ),
     "hard_swish": _Kind(_hard_swish),
-    "elu": _Kind(_elu, ("alpha",), (1.0,), _divisor("alpha")),
+    "elu": _Kind(_elu, ("alpha",), (1.0,), _wrong_alpha),
     "celu": _Kind(
         lambda x, alpha: alpha * _elu(x * (1.0 / alpha), 1.0),
         ("alpha",),
@@ -185,9 +190,7 @@ _KINDS: dict[str, _Kind] = {
             None if beta == 1.0 else Folding("softplus(1)", beta, factor=1.0 / beta)
         ),
     ),
-    "log_sigmoid": _Kind(
-        log_sigmoid, folding=lambda: Folding("softplus(1)", -1.0, factor=-1.0)
-    ),
+    "log_sigmoid": _Kind(log_sigmoid),
 }  # fmt: skip
 #: Other names, of PyTorch and of people, for texts that are read.
 _ALIASES = {

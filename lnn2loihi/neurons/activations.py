@@ -5,9 +5,9 @@ Q14 word of at most 16383 in magnitude, so that the difference of two of them fi
 operand of MUL_SHR. The logistic function needs no form of its own: sigma(x) is
 (1 + tanh(x / 2)) / 2, and a gate multiplies just as well by tanh(x / 2), with half the error.
 
-What does not saturate (relu, silu, gelu) takes and gives words of one unit, a power of two:
-f(x) = max(x, 0) - |x| p(|x|), where the second term is 0 from some magnitude on. The exponential
-of a negative argument vanishes likewise.
+What does not saturate (relu, silu, gelu, softplus, ...) takes and gives words of one unit, a power
+of two: f(x) = max(x, 0) + b(x), where the second term is constant from some magnitude on, 0 but for
+elu. The exponential of a negative argument vanishes likewise.
 
 The constants are fitted by benchmarks/fit_activations.py, which prints the error of each form
 over all representable inputs; tests repeat that exhaustion on the traced programs.
@@ -18,6 +18,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lnn2loihi.neurons.instructions import LARGEST_OPERAND, LARGEST_SHIFT
+from lnn2loihi.neurons.operations import fixed_point_factor
 from lnn2loihi.neurons.tracer import Tracer, Word
 
 #: Fraction bits of every activation's result, and its largest magnitude.
@@ -106,13 +108,16 @@ ACTIVATIONS: dict[str, Activation] = {
     )
 }
 
-#: Fraction bits of the argument and result of `silu` and of `gelu`, and of the argument of
-#: `exp_negative`, whose result has FRACTION_BITS. 11 and 12 are the most with which the ramps fit
-#: the 16-bit operands of MUL_SHR.
+#: Fraction bits of the argument and result of `silu`, `gelu`, `softplus` and `hard_swish`, and of
+#: the argument of `exp_negative`, whose result has FRACTION_BITS, and of `elu`. They are the most
+#: with which the ramps fit the 16-bit operands of MUL_SHR.
 SILU_FRACTION_BITS = 11
 GELU_FRACTION_BITS = 12
+SOFTPLUS_FRACTION_BITS = 11
+HARD_SWISH_FRACTION_BITS = 13
 EXP_FRACTION_BITS = 11
-#: From this magnitude in steps on, `silu` and `gelu` are max(x, 0).
+#: From this magnitude in steps on, the functions of FUNCTIONS and `elu` are max(x, 0) but for a
+#: constant.
 LARGEST_FUNCTION_END = (1 << 15) - 1
 #: Largest error of `exp_negative` for any y (rounded up), and its largest result.
 EXP_ERROR = 4.91e-4
@@ -169,6 +174,88 @@ def gelu(t: Tracer, x: Word) -> Word:
     return t.add(rectified, minus_bump, "gelu")
 
 
+def softplus(t: Tracer, x: Word) -> Word:
+    """log(1 + exp(x)), as torch.nn.Softplus(); x is in 2**-SOFTPLUS_FRACTION_BITS, and at least
+    2**11 steps below the largest word.
+
+    log(1 + exp(-m)) = a u^6 + b u^12 - d u^24 with u the ramp. The result has the unit of x.
+    """
+    rectified, clamped, ramp = _rectified_and_ramp(t, x, 26623)
+    u2 = t.multiply(ramp, ramp, 15, "ramp2")
+    u3 = t.multiply(ramp, u2, 15, "ramp3")
+    u6 = t.multiply(u3, u3, 14, "ramp6")
+    u12 = t.multiply(u6, u6, 15, "ramp12")
+    inner = t.add(t.multiply(u12, -8535, 15), 17769)
+    outer = t.add(t.multiply(u6, inner, 15), 1274)
+    bump = t.multiply(u6, outer, 17, "bump")
+    t.exhaust(bump, clamped, 0, None)
+    return t.add(rectified, bump, "softplus")
+
+
+def hard_swish(t: Tracer, x: Word) -> Word:
+    """X min(max(x + 3, 0), 6) / 6, as torch.nn.Hardswish; x is any word in
+    2**-HARD_SWISH_FRACTION_BITS.
+
+    It is max(x, 0) - m (3 - m) / 6 with m = min(|x|, 3). The result has the unit of x.
+    """
+    rectified, clamped, ramp = _rectified_and_ramp(t, x, 3 << HARD_SWISH_FRACTION_BITS)
+    hill = t.multiply(clamped, ramp, HARD_SWISH_FRACTION_BITS, "hill")
+    minus_bump = t.round_half_up(t.multiply(hill, 10923, 12), 4, "minus_bump")
+    t.exhaust(minus_bump, clamped, None, 0)
+    return t.add(rectified, minus_bump, "hard_swish")
+
+
+def elu(t: Tracer, x: Word, alpha: float) -> Word:
+    """max(x, 0) + alpha (exp(min(x, 0)) - 1), as torch.nn.ELU; x is any word in
+    2**-EXP_FRACTION_BITS, like the result, and alpha at most 1000.
+    """
+    rectified = t.maximum(x, 0, "rectified")
+    clamped = t.maximum(t.minimum(x, 0), -LARGEST_FUNCTION_END, "clamped")
+    fallen = t.add(exp_negative(t, t.negative(clamped, "below")), -(1 << FRACTION_BITS), "fallen")
+    finer = FRACTION_BITS - EXP_FRACTION_BITS
+    numerator, shift = _factor(alpha, LARGEST_SHIFT - finer)
+    guard = max(min(4, shift + finer - 7), 0)
+    scaled = t.multiply(fallen, numerator, shift + finer - guard, "scaled")
+    return t.add(rectified, t.round_half_up(scaled, guard), "elu")
+
+
+def elu_error(alpha: float) -> float:
+    """Largest error of `elu` for any x, in units of 1.0: of the exponential, the numerator of
+    alpha, and rounding.
+    """
+    return alpha * (EXP_ERROR + 2.0**-15) + 2.0 ** -(EXP_FRACTION_BITS + 1)
+
+
+def _factor(real: float, most: int) -> tuple[int, int]:
+    """A numerator of 15 bits and a right shift of at most so many bits for a factor."""
+    numerator, shift = fixed_point_factor(real)
+    spare = max(shift - most, 0)
+    return min(numerator >> spare, LARGEST_OPERAND), shift - spare
+
+
+def leaky_relu(t: Tracer, x: Word, slope: float) -> Word:
+    """max(x, 0) + slope min(x, 0); slope at least -1. The result has the unit of x, or where slope
+    is above 1 one that is so many times larger: it is the positive side that shrinks then.
+
+    The factor is a sum of two numerators of 7 bits with their shifts: it is exact to 2**-14 of
+    itself or to 2**-31, and rounding takes less than 2 steps away.
+    """
+    factor = abs(slope) if abs(slope) <= 1.0 else 1.0 / slope
+    numerator, shift = _factor(factor, LARGEST_SHIFT + 1)
+    high, low = numerator >> 8, (numerator & 255) >> 1
+    sign = 1 if slope > 0 else -1
+    leaked = t.multiply(x, sign * high, shift - 8, "leaked")
+    if low:
+        leaked = t.add(leaked, t.multiply(x, sign * low, shift - 1), "leaked")
+    sides = (leaked, x) if slope <= 1.0 else (x, leaked)
+    return t.select(t.less(x, 0), *sides, "leaky_relu")
+
+
+def magnitude(t: Tracer, x: Word) -> Word:
+    """|x|, exact, in the unit of x; the proof refuses a word that can be -2**23."""
+    return t.negative(t.negative_magnitude(x), "abs")
+
+
 def exp_negative(t: Tracer, y: Word) -> Word:
     """exp(-y) in Q14, falling and at most EXP_LARGEST; y >= 0 in units of 2**-EXP_FRACTION_BITS.
 
@@ -208,7 +295,7 @@ class PlainFunction:
     """A function that does not saturate, in integers.
 
     Attributes:
-        name: its name in ncps.
+        name: its name in layers.
         fraction_bits: argument and result are in units of 2**-fraction_bits.
         error: largest error over all 24-bit arguments (rounded up), in units of 1.0.
         trace: appends the instructions; takes the tracer and the argument.
@@ -220,12 +307,16 @@ class PlainFunction:
     trace: Callable[[Tracer, Word], Word]
 
 
-#: The functions beside tanh that ncps can name. relu takes any unit; its own is as fine as tanh's.
+#: Functions of one word that do not saturate. relu takes any unit; its own is as fine as tanh's.
 FUNCTIONS: dict[str, PlainFunction] = {
     function.name: function
     for function in (
         PlainFunction("relu", FRACTION_BITS, 0.0, relu),
         PlainFunction("silu", SILU_FRACTION_BITS, 7.3e-4, silu),
         PlainFunction("gelu", GELU_FRACTION_BITS, 6.0e-4, gelu),
+        # The same program: both definitions are nearer to each other than to it.
+        PlainFunction("gelu_tanh", GELU_FRACTION_BITS, 7.1e-4, gelu),
+        PlainFunction("softplus", SOFTPLUS_FRACTION_BITS, 5.8e-4, softplus),
+        PlainFunction("hard_swish", HARD_SWISH_FRACTION_BITS, 8.2e-5, hard_swish),
     )
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,6 +15,7 @@ from lnn2loihi.layers.activations import (
     folded,
     folded_name,
     function_of,
+    kind_of,
 )
 from lnn2loihi.layers.layer import Gates, Layer, Vectors
 from lnn2loihi.layers.linear import SUM, FloatArray, Linear
@@ -27,6 +29,12 @@ class DenseStage(Stage):
     family: ClassVar[str] = "dense"
 
     activation: str = "identity"
+
+    @property
+    def bound(self) -> float:
+        """See `Stage.bound`: of a clamp with two ends the farther one."""
+        kind, numbers = kind_of(self.activation)
+        return max(map(abs, numbers)) if kind == "clamp" else math.inf
 
     def answer(
         self, sums: Mapping[str, FloatArray], state: State, elapsed: FloatArray | None
