@@ -164,6 +164,17 @@ FOLLOWED: dict[str, Forward] = {
     "silu and gelu": lambda m, x: m.head(F.gelu(m.second(F.silu(m.rnn(x)[0]))[0])),
     "torch.ops": lambda m, x: m.head(torch.ops.aten.relu(m.rnn(x)[0])),
     "clamp at 0": lambda m, x: torch.clamp(m.head(m.rnn(x)[0]), min=0),
+    "clamps": lambda m, x: m.head(m.rnn(x.clip(-2, 3))[0].clamp_max(0.5)).clamp(min=-0.2),
+    "ends that are tensors": lambda m, x: m.head(torch.clamp(m.rnn(x)[0], max=m.gain / 4)),
+    "leaks": lambda m, x: F.leaky_relu(m.head(F.prelu(m.rnn(x)[0], m.gain / 7)), 0.2),
+    "leaks in evaluation": lambda m, x: F.rrelu(m.head(m.rnn(x)[0]), 0.1, 0.3, m.training),
+    "exponentials": lambda m, x: F.selu(m.head(F.celu(m.second(F.elu(m.rnn(x)[0], 0.5))[0], 2.0))),
+    "soft": lambda m, x: F.softplus(m.head(F.logsigmoid(m.rnn(x)[0])), beta=2, threshold=30),
+    "hard": lambda m, x: F.hardswish(m.head(F.hardsigmoid(m.rnn(F.hardtanh(x, -3.0, 2.0))[0]))),
+    "hard at 6": lambda m, x: F.relu6(m.head(m.rnn(x)[0])),
+    "approximate gelu": lambda m, x: F.gelu(m.head(m.rnn(x)[0]), approximate="tanh"),
+    "magnitude and square": lambda m, x: m.head(m.rnn(x.abs())[0] ** 2).square(),
+    "threshold at 0": lambda m, x: F.threshold(m.head(m.rnn(x)[0]), 0, 0),
     "normalisation": lambda m, x: m.head(m.rnn((x - m.mean) / m.std)[0]) * 10 + 5,
     "constants before": lambda m, x: (2 - m.head(m.rnn(-0.5 * x + 1)[0])) / m.gain.exp(),
     "host function": lambda m, x: F.softmax(m.head(m.rnn(x)[0]), -1),
@@ -299,9 +310,10 @@ def window(m: Any, x: Any) -> Any:
 
 
 REFUSED: dict[str, tuple[Forward, str]] = {
-    "clamp": (lambda m, x: m.head(m.rnn(torch.clamp(x, -10, 10))[0]), "clamp limits values"),
-    "abs": (lambda m, x: m.head(m.rnn(x.abs())[0]), "abs is no layer of a network"),
-    "power": (lambda m, x: m.head(m.rnn(x**2)[0]), "pow is no layer of a network"),
+    "clamp": (lambda m, x: m.head(m.rnn(torch.clamp(x, 2, 1))[0]), "clamp limits values by what"),
+    "clamp by a tensor": (lambda m, x: m.head(m.rnn(x.clamp(max=m.mean))[0]), "clamp limits val"),
+    "sine": (lambda m, x: m.head(m.rnn(x.sin())[0]), "sin is no layer of a network"),
+    "power": (lambda m, x: m.head(m.rnn(x**3)[0]), "pow is no layer of a network"),
     "round": (lambda m, x: m.head(m.rnn(x.to(torch.int64).double())[0]), "to is no layer"),
     "half": (lambda m, x: m.head(m.rnn(x.half().float())[0]), "half computes in torch.float16"),
     "inverse": (lambda m, x: 1 / m.head(m.rnn(x)[0]), "truediv is no layer of a network"),
@@ -324,7 +336,6 @@ REFUSED: dict[str, tuple[Forward, str]] = {
     "softmax within": (lambda m, x: m.after(m.softmax(m.head(m.rnn(x)[0]))), "may only come last"),
     "scaled sigmoid": (lambda m, x: torch.sigmoid(m.head(m.rnn(x)[0])) * 180,
                        "stays on the host at the end of a network, and forward goes on after it"),
-    "gelu": (lambda m, x: F.gelu(m.rnn(x)[0], approximate="tanh"), "gelu approximates"),
     "values": (lambda m, x: m.rnn(x)[0] if x.sum() > 0 else x, "bool looks at values"),
     "item": (lambda m, x: m.rnn(x)[0] * x.max().item(), "item looks at values"),
     "numpy": (lambda m, x: m.rnn(torch.from_numpy(x.numpy()))[0], "numpy looks at values"),
@@ -368,10 +379,10 @@ def test_what_cannot_be_followed_is_refused_by_its_reason(do: Forward, reason: s
 def test_a_refusal_says_the_line() -> None:
     def forward(m: Any, x: Any) -> Any:
         y, _ = m.rnn(x)
-        y = y.clamp(max=3)
+        y = y.clamp(max=m.start[0, :4])
         return m.head(y)
 
-    assert "of test_modules_forward.py, `y = y.clamp(max=3)`: clamp limits" in refused(
+    assert "of test_modules_forward.py, `y = y.clamp(max=m.start[0, :4])`: clamp limits" in refused(
         Does(forward)
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -117,7 +118,13 @@ def names(network: LiquidNetwork) -> list[str]:
 
 # ---------------------------------------------------------------- what is accepted
 
-ACTIVATIONS = (nn.ReLU, nn.Tanh, nn.Sigmoid, nn.SiLU, nn.GELU, nn.Identity)
+ACTIVATIONS = (
+    nn.ReLU, nn.Tanh, nn.Sigmoid, nn.SiLU, nn.GELU, nn.Identity, nn.LeakyReLU, nn.PReLU, nn.RReLU,
+    nn.ELU, nn.CELU, nn.SELU, nn.Softplus, nn.LogSigmoid, nn.Hardtanh, nn.ReLU6, nn.Hardsigmoid,
+    nn.Hardswish, partial(nn.GELU, approximate="tanh"), partial(nn.LeakyReLU, 3.0),
+    partial(nn.LeakyReLU, -2.0), partial(nn.ELU, 0.3), partial(nn.CELU, 2.5),
+    partial(nn.Softplus, 3.0), partial(nn.Hardtanh, -0.3, 2.0), partial(nn.Threshold, 0.0, 0.0),
+)  # fmt: skip
 
 
 @st.composite
@@ -402,8 +409,10 @@ def test_recognises() -> None:
         (nn.BatchNorm2d(3), "b (BatchNorm2d) cannot be imported: features of sequences"),
         (nn.MultiheadAttention(3, 1), "b (MultiheadAttention) cannot be imported: attention"),
         (nn.TransformerEncoderLayer(4, 1), "b (TransformerEncoderLayer) cannot be imported: att"),
-        (nn.LeakyReLU(), "b (LeakyReLU) cannot be imported; supported activations are ReLU, Tanh"),
-        (nn.GELU(approximate="tanh"), "b (GELU) approximates; supported is approximate='none'"),
+        (nn.Softsign(), "b (Softsign) cannot be imported; supported, with one parameter"),
+        (nn.PReLU(3), "b (PReLU) cannot be imported; supported, with one parameter for"),
+        (nn.Softplus(1.0, 2.0), "b (Softplus) cannot be imported; supported, with"),
+        (nn.Threshold(0.1, 0.0), "b (Threshold) cannot be imported; supported, with"),
         (nn.Softmax(-1), "b (Softmax) cannot be imported: it may only come last"),
         (nn.Bilinear(3, 3, 3), "b (Bilinear), a torch.nn.modules.linear.Bilinear, cannot be"),
         (nn.BatchNorm1d(3, track_running_stats=False), "b (BatchNorm1d) has no running statistics"),
@@ -415,7 +424,7 @@ def test_other_parts_are_refused_by_name(part: Any, expected: str) -> None:
 
 
 def test_all_refusals_are_listed() -> None:
-    nested = nn.Sequential(nn.Linear(3, 3), nn.PReLU())
+    nested = nn.Sequential(nn.Linear(3, 3), nn.PReLU(3))
     broken = cfc(3)
     broken.rnn_cell.tanh = nn.Hardtanh()
     with torch.no_grad():
@@ -494,7 +503,7 @@ class Differs(nn.Module):
         if self.how == "joined":
             y = torch.cat([y, self.rnn(x)[0]], -1)
         if self.how == "clamp":
-            y = torch.clamp(y, -10.0, 10.0)
+            y = torch.clamp(y, max=y)
         if self.how == "window":
             y = y[:, -3:]
         if self.how == "mean":
@@ -512,7 +521,7 @@ class Differs(nn.Module):
         ("joined", "y = torch.cat(", "cat joins several heads or branches (head and rnn)"),
         ("mean", "y = y.mean(1)", "mean combines the samples of a sequence"),
         ("backwards", "y = self.head(self.rnn(x.flip(1))[0]).flip(1)", "flip reads samples that"),
-        ("clamp", "y = torch.clamp(y, -10.0, 10.0)", "clamp limits values, which no layer does"),
+        ("clamp", "y = torch.clamp(y, max=y)", "clamp joins two streams"),
         ("window", "y = y[:, -3:]", "getitem takes some steps of a sequence"),
     ],
 )

@@ -10,9 +10,8 @@ import numpy as np
 
 from lnn2loihi.converters.files.arrays import UNDO, array_problems
 from lnn2loihi.converters.files.tensor import FloatArray, torch_tensors
+from lnn2loihi.converters.modules.activations import ACTIVATION_CLASSES, activation_of
 from lnn2loihi.converters.modules.classes import (
-    ACTIVATION_CLASSES,
-    activation_of,
     class_name,
     class_names,
     is_dropout,
@@ -123,8 +122,6 @@ def does_nothing(module: Any) -> bool:
 def refusal(part: Part) -> str:
     """Why a part cannot be imported, and what to do."""
     kind = type(part.module).__name__
-    if kind == "GELU":
-        return f"{part} approximates; supported is approximate='none', so train with it"
     recurrent = (
         f"recurrent layers that can be imported are {live_modules()}; train one in its place"
     )
@@ -135,7 +132,10 @@ def refusal(part: Part) -> str:
         if kind.startswith(beginnings):
             return f"{part} cannot be imported: {advice}"
     if ("torch.nn.modules.activation", kind) in class_names(part.module):
-        return f"{part} cannot be imported; supported activations are {ACTIVATION_CLASSES}"
+        return (
+            f"{part} cannot be imported; supported, with one parameter for all units, are "
+            f"{ACTIVATION_CLASSES}"
+        )
     return f"{part}, a {class_name(part.module)}, cannot be imported; {accepted()}"
 
 
@@ -201,7 +201,7 @@ class Chain:
         elif step.kind == "select":
             self._select(step)
         elif step.kind == "activation":
-            self._add_activation(step.name, step.name)
+            self._add_activation(step.name.partition("(")[0], step.name)
         else:
             self._add_part(part)
 

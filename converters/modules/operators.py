@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lnn2loihi.converters.files.checkpoint import FloatArray
+from lnn2loihi.converters.modules.activations import ACTIVATION_OPERATORS, activation_text
 from lnn2loihi.converters.modules.moves import MOVES
 from lnn2loihi.converters.modules.streams import Step, Stream
 from lnn2loihi.converters.trace.axes import FEATURES, Axes, place
@@ -17,23 +18,18 @@ from lnn2loihi.converters.trace.graph import Node, Ref
 Reader = Any
 
 
-#: Operators that are activations of layers.
-_ACTIVATIONS = {
-    "relu": "relu", "tanh": "tanh", "sigmoid": "sigmoid", "expit": "sigmoid",
-    "special_expit": "sigmoid", "silu": "silu", "gelu": "gelu",
-}  # fmt: skip
 #: Operators that change no value: kinds of numbers and places in memory.
 NOTHING = frozenset(
     "contiguous clone detach to float double half bfloat16 type type_as cpu cuda requires_grad "
     "alias data positive pos view_as expand expand_as broadcast_to".split()
 )
-_LIMITS = "limits values, which no layer does; train with Tanh in its place, or leave it out"
+_LIMITS = "limits values by what are no two numbers; give the lower one first, as numbers"
 _OVER_TIME = (
     "combines the samples of a sequence, and a network answers to each on its own; answer with all "
     "steps or with the last one, and compute the rest on the host"
 )
 _REASONS = {
-    **dict.fromkeys(("clamp", "clip", "clamp_min", "clamp_max", "hardtanh", "relu6"), _LIMITS),
+    **dict.fromkeys(("clamp", "clip", "clamp_min", "clamp_max", "hardtanh"), _LIMITS),
     **dict.fromkeys(
         ("mean", "sum", "max", "amax", "min", "amin", "median", "std", "var", "cumsum", "logsumexp",
          "adaptive_avg_pool1d", "avg_pool1d", "max_pool1d"), _OVER_TIME
@@ -74,10 +70,16 @@ def unknown(reader: Reader, node: Node, stream: Stream, ref: Ref) -> None:
 
 def _activation(reader: Reader, node: Node, stream: Stream, ref: Ref) -> None:
     """An activation of layers."""
-    name = _ACTIVATIONS[node.operator]
-    if name == "gelu" and _argument(node, 1, "approximate", "none") != "none":
-        reason = f"{node.where} approximates; supported is approximate='none', so train with it"
-        return reader.refuse(node, stream, ref, reason)
+
+    def number(given: Any) -> float | None:
+        found = constant(reader, given)
+        return float(found.item()) if found is not None and found.size == 1 else None
+
+    leads = node.arguments[:1] == (ref,)
+    parameters = node.arguments[1:] if leads else node.arguments
+    name = activation_text(node.operator, parameters, node.keywords, number)
+    if name is None or not (leads or node.keywords.get("input") == ref):
+        return unknown(reader, node, stream, ref)
     reader.set(node.answer, stream.after(Step("activation", name, line=node.line)))
 
 
@@ -99,14 +101,6 @@ def _dropout(reader: Reader, node: Node, stream: Stream, ref: Ref) -> None:
         )
         return reader.refuse(node, stream, ref, reason)
     reader.set(node.answer, stream)
-
-
-def _limits(reader: Reader, node: Node, stream: Stream, ref: Ref) -> None:
-    """A clamp at 0 from below is a ReLU."""
-    low, high = _argument(node, 1, "min", None), _argument(node, 2, "max", None)
-    if node.operator != "clamp_max" and high is None and low == 0 and not isinstance(low, Ref):
-        return reader.set(node.answer, stream.after(Step("activation", "relu", line=node.line)))
-    unknown(reader, node, stream, ref)
 
 
 def _softmax(reader: Reader, node: Node, stream: Stream, ref: Ref) -> None:
@@ -245,10 +239,9 @@ ARITHMETIC = (
     "div", "divide", "truediv", "true_divide", "rdiv", "rtruediv",
 )  # fmt: skip
 HANDLERS: dict[str, Callable[[Reader, Node, Stream, Ref], None]] = {
-    **dict.fromkeys(_ACTIVATIONS, _activation),
+    **dict.fromkeys(ACTIVATION_OPERATORS, _activation),
     **dict.fromkeys(NOTHING, _nothing),
     **dict.fromkeys(ARITHMETIC, _affine),
-    **dict.fromkeys(("clamp", "clip", "clamp_min"), _limits),
     **dict.fromkeys(("softmax", "log_softmax"), _softmax),
     **dict.fromkeys(("linear", "matmul", "mm"), _linear),
     "dropout": _dropout,

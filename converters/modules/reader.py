@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from lnn2loihi.converters.modules.activations import activation_of
 from lnn2loihi.converters.modules.chain import Part, does_nothing, is_batch_norm, refusal
-from lnn2loihi.converters.modules.classes import activation_of, is_dropout, is_linear
+from lnn2loihi.converters.modules.classes import is_dropout, is_linear
 from lnn2loihi.converters.modules.operators import (
     ARITHMETIC,
     HANDLERS,

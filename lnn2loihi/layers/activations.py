@@ -105,7 +105,7 @@ def _hard_swish(x: FloatArray) -> FloatArray:
 
 def _leaky_folding(slope: float) -> Folding | None:
     """Below -1 by the reciprocal: no factor of a layer is below 0."""
-    return None if slope >= -1.0 else Folding(activation_text("leaky_relu", 1.0 / slope), slope)
+    return None if slope >= -1.0 else Folding(text_of("leaky_relu", 1.0 / slope), slope)
 
 
 def _plainer_leaky(slope: float) -> str:
@@ -179,7 +179,7 @@ _KINDS: dict[str, _Kind] = {
     ),
     "selu": _Kind(
         lambda x: SELU_SCALE * _elu(x, SELU_ALPHA),
-        folding=lambda: Folding(activation_text("elu", SELU_ALPHA), factor=SELU_SCALE),
+        folding=lambda: Folding(text_of("elu", SELU_ALPHA), factor=SELU_SCALE),
     ),
     "softplus": _Kind(
         _softplus,
@@ -215,7 +215,7 @@ def number_text(value: float) -> str:
     return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
 
 
-def activation_text(name: str, *parameters: float) -> str:
+def text_of(name: str, *parameters: float) -> str:
     """The canonical text of an activation with these parameters.
 
     Raises:

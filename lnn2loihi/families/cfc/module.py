@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lnn2loihi.converters.modules.classes import activation_of, is_dropout, is_linear
+from lnn2loihi.converters.modules.activations import activation_of
+from lnn2loihi.converters.modules.classes import is_dropout, is_linear
 from lnn2loihi.families.cfc.description import BACKBONE_ACTIVATIONS, NCPS, CfCDescription
 from lnn2loihi.families.cfc.ncps import FUNCTIONS, MEMORY_PARTS, changed_parts, overridden
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,16 +13,31 @@ from ncps.torch.cfc_cell import LeCun
 from ncps.wirings import Wiring
 from torch import Tensor, nn
 
+from lnn2loihi.families.cfc.description import BACKBONE_ACTIVATIONS
 from lnn2loihi.families.cfc.layer import CfCLayer
 from lnn2loihi.families.cfc.ncps_block import NcpsBlock
 from lnn2loihi.families.cfc.wired import WiredMemory
 from lnn2loihi.families.dense.layer import DenseLayer
 from lnn2loihi.families.lstm.memory import Memory
+from lnn2loihi.layers.activations import kind_of
 from lnn2loihi.layers.linear import FloatArray, Linear
 from lnn2loihi.measure.torch_blocks import Block, NoModuleError, StatelessBlock
 from lnn2loihi.network import LiquidNetwork
 
-_ACTIVATIONS: dict[str, type[nn.Module]] = {
+
+class _Function(nn.Module):
+    """A function of PyTorch as a module."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self._function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._function(x)
+
+
+#: For each kind of activation its module, made with its parameters.
+_ACTIVATIONS: dict[str, Callable[..., nn.Module]] = {
     "lecun_tanh": LeCun,
     "identity": nn.Identity,
     "relu": nn.ReLU,
@@ -29,7 +45,24 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "sigmoid": nn.Sigmoid,
     "silu": nn.SiLU,
     "gelu": nn.GELU,
+    "gelu_tanh": partial(nn.GELU, approximate="tanh"),
+    "leaky_relu": nn.LeakyReLU,
+    "abs": partial(_Function, torch.abs),
+    "square": partial(_Function, torch.square),
+    "clamp": nn.Hardtanh,
+    "hard_sigmoid": nn.Hardsigmoid,
+    "hard_swish": nn.Hardswish,
+    "elu": nn.ELU,
+    "celu": nn.CELU,
+    "selu": nn.SELU,
+    "softplus": nn.Softplus,
+    "log_sigmoid": nn.LogSigmoid,
 }
+
+
+def _activation(text: str) -> nn.Module:
+    kind, numbers = kind_of(text)
+    return _ACTIVATIONS[kind](*numbers)
 
 
 class _Layered(Wiring):
@@ -82,7 +115,7 @@ def ncps_blocks(network: LiquidNetwork) -> list[Block]:
         last = number == len(groups) - 1
         if isinstance(group, DenseLayer):
             linear = _linear(group.linear)
-            blocks.append(StatelessBlock(nn.Sequential(linear, _ACTIVATIONS[group.activation]())))
+            blocks.append(StatelessBlock(nn.Sequential(linear, _activation(group.activation))))
         else:
             own = network.readout if last else None
             blocks.append(NcpsBlock(_cfc(group, own), network.timespan))
@@ -127,6 +160,9 @@ def _groups(network: LiquidNetwork) -> list[DenseLayer | WiredMemory | list[CfCL
         close()
         if not isinstance(layer, (CfCLayer, DenseLayer, WiredMemory)):
             raise NoModuleError(f"{layer.name} is a {type(layer).__name__}")
+        own = layer.activation if isinstance(layer, CfCLayer) and layer.backbone else ""
+        if own and own not in BACKBONE_ACTIVATIONS:
+            raise NoModuleError(f"{layer.name}: no backbone of ncps has {own}")
         if isinstance(layer, CfCLayer) and len({m.output_size for m in layer.backbone}) > 1:
             raise NoModuleError(f"{layer.name}: the maps of its backbone differ in width")
         groups.append([layer] if isinstance(layer, CfCLayer) else layer)
