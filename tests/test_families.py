@@ -37,6 +37,25 @@ OURS: dict[str, tuple[Layer, bool]] = {
         f"dense {name}": (v.network(v.Variant(after=name)).layers[-1], False)
         for name in ("relu", "sigmoid", "gelu")
     },
+    **{
+        f"dense {name}": (v.network(v.Variant(after=name)).layers[-1], False)
+        for name in (
+            "leaky_relu(0.01)",
+            "leaky_relu(3)",
+            "elu(1)",
+            "selu",
+            "celu(2)",
+            "softplus(2)",
+            "log_sigmoid",
+            "clamp(-1,1)",
+            "hard_sigmoid",
+            "hard_swish",
+            "gelu_tanh",
+            "abs",
+            "square",
+        )
+    },
+    "product": (v.product("product", 5, 3), False),
     "ltc": (random_ltc(0).layers[0], False),
     "ltc timed": (random_ltc(1, timespan=None).layers[0], True),
 }

@@ -16,8 +16,8 @@ from lnn2loihi.errors import InputError, NetworkError
 from lnn2loihi.families.cfc.layer import CfCLayer
 from lnn2loihi.families.cfc.wired import WiredMemory
 from lnn2loihi.families.dense.layer import DenseLayer
-from lnn2loihi.layers.activations import LECUN_INPUT, LECUN_OUTPUT
 from lnn2loihi.families.lstm.memory import MEMORY_GATES, Memory
+from lnn2loihi.layers.activations import LECUN_INPUT, LECUN_OUTPUT
 from lnn2loihi.layers.functions import sigmoid
 from lnn2loihi.network import LARGEST, Linear, LiquidNetwork
 

@@ -15,6 +15,7 @@ from lnn2loihi.families.gru.layer import GRULayer
 from lnn2loihi.families.lstm.layer import LSTMLayer
 from lnn2loihi.families.lstm.memory import MEMORY_GATES, Memory
 from lnn2loihi.families.minimal.layer import MinGRULayer, MinLSTMLayer
+from lnn2loihi.families.product.layer import ProductLayer
 from lnn2loihi.layers.gated import GatedLayer
 from lnn2loihi.network import Linear, LiquidNetwork
 
@@ -57,7 +58,10 @@ class Variant:
 
 def variants() -> st.SearchStrategy[Variant]:
     """Every combination."""
-    dense = st.sampled_from(["", "relu", "tanh", "sigmoid", "silu", "gelu", "identity"])
+    dense = st.sampled_from([
+        "", "relu", "tanh", "sigmoid", "silu", "gelu", "identity", "leaky_relu(0.1)", "elu(1)",
+        "selu", "softplus(2)", "clamp(-0.5,0.8)", "hard_sigmoid", "hard_swish", "abs", "product",
+    ])  # fmt: skip
     return st.builds(
         Variant,
         family=st.sampled_from(["cfc", *GATED]),
@@ -78,6 +82,16 @@ def variants() -> st.SearchStrategy[Variant]:
     )
 
 
+def product(name: str, inputs: int, units: int, seed: int = 0) -> ProductLayer:
+    """A layer of products with random maps."""
+    rng = np.random.default_rng(seed)
+    left, right = (
+        Linear(side, rng.normal(0, 1 / np.sqrt(inputs), (units, inputs)), rng.normal(0, 0.3, units))
+        for side in ("left", "right")
+    )
+    return ProductLayer(name, left, right)
+
+
 def network(variant: Variant) -> LiquidNetwork:
     """The random network."""
     rng = np.random.default_rng(variant.seed)
@@ -87,7 +101,10 @@ def network(variant: Variant) -> LiquidNetwork:
         return Linear(name, weight, rng.normal(0, bias, outputs))
 
     width, layers = variant.inputs, []
-    if variant.before:
+    if variant.before == "product":
+        layers.append(product("before", width, 6, variant.seed))
+        width = 6
+    elif variant.before:
         layers.append(DenseLayer("before", linear("linear", 6, width), variant.before))
         width = 6
     if variant.family == "cfc" or variant.mixed:
@@ -100,7 +117,10 @@ def network(variant: Variant) -> LiquidNetwork:
     for number in range(0 if variant.family == "cfc" else variant.layers):
         layers.append(gated_layer(f"gated_{number}", variant.family, width, variant.units, linear))
         width = variant.units
-    if variant.after:
+    if variant.after == "product":
+        layers.append(product("after", width, 4, variant.seed))
+        width = 4
+    elif variant.after:
         layers.append(DenseLayer("after", linear("linear", 4, width), variant.after))
         width = 4
     readout = linear("readout", 2, width) if variant.readout else None
