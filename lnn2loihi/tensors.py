@@ -87,6 +87,15 @@ FUNCTIONS: dict[Any, Callable[..., Tensor]] = {
 }
 
 
+#: For kinds of activations what PyTorch has in one piece.
+_ACTIVATIONS: dict[str, Callable[..., Tensor]] = {
+    "leaky_relu": torch.nn.functional.leaky_relu,
+    "elu": torch.nn.functional.elu,
+    "hard_swish": torch.nn.functional.hardswish,
+    "gelu_tanh": lambda x: torch.nn.functional.gelu(x, approximate="tanh"),
+}
+
+
 class TensorValue(np.lib.mixins.NDArrayOperatorsMixin):
     """A tensor that NumPy's functions take; see the module's docstring.
 
@@ -204,6 +213,11 @@ class TensorValue(np.lib.mixins.NDArrayOperatorsMixin):
         return TensorValue(self.tensor ** self._plain(other))
 
     __radd__, __rmul__ = __add__, __mul__
+
+    def activation(self, kind: str, numbers: tuple[float, ...]) -> TensorValue | None:
+        """See `lnn2loihi.layers.functions`."""
+        own = _ACTIVATIONS.get(kind)
+        return None if own is None else TensorValue(own(self.tensor, *numbers))
 
     def sigmoid(self) -> TensorValue:
         """See `lnn2loihi.layers.functions`."""

@@ -185,7 +185,10 @@ def test_a_network_without_recurrence(tmp_path: Path) -> None:
     "made, expected",
     [
         ({"kind": "auto", "mixed_memory": True}, "expected the new state of a CfC"),
-        ({"kind": "dense", "backbone_layers": 1, "activation": "gelu"}, "as in relu"),
+        (
+            {"kind": "dense", "backbone_layers": 1, "activation": "gelu"},
+            "(Sin): liquid networks have no",
+        ),
     ],
     ids=["a shared memory", "gelu as a series"],
 )

@@ -14,6 +14,7 @@ from lnn2loihi.converters.onnx_read.terms import (
     Terms,
     same,
 )
+from lnn2loihi.layers.activations import activation_problem, canonical
 from lnn2loihi.network import FloatArray
 
 #: Relative difference up to which a constant is taken as a number that every format has, as 1.
@@ -23,8 +24,10 @@ FOLDED_STATE = (
     "A step exported without its state, from zero, has lost its recurrent weights: export with hx "
     "given, or several steps"
 )
-#: Functions of one row that are activations of layers.
-FUNCTIONS = ("tanh", "relu", "sigmoid", "gelu")
+#: Operations of terms that are no activations, though they may have the name of one.
+_NO_ACTIVATIONS = frozenset(
+    "input constant linear add multiply divide sum exp erf log identity square".split()
+)
 
 
 def unexpected(terms: Terms, row: Identities, expected: str) -> NodeError:
@@ -62,12 +65,9 @@ def find_activation(terms: Terms, row: Identities) -> tuple[Affine, str, float] 
     if not all_are(factor / factor[0] if factor[0] else factor, 1.0):
         return None
     if len(rows) == 1:
-        for function in FUNCTIONS:
-            inside = terms.only_operand(rows[0], function)
-            linear = None if inside is None else terms.affine(inside)
-            if linear is not None:
-                return linear, function, float(factor[0])
-        return None
+        applied = activation_at(terms, rows[0])
+        linear = None if applied is None else terms.affine(applied[1])
+        return None if applied is None or linear is None else (linear, applied[0], float(factor[0]))
     if len(rows) != 2:
         return None
     for one, other in (rows, rows[::-1]):
@@ -77,8 +77,43 @@ def find_activation(terms: Terms, row: Identities) -> tuple[Affine, str, float] 
         inside = terms.only_operand(other, "sigmoid")
         if inside is not None and _same_map(terms, inside, one):
             return linear, "silu", float(factor[0])
+        if same(one, other):
+            return linear, "square", float(factor[0])
+        if (ends := _hard_swish(terms, other, linear)) is not None:
+            return linear, "hard_swish", float(factor[0]) * ends
         if _is_normal_distribution(terms, other, linear):
             return linear, "gelu", float(factor[0]) * 2.0
+    return None
+
+
+def activation_at(terms: Terms, row: Identities) -> tuple[str, Identities] | None:
+    """The activation that a row is of another one, by its text, and that row."""
+    inside = terms.only_operand(row, "log")
+    if inside is not None:
+        within = terms.only_operand(inside, "sigmoid")
+        return None if within is None else ("log_sigmoid", within)
+    found = terms.term_of(row)
+    operation = "" if found is None else found[0].operation
+    if not operation or operation in _NO_ACTIVATIONS or activation_problem(operation):
+        return None
+    inside = terms.only_operand(row, operation)
+    return None if inside is None else (canonical(operation), inside)
+
+
+def _hard_swish(terms: Terms, row: Identities, linear: Affine) -> float | None:
+    """What a row is larger by than min(max(x + 3, 0), 6) / 6 of x = linear; None where it is
+    something else.
+    """
+    for ends, scale in (("clamp(0,1)", 6.0), ("clamp(0,6)", 1.0)):
+        inside = terms.only_operand(row, ends)
+        held = None if inside is None else terms.affine(inside)
+        if held is None or not same(held.columns, linear.columns):
+            continue
+        weight, bias = scale * held.weight, scale * held.bias - 3.0
+        if np.allclose(weight, linear.weight, rtol=terms.close, atol=terms.close) and np.allclose(
+            bias, linear.bias, rtol=terms.close, atol=4 * terms.close
+        ):
+            return 6.0 / scale
     return None
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from lnn2loihi.converters.onnx_read.activations import ACTIVATION_OPERATORS, activation_of_node
 from lnn2loihi.converters.onnx_read.constants import Constants, held, node_name
 from lnn2loihi.converters.onnx_read.inputs import FEW_STEPS, input_shapes
 from lnn2loihi.converters.onnx_read.moves import MOVES, attributes_of
@@ -35,10 +36,10 @@ Tensor = np.ndarray
 #: Functions of one number that stay what they are.
 FUNCTIONS = {
     "Tanh": "tanh", "Sigmoid": "sigmoid", "Relu": "relu", "Exp": "exp", "Abs": "abs", "Erf": "erf",
-    "Gelu": "gelu", "Softplus": "softplus",
+    "Log": "log",
 }  # fmt: skip
 #: How many operands must be there, where it is not all of them.
-NEEDED = {"Gemm": 2, "ReduceSum": 1}
+NEEDED = {"Gemm": 2, "ReduceSum": 1, "Clip": 1}
 
 
 @dataclass(eq=False)
@@ -96,8 +97,9 @@ class _Tracer:
             "Add": self._add, "Sub": self._subtract, "Mul": self._multiply, "Div": self._divide,
             "Neg": self._negate, "Sum": self._add, "MatMul": self._matmul, "Gemm": self._gemm,
             "ReduceSum": self._reduce_sum, "Scan": self._scan, "Concat": self._concat,
-            "Mean": self._mean, "Max": self._maximum, "Cast": self._cast,
+            "Mean": self._mean, "Cast": self._cast, "Pow": self._power,
         }  # fmt: skip
+        self._handlers |= dict.fromkeys(ACTIVATION_OPERATORS, self._activation)
         self._operators = {
             name: operator for _, reader in readers() for name, operator in reader.operators.items()
         }
@@ -176,7 +178,7 @@ class _Tracer:
             return [Symbols(rows) for rows in made]
         raise NodeError(
             f"{node_name(node)}: liquid networks have no such operation on data; expected linear "
-            f"maps, sums, products, {', '.join(sorted((*FUNCTIONS, *self._operators)))}"
+            f"maps, sums, products, {', '.join(sorted((*FUNCTIONS, *ACTIVATION_OPERATORS, *self._operators)))}"
         )
 
     def _operand(self, value: Value) -> Operand:
@@ -204,12 +206,30 @@ class _Tracer:
         parts = [self._multiply(node, [value, share])[0] for value in given]
         return self._add(node, list(parts))
 
-    def _maximum(self, node: Any, given: list[Value | None]) -> list[Value]:
-        data = [value for value in given if isinstance(value, Symbols)]
-        limits = [value for value in given if isinstance(value, np.ndarray)]
-        if len(data) != 1 or len(limits) != 1 or limits[0].any():
-            raise NodeError(f"{node_name(node)}: expected the larger of data and 0, as in relu")
-        return [self._applied("relu", node, data[0])]
+    def _activation(self, node: Any, given: list[Value | None]) -> list[Value]:
+        """An operator that is an activation; the larger or smaller of data and a number is."""
+        first = node.op_type in ("Max", "Min") and isinstance(given[0], np.ndarray)
+        value, *others = given[::-1] if first else given
+        if len(given) != 2 and node.op_type in ("Max", "Min") or any(
+            isinstance(other, Symbols) for other in others
+        ):  # fmt: skip
+            raise NodeError(f"{node_name(node)}: expected data and numbers, as in relu or a clamp")
+        value = _data(node, value)
+        found = activation_of_node(node.op_type, attributes_of(node), others, node_name(node))
+        if found.inputs != 1.0:
+            value = self._multiply(node, [value, np.array(found.inputs)])[0]
+        if found.offset:
+            value = self._add(node, [value, np.array(found.offset)])[0]
+        made: Value = self._applied(found.activation, node, _data(node, value))
+        return [made] if found.factor == 1.0 else self._multiply(
+            node, [made, np.array(found.factor)]
+        )  # fmt: skip
+
+    def _power(self, node: Any, given: list[Value | None]) -> list[Value]:
+        value, exponent = given
+        if not isinstance(exponent, np.ndarray) or not np.all(exponent == 2.0):
+            raise NodeError(f"{node_name(node)}: a power of data; expected a square")
+        return self._multiply(node, [value, value])
 
     def _cast(self, node: Any, given: list[Value | None]) -> list[Value]:
         from onnx import helper
@@ -256,11 +276,6 @@ class _Tracer:
         return self._terms.add(Term("divide", name, (one, other)), one.size)
 
     def _function(self, node: Any, value: Symbols) -> Symbols:
-        if node.op_type == "Gelu" and any(
-            entry.name == "approximate" and entry.s not in (b"", b"none")
-            for entry in node.attribute
-        ):
-            raise NodeError(f"{node_name(node)}: approximate gelu; expected the exact one")
         return self._applied(FUNCTIONS[node.op_type], node, value)
 
     def _applied(self, operation: str, node: Any, value: Symbols) -> Symbols:

@@ -50,6 +50,13 @@ _OPERATORS = {
 }
 
 
+#: For each kind of activation its operator, and its attributes.
+_ACTIVATIONS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "leaky_relu": ("LeakyRelu", ("alpha",)),
+    "elu": ("Elu", ("alpha",)),
+    "softplus": ("Softplus", ()),
+    "hard_swish": ("HardSwish", ()),
+}
 #: Period and terms of the series of the error function, and where it is 1 to 1e-16: together they
 #: are wrong by at most 6e-16.
 PERIOD, TERMS, FLAT = 16.0, 30, 6.0
@@ -136,6 +143,21 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
         if self.places.dtype == np.float32:
             return self.apply("Sigmoid")
         return 0.5 * (np.tanh(0.5 * self) + 1.0)  # pyright: ignore
+
+    def activation(self, kind: str, numbers: Sequence[float]) -> Traced | None:
+        """One operator for an activation that has one, in float32; see
+        `lnn2loihi.layers.functions`. In float64 onnxruntime has few of them.
+        """
+        if self.places.dtype != np.float32:
+            return None
+        if kind == "clamp":
+            return applied("Clip", self, *numbers)
+        if kind == "log_sigmoid":
+            return -((-self).apply("Softplus"))  # pyright: ignore
+        if kind not in _ACTIVATIONS or (kind == "softplus" and tuple(numbers) != (1.0,)):
+            return None
+        operator, names = _ACTIVATIONS[kind]
+        return self.apply(operator, **dict(zip(names, numbers, strict=False)))
 
     def error_function(self) -> Traced:
         """Erf; onnxruntime has it in float32 only.

@@ -308,7 +308,13 @@ def function_of(activation: str) -> Callable[[Any], Any]:
     """
     name, numbers = _read(activation)
     function = _KINDS[name].function
-    return (lambda x: function(x, *numbers)) if numbers else function
+
+    def answer(x: Any) -> Any:
+        known = getattr(x, "activation", None)
+        own = None if known is None else known(name, numbers)
+        return function(x, *numbers) if own is None else own
+
+    return answer
 
 
 def folding_of(activation: str) -> Folding:

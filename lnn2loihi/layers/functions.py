@@ -1,7 +1,9 @@
 """Functions of stages that NumPy does not have in one piece.
 
 Whatever `Stage.answer` is called with beside arrays (tensors in training, values that are traced
-into a graph) may know them as one operation of its own: a method of the same name is then called.
+into a graph) may know them as one operation of its own: a method of the same name is then called,
+and for activations `activation`, with kind and parameters (`lnn2loihi.layers.activations`), which
+answers None where it knows none.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lnn2loihi.converters.onnx_read.activations import of_layer
 from lnn2loihi.converters.onnx_read.chain import FoundPart, StateRows
 from lnn2loihi.converters.onnx_read.recurrence import OnnxReader
 from lnn2loihi.converters.onnx_read.terms import Affine, Identities, NodeError, Terms, same
@@ -14,7 +15,6 @@ from lnn2loihi.families.cfc.layer import CfCLayer
 from lnn2loihi.families.cfc.onnx_cells import EXPECTED, FoundLayer, find_layer
 from lnn2loihi.families.cfc.state import SHARED_MEMORY
 from lnn2loihi.families.cfc.wired import WiredMemory
-from lnn2loihi.families.dense.onnx_reader import named_activation
 from lnn2loihi.families.lstm.memory import MEMORY_GATES, Memory
 from lnn2loihi.layers.layer import Layer
 from lnn2loihi.layers.linear import FloatArray, Linear
@@ -135,7 +135,7 @@ def _cfc(name: str, layer: FoundLayer, memory: Memory | None, close: float) -> C
     factor = 1.0
     activations: list[str] = []
     for number, (found, function, own_factor) in enumerate(layer.backbone):
-        activation, inner, left = named_activation(function, own_factor, close)
+        activation, inner, left = of_layer(function, own_factor, close)
         linear = _linear(f"backbone_{number}", found, factor)
         backbone.append(linear.scaled(linear.name, outputs=1.0 / inner))
         activations.append(activation)

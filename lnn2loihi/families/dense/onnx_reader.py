@@ -8,12 +8,12 @@ from typing import ClassVar
 
 import numpy as np
 
+from lnn2loihi.converters.onnx_read.activations import of_layer
 from lnn2loihi.converters.onnx_read.chain import FoundPart, StateRows
-from lnn2loihi.converters.onnx_read.parts import FUNCTIONS, find_activation
+from lnn2loihi.converters.onnx_read.parts import activation_at, find_activation
 from lnn2loihi.converters.onnx_read.recurrence import OnnxReader
 from lnn2loihi.converters.onnx_read.terms import Affine, Identities, NodeError, Terms
 from lnn2loihi.families.dense.layer import DenseLayer
-from lnn2loihi.layers.activations import LECUN_INPUT, LECUN_OUTPUT
 from lnn2loihi.layers.layer import Layer
 from lnn2loihi.layers.linear import FloatArray, Linear
 
@@ -45,18 +45,11 @@ class DensePart(FoundPart):
 
     def layer(self, names: Sequence[str]) -> Layer:
         """See `FoundPart`."""
-        activation, inner, factor = named_activation(self.activation, self.factor, self.close)
+        activation, inner, factor = of_layer(self.activation, self.factor, self.close)
         if abs(factor - 1.0) > self.close:
             raise NodeError(f"{names[0]}: its answers are multiplied by {factor:g}; expected 1")
         linear = Linear("linear", self.linear.weight, self.linear.bias)
         return DenseLayer(names[0], linear.scaled("linear", outputs=1.0 / inner), activation)
-
-
-def named_activation(activation: str, factor: float, close: float) -> tuple[str, float, float]:
-    """The activation by its name in layers, what its map is divided by, and the factor left."""
-    if activation == "tanh" and abs(factor - LECUN_OUTPUT) < close * LECUN_OUTPUT:
-        return "lecun_tanh", LECUN_INPUT, 1.0
-    return activation, 1.0, factor
 
 
 def _part(terms: Terms, row: Identities) -> DensePart | None:
@@ -68,11 +61,11 @@ def _part(terms: Terms, row: Identities) -> DensePart | None:
     if found is not None:
         linear, activation, factor = found
         return DensePart(row, linear.columns, linear, activation, factor, terms.close)
-    for activation in FUNCTIONS:
-        inside = terms.only_operand(row, activation)
-        if inside is not None:
-            alone = Affine(inside, np.eye(row.size), np.zeros(row.size))
-            return DensePart(row, inside, alone, activation, 1.0, terms.close)
+    applied = activation_at(terms, row)
+    if applied is not None:
+        activation, inside = applied
+        alone = Affine(inside, np.eye(row.size), np.zeros(row.size))
+        return DensePart(row, inside, alone, activation, 1.0, terms.close)
     return None
 
 
