@@ -155,7 +155,8 @@ class TestPrograms:
         form = FixedPoint(12, 11)
         program = program_of("clamp(-1,1)", form)
         words = run(program, WORDS)
-        (saturation,) = program.saturations or ()
+        assert program.saturations is not None
+        (saturation,) = program.saturations
         assert np.array_equal(words[saturation.free], words[saturation.held])
         assert (words["message'"].min(), words["message'"].max()) == (form.low, form.high)
 

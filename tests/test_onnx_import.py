@@ -187,7 +187,7 @@ def test_a_network_without_recurrence(tmp_path: Path) -> None:
         ({"kind": "auto", "mixed_memory": True}, "expected the new state of a CfC"),
         (
             {"kind": "dense", "backbone_layers": 1, "activation": "gelu"},
-            "(Sin): liquid networks have no",
+            "(Sin): liquid networks",
         ),
     ],
     ids=["a shared memory", "gelu as a series"],

@@ -130,6 +130,7 @@ class TestNetworks:
         program = l2l.quantize(made, x)
         assert l2l.simulate(program, x).saturations == {}
         found = l2l.simulate(program, 30.0 * x).saturations
+        assert found is not None
         assert found["p.message"] > 0 and found["p.right.preactivation"] > 0
 
     def test_factors_that_are_never_large_at_once_are_refused_where_16_bits_do_not_do(self) -> None:

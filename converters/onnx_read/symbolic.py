@@ -176,9 +176,10 @@ class _Tracer:
                 self._terms, node, given, self._operators[node.op_type], self.identities
             )
             return [Symbols(rows) for rows in made]
+        known = sorted((*FUNCTIONS, *ACTIVATION_OPERATORS, *self._operators))
         raise NodeError(
             f"{node_name(node)}: liquid networks have no such operation on data; expected linear "
-            f"maps, sums, products, {', '.join(sorted((*FUNCTIONS, *ACTIVATION_OPERATORS, *self._operators)))}"
+            f"maps, sums, products, {', '.join(known)}"
         )
 
     def _operand(self, value: Value) -> Operand:

@@ -151,13 +151,15 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
         if self.places.dtype != np.float32:
             return None
         if kind == "clamp":
-            return applied("Clip", self, *numbers)
+            low, high = numbers
+            return applied("Clip", self, low, high)
         if kind == "log_sigmoid":
             return -((-self).apply("Softplus"))  # pyright: ignore
         if kind not in _ACTIVATIONS or (kind == "softplus" and tuple(numbers) != (1.0,)):
             return None
         operator, names = _ACTIVATIONS[kind]
-        return self.apply(operator, **dict(zip(names, numbers, strict=False)))
+        attributes: dict[str, Any] = dict(zip(names, numbers, strict=False))
+        return self.apply(operator, **attributes)
 
     def error_function(self) -> Traced:
         """Erf; onnxruntime has it in float32 only.
