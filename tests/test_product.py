@@ -99,21 +99,37 @@ class TestNetworks:
         assert steps.max() <= 2.0 and steps.mean() <= 0.35  # a quarter where only rounding counts
 
     def test_a_gated_signal(self) -> None:
-        """o * sigmoid(g), of layers that hear it side by side as one map."""
+        """tanh(o) * sigmoid(g), of two layers that hear the same."""
         rng = np.random.default_rng(3)
-        units = 8
-        both = linear(rng.normal(size=(2 * units, 4)))
-        gate = l2l.DenseLayer("both", both, "tanh")
-        eye, none = np.eye(units), np.zeros((units, units))
-        product = l2l.ProductLayer(
-            "gated", linear(np.hstack([eye, none])), linear(np.hstack([none, eye / 2]), 0.5)
+        eye, none = np.eye(8), np.zeros((8, 8))
+        layers = (
+            l2l.DenseLayer("o", linear(rng.normal(size=(8, 4))), "tanh"),
+            l2l.DenseLayer("g", linear(rng.normal(size=(8, 4))), "sigmoid"),
+            l2l.ProductLayer(
+                "gated", linear(np.hstack([eye, none])), linear(np.hstack([none, eye]))
+            ),
         )
-        made = l2l.LiquidNetwork("n", (gate, product))
+        made = l2l.LiquidNetwork("n", layers, hears={"g": ("input",), "gated": ("o", "g")})
         x = random_samples(4, 8, 50, 4)
+        np.testing.assert_allclose(
+            made.evaluate(x).outputs,
+            np.tanh(layers[0].linear(x)) / (1.0 + np.exp(-layers[1].linear(x))),
+            atol=1e-12,
+        )
         program = l2l.quantize(made, x, "w8a12")
         floats, integers = made.evaluate(x).outputs, l2l.simulate(program, x).outputs
         spread = floats.max(axis=(0, 1)) - floats.min(axis=(0, 1))
         assert (np.abs(floats - integers).max(axis=(0, 1)) / spread).max() < 0.02
+
+    def test_it_hears_matrices_of_others(self) -> None:
+        rng = np.random.default_rng(4)
+        layer = random_network(4).layers[0]
+        matrix, offset, x = rng.normal(size=(4, 7)), rng.normal(size=4), rng.normal(size=(9, 7))
+        assert layer.can_hear(matrix)
+        heard = layer.hearing(matrix, offset)
+        given = l2l.LiquidNetwork("n", (layer,)).evaluate((x @ matrix.T + offset)[None]).outputs
+        made = l2l.LiquidNetwork("n", (heard,)).evaluate(x[None]).outputs
+        np.testing.assert_allclose(made, given, rtol=1e-9)
 
     def test_units_of_very_different_size(self) -> None:
         left = linear(np.diag([1.0, 0.3, 30.0]))
