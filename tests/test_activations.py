@@ -335,6 +335,16 @@ class TestFit:
         error = fit.log_sigmoid_error(constants, LOG_SIGMOID_UNIT)
         assert 0.98 * LOG_SIGMOID_ERROR <= error <= LOG_SIGMOID_ERROR
 
+    def test_the_softplus_agrees(self, fit: ModuleType) -> None:
+        constants = [26623, 1274, 17769, 8535]
+        function = FUNCTIONS["softplus"]
+        case = Case(function, function.fraction_bits, WORD[0], 17, lambda x: np.logaddexp(0, x))
+        fitted = fit.softplus(constants)
+        assert np.array_equal(fitted, case.values(-np.arange(fitted.size)))
+        error = fit.plain_error("softplus", constants)
+        assert 0.98 * function.error <= error <= function.error
+        assert error < fit.plain_error("softplus", fit.PLAIN["softplus"][-1])
+
     @pytest.mark.parametrize(
         ("name", "constants"),
         [
