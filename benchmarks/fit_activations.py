@@ -205,7 +205,11 @@ PLAIN = {
     "silu": (silu, lambda x: -x / (1 + np.exp(x)), 11, 11, [22970, 3563, -29487]),
     "gelu": (gelu, lambda x: -x * (1 - erf(x / 2**0.5)) / 2, 12, 12, [20034, -6443, -17194]),
     "softplus": (
-        softplus, lambda x: np.log1p(np.exp(-x)), 11, 11, [26624, 1254, 17790, 8539],
+        softplus,
+        lambda x: np.log1p(np.exp(-x)),
+        11,
+        11,
+        [26624, 1254, 17790, 8539],
     ),
     "exp": (exp, lambda y: np.exp(-y), 11, 14, [20191, 16290]),
 }
