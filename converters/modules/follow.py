@@ -3,41 +3,29 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from lnn2loihi.converters.files.checkpoint import FloatArray
-from lnn2loihi.converters.modules.chain import Part, does_nothing, is_batch_norm, parts_of
 from lnn2loihi.converters.modules.reader import Reader
 from lnn2loihi.converters.modules.streams import SAMPLES, TIMESPANS, Reading, Step
 from lnn2loihi.converters.recurrent.known import is_recurrent
 from lnn2loihi.converters.trace.axes import BATCH, FEATURES, TIME, Axes, parts
 from lnn2loihi.converters.trace.graph import Graph
-from lnn2loihi.converters.trace.held import attribute_tensors, double_copy
-from lnn2loihi.converters.trace.record import (
-    CannotFollowError,
-    CannotRunError,
-    Widened,
-    double_precision,
-    record,
-)
+from lnn2loihi.converters.trace.record import CannotRunError, Widened, double_precision
+from lnn2loihi.converters.trace.recorder import CannotFollowError
+from lnn2loihi.converters.trace.runner import Runner
 from lnn2loihi.family import importer_of
 
 #: Attributes that say how many channels a part takes.
 _WIDTHS = ("input_size", "in_features", "num_features", "in_channels", "embed_dim")
-_CONTAINERS = "torch.nn.modules.container"
 _LAYOUTS: tuple[Axes, ...] = ((BATCH, TIME, FEATURES), (TIME, BATCH, FEATURES))
-
-
-class CannotCopyError(Exception):
-    """The module cannot be copied, so that it cannot be run."""
 
 
 @dataclass(frozen=True)
@@ -66,16 +54,10 @@ class Follower:
     """
 
     def __init__(self, module: nn.Module) -> None:
-        try:
-            self._copy: nn.Module = double_copy(module)
-        except Exception as error:  # a module of the user may refuse in any way
-            raise CannotCopyError(
-                f"it cannot be copied to be compared ({type(error).__name__}: {error!s:.200})"
-            ) from error
-        self.parts = dict(_recorded(self._copy))
-        self._vars = [(part, dict(vars(part))) for part in self._copy.modules()]
-        self._by_order = runs_in_order(self._copy)
-        self._spans = None if self._by_order else _timespans(self._copy)
+        self._runner = Runner(module)
+        self._copy = self._runner.copy
+        self.parts = self._runner.parts
+        self._spans = None if self._runner.by_order else _timespans(self._copy)
         self._layout: Axes = _LAYOUTS[0]
         self._axes: Axes = ()
         self._narrowed = False
@@ -131,14 +113,14 @@ class Follower:
         spans = None if timespans is None else _arranged(timespans, self._layout[:-1])
         try:
             with double_precision(), Widened() if self._narrowed else nullcontext():
-                answer = self._call(given, **({} if spans is None else {TIMESPANS: spans}))
+                answer = self._runner.call(given, **({} if spans is None else {TIMESPANS: spans}))
         except Exception as error:  # whatever the user's code raises
             text = self._complaint(
                 tuple(given.shape), spans is not None, f"{type(error).__name__}: {error!s:.300}"
             )
             raise CannotRunError(text) from error
         finally:
-            self._restore()
+            self._runner.restore()
         while isinstance(answer, (tuple, list)):
             answer = answer[0]
         atoms = [label for axis in self._axes for label in parts(axis)]
@@ -157,15 +139,7 @@ class Follower:
 
     def held(self) -> list[str]:
         """Attributes that hold tensors, which an earlier call may have left there."""
-        return list(attribute_tensors(self._copy, self.parts))
-
-    def _call(self, x: Any, **others: Any) -> Any:
-        return _in_order(self._copy, x) if self._by_order else self._copy(x, **others)
-
-    def _restore(self) -> None:
-        for part, before in self._vars:
-            vars(part).clear()
-            vars(part).update(before)
+        return self._runner.held()
 
     def _followed(self, layout: Axes, width: int) -> Followed:
         """As `follow`, with the axes and the channels of the samples."""
@@ -207,23 +181,17 @@ class Follower:
                 shape[:-1], generator=generator, dtype=torch.float64
             )
         try:
-            return record(self._copy, self._call, self.parts, **inputs)
+            return self._runner.record(
+                (x,), {k: t for k, t in inputs.items() if t is not x}, inputs
+            )
         except CannotRunError as error:
             raise CannotRunError(self._complaint(tuple(shape), timed, str(error))) from error
-        finally:
-            self._restore()
 
     def _complaint(self, shape: tuple[int, ...], timed: bool, said: str) -> str:
         arguments = f"x, {TIMESPANS}=..." if timed else "x"
-        held = self.held()
-        kept = ""
-        if held:
-            kept = (
-                f" It holds tensors in {', '.join(held[:8])}, which an earlier call may have left "
-                f"there as its state: set module.{held[0]} = None before."
-            )
         return (
-            f"it could not be run on x of shape {shape}, as module({arguments}): {said}.{kept} "
+            f"it could not be run on x of shape {shape}, as module({arguments}): {said}."
+            f"{self._runner.advice()} "
             "Give a module whose forward takes x, and timespans (batch, time) if it uses them"
         )
 
@@ -239,17 +207,9 @@ class Follower:
         if not graph.kept or changed:
             return (), problems
         shape = [{BATCH: 2, TIME: 4, FEATURES: width}[str(axis)] for axis in layout]
-        read: set[str] = set()
-        try:
-            for _ in range(2):
-                inputs = {SAMPLES: torch.zeros(shape, dtype=torch.float64)}
-                again = record(self._copy, self._call, self.parts, **inputs)
-                read |= {value.name for value in again.values if value.origin == "attribute"}
-        except (CannotFollowError, CannotRunError):
-            read = set(graph.kept)
-        finally:
-            self._restore()
-        return tuple(name for name in graph.kept if name in read), problems
+        x = torch.zeros(shape, dtype=torch.float64)
+        read = self._runner.read_again((x,), {}, {SAMPLES: x})
+        return tuple(name for name in graph.kept if read is None or name in read), problems
 
     @cached_property
     def _widths(self) -> list[int]:
@@ -314,49 +274,3 @@ def _timespans(module: nn.Module) -> inspect.Parameter | None:
         return inspect.signature(module.forward).parameters.get(TIMESPANS)
     except (TypeError, ValueError):
         return None
-
-
-def _recorded(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """The parts that are recorded as a whole: recurrent layers, and modules of PyTorch and ncps."""
-    for path, part in module.named_modules():
-        file = type(part).__module__
-        known = file.startswith(("torch.", "ncps.")) and not file.startswith(_CONTAINERS)
-        normalise = file == "lnn2loihi.converters.normalise"
-        if path and (known or normalise or is_recurrent(part)):
-            yield path, part
-
-
-def runs_in_order(module: nn.Module) -> bool:
-    """Whether the order of the parts is all that there is: its forward does not run, or is absent.
-
-    A Sequential cannot pass on the tuple that a CfC answers with.
-    """
-    kind = type(module)
-    if kind.__module__ != _CONTAINERS:
-        return False
-    working = [part for part in parts_of(module) if not does_nothing(part.module)]
-    return kind.__name__ != "Sequential" or any(is_recurrent(part.module) for part in working[:-1])
-
-
-def _in_order(module: nn.Module, x: Any) -> Any:
-    """The parts one after the other: the first of a CfC's answers, BatchNorm1d on the features."""
-    for part in _children(module):
-        if does_nothing(part.module):
-            continue
-        if is_batch_norm(part.module) and x.dim() == 3:
-            x = part.module(x.transpose(1, 2)).transpose(1, 2)
-        else:
-            x = part.module(x)
-        if isinstance(x, tuple):
-            x = x[0]
-    return x
-
-
-def _children(module: nn.Module, path: str = "") -> Iterator[Part]:
-    """The parts, modules of the user left whole so that their own forward runs."""
-    for name, child in module.named_children():
-        own = f"{path}.{name}" if path else name
-        if type(child).__module__ == _CONTAINERS:
-            yield from _children(child, own)
-        else:
-            yield Part(own, child)

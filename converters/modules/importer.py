@@ -168,8 +168,10 @@ def _followed(source: Any, subject: str, registered: list[Part]) -> tuple[Any, A
         ImportNetworkError: it cannot be run or followed; parts that could not be imported anyway
             are named then.
     """
-    from lnn2loihi.converters.modules.follow import CannotCopyError, Follower
-    from lnn2loihi.converters.trace.record import CannotFollowError, CannotRunError
+    from lnn2loihi.converters.modules.follow import Follower
+    from lnn2loihi.converters.trace.record import CannotRunError
+    from lnn2loihi.converters.trace.recorder import CannotFollowError
+    from lnn2loihi.converters.trace.runner import CannotCopyError
 
     try:
         follower = Follower(source)

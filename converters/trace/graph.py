@@ -73,6 +73,11 @@ class Node:
         keywords: the same.
         answer: the same, of what it returned.
         line: where the user's code called it; None where no code of the user did.
+        function: what ran; None for a part.
+        changes: values among those given that it changes in place. The answer is then a new value,
+            and those that share its memory are made anew by nodes of their own, so that a value
+            never changes: whoever runs the node gives it copies of these. Where the function
+            answers with nothing, its answer is the first of them.
     """
 
     operator: str
@@ -81,6 +86,8 @@ class Node:
     keywords: Mapping[str, Any]
     answer: Any
     line: Line | None
+    function: Any = None
+    changes: tuple[int, ...] = ()
 
     @property
     def where(self) -> str:

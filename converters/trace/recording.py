@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from lnn2loihi.converters.trace.graph import Graph, Node
+from lnn2loihi.converters.trace.graph import Graph, Node, Ref, replaced
+from lnn2loihi.converters.trace.runner import Runner
 from lnn2loihi.converters.trace.sizes import Size
 
 
@@ -38,7 +40,6 @@ class Recording:
 
     Attributes:
         module: the live module, without what only wraps it; never run, never changed.
-        copy: its copy in float64 and in evaluation.
         method: name of the method that was recorded, "forward" for most.
         graph: the run with the example as it is. A change in place is a node that makes a new value
             (`Node.changes` says of which); `Node.function` is what ran.
@@ -46,7 +47,8 @@ class Recording:
             time.
         inputs: the tensors of the example.
         arguments: positional arguments and keywords, with a Ref in place of each tensor.
-        parts: modules that were recorded as a whole, by their names in `named_modules` of `copy`.
+        shapes: for each value the sizes of its axes.
+        runner: the copy as it runs.
         sizes: the example's BATCH and TIME, as far as an axis of an input has them.
         fixed: of BATCH and TIME those that forward was not shown to be general in: all numbers are
             the example's own there. For TIME this is so where forward is a loop over the steps,
@@ -56,27 +58,37 @@ class Recording:
     """
 
     module: nn.Module
-    copy: nn.Module
     method: str
     graph: Graph
     nodes: tuple[Node, ...]
     inputs: tuple[RecordedInput, ...]
     arguments: tuple[tuple[Any, ...], dict[str, Any]]
-    parts: Mapping[str, nn.Module]
+    shapes: tuple[tuple[Size, ...], ...]
+    runner: Runner
     sizes: Mapping[str, int]
     fixed: frozenset[str] = frozenset()
     kept: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def copy(self) -> nn.Module:
+        """The module's copy in float64 and in evaluation."""
+        return self.runner.copy
+
+    @property
+    def parts(self) -> Mapping[str, nn.Module]:
+        """Modules that were recorded as a whole, by their names in `named_modules` of `copy`."""
+        return self.runner.parts
+
     def shape_of(self, number: int) -> tuple[Size, ...]:
         """The sizes of a value's axes."""
-        ...
+        return self.shapes[number]
 
     def resized(self, sizes: Mapping[str, int], seed: int = 0) -> list[Tensor]:
         """The inputs of an example with other sizes, float64: entries of this one, repeated or cut
-        and, with a seed other than 0, in floating-point inputs other numbers of the same spread.
+        and, with a seed other than 0, in another order (where all are the same: other numbers).
         """
-        ...
+        return [resized(one.tensor, one.axes, sizes, seed) for one in self.inputs]
 
     def answer_to(self, inputs: list[Tensor]) -> list[Tensor]:
         """What the module itself (the copy, in float64) answers: its tensors in the order of
@@ -88,4 +100,28 @@ class Recording:
         Raises:
             CannotRunError: forward raises an error.
         """
-        ...
+        args, kwargs = replaced(self.arguments, Ref, lambda ref: inputs[ref.number])
+        answer = self.runner.answer(args, kwargs, self.graph.narrowed)
+        found: list[Tensor] = []
+        replaced(answer, Tensor, found.append)
+        return found
+
+
+def resized(
+    tensor: Tensor, axes: Sequence[str | None], sizes: Mapping[str, int], seed: int = 0
+) -> Tensor:
+    """A tensor with other sizes along its axes that have a meaning; see `Recording.resized`."""
+    for axis, label in enumerate(axes):
+        if label in sizes and sizes[label] != tensor.shape[axis]:
+            places = torch.arange(sizes[label]) % tensor.shape[axis]
+            tensor = tensor.index_select(axis, places)
+    if not seed or not tensor.numel():
+        return tensor.clone()
+    generator = torch.Generator().manual_seed(seed)
+    flat = tensor.reshape(-1)
+    if torch.is_floating_point(tensor) and bool((flat == flat[0]).all()):
+        random = torch.rand(len(flat), generator=generator, dtype=tensor.dtype)
+        # States of zeros may be anything near; what is not zero keeps its sign: a time, a mask.
+        flat = random - 0.5 if float(flat[0]) == 0 else flat * (0.5 + random)
+        return flat.reshape(tensor.shape)
+    return flat[torch.randperm(len(flat), generator=generator)].reshape(tensor.shape)

@@ -2,34 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Any
 
 from lnn2loihi.converters.trace.axes import BATCH, TIME
 
+#: Powers of (batch, time) that a whole number may have, and that another one may have.
+_WHOLE = ((1, 0), (0, 1), (1, 1))
+_BROKEN = (*_WHOLE, (-1, 0), (0, -1), (-1, -1), (0.5, 0), (0, 0.5), (-0.5, 0), (0, -0.5))
+#: Largest distance between windows over time.
+_LARGEST_DIVISOR = 64
+
 
 @dataclass(frozen=True)
 class Size:
-    """A number of forward: (coefficient * batch**batch * time**time + constant) // divisor.
+    """A number of forward: coefficient * batch**batch * time**time + constant; or, with a divisor,
+    coefficient * batch**batch * ((time + constant) // divisor), as windows over time have it.
 
     Attributes:
         coefficient: of the product; 0 for a number that follows no size.
-        batch, time: powers of the sizes: 0 or 1, and for quotients -1.
+        batch, time: powers of the sizes: 0 or 1 in whole numbers; in others also -1, 0.5 and -0.5.
         constant: is added.
-        divisor: what the sum is divided by, without a remainder; 1 but for windows over time.
+        divisor: 1, or the distance between two windows.
     """
 
     coefficient: float = 0
-    batch: int = 0
-    time: int = 0
+    batch: float = 0
+    time: float = 0
     constant: float = 0
     divisor: int = 1
 
     @property
     def fixed(self) -> bool:
         """Whether it is the same for every batch and time."""
-        return not self.coefficient or not (self.batch or self.time)
+        return not self.coefficient
+
+    @property
+    def follows(self) -> frozenset[str]:
+        """Which of BATCH and TIME it follows."""
+        powers = ((BATCH, self.batch), (TIME, self.time))
+        return frozenset(label for label, power in powers if power and self.coefficient)
 
     def at(self, sizes: Mapping[str, Any]) -> Any:
         """Its value for the sizes BATCH and TIME, where it follows them.
@@ -37,8 +52,123 @@ class Size:
         Raises:
             KeyError: a size that it follows is not there.
         """
-        ...
+        if self.fixed:
+            return self.constant
+        found: Any = self.coefficient
+        for label, power in ((BATCH, self.batch), (TIME, self.time)):
+            if power:
+                size = sizes[label]
+                if label == TIME and self.divisor > 1:
+                    size = (size + self.constant) // self.divisor
+                found = found * (size if power == 1 else size**power)
+        return found if self.divisor > 1 else found + self.constant
+
+    def size_from(self, value: Any) -> Any:
+        """The batch, or the time, for which it has a value; for a size that follows that alone and
+        tells it.
+        """
+        return (value - self.constant) // self.coefficient
+
+    @property
+    def tells(self) -> str | None:
+        """Which of BATCH and TIME can be found from its value."""
+        alone = self.divisor == 1 and sorted((self.batch, self.time)) == [0, 1]
+        return next(iter(self.follows)) if alone and not self.fixed else None
 
     def __str__(self) -> str:
         """For messages: "batch", "batch*time", "time - 1", "time//4", "12"."""
-        ...
+        if self.fixed:
+            return f"{self.constant:g}"
+        factors = [] if self.coefficient == 1 else [f"{self.coefficient:g}"]
+        for label, power in ((BATCH, self.batch), (TIME, self.time)):
+            text = label
+            if label == TIME and self.divisor > 1:
+                text = f"({label}{_signed(self.constant)})" if self.constant else label
+                text = f"{text}//{self.divisor}"
+            factors += [text if power == 1 else f"{text}**{power:g}"] if power else []
+        return "*".join(factors) + ("" if self.divisor > 1 else _signed(self.constant))
+
+
+def _signed(number: float) -> str:
+    return f" {'+' if number > 0 else '-'} {abs(number):g}" if number else ""
+
+
+def size_of(numbers: Sequence[float], points: Sequence[Mapping[str, int]]) -> Size | None:
+    """The number that has these values at these sizes; None where it is none that can be said."""
+    if all(number == numbers[0] for number in numbers):
+        return Size(constant=numbers[0])
+    whole = all(isinstance(number, int) for number in numbers)
+    for powers in _WHOLE if whole else _BROKEN:
+        found = _affine(numbers, [_product(point, powers) for point in points], whole)
+        if found is not None:
+            return Size(found[0], *powers, found[1])
+    return _windows(numbers, points) if whole else None
+
+
+def are_told_apart(points: Sequence[Mapping[str, int]]) -> bool:
+    """Whether the batch, the time and their product are not each other's multiples, but for a
+    number that is added, at these sizes.
+    """
+    rows = [[_product(point, powers) for point in points] for powers in _WHOLE]
+    rows = [row for row in rows if len(set(row)) > 1]
+    if any(len(set(row)) < len(row) for row in rows):
+        return False
+    pairs = [pair for pair in permutations(rows, 2) if pair[0] != pair[1]]
+    return all(_affine(one, other, False) is None for one, other in pairs)
+
+
+def _product(sizes: Mapping[str, int], powers: tuple[float, float]) -> float:
+    found = 1
+    for label, power in zip((BATCH, TIME), powers, strict=True):
+        found *= sizes.get(label, 1) ** power if power not in (0, 1) else 1
+        found *= sizes.get(label, 1) if power == 1 else 1
+    return found
+
+
+def _affine(
+    numbers: Sequence[float], of: Sequence[float], whole: bool
+) -> tuple[float, float] | None:
+    """Coefficient and constant with which numbers follow others."""
+    place = next((i for i, one in enumerate(of) if one != of[0]), None)
+    if place is None:
+        return None
+    slope = (numbers[place] - numbers[0]) / (of[place] - of[0])
+    if whole:
+        if slope != int(slope):
+            return None
+        slope = int(slope)
+    constant = numbers[0] - slope * of[0]
+    if not whole and abs(constant) <= 1e-12 * abs(numbers[0]):
+        constant = 0
+    for number, one in zip(numbers, of, strict=True):
+        if not math.isclose(number, slope * one + constant, rel_tol=0 if whole else 1e-12):
+            return None
+    return (slope, constant) if slope else None
+
+
+def _windows(numbers: Sequence[int], points: Sequence[Mapping[str, int]]) -> Size | None:
+    """A number of windows over time, times the batch and a constant."""
+    times = [point.get(TIME, 1) for point in points]
+    for power in (0, 1):
+        rows = [point.get(BATCH, 1) ** power for point in points]
+        if any(number % row for number, row in zip(numbers, rows, strict=True)):
+            continue
+        counts = [number // row for number, row in zip(numbers, rows, strict=True)]
+        for coefficient in dict.fromkeys((1, math.gcd(*counts))):
+            if coefficient and len(set(counts)) > 1:
+                found = _divided([count // coefficient for count in counts], times)
+                if found is not None:
+                    divisor, constant = found
+                    return Size(coefficient, power, 1, constant, divisor)
+    return None
+
+
+def _divided(counts: Sequence[int], times: Sequence[int]) -> tuple[int, int] | None:
+    """Divisor d and constant k with count = (time + k) // d."""
+    for divisor in range(2, _LARGEST_DIVISOR + 1):
+        pairs = list(zip(counts, times, strict=True))
+        least = max(count * divisor - time for count, time in pairs)
+        most = min(count * divisor + divisor - 1 - time for count, time in pairs)
+        if least <= most:
+            return divisor, 0 if least <= 0 <= most else min(least, most, key=abs)
+    return None

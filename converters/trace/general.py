@@ -1,0 +1,149 @@
+"""One recording of several: the numbers in it that follow the batch and the time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lnn2loihi.converters.trace.graph import Graph, Node, Ref
+from lnn2loihi.converters.trace.sizes import Size, size_of
+
+Sizes = Mapping[str, int]
+
+
+class NotGeneralError(Exception):
+    """Forward does something else with examples of other sizes; says what."""
+
+
+@dataclass(frozen=True, eq=False)
+class General:
+    """What holds for every batch and time.
+
+    Attributes:
+        nodes: with a Size in place of each number that follows a size.
+        shapes: for each value the sizes of its axes.
+    """
+
+    nodes: tuple[Node, ...]
+    shapes: tuple[tuple[Size, ...], ...]
+
+
+def general(graphs: Sequence[Graph], points: Sequence[Sizes]) -> General:
+    """What recordings have in common.
+
+    Args:
+        graphs: the recordings.
+        points: for each its batch and time.
+
+    Raises:
+        NotGeneralError: they differ in more than numbers that follow the sizes.
+    """
+    first = graphs[0]
+    for graph in graphs[1:]:
+        if [_kind(n) for n in graph.nodes] != [_kind(n) for n in first.nodes]:
+            raise NotGeneralError(_first_difference(first, graph))
+        if len(graph.values) != len(first.values):
+            raise NotGeneralError("forward uses other constants with other sizes")
+    common = _Common(points)
+    nodes: list[Node] = []
+    for row in zip(*(graph.nodes for graph in graphs), strict=True):
+        arguments, keywords, answer, changes = (
+            common.of([getattr(node, name) for node in row], row[0])
+            for name in ("arguments", "keywords", "answer", "changes")
+        )
+        nodes.append(
+            replace(row[0], arguments=arguments, keywords=keywords, answer=answer, changes=changes)
+        )
+    common.of([graph.answer for graph in graphs], None)
+    shapes = [
+        tuple(_as_size(one) for one in common.of([value.shape for value in row], None))
+        for row in zip(*(graph.values for graph in graphs), strict=True)
+    ]
+    made = {ref.number for node in first.nodes for ref in _refs(node.answer)}
+    for number, row in enumerate(zip(*(graph.values for graph in graphs), strict=True)):
+        if row[0].origin == "constant" and number not in made:
+            _check_constant([value.tensor for value in row])
+    return General(tuple(nodes), tuple(shapes))
+
+
+def _refs(structure: Any) -> list[Ref]:
+    from lnn2loihi.converters.trace.graph import refs
+
+    return list(refs(structure))
+
+
+def _kind(node: Node) -> tuple[str, str | None]:
+    return node.operator, node.path
+
+
+def _first_difference(one: Graph, other: Graph) -> str:
+    for a, b in zip(one.nodes, other.nodes, strict=False):
+        if _kind(a) != _kind(b):
+            return f"forward does something else with other sizes, from {a.where} on"
+    longer = max(one, other, key=lambda graph: len(graph.nodes))
+    node = longer.nodes[min(len(one.nodes), len(other.nodes))]
+    return f"forward does more with larger sizes, from {node.where} on"
+
+
+class _Common:
+    """Structures that are the same but for numbers that follow the sizes."""
+
+    def __init__(self, points: Sequence[Sizes]) -> None:
+        self._points = points
+
+    def of(self, row: Sequence[Any], node: Node | None) -> Any:
+        """What a structure of each recording has in common.
+
+        Raises:
+            NotGeneralError: they differ.
+        """
+        first = row[0]
+        kinds = {type(one) for one in row}
+        if kinds <= {int, float} and kinds:
+            if len(set(row)) == 1:
+                return first
+            size = size_of(row, self._points)
+            if size is not None:
+                return size
+        elif isinstance(first, (tuple, list)):
+            if all(isinstance(one, (tuple, list)) and len(one) == len(first) for one in row):
+                parts = [self.of(part, node) for part in zip(*row, strict=True)]
+                if isinstance(first, list):
+                    return parts
+                named = hasattr(first, "_fields")
+                return type(first)(*parts) if named else tuple(parts)
+        elif isinstance(first, Mapping):
+            if all(isinstance(one, Mapping) and list(one) == list(first) for one in row):
+                return {key: self.of([one[key] for one in row], node) for key in first}
+        elif isinstance(first, slice):
+            ends = [
+                self.of([getattr(one, name) for one in row], node)
+                for name in ("start", "stop", "step")
+            ]
+            return slice(*ends)
+        elif _all_equal(row):
+            return first
+        where = f" at {node.where}" if node else " in its answer"
+        raise NotGeneralError(f"forward does something else with other sizes{where}")
+
+
+def _all_equal(row: Sequence[Any]) -> bool:
+    first = row[0]
+    if isinstance(first, Ref) or type(first) in (str, bool, type(None), torch.dtype):
+        return all(one == first for one in row)
+    return all(one is first or one == first for one in row)
+
+
+def _as_size(number: Any) -> Size:
+    return number if isinstance(number, Size) else Size(constant=number)
+
+
+def _check_constant(tensors: Sequence[Tensor]) -> None:
+    """Refuses constants from outside that follow the sizes."""
+    first = tensors[0]
+    if not all(one.shape == first.shape and bool((one == first).all()) for one in tensors[1:]):
+        raise NotGeneralError("forward uses other constants with other sizes")
