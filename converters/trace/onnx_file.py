@@ -1,0 +1,188 @@
+"""A module that replays a recording, as an ONNX model that holds for every batch and time.
+
+PyTorch has two exporters. The one that traces is fast, and writes what is not an operator (sizes
+within attention, for instance) as it was in its one run; the newer one, which needs onnxscript,
+follows sizes. Which of the two is right for a module is not guessed: what was exported answers in
+onnxruntime as the module does at two other batches and times, or is not given away.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lnn2loihi.converters.trace.axes import BATCH, TIME
+from lnn2loihi.converters.trace.replay import HostModule
+from lnn2loihi.errors import BackendMissingError, ImportNetworkError
+
+#: The version of the operators; both exporters write it.
+OPSET = 18
+#: Largest difference between onnxruntime and PyTorch, of the size of an output: both in float32.
+_TOLERANCE = 1e-3
+_SUBJECT = "export of a host part"
+
+
+def exported(module: HostModule, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
+    """The ONNX model.
+
+    Args:
+        module: what is exported, in evaluation.
+        inputs: names of what it takes.
+        outputs: names of what it answers with.
+
+    Raises:
+        ImportNetworkError: no exporter writes it, or what they write holds for one size only.
+        BackendMissingError: onnx or onnxruntime is not installed.
+    """
+    missing = [name for name in ("onnx", "onnxruntime") if find_spec(name) is None]
+    if missing:
+        raise BackendMissingError(
+            _SUBJECT,
+            f"{' and '.join(missing)} not installed; pip install {' '.join(missing)}",
+        )
+    points = _points(module)
+    ways = {"PyTorch's tracing exporter": _traced}
+    if find_spec("onnxscript") is not None:
+        ways["PyTorch's newer exporter"] = _followed
+    reasons: list[str] = []
+    for name, way in ways.items():
+        try:
+            with _quiet():
+                model = way(module, inputs, outputs, _given(module, points[0]))
+        except Exception as error:  # the exporters have no errors of one kind
+            reasons.append(f"{name} raises {type(error).__name__}: {error!s:.300}")
+            continue
+        wrong = _difference(model, module, inputs, points)
+        if not wrong:
+            return model
+        reasons.append(f"what {name} writes {wrong}")
+    if len(ways) == 1:
+        reasons.append("onnxscript is not installed, which the newer one needs: it may do better")
+    raise ImportNetworkError(_SUBJECT, reasons)
+
+
+def _points(module: HostModule) -> list[dict[str, int]]:
+    """Sizes to export and to try: none is 1, which exporters take for a constant."""
+    own: dict[str, int] = {}
+    for example, shape in zip(module.examples, module.shapes, strict=True):
+        for length, size in zip(example.shape, shape, strict=True):
+            if size.tells is not None:
+                own.setdefault(size.tells, int(size.size_from(length)))
+    first = {label: max(2, size) for label, size in own.items()}
+    batch, time = first.get(BATCH, 2), first.get(TIME, 2)
+    others = [{BATCH: batch + 1, TIME: max(2, time - 1)}, {BATCH: 2, TIME: time + 1}]
+    return [first, *({label: one[label] for label in own} for one in others)]
+
+
+def _given(module: HostModule, sizes: Mapping[str, int]) -> list[Tensor]:
+    """What it takes for these sizes: entries of the example, repeated or cut."""
+    found: list[Tensor] = []
+    for example, shape in zip(module.examples, module.shapes, strict=True):
+        for axis, size in enumerate(shape):
+            places = torch.arange(int(size.at(sizes))) % example.shape[axis]
+            example = example.index_select(axis, places)
+        found.append(module.tensor(example.numpy()))
+    return found
+
+
+def _traced(
+    module: HostModule, inputs: Sequence[str], outputs: Sequence[str], given: list[Tensor]
+) -> bytes:
+    file = io.BytesIO()
+    pairs = [*zip(inputs, module.shapes, strict=True), *zip(outputs, module.answers, strict=True)]
+    torch.onnx.export(
+        module,
+        tuple(given),
+        file,
+        dynamo=False,
+        opset_version=OPSET,
+        input_names=list(inputs),
+        output_names=list(outputs),
+        dynamic_axes={name: _moving(shape) for name, shape in pairs if _moving(shape)},
+    )
+    return file.getvalue()
+
+
+def _followed(
+    module: HostModule, inputs: Sequence[str], outputs: Sequence[str], given: list[Tensor]
+) -> bytes:
+    automatic = torch.export.Dim.AUTO
+    shapes = tuple({axis: automatic for axis in _moving(shape)} for shape in module.shapes)
+    program: Any = torch.onnx.export(
+        module,
+        tuple(given),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=list(inputs),
+        output_names=list(outputs),
+        dynamic_shapes=(shapes,),
+        verbose=False,
+    )
+    return program.model_proto.SerializeToString()
+
+
+def _moving(shape: Sequence[Any]) -> dict[int, str]:
+    """Names of the axes that follow a size: the same name for the same size."""
+    return {
+        axis: str(size).replace(" ", "").replace("*", "_x_")
+        for axis, size in enumerate(shape)
+        if not size.fixed
+    }
+
+
+def _difference(
+    model: bytes, module: HostModule, inputs: Sequence[str], points: Sequence[Mapping[str, int]]
+) -> str:
+    """What is wrong with a model; empty for nothing."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has errors of many kinds
+        return f"cannot be loaded by onnxruntime: {error!s:.300}"
+    # An exporter may leave out what no answer depends on.
+    taken = {one.name for one in session.get_inputs()}
+    for point in points:
+        given = _given(module, point)
+        sizes = ", ".join(f"{label} {size}" for label, size in point.items()) or "the example"
+        with torch.no_grad():
+            own = [answer.cpu().numpy() for answer in module(*given)]
+        pairs = zip(inputs, given, strict=True)
+        feed = {name: tensor.cpu().numpy() for name, tensor in pairs if name in taken}
+        try:
+            answers = session.run(None, feed)
+        except Exception as error:
+            return f"cannot run with {sizes}: {error!s:.300}"
+        for one, other in zip(own, answers, strict=True):
+            if one.shape != np.shape(other):
+                return f"answers with shape {np.shape(other)} instead of {one.shape} with {sizes}"
+            scale = max(float(np.abs(one).max(initial=0)), 1e-30)
+            if one.size and float(np.abs(one - other).max()) > _TOLERANCE * scale:
+                return f"answers otherwise than the module with {sizes}"
+    return ""
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing of what exporters say on the way reaches the user's screen."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    heard = io.StringIO()
+    try:
+        with warnings.catch_warnings(), redirect_stdout(heard), redirect_stderr(heard):
+            warnings.simplefilter("ignore")
+            with torch.no_grad():
+                yield
+    finally:
+        logging.disable(before)
