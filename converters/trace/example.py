@@ -23,6 +23,7 @@ from lnn2loihi.converters.trace.arguments import Example, example_of
 from lnn2loihi.converters.trace.axes import BATCH, TIME
 from lnn2loihi.converters.trace.general import General, NotGeneralError, general
 from lnn2loihi.converters.trace.graph import Graph, refs
+from lnn2loihi.converters.trace.loops import around
 from lnn2loihi.converters.trace.probing import Axes, probed
 from lnn2loihi.converters.trace.record import CannotRunError, Widened, double_precision
 from lnn2loihi.converters.trace.recorder import CannotFollowError
@@ -201,37 +202,71 @@ class _Recorded:
 
     def _general(self, axes: Axes, graphs: list[Graph], points: list[dict[str, int]]) -> Recording:
         """The recording that holds for all sizes, or for as many as it can be shown for."""
-        labels = frozenset(points[0])
-        why = ""
-        for fixed in (frozenset[str](), frozenset({TIME}), labels):
-            if not fixed <= labels:
-                continue
-            if len(points) < 3 and fixed != labels:
-                why = why or "forward takes too few other sizes"
-                continue
-            own, at = graphs, points
+        labels = sorted(points[0])
+        alone = graphs[:1], points[:1]
+        if not labels:
+            return self._proved(axes, *alone, {})
+        why = "forward runs with too few other sizes"
+        if len(points) == 3:
             try:
-                if fixed == labels:
-                    own, at = graphs[:1], points[:1]
-                elif fixed:
-                    at, own = self._others(_without(axes, fixed), graphs[0])
-                    if len(at) < 3:
-                        continue
-                common = general(own, at)
-                recording = self._made(axes, graphs[0], common, fixed)
-                self._check_replay(recording, own, at)
+                return self._proved(axes, graphs, points, {})
             except NotGeneralError as error:
-                why = why or str(error)
-                continue
-            if fixed:
-                what = " and ".join(sorted(fixed))
-                self._notes.append(
-                    f"what was recorded holds for the {what} of the example alone: {why}"
-                )
-            return recording
-        raise AssertionError("the example's own sizes always do")
+                why = str(error)
+        if TIME in labels and BATCH in labels:
+            at, own = self._others(_without(axes, TIME), graphs[0])
+            try:
+                if len(at) == 3:
+                    found = self._proved(axes, own, at, {TIME: why})
+                    return self._with_ends(found, graphs, points) if len(points) == 3 else found
+            except NotGeneralError as error:
+                why = f"{why}; {error}"
+        found = self._proved(axes, *alone, dict.fromkeys(labels, why))
+        loop = len(points) == 3 and labels == [TIME]
+        return self._with_ends(found, graphs, points) if loop else found
 
-    def _made(self, axes: Axes, graph: Graph, common: General, fixed: frozenset[str]) -> Recording:
+    def _proved(
+        self,
+        axes: Axes,
+        graphs: list[Graph],
+        points: list[dict[str, int]],
+        fixed: Mapping[str, str],
+    ) -> Recording:
+        """What recordings have in common, replayed.
+
+        Raises:
+            NotGeneralError: they differ in more than numbers that follow the sizes.
+        """
+        recording = self._made(axes, graphs[0], general(graphs, points), fixed)
+        self._check_replay(recording, graphs, points)
+        return recording
+
+    def _with_ends(
+        self, recording: Recording, graphs: list[Graph], points: list[dict[str, int]]
+    ) -> Recording:
+        """The recording of a loop, with what stands before and behind it for every length."""
+        ends = around(graphs, points)
+        common = ends.within(General(recording.nodes, recording.shapes))
+        loop = range(len(ends.before), len(common.nodes) - len(ends.behind))
+        found = replace(recording, nodes=common.nodes, shapes=common.shapes, loop=loop)
+        for nodes in (ends.before, ends.behind):
+            made = {ref.number for node in nodes for ref in refs(node.answer)}
+            read = {r.number for n in nodes for r in refs((n.arguments, n.keywords))} - made
+            values = recording.graph.values
+            given = sorted(n for n in read if values[n].depends or values[n].origin == "constant")
+            # The sizes are read from the inputs.
+            given = list(dict.fromkeys((*range(len(self._tensors)), *given)))
+            for graph in graphs if made else ():
+                own = [ends.value(number, graph).tensor for number in given]
+                wanted = [ends.value(number, graph).tensor for number in sorted(made)]
+                if not self._computes(
+                    found, dict(zip(given, own, strict=True)), sorted(made), wanted
+                ):
+                    return recording
+        return found
+
+    def _made(
+        self, axes: Axes, graph: Graph, common: General, fixed: Mapping[str, str]
+    ) -> Recording:
         inputs = tuple(
             RecordedInput(name, number, tuple(axes.labels[number]), tensor, kind)
             for number, ((name, tensor), kind) in enumerate(
@@ -298,20 +333,31 @@ class _Recorded:
     def _replays(self, recording: Recording, graph: Graph) -> bool:
         """Whether the recording answers as forward did in a run."""
         wanted = [ref.number for ref in refs(recording.graph.answer)]
-        given = list(range(len(self._tensors)))
+        given = {number: graph.values[number].tensor for number in range(len(self._tensors))}
+        own = [graph.values[ref.number].tensor for ref in refs(graph.answer)]
+        return self._computes(recording, given, wanted, own)
+
+    def _computes(
+        self,
+        recording: Recording,
+        given: Mapping[int, Tensor],
+        wanted: Sequence[int],
+        own: Sequence[Tensor],
+    ) -> bool:
+        """Whether wanted values are computed of others as forward did."""
         with double_precision(), Widened():
-            replay = HostModule(recording, self._runner.copy, given, wanted)
+            replay = HostModule(recording, self._runner.copy, list(given), wanted)
             try:
-                answers = replay(*(graph.values[number].tensor for number in given))
+                answers = replay(*given.values())
             except (RuntimeError, ValueError, IndexError, TypeError):
                 return False
-        own = [graph.values[ref.number].tensor for ref in refs(graph.answer)]
         return len(own) == len(answers) and all(map(_alike, own, answers))
 
 
-def _without(axes: Axes, fixed: frozenset[str]) -> Axes:
-    labels = [[None if one in fixed else one for one in row] for row in axes.labels]
-    working = {label: size for label, size in axes.working.items() if label not in fixed}
+def _without(axes: Axes, fixed: str) -> Axes:
+    """The same with the example's own size of the batch, or of the time."""
+    labels = [[None if one == fixed else one for one in row] for row in axes.labels]
+    working = {label: size for label, size in axes.working.items() if label != fixed}
     return Axes(labels, working)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lnn2loihi.converters.trace.graph import Graph, Node, Ref
+from lnn2loihi.converters.trace.graph import Graph, Node, Ref, Value, refs
 from lnn2loihi.converters.trace.sizes import Size, size_of
 
 Sizes = Mapping[str, int]
@@ -48,32 +48,15 @@ def general(graphs: Sequence[Graph], points: Sequence[Sizes]) -> General:
             raise NotGeneralError(_first_difference(first, graph))
         if len(graph.values) != len(first.values):
             raise NotGeneralError("forward uses other constants with other sizes")
-    common = _Common(points)
-    nodes: list[Node] = []
-    for row in zip(*(graph.nodes for graph in graphs), strict=True):
-        arguments, keywords, answer, changes = (
-            common.of([getattr(node, name) for node in row], row[0])
-            for name in ("arguments", "keywords", "answer", "changes")
-        )
-        nodes.append(
-            replace(row[0], arguments=arguments, keywords=keywords, answer=answer, changes=changes)
-        )
+    common = Common(points)
+    nodes = [common.node(row) for row in zip(*(graph.nodes for graph in graphs), strict=True)]
     common.of([graph.answer for graph in graphs], None)
-    shapes = [
-        tuple(_as_size(one) for one in common.of([value.shape for value in row], None))
-        for row in zip(*(graph.values for graph in graphs), strict=True)
-    ]
-    made = {ref.number for node in first.nodes for ref in _refs(node.answer)}
+    shapes = [common.shape(row) for row in zip(*(graph.values for graph in graphs), strict=True)]
+    made = {ref.number for node in first.nodes for ref in refs(node.answer)}
     for number, row in enumerate(zip(*(graph.values for graph in graphs), strict=True)):
         if row[0].origin == "constant" and number not in made:
             _check_constant([value.tensor for value in row])
     return General(tuple(nodes), tuple(shapes))
-
-
-def _refs(structure: Any) -> list[Ref]:
-    from lnn2loihi.converters.trace.graph import refs
-
-    return list(refs(structure))
 
 
 def _kind(node: Node) -> tuple[str, str | None]:
@@ -89,11 +72,33 @@ def _first_difference(one: Graph, other: Graph) -> str:
     return f"forward does more with larger sizes, from {node.where} on"
 
 
-class _Common:
+class Common:
     """Structures that are the same but for numbers that follow the sizes."""
 
     def __init__(self, points: Sequence[Sizes]) -> None:
         self._points = points
+
+    def node(self, row: Sequence[Node]) -> Node:
+        """What a node of each recording has in common.
+
+        Raises:
+            NotGeneralError: they differ.
+        """
+        arguments, keywords, answer, changes = (
+            self.of([getattr(node, name) for node in row], row[0])
+            for name in ("arguments", "keywords", "answer", "changes")
+        )
+        return replace(
+            row[0], arguments=arguments, keywords=keywords, answer=answer, changes=changes
+        )
+
+    def shape(self, row: Sequence[Value]) -> tuple[Size, ...]:
+        """The sizes of the axes of a value that each recording has.
+
+        Raises:
+            NotGeneralError: they have no common form.
+        """
+        return tuple(_as_size(one) for one in self.of([value.shape for value in row], None))
 
     def of(self, row: Sequence[Any], node: Node | None) -> Any:
         """What a structure of each recording has in common.

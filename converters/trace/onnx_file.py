@@ -178,6 +178,10 @@ def _quiet() -> Iterator[None]:
     """Nothing of what exporters say on the way reaches the user's screen."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
+    # The tracing exporter prints a graph that it cannot write.
+    heed = getattr(torch._C, "_jit_set_onnx_log_enabled", lambda _: None)
+    heeded = getattr(torch._C, "_jit_is_onnx_log_enabled", lambda: False)()
+    heed(False)
     heard = io.StringIO()
     try:
         with warnings.catch_warnings(), redirect_stdout(heard), redirect_stderr(heard):
@@ -185,4 +189,5 @@ def _quiet() -> Iterator[None]:
             with torch.no_grad():
                 yield
     finally:
+        heed(heeded)
         logging.disable(before)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -50,9 +50,11 @@ class Recording:
         shapes: for each value the sizes of its axes.
         runner: the copy as it runs.
         sizes: the example's BATCH and TIME, as far as an axis of an input has them.
-        fixed: of BATCH and TIME those that forward was not shown to be general in: all numbers are
-            the example's own there. For TIME this is so where forward is a loop over the steps,
-            which is in the graph as often as there are steps.
+        fixed: of BATCH and TIME those that forward was not shown to be general in, with the reason:
+            all numbers are the example's own there. For TIME this is so where forward is a loop
+            over the steps, which is in the graph as often as there are steps.
+        loop: where TIME is fixed, the places of the nodes that hold for the example's length alone;
+            those before and behind them hold for each.
         kept: attributes in which a call leaves what the next one reads; the module's state.
         notes: what the user has to know, a sentence each.
     """
@@ -66,7 +68,8 @@ class Recording:
     shapes: tuple[tuple[Size, ...], ...]
     runner: Runner
     sizes: Mapping[str, int]
-    fixed: frozenset[str] = frozenset()
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    loop: range | None = None
     kept: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
