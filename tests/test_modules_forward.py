@@ -158,6 +158,13 @@ def in_place(m: Any, x: Any) -> Any:
     return y
 
 
+def shared(m: Any, x: Any) -> Any:
+    y = m.rnn(x)[0]
+    z = y[..., :4]
+    y.relu_()
+    return m.head(z)
+
+
 FOLLOWED: dict[str, Forward] = {
     "functions": lambda m, x: m.after(F.relu(m.head(m.rnn(torch.tanh(x))[0]))),
     "methods": lambda m, x: m.head(m.rnn(x.sigmoid())[0]).tanh(),
@@ -212,6 +219,7 @@ FOLLOWED: dict[str, Forward] = {
     "per step": per_step,
     "unused": unused,
     "in place": in_place,
+    "shared in place": shared,
 }
 
 
@@ -298,13 +306,6 @@ def backwards(m: Any, x: Any) -> Any:
     return torch.stack([step for step in reversed(m.rnn(x)[0].unbind(1))], 1)
 
 
-def shared(m: Any, x: Any) -> Any:
-    y = m.rnn(x)[0]
-    z = y[..., :4]
-    y.relu_()
-    return m.head(z)
-
-
 def window(m: Any, x: Any) -> Any:
     return m.head(m.rnn(x[:, -100:] if x.shape[1] > 100 else x)[0])
 
@@ -340,7 +341,6 @@ REFUSED: dict[str, tuple[Forward, str]] = {
     "item": (lambda m, x: m.rnn(x)[0] * x.max().item(), "item looks at values"),
     "numpy": (lambda m, x: m.rnn(torch.from_numpy(x.numpy()))[0], "numpy looks at values"),
     "input in place": (lambda m, x: m.rnn(x.add_(1))[0], "add changes the input x in place"),
-    "shared in place": (shared, "relu changes a tensor in place"),
     "always dropout": (lambda m, x: m.head(F.dropout(m.rnn(x)[0])), "dropout drops at random"),
     "noise": (lambda m, x: m.rnn(x + torch.randn(3))[0], "or at random (at add"),
     "over time": (lambda m, x: m.rnn(x)[0] * torch.arange(x.shape[1])[None, :, None],

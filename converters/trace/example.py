@@ -186,7 +186,7 @@ class _Recorded:
         points, graphs = [axes.sizes(self._tensors)], [first]
         tries = _tries(points[0], axes)
         while len(points) < 3 and (point := next(tries, None)) is not None:
-            if len(points) == 2 and not are_told_apart([*points, point]):
+            if not are_told_apart([*points, point]):
                 continue
             try:
                 graph = self._record(self._resized(axes, point, seed=len(points)))

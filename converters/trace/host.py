@@ -19,6 +19,9 @@ from lnn2loihi.converters.trace.record import Widened, double_precision
 from lnn2loihi.converters.trace.recording import Recording
 from lnn2loihi.converters.trace.replay import HostModule, closure, sizes_used
 
+#: How often ncps takes the weights of an LTC in one step.
+_UNFOLDS = "_ode_unfolds"
+
 
 def between(recording: Recording, given: Sequence[int], wanted: Sequence[int]) -> tuple[int, ...]:
     """The nodes that compute values from others, by their places in `recording.nodes`, in order:
@@ -190,5 +193,5 @@ def _of_recurrent(recording: Recording, place: int) -> int:
     shape = recording.graph.values[_read(recording, place)[0].number].shape
     batch, time = sizes_of_call(calls_of(part), shape)
     weights = sum(p.numel() for p in part.parameters() if p.dim() > 1)
-    unfolds = next((m._ode_unfolds for m in part.modules() if hasattr(m, "_ode_unfolds")), 1)
+    unfolds: Any = next(filter(None, (getattr(m, _UNFOLDS, 0) for m in part.modules())), 1)
     return weights * batch * (time or 1) * int(unfolds)

@@ -97,7 +97,8 @@ def _given(module: HostModule, sizes: Mapping[str, int]) -> list[Tensor]:
 def _traced(
     module: HostModule, inputs: Sequence[str], outputs: Sequence[str], given: list[Tensor]
 ) -> bytes:
-    file = io.BytesIO()
+    # The older exporter writes into files as well, which its signature does not say.
+    file: Any = io.BytesIO()
     pairs = [*zip(inputs, module.shapes, strict=True), *zip(outputs, module.answers, strict=True)]
     torch.onnx.export(
         module,
@@ -161,7 +162,7 @@ def _difference(
         pairs = zip(inputs, given, strict=True)
         feed = {name: tensor.cpu().numpy() for name, tensor in pairs if name in taken}
         try:
-            answers = session.run(None, feed)
+            answers: list[Any] = list(session.run(None, feed))
         except Exception as error:
             return f"cannot run with {sizes}: {error!s:.300}"
         for one, other in zip(own, answers, strict=True):

@@ -213,10 +213,10 @@ def _mark(
 
 def _note_fixed(found: Axes, base: list[PartCall]) -> None:
     """Says where a size of the recurrent parts is the example's own."""
-    times = {call.time for call in base} - {None}
+    times = {call.time for call in base if call.time is not None}
     loops = len({call.path for call in base}) < len(base)
     if TIME not in found.working and (loops or any(time != 1 for time in times)):
-        steps = "as many steps as the example" if loops else f"{max(times - {None})} steps"
+        steps = "as many steps as the example" if loops else f"{max(times)} steps"
         found.notes.append(
             f"forward takes sequences of {steps} only: with no other length of an input it runs"
         )

@@ -149,12 +149,12 @@ class Recorder(TorchFunctionMode):
                 "say, and a network has the same shapes for each sample; keep the shape and use "
                 "torch.where(condition, a, b), or a product with the mask"
             )
-        changed, answer = self._run(func, args, kwargs, tensors, changing)
-        if name == "iter":
-            answer, func = list(answer), torch.unbind
+        changed, ran = self._run(func, args, kwargs, tensors, changing)
+        answer: Any = list(ran) if name == "iter" else ran
+        func = torch.unbind if name == "iter" else func
         self._check_types(name, answer, depends, line)
         if name in CONVERSIONS and tensors and keeps_its_kind(answer, tensors[0]):
-            self.narrowed |= answer.dtype != torch.float64
+            self.narrowed |= bool(answer.dtype != torch.float64)
             answer = tensors[0]
         answer = replaced(answer, Tensor, self._doubled)
         plain = of_the_shape(name, answer, args, kwargs) if path is None else None

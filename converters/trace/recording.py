@@ -89,7 +89,7 @@ class Recording:
 
     def resized(self, sizes: Mapping[str, int], seed: int = 0) -> list[Tensor]:
         """The inputs of an example with other sizes, float64: entries of this one, repeated or cut
-        and, with a seed other than 0, in another order (where all are the same: other numbers).
+        and, with a seed other than 0, in another order and changed by up to a quarter.
         """
         return [resized(one.tensor, one.axes, sizes, seed) for one in self.inputs]
 
@@ -115,16 +115,16 @@ def resized(
 ) -> Tensor:
     """A tensor with other sizes along its axes that have a meaning; see `Recording.resized`."""
     for axis, label in enumerate(axes):
-        if label in sizes and sizes[label] != tensor.shape[axis]:
-            places = torch.arange(sizes[label]) % tensor.shape[axis]
+        length = None if label is None else sizes.get(label)
+        if length is not None and length != tensor.shape[axis]:
+            places = torch.arange(length) % tensor.shape[axis]
             tensor = tensor.index_select(axis, places)
     if not seed or not tensor.numel():
         return tensor.clone()
     generator = torch.Generator().manual_seed(seed)
-    flat = tensor.reshape(-1)
-    if torch.is_floating_point(tensor) and bool((flat == flat[0]).all()):
+    flat = tensor.reshape(-1)[torch.randperm(tensor.numel(), generator=generator)]
+    if torch.is_floating_point(tensor):
         random = torch.rand(len(flat), generator=generator, dtype=tensor.dtype)
         # States of zeros may be anything near; what is not zero keeps its sign: a time, a mask.
-        flat = random - 0.5 if float(flat[0]) == 0 else flat * (0.5 + random)
-        return flat.reshape(tensor.shape)
-    return flat[torch.randperm(len(flat), generator=generator)].reshape(tensor.shape)
+        flat = flat * (0.75 + 0.5 * random) if bool(flat.any()) else random - 0.5
+    return flat.reshape(tensor.shape)

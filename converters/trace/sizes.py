@@ -102,19 +102,22 @@ def size_of(numbers: Sequence[float], points: Sequence[Mapping[str, int]]) -> Si
         found = _affine(numbers, [_product(point, powers) for point in points], whole)
         if found is not None:
             return Size(found[0], *powers, found[1])
-    return _windows(numbers, points) if whole else None
+    return _windows([int(number) for number in numbers], points) if whole else None
 
 
 def are_told_apart(points: Sequence[Mapping[str, int]]) -> bool:
     """Whether the batch, the time and their product are not each other's multiples, but for a
     number that is added, at these sizes.
     """
-    rows = [[_product(point, powers) for point in points] for powers in _WHOLE]
-    rows = [row for row in rows if len(set(row)) > 1]
+    labels = [label for label in (BATCH, TIME) if label in points[0]]
+    forms = [(1, 0)] * (BATCH in labels) + [(0, 1)] * (TIME in labels)
+    forms += [(1, 1)] * (len(labels) > 1)
+    rows = [[_product(point, powers) for point in points] for powers in forms]
     if any(len(set(row)) < len(row) for row in rows):
         return False
-    pairs = [pair for pair in permutations(rows, 2) if pair[0] != pair[1]]
-    return all(_affine(one, other, False) is None for one, other in pairs)
+    pairs = permutations(rows, 2)
+    # Any two numbers lie on a line.
+    return len(points) < 3 or all(_affine(one, other, False) is None for one, other in pairs)
 
 
 def _product(sizes: Mapping[str, int], powers: tuple[float, float]) -> float:
@@ -133,17 +136,23 @@ def _affine(
     if place is None:
         return None
     slope = (numbers[place] - numbers[0]) / (of[place] - of[0])
+    ways = [(slope, numbers[0] - slope * of[0])]
     if whole:
         if slope != int(slope):
             return None
-        slope = int(slope)
-    constant = numbers[0] - slope * of[0]
-    if not whole and abs(constant) <= 1e-12 * abs(numbers[0]):
-        constant = 0
-    for number, one in zip(numbers, of, strict=True):
-        if not math.isclose(number, slope * one + constant, rel_tol=0 if whole else 1e-12):
-            return None
-    return (slope, constant) if slope else None
+        ways = [(int(slope), numbers[0] - int(slope) * of[0])]
+    elif of[0]:
+        # A multiple alone is told exactly by one of them; the difference of two is rounded.
+        ways.insert(0, (numbers[0] / of[0], 0))
+    tolerance = 0 if whole else 1e-12
+    for found, constant in ways:
+        near = (
+            math.isclose(number, found * one + constant, rel_tol=tolerance)
+            for number, one in zip(numbers, of, strict=True)
+        )
+        if found and all(near):
+            return found, constant
+    return None
 
 
 def _windows(numbers: Sequence[int], points: Sequence[Mapping[str, int]]) -> Size | None:
