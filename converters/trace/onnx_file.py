@@ -29,6 +29,7 @@ OPSET = 18
 #: Largest difference between onnxruntime and PyTorch, of the size of an output: both in float32.
 _TOLERANCE = 1e-3
 _SUBJECT = "export of a host part"
+_LOG = "_jit_onnx_log"
 
 
 def exported(module: HostModule, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
@@ -72,11 +73,8 @@ def exported(module: HostModule, inputs: Sequence[str], outputs: Sequence[str]) 
 
 def _points(module: HostModule) -> list[dict[str, int]]:
     """Sizes to export and to try: none is 1, which exporters take for a constant."""
-    own: dict[str, int] = {}
-    for example, shape in zip(module.examples, module.shapes, strict=True):
-        for length, size in zip(example.shape, shape, strict=True):
-            if size.tells is not None:
-                own.setdefault(size.tells, int(size.size_from(length)))
+    followed = {label for shape in module.shapes for size in shape for label in size.follows}
+    own = {label: size for label, size in module.sizes.items() if label in followed}
     first = {label: max(2, size) for label, size in own.items()}
     batch, time = first.get(BATCH, 2), first.get(TIME, 2)
     others = [{BATCH: batch + 1, TIME: max(2, time - 1)}, {BATCH: 2, TIME: time + 1}]
@@ -179,10 +177,10 @@ def _quiet() -> Iterator[None]:
     """Nothing of what exporters say on the way reaches the user's screen."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
-    # The tracing exporter prints a graph that it cannot write.
-    heed = getattr(torch._C, "_jit_set_onnx_log_enabled", lambda _: None)
-    heeded = getattr(torch._C, "_jit_is_onnx_log_enabled", lambda: False)()
-    heed(False)
+    # The tracing exporter prints a graph that it cannot write, whatever its log is set to.
+    prints = getattr(torch._C, _LOG, None)
+    if prints is not None:
+        setattr(torch._C, _LOG, lambda *_: None)
     heard = io.StringIO()
     try:
         with warnings.catch_warnings(), redirect_stdout(heard), redirect_stderr(heard):
@@ -190,5 +188,6 @@ def _quiet() -> Iterator[None]:
             with torch.no_grad():
                 yield
     finally:
-        heed(heeded)
+        if prints is not None:
+            setattr(torch._C, _LOG, prints)
         logging.disable(before)

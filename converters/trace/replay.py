@@ -39,6 +39,7 @@ class HostModule(nn.Module):
         shapes: for each value that it takes the sizes of its axes.
         answers: the same of what it answers with.
         examples: what it takes for the example, float64 or integers.
+        sizes: the example's BATCH and TIME.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class HostModule(nn.Module):
         self.shapes = [recording.shape_of(number) for number in given]
         self.answers = [recording.shape_of(number) for number in wanted]
         self.examples: list[Tensor] = [graph.values[number].tensor for number in given]
+        self.sizes = dict(recording.sizes)
         self._sources = _told(self.shapes)
         lacking = sorted(sizes_used(self._nodes) - set(self._sources))
         if lacking:
