@@ -144,7 +144,7 @@ def test_parameters_are_the_live_ones_and_train() -> None:
     before.onnx()
     assert all(part.training for part in module.modules())
     with torch.no_grad():
-        module.map[0].bias += 1
+        live["map.0.bias"].add_(1)
     assert float(np.abs(before(x)[0] - OnnxFunction(
         before.onnx(), before.inputs, before.outputs)(x)[0]).max()) < 1e-5  # fmt: skip
 

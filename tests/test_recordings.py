@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections import namedtuple
+from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -61,8 +64,12 @@ class Net(nn.Module):
         return self.head(y), h
 
 
-class Named(Net):
+class Named(nn.Module):
     """A forward with a signature."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(N, 8, batch_first=True)
 
     def forward(self, batch: Any, *rest: Any, scale: float = 1.0, state: Any = None) -> Any:
         y, h = self.gru(batch["x"], state[0] if state else None)
@@ -294,7 +301,7 @@ def test_what_cannot_be_recorded_is_refused_by_its_own_reason() -> None:
         record_call("weights.pt", (x(),))
 
 
-def held_by_others(m: Net, x: Tensor) -> Tensor:
+def held_by_others(m: Any, x: Tensor) -> Tensor:
     m.table[0] = 0
     return m.rnn(x)[0]
 
@@ -395,12 +402,57 @@ def test_a_state_that_the_module_keeps_is_named() -> None:
     assert recorded(left).kept == ()
 
 
+def test_a_state_in_a_buffer_is_named_and_restored() -> None:
+    def rolling(m: Any, x: Tensor) -> Tensor:
+        together = torch.cat([m.history.expand(len(x), -1, -1), x], 1)
+        m.history = together[:1, -2:].detach()
+        return m.rnn(together)[0]
+
+    module: Any = Net(rolling)
+    module.register_buffer("history", torch.zeros(1, 2, N))
+    recording = record_call(module, (x(),))
+    assert recording.kept == ("history",)
+    holds(recording)
+    assert not bool(module.history.any())
+
+
+def test_what_cannot_be_copied_is_shared() -> None:
+    module: Any = Net(lambda m, x: m.head(m.rnn(x)[0]))
+    module.lock = threading.Lock()
+    holds(record_call(module, (x(),)))
+    module.steps = (number for number in range(3))
+    with pytest.raises(CannotCopyError, match="cannot be copied"):
+        record_call(module, (x(),))
+
+
+def test_objects_that_hold_tensors_are_refused_as_answers() -> None:
+    @dataclass
+    class Output:
+        y: Tensor
+
+    for make in (Output, lambda y: SimpleNamespace(y=y), lambda y: {"a": [Output(y)]}):
+        with pytest.raises(CannotFollowError, match=r"answers with a \w+ that holds tensors \(y\)"):
+            recorded(lambda m, x, make=make: make(m.rnn(x)[0]))
+
+
+def test_arrays_of_numpy_in_arguments_are_constants() -> None:
+    scale = np.arange(1.0, N + 1)
+    holds(recorded(lambda m, x: m.rnn(torch.as_tensor(scale) * x)[0]))
+    holds(recorded(lambda m, x: m.rnn(x * torch.from_numpy(scale))[0]))
+
+
+def test_a_loop_over_the_batch_is_no_time() -> None:
+    recording = recorded(lambda m, x: torch.cat([m.rnn(row[None])[0] for row in x]))
+    assert recording.inputs[0].axes == (None, TIME, None)
+    holds(recording)
+
+
 def test_hooks_and_parametrizations_are_recorded_once() -> None:
     module = Net(lambda m, x: m.second(m.head(m.rnn(m.map(x))[0])))
-    module.head.register_forward_hook(lambda part, given, answer: answer * 2)
+    module.head.register_forward_hook(lambda part, given, answer: torch.mul(answer, 2))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        module.map = nn.utils.weight_norm(module.map)
+        module.add_module("map", nn.utils.weight_norm(module.map))
     module.second = nn.utils.parametrizations.weight_norm(nn.Linear(3, 3))
     holds(record_call(module, (x(),)))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -76,12 +76,12 @@ def example_of(
             dtypes.append(str(value.dtype).removeprefix("torch."))
             return Ref(len(tensors) - 1)
         if isinstance(value, (tuple, list)):
-            fields = getattr(value, "_fields", None)
-            names = [f"{name}.{f}" for f in fields] if fields else None
+            own = getattr(value, "_fields", None)
+            names = [f"{name}.{f}" for f in own] if own else None
             found = [
                 held(one, names[i] if names else f"{name}[{i}]") for i, one in enumerate(value)
             ]
-            return type(value)(*found) if fields else type(value)(found)
+            return type(value)(*found) if own else type(value)(found)
         if isinstance(value, Mapping):
             return {key: held(one, f"{name}.{key}") for key, one in value.items()}
         _check_opaque(value, name)
@@ -116,13 +116,40 @@ def _names(forward: Callable[..., Any], args: Sequence[Any]) -> list[str]:
     return found[: len(args)]
 
 
+def check_answer(answer: Any) -> None:
+    """Refuses answers that hold tensors where nobody looks.
+
+    Raises:
+        CannotFollowError: it is, or holds, an object with tensors in its attributes.
+    """
+    if isinstance(answer, (tuple, list)):
+        for one in answer:
+            check_answer(one)
+    elif isinstance(answer, Mapping):
+        for one in answer.values():
+            check_answer(one)
+    elif found := _tensors_of(answer):
+        raise CannotFollowError(
+            f"forward answers with a {type(answer).__name__} that holds tensors "
+            f"({', '.join(found[:8])}); answer with tensors, alone or in tuples, lists and dicts: "
+            "write a method that gives these, and give that"
+        )
+
+
+def _tensors_of(value: Any) -> list[str]:
+    """Attributes of an object of the user's that hold tensors."""
+    if isinstance(value, (Tensor, nn.Module, type)) or callable(value):
+        return []
+    if is_dataclass(value):
+        held = {one.name: getattr(value, one.name, None) for one in fields(value)}
+    else:
+        held = vars(value) if hasattr(value, "__dict__") else {}
+    return [key for key, one in held.items() if isinstance(one, (Tensor, np.ndarray))]
+
+
 def _check_opaque(value: Any, name: str) -> None:
     """Refuses objects that hold tensors: nobody would know that they are there."""
-    if isinstance(value, (nn.Module, type)) or callable(value):
-        return
-    held = vars(value) if is_dataclass(value) or hasattr(value, "__dict__") else {}
-    found = [key for key, one in held.items() if isinstance(one, (Tensor, np.ndarray))]
-    if found:
+    if found := _tensors_of(value):
         raise CannotFollowError(
             f"argument {name} is a {type(value).__name__} that holds tensors ({name}.{found[0]}); "
             "what changes from call to call is given as tensors, alone or in tuples, lists and "

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from lnn2loihi.converters.modules.classes import class_name
-from lnn2loihi.converters.trace.arguments import Example, example_of
+from lnn2loihi.converters.trace.arguments import Example, check_answer, example_of
 from lnn2loihi.converters.trace.axes import BATCH, TIME
 from lnn2loihi.converters.trace.general import General, NotGeneralError, general
 from lnn2loihi.converters.trace.graph import Graph, refs
@@ -127,6 +127,7 @@ class _Recorded:
     def recording(self) -> Recording:
         """All that is found."""
         first = self._first()
+        check_answer(first.answer)
         self._check_repeats(first)
         axes = probed(self._runner, self._example, first)
         self._notes += axes.notes

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -140,7 +141,12 @@ def _all_equal(row: Sequence[Any]) -> bool:
     first = row[0]
     if isinstance(first, Ref) or type(first) in (str, bool, type(None), torch.dtype):
         return all(one == first for one in row)
-    return all(one is first or one == first for one in row)
+    if isinstance(first, np.ndarray):
+        return all(np.array_equal(first, one) for one in row)
+    try:
+        return all(one is first or bool(one == first) for one in row)
+    except Exception:  # objects of the user's compare as they like
+        return False
 
 
 def _as_size(number: Any) -> Size:

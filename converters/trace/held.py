@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Container, Iterator, Mapping
 from functools import cache
+from types import GeneratorType
 from typing import Any
 
 from lnn2loihi.converters.modules.classes import class_name, is_torch_module
@@ -72,7 +73,34 @@ def double_copy(module: Any) -> Any:
         for tensor in tensors:
             values = tensor.detach().cpu().clone()
             memo[id(tensor)] = values.double() if torch.is_floating_point(values) else values
+    for value in _attributes(module):
+        if not isinstance(value, GeneratorType) and not _copies(value, memo):
+            # A lock, a file, a logger or a trainer is none of the network: it is shared. What
+            # remembers how far it was read is not, for a run would change it.
+            memo[id(value)] = value
     return copy.deepcopy(module, memo).cpu().double().eval()
+
+
+def _attributes(module: Any) -> Iterator[Any]:
+    """What a module and its parts hold in attributes of the user's, but tensors and modules."""
+    import torch
+
+    own = _own()
+    for part in module.modules():
+        for key, value in vars(part).items():
+            if key not in own and not isinstance(value, (torch.Tensor, torch.nn.Module)):
+                yield value
+
+
+def _copies(value: Any, memo: dict[int, Any]) -> bool:
+    """Whether an attribute can be copied, with what is known of the tensors in it."""
+    if isinstance(value, (bool, int, float, str, bytes, type(None))):
+        return True
+    try:
+        copy.deepcopy(value, dict(memo))
+    except Exception:  # an object of the user's may refuse in any way
+        return False
+    return True
 
 
 def hooks_within(module: Any, path: str = "", own: bool = True) -> list[str]:

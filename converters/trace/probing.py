@@ -186,7 +186,7 @@ def _meaning(base: list[PartCall], other: list[PartCall], place: Place) -> str |
     if [call.path for call in base] != [call.path for call in other]:
         # A loop over the steps runs more or less often.
         steps = all(call.time in (None, 1) for call in (*base, *other))
-        return TIME if steps or len({c.path for c in base}) < len(base) else None
+        return TIME if steps else None
     pairs = list(zip(base, other, strict=True))
     if any(one.time != two.time for one, two in pairs):
         return TIME

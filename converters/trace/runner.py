@@ -54,7 +54,7 @@ class Runner:
         self.parts = dict(_recorded(self.copy))
         self.by_order = method == "forward" and runs_in_order(self.copy)
         self._method = method
-        self._vars = [(part, dict(vars(part))) for part in self.copy.modules()]
+        self._vars = [(part, dict(vars(part)), dict(part._buffers)) for part in self.copy.modules()]
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Runs it; what it leaves in attributes stays there until `restore`."""
@@ -102,7 +102,8 @@ class Runner:
         try:
             for _ in range(2):
                 again = self._recorded(args, kwargs, inputs)
-                read |= {value.name for value in again.values if value.origin == "attribute"}
+                held = ("attribute", "buffer")
+                read |= {value.name for value in again.values if value.origin in held}
         except (CannotFollowError, CannotRunError):
             return None
         finally:
@@ -111,9 +112,11 @@ class Runner:
 
     def restore(self) -> None:
         """All attributes are as they were before the first call."""
-        for part, before in self._vars:
+        for part, before, buffers in self._vars:
             vars(part).clear()
             vars(part).update(before)
+            part._buffers.clear()
+            part._buffers.update(buffers)
 
     def held(self) -> list[str]:
         """Attributes that hold tensors, which an earlier call may have left there."""
