@@ -319,15 +319,19 @@ class LiquidNetwork(ArrayEquality):
             lengths=lengths, timespans=timespans, irregular=self.irregular,
         ).floats(subject)  # fmt: skip
         samples, times = self.held((data.x - self.input_offset) / self.input_scale, data.timespans)
-        start = self._initial(initial_state, len(samples))
+        start = self.initial(initial_state, len(samples))
         ends = data.lengths * self.substeps if data.padded else None
         result = evaluate_stages(self.stages, samples, times, start, self.substeps, ends)
         return result.every(self.substeps)
 
-    def _initial(
+    def initial(
         self, given: Mapping[str, npt.ArrayLike] | None, batch: int
     ) -> dict[str, FloatArray]:
-        """Initial states as arrays that fit."""
+        """Initial states as arrays that fit, float64 (batch, units).
+
+        Raises:
+            InputError: lists names that are none, wrong shapes, and what is no number.
+        """
         if given is None:
             return {}
         sizes = self.state_sizes
@@ -345,7 +349,7 @@ class LiquidNetwork(ArrayEquality):
                 problems.add(f"{name} holds NaN or infinite values")
             found[name] = array
         problems.raise_if_any()
-        return found
+        return {n: np.broadcast_to(array, (batch, sizes[n])) for n, array in found.items()}
 
     @property
     def state_sizes(self) -> dict[str, int]:

@@ -35,6 +35,7 @@ INTERNAL = {
     "with_columns", "with_gates", "arrays", "hears_inputs", "of_stage", "other_parameters",
     "renamed", "trained_maps", "with_inputs", "can_hear", "hearing", "checked_hearing",
     "with_input_maps",
+    "initial", "state_words",
 }  # fmt: skip
 
 

@@ -16,16 +16,22 @@ from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.conversion import import_network
 from lnn2loihi.errors import InputError, Problems, QuantizationError
 from lnn2loihi.evaluation import heard_again, loops
-from lnn2loihi.formats import FixedPoint, signed_range
+from lnn2loihi.formats import FixedPoint
 from lnn2loihi.kinds import Share
 from lnn2loihi.layers.stage import INPUT
 from lnn2loihi.network import LiquidNetwork
-from lnn2loihi.program import LoihiProgram, Population
+from lnn2loihi.program import LoihiProgram
 from lnn2loihi.qat.calls import Calls, Hidden, calls_of
 from lnn2loihi.qat.loop import run_loop
 from lnn2loihi.qat.rounding import message
 from lnn2loihi.qat.stage import TrainableStage
 from lnn2loihi.quantization.post_training import Plan, Scales
+from lnn2loihi.quantization.state_words import (
+    StateWord,
+    decoded_states,
+    encoded_states,
+    words_of,
+)
 from lnn2loihi.quantization.verb import PreparedQuantization, prepared
 from lnn2loihi.recipe import DEFAULT_RECIPE, LayerRecipes, Recipe
 from lnn2loihi.simulation import simulate
@@ -313,35 +319,22 @@ class TrainableNetwork(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The chip's integers, decoded; 24-bit integers are exact in float32."""
         program = self.export()
-        start: dict[str, dict[str, np.ndarray]] = {}
-        for population in program.populations:
-            start[population.name] = {}
-            widths = dict(population.program.states)
-            for word, (name, step) in self._words(population).items():
-                values = np.floor(state[name].detach().cpu().double().numpy() / step + 0.5)
-                ends = signed_range(widths[word])
-                start[population.name][word] = np.clip(values, *ends).astype(np.int64)
+        words = self.state_words(program)
+        states = {name: values.detach().cpu().double().numpy() for name, values in state.items()}
+        start = encoded_states(words, program, states)[0]
         times = None if elapsed is None else elapsed.cpu().double().numpy()
         result = simulate(program, x.cpu().double().numpy(), timespans=times, initial_state=start)
-        final: dict[str, Tensor] = {}
-        for population in program.populations:
-            # Where a state is kept more finely than it is sent, what is kept comes last and counts.
-            for word, (name, step) in self._words(population).items():
-                values = result.final_state[population.name][word] * step
-                final[name] = torch.as_tensor(values).to(x)
+        found = decoded_states(words, result.final_state)
+        final = {name: torch.as_tensor(values).to(x) for name, values in found.items()}
         return torch.as_tensor(result.outputs).to(x), final
 
-    def _words(self, population: Population) -> dict[str, tuple[str, float | np.ndarray]]:
-        """For each state word that holds a state the state's name, and the real value of one unit,
-        one for all neurons or (neurons,); others count updates.
-        """
-        own = self.stages[population.name]
-        found: dict[str, tuple[str, float | np.ndarray]] = {}
-        if population.program.message_state:
-            found[population.program.message_state] = population.name, population.scale
-        for word, step in own.memory_steps.items():
-            found[word] = own.stage.state_name(word), step
-        return found
+    def state_words(self, program: LoihiProgram) -> tuple[StateWord, ...]:
+        """The words of the exported program that hold states of the network."""
+        found: list[StateWord] = []
+        for population in program.populations:
+            own = self.stages[population.name]
+            found += words_of(population, own.stage, own.memory_steps)
+        return tuple(found)
 
     def _state_of(self, hx: Any, x: Tensor) -> dict[str, Tensor]:
         """The state of every stage that has one, from ncps's order; zeros without."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,8 @@ class CalibrationRun:
         bounds: for each stage name what its answer cannot leave, infinite without such a bound.
         outliers: values that lie far outside all others. Ranges that are robust have them at the
             ends of the others, here and in everything that was measured.
+        initial: states that the sequences began with, by name, float64 (batch, units); zeros for
+            all others.
     """
 
     x: FloatArray
@@ -59,6 +61,7 @@ class CalibrationRun:
     ranges: str
     bounds: Mapping[str, float]
     outliers: tuple[Outliers, ...] = ()
+    initial: Mapping[str, FloatArray] = field(default_factory=dict)
 
     def largest(self, values: FloatArray, bits: int) -> float:
         """The magnitude that a format of `bits` bits for such values has to hold."""
@@ -98,6 +101,7 @@ class CalibrationRun:
             lengths=None if self.lengths is None else self.lengths[:count],
             inputs=self.inputs[:count],
             result=self.result.sequences(slice(count)),
+            initial={name: states[:count] for name, states in self.initial.items()},
         )
 
 
@@ -139,6 +143,7 @@ def run_calibration(
     timespans: FloatArray | None = None,
     ranges: str = "range",
     lengths: IntegerArray | None = None,
+    initial: Mapping[str, FloatArray] | None = None,
 ) -> CalibrationRun:
     """Runs the float network on calibration data.
 
@@ -149,6 +154,8 @@ def run_calibration(
         ranges: key of RANGES.
         lengths: samples of each sequence, int64 (batch,), or None for all of them. What stands
             beyond is run too, and counts nowhere.
+        initial: states that the sequences begin with, by name, float64 (batch, units). What errors
+            of weights cost is weighed as if the first step began with zeros.
 
     Raises:
         QuantizationError: a stage answers with NaN.
@@ -157,7 +164,8 @@ def run_calibration(
     if ranges != "range":
         x, timespans = without(x, timespans, outliers)
     inputs, times = network.held((x - network.input_offset) / network.input_scale, timespans)
-    result = evaluate_stages(network.stages, inputs, times, {}, network.substeps)
+    initial = initial or {}
+    result = evaluate_stages(network.stages, inputs, times, initial, network.substeps)
     inside = _inside(x.shape[1], inputs.shape[1], lengths)
     _check_finite(network, result, inside)
     moments = {
@@ -182,6 +190,7 @@ def run_calibration(
         ranges,
         bounds,
         outliers,
+        initial,
     )
 
 

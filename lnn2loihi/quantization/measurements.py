@@ -14,6 +14,7 @@ from lnn2loihi.neurons.operations import ELAPSED
 from lnn2loihi.precision import Precision, precision_of
 from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population
 from lnn2loihi.quantization.calibration import CalibrationRun
+from lnn2loihi.quantization.state_words import StateWord, encoded_states
 from lnn2loihi.simulation import encode, simulate
 from lnn2loihi.simulation.result import SimulationResult
 
@@ -23,12 +24,21 @@ def is_silent(floats: FloatArray, population: Population) -> bool:
     return bool((np.abs(floats) < population.scale / 2).all())
 
 
-def measured_run(program: LoihiProgram, calibration: CalibrationRun) -> SimulationResult:
-    """The program on its calibration data, with all states."""
+def measured_run(
+    program: LoihiProgram, calibration: CalibrationRun, words: Sequence[StateWord] = ()
+) -> SimulationResult:
+    """The program on its calibration data, with all states.
+
+    Args:
+        program: the program.
+        calibration: the data.
+        words: those that hold states, where sequences do not begin with zeros.
+    """
+    start = encoded_states(words, program, calibration.initial)[0]
     # No compiler runs for a table.
     return simulate(
         program, calibration.x, "blas", lengths=calibration.lengths,
-        timespans=calibration.timespans, return_states=True,
+        timespans=calibration.timespans, return_states=True, initial_state=start,
     )  # fmt: skip
 
 

@@ -42,6 +42,7 @@ from lnn2loihi.quantization.senders import (
     every_message,
     input_port,
 )
+from lnn2loihi.quantization.state_words import StateWord, words_of
 from lnn2loihi.recipe import Recipes
 
 #: Problems of a stage that an error lists.
@@ -205,6 +206,15 @@ class Plan:
             self.recipes.of(stage).weight_bits, correction,
             None if scales is None else scales.exponents,
         )  # fmt: skip
+
+    def state_words(self, program: LoihiProgram) -> tuple[StateWord, ...]:
+        """The words of the program of this network that hold its states."""
+        pairs = zip(self.network.stages, program.populations, strict=True)
+        return tuple(
+            word
+            for stage, population in pairs
+            for word in words_of(population, stage, self.lowering(stage).memory_steps)
+        )
 
     def exponents(self) -> dict[str, tuple[int, ...]]:
         """The exponents of every stage's connections."""

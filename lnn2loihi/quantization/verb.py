@@ -26,6 +26,7 @@ from lnn2loihi.quantization.measurements import measured_rows, measured_run
 from lnn2loihi.quantization.post_training import Plan, Scales
 from lnn2loihi.quantization.rounding import CORRECTIONS
 from lnn2loihi.quantization.sizes import check_memory, memory_that_ends
+from lnn2loihi.quantization.state_words import StateWord
 from lnn2loihi.quantization.warnings import (
     LEAVE_OUT,
     POOR_DB,
@@ -117,6 +118,10 @@ class PreparedQuantization:
     calibration: CalibrationRun
     recipes: Recipes
 
+    def state_words(self, network: LiquidNetwork, program: LoihiProgram) -> tuple[StateWord, ...]:
+        """The words of a program that hold states of the network that it was converted of."""
+        return Plan(network, self.calibration, self.recipes).state_words(program)
+
     def convert(
         self,
         network: LiquidNetwork,
@@ -162,9 +167,9 @@ class PreparedQuantization:
         compared = self.calibration.first(SEQUENCES_COMPARED)
         if network is not self.network:
             compared = run_calibration(
-                network, compared.x, compared.timespans, ranges, compared.lengths
+                network, compared.x, compared.timespans, ranges, compared.lengths, compared.initial
             )
-        run = measured_run(program, compared)
+        run = measured_run(program, compared, plan.state_words(program))
         rows = measured_rows(program, compared, run)
         judged = Judged(
             network, program, compared, run, self.recipes, scales is not None,
@@ -183,8 +188,12 @@ def prepared(
     layers: LayerRecipes | None = None,
     ranges: str = "range",
     lengths: npt.ArrayLike | None = None,
+    initial_state: Mapping[str, npt.ArrayLike] | None = None,
 ) -> PreparedQuantization:
-    """Checks and measures what `quantize` is given; see there."""
+    """Checks and measures what `quantize` is given; see there.
+
+    `initial_state` is what the sequences begin with, as `LiquidNetwork.evaluate` takes it.
+    """
     problems = Problems(QuantizationError, f"quantize network {network.name!r}")
     recipes = _recipes(network, recipe, layers, problems)
     data = _calibration_data(calibrate, calibrate_timespans, lengths, network, problems)
@@ -196,7 +205,10 @@ def prepared(
     with memory_that_ends(network):
         problems.extend(_delay_problems(network))
         problems.raise_if_any()
-        measured = run_calibration(network, data.x, data.timespans, ranges, data.given_lengths)
+        initial = network.initial(initial_state, len(data.x))
+        measured = run_calibration(
+            network, data.x, data.timespans, ranges, data.given_lengths, initial
+        )
     return PreparedQuantization(network, measured, recipes)
 
 
@@ -312,10 +324,12 @@ def _recipe_that_helps(
         if wider == common and not recipes.layers:
             continue
         try:
-            program = Plan(network, calibration, Recipes(wider)).convert({}, correction)
+            plan = Plan(network, calibration, Recipes(wider))
+            program = plan.convert({}, correction)
         except QuantizationError:
             continue
-        found = measured_rows(program, calibration, measured_run(program, calibration))[-1]
+        run = measured_run(program, calibration, plan.state_words(program))
+        found = measured_rows(program, calibration, run)[-1]
         if found["worst_db"] is None or found["worst_db"] >= POOR_DB:
             return str(wider), math.inf if found["worst_db"] is None else found["worst_db"]
     return None
