@@ -12,14 +12,14 @@ import numpy.typing as npt
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.frozen import ContentEquality
-from lnn2loihi.network import FloatArray, LiquidNetwork
+from lnn2loihi.network import FloatArray, FloatResult, LiquidNetwork
 from lnn2loihi.precision import precision_of, worst_text
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantization.verb import network_hash
 from lnn2loihi.sequences import Sequences
 from lnn2loihi.simulation import encode, simulate
 from lnn2loihi.simulation.inputs import decoded, given
-from lnn2loihi.simulation.result import OnStep, saturation_text
+from lnn2loihi.simulation.result import OnStep, SimulationResult, saturation_text
 from lnn2loihi.tables import decibel, text_table
 
 WORST = 5
@@ -176,8 +176,27 @@ def compare(
     truth = network.evaluate(data.x, **options)
     own: dict[str, Any] = options | {"timespans": given_data.timespans, "encoded": encoded}
     run = simulate(program, given_data.x, return_states=True, progress=progress, **own)
-    assert run.states is not None
     heard = program.input.decode(encode(program, given_data.x, **own)[0])
+    return compared_run(program, data, heard, truth, run)
+
+
+def compared_run(
+    program: LoihiProgram,
+    data: Sequences,
+    heard: FloatArray,
+    truth: FloatResult,
+    run: SimulationResult,
+) -> ComparisonResult:
+    """What `compare` says of two runs.
+
+    Args:
+        program: the program.
+        data: samples in float64.
+        heard: what the program heard of them, decoded, (batch, time, channels and elapsed time).
+        truth: what the float network answered.
+        run: what the program answered, with all states.
+    """
+    assert run.states is not None
     pairs: dict[str, tuple[FloatArray, FloatArray]] = {
         program.input.name: (data.x, heard[..., : program.channels])
     }
