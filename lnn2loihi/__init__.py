@@ -23,9 +23,12 @@ from lnn2loihi.startup import importing
 from lnn2loihi.version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from lnn2loihi.artifact import load, save
     from lnn2loihi.comparison import ComparisonResult, compare
     from lnn2loihi.conversion import export, import_network, propose_description
+    from lnn2loihi.converted.comparing import ConvertedComparison
+    from lnn2loihi.converted.parts import ConvertedModule
+    from lnn2loihi.converted.running import ConvertedResult
+    from lnn2loihi.converted.tracing import ConvertedTrace
     from lnn2loihi.cost import Calibration, CostEstimate, Workload, calibrate_profile, estimate
     from lnn2loihi.devices import Device, Figure, device_names, load_device, save_device
     from lnn2loihi.doctor import DoctorReport, examine
@@ -72,13 +75,13 @@ if TYPE_CHECKING:
     from lnn2loihi.simulation import simulate
     from lnn2loihi.simulation.result import Counters, SimulationResult
     from lnn2loihi.simulation.streams import Stream, open_stream, simulate_stream
+    from lnn2loihi.storage import load, save
     from lnn2loihi.targets import Target
     from lnn2loihi.verification.verb import Mismatch, VerificationResult, verify
 
 #: Where public names come from: for each module those that are imported when they are asked for.
 #: Type checkers read the same above.
 _NAMES = {
-    "artifact": "load save",
     "comparison": "ComparisonResult compare",
     "cost": "Calibration CostEstimate Workload calibrate_profile estimate",
     "devices": "Device Figure device_names load_device save_device",
@@ -105,6 +108,10 @@ _NAMES = {
     "placement.verb": "place",
     "placement.workload": "workload",
     "conversion": "export import_network propose_description",
+    "converted.comparing": "ConvertedComparison",
+    "converted.parts": "ConvertedModule",
+    "converted.running": "ConvertedResult",
+    "converted.tracing": "ConvertedTrace",
     "profiling": "ProfileResult ProfileRow load_profile profile ratio",
     "proposal": "DescriptionCandidate DescriptionProposal",
     "program": "Connection InputPort LoihiProgram Population Schedule",
@@ -115,6 +122,7 @@ _NAMES = {
     "simulation": "simulate",
     "simulation.result": "Counters SimulationResult",
     "simulation.streams": "Stream open_stream simulate_stream",
+    "storage": "load save",
     "targets": "Target",
     "verification.verb": "Mismatch VerificationResult verify",
 }
@@ -127,6 +135,10 @@ __all__ = [
     "CfCLayer",
     "ComparisonResult",
     "Connection",
+    "ConvertedComparison",
+    "ConvertedModule",
+    "ConvertedResult",
+    "ConvertedTrace",
     "CostEstimate",
     "Counters",
     "DenseLayer",

@@ -56,13 +56,18 @@ def save(program: LoihiProgram, path: str | os.PathLike[str]) -> Path:
         ArtifactError: the folder does not exist or cannot be written.
         InputError: an argument is of the wrong kind.
     """
+    try:
+        return write_atomically(path, to_bytes(program))
+    except OSError as error:
+        raise ArtifactError(str(path), f"cannot be written: {error.strerror}") from error
+
+
+def to_bytes(program: LoihiProgram) -> bytes:
+    """A program as `save` writes it."""
     arrays: Arrays = {}
     manifest = json.dumps(_manifest(program, arrays), sort_keys=True)
     metadata = {"manifest": manifest, "sha256": _checksum(manifest, arrays)}
-    try:
-        return write_atomically(path, _sorted(save_safetensors(arrays, metadata)))
-    except OSError as error:
-        raise ArtifactError(str(path), f"cannot be written: {error.strerror}") from error
+    return _sorted(save_safetensors(arrays, metadata))
 
 
 def fingerprint(program: LoihiProgram) -> str:
@@ -88,8 +93,20 @@ def load(path: str | os.PathLike[str]) -> LoihiProgram:
             program at all.
         InputError: the path is none.
     """
-    content = _read(Path(path))
-    name = Path(path).name
+    return from_bytes(_read(Path(path)), Path(path).name)
+
+
+def from_bytes(content: bytes, name: str) -> LoihiProgram:
+    """The program that `to_bytes` has written.
+
+    Args:
+        content: its bytes.
+        name: of the file, for errors.
+
+    Raises:
+        ArtifactError: as `load`.
+    """
+    _check_sizes(len(content), content[:8], name)
     metadata = _metadata(content, name)
     try:
         arrays: Arrays = load_safetensors(content)
@@ -123,23 +140,9 @@ def _read(path: Path) -> bytes:
         size = path.stat().st_size
         if not path.is_file():
             raise ArtifactError(path.name, why_no_file(path))
-        if size > LARGEST_FILE:
-            raise ArtifactError(
-                path.name, f"has {size} bytes; programs have at most {LARGEST_FILE}"
-            )
         note_input(path)
         with path.open("rb") as file:
-            claimed = int.from_bytes(file.read(8), "little")
-            if size < 8 or claimed > size - 8:
-                raise ArtifactError(
-                    path.name,
-                    f"is truncated or no .l2l file: it has {size} bytes and its header claims "
-                    f"{claimed}",
-                )
-            if claimed > LARGEST_HEADER:
-                raise ArtifactError(
-                    path.name, f"its header has {claimed} bytes; at most {LARGEST_HEADER} are read"
-                )
+            _check_sizes(size, file.read(8), path.name)
             file.seek(0)
             return file.read()
     except FileNotFoundError:
@@ -148,6 +151,19 @@ def _read(path: Path) -> bytes:
         raise ArtifactError(path.name, f"cannot be a file ({error})") from error
     except OSError as error:
         raise ArtifactError(path.name, f"cannot be read: {error.strerror}") from error
+
+
+def _check_sizes(size: int, begin: bytes, name: str) -> None:
+    """Refuses a file that is too large, or whose first bytes claim a header that it has not."""
+    if size > LARGEST_FILE:
+        raise ArtifactError(name, f"has {size} bytes; programs have at most {LARGEST_FILE}")
+    claimed = int.from_bytes(begin, "little")
+    if size < 8 or claimed > size - 8:
+        what = f"it has {size} bytes and its header claims {claimed}"
+        raise ArtifactError(name, f"is truncated or no .l2l file: {what}")
+    if claimed > LARGEST_HEADER:
+        most = f"at most {LARGEST_HEADER} are read"
+        raise ArtifactError(name, f"its header has {claimed} bytes; {most}")
 
 
 def _metadata(content: bytes, name: str) -> Mapping[str, Any]:

@@ -6,6 +6,8 @@ Apart from what uses it, so that the command line can print its help without imp
 #: Suffixes of programs and of profiles.
 PROGRAM_SUFFIX = ".l2l"
 PROFILE_SUFFIX = ".profile.json"
+#: Of saved modules: programs, host parts and how they belong together.
+MODULE_SUFFIX = ".l2m"
 DEFAULT_RECIPE = "w8a12"
 DEFAULT_DEVICES = ("loihi2-oheo-gulch",)
 #: What is compared where nobody has named anything, and in place of names: all executors there are.

@@ -18,6 +18,7 @@ import numpy as np
 #: What to give, by name of the kind: this module knows none of them.
 _WANTED = {
     "Connection": "a Connection: Connection.from_dense(...) makes one of a matrix",
+    "ConvertedModule": "a ConvertedModule: convert(module, *example) makes one",
     "Counters": "the counters of a simulation: simulate(program, x).counters",
     "Device": "a Device: load_device(name) makes one, device_names() lists the names",
     "LiquidNetwork": "a LiquidNetwork: import_network(module_or_checkpoint) makes one",

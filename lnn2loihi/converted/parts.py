@@ -7,14 +7,18 @@ the samples, steps and features of a chip part are in such an array.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 
 from lnn2loihi.arguments import checks_kinds
+from lnn2loihi.converted import storage
+from lnn2loihi.converted.checks import problems_of
 from lnn2loihi.converted.comparing import ConvertedComparison, comparison
 from lnn2loihi.converted.ports import (
     BATCH,
@@ -36,7 +40,7 @@ from lnn2loihi.converted.running import (
 )
 from lnn2loihi.converted.tracing import ConvertedTrace, traced
 from lnn2loihi.defaults import DEFAULT_RECIPE
-from lnn2loihi.errors import InputError
+from lnn2loihi.errors import InputError, NetworkError, Problems
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantization.state_words import StateWord
@@ -199,6 +203,9 @@ class ConvertedModule:
         notes: what the user has to know, a sentence each.
         multiply_adds: multiply-adds of the whole module for the example.
         module: the live module that it was made of; None where it was loaded.
+
+    Raises:
+        NetworkError: lists everything that contradicts itself, when made.
     """
 
     name: str
@@ -211,6 +218,11 @@ class ConvertedModule:
     notes: tuple[str, ...] = ()
     multiply_adds: int | None = None
     module: Any = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        problems = Problems(NetworkError, f"module {self.name!r}")
+        problems.extend(problems_of(self))
+        problems.raise_if_any()
 
     @property
     def chip_parts(self) -> tuple[ChipPart, ...]:
@@ -337,3 +349,17 @@ class ConvertedModule:
         """
         own = self.module if module is None else module
         return comparison(self.ready, given_to(self, args, keywords), own, executor)
+
+    @checks_kinds()
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Writes the module as one file (`.l2m`): programs, host parts as ONNX, a manifest, and the
+        example where it is not large. The file is whole or not there. `lnn2loihi.load` reads it,
+        without PyTorch.
+
+        Raises:
+            ArtifactError: the folder does not exist or cannot be written; or lists what no file
+                holds, such as a class of the module's own in its answer, and host parts that have
+                no ONNX form.
+            BackendMissingError: host parts cannot be written as ONNX here.
+        """
+        return storage.save(self, path)

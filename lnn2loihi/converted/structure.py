@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import re
 import sys
@@ -50,12 +51,17 @@ def with_tensors(structure: Any, tensor: Callable[[str], Any]) -> Any:
         return type(structure)(*parts) if hasattr(structure, "_fields") else tuple(parts)
     if isinstance(structure, list):
         return [with_tensors(part, tensor) for part in structure]
-    if isinstance(structure, Mapping):
-        return {key: with_tensors(part, tensor) for key, part in structure.items()}
     if dataclasses.is_dataclass(structure) and not isinstance(structure, type):
         names = [field.name for field in dataclasses.fields(structure) if field.init]
         made = {name: with_tensors(getattr(structure, name), tensor) for name in names}
         return dataclasses.replace(structure, **made)
+    if isinstance(structure, Mapping):
+        parts = {key: with_tensors(part, tensor) for key, part in structure.items()}
+        if type(structure) is dict or not isinstance(structure, dict):
+            return parts
+        own = copy.copy(structure)  # of a class of the module's own
+        own.update(parts)
+        return own
     return structure
 
 
