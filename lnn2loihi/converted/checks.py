@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from lnn2loihi.converted.ports import BATCH, FEATURES, TIME, ChipPort, StatePort
+from lnn2loihi.converted.pieces import BATCH, FEATURES, TIME, ChipPart, ChipPort, StatePort
 from lnn2loihi.converted.structure import places
 from lnn2loihi.printable import is_line
 
 if TYPE_CHECKING:
-    from lnn2loihi.converted.parts import ChipPart, ConvertedModule
+    from lnn2loihi.converted.parts import ConvertedModule
 
 _MEANINGS = (BATCH, TIME, FEATURES)
 

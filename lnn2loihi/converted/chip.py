@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,15 +19,12 @@ from lnn2loihi.converted.layout import (
     value_of,
     value_of_states,
 )
-from lnn2loihi.converted.ports import BATCH
+from lnn2loihi.converted.pieces import BATCH, ChipPart
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.network import FloatArray
 from lnn2loihi.quantization.state_words import decoded_states, encoded_states
 from lnn2loihi.simulation import simulate
 from lnn2loihi.simulation.result import SimulationResult
-
-if TYPE_CHECKING:
-    from lnn2loihi.converted.parts import ChipPart
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ import numpy as np
 from lnn2loihi.arrays import as_array
 from lnn2loihi.comparison import ComparisonResult, compared_run
 from lnn2loihi.converted.chip import ChipRun
-from lnn2loihi.converted.ports import AnyArray
+from lnn2loihi.converted.pieces import AnyArray, ChipPart, HostPart
 from lnn2loihi.converted.running import Passage, pass_through
 from lnn2loihi.converted.structure import Given, places, tensors_at, with_tensors
 from lnn2loihi.errors import InputError
@@ -24,7 +24,7 @@ from lnn2loihi.simulation import encode
 from lnn2loihi.tables import decibel, percent, text_table
 
 if TYPE_CHECKING:
-    from lnn2loihi.converted.parts import ChipPart, ConvertedModule
+    from lnn2loihi.converted.parts import ConvertedModule
 
 #: Share of its spread that an output may be off before it is named in a warning.
 LARGEST_SHARE = 0.02
@@ -226,7 +226,7 @@ def _part_errors(
     return [
         PartErrors(
             part.name,
-            part.on_host,
+            isinstance(part, HostPart),
             tuple(
                 output_error(name, floats.values[name], integers.values[name])
                 for name in part.answers

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lnn2loihi.converted.ports import BATCH, FEATURES, TIME, ChipPort, StatePort
+from lnn2loihi.converted.pieces import BATCH, FEATURES, TIME, ChipPort, StatePort
 from lnn2loihi.errors import InputError, Problems
 
 #: How arrays are put together along an axis: `np.concatenate`, or the same of tensors.

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lnn2loihi.converted.onnx_host import OnnxFunction
-from lnn2loihi.converted.ports import BATCH, FEATURES, TIME, ChipPort, ModuleInput, StatePort
+from lnn2loihi.converted.pieces import (
+    BATCH,
+    FEATURES,
+    TIME,
+    ChipPart,
+    ChipPort,
+    HostPart,
+    ModuleInput,
+    StatePort,
+)
 from lnn2loihi.converted.structure_file import from_plain, to_plain
 from lnn2loihi.printable import is_line
 from lnn2loihi.program import LoihiProgram
@@ -16,7 +25,7 @@ from lnn2loihi.quantization.state_words import StateWord
 from lnn2loihi.version import VERSION
 
 if TYPE_CHECKING:
-    from lnn2loihi.converted.parts import ChipPart, ConvertedModule, HostPart
+    from lnn2loihi.converted.parts import ConvertedModule
 
 Arrays = dict[str, np.ndarray]
 #: Types that arrays of examples have in files.
@@ -56,9 +65,9 @@ def plain_module(
         "notes": list(converted.notes),
         "multiply_adds": converted.multiply_adds,
         "parts": [
-            {"host": _plain_host(part)}  # type: ignore[arg-type]
-            if part.on_host
-            else {"chip": _plain_chip(part, number, arrays)}  # type: ignore[arg-type]
+            {"host": _plain_host(part)}
+            if isinstance(part, HostPart)
+            else {"chip": _plain_chip(part, number, arrays)}
             for number, part in enumerate(converted.parts)
         ],
     }
@@ -182,8 +191,6 @@ def _part(
     programs: Mapping[int, LoihiProgram],
     models: Mapping[int, bytes],
 ) -> HostPart | ChipPart:
-    from lnn2loihi.converted.parts import ChipPart, HostPart
-
     ((kind, content),) = entry.items()
     if kind == "host":
         inputs = tuple(map(_line, _list(content["inputs"])))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lnn2loihi.converted.ports import AnyArray
+from lnn2loihi.converted.pieces import AnyArray
 from lnn2loihi.errors import ArtifactError, BackendMissingError, InputError
 
 #: Types of ONNX that host parts take, and NumPy's names of them.

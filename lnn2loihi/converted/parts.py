@@ -1,18 +1,17 @@
-"""The parts of a converted module, and the module that they make up.
+"""The converted module, which users hold, and what it consists of.
 
 Values have names, and every part says which it takes and which it answers. Between two chip parts,
-and before and after them, values are arrays as the module's own forward has them; a port says where
-the samples, steps and features of a chip part are in such an array.
+and before and after them, values are arrays as the module's own forward has them.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,14 +19,19 @@ from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.converted import storage
 from lnn2loihi.converted.checks import problems_of
 from lnn2loihi.converted.comparing import ConvertedComparison, comparison
-from lnn2loihi.converted.ports import (
+from lnn2loihi.converted.description import plain, summary
+from lnn2loihi.converted.pieces import (
     BATCH,
     FEATURES,
     TIME,
     AnyArray,
     Axis,
+    ChipPart,
     ChipPort,
+    HostFunction,
+    HostPart,
     ModuleInput,
+    Part,
     StatePort,
     ValueName,
 )
@@ -35,156 +39,25 @@ from lnn2loihi.converted.quantizing import by_default, quantized
 from lnn2loihi.converted.running import (
     ConvertedResult,
     answer_of,
+    given_example,
     given_to,
     pass_through,
 )
 from lnn2loihi.converted.tracing import ConvertedTrace, traced
-from lnn2loihi.defaults import DEFAULT_RECIPE
-from lnn2loihi.errors import InputError, NetworkError, Problems
-from lnn2loihi.network import LiquidNetwork
-from lnn2loihi.program import LoihiProgram
-from lnn2loihi.quantization.state_words import StateWord
+from lnn2loihi.defaults import DEFAULT_DEVICES, DEFAULT_RECIPE, DEFAULT_TARGET
+from lnn2loihi.errors import NetworkError, Problems
 from lnn2loihi.recipe import LayerRecipes, Recipe
 
+if TYPE_CHECKING:
+    from lnn2loihi.converted.costs import ConvertedProfile, ConvertedVerification
+    from lnn2loihi.devices import Device
+    from lnn2loihi.placement.placement import Placement
+    from lnn2loihi.targets import Target
+
 __all__ = [
-    "BATCH",
-    "FEATURES",
-    "TIME",
-    "AnyArray",
-    "Axis",
-    "ChipPart",
-    "ChipPort",
-    "ConvertedModule",
-    "HostFunction",
-    "HostPart",
-    "ModuleInput",
-    "Part",
-    "StatePort",
-    "ValueName",
-]
-
-
-@dataclass(frozen=True, eq=False)
-class ChipPart:
-    """What runs on the chip: a network, and its program once it is quantized.
-
-    Attributes:
-        name: of the part.
-        network: the float network; None where a saved module was loaded.
-        inputs: side by side they are the network's inputs.
-        outputs: what its answers are used for.
-        elapsed: the value that holds the elapsed time before each sample, where time is irregular;
-            its port has no columns.
-        initial: states that the module begins with; zeros for all others.
-        final: states that are answered or used after the last sample.
-        program: the integers.
-        words: the words of the program that hold states.
-    """
-
-    on_host: ClassVar[bool] = False
-
-    name: str
-    network: LiquidNetwork | None
-    inputs: tuple[ChipPort, ...]
-    outputs: tuple[ChipPort, ...]
-    elapsed: ChipPort | None = None
-    initial: tuple[StatePort, ...] = ()
-    final: tuple[StatePort, ...] = ()
-    program: LoihiProgram | None = None
-    words: tuple[StateWord, ...] = ()
-
-    @property
-    def state_sizes(self) -> dict[str, int]:
-        """Units of each state, by name."""
-        if self.network is not None:
-            return self.network.state_sizes
-        return {word.state: word.step.size for word in self.words}
-
-    @property
-    def takes(self) -> tuple[str, ...]:
-        """Names of the values that it takes."""
-        ports = (*self.inputs, *(() if self.elapsed is None else (self.elapsed,)), *self.initial)
-        return tuple(dict.fromkeys(port.value for port in ports))
-
-    @property
-    def answers(self) -> tuple[str, ...]:
-        """Names of the values that it answers."""
-        return tuple(dict.fromkeys(port.value for port in (*self.outputs, *self.final)))
-
-    def float_network(self) -> LiquidNetwork:
-        """The float network.
-
-        Raises:
-            InputError: there is none: a saved module holds integers alone.
-        """
-        if self.network is None:
-            raise InputError(
-                f"part {self.name!r}",
-                "has no float network: what was saved holds the integers alone; convert the module "
-                "again",
-            )
-        return self.network
-
-    def quantized(self) -> LoihiProgram:
-        """The program.
-
-        Raises:
-            InputError: nobody has quantized it.
-        """
-        if self.program is None:
-            raise InputError(f"part {self.name!r}", "has no program; call quantize() first")
-        return self.program
-
-
-class HostFunction(Protocol):
-    """What a host part computes: float arrays in float32, as the module does."""
-
-    def __call__(self, arrays: Sequence[AnyArray]) -> list[AnyArray]:
-        """The part's outputs for its inputs, in their order."""
-        ...
-
-    def onnx(self) -> bytes:
-        """The same as an ONNX model, whose inputs and outputs have the names of the values."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
-class HostPart:
-    """What stays on the host.
-
-    Attributes:
-        name: of the part.
-        inputs, outputs: names of values.
-        function: what it computes.
-        operators: what it consists of, in order, for tables ("Conv2d", "mean").
-        reasons: why it is not on the chip, a sentence each, with the line of forward.
-        multiply_adds: multiply-adds for the example; None where nobody counted them.
-        parameters: numbers that were trained; None where nobody counted them.
-    """
-
-    on_host: ClassVar[bool] = True
-
-    name: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    function: HostFunction
-    operators: tuple[str, ...] = ()
-    reasons: tuple[str, ...] = ()
-    multiply_adds: int | None = None
-    parameters: int | None = None
-
-    @property
-    def takes(self) -> tuple[str, ...]:
-        """Names of the values that it takes."""
-        return self.inputs
-
-    @property
-    def answers(self) -> tuple[str, ...]:
-        """Names of the values that it answers."""
-        return self.outputs
-
-
-Part: TypeAlias = "HostPart | ChipPart"
+    "BATCH", "FEATURES", "TIME", "AnyArray", "Axis", "ChipPart", "ChipPort", "ConvertedModule",
+    "HostFunction", "HostPart", "ModuleInput", "Part", "StatePort", "ValueName",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -363,3 +236,111 @@ class ConvertedModule:
             BackendMissingError: host parts cannot be written as ONNX here.
         """
         return storage.save(self, path)
+
+    def verify(
+        self,
+        *args: Any,
+        executors: Sequence[str] | str | None = None,
+        target: str | Target = DEFAULT_TARGET,
+        progress: Callable[[str, int, int], None] | None = None,
+        **keywords: Any,
+    ) -> ConvertedVerification:
+        """Compares executors on every chip part, bit for bit, on what the part hears.
+
+        Args:
+            *args: as for `predict`.
+            executors: as for `lnn2loihi.verify`.
+            target: as for `lnn2loihi.verify`.
+            progress: as for `lnn2loihi.verify`.
+            **keywords: as for `predict`.
+
+        Raises:
+            InputError: as `predict` and `lnn2loihi.verify`.
+            BackendMissingError: an executor that was named cannot run a program here.
+        """
+        from lnn2loihi.converted.costs import verified
+
+        options = {"target": target, "progress": progress}
+        return verified(self.ready, given_to(self, args, keywords), executors, options)
+
+    def place(
+        self, device: str | os.PathLike[str] | Device = DEFAULT_DEVICES[0], **options: Any
+    ) -> dict[str, Placement]:
+        """Puts every chip part on cores, each as if the device were its own.
+
+        Args:
+            device: as for `lnn2loihi.place`.
+            **options: as for `lnn2loihi.place`.
+
+        Returns:
+            The placement of each chip part, by its name.
+
+        Raises:
+            PlacementError: lists all limits that are exceeded.
+        """
+        from lnn2loihi.converted.costs import placed
+
+        return placed(self.ready, device, options)
+
+    def profile(
+        self, *args: Any, options: Mapping[str, Any] | None = None, **keywords: Any
+    ) -> ConvertedProfile:
+        """Says what chip parts cost on Loihi devices, and what is left to the host.
+
+        Args:
+            *args: as for `predict`; what the network will meet.
+            options: further arguments of `lnn2loihi.profile`, by name: devices, against, rate,
+                quick and so on.
+            **keywords: as for `predict`.
+
+        Returns:
+            The profile of each chip part on what it hears; multiply-adds and parameters of host
+            parts, what crosses between host and chip, and what waiting for the host costs in steps.
+
+        Raises:
+            InputError: as `predict`.
+            RateError, DeviceError: as `lnn2loihi.profile`.
+        """
+        from lnn2loihi.converted.costs import profiled
+
+        return profiled(self.ready, given_to(self, args, keywords), options or {})
+
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        *args: Any,
+        options: Mapping[str, Any] | None = None,
+        **keywords: Any,
+    ) -> Path:
+        """Writes one HTML page that opens from disk: the parts as a graph, what is on the chip,
+        the comparison with the module, and of each chip part what `lnn2loihi.report` shows.
+
+        Args:
+            path: the `.html` file; whole or not written at all.
+            *args: as for `predict`; by default the example.
+            options: as for `profile`; nothing is measured on this machine unless they say what
+                (`against`).
+            **keywords: as for `predict`.
+
+        Returns:
+            The file.
+
+        Raises:
+            InputError: as `profile`; or the file cannot be written.
+        """
+        from lnn2loihi.reporting.converted_page import write_page
+
+        given = given_to(self, args, keywords) if args or keywords else given_example(self)
+        return write_page(self.ready, given, path, {"against": (), **(options or {})})
+
+    def to_dict(self) -> dict[str, Any]:
+        """What it consists of, as plain values."""
+        return plain(self)
+
+    def summary(self) -> str:
+        """The table of parts, why host parts are there, and notes, as text."""
+        return summary(self)
+
+    def __str__(self) -> str:
+        """The summary."""
+        return self.summary()

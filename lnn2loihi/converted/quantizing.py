@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lnn2loihi.converted.chip import Heard
+from lnn2loihi.converted.pieces import ChipPart
 from lnn2loihi.converted.running import given_example, given_to, pass_through
 from lnn2loihi.converted.structure import Given
 from lnn2loihi.defaults import DEFAULT_RECIPE
@@ -20,7 +21,7 @@ from lnn2loihi.quantization.verb import PreparedQuantization, prepared
 from lnn2loihi.recipe import LayerRecipes, Recipe
 
 if TYPE_CHECKING:
-    from lnn2loihi.converted.parts import ChipPart, ConvertedModule
+    from lnn2loihi.converted.parts import ConvertedModule
 
 #: Calls that are taken from a loader, which may be endless.
 MOST_CALLS = 10_000

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lnn2loihi.converted.chip import ChipRun, Heard, run_float, run_integers
-from lnn2loihi.converted.ports import AnyArray
+from lnn2loihi.converted.pieces import AnyArray, HostPart
 from lnn2loihi.converted.structure import Given, given_arguments, with_tensors
 from lnn2loihi.errors import InputError, Lnn2LoihiError
 from lnn2loihi.faults import described
 from lnn2loihi.simulation.result import SimulationResult, saturation_text
 
 if TYPE_CHECKING:
-    from lnn2loihi.converted.parts import ChipPart, ConvertedModule, HostPart
+    from lnn2loihi.converted.parts import ConvertedModule
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,15 +119,13 @@ def pass_through(
     values: dict[str, AnyArray] = {**converted.constants, **given.values}
     found = Passage(values, given.sizes, {}, {})
     for part in converted.parts:
-        if part.on_host:
-            values |= run_host(cast("HostPart", part), values)
-            continue
-        on_chip = cast("ChipPart", part)
-        if executor is None:
-            found.heard[part.name], answered = run_float(on_chip, values, given.sizes)
+        if isinstance(part, HostPart):
+            values |= run_host(part, values)
+        elif executor is None:
+            found.heard[part.name], answered = run_float(part, values, given.sizes)
             values |= _as_single(answered)
         else:
-            run = run_integers(on_chip, values, given.sizes, executor, return_states)
+            run = run_integers(part, values, given.sizes, executor, return_states)
             found.heard[part.name], found.runs[part.name] = run.heard, run
             values |= _as_single(run.values)
     return found

@@ -25,6 +25,7 @@ from safetensors.numpy import save as save_safetensors
 
 from lnn2loihi import artifact
 from lnn2loihi.converted.manifest import Arrays, module_of, plain_module
+from lnn2loihi.converted.pieces import HostPart
 from lnn2loihi.defaults import MODULE_SUFFIX as SUFFIX
 from lnn2loihi.errors import ArtifactError, Lnn2LoihiError, Problems
 from lnn2loihi.files import note_input, why_no_file, write_atomically
@@ -56,16 +57,16 @@ def save(converted: ConvertedModule, path: str | os.PathLike[str]) -> Path:
     problems.extend(found)
     entries: dict[str, bytes] = {}
     for number, part in enumerate(ready.parts):
-        if part.on_host:
+        if isinstance(part, HostPart):
             try:
-                entries[host_entry(number)] = part.function.onnx()  # type: ignore[union-attr]
+                entries[host_entry(number)] = part.function.onnx()
             except Lnn2LoihiError as error:
                 problems.extend(
                     f"host part {part.name!r} has no ONNX form: {problem}"
                     for problem in (error.problems or (error.subject,))
                 )
         else:
-            entries[program_entry(number)] = artifact.to_bytes(part.program)  # type: ignore[union-attr]
+            entries[program_entry(number)] = artifact.to_bytes(part.quantized())
     problems.raise_if_any()
     entries[ARRAYS] = save_safetensors(dict(sorted(arrays.items())))
     manifest = {

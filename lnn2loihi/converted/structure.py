@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lnn2loihi.arrays import as_array
-from lnn2loihi.converted.ports import BATCH, TIME, AnyArray, ModuleInput, ValueName
+from lnn2loihi.converted.pieces import BATCH, TIME, AnyArray, ModuleInput, ValueName
 from lnn2loihi.errors import InputError, Problems
 
 #: What a name of a value begins with: the argument that it is in.

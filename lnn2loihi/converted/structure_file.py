@@ -6,7 +6,7 @@ import math
 from collections import OrderedDict, namedtuple
 from typing import Any
 
-from lnn2loihi.converted.ports import ValueName
+from lnn2loihi.converted.pieces import ValueName
 from lnn2loihi.printable import is_line
 
 #: Depth of a structure, and entries of one of its parts.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lnn2loihi.converted.ports import AnyArray
+from lnn2loihi.converted.pieces import AnyArray, ChipPart
 from lnn2loihi.converted.running import pass_through
 from lnn2loihi.converted.structure import Given
 from lnn2loihi.simulation.result import SimulationResult
@@ -76,7 +76,7 @@ def traced(converted: ConvertedModule, given: Given, executor: str) -> Converted
     for name, answered in integers.values.items():
         part = made_by.get(name)
         values[name] = TracedValue(
-            name, part.name if part else "", part is not None and not part.on_host, answered,
+            name, part.name if part else "", isinstance(part, ChipPart), answered,
             floats.get(name),
         )  # fmt: skip
     return ConvertedTrace(values, {name: run.result for name, run in integers.runs.items()})

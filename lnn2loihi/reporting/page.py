@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import resources
 
 from lnn2loihi.cost.workload import FALL_THROUGH
@@ -47,16 +48,20 @@ SECTIONS = {
 
 def page(result: ProfileResult, program: LoihiProgram, traces: Traces | None) -> str:
     """The whole document."""
-    style = resources.files("lnn2loihi.reporting").joinpath("style.css").read_text("utf-8")
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("title", f"{result.subject.program}: what it costs on Loihi 2"),
-        element("style", Markup(style)),
+    sections = sections_of(result, program, traces)
+    return document(
+        f"{result.subject.program}: what it costs on Loihi 2",
+        _header(result),
+        [(name, SECTIONS[name], content) for name, content in sections.items() if content],
+        result.versions.get("lnn2loihi", ""),
     )
-    sections = {
+
+
+def sections_of(
+    result: ProfileResult, program: LoihiProgram, traces: Traces | None
+) -> dict[str, Markup]:
+    """The content of each of SECTIONS; nothing where there is nothing to say."""
+    return {
         "table": _table(result),
         "energy": _energy(result),
         "network": _network(program, traces),
@@ -64,21 +69,38 @@ def page(result: ProfileResult, program: LoihiProgram, traces: Traces | None) ->
         "metrics": _metrics(result),
         "provenance": _provenance(result),
     }
+
+
+def document(
+    title: str, header: Markup, sections: Sequence[tuple[str, str, Markup]], version: str
+) -> str:
+    """A page that needs nothing else.
+
+    Args:
+        title: of the page.
+        header: what stands above everything.
+        sections: anchor, title and content of each.
+        version: of this library, for the foot.
+    """
+    style = resources.files("lnn2loihi.reporting").joinpath("style.css").read_text("utf-8")
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("title", title),
+        element("style", Markup(style)),
+    )
     body = element(
         "body",
-        _header(result),
-        element("nav", *(element("a", words, href=f"#{name}")
-                         for name, words in SECTIONS.items() if sections[name])),
-        element("main", *(_section(name, content) for name, content in sections.items())),
-        _footer(result),
+        header,
+        element("nav", *(element("a", words, href=f"#{name}") for name, words, _ in sections)),
+        element("main", *(element("section", element("h2", words), content, id=name)
+                          for name, words, content in sections)),
+        element("footer", f"Made by lnn2loihi {version}. ",
+                "Nothing on this page ran on Loihi silicon."),
     )  # fmt: skip
     return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
-
-
-def _section(name: str, content: Markup) -> Markup | None:
-    if not content:
-        return None
-    return element("section", element("h2", SECTIONS[name]), content, id=name)
 
 
 def _header(result: ProfileResult) -> Markup:
@@ -269,9 +291,3 @@ def _provenance(result: ProfileResult) -> Markup:
         element("div", provenance_table(result.provenance), class_="card wide breakable",
                 style="margin-top:14px") if result.provenance else None,
     )  # fmt: skip
-
-
-def _footer(result: ProfileResult) -> Markup:
-    version = result.versions.get("lnn2loihi", "")
-    return element("footer", f"Made by lnn2loihi {version}. ",
-                   "Nothing on this page ran on Loihi silicon.")  # fmt: skip
