@@ -32,6 +32,8 @@ LARGEST_ARRAY, LARGEST_TEXT = 1 << 32, 1 << 30
 #: An array may take so many times its compressed bytes, and so many bytes in any case: zeros are
 #: compressed a thousand times, a file of a megabyte could ask for a gigabyte.
 EXPANSION, ALWAYS = 100, 1 << 26
+#: Arrays of an archive of which all are read.
+MOST_ARRAYS = 1024
 #: Characters of the longest line of a text: 65,536 numbers and more.
 LONGEST_LINE = 1 << 21
 #: Bytes that are read at once.
@@ -117,15 +119,32 @@ def read_array(path: str | os.PathLike[str], key: str, what: str = "numbers") ->
     return array
 
 
+def read_named_arrays(path: str | os.PathLike[str]) -> dict[str, npt.NDArray[Any]]:
+    """All arrays of a file by name.
+
+    Args:
+        path: `.npz`; or `.npy` or `.csv`, whose array has the name "".
+
+    Raises:
+        InputError: as `read_sample_file`; or there are more than MOST_ARRAYS.
+    """
+    found = _arrays(path, None if Path(path).suffix.lower() == ".npz" else ("",), "arrays")
+    for array in found.values():
+        _check_numbers(path, array)
+    return found
+
+
 def _check_numbers(path: str | os.PathLike[str], array: npt.NDArray[Any]) -> None:
     if array.dtype.kind not in REAL:
         raise InputError(str(path), f"holds {array.dtype} values, expected numbers")
 
 
 def _arrays(
-    path: str | os.PathLike[str], keys: tuple[str, ...], what: str
+    path: str | os.PathLike[str], keys: tuple[str, ...] | None, what: str
 ) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of a file that have these names: the first one, and others that are there."""
+    """The arrays of a file that have these names: the first one, and others that are there. All
+    arrays of an archive where no names are given.
+    """
     file = Path(path)
     suffix = file.suffix.lower()
     if suffix not in SUFFIXES:
@@ -135,7 +154,7 @@ def _arrays(
             if suffix == ".npz":
                 return dict(_members(stream, keys))
             read = _read_text if suffix == ".csv" else _read_whole
-            return {keys[0]: read(stream)}
+            return {keys[0] if keys else "": read(stream)}
     except FileNotFoundError:
         raise InputError(str(path), "there is no such file") from None
     except _DAMAGE as error:
@@ -169,14 +188,19 @@ def _read_whole(stream: BinaryIO) -> npt.NDArray[Any]:
     return _read_array(stream, os.fstat(stream.fileno()).st_size, LARGEST_ARRAY)
 
 
-def _members(stream: BinaryIO, keys: tuple[str, ...]) -> Iterator[tuple[str, npt.NDArray[Any]]]:
-    """Arrays of an .npz file by name: the first name, and the others that are there."""
+def _members(
+    stream: BinaryIO, keys: tuple[str, ...] | None
+) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    """Arrays of an .npz file by name: the first name, and the others that are there; or all."""
     begin = stream.read(6)
     if begin == b"\x93NUMPY":
         raise ValueError("it is one array, not an archive of arrays: call it .npy")
     with zipfile.ZipFile(stream) as archive:
         held = {name.removesuffix(".npy"): name for name in archive.namelist()}
-        if keys[0] not in held:
+        if keys is None and len(held) > MOST_ARRAYS:
+            raise ValueError(f"it has {len(held):,} arrays; at most {MOST_ARRAYS:,} are read")
+        keys = tuple(held) if keys is None else keys
+        if keys and keys[0] not in held:
             raise ValueError(f"no array named {keys[0]!r}; there are {', '.join(held)}")
         for key in keys:
             if key not in held:

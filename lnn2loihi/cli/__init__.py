@@ -22,7 +22,7 @@ from lnn2loihi.startup import INTERRUPTED, importing
 with importing():
     import typer
 
-    from lnn2loihi.cli import convert, demo, devices, export, place, profile, run
+    from lnn2loihi.cli import convert, demo, devices, export, place, profile, run, whole
     from lnn2loihi.cli.common import BAD_INPUT, app, results_printed
 
     try:  # typer carries its own copy of click since 0.20
@@ -33,7 +33,18 @@ with importing():
 #: Options that ask for words instead of work.
 _INFORMATION = {"--help", "--version"}
 
-__all__ = ["app", "convert", "demo", "devices", "export", "main", "place", "profile", "run"]
+__all__ = [
+    "app",
+    "convert",
+    "demo",
+    "devices",
+    "export",
+    "main",
+    "place",
+    "profile",
+    "run",
+    "whole",
+]
 
 
 def _version(asked: bool) -> None:

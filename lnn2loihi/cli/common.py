@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand
 
 import lnn2loihi as l2l
-from lnn2loihi.defaults import PROGRAM_SUFFIX
+from lnn2loihi.defaults import MODULE_SUFFIX, PROGRAM_SUFFIX
 from lnn2loihi.files import check_not_input, look_at_target, note_input
 from lnn2loihi.printable import printable_lines
 from lnn2loihi.startup import importing
@@ -38,6 +38,10 @@ Source = Annotated[
     ),
 ]
 ProgramFile = Annotated[Path, typer.Argument(help=f"Program ({PROGRAM_SUFFIX}).")]
+ProgramOrModule = Annotated[
+    Path,
+    typer.Argument(help=f"Program ({PROGRAM_SUFFIX}) or converted module ({MODULE_SUFFIX})."),
+]
 Samples = Annotated[
     Path,
     typer.Option(
@@ -91,6 +95,32 @@ class NamingVerb(TyperCommand):
             text = getattr(option, "help", None) or ""
             option.help = text.replace("{executors}", names)  # type: ignore[attr-defined]
         super().format_help(ctx, formatter)
+
+
+def is_module(path: Path) -> bool:
+    """Whether a file holds a converted module."""
+    with importing():
+        from lnn2loihi.storage import is_module_file
+
+    return is_module_file(path)
+
+
+def loaded_program(path: Path, instead: str) -> l2l.LoihiProgram:
+    """The program of a file.
+
+    Args:
+        path: the file.
+        instead: what to do where it holds a converted module.
+
+    Raises:
+        ArtifactError: it is no good.
+        InputError: it holds a converted module.
+    """
+    if is_module(path):
+        raise l2l.InputError(
+            str(path), f"is a converted module, which has several parts; {instead}"
+        )
+    return l2l.load(path)
 
 
 def keep_inputs(outputs: Iterable[Path | None], *inputs: str | os.PathLike[str] | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,20 +20,28 @@ from lnn2loihi.cli.common import (
     Timespan,
     app,
     imported,
+    is_module,
     keep_inputs,
+    loaded_program,
     print_result,
     progress_bars,
     read_sequences,
     refuse_import_options,
 )
-from lnn2loihi.defaults import DEFAULT_RECIPE
+from lnn2loihi.cli.whole import loaded_module
+from lnn2loihi.defaults import DEFAULT_RECIPE, MODULE_SUFFIX
 from lnn2loihi.defaults import PROGRAM_SUFFIX as SUFFIX
 from lnn2loihi.startup import importing
 
 
 @app.command()
 def inspect(
-    source: Annotated[Path, typer.Argument(help=f"Checkpoint, description or program ({SUFFIX}).")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help=f"Checkpoint, description, program ({SUFFIX}), converted module ({MODULE_SUFFIX})."
+        ),
+    ],
     description: Description = None,
     timespan: Timespan = None,
     option: ImportOptions = None,
@@ -55,6 +63,18 @@ def inspect(
 
     Of a checkpoint without a description: what it may be, and the description that it takes.
     """
+    if is_module(source):
+        if write:
+            raise l2l.InputError("--write", "goes with a checkpoint; a module needs no description")
+        why = "a module has been converted before"
+        refuse_import_options(why, description=description, timespan=timespan, option=option)
+        module = loaded_module(source, "inspect")
+        text = [module.summary()]
+        for part in module.chip_parts:
+            found = _listings(part.quantized()) if show_listing else {}
+            text += [f"\n{part.name}, {name}\n{one.text}" for name, one in found.items()]
+        print_result(module.to_dict(), "\n".join(text), as_json)
+        return
     if source.suffix != SUFFIX:
         if write or (description is None and _is_undescribed(source)):
             _propose(source, option, write, replace, as_json)
@@ -62,23 +82,14 @@ def inspect(
         network = imported(source, description, timespan, option)
         print_result(network.to_dict(), network.summary(), as_json)
         return
-    with importing():
-        from lnn2loihi.neurons.listing import listing
-
     if write:
         raise l2l.InputError("--write", "goes with a checkpoint; a program needs no description")
     why = "a program has been imported before"
     refuse_import_options(why, description=description, timespan=timespan, option=option)
     program = l2l.load(source)
-    text, listings = [program.summary()], {}
-    for population in program.populations:
-        listings[population.name] = listing(
-            population.program,
-            program.schedule.first_valid[population.name],
-            program.schedule.period,
-        )
-        if show_listing:
-            text.append(f"\n{population.name}\n{listings[population.name].text}")
+    text, listings = [program.summary()], _listings(program)
+    if show_listing:
+        text += [f"\n{name}\n{found.text}" for name, found in listings.items()]
     result = {
         "name": program.name,
         "recipe": program.recipe,
@@ -122,6 +133,18 @@ def _propose(
         text += f"\nwritten: {written}"
         result["written"] = str(written)
     print_result(result, text, as_json)
+
+
+def _listings(program: l2l.LoihiProgram) -> dict[str, Any]:
+    """The neuron programs of all populations, by name."""
+    with importing():
+        from lnn2loihi.neurons.listing import listing
+
+    schedule = program.schedule
+    return {
+        p.name: listing(p.program, schedule.first_valid[p.name], schedule.period)
+        for p in program.populations
+    }
 
 
 @app.command()
@@ -171,7 +194,9 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare the float network with its integers, stage by stage and step by step."""
-    network, loaded = imported(source, description, timespan, option), l2l.load(program)
+    instead = "its own float networks are not saved: ConvertedModule.compare compares in Python"
+    loaded = loaded_program(program, instead)
+    network = imported(source, description, timespan, option)
     given = read_sequences(samples, loaded.timed, encoded)
     with progress_bars() as on_step:
         result = l2l.compare(network, loaded, **given, progress=partial(on_step, "integers"))

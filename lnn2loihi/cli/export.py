@@ -15,14 +15,19 @@ from lnn2loihi.cli.common import (
     Timespan,
     app,
     imported,
+    is_module,
     joined_options,
     keep_inputs,
+    loaded_program,
     print_result,
     refuse_import_options,
 )
 from lnn2loihi.defaults import DEFAULT_TARGET
 from lnn2loihi.defaults import PROGRAM_SUFFIX as SUFFIX
 from lnn2loihi.startup import importing
+
+#: What to do with a converted module.
+_PARTS = "unzip it: its parts/*.onnx are host parts, and its parts/*.l2l programs that export takes"
 
 
 @app.command()
@@ -68,7 +73,9 @@ def export(
             "a program has been imported before",
             description=description, timespan=timespan, import_option=import_option,
         )  # fmt: skip
-        loaded = l2l.load(source)
+        loaded = loaded_program(source, _PARTS)
+    elif is_module(source):
+        loaded = loaded_program(source, _PARTS)
     else:
         loaded = imported(source, description, timespan, import_option)
     with importing():

@@ -12,20 +12,22 @@ import lnn2loihi as l2l
 from lnn2loihi.cli.common import (
     Encoded,
     Json,
-    ProgramFile,
+    ProgramOrModule,
     TargetName,
     app,
+    is_module,
     print_result,
     progress_bars,
     read_sequences,
 )
+from lnn2loihi.cli.whole import loaded_module, refuse
 from lnn2loihi.defaults import DEFAULT_TARGET
 from lnn2loihi.startup import importing
 
 
 @app.command()
 def place(
-    program: ProgramFile,
+    program: ProgramOrModule,
     device: Annotated[
         str, typer.Option("--device", "-d", help="Device (see: lnn2loihi devices), or a .toml.")
     ] = "loihi2-oheo-gulch",
@@ -52,6 +54,14 @@ def place(
     with importing():
         from lnn2loihi.targets import target_of
 
+    if is_module(program):
+        refuse(program, "place", input=samples, encoded=encoded)
+        module = loaded_module(program, "place")
+        parts = module.place(device, target=target, objective=objective, chips=chips)
+        found = {name: placement.to_dict() for name, placement in parts.items()}
+        text = "\n\n".join(f"part {name}: {one.summary()}" for name, one in parts.items())
+        print_result(found, text, as_json)
+        return
     loaded, aim, counters = l2l.load(program), target_of(target), None
     if samples is not None:
         given = read_sequences(samples, loaded.timed, encoded)

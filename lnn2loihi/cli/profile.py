@@ -19,19 +19,21 @@ from lnn2loihi.cli.common import (
     Encoded,
     ImportOptions,
     Json,
-    ProgramFile,
+    ProgramOrModule,
     Samples,
     TargetName,
     Timespan,
     app,
     imported,
+    is_module,
     keep_inputs,
     print_result,
     progress_bars,
     read_sequences,
     refuse_import_options,
 )
-from lnn2loihi.defaults import DEFAULT_DEVICES, DEFAULT_TARGET
+from lnn2loihi.cli.whole import loaded_call, refuse
+from lnn2loihi.defaults import DEFAULT_DEVICES, DEFAULT_TARGET, MODULE_SUFFIX
 from lnn2loihi.defaults import PROFILE_SUFFIX as SUFFIX
 from lnn2loihi.startup import importing
 
@@ -46,7 +48,7 @@ NetworkFile = Annotated[
 
 @app.command()
 def profile(
-    program: ProgramFile,
+    program: ProgramOrModule,
     samples: Samples,
     encoded: Encoded = False,
     devices: Annotated[
@@ -106,6 +108,23 @@ def profile(
 
     _check_targets_of_output(output, page)
     keep_inputs([output, page], program, samples, network, description, targets, *(devices or ()))
+    options: dict[str, Any] = {
+        "devices": devices or DEFAULT_DEVICES,
+        "target": target,
+        "against": () if against == "none" else against,
+        "rate": None if rate is None else _rate(rate),
+        "host_io": host_io,
+        "quick": quick,
+        "allow_estimated": allow_estimated,
+        "budget_seconds": budget,
+        "command": f"lnn2loihi {shlex.join(sys.argv[1:])}",
+    }
+    if is_module(program):
+        refuse(
+            program, "profile", encoded=encoded, network=network, description=description,
+            timespan=timespan, option=option, targets=targets, output=output,
+        )  # fmt: skip
+        _profile_module(program, samples, options, page, as_json)
     loaded = l2l.load(program)
     given = read_sequences(samples, loaded.timed, encoded)
     source = _network(network, description, timespan, option)
@@ -113,17 +132,9 @@ def profile(
         result = l2l.profile(
             loaded,
             **given,
-            devices=devices or DEFAULT_DEVICES,
-            target=target,
-            against=() if against == "none" else against,
-            rate=None if rate is None else _rate(rate),
+            **options,
             network=source,
             targets=None if targets is None else read_array(targets, "targets"),
-            host_io=host_io,
-            quick=quick,
-            allow_estimated=allow_estimated,
-            budget_seconds=budget,
-            command=f"lnn2loihi {shlex.join(sys.argv[1:])}",
             progress=on_step,
         )
     written: list[Path] = []
@@ -135,11 +146,29 @@ def profile(
     raise typer.Exit(0 if result.chips else FAILED_CHECK)
 
 
+def _profile_module(
+    path: Path, samples: Path, options: dict[str, Any], page: Path | None, as_json: bool
+) -> None:
+    """The same of a converted module; it ends the verb."""
+    module, args, keywords = loaded_call(path, samples, "profile")
+    with progress_bars("") as on_step:
+        result = module.profile(*args, options={**options, "progress": on_step}, **keywords)
+    written = [] if page is None else [str(module.report(page, *args, options=options, **keywords))]
+    text = result.summary() + "".join(f"\nwritten: {path}" for path in written)
+    print_result({**result.to_dict(), "written": written}, text, as_json)
+    raise typer.Exit(0 if all(one.chips for one in result.parts.values()) else FAILED_CHECK)
+
+
 @app.command()
 def report(
-    source: Annotated[Path, typer.Argument(help=f"Profile ({SUFFIX}).")],
-    program: Annotated[Path, typer.Option("--program", "-p", help="The program (.l2l).")],
+    source: Annotated[
+        Path, typer.Argument(help=f"Profile ({SUFFIX}), or converted module ({MODULE_SUFFIX}).")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Page to write (.html).")],
+    program: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--program", "-p", help="The program of a profile (.l2l)."),
+    ] = None,
     network: NetworkFile = None,
     description: Description = None,
     timespan: Timespan = None,
@@ -151,7 +180,19 @@ def report(
     encoded: Encoded = False,
     as_json: Json = False,
 ) -> None:
-    """Write a profile as one HTML page."""
+    """Write a profile, or a converted module, as one HTML page."""
+    if is_module(source):
+        refuse(
+            source, "report", program=program, network=network, description=description,
+            timespan=timespan, option=option, encoded=encoded,
+        )  # fmt: skip
+        keep_inputs([output], source, samples)
+        module, args, keywords = loaded_call(source, samples, "report")
+        page = module.report(output, *args, **keywords)
+        print_result({"written": str(page)}, f"written: {page}", as_json)
+        return
+    if program is None:
+        raise l2l.InputError("--program", "is missing: give the program of the profile (.l2l)")
     if (network is None) != (samples is None):
         raise l2l.InputError(
             "report", "answers are drawn against the float network: give --network and --input, or "

@@ -15,14 +15,18 @@ from lnn2loihi.cli.common import (
     Json,
     NamingVerb,
     ProgramFile,
+    ProgramOrModule,
     Samples,
     TargetName,
     app,
+    is_module,
     keep_inputs,
+    loaded_program,
     print_result,
     progress_bars,
     read_sequences,
 )
+from lnn2loihi.cli.whole import loaded_call, refuse
 from lnn2loihi.defaults import ALL, DEFAULT_EXECUTORS, DEFAULT_TARGET
 from lnn2loihi.startup import importing
 
@@ -53,7 +57,7 @@ def simulate(
     if states and (output is None or output.suffix != ".npz"):
         raise l2l.InputError("--states", "states are written to an .npz file: give --output x.npz")
     keep_inputs([output], program, samples)
-    loaded = l2l.load(program)
+    loaded = loaded_program(program, "lnn2loihi run takes it")
     given = read_sequences(samples, loaded.timed, encoded)
     with progress_bars() as on_step:
         result = l2l.simulate(
@@ -103,7 +107,7 @@ def _live(outputs: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
 
 @app.command(cls=NamingVerb)
 def verify(
-    program: ProgramFile,
+    program: ProgramOrModule,
     samples: Samples,
     executors: Annotated[
         Optional[str],  # noqa: UP045
@@ -125,15 +129,19 @@ def verify(
         raise l2l.InputError(
             "--all", "compares all executors, --executors names some: give one of the two"
         )
+    named = ALL if everything else executors
+    if is_module(program):
+        refuse(program, "verify", encoded=encoded)
+        module, args, keywords = loaded_call(program, samples, "verify")
+        with progress_bars() as on_step:
+            found = module.verify(
+                *args, executors=named, target=target, progress=on_step, **keywords
+            )
+        print_result(found.to_dict(), found.summary(), as_json)
+        raise typer.Exit(0 if found.bit_exact else FAILED_CHECK)
     loaded = l2l.load(program)
     given = read_sequences(samples, loaded.timed, encoded)
     with progress_bars() as on_step:
-        result = l2l.verify(
-            loaded,
-            executors=ALL if everything else executors,
-            **given,
-            target=target,
-            progress=on_step,
-        )
+        result = l2l.verify(loaded, executors=named, **given, target=target, progress=on_step)
     print_result(result.to_dict(), result.summary(), as_json)
     raise typer.Exit(0 if result.bit_exact else FAILED_CHECK)

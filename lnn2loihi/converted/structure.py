@@ -130,13 +130,8 @@ def given_arguments(
         InputError: lists arguments that are missing or unknown, of another structure, shape or
             type, and numbers and texts that are not the example's.
     """
+    leaves = given_leaves(subject, example, args, keywords)
     problems = Problems(InputError, subject)
-    pairs = _bound(example, args, keywords, problems)
-    problems.raise_if_any()
-    leaves: dict[str, Any] = {}
-    for name, structure, value in pairs:
-        _match(structure, value, name, leaves, problems)
-    problems.raise_if_any()
     by_name = {one.name: one for one in inputs}
     values: dict[str, AnyArray] = {}
     sizes: dict[tuple[str, int], tuple[int, str]] = {}
@@ -151,6 +146,25 @@ def given_arguments(
     for (axis, _), (size, _) in sizes.items():
         known.setdefault(axis, size)
     return Given(values, known, None if tensor is None else _like(tensor))
+
+
+def given_leaves(
+    subject: str,
+    example: tuple[tuple[Any, ...], Mapping[str, Any]],
+    args: Sequence[Any],
+    keywords: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What stands in the places of tensors, by the name of the value, as it was given; arguments
+    and errors as of `given_arguments`, but for shapes and types.
+    """
+    problems = Problems(InputError, subject)
+    pairs = _bound(example, args, keywords, problems)
+    problems.raise_if_any()
+    leaves: dict[str, Any] = {}
+    for name, structure, value in pairs:
+        _match(structure, value, name, leaves, problems)
+    problems.raise_if_any()
+    return leaves
 
 
 def _bound(
@@ -259,6 +273,37 @@ def _described(value: Any) -> str:
     return f"of type {type(value).__qualname__}"
 
 
+def shape_problems(
+    wanted: ModuleInput, shape: tuple[int, ...], sizes: dict[tuple[str, int], tuple[int, str]]
+) -> list[str]:
+    """What is wrong with the shape of an input.
+
+    Args:
+        wanted: the input.
+        shape: of what is given.
+        sizes: for each axis that may vary and its size in the example the size that is given, and
+            by whom; those of this input are added.
+    """
+    fits = len(shape) == len(wanted.shape) and all(
+        axis is not None or own == size
+        for axis, own, size in zip(wanted.axes, shape, wanted.shape, strict=True)
+    )
+    if not fits:
+        expected = [axis or size for axis, size in zip(wanted.axes, wanted.shape, strict=True)]
+        text = f"({', '.join(map(str, expected))}{',' * (len(expected) == 1)})"
+        return [f"has shape {shape}, expected {text}"]
+    if 0 in shape and all(wanted.shape):
+        return [f"is empty (shape {shape}); give at least one sample"]
+    found: list[str] = []
+    for place, axis in enumerate(wanted.axes):
+        if axis not in (BATCH, TIME):
+            continue
+        size, other = sizes.setdefault((axis, wanted.shape[place]), (shape[place], wanted.name))
+        if size != shape[place]:
+            found.append(f"has {shape[place]} along {axis} where {other} has {size}")
+    return found
+
+
 def _array(
     wanted: ModuleInput, value: Any, sizes: dict[tuple[str, int], tuple[int, str]]
 ) -> AnyArray:
@@ -267,26 +312,7 @@ def _array(
     """
     array = as_array(value, wanted.name)
     problems = Problems(InputError, wanted.name)
-    expected = [axis or size for axis, size in zip(wanted.axes, wanted.shape, strict=True)]
-    text = f"({', '.join(map(str, expected))}{',' * (len(expected) == 1)})"
-    fits = array.ndim == len(wanted.shape)
-    if fits:
-        fits = all(
-            axis is not None or own == size
-            for axis, own, size in zip(wanted.axes, array.shape, wanted.shape, strict=True)
-        )
-    if not fits:
-        problems.add(f"has shape {array.shape}, expected {text}")
-    elif not array.size and all(wanted.shape):
-        problems.add(f"is empty (shape {array.shape}); give at least one sample")
-    else:
-        for place, axis in enumerate(wanted.axes):
-            if axis not in (BATCH, TIME):
-                continue
-            own = array.shape[place]
-            size, other = sizes.setdefault((axis, wanted.shape[place]), (own, wanted.name))
-            if size != own:
-                problems.add(f"has {own} along {axis} where {other} has {size}")
+    problems.extend(shape_problems(wanted, array.shape, sizes))
     kind = np.dtype(wanted.dtype).kind
     if kind == "f":
         array = array.astype(np.float32)

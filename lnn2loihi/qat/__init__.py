@@ -10,6 +10,8 @@
 Needs PyTorch; nothing else in this library imports this package.
 """
 
-from lnn2loihi.qat.module import TrainableNetwork, prepare
+from lnn2loihi.qat.module import TrainableNetwork
+from lnn2loihi.qat.verb import prepare
+from lnn2loihi.qat.whole import TrainableModule
 
-__all__ = ["TrainableNetwork", "prepare"]
+__all__ = ["TrainableModule", "TrainableNetwork", "prepare"]

@@ -8,12 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from lnn2loihi.arguments import checks_kinds
-from lnn2loihi.conversion import import_network
 from lnn2loihi.errors import InputError, Problems, QuantizationError
 from lnn2loihi.evaluation import heard_again, loops
 from lnn2loihi.formats import FixedPoint
@@ -21,7 +19,7 @@ from lnn2loihi.kinds import Share
 from lnn2loihi.layers.stage import INPUT
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.qat.calls import Calls, Hidden, calls_of
+from lnn2loihi.qat.calls import Calls, Hidden
 from lnn2loihi.qat.loop import run_loop
 from lnn2loihi.qat.rounding import message
 from lnn2loihi.qat.stage import TrainableStage
@@ -32,53 +30,8 @@ from lnn2loihi.quantization.state_words import (
     encoded_states,
     words_of,
 )
-from lnn2loihi.quantization.verb import PreparedQuantization, prepared
-from lnn2loihi.recipe import DEFAULT_RECIPE, LayerRecipes, Recipe
+from lnn2loihi.quantization.verb import PreparedQuantization
 from lnn2loihi.simulation import simulate
-
-
-@checks_kinds(QuantizationError)
-def prepare(
-    source: Any,
-    recipe: str | Recipe = DEFAULT_RECIPE,
-    *,
-    calibrate: Any,
-    calibrate_timespans: npt.ArrayLike | None = None,
-    lengths: npt.ArrayLike | None = None,
-    layers: LayerRecipes | None = None,
-    mask_time_gates: bool = False,
-    **options: Any,
-) -> TrainableNetwork:
-    """A module that computes what `source` does, with the chip's arithmetic.
-
-    Args:
-        source: what `import_network` takes (a live ncps.torch.CfC, a module around it, a
-            checkpoint), or a LiquidNetwork.
-        recipe: as for `quantize`.
-        calibrate: as for `quantize`; ranges and formats are settled here, once.
-        calibrate_timespans: as for `quantize`.
-        lengths: as for `quantize`.
-        layers: as for `quantize`.
-        mask_time_gates: gives the time gates the masks of ff1, which ncps leaves dense: a truly
-            sparse network, whose accuracy training has to win back.
-        options: for `import_network`, such as timespan="irregular".
-
-    Raises:
-        ImportNetworkError: the module holds a submodule that the chip cannot run, by name.
-        InputError: options are given beside a LiquidNetwork.
-        QuantizationError: the recipe or the calibration data do not fit.
-    """
-    if isinstance(source, LiquidNetwork):
-        if options:
-            raise InputError(", ".join(options), "go with modules; a LiquidNetwork has its own")
-        network = source
-    else:
-        network = import_network(source, **options)
-    setting = prepared(network, calibrate, recipe, calibrate_timespans, layers, lengths=lengths)
-    module = TrainableNetwork(network, setting, calls_of(source, network))
-    if mask_time_gates:
-        module.mask_time_gates()
-    return module
 
 
 class TrainableNetwork(nn.Module):
@@ -259,15 +212,32 @@ class TrainableNetwork(nn.Module):
             QuantizationError: weights are NaN or infinite, or rows do not fit.
         """
         x, elapsed, batched = self.calls.batch_first(input, timespans)
-        x = self._checked(x, elapsed)
-        state = self._state_of(hx, x)
-        run = self._train if self.training else self._evaluate
-        with torch.autocast(x.device.type, enabled=False):  # 16 bits do not hold what the chip does
-            outputs, state = run(x, elapsed, state)
+        outputs, state = self.answered(x, elapsed, self._state_of(hx, x))
         if not batched and not self.calls.one_step:
             state = {name: values[0] for name, values in state.items()}
         hidden = self._hidden(state) if state else outputs
         return self.calls.answer(outputs, hidden, batched)
+
+    def answered(
+        self, x: Tensor, elapsed: Tensor | None, states: Mapping[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Outputs (batch, time, outputs), and states after the last sample by name.
+
+        Args:
+            x: samples (batch, time, inputs).
+            elapsed: elapsed times (batch, time), where time is irregular.
+            states: those that sequences begin with, (batch, units), by the names of
+                `LiquidNetwork.state_sizes`; zeros where absent.
+
+        Raises:
+            InputError, QuantizationError: as of `forward`.
+        """
+        x = self._checked(x, elapsed)
+        state = self._state_of(None, x)
+        state |= {name: values.to(x) for name, values in states.items()}
+        run = self._train if self.training else self._evaluate
+        with torch.autocast(x.device.type, enabled=False):  # 16 bits do not hold what the chip does
+            return run(x, elapsed, state)
 
     def _checked(self, x: Tensor, elapsed: Tensor | None) -> Tensor:
         """Samples (batch, time, inputs) in the precision of the parameters."""
