@@ -257,9 +257,12 @@ def _live_answer(converted: ConvertedModule, given: Given, module: Any) -> dict[
     torch = sys.modules.get("torch")
     if torch is None:
         raise InputError("module", "is compared with PyTorch, which nobody has imported")
-    own = module
-    if hasattr(module, "eval") and hasattr(module, "modules"):
-        own = copy.deepcopy(module).eval()
+    if isinstance(module, type) or not callable(module):
+        raise InputError("module", f"is {module!r:.60}; give the live module, or None")
+    is_module = isinstance(module, torch.nn.Module)
+    own: Any = copy.deepcopy(module) if is_module else module
+    if is_module:
+        own.eval()
     dtypes = {one.name: one.dtype for one in converted.inputs}
 
     def tensor(name: str) -> Any:
