@@ -42,8 +42,7 @@ SUFFIX = PROGRAM_SUFFIX
 
 #: Largest file and largest header that are read (limits of this library: 50 million synapses, and
 #: descriptions some hundred times longer than those of large networks).
-LARGEST_FILE = 1 << 28
-LARGEST_HEADER = 1 << 24
+LARGEST_FILE, LARGEST_HEADER = 1 << 28, 1 << 24
 
 Arrays = dict[str, np.ndarray]
 
@@ -162,8 +161,8 @@ def _check_sizes(size: int, begin: bytes, name: str) -> None:
         what = f"it has {size} bytes and its header claims {claimed}"
         raise ArtifactError(name, f"is truncated or no .l2l file: {what}")
     if claimed > LARGEST_HEADER:
-        most = f"at most {LARGEST_HEADER} are read"
-        raise ArtifactError(name, f"its header has {claimed} bytes; {most}")
+        what = f"its header has {claimed} bytes; at most {LARGEST_HEADER} are read"
+        raise ArtifactError(name, what)
 
 
 def _metadata(content: bytes, name: str) -> Mapping[str, Any]:
