@@ -132,9 +132,16 @@ class _Check:
         return found
 
     @functools.cached_property
+    def _positional(self) -> list[str]:
+        """Names of those that may be given by position, in order."""
+        taken = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        parameters = inspect.signature(self._function).parameters
+        return [name for name, parameter in parameters.items() if parameter.kind in taken]
+
+    @functools.cached_property
     def _fits(self) -> tuple[list[Callable[[Any], bool]], dict[str, Callable[[Any], bool]]]:
         named = {name: kind.fits for name, kind in self._kinds.items()}
-        return list(named.values()), named
+        return [named[name] for name in self._positional], named
 
     def __call__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Raises the error if an argument does not fit."""
@@ -148,7 +155,7 @@ class _Check:
 
     def _refuse(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         kinds = self._kinds
-        arguments = dict(zip(kinds, args, strict=False)) | dict(kwargs)
+        arguments = dict(zip(self._positional, args, strict=False)) | dict(kwargs)
         problems = Problems(self._error, self._subject(arguments))
         for name, value in arguments.items():
             if name in kinds and not kinds[name].fits(value):

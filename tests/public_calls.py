@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from converted_modules import encoder_decoder
 from networks import random_ltc, random_network, random_samples
 
 import lnn2loihi as l2l
@@ -23,10 +24,11 @@ from lnn2loihi.cost import workload_of_totals
 
 #: Records of what functions found: the library makes them, and their fields are not looked at.
 RESULTS = {
-    "Calibration", "ComparisonResult", "CostEstimate", "DescriptionCandidate",
-    "DescriptionProposal", "DoctorReport", "FloatResult", "Mismatch",
+    "Calibration", "ComparisonResult", "ConvertedComparison", "ConvertedModule", "ConvertedResult",
+    "ConvertedTrace", "CostEstimate", "DescriptionCandidate", "DescriptionProposal", "DoctorReport",
+    "FloatResult", "Mismatch",
     "NeuroBenchMetrics", "Placement", "ProfileResult", "ProfileRow", "Sensitivity",
-    "SimulationResult", "TrainableNetwork", "VerificationResult", "Violation",
+    "SimulationResult", "TrainableModule", "TrainableNetwork", "VerificationResult", "Violation",
 }  # fmt: skip
 #: Methods through which the parts of the library speak to each other.
 INTERNAL = {
@@ -35,7 +37,7 @@ INTERNAL = {
     "with_columns", "with_gates", "arrays", "hears_inputs", "of_stage", "other_parameters",
     "renamed", "trained_maps", "with_inputs", "can_hear", "hearing", "checked_hearing",
     "with_input_maps",
-    "initial", "state_words",
+    "initial", "state_words", "answered",
 }  # fmt: skip
 
 
@@ -110,6 +112,9 @@ class Made:
         self.module.eval()
         one = l2l.DescriptionCandidate("GRU", "", "", "[network]\n")
         self.proposal = l2l.DescriptionProposal(Path("a.pt"), (one,), Path("b.toml"))
+        self.converted = encoder_decoder().quantize()
+        self.example = tuple(self.converted.example.values())
+        self.whole = qat.prepare(self.converted, calibrate=None)
         counts = {"cores": 1, "neuron_updates": 2}
         totals = workload_of_totals("net", counts, "made up")
         time = l2l.estimate(totals, self.device, draws=100).step_time.value
@@ -133,12 +138,37 @@ def _fields(made: Any) -> dict[str, Any]:
     return {f.name: getattr(made, f.name) for f in dataclasses.fields(made) if f.init}
 
 
-#: Arguments with which each call works, by its name; "self" for methods.
+#: Arguments with which each call works, by its name; "self" for methods, "*" for those that come by
+#: position alone.
 ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     "CfCLayer": lambda m: _fields(m.network.layers[0]),
     "Connection": lambda m: _fields(m.program.connections[0]),
     "Connection.from_dense": lambda m: {
         "source": "a", "target": "b", "accumulators": ("c",), "mantissas": [[1, 2]],
+    },
+    "ConvertedModule.compare": lambda m: {
+        "self": m.converted, "*": m.example, "module": None, "executor": "auto",
+    },
+    "ConvertedModule.place": lambda m: {"self": m.converted, "device": m.device},
+    "ConvertedModule.predict": lambda m: {
+        "self": m.converted, "*": m.example, "executor": "auto",
+    },
+    "ConvertedModule.profile": lambda m: {
+        "self": m.converted, "*": m.example, "options": {"against": ()},
+    },
+    "ConvertedModule.quantize": lambda m: {
+        "self": m.converted, "recipe": "w8a12", "calibrate": m.example, "layers": None,
+        "ranges": "range", "correction": "none",
+    },
+    "ConvertedModule.report": lambda m: {
+        "self": m.converted, "*": m.example, "path": "a.html", "options": None,
+    },
+    "ConvertedModule.run": lambda m: {"self": m.converted, "*": m.example, "executor": "auto"},
+    "ConvertedModule.save": lambda m: {"self": m.converted, "path": "c.l2m"},
+    "ConvertedModule.trace": lambda m: {"self": m.converted, "*": m.example, "executor": "auto"},
+    "ConvertedModule.verify": lambda m: {
+        "self": m.converted, "*": m.example, "executors": ("reference", "c"), "target": "fused",
+        "progress": None,
     },
     "Counters": lambda m: _fields(m.counters),
     "DenseLayer": lambda m: {"name": "dense", "linear": m.linear, "activation": "tanh"},
@@ -186,6 +216,8 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     },
     "Target": lambda m: {"name": "a", "passes": (lambda program: program,)},
     "Target.prepare": lambda m: {"self": l2l.Target("a"), "program": m.program},
+    "TrainableModule.harden": lambda m: {"self": m.whole, "share": 0.0},
+    "TrainableModule.prune": lambda m: {"self": m.whole, "share": 0.0},
     "TrainableNetwork.forward": lambda m: {
         "self": m.module, "input": torch.tensor(m.x), "hx": None, "timespans": None,
     },

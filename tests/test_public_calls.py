@@ -87,7 +87,7 @@ def test_all_have_arguments_that_work() -> None:
 def _run(public: Public, arguments: dict[str, Any]) -> None:
     given = dict(arguments)
     owner = [given.pop("self")] if "self" in given else []
-    found = public.call(*owner, **given)
+    found = public.call(*owner, *given.pop("*", ()), **given)
     if public.name == "simulate_stream":
         list(found)
 
@@ -95,7 +95,7 @@ def _run(public: Public, arguments: dict[str, Any]) -> None:
 @pytest.mark.parametrize("public", CALLS, ids=lambda public: public.name)
 def test_wrong_kinds_are_refused_by_name(public: Public, made: Made) -> None:
     arguments = public.defaults | ARGUMENTS[public.name](made)
-    assert set(arguments) - {"self"} == set(public.parameters)
+    assert set(arguments) - {"self", "*"} == set(public.parameters)
     if public.name != "import_network":  # a bare checkpoint wants a description
         _run(public, arguments)
     wrong: list[str] = []

@@ -45,14 +45,14 @@ from lnn2loihi.converted.running import (
 )
 from lnn2loihi.converted.tracing import ConvertedTrace, traced
 from lnn2loihi.defaults import DEFAULT_DEVICES, DEFAULT_RECIPE, DEFAULT_TARGET
+from lnn2loihi.devices import Device
 from lnn2loihi.errors import NetworkError, Problems
 from lnn2loihi.recipe import LayerRecipes, Recipe
+from lnn2loihi.targets import Target
 
 if TYPE_CHECKING:
     from lnn2loihi.converted.costs import ConvertedProfile, ConvertedVerification
-    from lnn2loihi.devices import Device
     from lnn2loihi.placement.placement import Placement
-    from lnn2loihi.targets import Target
 
 __all__ = [
     "BATCH", "FEATURES", "TIME", "AnyArray", "Axis", "ChipPart", "ChipPort", "ConvertedModule",
@@ -124,6 +124,7 @@ class ConvertedModule:
         """
         return self if self.is_quantized else by_default(self)
 
+    @checks_kinds()
     def predict(self, *args: Any, executor: str = "auto", **keywords: Any) -> Any:
         """What the module answers: host parts in float32, chip parts in exact integers.
 
@@ -145,6 +146,7 @@ class ConvertedModule:
         """
         return self.run(*args, executor=executor, **keywords).answer
 
+    @checks_kinds()
     def run(self, *args: Any, executor: str = "auto", **keywords: Any) -> ConvertedResult:
         """The same as `predict`, with each chip part's simulation and what saturated."""
         ready, given = self.ready, given_to(self, args, keywords)
@@ -197,6 +199,7 @@ class ConvertedModule:
         """
         return quantized(self, recipe, calibrate, layers, ranges, correction)
 
+    @checks_kinds()
     def trace(self, *args: Any, executor: str = "auto", **keywords: Any) -> ConvertedTrace:
         """Every value that passes between parts, in integers (decoded) and in floats.
 
@@ -204,6 +207,7 @@ class ConvertedModule:
         """
         return traced(self.ready, given_to(self, args, keywords), executor)
 
+    @checks_kinds()
     def compare(
         self, *args: Any, module: Any = None, executor: str = "auto", **keywords: Any
     ) -> ConvertedComparison:
@@ -237,6 +241,7 @@ class ConvertedModule:
         """
         return storage.save(self, path)
 
+    @checks_kinds()
     def verify(
         self,
         *args: Any,
@@ -263,6 +268,7 @@ class ConvertedModule:
         options = {"target": target, "progress": progress}
         return verified(self.ready, given_to(self, args, keywords), executors, options)
 
+    @checks_kinds()
     def place(
         self, device: str | os.PathLike[str] | Device = DEFAULT_DEVICES[0], **options: Any
     ) -> dict[str, Placement]:
@@ -282,6 +288,7 @@ class ConvertedModule:
 
         return placed(self.ready, device, options)
 
+    @checks_kinds()
     def profile(
         self, *args: Any, options: Mapping[str, Any] | None = None, **keywords: Any
     ) -> ConvertedProfile:
@@ -305,6 +312,7 @@ class ConvertedModule:
 
         return profiled(self.ready, given_to(self, args, keywords), options or {})
 
+    @checks_kinds()
     def report(
         self,
         path: str | os.PathLike[str],

@@ -10,12 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.converted.chip import heard_by, said_by
 from lnn2loihi.converted.parts import ConvertedModule
 from lnn2loihi.converted.pieces import ChipPart, HostPart, ModuleInput, Part
 from lnn2loihi.converted.quantizing import prepared_parts
 from lnn2loihi.converted.structure import given_leaves, shape_problems, with_tensors
 from lnn2loihi.errors import InputError, Problems
+from lnn2loihi.kinds import Share
 from lnn2loihi.qat.calls import Calls
 from lnn2loihi.qat.module import TrainableNetwork
 from lnn2loihi.recipe import LayerRecipes, Recipe
@@ -57,11 +59,13 @@ class TrainableModule(nn.Module):
         """The penalty of all chip parts; see `TrainableNetwork.crowding`."""
         return torch.stack([own.crowding() for own in self.networks.values()]).sum()
 
-    def harden(self, share: float) -> None:
+    @checks_kinds()
+    def harden(self, share: Share) -> None:
         """Fixes this share of the weights of all chip parts; see `TrainableNetwork.harden`."""
         for own in self.networks.values():
             own.harden(share)
 
+    @checks_kinds()
     def prune(self, share: float) -> int:
         """Takes the smallest weights of all chip parts away; see `TrainableNetwork.prune`."""
         return sum(own.prune(share) for own in self.networks.values())
