@@ -254,7 +254,7 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     },
     "prepare": lambda m: {
         "source": m.network, "recipe": "w8a12", "calibrate": m.x, "calibrate_timespans": None,
-        "layers": None, "mask_time_gates": False,
+        "layers": None, "mask_time_gates": False, "example": None,
     },
     "propose_description": lambda m: {"source": "a.pt", "state": None},
     "DescriptionProposal.write": lambda m: {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Any, overload
 
 import numpy.typing as npt
@@ -33,10 +35,21 @@ def prepare(
     recipe: str | Recipe = ...,
     *,
     calibrate: Any,
+    layers: LayerRecipes | None = ...,
+    mask_time_gates: bool = ...,
+    example: Sequence[Any],
+) -> TrainableModule: ...
+@overload
+def prepare(
+    source: Any,
+    recipe: str | Recipe = ...,
+    *,
+    calibrate: Any,
     calibrate_timespans: npt.ArrayLike | None = ...,
     lengths: npt.ArrayLike | None = ...,
     layers: LayerRecipes | None = ...,
     mask_time_gates: bool = ...,
+    example: None = ...,
     **options: Any,
 ) -> TrainableNetwork: ...
 @checks_kinds(QuantizationError)
@@ -49,6 +62,7 @@ def prepare(
     lengths: npt.ArrayLike | None = None,
     layers: LayerRecipes | None = None,
     mask_time_gates: bool = False,
+    example: Sequence[Any] | None = None,
     **options: Any,
 ) -> TrainableNetwork | TrainableModule:
     """A module that computes what `source` does, with the chip's arithmetic.
@@ -64,6 +78,8 @@ def prepare(
         layers: as for `quantize`.
         mask_time_gates: gives the time gates the masks of ff1, which ncps leaves dense: a truly
             sparse network, whose accuracy training has to win back.
+        example: arguments of a live module, with which it is converted as a whole first (see
+            `lnn2loihi.convert`): for modules that `import_network` does not take.
         options: for `import_network`, such as timespan="irregular".
 
     Raises:
@@ -71,6 +87,8 @@ def prepare(
         InputError: options are given beside a LiquidNetwork.
         QuantizationError: the recipe or the calibration data do not fit.
     """
+    if example is not None:
+        source = import_module("lnn2loihi.conversion").convert(source, *example)
     if isinstance(source, ConvertedModule):
         beside = {"calibrate_timespans": calibrate_timespans, "lengths": lengths, **options}
         if given := [name for name, value in beside.items() if value is not None]:
