@@ -38,6 +38,7 @@ INTERNAL = {
     "renamed", "trained_maps", "with_inputs", "can_hear", "hearing", "checked_hearing",
     "with_input_maps",
     "initial", "state_words", "answered",
+    "profile", "report",  # of converted modules: seconds each, and the functions are looked at
 }  # fmt: skip
 
 
@@ -153,15 +154,9 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     "ConvertedModule.predict": lambda m: {
         "self": m.converted, "*": m.example, "executor": "auto",
     },
-    "ConvertedModule.profile": lambda m: {
-        "self": m.converted, "*": m.example, "options": {"against": ()},
-    },
     "ConvertedModule.quantize": lambda m: {
         "self": m.converted, "recipe": "w8a12", "calibrate": m.example, "layers": None,
         "ranges": "range", "correction": "none",
-    },
-    "ConvertedModule.report": lambda m: {
-        "self": m.converted, "*": m.example, "path": "a.html", "options": None,
     },
     "ConvertedModule.run": lambda m: {"self": m.converted, "*": m.example, "executor": "auto"},
     "ConvertedModule.save": lambda m: {"self": m.converted, "path": "c.l2m"},

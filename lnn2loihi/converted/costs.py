@@ -17,7 +17,8 @@ from lnn2loihi.converted.pieces import HostPart
 from lnn2loihi.converted.running import Passage, pass_through
 from lnn2loihi.converted.structure import Given
 from lnn2loihi.devices import Device
-from lnn2loihi.errors import PlacementError
+from lnn2loihi.errors import InputError, PlacementError
+from lnn2loihi.options import check_options
 from lnn2loihi.placement.placement import Placement
 from lnn2loihi.placement.verb import place
 from lnn2loihi.profiling import ProfileResult, profile
@@ -186,6 +187,7 @@ def placed(
     converted: ConvertedModule, device: str | os.PathLike[str] | Device, options: Mapping[str, Any]
 ) -> dict[str, Placement]:
     """See `ConvertedModule.place`."""
+    check_options(place, options, InputError)
     found: dict[str, Placement] = {}
     violations: list[Any] = []
     for part in converted.chip_parts:
@@ -202,6 +204,7 @@ def profiled(
     converted: ConvertedModule, given: Given, options: Mapping[str, Any]
 ) -> ConvertedProfile:
     """See `ConvertedModule.profile`."""
+    check_options(profile, options, InputError)
     passage = pass_through(converted, given)
     found: dict[str, ProfileResult] = {}
     for part in converted.chip_parts:
