@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Calls that are taken from a loader, which may be endless.
 MOST_CALLS = 10_000
+#: Levels of nested lists that can be an array of NumPy.
+MOST_AXES = 64
 
 
 def quantized(
@@ -166,7 +168,9 @@ def _is_array(value: Any) -> bool:
 
 def _is_numbers(value: Any) -> bool:
     """Whether nested lists are an array of numbers."""
-    while isinstance(value, (list, tuple)) and value:
+    for _ in range(MOST_AXES):
+        if not (isinstance(value, (list, tuple)) and value):
+            break
         value = value[0]
     return isinstance(value, (int, float, np.number))
 
