@@ -122,15 +122,12 @@ def given_calls(converted: ConvertedModule, calibrate: Any) -> Iterator[Given]:
     if calibrate is None:
         yield given_example(converted)
         return
-    if _is_array(calibrate):
-        yield given_to(converted, (calibrate,), {})
-        return
-    if isinstance(calibrate, (tuple, Mapping)):
+    if _is_array(calibrate) or isinstance(calibrate, (tuple, Mapping)):
         yield _call(converted, calibrate, 0, exact=True)
         return
     called = callable(calibrate) and not hasattr(calibrate, "__iter__")
-    source: Any = calibrate() if called else calibrate
     try:
+        source: Any = calibrate() if called else calibrate
         calls = iter(source)
     except TypeError:
         raise InputError(
