@@ -119,7 +119,7 @@ class Reader:
         if node.path is not None:
             return self._part(node, stream, ref)
         handler = HANDLERS.get(node.operator)
-        if handler is None or not _leads(node, ref):
+        if handler is None or not leads(node, ref):
             return unknown(self, node, stream, ref)
         return handler(self, node, stream, ref)
 
@@ -198,10 +198,8 @@ class Reader:
         found = Part(node.path or "", part)
         if is_dropout(part) or activation_of(part) == "identity":
             return self.set(node.answer, stream)
-        if type(part).__name__ in _MOVING:
-            return HANDLERS[_MOVING[type(part).__name__]](
-                self, _as_operator(node, part), stream, ref
-            )
+        if type(part).__name__ in MOVING:
+            return HANDLERS[MOVING[type(part).__name__]](self, as_operator(node, part), stream, ref)
         name = HOST_CLASSES.get(type(part).__name__)
         activation = activation_of(part)
         if name is not None and activation is None:
@@ -225,7 +223,7 @@ class Reader:
         self.set(node.answer, stream.after(step, axes))
 
 
-def _leads(node: Node, ref: Ref) -> bool:
+def leads(node: Node, ref: Ref) -> bool:
     """Whether the samples are what an operator is applied to, not one of its options."""
     if node.operator in ARITHMETIC:
         return True
@@ -245,7 +243,7 @@ def _takes_last(node: Node, value: Value) -> bool:
     return index[0] in (-1, value.shape[0] - 1) and not isinstance(index[0], bool)
 
 
-def _as_operator(node: Node, part: Any) -> Node:
+def as_operator(node: Node, part: Any) -> Node:
     """A module that only moves axes, as the operator."""
     options = {
         "Flatten": lambda: (part.start_dim, part.end_dim),
@@ -258,4 +256,4 @@ def _as_operator(node: Node, part: Any) -> Node:
 
 #: Modules that stay on the host at the end, and those that only move axes.
 HOST_CLASSES = {"Softmax": "softmax", "LogSoftmax": "log_softmax"}
-_MOVING = {"Flatten": "flatten", "Unflatten": "unflatten"}
+MOVING = {"Flatten": "flatten", "Unflatten": "unflatten"}

@@ -27,14 +27,14 @@ Reader = Any
 
 
 #: What the argument of a recurrent module is called that is an elapsed time.
-_TIMES = ("ts", "dt", "delta_t", "elapsed", "elapsed_time", "timespans", "timespan", "times")
+TIMES = ("ts", "dt", "delta_t", "elapsed", "elapsed_time", "timespans", "timespan", "times")
 
 
 def read_recurrent(reader: Reader, node: Node, given: list[Meaning]) -> None:
     """What a recurrent part answers with."""
     path = node.path or ""
     part = reader.parts[path]
-    arguments = _bound(part, node)
+    arguments = bound(part, node)
     first = next(iter(arguments.values()), None)
     stream = reader.meanings.get(first.number) if isinstance(first, Ref) else None
     if isinstance(stream, State):
@@ -44,17 +44,17 @@ def read_recurrent(reader: Reader, node: Node, given: list[Meaning]) -> None:
         return reader.lost(node, given, reason)
     assert isinstance(first, Ref)
     axes = with_features(stream)
-    one_step, problem = _way(part, axes, stream)
+    one_step, problem = way(part, axes, stream.at)
     problems = [f"{node.where}: {path} is given {problem}"] if problem else []
     elapsed: float | str | None = None
     for name, value in list(arguments.items())[1:]:
-        if name in _TIMES:
+        if name in TIMES:
             elapsed, problem = _elapsed(reader, value, stream if one_step else None)
         else:
             problem = _initial(reader, path, value, stream.at if one_step else None)
         problems += [f"{node.where}: {problem}"] if problem else []
     if one_step and stream.at and not any(
-        list(refs(value)) for name, value in list(arguments.items())[1:] if name not in _TIMES
+        list(refs(value)) for name, value in list(arguments.items())[1:] if name not in TIMES
     ):  # fmt: skip
         problems.append(f"{node.where}: {path} begins anew in each step; give it its last state")
     if problems:
@@ -65,7 +65,7 @@ def read_recurrent(reader: Reader, node: Node, given: list[Meaning]) -> None:
     return None
 
 
-def _bound(part: Any, node: Node) -> dict[str, Any]:
+def bound(part: Any, node: Node) -> dict[str, Any]:
     """The arguments by the names that its forward gives them."""
     try:
         signature = inspect.signature(type(part).forward)
@@ -85,12 +85,12 @@ def _bound(part: Any, node: Node) -> dict[str, Any]:
     return found
 
 
-def _way(part: Any, axes: Axes, stream: Stream) -> tuple[bool, str]:
+def way(part: Any, axes: Axes, at: int | None) -> tuple[bool, str]:
     """Whether a part answers to one step of a sequence here, and why it cannot."""
-    calls = _calls(part)
+    calls = calls_of(part)
     time_first = bool(calls.get("time_first", not getattr(part, "batch_first", True)))
     rows = (BATCH, FEATURES)
-    if stream.at is not None:
+    if at is not None:
         sequence = (None, *rows) if time_first else (BATCH, None, FEATURES)
         fits = axes == (rows if calls.get("one_step") else sequence)
         return True, "" if fits else f"one step of a sequence with the axes {said(axes)}"
@@ -172,7 +172,7 @@ def _answers(reader: Reader, node: Node, made: Stream, one_step: bool) -> None:
     first = answer if alone else answer[0]
     rank = len(reader.value(first).shape)
     states = [first] if alone else list(refs(answer[1:]))
-    if not alone and one_step and _first_is_state(reader, node):
+    if not alone and one_step and first_is_state(reader, node):
         states = list(refs(answer))
     for place, ref in enumerate(states):
         state = State(path, at, place)
@@ -199,13 +199,13 @@ def _known(reader: Reader, made: Stream, first: Ref, ref: Ref, state: State) -> 
     return state
 
 
-def _first_is_state(reader: Reader, node: Node) -> bool:
+def first_is_state(reader: Reader, node: Node) -> bool:
     """Whether a cell answers with its states alone, as torch.nn.LSTMCell does."""
-    calls = _calls(reader.parts[node.path or ""])
+    calls = calls_of(reader.parts[node.path or ""])
     return bool(calls.get("one_step")) and not calls.get("returns_state")
 
 
-def _calls(part: Any) -> Mapping[str, bool]:
+def calls_of(part: Any) -> Mapping[str, bool]:
     """How a recurrent part is called, as far as its importer says it."""
     importer = importer_of(part)
     assert importer is not None

@@ -78,7 +78,7 @@ def double_copy(module: Any) -> Any:
             # A lock, a file, a logger or a trainer is none of the network: it is shared. What
             # remembers how far it was read is not, for a run would change it.
             memo[id(value)] = value
-    return copy.deepcopy(module, memo).cpu().double().eval()
+    return copy.deepcopy(module, memo).cpu().double().eval().requires_grad_(False)
 
 
 def _attributes(module: Any) -> Iterator[Any]:
