@@ -11,6 +11,7 @@ from typing import Any
 
 from lnn2loihi import plugins
 from lnn2loihi.arguments import checks_kinds
+from lnn2loihi.converted.parts import ConvertedModule
 from lnn2loihi.defaults import DEFAULT_TARGET
 from lnn2loihi.errors import (
     ImportNetworkError,
@@ -23,7 +24,7 @@ from lnn2loihi.faults import described
 from lnn2loihi.files import write_atomically
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.options import check_options, read_options
-from lnn2loihi.plugins import Exporter, Importer, SeveralFormats
+from lnn2loihi.plugins import Converter, Exporter, Importer, SeveralFormats
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.proposal import DescriptionProposal
 from lnn2loihi.targets import Target, target_of
@@ -101,6 +102,51 @@ def is_undescribed(source: Path) -> bool:
         return False
     asks = getattr(_importer(source, None), "is_undescribed", None)
     return asks is not None and bool(asks(source))
+
+
+@checks_kinds(ImportNetworkError)
+def convert(module: object, *example_inputs: Any, **example_keywords: Any) -> ConvertedModule:
+    """Makes one object of any trained module: the chip gets what it can take, the host the rest.
+
+        converted = lnn2loihi.convert(module, x)     # x as forward takes it
+        answer = converted.predict(x)                # what module(x) answers
+
+    Forward runs on the example, and what it does with it is followed, operator by operator. On the
+    chip there are recurrent layers of every family, and around them linear maps, activations,
+    sums, products, concatenations and slices of features; convolutions, attention, softmax,
+    normalisation by the statistics of a sample, and whatever mixes the steps of a sequence, stay
+    on the host, before, between and behind the parts on the chip, each with its reason
+    (`HostPart.reasons`). See docs/modules.md.
+
+    Args:
+        module: a `torch.nn.Module`, what only wraps one (DataParallel, the result of
+            torch.compile), or a method of one; it is left as it is.
+        *example_inputs: what it is called with: tensors and arrays, alone or in tuples, lists and
+            dicts; all else is a constant.
+        **example_keywords: the same by keyword.
+
+    Returns:
+        Float networks and host parts, compared with the module in double precision on the example,
+        on wide inputs, and on 300 steps where the length may vary.
+
+    Raises:
+        ImportNetworkError: forward cannot be run on the example, or followed (which line, what was
+            expected there, what to do); no recurrent part of it can run on the chip (why, for
+            each); or what was made of it answers otherwise.
+        PluginError: the importer of another package fails.
+    """
+    for _, importer in plugins.IMPORTERS.working():
+        if isinstance(importer, Converter) and importer.converts(module):
+            with plugins.IMPORTERS.naming(importer, "convert()"):
+                made = importer.convert(module, example_inputs, example_keywords)
+                if not isinstance(made, ConvertedModule):
+                    raise TypeError(f"an answer of type {type(made).__name__}, not ConvertedModule")
+            return made
+    raise ImportNetworkError(
+        f"a {type(module).__qualname__}",
+        "it is no torch.nn.Module, and no method of one; give the module. Files are read by "
+        "import_network",
+    )
 
 
 def import_options(source: Path, texts: Iterable[str]) -> dict[str, Any]:

@@ -8,7 +8,8 @@ format, or a place where programs run (`lnn2loihi.simulation.executor`), without
 from __future__ import annotations
 
 import logging
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from lnn2loihi.devices import DEVICES
 from lnn2loihi.family import FAMILIES
@@ -16,6 +17,9 @@ from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.registry import PluginReport, Registry
 from lnn2loihi.simulation.executor import EXECUTORS
 from lnn2loihi.targets import TARGETS
+
+if TYPE_CHECKING:
+    from lnn2loihi.converted.parts import ConvertedModule
 
 
 @runtime_checkable
@@ -35,6 +39,27 @@ class Importer(Protocol):
 
     def load(self, source: object, **options: Any) -> LiquidNetwork:
         """Turns `source` into a LiquidNetwork.
+
+        Raises:
+            ImportNetworkError: lists everything that does not fit.
+        """
+        ...
+
+
+@runtime_checkable
+class Converter(Protocol):
+    """What an importer has beside, that takes modules whole, with an example."""
+
+    def converts(self, source: object) -> bool:
+        """Whether it takes a live object; fast, and without importing a framework that the caller
+        has not imported.
+        """
+        ...
+
+    def convert(
+        self, source: object, args: Sequence[Any], keywords: Mapping[str, Any]
+    ) -> ConvertedModule:
+        """What `lnn2loihi.convert` answers.
 
         Raises:
             ImportNetworkError: lists everything that does not fit.

@@ -16,10 +16,10 @@ TOLERANCE = 1e-6
 #: Steps of the random sequences, and the deviations of the samples of each: near and wide.
 STEPS, REACHES = 300, (1.0, 30.0)
 #: What is small beside 1 is compared as if it had this size.
-_SMALL = 1e-6
+SMALL = 1e-6
 
 #: How much more two ways of computing the same may differ than two roundings of the input.
-_CHAOS = 1e3
+CHAOS = 1e3
 
 Run = Callable[[FloatArray, "FloatArray | None"], FloatArray]
 
@@ -45,7 +45,7 @@ def compared(run: Run, network: LiquidNetwork, steps: tuple[Step, ...], last: bo
         return []
     # A network that is chaotic answers otherwise to what differs by rounding alone.
     own = _size(answer, _each(run, x * (1.0 + 2.0**-50), spans))
-    if difference <= TOLERANCE + _CHAOS * own:
+    if difference <= TOLERANCE + CHAOS * own:
         return []
     return [
         f"on random sequences of {STEPS} samples its answer differs by {difference:.3g} of its "
@@ -80,7 +80,7 @@ def _difference(
 def _size(answer: FloatArray, other: FloatArray) -> float:
     """The largest difference, relative to the largest answer of the same output."""
     axes = tuple(range(answer.ndim - 1))
-    sizes = np.maximum(np.abs(answer).max(axes), _SMALL)
+    sizes = np.maximum(np.abs(answer).max(axes), SMALL)
     return float((np.abs(answer - other).max(axes) / sizes).max())
 
 

@@ -39,7 +39,7 @@ time of 1.0, which is what ncps takes, or at the given `timespan`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.converters.files.description import Timespan, checked_timespan
@@ -62,6 +62,9 @@ from lnn2loihi.errors import ImportNetworkError, NetworkError, Problems
 from lnn2loihi.family import importer_of, importers
 from lnn2loihi.network import LiquidNetwork
 
+if TYPE_CHECKING:
+    from lnn2loihi.converted.parts import ConvertedModule
+
 
 class ModulesImporter:
     """Entry point `modules` of the group `lnn2loihi.importers`."""
@@ -75,6 +78,18 @@ class ModulesImporter:
         Every such module is recognised, so that `load` can say what is accepted.
         """
         return is_torch_module(source) and not is_recurrent(unwrapped_module(source))
+
+    def converts(self, source: object) -> bool:
+        """Whether `source` is a PyTorch module, or a method of one."""
+        return is_torch_module(getattr(source, "__self__", source))
+
+    def convert(
+        self, source: object, args: Sequence[Any], keywords: Mapping[str, Any]
+    ) -> ConvertedModule:
+        """See `lnn2loihi.convert`."""
+        from lnn2loihi.converters.modules.converting import converted_module  # needs PyTorch
+
+        return converted_module(source, args, keywords)
 
     @checks_kinds(ImportNetworkError)
     def load(

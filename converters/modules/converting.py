@@ -1,0 +1,113 @@
+"""From a live module and an example to a ConvertedModule. Needs PyTorch."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lnn2loihi.converted.parts import ConvertedModule
+from lnn2loihi.converters.modules.assembling import Assembler
+from lnn2loihi.converters.modules.classes import class_name
+from lnn2loihi.converters.modules.cutting import Cut
+from lnn2loihi.converters.modules.reading import FlowReader
+from lnn2loihi.converters.modules.soundness import Check, without_lengths
+from lnn2loihi.converters.recurrent.known import is_recurrent, live_modules
+from lnn2loihi.converters.trace.axes import TIME
+from lnn2loihi.converters.trace.example import record_call
+from lnn2loihi.converters.trace.record import CannotRunError
+from lnn2loihi.converters.trace.recorder import CannotFollowError
+from lnn2loihi.converters.trace.recording import Recording
+from lnn2loihi.converters.trace.runner import CannotCopyError
+from lnn2loihi.errors import ImportNetworkError, NetworkError
+
+#: How often one recurrent part may be called with states of its own, where no sequence is seen.
+_MOST_CALLS = 8
+
+
+def converted_module(
+    source: Any, args: Sequence[Any], keywords: Mapping[str, Any]
+) -> ConvertedModule:
+    """See `lnn2loihi.convert`."""
+    module = source.__self__ if inspect.ismethod(source) else source
+    subject = class_name(module)
+    try:
+        recording = record_call(source, args, keywords)
+    except (CannotCopyError, CannotFollowError, CannotRunError) as error:
+        raise ImportNetworkError(subject, str(error)) from error
+    cut = cut_of(recording)
+    if not any(group.calls for group in cut.groups()):
+        raise ImportNetworkError(subject, _nothing_on_chip(recording, cut))
+    name = type(recording.module).__name__.lower()
+    assembler = Assembler(recording, cut, name)
+    try:
+        converted = assembler.assemble()
+    except NetworkError as error:
+        raise ImportNetworkError(subject, error.problems) from error
+    return _checked(subject, recording, assembler, converted)
+
+
+def cut_of(recording: Recording) -> Cut:
+    """Where everything of a recording runs; again and again, until nothing more goes to the host
+    because of what else did.
+    """
+    banned: dict[bytes, str] = {}
+    while True:
+        cut = Cut(FlowReader(recording, banned).follow())
+        more = {**cut.to_host(), **_too_often(cut)}
+        if more.keys() <= banned.keys():
+            return cut
+        banned |= more
+
+
+def _too_often(cut: Cut) -> dict[bytes, str]:
+    """Recurrent parts that are called again and again with what the host makes of their answers."""
+    calls: dict[str, list[bytes]] = {}
+    for group in cut.groups():
+        for call in group.calls:
+            calls.setdefault(call.path, []).append(call.digest)
+    return {
+        digest: f"{path} is called {len(own)} times with states or samples that the host makes of "
+        "what it answers, and each call would be a part on the chip of its own"
+        for path, own in calls.items()
+        if len(own) > _MOST_CALLS
+        for digest in own
+    }
+
+
+def _nothing_on_chip(recording: Recording, cut: Cut) -> list[str]:
+    """Why no recurrent part is on the chip."""
+    reasons = cut.reader.reasons
+    found = [
+        reasons.get(place, f"{node.where}: the answer does not depend on it")
+        for place, node in enumerate(recording.graph.nodes)
+        if node.path is not None and is_recurrent(recording.parts[node.path])
+    ]
+    if found:
+        return ["no recurrent part of it can run on the chip", *dict.fromkeys(found)]
+    idle = [path for path, part in recording.parts.items() if is_recurrent(part)]
+    if idle:
+        return [f"forward calls none of its recurrent parts ({', '.join(idle[:8])})"]
+    return [f"it holds no recurrent layer; those that a chip can have are {live_modules()}"]
+
+
+def _checked(
+    subject: str, recording: Recording, assembler: Assembler, converted: ConvertedModule
+) -> ConvertedModule:
+    """What was converted, after a comparison with the module.
+
+    Raises:
+        ImportNetworkError: they answer otherwise.
+    """
+    check = Check(recording, converted, assembler.numbers)
+    problems = check.problems()
+    if problems and TIME in recording.fixed:
+        problems = check.problems(lengths=False)
+        converted = without_lengths(converted)
+    if problems:
+        advice = (
+            "If forward does the same with examples of any size and any values, this is a fault of "
+            "lnn2loihi; give the recurrent layer alone then"
+        )
+        raise ImportNetworkError(subject, f"{problems[0]}. {advice}")
+    return converted
