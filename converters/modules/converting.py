@@ -13,7 +13,6 @@ from lnn2loihi.converters.modules.cutting import Cut
 from lnn2loihi.converters.modules.reading import FlowReader
 from lnn2loihi.converters.modules.soundness import Check, without_lengths
 from lnn2loihi.converters.recurrent.known import is_recurrent, live_modules
-from lnn2loihi.converters.trace.axes import TIME
 from lnn2loihi.converters.trace.example import record_call
 from lnn2loihi.converters.trace.record import CannotRunError
 from lnn2loihi.converters.trace.recorder import CannotFollowError
@@ -101,9 +100,9 @@ def _checked(
     """
     check = Check(recording, converted, assembler.numbers)
     problems = check.problems()
-    if problems and TIME in recording.fixed:
-        problems = check.problems(lengths=False)
-        converted = without_lengths(converted)
+    if problems and not (again := check.problems(lengths=False)):
+        # What is right for sequences of this length alone is taken for no other.
+        problems, converted = again, without_lengths(converted)
     if problems:
         advice = (
             "If forward does the same with examples of any size and any values, this is a fault of "

@@ -94,7 +94,9 @@ class Flow:
         """
         inside = self.expression
         composed = inside.mapped(weight, bias)
-        if composed.synapses > np.count_nonzero(weight) + inside.synapses:
+        apart = np.count_nonzero(weight) + inside.synapses
+        sent = not all(isinstance(atom, Given) for atom in inside.atoms)
+        if sent and composed.synapses > apart:
             own = self.name or step.name
             between = Activated(self.base, inside.rows, own, step.line, "identity", inside)
             composed = Affine.of(between).mapped(weight, bias)
