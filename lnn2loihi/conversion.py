@@ -105,7 +105,7 @@ def is_undescribed(source: Path) -> bool:
 
 
 @checks_kinds(ImportNetworkError)
-def convert(module: object, *example_inputs: Any, **example_keywords: Any) -> ConvertedModule:
+def convert(module: object, /, *example_inputs: Any, **example_keywords: Any) -> ConvertedModule:
     """Makes one object of any trained module: the chip gets what it can take, the host the rest.
 
         converted = lnn2loihi.convert(module, x)     # x as forward takes it

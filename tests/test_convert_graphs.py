@@ -116,7 +116,7 @@ def tensors(answer: Any) -> list[Any]:
 
 
 SLOW = settings(
-    deadline=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+    deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
 
 

@@ -87,6 +87,8 @@ def test_all_have_arguments_that_work() -> None:
 def _run(public: Public, arguments: dict[str, Any]) -> None:
     given = dict(arguments)
     owner = [given.pop("self")] if "self" in given else []
+    only = inspect.Parameter.POSITIONAL_ONLY
+    owner += [given.pop(n) for n, p in public.parameters.items() if p.kind is only]
     found = public.call(*owner, *given.pop("*", ()), **given)
     if public.name == "simulate_stream":
         list(found)
