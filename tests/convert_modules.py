@@ -548,3 +548,128 @@ class Deep(nn.Module):
             x = y if x.shape[-1] != 6 else x + y
             o.append(h)
         return self.o(torch.cat(list(torch.stack([k.squeeze(0) for k in o], 1).unbind(1)), -1))
+
+
+@case(r(B, T, 4), r(B, 9, 3))
+class EncDec2(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.e = nn.GRU(4, 5, batch_first=True)
+        self.d = nn.GRU(3, 5, batch_first=True)
+        self.o = nn.Linear(5, 2)
+
+    def forward(self, x: Any, y: Any) -> Any:
+        _, h = self.e(x)
+        return self.o(self.d(y, h)[0])
+
+
+@case(r(B, T, 4))
+class WNorm(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.i = nn.utils.parametrizations.weight_norm(nn.Linear(4, 5))
+        self.g = nn.GRU(5, 6, batch_first=True)
+        self.o = nn.utils.parametrizations.spectral_norm(nn.Linear(6, 2))
+
+    def forward(self, x: Any) -> Any:
+        return self.o(self.g(torch.selu(self.i(x)))[0])
+
+
+@case(r(B, T, 4), (r(B, T) > 0).float())
+class Masked(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.g = nn.GRU(4, 6, batch_first=True)
+        self.o = nn.Linear(6, 2)
+
+    def forward(self, x: Any, mask: Any) -> Any:
+        return self.o(self.g(x * mask.unsqueeze(-1))[0]) * mask[..., None]
+
+
+@case(r(B, T, 4))
+class Mid(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.g = nn.GRU(4, 6, batch_first=True)
+        self.o = nn.Linear(6, 2)
+
+    def forward(self, x: Any) -> Any:
+        y, h = self.g(x)
+        return self.o(y[:, x.shape[1] // 2]), y[:, 0], y[:, -2:]
+
+
+@case(r(B, T, 4), (0.1 * r(B, 16), 0.2 * r(B, 16)))
+class Mixed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.c = CfC(4, AutoNCP(16, 3), mixed_memory=True)
+
+    def forward(self, x: Any, hx: Any) -> Any:
+        return self.c(x, hx)
+
+
+@case(r(B, T, 4))
+class SkipHeads(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.g = nn.GRU(4, 6, batch_first=True)
+        self.q = nn.LSTM(6, 6, 2, batch_first=True)
+        self.o = nn.Linear(16, 2)
+
+    def forward(self, x: Any) -> Any:
+        a, _ = self.g(x)
+        b, (h, c) = self.q(F.gelu(a) + a)
+        z = torch.cat([x, a, b], -1)
+        return self.o(z), self.o(z[:, -1]).argmax(-1), h.permute(1, 0, 2).reshape(len(x), -1)
+
+
+@case(r(B, T, 4))
+class Hook(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.g = nn.GRU(4, 6, batch_first=True)
+        self.o = nn.Linear(6, 2)
+        self.g.register_forward_hook(lambda m, i, o: (o[0] * 0.5, o[1]))
+        self.o.register_forward_pre_hook(lambda m, i: (i[0] + 1,))
+
+    def forward(self, x: Any) -> Any:
+        return self.o(self.g(x)[0])
+
+
+@case(r(B, T, 4))
+class InnerHook(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.c = CfC(4, 6)
+        sigmoid: Any = self.c.rnn_cell.sigmoid
+        sigmoid.register_forward_hook(lambda m, i, o: o * 0.5)
+        self.g = nn.GRU(6, 4, batch_first=True)
+
+    def forward(self, x: Any) -> Any:
+        return self.g(self.c(x)[0])[0]
+
+
+@case(r(B, T, 4))
+class NoGradNorm(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.b = nn.BatchNorm1d(4, affine=True)
+        self.g = nn.GRU(4, 6, batch_first=True)
+        self.o = nn.Linear(6, 2)
+
+    def forward(self, x: Any) -> Any:
+        b, t, f = x.shape
+        return self.o(self.g(self.b(x.reshape(b * t, f)).reshape(b, t, f))[0])
+
+
+@case(r(B, T, 4))
+class Hist(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.g = nn.GRU(4, 4, batch_first=True)
+        self.o = nn.Linear(4, 4)
+
+    def forward(self, x: Any) -> Any:
+        for _ in range(3):
+            x = x + torch.tanh(self.o(self.g(x)[0]))
+        return x.cumsum(1)[:, -1], x

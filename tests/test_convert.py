@@ -59,6 +59,16 @@ PARTS: dict[str, list[str]] = {
     "LtcH": ["LTC + readout"],
     "Unbatched": ["GRU + readout"],
     "Weights3": ["GRU + readout"],
+    "EncDec2": ["GRU", "GRU + readout"],
+    "WNorm": ["Dense GRU + readout"],
+    "Masked": ["Product GRU Product"],
+    "Mid": ["GRU + readout", "host getitem"],
+    "Mixed": ["WiredMemory"],
+    "SkipHeads": ["GRU Dense Dense LSTM LSTM + readout", "host argmax permute reshape"],
+    "Hook": ["GRU + readout"],
+    "InnerHook": ["host CfC", "GRU"],
+    "NoGradNorm": ["GRU + readout"],
+    "Hist": ["GRU Dense Dense GRU Dense Dense GRU Dense + readout", "host cumsum getitem"],
 }
 
 
