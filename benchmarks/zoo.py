@@ -369,8 +369,8 @@ def main() -> int:
             if given.only and network.name not in given.only.split(","):
                 continue
             rows.append(row_of(network, given))
-            faults = "; ".join(rows[-1].faults)
-            print(f"{path.stem}, {network.name}: {faults or 'good'}", file=sys.stderr, flush=True)
+            said = "; ".join(rows[-1].faults) or rows[-1].refusal or "good"
+            print(f"{path.stem}, {network.name}: {said}", file=sys.stderr, flush=True)
         print(f"\n{path.stem}\n\n{table(rows)}", flush=True)
     if given.json:
         listed = {name: [asdict(row) for row in rows] for name, rows in found.items()}
