@@ -307,7 +307,7 @@ def table(rows: Sequence[Row]) -> str:
         off = [place for place, share in row.shares.items() if not within(share, LARGEST_SHARE)]
         lines.append(
             [
-                f"`{row.name}`", "; ".join(row.chip), counted(row.host),
+                f"`{row.name}`", counted(Counter(row.chip), "; "), counted(row.host),
                 None if row.chip_share is None else f"{100 * row.chip_share:.1f} %",
                 percent(worst(row.shares)), percent(worst(row.feature_shares)),
                 ", ".join(place for place in row.shares if row.named(place))
@@ -318,10 +318,13 @@ def table(rows: Sequence[Row]) -> str:
     return f"{markdown_table(HEADERS, lines)}\n\n{conclusion(rows)}"
 
 
-def counted(names: dict[str, int]) -> str | None:
+def counted(names: dict[str, int], between: str = ", ") -> str | None:
     """Names, with how many there are of each."""
-    listed = (name if number == 1 else f"{number} {name}" for name, number in names.items())
-    return ", ".join(listed) or None
+    listed = (
+        name if number == 1 else f"{number} times {name}" if "," in name else f"{number} {name}"
+        for name, number in names.items()
+    )  # fmt: skip
+    return between.join(listed) or None
 
 
 def conclusion(rows: Sequence[Row]) -> str:
@@ -361,6 +364,7 @@ def written(document: str, name: str, content: str) -> str:
 def main() -> int:
     """Runs what was asked for; the exit code."""
     given = options()
+    torch.set_num_threads(1)  # threads that wait for each other are no work
     convert(torch.nn.GRU(2, 2), torch.zeros(1, 2, 2))  # what is loaded once is nobody's tracing
     found: dict[str, list[Row]] = {}
     for path in given.zoo:

@@ -8,6 +8,7 @@ keywords, or an entry in tests/zoo_examples.py, or `inputs` and `shape`, the siz
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import importlib.util
@@ -23,6 +24,8 @@ import torch
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+
+from lnn2loihi.errors import InputError
 
 if TYPE_CHECKING:
     from lnn2loihi.converted.parts import ConvertedModule
@@ -151,13 +154,19 @@ def inputs_like(
     network: Network, converted: ConvertedModule, batch: int, steps: int, seed: int
 ) -> Arguments:
     """Arguments for so many sequences and steps, as far as the module takes other sizes than the
-    example's. Where the zoo does not make them, each number is one that the example has in the same
-    place of another sequence or step; times that rise do so again.
+    example's. Where the zoo does not make them, or makes some of a size that is not taken, each
+    number is one that the example has in the same place of another sequence or step; times that
+    rise do so again.
     """
+    from lnn2loihi.converted.running import given_to
+
     axes = {axis for one in converted.inputs for axis in one.axes}
     torch.manual_seed(seed)
     if network.sized is not None:
-        return network.sized(batch if "batch" in axes else 0, steps if "time" in axes else 0)
+        made = network.sized(batch if "batch" in axes else 0, steps if "time" in axes else 0)
+        with contextlib.suppress(InputError):
+            given_to(converted, *made)
+            return made
     rng, sizes = np.random.default_rng(seed), {"batch": batch, "time": steps}
     arrays: dict[str, torch.Tensor] = {}
     for one in converted.inputs:
