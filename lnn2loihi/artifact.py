@@ -34,9 +34,13 @@ from lnn2loihi.program import (
     upgraded,
 )
 
-SCHEMA = 3
-#: Versions that are read: the one before has no scales of units, and fewer columns in its table.
-READ = (2, SCHEMA)
+SCHEMA = 4
+#: Versions that are read. The first has no scales of units, and fewer columns in its table; only
+#: the last one has accumulators that take turns on ports.
+READ = (2, 3, SCHEMA)
+#: The version of programs without ports: they are written as they always were, and older versions
+#: of this library read them.
+WITHOUT_PORTS = READ[1]
 FORMAT = "lnn2loihi program"
 SUFFIX = PROGRAM_SUFFIX
 
@@ -199,7 +203,7 @@ def _manifest(program: LoihiProgram, arrays: Arrays) -> dict[str, Any]:
     port = program.input
     return {
         "format": FORMAT,
-        "schema": SCHEMA,
+        "schema": SCHEMA if any(p.ports for p in program.populations) else WITHOUT_PORTS,
         "name": program.name,
         "recipe": program.recipe,
         "input": {
@@ -216,6 +220,7 @@ def _manifest(program: LoihiProgram, arrays: Arrays) -> dict[str, Any]:
                 "size": p.size,
                 "message": format_of(p.message),
                 "message_range": [p.message_low, p.message_high],
+                **({"ports": p.ports} if p.ports else {}),
                 **(
                     {
                         part: keep(f"populations.{i}.{part}", getattr(p, part))
@@ -297,6 +302,8 @@ def _program(manifest: Any, unused: Arrays, name: str) -> LoihiProgram:
             f"schema version {manifest.get('schema')!r} is unknown; this lnn2loihi reads "
             f"versions {READ[0]} to {SCHEMA}. Install the version that wrote it, or quantize again",
         )
+    if manifest["schema"] < SCHEMA and any("ports" in p for p in _list(manifest["populations"])):
+        raise ArtifactError(name, f"ports exist from schema version {SCHEMA} on; quantize again")
     port = manifest["input"]
     program = LoihiProgram(
         name=_text(manifest["name"]),
@@ -346,6 +353,7 @@ def _population(entry: Any, arrays: Arrays) -> Population:
         message_low=_integer(low),
         message_high=_integer(high),
         size=_integer(entry["size"]),
+        ports=_integer(entry.get("ports", 0)),
         **{
             part: _array(arrays, entry[part], np.float64)
             for part in ("scale", "offset")

@@ -125,9 +125,7 @@ class LoihiProgram(ArrayEquality):
         problems = Problems(ProgramError, f"program {self.name!r}")
         problems.extend(self._structure_problems())
         problems.raise_if_any()
-        names = [p.name for p in self.populations]
-        asked = derive_schedule(self.input.name, names, self.connections, self.schedule.interleave)
-        if asked != self.schedule:
+        if self._derived_schedule(self.schedule.interleave) != self.schedule:
             problems.add("its schedule is not the one that its connections ask for")
         bounds = {p.name: self._prove(p) for p in self.populations}
         for name, proved in bounds.items():
@@ -283,9 +281,13 @@ class LoihiProgram(ArrayEquality):
             ProgramError: the initiation interval has no room for them.
             InputError: it is no whole number.
         """
+        return replace(self, schedule=self._derived_schedule(int(sequences)))
+
+    def _derived_schedule(self, interleave: int) -> Schedule:
+        """The schedule that connections and ports ask for."""
         names = [p.name for p in self.populations]
-        schedule = derive_schedule(self.input.name, names, self.connections, int(sequences))
-        return replace(self, schedule=schedule)
+        turns = {p.name: p.turns for p in self.populations if p.ports}
+        return derive_schedule(self.input.name, names, self.connections, interleave, turns)
 
     @property
     def measured_with_means(self) -> bool:

@@ -101,7 +101,11 @@ def inspect(
             "interleave": program.schedule.interleave,
             "updates_per_sample": program.substeps,
             "steps_per_sample": program.steps_per_sample,
+            "arrivals": {
+                p.name: [list(phase) for phase in p.turns.phases] for p in program.populations
+            },
         },
+        "ports": {p.name: p.turns.width for p in program.populations},
         "provenance": dict(program.provenance),
         "listings": {name: vars(found) for name, found in listings.items()},
     }
@@ -142,7 +146,7 @@ def _listings(program: l2l.LoihiProgram) -> dict[str, Any]:
 
     schedule = program.schedule
     return {
-        p.name: listing(p.program, schedule.first_valid[p.name], schedule.period)
+        p.name: listing(p.program, schedule.first_valid[p.name], schedule.period, p.ports)
         for p in program.populations
     }
 

@@ -17,9 +17,11 @@ from lnn2loihi.formats import FixedPoint, IntegerArray, signed_range
 from lnn2loihi.frozen import ArrayEquality, read_only, read_only_mapping
 from lnn2loihi.kinds import Within
 from lnn2loihi.neurons.instructions import NeuronProgram
+from lnn2loihi.neurons.turns import LARGEST_PORTS, Turns
 
 #: What arrays can have; a size below 1 is named together with whatever else does not fit.
 _Size = Annotated[int, Within(-(1 << 31), 1 << 31), "a whole number from 1 to 2**31"]
+_Ports = Annotated[int, Within(0, LARGEST_PORTS), f"a whole number from 0 to {LARGEST_PORTS}"]
 
 
 @checks_fields(ProgramError)
@@ -38,6 +40,8 @@ class Population(ArrayEquality):
             default.
         offset: real value of a message of 0, float64 (N,); 0 by default. What reads messages as
             answers adds it: on the host, as an input's gain and offset.
+        ports: physical accumulators of a neuron, on which those of the program take turns; 0 for
+            one for each of them. See `turns`.
     """
 
     name: str
@@ -50,6 +54,7 @@ class Population(ArrayEquality):
     size: _Size
     scale: npt.NDArray[Any] = None  # pyright: ignore[reportAssignmentType]
     offset: npt.NDArray[Any] = None  # pyright: ignore[reportAssignmentType]
+    ports: _Ports = 0
 
     def __post_init__(self) -> None:
         for part, default in (("scale", self.message.step), ("offset", 0.0)):
@@ -64,6 +69,11 @@ class Population(ArrayEquality):
                 for key, v in getattr(self, name).items()
             }
             object.__setattr__(self, name, read_only_mapping(arrays))
+
+    @cached_property
+    def turns(self) -> Turns:
+        """How the accumulators of the program take turns on the ports."""
+        return Turns(self.program.accumulators, self.ports)
 
     @property
     def initial_message(self) -> IntegerArray:

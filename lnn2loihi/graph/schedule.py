@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from lnn2loihi.arguments import checks_fields, checks_kinds
 from lnn2loihi.errors import Problems, ProgramError
 from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.graph.connection import Connection
+from lnn2loihi.neurons.turns import Turns
+
+#: No accumulators take turns.
+NO_TURNS: Mapping[str, Turns] = MappingProxyType({})
 
 
 @checks_fields(ProgramError)
@@ -20,6 +25,9 @@ class Schedule:
     in the steps first_valid[p] + s * period, and sends what it makes of the sample. What the
     recurrence needs before the first sample, the initial state, it sends one period earlier. In
     all other steps it is silent, and what arrives is dropped.
+
+    Where accumulators take turns (see `lnn2loihi.neurons.turns`), first_valid is the step of the
+    update, in which the last of them arrive; the others arrive in the steps before it.
 
     With `interleave` above 1, so many independent sequences take turns: sequence k runs k steps
     later, on its own copy of every state word.
@@ -82,7 +90,13 @@ def _goes_back(pair: tuple[str, str], places: Mapping[str, int]) -> bool:
     return places[pair[0]] >= places[pair[1]]
 
 
-def delays_of(input_name: str, names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> list[int]:
+def delays_of(
+    input_name: str,
+    names: Sequence[str],
+    pairs: Sequence[tuple[str, str]],
+    leads: Sequence[int] | None = None,
+    least_period: int = 1,
+) -> list[int]:
     """For each pair of a source and its target the delay that makes all paths meet.
 
     Populations update as soon as their last input can be there; the initiation interval is the
@@ -92,40 +106,69 @@ def delays_of(input_name: str, names: Sequence[str], pairs: Sequence[tuple[str, 
         input_name: name of the input port.
         names: populations in the order in which they follow each other within a sample.
         pairs: who sends to whom.
+        leads: for each pair how many steps before the update of its target it has to be there; 0
+            by default.
+        least_period: what the initiation interval is at least.
     """
     places = _places(input_name, names)
+    early = [0] * len(pairs) if leads is None else leads
     first = {input_name: 0}
-    heard: dict[str, list[str]] = {name: [] for name in names}
-    for source, target in pairs:
+    heard: dict[str, list[tuple[str, int]]] = {name: [] for name in names}
+    for (source, target), lead in zip(pairs, early, strict=True):
         if not _goes_back((source, target), places):
-            heard[target].append(source)
+            heard[target].append((source, lead))
     for name in names:
-        first[name] = 1 + max((first[source] for source in heard[name]), default=0)
-    back = [pair for pair in pairs if _goes_back(pair, places)]
-    period = max((1 + first[source] - first[target] for source, target in back), default=1)
+        first[name] = 1 + max((first[source] + lead for source, lead in heard[name]), default=0)
+    loops = [
+        1 + first[source] + lead - first[target]
+        for (source, target), lead in zip(pairs, early, strict=True)
+        if _goes_back((source, target), places)
+    ]
+    period = max([least_period, *loops])
     return [
-        first[target] - first[source] - 1
+        first[target] - lead - first[source] - 1
         + (period if _goes_back((source, target), places) else 0)
-        for source, target in pairs
+        for (source, target), lead in zip(pairs, early, strict=True)
     ]  # fmt: skip
 
 
 def matched_delays(
-    input_name: str, names: Sequence[str], connections: Sequence[Connection]
+    input_name: str,
+    names: Sequence[str],
+    connections: Sequence[Connection],
+    turns: Mapping[str, Turns] = NO_TURNS,
 ) -> tuple[Connection, ...]:
     """The connections with the delays that make all paths meet; see `delays_of`.
 
     Args:
         input_name: name of the input port.
         names: populations in the order in which they follow each other within a sample.
-        connections: all connections, whatever their delays.
+        connections: all connections, whatever their delays; none of them feeds accumulators that
+            arrive in different steps.
+        turns: of the populations whose accumulators take turns.
     """
-    delays = delays_of(input_name, names, [(c.source, c.target) for c in connections])
+    pairs = [(c.source, c.target) for c in connections]
+    leads = [max(_leads(c, turns), default=0) for c in connections]
+    delays = delays_of(input_name, names, pairs, leads, _longest_turns(turns))
     return tuple(replace(c, delay=d) for c, d in zip(connections, delays, strict=True))
 
 
+def _leads(connection: Connection, turns: Mapping[str, Turns]) -> set[int]:
+    """How many steps before the update the accumulators of a connection are read."""
+    own = turns.get(connection.target)
+    return {0} if own is None else {own.leads.get(a, 0) for a in connection.accumulators}
+
+
+def _longest_turns(turns: Mapping[str, Turns]) -> int:
+    return max((own.steps for own in turns.values()), default=1)
+
+
 def derive_schedule(
-    input_name: str, names: Sequence[str], connections: Sequence[Connection], interleave: int = 1
+    input_name: str,
+    names: Sequence[str],
+    connections: Sequence[Connection],
+    interleave: int = 1,
+    turns: Mapping[str, Turns] = NO_TURNS,
 ) -> Schedule:
     """The schedule that follows from the connections and their delays.
 
@@ -134,18 +177,29 @@ def derive_schedule(
         names: populations in the order in which they follow each other within a sample.
         connections: all connections.
         interleave: independent sequences that take turns.
+        turns: of the populations whose accumulators take turns.
 
     Raises:
         ProgramError: paths of different length meet without a delay that matches them, loops
-            take different numbers of steps, or more sequences are to be interleaved than fit.
+            take different numbers of steps, more sequences are to be interleaved than fit, or
+            accumulators that take turns would meet.
     """
     problems = Problems(ProgramError, "schedule")
     places = _places(input_name, names)
     known = [c for c in connections if c.source in places and c.target in places]
+    leads: dict[int, int] = {}
+    for c in known:
+        steps_before = _leads(c, turns)
+        leads[id(c)] = max(steps_before, default=0)
+        if len(steps_before) > 1:
+            problems.add(
+                f"{c.name}: feeds accumulators that arrive in different steps; make a connection "
+                "for each step"
+            )
     sent = {input_name: 0}
     for name in names:
         arrivals = [
-            (c.name, sent[c.source] + 1 + c.delay)
+            (c.name, sent[c.source] + 1 + c.delay + leads[id(c)])
             for c in known
             if c.target == name and not is_recurrent(c, places)
         ]
@@ -159,14 +213,26 @@ def derive_schedule(
             )
         sent[name] = max(steps, default=1)
     loops = {
-        c.name: 1 + c.delay + sent[c.source] - sent[c.target]
+        (c.name, c.accumulators): 1 + c.delay + leads[id(c)] + sent[c.source] - sent[c.target]
         for c in known
         if is_recurrent(c, places)
     }
-    period = max(loops.values(), default=1)
+    least = _longest_turns(turns)
+    period = max([least, *loops.values()])
     if len(set(loops.values())) > 1:
-        lengths = ", ".join(f"{name} takes {length} steps" for name, length in loops.items())
+        lengths = ", ".join(f"{name} takes {length} steps" for (name, _), length in loops.items())
         problems.add(f"loops of different length ({lengths}); delay the shorter ones")
+    elif loops and period not in loops.values():
+        problems.add(
+            f"accumulators arrive in {least} steps, loops take {max(loops.values())}; delay the "
+            "loops"
+        )
+    if least > 1 and interleave > 1:
+        slow = ", ".join(name for name, own in turns.items() if own.steps > 1)
+        problems.add(
+            f"{interleave} interleaved sequences would meet on the ports of {slow}, where "
+            "accumulators take turns; run one"
+        )
     if not 1 <= interleave <= period:
         problems.add(
             f"{interleave} interleaved sequences; its initiation interval of {period} steps has "

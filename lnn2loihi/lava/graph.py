@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,7 +42,8 @@ class LavaGraph:
         plan: how the sequences are laid out over steps and vectors.
         input: the `Source` process.
         populations: the `Neurons` process of each population, by its name.
-        synapses: the `Sparse` process of each connection, in the order of the program.
+        synapses: the `Sparse` process of each connection, in the order of the program; where the
+            accumulators of its target take turns on ports, one for each port that it feeds.
         delays: the `Delay` process of each connection that has one, by its name.
         records: for each population and recorded word int32 (chunks, interleave, time, width * N),
             filled while the graph runs.
@@ -117,6 +118,7 @@ def build_graph(
     }
     progress = shared_array((1,), np.int64)
     named = _named(program)
+    ways = [(name, way) for name, c in named.items() for way in _ways(program, c)]
     with quiet_lava():
         graph = LavaGraph(
             program,
@@ -126,13 +128,37 @@ def build_graph(
                 p.name: _neurons(program, p, plan, initial_state[p.name], records[p.name])
                 for p in program.populations
             },
-            tuple(_sparse(program, c, plan, name) for name, c in named.items()),
+            tuple(_sparse(program, named[name], plan, name, way) for name, way in ways),
             {name: _delay(c, plan, name) for name, c in named.items() if c.delay},
             records,
             progress,
         )
-    _connect(graph)
+    _connect(graph, named, ways)
     return graph
+
+
+@dataclass(frozen=True)
+class _Way:
+    """Where the synapses of a connection lead.
+
+    Attributes:
+        port: name of the input port of the target's process.
+        accumulators: those whose rows the port takes.
+    """
+
+    port: str
+    accumulators: tuple[str, ...]
+
+
+def _ways(program: LoihiProgram, connection: Connection) -> list[_Way]:
+    """The input ports that a connection feeds."""
+    from lnn2loihi.lava.processes.population.process import PORT_NAMES
+
+    population = program.population(connection.target)
+    if not population.ports:
+        return [_Way("a_in", population.program.accumulators)]
+    places = population.turns.places
+    return [_Way(PORT_NAMES[places[a]], (a,)) for a in connection.accumulators]
 
 
 def _named(program: LoihiProgram) -> dict[str, Connection]:
@@ -179,9 +205,9 @@ def _neurons(
     initial_state: Mapping[str, IntegerArray],
     record: Mapping[str, npt.NDArray[np.int32]],
 ) -> Any:
-    from lnn2loihi.lava.processes.population.process import Neurons
+    from lnn2loihi.lava.processes.population.process import neurons_class
 
-    return Neurons(
+    return neurons_class(population)(
         name=population.name,
         plan=plan,
         population=population,
@@ -194,7 +220,9 @@ def _neurons(
     )
 
 
-def _sparse(program: LoihiProgram, connection: Connection, plan: LavaPlan, name: str) -> Any:
+def _sparse(
+    program: LoihiProgram, connection: Connection, plan: LavaPlan, name: str, way: _Way
+) -> Any:
     """The synapses of a connection.
 
     Lava's signed 8-bit weights are the even numbers of [-256, 254], and its shift acts on the
@@ -205,12 +233,10 @@ def _sparse(program: LoihiProgram, connection: Connection, plan: LavaPlan, name:
     from lava.proc.sparse.process import Sparse
     from lava.utils.weightutils import SignMode
 
-    population = program.population(connection.target)
+    size = program.population(connection.target).size
     return Sparse(
         name=name,
-        weights=block_diagonal(
-            connection, population.program.accumulators, population.size, plan.width
-        ),
+        weights=block_diagonal(connection, way.accumulators, size, plan.width),
         weight_exp=connection.exponent - 1,
         num_weight_bits=WEIGHT_BITS,
         num_message_bits=MESSAGE_BITS,
@@ -257,17 +283,18 @@ def block_diagonal(
     )
 
 
-def _connect(graph: LavaGraph) -> None:
+def _connect(
+    graph: LavaGraph, named: Mapping[str, Connection], ways: Sequence[tuple[str, _Way]]
+) -> None:
     senders = {graph.program.input.name: graph.input, **graph.populations}
-    named = _named(graph.program)
-    for (name, connection), synapses in zip(named.items(), graph.synapses, strict=True):
-        sent = senders[connection.source].s_out
-        if connection.delay:
-            delay = graph.delays[name]
-            sent.connect(delay.s_in)
-            sent = delay.s_out
-        sent.connect(synapses.s_in)
-        synapses.a_out.connect(graph.populations[connection.target].a_in)
+    for name, delay in graph.delays.items():
+        senders[named[name].source].s_out.connect(delay.s_in)
+    for (name, way), synapses in zip(ways, graph.synapses, strict=True):
+        connection = named[name]
+        sender = graph.delays[name] if connection.delay else senders[connection.source]
+        sender.s_out.connect(synapses.s_in)
+        target = graph.populations[connection.target]
+        synapses.a_out.connect(getattr(target, way.port))
 
 
 #: Loggers to which Lava adds handlers: the root for every process, its own for every compilation.

@@ -62,7 +62,7 @@ class Group:
         memory: bytes of each neuron.
         stored_instructions: instructions of the program with both branches of its schedule.
         instructions: int64 (period,): instructions that a neuron executes in each phase.
-        accumulators: input accumulators of a neuron.
+        accumulators: input accumulators of a neuron, those that take turns counted once.
         positions: int64 (size,): where its neurons stand in the line, ascending.
     """
 
@@ -268,20 +268,22 @@ def _ordered(sizes: Sequence[int], mixed: bool) -> tuple[IntegerArray, list[Inte
 def _groups(
     program: LoihiProgram, schedule: Schedule, positions: Sequence[IntegerArray]
 ) -> tuple[Group, ...]:
-    programs: dict[NeuronProgram, int] = {}
+    programs: dict[tuple[NeuronProgram, int], int] = {}
     found = []
     for population, places in zip(program.populations, positions, strict=True):
         name = population.name
-        text = listing(population.program, schedule.first_valid[name], schedule.period)
+        text = listing(
+            population.program, schedule.first_valid[name], schedule.period, population.ports
+        )
         found.append(
             Group(
                 name,
                 places.size,
-                programs.setdefault(population.program, len(programs)),
+                programs.setdefault((population.program, population.ports), len(programs)),
                 neuron_memory(population, program.incoming(name), schedule.interleave),
                 text.stored_count,
                 instructions(schedule, name, text),
-                len(population.program.accumulators),
+                population.turns.width,
                 places,
             )
         )

@@ -34,7 +34,8 @@ class NeuronMemory:
     """Bytes of one neuron.
 
     Attributes:
-        state: state words with the schedule's counter, once for each interleaved sequence.
+        state: state words with the schedule's counter and the sums that wait for others, once for
+            each interleaved sequence.
         accumulators: input accumulators, each a ring of as many words as its longest delay needs.
         parameters: parameters of its own.
     """
@@ -68,15 +69,16 @@ def neuron_memory(
         incoming: connections into them; their delays are waited for in the accumulators.
         interleave: sequences that take turns, each with its own copy of the state.
     """
-    program = population.program
-    slots = dict.fromkeys(program.accumulators, 1)
+    program, turns = population.program, population.turns
+    slots = [1] * turns.width
     for connection in incoming:
         for accumulator in connection.accumulators:
-            slots[accumulator] = max(slots[accumulator], 1 + connection.delay)
-    states = [*program.states, (COUNTER, WORD_BITS)]
+            port = turns.places[accumulator]
+            slots[port] = max(slots[port], 1 + connection.delay)
+    states = [*program.states, *((a, WORD_BITS) for a in turns.kept), (COUNTER, WORD_BITS)]
     return NeuronMemory(
         state=UNIT_BYTES * interleave * units(bits for _, bits in states),
-        accumulators=UNIT_BYTES * units([WORD_BITS] * sum(slots.values())),
+        accumulators=UNIT_BYTES * units([WORD_BITS] * sum(slots)),
         parameters=UNIT_BYTES * units(bits for _, bits in program.parameters),
     )
 

@@ -84,7 +84,7 @@ def _neurons(placement: Placement) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         for part in core.slices:
             neurons[places[part.population], number] = part.stop - part.first
     texts = [
-        listing(p.program, schedule.first_valid[p.name], schedule.period)
+        listing(p.program, schedule.first_valid[p.name], schedule.period, p.ports)
         for p in program.populations
     ]
     executed = np.array(

@@ -14,6 +14,7 @@ import numpy as np
 from lnn2loihi.errors import ProgramError
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.neurons.instructions import apply
+from lnn2loihi.neurons.turns import Turns
 from lnn2loihi.program import LoihiProgram, Population
 from lnn2loihi.simulation.memory import check_dense
 from lnn2loihi.simulation.result import IntegerRun, OnStep, recorded_words
@@ -79,6 +80,11 @@ def run_reference(
     sent: dict[str, list[IntegerArray]] = {
         name: [] for name in (program.input.name, *states)
     }  # every message of every step, by sender
+    # What arrives before the step of the update, and waits in state words.
+    kept = {
+        p.name: {a: np.zeros((batch, p.size), np.int64) for a in p.turns.kept}
+        for p in program.populations
+    }
     record = {
         p.name: {w: np.zeros((batch, time, p.size), np.int64) for w in recorded_words(p.program)}
         for p in program.populations
@@ -92,9 +98,14 @@ def run_reference(
         sent[program.input.name].append(message)
         for population in program.populations:
             name, state = population.name, states[population.name]
-            sums = _accumulate(program, population, weights, sent, step, batch)
+            ports = _arriving(program, population, weights, sent, step, batch)
+            sums = _sums(population.turns, ports, kept[name])
             message = np.zeros((batch, population.size), np.int64)
             turn = schedule.turn(step, schedule.first_valid[name])
+            if turn is None or turn[0] < 0:
+                for accumulator, source in population.turns.moves:
+                    moved = ports[source] if isinstance(source, int) else kept[name][source]
+                    kept[name][accumulator] = moved
             if turn is not None and turn[0] < time:
                 sample, sequence = turn
                 rows = slice(sequence, None, schedule.interleave)  # the sequences whose turn it is
@@ -118,25 +129,36 @@ def run_reference(
     return IntegerRun(NAME, record)
 
 
-def _accumulate(
+def _arriving(
     program: LoihiProgram,
     population: Population,
     weights: Sequence[IntegerArray],
     sent: Mapping[str, list[IntegerArray]],
     step: int,
     batch: int,
-) -> dict[str, IntegerArray]:
-    """Sums of the messages that arrive in this step: those sent 1 + delay steps before."""
-    size = population.size
-    sums = {a: np.zeros((batch, size), np.int64) for a in population.program.accumulators}
+) -> list[IntegerArray]:
+    """For each port the sum of the messages that arrive in this step: those sent 1 + delay steps
+    before, whichever accumulator of the program they are meant for.
+    """
+    size, turns = population.size, population.turns
+    sums = [np.zeros((batch, size), np.int64) for _ in range(turns.width)]
     for connection, matrix in zip(program.connections, weights, strict=True):
         departure = step - 1 - connection.delay
         if connection.target != population.name or departure < 0:
             continue
         arriving = sent[connection.source][departure] @ matrix.T
         for place, accumulator in enumerate(connection.accumulators):
-            sums[accumulator] += arriving[:, place * size : (place + 1) * size]
+            sums[turns.places[accumulator]] += arriving[:, place * size : (place + 1) * size]
     return sums
+
+
+def _sums(
+    turns: Turns, ports: Sequence[IntegerArray], kept: Mapping[str, IntegerArray]
+) -> dict[str, IntegerArray]:
+    """The sum of each accumulator in an update: what has just arrived, or what has waited."""
+    return {
+        a: kept[a] if turns.leads[a] else ports[place] for a, place in turns.places.items()
+    }
 
 
 def _bound_watch(program: LoihiProgram, name: str) -> Callable[[str, IntegerArray], None]:

@@ -11,6 +11,7 @@ from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
 
 from lnn2loihi.lava.plan import LavaPlan
+from lnn2loihi.neurons.turns import LARGEST_PORTS
 from lnn2loihi.program import Population
 
 
@@ -52,6 +53,36 @@ class Neurons(AbstractProcess):
             record=record,
             **options,
         )
-        rows = len(population.program.accumulators) * population.size
-        self.a_in = InPort(shape=(plan.width * rows,))
+        self._make_in_ports(population, plan.width * population.size)
         self.s_out = OutPort(shape=(plan.width * population.size,))
+
+    def _make_in_ports(self, population: Population, size: int) -> None:
+        self.a_in = InPort(shape=(len(population.program.accumulators) * size,))
+
+
+#: Names of the input ports of neurons whose accumulators take turns on them.
+PORT_NAMES = tuple(f"a_in_{port}" for port in range(LARGEST_PORTS))
+
+
+class PortedNeurons(Neurons):
+    """The same where accumulators take turns: with an input port for each physical accumulator.
+
+    Each port carries width blocks of N sums, of the accumulators whose turn it is. What arrives
+    before the step of the update is kept.
+    """
+
+    def _make_in_ports(self, population: Population, size: int) -> None:
+        for name in PORT_NAMES[: population.turns.width]:
+            setattr(self, name, InPort(shape=(size,)))
+
+
+#: For each number of ports a process of its own: Lava wants every port of a model in its process.
+PORTED: tuple[type[PortedNeurons], ...] = tuple(
+    type(f"{PortedNeurons.__name__}{ports}", (PortedNeurons,), {"__module__": __name__})
+    for ports in range(1, LARGEST_PORTS + 1)
+)
+
+
+def neurons_class(population: Population) -> type[Neurons]:
+    """The process of a population."""
+    return PORTED[population.turns.width - 1] if population.ports else Neurons
