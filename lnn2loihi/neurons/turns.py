@@ -17,6 +17,7 @@ from functools import cached_property
 #: have one or two).
 LARGEST_PORTS = 8
 
+
 @dataclass(frozen=True)
 class Turns:
     """How accumulators share ports.

@@ -228,6 +228,11 @@ def _subject(draft: Draft, core: int) -> str:
     return f"{'a neuron' if neurons.sum() == 1 else 'the neurons'} of {' and '.join(held)}"
 
 
+def _accumulators(draft: Draft) -> str:
+    most = max(group.accumulators for group in draft.line.groups)
+    return f"up to {most} input accumulator{'s' if most > 1 else ''} a neuron"
+
+
 #: Every rule of ours; the table of a kind of devices names those of it, in the order of reports.
 RULES: tuple[Rule, ...] = (
     Rule(programmable_neurons, ("devices",)),
@@ -250,7 +255,7 @@ _UNCHECKED: Mapping[str, Callable[[Draft], str]] = {
     "axons_out_per_core": lambda d: f"up to {d.usage['axons_out'].max():,} axons out of a core",
     "fan_in_per_neuron": lambda d: f"up to {_fan_in(d):,} synapses on a neuron",
     "fan_out_per_neuron": lambda d: f"up to {_fan_out(d):,} synapses from a neuron",
-    "accumulators_per_neuron": lambda d: f"up to {_accumulators(d)} input accumulators a neuron",
+    "accumulators_per_neuron": _accumulators,
     "program_memory_per_core": lambda d: (
         f"up to {d.usage['program_words'].max():,} instructions on a core, neuron programs: up to "
         f"{max(_programs(d))}"
@@ -304,10 +309,6 @@ def _fan_out(draft: Draft) -> int:
         if link.source != INPUT:
             totals[link.source] = totals.get(link.source, 0) + by_axon[link.axons]
     return max((int(total.max()) for total in totals.values()), default=0)
-
-
-def _accumulators(draft: Draft) -> int:
-    return max(group.accumulators for group in draft.line.groups)
 
 
 def _programs(draft: Draft) -> list[int]:

@@ -156,9 +156,7 @@ def _sums(
     turns: Turns, ports: Sequence[IntegerArray], kept: Mapping[str, IntegerArray]
 ) -> dict[str, IntegerArray]:
     """The sum of each accumulator in an update: what has just arrived, or what has waited."""
-    return {
-        a: kept[a] if turns.leads[a] else ports[place] for a, place in turns.places.items()
-    }
+    return {a: kept[a] if turns.leads[a] else ports[place] for a, place in turns.places.items()}
 
 
 def _bound_watch(program: LoihiProgram, name: str) -> Callable[[str, IntegerArray], None]:

@@ -3,15 +3,19 @@
 from lnn2loihi.defaults import DEFAULT_TARGET
 from lnn2loihi.targets.target import Target
 
+#: What is not proved whatever is done about accumulators.
+UNPROVED = (
+    "The widths of the operands of MUL_SHR, and the cost of one instruction.",
+    "How much program memory a core has for its neuron programs.",
+    "The range of the weight exponent, and how the silicon scales weights before they are "
+    "accumulated.",
+)
 FUSED = Target(
     DEFAULT_TARGET,
     exporter="lava",
     unproved=(
         "More than two input accumulators on one neuron: public examples have one or two, a CfC "
         "wants three.",
-        "The widths of the operands of MUL_SHR, and the cost of one instruction.",
-        "How much program memory a core has for its neuron programs.",
-        "The range of the weight exponent, and how the silicon scales weights before they are "
-        "accumulated.",
+        *UNPROVED,
     ),
 )

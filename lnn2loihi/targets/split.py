@@ -1,9 +1,9 @@
 """The targets `split` and `split_one`: neurons with at most two accumulators, or with one.
 
 The neuron programs stay as they are. Their accumulators take turns on the ports of a neuron
-(`lnn2loihi.neurons.turns`): synapses that feed those of a later turn delay their messages by as many
-steps. No neuron and no synapse is added, nothing is rounded, and answers are those of the program
-as it was; an update takes as many steps as there are turns.
+(`lnn2loihi.neurons.turns`): synapses that feed those of a later turn delay their messages by as
+many steps. No neuron and no synapse is added, nothing is rounded, and answers are those of the
+program as it was; an update takes as many steps as there are turns.
 """
 
 from __future__ import annotations
@@ -17,20 +17,14 @@ from lnn2loihi.errors import Problems, ProgramError
 from lnn2loihi.graph.connection import LARGEST_DELAY
 from lnn2loihi.graph.schedule import derive_schedule, matched_delays
 from lnn2loihi.program import Connection, LoihiProgram, Population
+from lnn2loihi.targets.fused import UNPROVED
 from lnn2loihi.targets.target import Target
 
-_DELAYED = (
-    "Graded messages through synapses with delays: public examples with delays send spikes of one "
-    "bit."
-)
-_TURNS = (
-    "That a neuron program finds the sums of one step before the next ones arrive, on silicon."
-)
-#: What is not proved whatever a neuron program looks like.
-UNPROVED = (
-    "The widths of the operands of MUL_SHR, and the cost of one instruction.",
-    "How much program memory a core has for its neuron programs.",
-    "The range of the weight exponent above -1; public output of silicon shows -1 to -8.",
+_UNPROVED = (
+    "Graded messages through synapses that delay them: public examples with delays send spikes of "
+    "one bit.",
+    "That a neuron program reads the sums of each step before those of the next one arrive.",
+    *UNPROVED,
 )
 
 
@@ -68,18 +62,17 @@ def with_ports(program: LoihiProgram, ports: int) -> LoihiProgram:
         problems.raise_if_any()
     populations = _reordered(program, ports)
     by_name = {p.name: p for p in populations}
-    connections = [
-        part for c in program.connections for part in _by_turn(c, by_name[c.target])
-    ]
+    connections = [part for c in program.connections for part in _by_turn(c, by_name[c.target])]
     names = [p.name for p in populations]
     turns = {p.name: p.turns for p in populations if p.ports}
     matched = matched_delays(program.input.name, names, connections, turns)
+    others = "split or fused" if ports == 1 else "fused"
     for c in matched:
         if c.delay > LARGEST_DELAY:
             problems.add(
-                f"{c.name}: paths beside it take {c.delay} steps more, and axons delay messages by "
-                f"at most {LARGEST_DELAY}; use the target {'split or ' if ports == 1 else ''}fused, "
-                "or let it hear what comes later"
+                f"{c.name}: paths beside it take {c.delay} steps more, and messages are delayed by "
+                f"at most {LARGEST_DELAY}; use the target {others}, or let {c.target} hear what "
+                "comes later"
             )
     problems.raise_if_any()
     schedule = derive_schedule(program.input.name, names, matched, turns=turns)
@@ -118,7 +111,7 @@ def _by_turn(connection: Connection, target: Population) -> list[Connection]:
     if len(parts) < 2:
         return [connection]
     return [
-        _rows_of(
+        rows_of(
             connection,
             tuple(a for _, a in part),
             np.concatenate([np.arange(k * size, (k + 1) * size) for k, _ in part]),
@@ -127,7 +120,7 @@ def _by_turn(connection: Connection, target: Population) -> list[Connection]:
     ]
 
 
-def _rows_of(connection: Connection, accumulators: tuple[str, ...], rows: np.ndarray) -> Connection:
+def rows_of(connection: Connection, accumulators: tuple[str, ...], rows: np.ndarray) -> Connection:
     """The connection with these of its rows only."""
     starts = connection.row_starts.astype(np.int64)
     lengths = np.diff(starts)[rows]
@@ -142,9 +135,5 @@ def _rows_of(connection: Connection, accumulators: tuple[str, ...], rows: np.nda
     )
 
 
-SPLIT = Target(
-    "split", passes=(two_accumulators,), exporter="lava", unproved=(*UNPROVED, _DELAYED, _TURNS)
-)
-SPLIT_ONE = Target(
-    "split_one", passes=(one_accumulator,), exporter="lava", unproved=(*UNPROVED, _DELAYED, _TURNS)
-)
+SPLIT = Target("split", passes=(two_accumulators,), exporter="lava", unproved=_UNPROVED)
+SPLIT_ONE = Target("split_one", passes=(one_accumulator,), exporter="lava", unproved=_UNPROVED)

@@ -19,6 +19,8 @@ from lnn2loihi.simulation.machine import Machine
 class _Model(PyLoihiProcessModel):
     """Executes the neuron program on the schedule of its population, in int32."""
 
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=24)  # type: ignore
+
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
         self.plan = proc_params["plan"]
@@ -70,7 +72,6 @@ class NeuronsModel(_Model):
     """With one port for the sums of all accumulators."""
 
     a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=24)  # type: ignore
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=24)  # type: ignore
 
     def receive(self) -> Any:
         """The sums of all accumulators."""
@@ -79,8 +80,6 @@ class NeuronsModel(_Model):
 
 class _PortedModel(_Model):
     """With a port for each physical accumulator, on which those of the program take turns."""
-
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=24)  # type: ignore
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
