@@ -116,7 +116,7 @@ def compare(family: str, target: str, values: int, executors: list[str]) -> Coun
         try:
             prepared = target_of(target).prepare(program)
         except TargetError as error:
-            total.refused = str(error)
+            total.refused = error.problems[0]
             return total
         total.shape = total.shape or shape(program, prepared)
         if prepared is program:

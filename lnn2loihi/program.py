@@ -339,12 +339,16 @@ class LoihiProgram(ArrayEquality):
         head = (
             f"{self.name}: recipe {self.recipe}, {self.neurons} neurons, {self.synapses:,} "
             f"synapses, one sample per {self.steps_per_sample} step(s), answer after "
-            f"{self.latency_steps} steps"
+            f"{self.latency_steps} steps{self._ports_text()}"
         )
         lines = [head, *([text_table(headers, rows)] if rows else [])]
         if rows and self.measured_with_means:
             lines.append(MEASURED_WITH_MEANS)
         return "\n".join([*lines, *(f"warning: {warning}" for warning in self.warnings)])
+
+    def _ports_text(self) -> str:
+        most = max((p.turns.width for p in self.populations if p.turns.kept), default=0)
+        return f", accumulators take turns on {most} port{'s' * (most > 1)} a neuron" * bool(most)
 
     def __str__(self) -> str:
         """The summary."""

@@ -108,14 +108,21 @@ def usage(program: LoihiProgram, core: Core) -> dict[str, int]:
     texts = {}
     for s in core.slices:
         population = program.population(s.population)
-        text = listing(population.program, schedule.first_valid[s.population], schedule.period)
+        text = listing(
+            population.program, schedule.first_valid[s.population], schedule.period,
+            population.ports,
+        )  # fmt: skip
         lines = [line for line in text.text.splitlines() if not line.startswith(";")]
-        texts[population.program] = sum(not line.endswith(":") for line in lines)
-        slots = dict.fromkeys(population.program.accumulators, 1)
+        texts[population.program, population.ports] = sum(not line.endswith(":") for line in lines)
+        # From the last accumulator on, each stands on the next port, in the same step or before it.
+        order = population.program.accumulators[::-1]
+        ports = population.ports or len(order)
+        slots = dict.fromkeys(range(min(ports, len(order))), 1)
         for c in program.incoming(s.population):
             for accumulator in c.accumulators:
-                slots[accumulator] = max(slots[accumulator], c.delay + 1)
-        state = [bits for _, bits in population.program.states]
+                port = order.index(accumulator) % ports
+                slots[port] = max(slots[port], c.delay + 1)
+        state = [bits for _, bits in population.program.states] + [24] * len(order[ports:])
         parameters = [bits for _, bits in population.program.parameters]
         for name, units in (
             ("state_memory", schedule.interleave * fewest_units([*state, 24])),

@@ -311,7 +311,7 @@ class TestRefusals:
             Target("loud", (louder,)).prepare(PLAIN)
 
     def test_targets_that_do_not_exist(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        known = "'nowhere' does not exist; there are fused, behind, between, both, twice"
+        known = "'nowhere' does not exist; there are fused, split, split_graph, split_one, behind, between, both, twice"
         for call in (l2l.place, lambda p, **k: l2l.export(p, "onnx", **k)):
             with pytest.raises(l2l.InputError, match=known):
                 call(PLAIN, target="nowhere")
@@ -448,6 +448,10 @@ def test_the_command_line(run: Run, tmp_path: Path) -> None:
     code, out, err = run("export", program, "-o", tmp_path / "a.onnx", "--target", "both",
                          "--record")  # fmt: skip
     assert (code, err) == (0, "") and b"answer.message" in (tmp_path / "a.onnx").read_bytes()
-    assert "fused, behind, between, both, twice" in run("doctor")[1]
+    assert "fused, split, split_graph, split_one, behind, between, both, twice" in run("doctor")[1]
     code, _, err = run("place", program, "--target", "mars")
-    assert code == 1 and "target: 'mars' does not exist; there are fused, behind" in err
+    assert (
+        code == 1
+        and "target: 'mars' does not exist; there are fused, split, split_graph, split_one, behind"
+        in err
+    )

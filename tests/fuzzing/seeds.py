@@ -18,6 +18,7 @@ if __name__ == "__main__":
 
 from fuzzing.readers import CORPUS, READERS, as_npz
 from lnn2loihi import import_network, place, profile, quantize, save, simulate, workload
+from lnn2loihi.targets import target_of
 
 
 def main() -> None:
@@ -41,6 +42,8 @@ def main() -> None:
         network = import_network(module.eval())
         program = quantize(network, calibrate=x)
         save(program, CORPUS / "program" / f"{name}.l2l")
+        if name == "pure":
+            save(target_of("split").prepare(program), CORPUS / "program" / "ports.l2l")
         if name == "wired":
             estimated = profile(program, x, against=(), rate=100.0, network=network)
             estimated.save(CORPUS / "profile" / "estimated.profile.json")
