@@ -4,11 +4,12 @@
     weights    = "w" BITS      2 to 8     synaptic mantissas
     messages   = "a" BITS      2 to 16    states and messages between populations
     inputs     = "x" BITS      2 to 24    samples; default: 12, or the messages' width if larger
-    activation = "ramp12" | "ramp16" | "lines16"    default: ramp12
+    activation = "ramp12" | "ramp16" | "lines16" | "hard"    default: ramp12
 
 Examples: `w8a12` (the default), `w8a10`, `w4a8x12`, `w8a12-lines16`. Accumulators, state words
 and outputs are always at most 24 bits wide. One signed bit holds -1 and 0 only, so `w2` is the
-narrowest weight.
+narrowest weight. `hard` is a clipped line in place of tanh, which a network has to be trained with
+(`lnn2loihi.qat`); the other forms follow tanh.
 """
 
 from __future__ import annotations

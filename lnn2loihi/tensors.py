@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from lnn2loihi.errors import Lnn2LoihiError
 from lnn2loihi.family import FAMILIES, override_of, owner
 from lnn2loihi.faults import raised
 from lnn2loihi.layers.stage import Stage
+from lnn2loihi.neurons.activations import HARD_KNOT
 
 Tensors = Mapping[str, Tensor]
 Answer = tuple[Tensor, dict[str, Tensor]]
@@ -89,6 +90,7 @@ FUNCTIONS: dict[Any, Callable[..., Tensor]] = {
 
 #: For kinds of activations what PyTorch has in one piece.
 _ACTIVATIONS: dict[str, Callable[..., Tensor]] = {
+    "silu": torch.nn.functional.silu,
     "leaky_relu": torch.nn.functional.leaky_relu,
     "elu": torch.nn.functional.elu,
     "hard_swish": torch.nn.functional.hardswish,
@@ -104,6 +106,7 @@ class TensorValue(np.lib.mixins.NDArrayOperatorsMixin):
     """
 
     __slots__ = ("tensor",)
+    functions: ClassVar[Mapping[Any, Callable[..., Tensor]]] = FUNCTIONS
 
     def __init__(self, tensor: Tensor) -> None:
         self.tensor = tensor
@@ -118,7 +121,7 @@ class TensorValue(np.lib.mixins.NDArrayOperatorsMixin):
 
     def _called(self, function: Any, operands: Any, options: Any) -> TensorValue:
         options = {name: value for name, value in options.items() if name != "out"}  # a += b
-        own = FUNCTIONS.get(function)
+        own = self.functions.get(function)
         if own is None:
             name = getattr(function, "__name__", function)
             known = sorted({getattr(one, "__name__", "") for one in FUNCTIONS})
@@ -128,7 +131,7 @@ class TensorValue(np.lib.mixins.NDArrayOperatorsMixin):
                 f"are {', '.join(known)} and lnn2loihi.layers.functions; or give the family "
                 "equations of its own (Family.equations)",
             )
-        return TensorValue(own(*map(self._plain, operands), **options))
+        return type(self)(own(*map(self._plain, operands), **options))
 
     def _plain(self, operand: Any) -> Any:
         """An operand of PyTorch: a tensor of this one's type and place, or a number."""
@@ -144,7 +147,7 @@ class TensorValue(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __getitem__(self, index: Any) -> TensorValue:
         """Some of the values."""
-        return TensorValue(self.tensor[index])
+        return type(self)(self.tensor[index])
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -186,84 +189,99 @@ class TensorValue(np.lib.mixins.NDArrayOperatorsMixin):
         )
 
     def __neg__(self) -> TensorValue:
-        return TensorValue(-self.tensor)
+        return type(self)(-self.tensor)
 
     def __abs__(self) -> TensorValue:
-        return TensorValue(self.tensor.abs())
+        return type(self)(self.tensor.abs())
 
     def __add__(self, other: Any) -> TensorValue:
-        return TensorValue(self.tensor + self._plain(other))
+        return type(self)(self.tensor + self._plain(other))
 
     def __sub__(self, other: Any) -> TensorValue:
-        return TensorValue(self.tensor - self._plain(other))
+        return type(self)(self.tensor - self._plain(other))
 
     def __rsub__(self, other: Any) -> TensorValue:
-        return TensorValue(self._plain(other) - self.tensor)
+        return type(self)(self._plain(other) - self.tensor)
 
     def __mul__(self, other: Any) -> TensorValue:
-        return TensorValue(self.tensor * self._plain(other))
+        return type(self)(self.tensor * self._plain(other))
 
     def __truediv__(self, other: Any) -> TensorValue:
-        return TensorValue(self.tensor / self._plain(other))
+        return type(self)(self.tensor / self._plain(other))
 
     def __rtruediv__(self, other: Any) -> TensorValue:
-        return TensorValue(self._plain(other) / self.tensor)
+        return type(self)(self._plain(other) / self.tensor)
 
     def __pow__(self, other: Any) -> TensorValue:
-        return TensorValue(self.tensor ** self._plain(other))
+        return type(self)(self.tensor ** self._plain(other))
 
     __radd__, __rmul__ = __add__, __mul__
 
     def activation(self, kind: str, numbers: tuple[float, ...]) -> TensorValue | None:
         """See `lnn2loihi.layers.functions`."""
         own = _ACTIVATIONS.get(kind)
-        return None if own is None else TensorValue(own(self.tensor, *numbers))
+        return None if own is None else type(self)(own(self.tensor, *numbers))
 
     def sigmoid(self) -> TensorValue:
         """See `lnn2loihi.layers.functions`."""
-        return TensorValue(torch.sigmoid(self.tensor))
+        return type(self)(torch.sigmoid(self.tensor))
 
     def log_sigmoid(self) -> TensorValue:
         """See `lnn2loihi.layers.functions`."""
-        return TensorValue(torch.nn.functional.logsigmoid(self.tensor))
+        return type(self)(torch.nn.functional.logsigmoid(self.tensor))
 
     def error_function(self) -> TensorValue:
         """See `lnn2loihi.layers.functions`."""
-        return TensorValue(torch.erf(self.tensor))
+        return type(self)(torch.erf(self.tensor))
 
 
-def with_vectors(stage: Stage, vectors: Tensors) -> Stage:
+class ClippedValue(TensorValue):
+    """A tensor on which tanh, and the logistic function by it, are clipped lines: what the chip
+    computes with a recipe whose form of tanh has the knot HARD_KNOT.
+    """
+
+    __slots__ = ()
+    functions = {**FUNCTIONS, np.tanh: lambda a: torch.clamp(a / HARD_KNOT, -1.0, 1.0)}
+
+    def sigmoid(self) -> TensorValue:
+        """See `lnn2loihi.layers.functions`."""
+        return 0.5 * (np.tanh(0.5 * self) + 1.0)
+
+
+def with_vectors(stage: Stage, vectors: Tensors, clipped: bool = False) -> Stage:
     """A stage whose `vectors` are these tensors, (units,) each; for `equations`."""
     if not vectors:
         return stage
     made = copy.copy(stage)
-    plain = _override(type(stage), FAMILIES.changes) is not None
+    plain = not clipped and _override(type(stage), FAMILIES.changes) is not None
+    kind = ClippedValue if clipped else TensorValue
     for name, vector in vectors.items():  # a frozen stage; no array of it is changed
-        object.__setattr__(made, name, vector if plain else TensorValue(vector))
+        object.__setattr__(made, name, vector if plain else kind(vector))
     return made
 
 
-def derived(stage: Stage, sums: Tensors, memory: Tensors, elapsed: Tensor | None) -> Answer:
+def derived(
+    stage: Stage, sums: Tensors, memory: Tensors, elapsed: Tensor | None, clipped: bool = False
+) -> Answer:
     """What `Stage.answer` says, on tensors; arguments and answer as of `equations`."""
+    value: Any = ClippedValue if clipped else TensorValue
+
+    def values(tensors: Tensors) -> Any:
+        return {name: value(tensor) for name, tensor in tensors.items()}
+
     message, kept = stage.answer(
-        _values(sums), _values(memory), None if elapsed is None else _value(elapsed)
+        values(sums), values(memory), None if elapsed is None else value(elapsed)
     )
     return _tensor(message), {word: _tensor(value) for word, value in kept.items()}
-
-
-# What `Stage.answer` takes for an array.
-_value: Callable[[Tensor], Any] = TensorValue
-
-
-def _values(tensors: Tensors) -> Any:
-    return {name: TensorValue(tensor) for name, tensor in tensors.items()}
 
 
 def _tensor(value: Any) -> Tensor:
     return value.tensor if isinstance(value, TensorValue) else value
 
 
-def equations(stage: Stage, sums: Tensors, memory: Tensors, elapsed: Tensor | None) -> Answer:
+def equations(
+    stage: Stage, sums: Tensors, memory: Tensors, elapsed: Tensor | None, clipped: bool = False
+) -> Answer:
     """The message and the new memory of a stage, (..., units) each.
 
     Args:
@@ -271,15 +289,17 @@ def equations(stage: Stage, sums: Tensors, memory: Tensors, elapsed: Tensor | No
         sums: the sum of each gate, (..., units).
         memory: each word of its `memory`, (..., units).
         elapsed: time since the sample before, (..., 1); None unless the stage is timed.
+        clipped: whether tanh and the logistic function are clipped lines, see `ClippedValue`; what
+            the family has in place of `Stage.answer` is not asked then.
 
     Raises:
         EquationError: the stage uses a function that is not known on tensors, or its family's
             code raises anything else.
     """
-    own = _override(type(stage), FAMILIES.changes)
+    own = None if clipped else _override(type(stage), FAMILIES.changes)
     try:
         if own is None:
-            return derived(stage, sums, memory, elapsed)
+            return derived(stage, sums, memory, elapsed, clipped)
         message, kept = own(stage, sums, memory, elapsed)
         return _tensor(message), {word: _tensor(value) for word, value in kept.items()}
     except (Lnn2LoihiError, MemoryError, torch.cuda.OutOfMemoryError):

@@ -139,7 +139,7 @@ def random_start(program: LoihiProgram, seed: int, batch: int) -> dict[str, dict
 def deep_program(seed: int, sizes: Sizes, bits: tuple[int, ...]) -> LoihiProgram:
     """A chain of CfC layers with messages of different widths, and a readout."""
     rng = np.random.default_rng(seed)
-    activations = ("ramp12", "ramp16", "lines16")
+    activations = ("ramp12", "ramp16", "lines16", "hard")
     port_format = FixedPoint(sizes.input_bits, sizes.input_bits - 3)
     low, high = port_format.low, port_format.high
     port = InputPort("input", port_format, np.full(sizes.inputs, low), np.full(sizes.inputs, high))

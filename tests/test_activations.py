@@ -25,6 +25,7 @@ from lnn2loihi.neurons.activations import (
     FRACTION_BITS,
     FUNCTIONS,
     GELU_FRACTION_BITS,
+    HARD_KNOT,
     LARGEST,
     LOG_SIGMOID_END,
     LOG_SIGMOID_ERROR,
@@ -44,7 +45,9 @@ FARTHEST = (1 << 23) - 1
 #: Where each form is flat, and how many instructions it takes from pre-activation to result.
 FLAT_FROM = {"ramp12": 26305, "ramp16": 32767, "lines16": 32767}
 INSTRUCTIONS = {"ramp12": 17, "ramp16": 17, "lines16": 52}
-FORMS = pytest.mark.parametrize("form", ACTIVATIONS.values(), ids=list(ACTIVATIONS))
+#: Those that follow tanh; the clipped line is tested beside them.
+FOLLOWING = {name: form for name, form in ACTIVATIONS.items() if not form.knot}
+FORMS = pytest.mark.parametrize("form", FOLLOWING.values(), ids=list(FOLLOWING))
 
 
 def program_of(form: Activation) -> NeuronProgram:
@@ -128,6 +131,31 @@ class TestForms:
                 <= values.max()
                 <= (proved.words["tanh"].high)
             )
+
+
+class TestClippedLine:
+    FORM = ACTIVATIONS["hard"]
+
+    def test_it_is_the_clipped_line_for_every_input(self, near: IntegerArray) -> None:
+        rng = np.random.default_rng(0)
+        far = rng.integers(-FARTHEST - 1, FARTHEST, 100_000, endpoint=True)
+        x = np.concatenate([near, far, [-FARTHEST - 1, FARTHEST]])
+        values = values_of(self.FORM, x)
+        line = np.clip(x / self.FORM.unit / self.FORM.knot, -1.0, 1.0)
+        assert np.abs(values / 2**FRACTION_BITS - line).max() <= 2.0**-FRACTION_BITS
+        assert np.array_equal(values[1:80_001], -values[79_999::-1])
+
+    def test_its_error_is_at_the_knot(self, near: IntegerArray) -> None:
+        error = np.abs(
+            values_of(self.FORM, near) / 2**FRACTION_BITS - np.tanh(near / self.FORM.unit)
+        )
+        assert 0.98 * self.FORM.error <= error.max() <= self.FORM.error
+        assert abs(near[error.argmax()] / self.FORM.unit) == pytest.approx(HARD_KNOT, abs=1e-3)
+
+    def test_three_instructions_and_its_bound(self) -> None:
+        assert program_of(self.FORM).instruction_count - 2 == 3
+        proved = proof_of(self.FORM, -FARTHEST - 1)
+        assert not proved.problems and proved.words["tanh"].hull == (-LARGEST, LARGEST)
 
 
 class TestDefault:

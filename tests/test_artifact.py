@@ -92,7 +92,7 @@ class TestRoundTrip:
             Sizes,
             layers=st.lists(st.integers(1, 5), min_size=1, max_size=3).map(tuple),
             readout=st.integers(0, 2),
-            activation=st.sampled_from(["ramp12", "ramp16", "lines16"]),
+            activation=st.sampled_from(["ramp12", "ramp16", "lines16", "hard"]),
             skip_delay=st.booleans(),
         ),
     )

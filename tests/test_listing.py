@@ -138,7 +138,8 @@ class TestPinned:
         )
 
     @pytest.mark.parametrize(
-        ("activation", "instructions"), [("ramp12", 70), ("ramp16", 70), ("lines16", 175)]
+        ("activation", "instructions"),
+        [("ramp12", 70), ("ramp16", 70), ("lines16", 175), ("hard", 28)],
     )
     def test_instructions_of_a_cfc_unit_are_pinned(
         self, activation: str, instructions: int

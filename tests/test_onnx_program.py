@@ -92,7 +92,7 @@ class TestIntegers:
         seed=st.integers(0, 1 << 20),
         layers=st.lists(st.integers(1, 7), min_size=1, max_size=3).map(tuple),
         weight_bits=st.sampled_from([2, 4, 8]),
-        activation=st.sampled_from(["ramp12", "ramp16", "lines16"]),
+        activation=st.sampled_from(["ramp12", "ramp16", "lines16", "hard"]),
         extreme=st.booleans(),
         skip_delay=st.booleans(),
     )

@@ -31,7 +31,7 @@ recipes = st.builds(
     st.integers(4, 8),
     st.integers(4, 16),
     st.integers(6, 16),
-    st.sampled_from(["ramp12", "ramp16", "lines16"]),
+    st.sampled_from(["ramp12", "ramp16", "lines16", "hard"]),
 )
 
 

@@ -30,7 +30,7 @@ SIZES = st.builds(
     message_bits=st.integers(2, 11),
     input_bits=st.integers(3, 11),
     density=st.sampled_from([0.2, 0.7, 1.0]),
-    activation=st.sampled_from(["ramp12", "ramp16", "lines16"]),
+    activation=st.sampled_from(["ramp12", "ramp16", "lines16", "hard"]),
     extreme=st.booleans(),
     skip_delay=st.booleans(),
 )

@@ -311,7 +311,10 @@ class TestRefusals:
             Target("loud", (louder,)).prepare(PLAIN)
 
     def test_targets_that_do_not_exist(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        known = "'nowhere' does not exist; there are fused, split, split_graph, split_one, behind, between, both, twice"
+        known = (
+            "'nowhere' does not exist; there are fused, split, split_graph, split_one, behind, "
+            "between, both, twice"
+        )
         for call in (l2l.place, lambda p, **k: l2l.export(p, "onnx", **k)):
             with pytest.raises(l2l.InputError, match=known):
                 call(PLAIN, target="nowhere")

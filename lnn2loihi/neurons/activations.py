@@ -3,7 +3,8 @@
 All forms of the hyperbolic tangent take a pre-activation word in units of 1 / `unit` and give a
 Q14 word of at most 16383 in magnitude, so that the difference of two of them fits the 16-bit
 operand of MUL_SHR. The logistic function needs no form of its own: sigma(x) is
-(1 + tanh(x / 2)) / 2, and a gate multiplies just as well by tanh(x / 2), with half the error.
+(1 + tanh(x / 2)) / 2, and a gate multiplies just as well by tanh(x / 2), with half the error. One
+form, `hard`, is no tanh but a clipped line in its place, for networks that train with it.
 
 What does not saturate (relu, silu, gelu, softplus, ...) takes and gives words of one unit, a power
 of two: f(x) = max(x, 0) + b(x), where the second term is constant from some magnitude on, 0 but for
@@ -39,12 +40,15 @@ class Activation:
             multiplier absorbs any scale.
         error: largest error against tanh over all representable inputs (rounded up).
         tanh: appends the instructions; takes the tracer and the pre-activation.
+        knot: where the form does not follow tanh but is clamp(x / knot, -1, 1), which networks
+            are to be trained with; 0 for forms that follow it.
     """
 
     name: str
     unit: float
     error: float
     tanh: Callable[[Tracer, Word], Word]
+    knot: float = 0.0
 
 
 def _ramp(t: Tracer, x: Word, end: int) -> Word:
@@ -98,6 +102,16 @@ def _lines16(t: Tracer, x: Word) -> Word:
     return _signed(t, x, smallest, magnitude)
 
 
+#: Where the clipped line is at its ends: the least squares of the pre-activations of the networks
+#: of models/, which it hardly differs between.
+HARD_KNOT = 1.2
+
+
+def _hard(t: Tracer, x: Word) -> Word:
+    """The clipped line clamp(x / HARD_KNOT, -1, 1): its unit is that of the result."""
+    return t.maximum(t.minimum(x, LARGEST, "below"), -LARGEST, "tanh")
+
+
 #: The forms that a recipe may name; the first is the default.
 ACTIVATIONS: dict[str, Activation] = {
     form.name: form
@@ -105,6 +119,7 @@ ACTIVATIONS: dict[str, Activation] = {
         Activation("ramp12", 5525.448047213509, 6.6e-4, _ramp12),
         Activation("ramp16", 6419.302350627253, 1.15e-3, _ramp16),
         Activation("lines16", 4096.0, 8.4e-4, _lines16),
+        Activation("hard", (1 << FRACTION_BITS) / HARD_KNOT, 0.167, _hard, HARD_KNOT),
     )
 }
 

@@ -38,13 +38,13 @@ def run_loop(
     """
     names = {stage.name for stage in group}
     inside, outside = _taken_apart(group, stages, messages)
-    group = [with_vectors(stage, stages[stage.name].effective_vectors()) for stage in group]
+    group = [_with_own_vectors(stage, stages[stage.name]) for stage in group]
     alone = all(block is None for blocks in inside.values() for block in blocks)
     if alone and not any(stage.memory for stage in group):
         (stage,) = group
         sums = _by_gate(stage, outside[stage.name])
         since = elapsed[..., None] if stage.timed and elapsed is not None else None
-        message = equations(stage, sums, {}, since)[0]
+        message = equations(stage, sums, {}, since, stages[stage.name].clipped)[0]
         return {stage.name: stages[stage.name].sent(message)}
     # What is kept more finely than it is sent is heard as it would have been sent.
     now = {name: stages[name].sent(state[name]) for name in names if name in state}
@@ -74,7 +74,7 @@ def run_loop(
                     total = torch.addmm(total, message, block)
             passed = since if stage.timed else None
             sums = _by_gate(stage, total)
-            value, new = equations(stage, sums, kept, passed)
+            value, new = equations(stage, sums, kept, passed, stages[stage.name].clipped)
             return stages[stage.name].sent(value), new
 
         step(group, now, memory, answer, t % substeps == 0)
@@ -84,6 +84,10 @@ def run_loop(
     for stage in group:
         final.update({stage.state_name(w): memory[stage.name][w] for w in stage.memory})
     return {name: torch.stack(values, dim=1) for name, values in steps.items()}
+
+
+def _with_own_vectors(stage: Stage, own: TrainableStage) -> Stage:
+    return with_vectors(stage, own.effective_vectors(), own.clipped)
 
 
 def _taken_apart(

@@ -66,7 +66,7 @@ class TrainableNetwork(nn.Module):
                 plan.lowering(stage),
                 exponents[stage.name],
                 setting.calibration.moments.get(stage.name),
-                setting.recipes.of(stage).weight_bits,
+                setting.recipes.of(stage),
                 plan.formats[stage.name],
                 plan.steps.get(stage.name),
             )

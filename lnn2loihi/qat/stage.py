@@ -13,6 +13,7 @@ from lnn2loihi.formats import FixedPoint, signed_range
 from lnn2loihi.layers.linear import Linear
 from lnn2loihi.layers.stage import Stage
 from lnn2loihi.lowering import Lowering
+from lnn2loihi.neurons.activations import ACTIVATIONS
 from lnn2loihi.qat.rounding import message, straight_through
 from lnn2loihi.quantization.moments import Moments
 from lnn2loihi.quantization.rounding import (
@@ -24,6 +25,7 @@ from lnn2loihi.quantization.rounding import (
     column_scales,
     round_gate,
 )
+from lnn2loihi.recipe import Recipe
 
 #: Share that a step may miss a multiplier by, so that float32 does not round it to the next.
 SLACK = 1e-4
@@ -43,7 +45,7 @@ class TrainableStage(nn.Module):
         exponents: left shift of each source's connection.
         moments: second moments of what it hears, None where its gates only pick columns; see
             `quantize_rows`.
-        weight_bits: width of the mantissas.
+        recipe: the width of the mantissas, and the form of tanh that training hears.
         form: format of its message; None for a readout, which is not rounded.
         message_steps: real value of one unit of each unit's message, (units,); None for a readout.
     """
@@ -55,12 +57,14 @@ class TrainableStage(nn.Module):
         lowering: Lowering,
         exponents: tuple[int, ...],
         moments: Moments | None,
-        weight_bits: int,
+        recipe: Recipe,
         form: FixedPoint | None,
         message_steps: np.ndarray | None,
     ) -> None:
         super().__init__()
-        self.stage, self.form, self.weight_bits = stage, form, weight_bits
+        self.stage, self.form, self.weight_bits = stage, form, recipe.weight_bits
+        #: Whether the chip has clipped lines in place of tanh and the logistic function.
+        self.clipped = bool(ACTIVATIONS[recipe.activation].knot)
         # Follows from the formats, which a module's state carries already.
         steps = torch.tensor([1.0] if message_steps is None else np.array(message_steps))
         self.register_buffer("message_steps", steps, persistent=False)

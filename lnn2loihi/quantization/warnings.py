@@ -13,6 +13,7 @@ from lnn2loihi.family import lowering_of
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.layers.stage import Stage
 from lnn2loihi.network import FloatArray, LiquidNetwork
+from lnn2loihi.neurons.activations import ACTIVATIONS
 from lnn2loihi.precision import Precision, precision_of
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantization.calibration import CalibrationRun, entering
@@ -26,6 +27,9 @@ COARSE_STEPS = 32
 #: An output whose variation is not this much stronger than its error is named, in decibels; then
 #: units of stages before it are, too.
 POOR_DB = 15.0
+#: A clipped line in place of a tanh that was trained is named from this on, in decibels: errors of
+#: 3 % of how an output varies.
+CLIPPED_DB = 30.0
 #: Widths of messages that are proposed where accumulators take weight bits.
 NARROWER = (14, 12, 10, 8)
 #: Weight bits that the accumulator's bound may take before it is said.
@@ -118,7 +122,35 @@ def precision_warnings(judged: Judged, rows: Sequence[Mapping[str, Any]]) -> lis
                 f"{row['stage']}: the 24-bit accumulator leaves {left:.1f} of {asked} weight bits; "
                 f"{_narrower(judged.recipes.of(stage))}"
             )
-    return found + _answer_warnings(judged)
+    return found + _clipped_warnings(judged) + _answer_warnings(judged)
+
+
+def _clipped_warnings(judged: Judged) -> list[str]:
+    """A sentence where clipped lines stand for tanh and the logistic function, which the network
+    was not trained with, and the answer is far from what it was.
+    """
+    forms = {s.name: ACTIVATIONS[judged.recipes.of(s).activation] for s in judged.network.stages}
+    clipped = {
+        name: form for name, form in forms.items() if form.knot and _uses(judged.program, name)
+    }
+    worst = judged.answer.worst_db
+    if judged.trained or not clipped or worst is None or worst >= CLIPPED_DB:
+        return []
+    form = next(iter(clipped.values()))
+    recipe = judged.recipes.common
+    return [
+        f"{', '.join(clipped)}: clamp(x / {form.knot:g}, -1, 1) stands for tanh here (form "
+        f"{form.name!r}), and so for the logistic function, which this network was not trained "
+        f"with: the error is within {worst:.1f} dB of how output {judged.answer.worst_unit} varies "
+        f"on the calibration data; train with it (lnn2loihi.qat.prepare, recipe {str(recipe)!r}), "
+        f"or use the form {next(iter(ACTIVATIONS))!r}"
+    ]
+
+
+def _uses(program: LoihiProgram, name: str) -> bool:
+    """Whether the neurons of a population compute a tanh."""
+    made = (i.result.rpartition(".")[2] for i in program.population(name).program.instructions)
+    return any(word.rstrip("0123456789") == "tanh" for word in made)
 
 
 def _narrower(recipe: Recipe) -> str:
