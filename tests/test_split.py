@@ -463,3 +463,76 @@ def test_the_command_line(run: Run, tmp_path: Path) -> None:
     said = json.loads(run("inspect", cut, "--json")[1])
     assert said["ports"] == {"layer_0": 2, "layer_1": 2, "readout": 1}
     assert said["schedule"]["arrivals"]["layer_0"] == [["ff1"], ["ff2", "time"]]
+
+
+class TestSideBySide:
+    NAMES = ("fused", "split", "split_one", "split_graph")
+
+    def test_placements(self, run: Run, tmp_path: Path) -> None:
+        program = l2l.save(PLAIN, tmp_path / "net.l2l")
+        np.save(tmp_path / "x.npy", X)
+        for samples_of in ((), ("-i", tmp_path / "x.npy")):
+            code, out, err = run("place", program, "--target", "fused,split,split_graph",
+                                 *samples_of)  # fmt: skip
+            assert (code, err) == (0, "")
+            head, rule, *rows = out.splitlines()
+            assert head.startswith("target ") and set(rule) <= {"-", " "}
+            cells = [row.split()[:6] for row in rows[:3]]
+            assert cells == [
+                ["fused", "12", str(PLAIN.synapses), "3", "1", "3"],
+                ["split", "12", str(PLAIN.synapses), "2", "2", "5"],
+                ["split_graph", "42", str(PLAIN.synapses + 50), "2", "3", "7"],
+            ]
+        code, out, _ = run("place", program, "--target", "fused,split", "--json")
+        found = json.loads(out)["targets"]
+        assert [one["target"] for one in found] == ["fused", "split"]
+        assert found[1]["placement"]["target"] == "split" and found[1]["unproved"]
+
+    def test_one_that_is_refused_does_not_hide_the_others(self, run: Run, tmp_path: Path) -> None:
+        variant = Variant(family="gru")
+        x = samples(variant, 2, 5)[0]
+        program = l2l.save(quantized(network(variant), x), tmp_path / "net.l2l")
+        np.save(tmp_path / "x.npy", x)
+        code, out, err = run("place", program, "--target", "split,split_graph")
+        assert (code, err) == (0, "") and "split_graph: program 'variant': gated_0" in out
+        code, out, err = run("inspect", program, "--target", "split,split_graph")
+        assert (code, err) == (0, "") and "split_graph: program 'variant': gated_0" in out
+        code, out, err = run("profile", program, "-i", tmp_path / "x.npy", "--against", "none",
+                             "--target", "split,split_graph")  # fmt: skip
+        assert code == 0 and "target split_graph: program 'variant': gated_0" in out
+        for verb in ("place", "inspect"):
+            code, _, err = run(verb, program, "--target", "split_graph")
+            assert code == 1 and "use the target split or split_one" in err
+        code, _, err = run("place", program, "--target", "split,mars")
+        assert code == 1 and "'mars' does not exist" in err
+
+    def test_inspected(self, run: Run, tmp_path: Path) -> None:
+        program = l2l.save(PLAIN, tmp_path / "net.l2l")
+        code, out, err = run("inspect", program, "--target", "split_one", "--listing")
+        assert (code, err) == (0, "") and "take turns on 1 port a neuron" in out
+        code, out, _ = run("inspect", program, "--target", "fused,split", "--json")
+        found = json.loads(out)["targets"]
+        assert [one["ports"]["layer_0"] for one in found] == [3, 2]
+        code, _, err = run("inspect", tmp_path / "a.toml", "--target", "split")
+        assert code == 1 and "--target: goes with a program" in err
+
+    def test_profiles_and_pages(self, tmp_path: Path) -> None:
+        found = l2l.profile(PLAIN, X, against=(), beside=self.NAMES[1:])
+        assert [side.target for side in found.sides] == list(self.NAMES)
+        assert [side.accumulators for side in found.sides] == [3, 2, 1, 2]
+        assert [side.steps_per_sample for side in found.sides] == [1, 2, 3, 3]
+        assert {(side.compared, side.differ) for side in found.sides} == {(X[..., 0].size * 2, 0)}
+        for side in found.sides:
+            assert side.sample_time is not None and side.total_energy is not None
+            assert side.cores and side.unproved and not side.refusal
+        assert "Targets on loihi2-oheo-gulch:" in found.summary()
+        path = found.save(tmp_path / "a.profile.json")
+        assert l2l.load_profile(path) == found
+        page = l2l.report(found, PLAIN, tmp_path / "a.html").read_text()
+        assert "Targets side by side on loihi2-oheo-gulch" in page and "split_one" in page
+        plain = l2l.profile(PLAIN, X, against=())
+        assert plain.sides == () and "Targets" not in plain.summary()
+        document = json.loads(path.read_text())
+        del document["profile"]["sides"]
+        path.write_text(json.dumps(document))
+        assert l2l.load_profile(path).sides == ()

@@ -74,9 +74,23 @@ ImportOptions = Annotated[
 TargetName = Annotated[
     str,
     typer.Option(
-        help="What to prepare the program for: fused, or what a package brings (lnn2loihi doctor)."
+        help="What to prepare the program for: fused, split, split_one, split_graph, or what a "
+        "package brings (lnn2loihi doctor)."
     ),
 ]
+TargetNames = Annotated[
+    str,
+    typer.Option(
+        "--target",
+        help="What to prepare the program for: fused, split, split_one, split_graph, or what a "
+        "package brings (lnn2loihi doctor); several, with commas, stand side by side.",
+    ),
+]
+
+
+def names_of(text: str) -> list[str]:
+    """Names that commas separate, each once."""
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip())) or [text]
 
 
 class NamingVerb(TyperCommand):

@@ -17,19 +17,21 @@ from lnn2loihi.cli.common import (
     ProgramFile,
     Samples,
     Source,
+    TargetNames,
     Timespan,
     app,
     imported,
     is_module,
     keep_inputs,
     loaded_program,
+    names_of,
     print_result,
     progress_bars,
     read_sequences,
     refuse_import_options,
 )
 from lnn2loihi.cli.whole import loaded_module
-from lnn2loihi.defaults import DEFAULT_RECIPE, MODULE_SUFFIX
+from lnn2loihi.defaults import DEFAULT_RECIPE, DEFAULT_TARGET, MODULE_SUFFIX
 from lnn2loihi.defaults import PROGRAM_SUFFIX as SUFFIX
 from lnn2loihi.startup import importing
 
@@ -57,6 +59,7 @@ def inspect(
     replace: Annotated[
         bool, typer.Option("--replace", help="With --write: also over a description that is there.")
     ] = False,
+    target: TargetNames = DEFAULT_TARGET,
     as_json: Json = False,
 ) -> None:
     """Say what is in a checkpoint or in a program.
@@ -68,6 +71,8 @@ def inspect(
             raise l2l.InputError("--write", "goes with a checkpoint; a module needs no description")
         why = "a module has been converted before"
         refuse_import_options(why, description=description, timespan=timespan, option=option)
+        if target != DEFAULT_TARGET:
+            raise l2l.InputError("--target", f"goes with a program ({SUFFIX}), not with a module")
         module = loaded_module(source, "inspect")
         text = [module.summary()]
         for part in module.chip_parts:
@@ -76,6 +81,8 @@ def inspect(
         print_result(module.to_dict(), "\n".join(text), as_json)
         return
     if source.suffix != SUFFIX:
+        if target != DEFAULT_TARGET:
+            raise l2l.InputError("--target", f"goes with a program ({SUFFIX}); quantize first")
         if write or (description is None and _is_undescribed(source)):
             _propose(source, option, write, replace, as_json)
             return
@@ -86,7 +93,29 @@ def inspect(
         raise l2l.InputError("--write", "goes with a checkpoint; a program needs no description")
     why = "a program has been imported before"
     refuse_import_options(why, description=description, timespan=timespan, option=option)
-    program = l2l.load(source)
+    with importing():
+        from lnn2loihi.tables import text_table
+        from lnn2loihi.targets.beside import HEADERS, beside
+
+    program, names = l2l.load(source), names_of(target)
+    made = beside(program, names)
+    if len(names) == 1:
+        # One that cannot be prepared is refused as everywhere.
+        prepared = made[0].program or made[0].target.prepare(program)
+        print_result(*_described(prepared, show_listing), as_json)
+        return
+    texts = [text_table(HEADERS, [one.cells() for one in made])]
+    texts += [f"{one.target.name}: {one.refusal}" for one in made if one.refusal]
+    plain = []
+    for one in made:
+        own, described = ({}, "") if one.program is None else _described(one.program, show_listing)
+        plain.append({**one.to_dict(), **own})
+        texts += [f"target {one.target.name}\n{described}"] if described else []
+    print_result({"targets": plain}, "\n\n".join(texts), as_json)
+
+
+def _described(program: l2l.LoihiProgram, show_listing: bool) -> tuple[dict[str, Any], str]:
+    """What is in a program, as plain data and as text."""
     text, listings = [program.summary()], _listings(program)
     if show_listing:
         text += [f"\n{name}\n{found.text}" for name, found in listings.items()]
@@ -109,7 +138,7 @@ def inspect(
         "provenance": dict(program.provenance),
         "listings": {name: vars(found) for name, found in listings.items()},
     }
-    print_result(result, "\n".join(text), as_json)
+    return result, "\n".join(text)
 
 
 def _is_undescribed(source: Path) -> bool:

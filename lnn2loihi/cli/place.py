@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
@@ -13,9 +14,10 @@ from lnn2loihi.cli.common import (
     Encoded,
     Json,
     ProgramOrModule,
-    TargetName,
+    TargetNames,
     app,
     is_module,
+    names_of,
     print_result,
     progress_bars,
     read_sequences,
@@ -24,6 +26,9 @@ from lnn2loihi.cli.whole import loaded_module, refuse
 from lnn2loihi.defaults import DEFAULT_TARGET
 from lnn2loihi.startup import importing
 
+if TYPE_CHECKING:
+    from lnn2loihi.targets.beside import Beside
+
 
 @app.command()
 def place(
@@ -31,7 +36,7 @@ def place(
     device: Annotated[
         str, typer.Option("--device", "-d", help="Device (see: lnn2loihi devices), or a .toml.")
     ] = "loihi2-oheo-gulch",
-    target: TargetName = DEFAULT_TARGET,
+    target: TargetNames = DEFAULT_TARGET,
     objective: Annotated[
         str, typer.Option(help="balanced (short steps) or packed (few cores).")
     ] = "balanced",
@@ -52,24 +57,69 @@ def place(
 ) -> None:
     """Place a program on cores and chips, under the limits of a device."""
     with importing():
-        from lnn2loihi.targets import target_of
+        from lnn2loihi.targets.beside import beside
 
+    options: dict[str, Any] = {"objective": objective, "chips": chips}
     if is_module(program):
         refuse(program, "place", input=samples, encoded=encoded)
-        module = loaded_module(program, "place")
-        parts = module.place(device, target=target, objective=objective, chips=chips)
-        found = {name: placement.to_dict() for name, placement in parts.items()}
-        text = "\n\n".join(f"part {name}: {one.summary()}" for name, one in parts.items())
-        print_result(found, text, as_json)
+        _place_module(program, device, names_of(target), options, as_json)
         return
-    loaded, aim, counters = l2l.load(program), target_of(target), None
-    if samples is not None:
-        given = read_sequences(samples, loaded.timed, encoded)
-        with progress_bars() as on_step:
-            counters = l2l.simulate(
-                aim.prepare(loaded), **given, progress=partial(on_step, "simulate")
-            ).counters
-    placement = l2l.place(
-        loaded, device, target=aim, objective=objective, chips=chips, counters=counters
-    )
-    print_result(placement.to_dict(), placement.summary(), as_json)
+    loaded = l2l.load(program)
+    given = None if samples is None else read_sequences(samples, loaded.timed, encoded)
+    found = beside(loaded, names_of(target))
+    placements: list[l2l.Placement | None] = []
+    for one in found:
+        if one.program is None and len(found) > 1:
+            placements.append(None)
+            continue
+        counters = None
+        if given is not None:
+            with progress_bars() as on_step:
+                counters = l2l.simulate(
+                    one.target.prepare(loaded), **given, progress=partial(on_step, "simulate")
+                ).counters
+        placements.append(
+            l2l.place(loaded, device, target=one.target, counters=counters, **options)
+        )
+    if len(found) == 1 and placements[0] is not None:
+        print_result(placements[0].to_dict(), placements[0].summary(), as_json)
+        return
+    texts = [_table(found, placements)]
+    texts += [f"{one.target.name}: {one.refusal}" for one in found if one.refusal]
+    texts += [placement.summary() for placement in placements if placement is not None]
+    plain = [
+        {**one.to_dict(), "placement": None if placement is None else placement.to_dict()}
+        for one, placement in zip(found, placements, strict=True)
+    ]
+    print_result({"targets": plain}, "\n\n".join(texts), as_json)
+
+
+def _place_module(
+    path: Path, device: str, targets: list[str], options: dict[str, Any], as_json: bool
+) -> None:
+    """The chip parts of a converted module, for one target or several."""
+    module = loaded_module(path, "place")
+    plain: dict[str, Any] = {}
+    texts: list[str] = []
+    for target in targets:
+        parts = module.place(device, target=target, **options)
+        plain[target] = {name: placement.to_dict() for name, placement in parts.items()}
+        texts += [f"part {name}: {one.summary()}" for name, one in parts.items()]
+    found = plain[targets[0]] if len(targets) == 1 else plain
+    print_result(found, "\n\n".join(texts), as_json)
+
+
+def _table(found: Sequence[Beside], placements: Sequence[l2l.Placement | None]) -> str:
+    """Targets side by side."""
+    from lnn2loihi.devices import with_prefix
+    from lnn2loihi.tables import text_table
+    from lnn2loihi.targets.beside import HEADERS
+
+    rows = []
+    for one, placement in zip(found, placements, strict=True):
+        taken: tuple[object, ...] = (None, None, None)
+        if placement is not None:
+            seconds = placement.step_seconds * placement.program.steps_per_sample
+            taken = len(placement.cores), placement.chips, with_prefix(seconds, "s")
+        rows.append((*one.cells(), *taken))
+    return text_table((*HEADERS, "cores", "chips", "time a sample (estimate)"), rows)

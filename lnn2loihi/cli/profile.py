@@ -21,12 +21,13 @@ from lnn2loihi.cli.common import (
     Json,
     ProgramOrModule,
     Samples,
-    TargetName,
+    TargetNames,
     Timespan,
     app,
     imported,
     is_module,
     keep_inputs,
+    names_of,
     print_result,
     progress_bars,
     read_sequences,
@@ -59,7 +60,7 @@ def profile(
             help="Loihi, or profile of this CPU or GPU: see lnn2loihi devices; may repeat.",
         ),
     ] = None,
-    target: TargetName = DEFAULT_TARGET,
+    target: TargetNames = DEFAULT_TARGET,
     against: Annotated[
         str,
         typer.Option(
@@ -108,9 +109,11 @@ def profile(
 
     _check_targets_of_output(output, page)
     keep_inputs([output, page], program, samples, network, description, targets, *(devices or ()))
+    first, *others = names_of(target)
     options: dict[str, Any] = {
         "devices": devices or DEFAULT_DEVICES,
-        "target": target,
+        "target": first,
+        "beside": others,
         "against": () if against == "none" else against,
         "rate": None if rate is None else _rate(rate),
         "host_io": host_io,

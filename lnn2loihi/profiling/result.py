@@ -16,6 +16,8 @@ from lnn2loihi.metrics import NeuroBenchMetrics
 from lnn2loihi.printable import printable_lines
 from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.rows import TABLE_PARTS, ProfileRow, table_cells
+from lnn2loihi.profiling.sides import HEADERS as SIDES_HEADERS
+from lnn2loihi.profiling.sides import Side
 from lnn2loihi.simulation.result import saturation_text
 from lnn2loihi.tables import text_table
 from lnn2loihi.tiers import TIERS
@@ -220,6 +222,8 @@ class ProfileResult:
         created: date and time, UTC.
         absent: backends that are not on this machine, and what would bring them.
         problems: what did not work beside the rows.
+        sides: where targets were to stand side by side, what each makes of the program and what
+            that costs.
     """
 
     subject: Subject
@@ -237,6 +241,7 @@ class ProfileResult:
     created: str = ""
     absent: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    sides: tuple[Side, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("versions", "conditions"):
@@ -290,6 +295,11 @@ class ProfileResult:
             f"{saturation_text(s.saturated_words)}"
         ]
         lines += ["", *_numbered_tables(self.rows), ""] if self.rows else []
+        lines += (
+            [f"Targets on {self.sides[0].device}:", _sides_table(self.sides), ""]
+            if (self.sides)
+            else []
+        )
         used = {tier for row in self.rows for tier in (row.tier, row.energy_tier) if tier}
         lines += [f"{tier}: {meaning}" for tier, meaning in TIERS.items() if tier in used]
         lines += ["", *(f"{who}: {text}" for who, text in self.remarks())]
@@ -308,12 +318,21 @@ class ProfileResult:
         if self.subject.target != DEFAULT_TARGET:  # of that one, placements say it as unchecked
             who = f"target {self.subject.target}"
             found += [(who, f"not proved: {text}") for text in self.subject.unproved]
+        found += [(f"target {side.target}", side.refusal) for side in self.sides if side.refusal]
         found += [("profile", text) for text in self.problems]
         return found + [("not on this machine", text) for text in self.absent]
 
     def __str__(self) -> str:
         """The summary."""
         return self.summary()
+
+
+def _sides_table(sides: Sequence[Side]) -> str:
+    rows = [
+        [str(cell) if isinstance(cell, Quantity) else cell for cell in side.cells()]
+        for side in sides
+    ]
+    return text_table(SIDES_HEADERS, rows)
 
 
 def _numbered_tables(rows: Sequence[ProfileRow]) -> list[str]:

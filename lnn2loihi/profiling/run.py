@@ -27,6 +27,7 @@ from lnn2loihi.profiling.accuracy import judge_for, judged
 from lnn2loihi.profiling.chips import ChipAnswer, ChipRequest, profile_chip
 from lnn2loihi.profiling.measured import measured_rows, row_provenance
 from lnn2loihi.profiling.result import ProfileResult, Subject
+from lnn2loihi.profiling.sides import Side, sides_of
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.sequences import Sequences
 from lnn2loihi.simulation import simulate
@@ -62,6 +63,7 @@ def profile(
     rate: Rate | None = None,
     *,
     target: str | Target = DEFAULT_TARGET,
+    beside: Sequence[str] | str = (),
     network: LiquidNetwork | None = None,
     module: Any = None,
     lengths: npt.ArrayLike | None = None,
@@ -94,6 +96,8 @@ def profile(
         against: what is measured here, see `lnn2loihi.measure.runners`; () for nothing.
         rate: samples per second that the task asks for; None for full speed alone.
         target: what it is prepared for, to be placed; what is measured here runs it as it is.
+        beside: names of targets that are to stand side by side with it on the first device, each
+            placed and estimated; the answers of each are compared with those of the program.
         network: the float network, for onnxruntime, PyTorch, agreement and NeuroBench's metrics.
         module: the live PyTorch module, in place of the network.
         lengths: samples of each sequence, (batch,); all of them by default. All is of these alone,
@@ -153,6 +157,26 @@ def profile(
         created=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         absent=_absent(measured),
         problems=(*problems, *_ended(measured)),
+        sides=_sides(program, (aim, *_names(beside)), chips[0], asked, request, encoded),
+    )
+
+
+def _sides(
+    program: LoihiProgram,
+    targets: Sequence[str | Target],
+    device: Device,
+    data: Sequences,
+    request: ChipRequest,
+    encoded: bool,
+) -> tuple[Side, ...]:
+    """Targets side by side, where there are several."""
+    if len(targets) < 2:
+        return ()
+    options: dict[str, Any] = {
+        "lengths": data.given_lengths, "timespans": data.timespans, "encoded": encoded
+    }  # fmt: skip
+    return sides_of(
+        program, targets, device, request.host_io, lambda one: simulate(one, data.x, **options)
     )
 
 

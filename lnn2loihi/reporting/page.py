@@ -30,6 +30,7 @@ from lnn2loihi.reporting.tables import (
     provenance_table,
     quantization_table,
     remarks_list,
+    sides_table,
 )
 from lnn2loihi.reporting.traces import Traces, traces_chart
 from lnn2loihi.simulation.result import saturation_text
@@ -146,10 +147,35 @@ def _table(result: ProfileResult) -> Markup:
     return joined(
         element("div", profile_table(result), element("p", note, class_="note"),
                 class_="card wide breakable"),
+        _sides(result),
         element("div", element("p", "Remarks", class_="caption"), remarks,
                 class_="card wide warning breakable", style="margin-top:14px")
         if remarks else None,
         _tiers(result),
+    )  # fmt: skip
+
+
+def _sides(result: ProfileResult) -> Markup | None:
+    """Targets side by side, and what is not proved about each."""
+    if not result.sides:
+        return None
+    note = (
+        "What each target makes of the program, pipelined at full speed; all estimated, energy "
+        "with the static power of the full chip. Answers are compared with those of the program "
+        "as it is."
+    )
+    items = [
+        element("li", element("strong", f"{side.target}: "), typeset(" ".join(side.unproved)))
+        for side in result.sides
+        if side.unproved
+    ]
+    return element(
+        "div",
+        element("p", f"Targets side by side on {result.sides[0].device}", class_="caption"),
+        sides_table(result.sides), element("p", note, class_="note"),
+        element("p", "Not proved:", class_="small") if items else None,
+        element("ul", *items, class_="small") if items else None,
+        class_="card wide breakable", style="margin-top:14px",
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from lnn2loihi.precision import worst_text
 from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.result import ProfileResult, Provenance
 from lnn2loihi.profiling.rows import MODEL, Accuracy, ProfileRow
+from lnn2loihi.profiling.sides import HEADERS, Side
 from lnn2loihi.reporting.axis import number_of, range_of, shown, typeset
 from lnn2loihi.reporting.marks import badge
 from lnn2loihi.reporting.markup import Markup, element, joined
@@ -188,6 +189,11 @@ def quantization_table(rows: Sequence[Mapping[str, Any]]) -> Markup:
             for row in rows
         ],
     )  # fmt: skip
+
+
+def sides_table(sides: Sequence[Side]) -> Markup:
+    """Targets side by side."""
+    return table(HEADERS, [side.cells() for side in sides])
 
 
 def metrics_table(metrics: Sequence[NeuroBenchMetrics]) -> Markup:
