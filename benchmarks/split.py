@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from engines import random_start
-from equality import CALIBRATION, FAMILIES, RECIPES, ROUND, STEPS, Made, words
+from equality import CALIBRATION, FAMILIES, RECIPES, ROUND, STEPS, Made, of_variant, words
 from graphs import INPUTS, KINDS, graph
+from variants import Variant, network, samples
 
 from lnn2loihi.errors import TargetError
 from lnn2loihi.program import LoihiProgram
@@ -35,6 +36,7 @@ from lnn2loihi.verification.verb import verify
 
 #: Kinds of layers whose units become several neurons.
 OF_CFCS = ("cfc", "cfc no_gate", "cfc pure", "cfc backbone", "relu", "tanh")
+PRODUCT = Variant(after="product")
 TARGETS = ("split", "split_one", "split_graph")
 
 
@@ -56,8 +58,25 @@ def of_graphs(irregular: bool, kinds_of: Sequence[str]) -> Callable[[int], Made]
     return make
 
 
+def of_linear_heads(variant: Variant) -> Callable[[int], Made]:
+    """CfCs whose heads have no tanh, as those of ncps.keras."""
+
+    def make(seed: int) -> Made:
+        net, drawn = of_variant(variant)(seed)
+        layers = tuple(replace(layer, heads="linear") for layer in net.layers)  # type: ignore[call-arg]
+        return replace(net, layers=layers), drawn
+
+    return make
+
+
 MAKERS: dict[str, Callable[[int], Made]] = {
     **FAMILIES,
+    "CfC with linear heads": of_linear_heads(Variant(layers=2)),
+    "CfC with linear heads (irregular time)": of_linear_heads(Variant(layers=2, irregular=True)),
+    "a product after a CfC": lambda seed: (
+        network(replace(PRODUCT, seed=seed)),
+        lambda batch, steps, number: samples(replace(PRODUCT, seed=seed), batch, steps, number),
+    ),
     "graphs": of_graphs(False, [*KINDS, "relu", "tanh"]),
     "graphs (irregular time)": of_graphs(True, [*KINDS, "relu", "tanh"]),
     "graphs of CfCs": of_graphs(False, OF_CFCS),

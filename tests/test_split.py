@@ -116,6 +116,7 @@ OF_FAMILIES: dict[str, tuple[Variant, tuple[int, int, int]]] = {
     "lstm": (Variant(family="lstm"), (1, 2, 4)),
     "mingru": (Variant(family="mingru"), (1, 1, 2)),
     "minlstm": (Variant(family="minlstm"), (1, 2, 3)),
+    "product": (Variant(after="product"), (1, 2, 3)),
 }
 
 
@@ -299,11 +300,16 @@ class TestGraphs:
             after=st.sampled_from(["", "relu"]),
             seed=st.integers(0, 1 << 30),
         ),
-        st.sampled_from(["w8a12", "w4a8-lines16", "w8a16-ramp16"]),
+        st.sampled_from(["w8a12", "w4a8-lines16", "w8a16-ramp16", "w8a12-hard"]),
+        st.sampled_from(["tanh", "linear"]),
     )
-    def test_units_of_several_neurons(self, variant: Variant, recipe: str) -> None:
+    def test_units_of_several_neurons(self, variant: Variant, recipe: str, heads: str) -> None:
         x, elapsed = samples(variant, 2, 5)
-        program = quantized(network(variant), x, elapsed, recipe)
+        net = network(variant)
+        if variant.mode != "pure":
+            layers = (replace(a, heads=heads) if hasattr(a, "heads") else a for a in net.layers)
+            net = replace(net, layers=tuple(layers))
+        program = quantized(net, x, elapsed, recipe)
         made = assert_prepared(program, 2 * x, elapsed, "split_graph")
         layer = made.population("layer_0")
         assert layer.size == program.population("layer_0").size
@@ -320,6 +326,12 @@ class TestGraphs:
         weights = {c.source: c.dense()[0].sum() for c in made.incoming("layer_0.blend")}
         assert weights["layer_0.ff1"] == -1 and weights["layer_0.ff2"] == 1
         assert made.neurons == PLAIN.neurons + 3 * 10
+
+    @pytest.mark.parametrize("scale", [0.05, 1.0, 10.0])
+    def test_heads_of_any_size(self, scale: float) -> None:
+        """Messages inside of a unit have the bounds of their own neurons, not those of the unit."""
+        program = quantized(random_network(2, scale=scale), X)
+        assert_prepared(program, 3 * X, None, "split_graph")
 
     def test_it_saturates_where_the_unit_did(self) -> None:
         variant = Variant(irregular=True, seed=4)

@@ -23,6 +23,7 @@ import numpy as np
 from lnn2loihi.errors import Problems, ProgramError
 from lnn2loihi.formats import FixedPoint
 from lnn2loihi.graph.schedule import derive_schedule, matched_delays
+from lnn2loihi.neurons.bounds import IntegerInterval, prove
 from lnn2loihi.neurons.instructions import Bound, Instruction, NeuronProgram
 from lnn2loihi.neurons.parts import part_of
 from lnn2loihi.program import Connection, LoihiProgram, Population
@@ -93,7 +94,7 @@ def graph_of_units(program: LoihiProgram) -> LoihiProgram:
 
 
 def _is_cfc(program: NeuronProgram) -> bool:
-    return program.name in ("cfc", "cfc no_gate") and sorted(program.accumulators) in (
+    return program.name.split()[0] == "cfc" and sorted(program.accumulators) in (
         sorted(_CONSTANT), sorted(_IRREGULAR),
     )  # fmt: skip
 
@@ -102,34 +103,57 @@ def _unit(
     program: LoihiProgram, population: Population
 ) -> tuple[list[Population], list[Connection]]:
     """The populations of a population's units, and the connections among them."""
-    whole, words = population.program, program.bounds[population.name].words
-    neurons = _neurons(whole)
-    made: list[Population] = []
+    whole = population.program
+    sums = program.accumulator_intervals(population.name)
+    read = {i.result: str(i.operands[0]) for i in whole.instructions if i.opcode == "RDC"}
+    made: dict[str, Population] = {}
     inside: list[Connection] = []
     eye = np.eye(population.size, dtype=np.int64)
-    for neuron in neurons:
-        heard = {i.result: str(i.operands[0]) for i in whole.instructions if i.opcode == "RDC"}
-        heard |= {word: _SUMS.get(word, "heads") for word in neuron.sums}
+    for neuron in _neurons(whole):
+        heard = {**read, **{word: _SUMS.get(word, "heads") for word in neuron.sums}}
+        for word, weights in neuron.sums.items():
+            sums[heard[word]] = _sum(made, weights)
         if neuron.name:
             part = part_of(whole, f"{whole.name} {neuron.name}", neuron.sent, heard)
-            low, high = words[neuron.sent].hull
-            bits = max(int(high).bit_length(), int(-low - 1).bit_length() if low < 0 else 0) + 1
-            one = Population(
-                f"{population.name}.{neuron.name}", part, _parameters(population, part), {},
-                FixedPoint(bits, 0), int(low), int(high), population.size,
-            )  # fmt: skip
+            one = _sender(population, neuron.name, part, sums)
         else:
             part = _state_part(population, neuron.sent, heard)
             one = replace(population, program=part, parameters=_parameters(population, part))
-        made.append(one)
+        made[neuron.name] = one
         for word, weights in neuron.sums.items():
             inside += [
-                Connection.from_dense(
-                    f"{population.name}.{source}", one.name, (heard[word],), weight * eye
-                )
+                Connection.from_dense(made[source].name, one.name, (heard[word],), weight * eye)
                 for source, weight in weights.items()
             ]
-    return made, inside
+    return list(made.values()), inside
+
+
+def _sum(made: Mapping[str, Population], weights: Mapping[str, int]) -> IntegerInterval:
+    """The interval of a sum of messages with these weights."""
+    ends = [
+        sorted((weight * made[source].message_low, weight * made[source].message_high))
+        for source, weight in weights.items()
+    ]
+    # Each may be silent, too.
+    low, high = (sum(end) for end in zip(*((min(a, 0), max(b, 0)) for a, b in ends), strict=True))
+    return IntegerInterval.of(low, high)
+
+
+def _sender(
+    population: Population,
+    name: str,
+    part: NeuronProgram,
+    sums: Mapping[str, IntegerInterval],
+) -> Population:
+    """A population of neurons without a state, with the bound that its part of the program has."""
+    parameters = _parameters(population, part)
+    own = {a: sums[a] for a in part.accumulators}
+    low, high = prove(part, own, parameters).words["message'"].hull
+    bits = max(int(high).bit_length(), int(-low - 1).bit_length() if low < 0 else 0) + 1
+    return Population(
+        f"{population.name}.{name}", part, parameters, {}, FixedPoint(bits, 0), int(low),
+        int(high), population.size,
+    )  # fmt: skip
 
 
 def _parameters(population: Population, part: NeuronProgram) -> dict[str, np.ndarray]:
