@@ -46,8 +46,8 @@ class ChipTraining:
 Recipes = tuple[tuple[str, ChipTraining | None], ...]
 #: A few epochs from the float network.
 BRIEFLY = ChipTraining(2e-3)
-#: As long, with clipped lines in place of tanh, which the float network has never heard.
-CLIPPED = ChipTraining(4e-3, decay=None)
+#: Longer, with clipped lines in place of tanh, which the float network has never heard.
+CLIPPED = ChipTraining(4e-3, decay=None, epochs=24)
 
 
 @dataclass(frozen=True)
