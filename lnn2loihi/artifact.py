@@ -24,6 +24,7 @@ from lnn2loihi.defaults import PROGRAM_SUFFIX
 from lnn2loihi.errors import ArtifactError, Lnn2LoihiError
 from lnn2loihi.files import note_input, why_no_file, write_atomically
 from lnn2loihi.formats import FixedPoint
+from lnn2loihi.manifest_values import fixed_point, flag, integer, listed, lists, taken, text
 from lnn2loihi.neurons.instructions import Bound, Instruction, NeuronProgram, Saturation
 from lnn2loihi.program import (
     Connection,
@@ -302,34 +303,34 @@ def _program(manifest: Any, unused: Arrays, name: str) -> LoihiProgram:
             f"schema version {manifest.get('schema')!r} is unknown; this lnn2loihi reads "
             f"versions {READ[0]} to {SCHEMA}. Install the version that wrote it, or quantize again",
         )
-    if manifest["schema"] < SCHEMA and any("ports" in p for p in _list(manifest["populations"])):
+    if manifest["schema"] < SCHEMA and any("ports" in p for p in listed(manifest["populations"])):
         raise ArtifactError(name, f"ports exist from schema version {SCHEMA} on; quantize again")
     port = manifest["input"]
     program = LoihiProgram(
-        name=_text(manifest["name"]),
-        recipe=_text(manifest["recipe"]),
+        name=text(manifest["name"]),
+        recipe=text(manifest["recipe"]),
         input=InputPort(
-            _text(port["name"]),
-            _fixed_point(port["format"]),
-            _array(unused, port["low"], np.int32),
-            _array(unused, port["high"], np.int32),
-            _array(unused, port["gain"], np.float64),
-            _array(unused, port["offset"], np.float64),
+            text(port["name"]),
+            fixed_point(port["format"]),
+            taken(unused, port["low"], np.int32),
+            taken(unused, port["high"], np.int32),
+            taken(unused, port["gain"], np.float64),
+            taken(unused, port["offset"], np.float64),
         ),
-        populations=tuple(_population(p, unused) for p in _list(manifest["populations"])),
-        connections=tuple(_connection(c, unused) for c in _list(manifest["connections"])),
-        output=_text(manifest["output"]),
+        populations=tuple(_population(p, unused) for p in listed(manifest["populations"])),
+        connections=tuple(_connection(c, unused) for c in listed(manifest["connections"])),
+        output=text(manifest["output"]),
         schedule=Schedule(
-            _integer(manifest["schedule"]["period"]),
-            {_text(k): _integer(v) for k, v in manifest["schedule"]["first_valid"].items()},
-            _integer(manifest["schedule"]["first_input"]),
-            _integer(manifest["schedule"]["interleave"]),
+            integer(manifest["schedule"]["period"]),
+            {text(k): integer(v) for k, v in manifest["schedule"]["first_valid"].items()},
+            integer(manifest["schedule"]["first_input"]),
+            integer(manifest["schedule"]["interleave"]),
         ),
-        timed=_flag(manifest["timed"]),
-        substeps=_integer(manifest.get("substeps", 1)),
-        provenance={_text(k): _text(v) for k, v in manifest["provenance"].items()},
-        warnings=tuple(map(_text, _list(manifest["warnings"]))),
-        table=tuple(upgraded(dict(row.items())) for row in _list(manifest["table"])),
+        timed=flag(manifest["timed"]),
+        substeps=integer(manifest.get("substeps", 1)),
+        provenance={text(k): text(v) for k, v in manifest["provenance"].items()},
+        warnings=tuple(map(text, listed(manifest["warnings"]))),
+        table=tuple(upgraded(dict(row.items())) for row in listed(manifest["table"])),
     )
     if unused:
         raise ArtifactError(name, f"holds arrays that its manifest does not name: {sorted(unused)}")
@@ -337,25 +338,24 @@ def _program(manifest: Any, unused: Arrays, name: str) -> LoihiProgram:
 
 
 def _population(entry: Any, arrays: Arrays) -> Population:
-    low, high = _list(entry["message_range"])
+    low, high = listed(entry["message_range"])
     return Population(
-        name=_text(entry["name"]),
+        name=text(entry["name"]),
         program=_neuron_program(entry["program"]),
         parameters={
-            _text(key): _array(arrays, value, np.int32)
-            for key, value in entry["parameters"].items()
+            text(key): taken(arrays, value, np.int32) for key, value in entry["parameters"].items()
         },
         initial_state={
-            _text(key): _array(arrays, value, np.int32)
+            text(key): taken(arrays, value, np.int32)
             for key, value in entry["initial_state"].items()
         },
-        message=_fixed_point(entry["message"]),
-        message_low=_integer(low),
-        message_high=_integer(high),
-        size=_integer(entry["size"]),
-        ports=_integer(entry.get("ports", 0)),
+        message=fixed_point(entry["message"]),
+        message_low=integer(low),
+        message_high=integer(high),
+        size=integer(entry["size"]),
+        ports=integer(entry.get("ports", 0)),
         **{
-            part: _array(arrays, entry[part], np.float64)
+            part: taken(arrays, entry[part], np.float64)
             for part in ("scale", "offset")
             if part in entry
         },
@@ -364,95 +364,49 @@ def _population(entry: Any, arrays: Arrays) -> Population:
 
 def _connection(entry: Any, arrays: Arrays) -> Connection:
     return Connection(
-        source=_text(entry["source"]),
-        target=_text(entry["target"]),
-        accumulators=tuple(map(_text, _list(entry["accumulators"]))),
-        row_starts=_array(arrays, entry["row_starts"], np.int32),
-        columns=_array(arrays, entry["columns"], np.int32),
-        mantissas=_array(arrays, entry["mantissas"], np.int8),
-        source_size=_integer(entry["source_size"]),
-        exponent=_integer(entry["exponent"]),
-        delay=_integer(entry["delay"]),
-        mantissa_bits=_integer(entry["mantissa_bits"]),
+        source=text(entry["source"]),
+        target=text(entry["target"]),
+        accumulators=tuple(map(text, listed(entry["accumulators"]))),
+        row_starts=taken(arrays, entry["row_starts"], np.int32),
+        columns=taken(arrays, entry["columns"], np.int32),
+        mantissas=taken(arrays, entry["mantissas"], np.int8),
+        source_size=integer(entry["source_size"]),
+        exponent=integer(entry["exponent"]),
+        delay=integer(entry["delay"]),
+        mantissa_bits=integer(entry["mantissa_bits"]),
     )
 
 
 def _neuron_program(entry: Any) -> NeuronProgram:
     return NeuronProgram(
-        name=_text(entry["name"]),
-        accumulators=tuple(map(_text, _list(entry["accumulators"]))),
-        parameters=tuple((_text(n), _integer(b)) for n, b in _lists(entry["parameters"])),
-        states=tuple((_text(n), _integer(b)) for n, b in _lists(entry["states"])),
+        name=text(entry["name"]),
+        accumulators=tuple(map(text, listed(entry["accumulators"]))),
+        parameters=tuple((text(n), integer(b)) for n, b in lists(entry["parameters"])),
+        states=tuple((text(n), integer(b)) for n, b in lists(entry["states"])),
         instructions=tuple(
             Instruction(
-                _text(opcode),
-                _text(result),
-                tuple(o if isinstance(o, str) else _integer(o) for o in _list(operands)),
-                None if shift is None else _integer(shift),
+                text(opcode),
+                text(result),
+                tuple(o if isinstance(o, str) else integer(o) for o in listed(operands)),
+                None if shift is None else integer(shift),
             )
-            for opcode, result, operands, shift in _lists(entry["instructions"])
+            for opcode, result, operands, shift in lists(entry["instructions"])
         ),
         bounds=tuple(
             Bound(
-                _text(word),
-                None if low is None else _integer(low),
-                None if high is None else _integer(high),
-                _text(proof),
-                tuple(map(_text, _list(of))),
+                text(word),
+                None if low is None else integer(low),
+                None if high is None else integer(high),
+                text(proof),
+                tuple(map(text, listed(of))),
             )
-            for word, low, high, proof, of in _lists(entry["bounds"])
+            for word, low, high, proof, of in lists(entry["bounds"])
         ),
-        message_state=_text(entry["message_state"]),
+        message_state=text(entry["message_state"]),
         saturations=tuple(
-            Saturation(_text(name), _text(free), _text(held), _text(when))
-            for name, free, held, when in _lists(entry["saturations"])
+            Saturation(text(name), text(free), text(held), text(when))
+            for name, free, held, when in lists(entry["saturations"])
         )
         if "saturations" in entry
         else None,
     )
-
-
-def _array(unused: Arrays, name: Any, dtype: Any) -> np.ndarray:
-    """Takes an array out of those that are left.
-
-    None is used twice, so that a small file cannot become a large program.
-    """
-    array = unused.pop(_text(name))
-    if array.dtype != dtype or array.ndim != 1:
-        raise ValueError(f"array {name!r} is {array.dtype} {array.shape}, expected {dtype} (n,)")
-    return array
-
-
-def _fixed_point(entry: Any) -> FixedPoint:
-    bits, fraction_bits = _list(entry)
-    if not 1 <= _integer(bits) <= 24 or abs(_integer(fraction_bits)) > 1000:
-        raise ValueError(f"no fixed-point format: {entry!r}")
-    return FixedPoint(bits, fraction_bits)
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise TypeError(f"expected a list, found {value!r:.100}")
-    return value
-
-
-def _lists(value: Any) -> list[list[Any]]:
-    return [_list(entry) for entry in _list(value)]
-
-
-def _integer(value: Any) -> int:
-    if type(value) is not int or abs(value) > 1 << 31:
-        raise ValueError(f"expected an integer, found {value!r:.100}")
-    return value
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{value!r:.60} is neither true nor false")
-    return value
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"expected text, found {value!r:.100}")
-    return value
