@@ -123,6 +123,7 @@ def profile(
         BackendMissingError: a backend that was demanded by name is not there.
     """
     aim = target_of(target)
+    others = [target_of(name, "beside") for name in _names(beside)]
     prepared = aim.prepare(program)
     chips, processors = _devices(devices)
     asked = given(program, x, lengths, timespans, encoded)
@@ -157,7 +158,7 @@ def profile(
         created=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         absent=_absent(measured),
         problems=(*problems, *_ended(measured)),
-        sides=_sides(program, (aim, *_names(beside)), chips[0], asked, request, encoded),
+        sides=_sides(program, (aim, *others), chips[0], asked, request, encoded),
     )
 
 

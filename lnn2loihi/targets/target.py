@@ -125,8 +125,9 @@ def _changed(before: LoihiProgram, after: LoihiProgram) -> Iterator[str]:
 TARGETS: Registry[Target] = Registry("lnn2loihi.targets", "target", Target, factory=False)
 
 
-def target_of(target: str | Target) -> Target:
-    """The target of that name, under the name that it is registered with; or the target itself.
+def target_of(target: str | Target, argument: str = "target") -> Target:
+    """The target of that name, under the name that it is registered with; or the target itself;
+    `argument` is what messages call it.
 
     Raises:
         InputError: there is none, or it cannot be loaded; names all that there are.
@@ -136,7 +137,7 @@ def target_of(target: str | Target) -> Target:
     names = TARGETS.names()
     if target not in names:
         raise InputError(
-            "target", f"{target!r:.60} does not exist; there are {', '.join(names) or 'none'}"
+            argument, f"{target!r:.60} does not exist; there are {', '.join(names) or 'none'}"
         )
     found = TARGETS.get(target)
     return found if found.name == target else replace(found, name=target)
