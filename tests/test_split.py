@@ -529,7 +529,9 @@ class TestSideBySide:
         assert code == 1 and "--target: goes with a program" in err
 
     def test_profiles_and_pages(self, tmp_path: Path) -> None:
-        found = l2l.profile(PLAIN, X, against=(), beside=self.NAMES[1:])
+        with pytest.raises(l2l.InputError, match="beside: 'mars' does not exist"):
+            l2l.profile(PLAIN, X, against=(), beside="split,mars")
+        found = l2l.profile(PLAIN, X, against=(), beside=[*self.NAMES[1:], "split"])
         assert [side.target for side in found.sides] == list(self.NAMES)
         assert [side.accumulators for side in found.sides] == [3, 2, 1, 2]
         assert [side.steps_per_sample for side in found.sides] == [1, 2, 3, 3]
@@ -542,7 +544,7 @@ class TestSideBySide:
         assert l2l.load_profile(path) == found
         page = l2l.report(found, PLAIN, tmp_path / "a.html").read_text()
         assert "Targets side by side on loihi2-oheo-gulch" in page and "split_one" in page
-        plain = l2l.profile(PLAIN, X, against=())
+        plain = l2l.profile(PLAIN, X, against=(), beside="fused")
         assert plain.sides == () and "Targets" not in plain.summary()
         document = json.loads(path.read_text())
         del document["profile"]["sides"]

@@ -123,7 +123,8 @@ def profile(
         BackendMissingError: a backend that was demanded by name is not there.
     """
     aim = target_of(target)
-    others = [target_of(name, "beside") for name in _names(beside)]
+    others = [target_of(name, "beside") for name in dict.fromkeys(_names(beside))]
+    others = [other for other in others if other.name != aim.name]
     prepared = aim.prepare(program)
     chips, processors = _devices(devices)
     asked = given(program, x, lengths, timespans, encoded)
