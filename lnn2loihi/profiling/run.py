@@ -123,8 +123,7 @@ def profile(
         BackendMissingError: a backend that was demanded by name is not there.
     """
     aim = target_of(target)
-    others = [target_of(name, "beside") for name in dict.fromkeys(_names(beside))]
-    others = [other for other in others if other.name != aim.name]
+    others = _others(aim, beside)
     prepared = aim.prepare(program)
     chips, processors = _devices(devices)
     asked = given(program, x, lengths, timespans, encoded)
@@ -161,6 +160,12 @@ def profile(
         problems=(*problems, *_ended(measured)),
         sides=_sides(program, (aim, *others), chips[0], asked, request, encoded),
     )
+
+
+def _others(target: Target, beside: Sequence[str] | str) -> list[Target]:
+    """The targets that stand beside one, each once."""
+    found = [target_of(name, "beside") for name in dict.fromkeys(_names(beside))]
+    return [other for other in found if other.name != target.name]
 
 
 def _sides(
