@@ -41,7 +41,7 @@ help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 setup:
-	$(call set_up,test onnx)
+	$(call set_up,test onnx hdf5)
 
 setup-dev:
 	$(call set_up,test dev)
@@ -56,11 +56,11 @@ test-quick: setup
 	$(VENV)/bin/python -m pytest -n $(JOBS) --dist loadgroup -m "not slow" $(TESTS)
 
 benchmark:
-	$(call set_up,test onnx)
+	$(call set_up,test onnx hdf5)
 	$(VENV)/bin/python benchmarks/simulate.py $(BENCHMARK)
 
 fuzz:
-	$(call set_up,test onnx)
+	$(call set_up,test onnx hdf5)
 	$(VENV)/bin/python tests/fuzzing/hunt.py --inputs 1000000 --processes $(JOBS) $(FUZZ)
 
 lint: setup-dev

@@ -54,8 +54,8 @@ _LAVA_COSTS = {
 _TORCH_COSTS = {
     verb: ".pt checkpoints (.safetensors works)" for verb in ("inspect", "quantize", "compare")
 } | {"profile": "ncps and PyTorch as backends"}
-#: Packages for ONNX files, and for running them.
-ONNX = {"onnx": ">=1.22", "onnxruntime": ">=1.19"}
+#: Packages for ONNX files, and for running them; what reads files of Keras.
+ONNX, HDF5 = {"onnx": ">=1.22", "onnxruntime": ">=1.19"}, {"h5py": ">=3.11"}
 _PACKAGE_COSTS: Mapping[str, Mapping[str, str]] = {
     "torch": _TORCH_COSTS,
     "onnx": {
@@ -67,6 +67,7 @@ _PACKAGE_COSTS: Mapping[str, Mapping[str, str]] = {
         "verify": "the executor onnxruntime, which none of the defaults is",
         "profile": "onnxruntime as a backend",
     },
+    "h5py": dict.fromkeys(("inspect", "quantize", "compare"), "files of Keras"),
 }
 #: What reads energy counters: Zeus, and directly NVIDIA's library.
 ZEUS = {"zeus": ">=0.16"}
@@ -215,7 +216,7 @@ def examine(environment: Environment | None = None) -> DoctorReport:
         *(_check_package(here, name, needed, core=True) for name, needed in core.items()),
         *_check_plugins(here),
         *(_check_package(here, name, needed, core=False) for name, needed in TORCH.items()),
-        *(_check_package(here, name, needed, core=False) for name, needed in ONNX.items()),
+        *(_check_package(here, name, needed, core=False) for name, needed in (ONNX | HDF5).items()),
         _check_lava(here),
         _check_compiler(here),
         _check_zeus(here),
@@ -400,7 +401,7 @@ def read_environment() -> Environment:
     from lnn2loihi.measure.meter import TimeOnly
     from lnn2loihi.measure.powercap import powercap_meter
 
-    names = (*CORE, *CORE_BEFORE_311, *TORCH, *ONNX, *LAVA_NEEDS, "lava-nc", *ZEUS, *NVML)
+    names = (*CORE, *CORE_BEFORE_311, *TORCH, *ONNX, *HDF5, *LAVA_NEEDS, "lava-nc", *ZEUS, *NVML)
     versions = {name: found for name in names if (found := _installed(name)) is not None}
     modules = {name: name.removesuffix("-nc") for name in names} | {"nvidia-ml-py": "pynvml"}
     rapl = powercap_meter()

@@ -33,6 +33,7 @@ PACKAGES = {
     "scipy": "1.17.1",
     "onnx": "1.23.2",
     "onnxruntime": "1.31.1",
+    "h5py": "3.16.0",
     "zeus": "0.16.0",
     "nvidia-ml-py": "13.615.71",
 }
@@ -200,6 +201,12 @@ def test_onnx_costs_export_and_two_executors() -> None:
     assert len(report.verbs["verify"]) == 2
 
 
+def test_h5py_costs_files_of_keras() -> None:
+    report = examine(without("h5py"))
+    assert report.exit_code == 0 and "files of Keras" in report.verbs["inspect"][0]
+    assert check_of(report, "h5py").remedy == "'/some where/python' -m pip install 'h5py>=3.11'"
+
+
 def test_energy_counters() -> None:
     report = examine(COMPLETE)
     assert check_of(report, "RAPL").found == "package-0, package-0 dram"
@@ -282,6 +289,7 @@ def test_agrees_with_pyproject() -> None:
     assert sorted(project["dependencies"]) == sorted(core)
     assert extras["torch"] == [name + bound for name, bound in doctor.TORCH.items()]
     assert extras["onnx"] == [name + bound for name, bound in doctor.ONNX.items()]
+    assert extras["hdf5"] == [name + bound for name, bound in doctor.HDF5.items()]
     assert extras["energy"] == [name + bound for name, bound in doctor.ZEUS.items()]
     lava = [requirement.split(";")[0] for requirement in extras["lava"]]
     assert lava == [

@@ -17,7 +17,7 @@ from patience import PATIENCE
 import lnn2loihi as l2l
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY = ("torch", "lava", "matplotlib", "onnx", "onnxruntime", "zeus", "pynvml")
+HEAVY = ("torch", "lava", "matplotlib", "onnx", "onnxruntime", "h5py", "zeus", "pynvml")
 #: What the start of the command line does without, since most of its time would be theirs.
 SLOW = (*HEAVY, "numpy", "multiprocessing")
 HELP = """

@@ -22,11 +22,8 @@ from hypothesis import strategies as st
 
 import lnn2loihi as l2l
 from lnn2loihi.converters.files.tensor import Tensor
-from lnn2loihi.converters.keras_read.hdf5 import Hdf5Error, read_hdf5
 from lnn2loihi.converters.keras_read.importer import KerasImporter
 from lnn2loihi.converters.keras_read.layer import KerasLayer
-from lnn2loihi.families.cfc.layer import CfCLayer
-from lnn2loihi.families.cfc.linear_heads import LinearHeadsStage
 from lnn2loihi.plugins import IMPORTERS
 
 SAVED = zipfile.ZipFile(Path(__file__).parent / "keras_saved.zip")
@@ -54,8 +51,9 @@ ANSWERED = [f for f in FILES if not f.endswith(".weights.h5") and f not in REFUS
 
 
 @pytest.fixture(autouse=True)
-def wirings() -> None:
+def packages() -> None:
     pytest.importorskip("ncps", reason="ncps is not installed")
+    pytest.importorskip("h5py", reason="h5py is not installed")
 
 
 def model_of(file: str) -> str:
@@ -243,44 +241,6 @@ def test_configurations_that_differ(
 
 # ---------------------------------------------------------------- damaged and hostile files
 
-HOSTILE = {
-    "chunked": "stored in chunks", "compressed": "is compressed",
-    "external_link": "a link to elsewhere", "soft_link": "is a link",
-    "external_data": "in another file, which is not opened", "huge": "has 0 bytes of data",
-    "itself": "holds itself",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_what_a_reader_must_not_follow(name: str) -> None:
-    with pytest.raises(Hdf5Error, match=HOSTILE[name]):
-        read_hdf5(SAVED.read(f"hostile/{name}.h5"))
-
-
-def test_the_newer_layout_of_groups_is_read() -> None:
-    found = read_hdf5(SAVED.read("hostile/new_layout.h5"))
-    assert found.arrays["layers/lstm/cell/vars/0"].read().tolist() == [[1.0] * 4] * 2
-    assert found.texts["", "model_config"] == "{}"
-
-
-SOURCES = st.sampled_from(["gru.h5", "lstm.weights.h5", "hostile/new_layout.h5"])
-
-
-@given(SOURCES, st.data())
-@settings(deadline=None, max_examples=150, derandomize=True)
-def test_damage_is_refused_as_ours(name: str, data: st.DataObject) -> None:
-    content = bytearray(SAVED.read(name))
-    for _ in range(data.draw(st.integers(1, 6))):
-        place = data.draw(st.integers(0, len(content) - 9))
-        patch = data.draw(st.one_of(st.binary(min_size=1, max_size=8), st.just(b"\xff" * 8)))
-        content[place : place + len(patch)] = patch
-    cut = data.draw(st.one_of(st.none(), st.integers(0, len(content))))
-    try:
-        for tensor in read_hdf5(bytes(content[:cut])).arrays.values():
-            assert int(np.prod(tensor.shape)) <= len(content)
-    except Hdf5Error:
-        pass
-
 
 def test_archives_that_claim_more_than_they_hold(tmp_path: Path) -> None:
     path = tmp_path / "net.keras"
@@ -332,58 +292,3 @@ def test_configurations_of_all_kinds_are_taken_or_refused(
         assert KerasImporter().load(path).layers
     except l2l.ImportNetworkError:
         pass
-
-
-# ---------------------------------------------------------------- heads without tanh
-
-
-def linear_network(mode: str, irregular: bool, seed: int = 0) -> l2l.LiquidNetwork:
-    random = np.random.default_rng(seed)
-    maps = [
-        l2l.Linear(gate, random.normal(size=(5, 8)) * 0.3, random.normal(size=5) * 0.2)
-        for gate in CfCLayer.gates
-    ]
-    layer = CfCLayer("cfc", *maps, mode=mode, heads="linear")
-    readout = l2l.Linear("out", random.normal(size=(2, 5)), random.normal(size=2))
-    return l2l.LiquidNetwork("net", (layer,), readout, None if irregular else 0.7)
-
-
-@pytest.mark.parametrize("irregular", [False, True])
-@pytest.mark.parametrize("mode", ["default", "no_gate"])
-@pytest.mark.parametrize("recipe", ["w8a12", "w4a8", "w8a16"])
-def test_linear_heads_on_the_chip(mode: str, irregular: bool, recipe: str) -> None:
-    network = linear_network(mode, irregular)
-    assert isinstance(network.stages[0], LinearHeadsStage)
-    random = np.random.default_rng(1)
-    x = random.normal(size=(4, 20, 3))
-    times: dict[str, Any] = (
-        {"timespans": random.uniform(0.1, 2.0, size=(4, 20))} if irregular else {}
-    )
-    more: dict[str, Any] = {f"calibrate_{key}": value for key, value in times.items()}
-    program = l2l.quantize(network, calibrate=x, recipe=recipe, **more)
-    answers = [l2l.simulate(program, x, one, **times) for one in ("reference", "blas")]
-    assert np.array_equal(answers[0].integers, answers[1].integers)
-    right = network.evaluate(x, **times).outputs
-    error = np.sqrt(np.mean((answers[0].outputs - right) ** 2)) / right.std()
-    assert error < {"w8a12": 0.02, "w4a8": 0.3, "w8a16": 0.02}[recipe]
-
-
-def test_linear_heads_that_run_away_are_counted() -> None:
-    """A state that grows by a fifth with each step is clipped where calibration did not see it."""
-    weight = np.hstack([np.ones((5, 3)), 1.2 * np.eye(5)])
-    head = [l2l.Linear(gate, weight, np.zeros(5)) for gate in ("ff1", "ff2")]
-    gate = [l2l.Linear(gate, 0.0 * weight, np.zeros(5)) for gate in ("time_a", "time_b")]
-    layer = CfCLayer("cfc", *head, *gate, heads="linear")
-    x = np.ones((1, 30, 3))
-    program = l2l.quantize(l2l.LiquidNetwork("net", (layer,)), calibrate=x[:, :5])
-    found = l2l.simulate(program, x).saturated_words
-    assert found is not None
-    counted = found["cfc"]
-    assert sum(int(np.sum(count)) for count in counted.values()) > 0
-
-
-def test_unknown_heads_are_refused() -> None:
-    layer = linear_network("default", False).layers[0]
-    assert isinstance(layer, CfCLayer)
-    with pytest.raises(l2l.NetworkError, match="unknown heads 'odd'; there are tanh, linear"):
-        l2l.LiquidNetwork("net", (l2l.CfCLayer("cfc", *layer.maps, heads="odd"),))

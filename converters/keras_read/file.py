@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from lnn2loihi.converters.files.checkpoint import MOST_TENSORS, too_many
+from lnn2loihi.converters.files.hdf5 import SIGNATURE, Hdf5Error, read_hdf5
 from lnn2loihi.converters.files.tensor import Tensor
-from lnn2loihi.converters.keras_read.hdf5 import SIGNATURE, Hdf5Error, read_hdf5
 from lnn2loihi.errors import ImportNetworkError
 from lnn2loihi.files import note_input, why_no_file
 
@@ -47,6 +47,7 @@ def read_keras(path: Path) -> KerasFile:
 
     Raises:
         ImportNetworkError: it is absent, damaged, hostile, of another kind, or too large.
+        BackendMissingError: h5py is not installed.
     """
     if not path.is_file():
         raise ImportNetworkError(str(path), why_no_file(path))
@@ -70,7 +71,7 @@ def read_keras(path: Path) -> KerasFile:
             'model.save("net.keras")',
         )
     try:
-        found = read_hdf5(content)
+        found = read_hdf5(content, str(path))
     except Hdf5Error as error:
         raise ImportNetworkError(str(path), str(error)) from error
     if len(found.arrays) > MOST_TENSORS:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import gc
+import importlib
 import json
 import multiprocessing
 import random
@@ -130,6 +131,9 @@ class Hunt:
 
     def __init__(self, reader: Reader, seed: int, folder: Path, kept: Path | None) -> None:
         self._reader = reader
+        for package in reader.needs:
+            # What a package does when it is first imported is no file's doing: h5py asks `uname`.
+            importlib.import_module(package)
         self._random = random.Random(seed)
         self._kept = kept
         self._file = folder / f"file{reader.suffix}"

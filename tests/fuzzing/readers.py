@@ -136,8 +136,10 @@ READERS = {
             "onnx", ".onnx", _network, (onnx_changed, onnx_changed, onnx_changed, bytes_changed),
             needs=("onnx",),
         ),
-        Reader("keras", ".keras", _keras, (zip_changed, zip_changed, bytes_changed)),
-        Reader("keras_weights", ".h5", _keras, (bytes_changed,)),
+        Reader(
+            "keras", ".keras", _keras, (zip_changed, zip_changed, bytes_changed), needs=("h5py",)
+        ),
+        Reader("keras_weights", ".h5", _keras, (bytes_changed,), needs=("h5py",)),
         Reader("description", ".toml", _network, (text_changed, text_changed, bytes_changed)),
         Reader("device", ".toml", _device, (text_changed, text_changed, text_changed,
                                             bytes_changed)),
