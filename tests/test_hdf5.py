@@ -245,6 +245,21 @@ def test_what_was_saved_to_hurt() -> None:
         read_hdf5(b"", "nothing")
 
 
+@pytest.mark.parametrize("size", [0, 1, 5, 15, 16, 24, 1 << 20, (1 << 64) - 1])
+@pytest.mark.parametrize("part", ["an object", "what is free", "the collection"])
+def test_damaged_collections_of_texts(part: str, size: int) -> None:
+    """HDF5 2.0.0 goes round for ever where what is free does not reach to the end."""
+    content = bytearray(written(lambda f: f.attrs.update({"a": "x" * 40, "b": "y"})))
+    at = content.index(b"GCOL")
+    places = {"the collection": at + 8, "an object": at + 24}
+    while int.from_bytes(content[at + 16 : at + 18], "little"):
+        at += 16 + -(-int.from_bytes(content[at + 24 : at + 32], "little") // 8) * 8
+    place = (places | {"what is free": at + 24})[part]
+    content[place : place + 8] = size.to_bytes(8, "little")
+    with pytest.raises(Hdf5Error, match="damaged"):
+        read_hdf5(bytes(content), "damaged")
+
+
 SOURCES = st.sampled_from(["gru.h5", "lstm.weights.h5", "hostile/new_layout.h5"])
 
 

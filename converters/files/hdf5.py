@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -27,6 +28,8 @@ LONGEST_TEXT = 1 << 24
 #: All arrays of a file together, and each chunk, may have so many times its bytes: weights hardly
 #: compress. Small files may have so many bytes.
 LARGEST_RATIO, SMALL = 4, 1 << 22
+#: What a collection of texts (a global heap) begins with: signature, version, zeros.
+_COLLECTION = re.compile(rb"GCOL\x01\0\0\0")
 #: Filters that every h5py has, by their numbers in the format.
 _FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
 
@@ -69,6 +72,7 @@ def read_hdf5(content: bytes, subject: str) -> Contents:
         ) from error
     if content[:8] != SIGNATURE:
         raise Hdf5Error("it is no HDF5 file")
+    _check_collections(content)
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
             reader = _Reader(h5py, len(content))
@@ -207,6 +211,31 @@ class _Reader:
         if isinstance(kind, (types.TypeIntegerID, types.TypeFloatID, types.TypeEnumID)):
             return "number" if kind.get_size() <= 8 else "other"
         return "other"
+
+
+def _check_collections(content: bytes) -> None:
+    """Refuses collections of texts whose objects do not follow each other up to their end: in some
+    of them HDF5 2.0.0 goes round for ever.
+
+    Format: The HDF Group, HDF5 File Format Specification 3.0, III.E (the global heap).
+    """
+    version = content[8] if len(content) > 14 else 0
+    offsets, lengths = (13, 14) if version < 2 else (9, 10)
+    if content[offsets : offsets + 1] + content[lengths : lengths + 1] != b"\x08\x08":
+        raise Hdf5Error("its addresses do not have 8 bytes")
+    for found in _COLLECTION.finditer(content):
+        at = found.start()
+        size = int.from_bytes(content[at + 8 : at + 16], "little")
+        at, end = at + 16, at + size
+        while end - at >= 16:
+            number = int.from_bytes(content[at : at + 2], "little")
+            length = int.from_bytes(content[at + 8 : at + 16], "little")
+            # What is free stands last, and reaches to the end.
+            at += 16 + -(-length // 8) * 8 if number else max(length, 16)
+            if number == 0 and at != end:
+                break
+        if not (0 <= end - at < 16) or end > len(content):
+            raise Hdf5Error("it is truncated or damaged (a collection of texts)")
 
 
 def _too_many() -> Hdf5Error:
