@@ -34,8 +34,12 @@ def written(fill: Callable[[Any], Any], **options: Any) -> bytes:
     return target.getvalue()
 
 
+#: Attributes that are read here.
+ATTRIBUTES = ("a", "b", "long", "short", "numbers", "several", "name", "model_config")
+
+
 def read(fill: Callable[[Any], Any], **options: Any) -> Contents:
-    return read_hdf5(written(fill, **options), "a file")
+    return read_hdf5(written(fill, **options), "a file", ATTRIBUTES)
 
 
 # ---------------------------------------------------------------- what is read
@@ -92,7 +96,7 @@ def test_texts() -> None:
 
 
 def test_the_layouts_of_keras() -> None:
-    found = read_hdf5(SAVED.read("hostile/new_layout.h5"), "new")
+    found = read_hdf5(SAVED.read("hostile/new_layout.h5"), "new", ATTRIBUTES)
     assert found.arrays["layers/lstm/cell/vars/0"].read().tolist() == [[1.0] * 4] * 2
     assert found.texts["", "model_config"] == "{}"
 
@@ -257,7 +261,27 @@ def test_damaged_collections_of_texts(part: str, size: int) -> None:
     place = (places | {"what is free": at + 24})[part]
     content[place : place + 8] = size.to_bytes(8, "little")
     with pytest.raises(Hdf5Error, match="damaged"):
-        read_hdf5(bytes(content), "damaged")
+        read_hdf5(bytes(content), "damaged", ATTRIBUTES)
+
+
+@pytest.mark.parametrize("libver", ["earliest", "latest"])
+@pytest.mark.parametrize("where", ["attribute", "array", "one of many"])
+def test_texts_that_claim_more_than_the_file_has(where: str, libver: str) -> None:
+    """HDF5 2.0.0 allocates what a text claims, up to 4 GiB, before it looks for it."""
+
+    def fill(file: Any) -> None:
+        holder = file if where == "array" else file.attrs
+        holder["a"] = "x" * 41
+        for number in range(20 if where == "one of many" else 0):  # no longer in the header
+            file.attrs[f"{number}"] = "y"
+
+    content = bytearray(written(fill, libver=libver))
+    assert read_hdf5(bytes(content), "sound", ATTRIBUTES)
+    claim = (41).to_bytes(4, "little") + content.index(b"GCOL").to_bytes(8, "little")
+    at = content.index(claim)
+    content[at : at + 4] = b"\xff\xff\xff\x7f"
+    with pytest.raises(Hdf5Error, match="claims more bytes than the file has|damaged"):
+        read_hdf5(bytes(content), "damaged", ATTRIBUTES)
 
 
 SOURCES = st.sampled_from(["gru.h5", "lstm.weights.h5", "hostile/new_layout.h5"])
@@ -273,7 +297,7 @@ def test_damage_is_refused_as_ours(name: str, data: st.DataObject) -> None:
         content[place : place + len(patch)] = patch
     cut = data.draw(st.one_of(st.none(), st.integers(0, len(content))))
     try:
-        for tensor in read_hdf5(bytes(content[:cut]), "damaged").arrays.values():
+        for tensor in read_hdf5(bytes(content[:cut]), "damaged", ATTRIBUTES).arrays.values():
             assert int(np.prod(tensor.shape)) <= 1 << 20
     except Hdf5Error:
         pass

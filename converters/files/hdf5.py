@@ -11,6 +11,8 @@ from __future__ import annotations
 import io
 import math
 import re
+import struct
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -30,6 +32,8 @@ LONGEST_TEXT = 1 << 24
 LARGEST_RATIO, SMALL = 4, 1 << 22
 #: What a collection of texts (a global heap) begins with: signature, version, zeros.
 _COLLECTION = re.compile(rb"GCOL\x01\0\0\0")
+#: First byte of types of varying length, in all versions.
+_VARYING = tuple(bytes([version << 4 | 9]) for version in range(1, 6))
 #: Filters that every h5py has, by their numbers in the format.
 _FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
 
@@ -53,12 +57,13 @@ class Contents:
     words: dict[str, str] = field(default_factory=dict)
 
 
-def read_hdf5(content: bytes, subject: str) -> Contents:
+def read_hdf5(content: bytes, subject: str, attributes: Collection[str] = ()) -> Contents:
     """Reads a file.
 
     Args:
         content: its bytes.
         subject: its path, for messages.
+        attributes: names of the attributes that are wanted; all others are passed over.
 
     Raises:
         Hdf5Error: it is damaged, or holds what is not read here.
@@ -75,7 +80,7 @@ def read_hdf5(content: bytes, subject: str) -> Contents:
     _check_collections(content)
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
-            reader = _Reader(h5py, len(content))
+            reader = _Reader(h5py, content, attributes)
             reader.group(file.id, "", 0)
             return reader.found
     except Hdf5Error:
@@ -88,8 +93,11 @@ def read_hdf5(content: bytes, subject: str) -> Contents:
 class _Reader:
     """Goes through the groups of an open file."""
 
-    def __init__(self, h5py: Any, size: int) -> None:
-        self._h5 = h5py
+    def __init__(self, h5py: Any, content: bytes, attributes: Collection[str]) -> None:
+        self._h5, self._content, size = h5py, content, len(content)
+        self._attributes_wanted = set(attributes)
+        for name in self._attributes_wanted:
+            _check_claims(content, name)
         self._largest = max(SMALL, LARGEST_RATIO * size)
         self._longest = min(LONGEST_TEXT, size)
         self._claimed = 0
@@ -174,17 +182,27 @@ class _Reader:
         )
 
     def _words(self, one: Any, path: str, shape: tuple[int, ...]) -> Tensor:
-        if math.prod(shape) == 1:
+        if math.prod(shape) == 1 and self._is_honest(one, path):
             self.found.words[path] = self._text(one, f"the text {path}", shape)
         return _refusing("a text", shape, f"{path} is a text, not numbers")
+
+    def _is_honest(self, one: Any, path: str) -> bool:
+        """Whether an array of one text may be read: HDF5 allocates what a text claims to have."""
+        if not one.get_type().is_variable_str():
+            return True
+        at = one.get_offset()  # None where it is not stored in one piece
+        if at is not None and int.from_bytes(self._content[at : at + 4], "little") > self._longest:
+            raise Hdf5Error(f"the text {path} claims more bytes than the file has")
+        return at is not None
 
     def _attributes(self, holder: Any, path: str) -> None:
         """Attributes that hold one text; others are passed over."""
         for number in range(self._h5.h5a.get_num_attrs(holder)):
             self._count(0)
             one = self._h5.h5a.open(holder, index=number)
-            if one.shape == () and self._kind(one.get_type()) == "text":
-                name = one.name.decode()
+            name = one.name.decode()
+            wanted = name in self._attributes_wanted and one.shape == ()
+            if wanted and self._kind(one.get_type()) == "text":
                 self.found.texts[path, name] = self._text(one, f"{path or '/'}: {name}", ())
 
     def _text(self, one: Any, what: str, shape: tuple[int, ...]) -> str:
@@ -236,6 +254,30 @@ def _check_collections(content: bytes) -> None:
                 break
         if not (0 <= end - at < 16) or end > len(content):
             raise Hdf5Error("it is truncated or damaged (a collection of texts)")
+
+
+def _check_claims(content: bytes, name: str) -> None:
+    """Refuses texts in attributes of a name that claim more bytes than the file has, which HDF5
+    would allocate. The message of an attribute says how long its name, its type and its shape are,
+    which stand behind it before its data; of a text these begin with its length.
+
+    Format: The HDF Group, HDF5 File Format Specification 3.0, IV.A.2.m (the attribute message).
+    """
+    text = name.encode() + b"\0"
+    at = content.find(text)
+    while at >= 0:
+        for version, head, unit in ((1, 8, 8), (2, 8, 1), (3, 9, 1)):
+            begin = at - head
+            if begin < 0 or content[begin] != version:
+                continue
+            lengths = struct.unpack("<HHH", content[begin + 2 : begin + 8])
+            own, kind, shape = (-(-length // unit) * unit for length in lengths)
+            if lengths[0] != len(text) or content[at + own : at + own + 1][-1:] not in _VARYING:
+                continue
+            data = at + own + kind + shape
+            if int.from_bytes(content[data : data + 4], "little") > len(content):
+                raise Hdf5Error(f"a text {name} claims more bytes than the file has")
+        at = content.find(text, at + 1)
 
 
 def _too_many() -> Hdf5Error:

@@ -71,7 +71,7 @@ def read_keras(path: Path) -> KerasFile:
             'model.save("net.keras")',
         )
     try:
-        found = read_hdf5(content, str(path))
+        found = read_hdf5(content, str(path), ("model_config", "name"))
     except Hdf5Error as error:
         raise ImportNetworkError(str(path), str(error)) from error
     if len(found.arrays) > MOST_TENSORS:
