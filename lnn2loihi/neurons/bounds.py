@@ -85,6 +85,8 @@ def interval_of(opcode: str, operands: list[IntegerInterval], shift: int | None)
     if opcode == "SEL":
         _, a, b = operands
         return IntegerInterval.of(np.minimum(a.low, b.low), np.maximum(a.high, b.high))
+    if opcode == "AND" and (positive := [one.high for one in operands if (one.low >= 0).all()]):
+        return IntegerInterval.of(0 * (high := np.minimum(positive[0], positive[-1])), high)
     if opcode in ("AND", "OR"):
         low, high = signed_range(max(operand.bits for operand in operands))
         return IntegerInterval.of(low, high)

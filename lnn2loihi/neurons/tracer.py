@@ -140,6 +140,10 @@ class Tracer:
         self._bounds.append(Bound(result.name, None, 0, "clamp"))
         return result
 
+    def bitwise_and(self, a: Value, b: Value, hint: str = "and") -> Word:
+        """The bits that both have."""
+        return self._emit("AND", hint, a, b)
+
     def multiply(self, a: Value, b: Value, shift: int, hint: str = "mul") -> Word:
         """(a b) >> shift, rounded towards minus infinity."""
         return self._emit("MUL_SHR", hint, a, b, shift=shift)
