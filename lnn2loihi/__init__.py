@@ -24,7 +24,13 @@ from lnn2loihi.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from lnn2loihi.comparison import ComparisonResult, compare
-    from lnn2loihi.conversion import convert, export, import_network, propose_description
+    from lnn2loihi.conversion import (
+        convert,
+        export,
+        import_network,
+        import_program,
+        propose_description,
+    )
     from lnn2loihi.converted.comparing import ConvertedComparison
     from lnn2loihi.converted.parts import ConvertedModule
     from lnn2loihi.converted.running import ConvertedResult
@@ -107,7 +113,7 @@ _NAMES = {
     "placement.rules": "Violation",
     "placement.verb": "place",
     "placement.workload": "workload",
-    "conversion": "convert export import_network propose_description",
+    "conversion": "convert export import_network import_program propose_description",
     "converted.comparing": "ConvertedComparison",
     "converted.parts": "ConvertedModule",
     "converted.running": "ConvertedResult",
@@ -197,6 +203,7 @@ __all__ = [
     "examine",
     "export",
     "import_network",
+    "import_program",
     "load",
     "load_device",
     "load_profile",

@@ -1,4 +1,6 @@
-"""The verbs between a network and what it comes from or goes to: import_network and export."""
+"""The verbs between networks, programs and what they come from or go to: import_network,
+import_program and export.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ from lnn2loihi.faults import described
 from lnn2loihi.files import write_atomically
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.options import check_options, read_options
-from lnn2loihi.plugins import Converter, Exporter, Importer, SeveralFormats
+from lnn2loihi.plugins import Converter, Exporter, Importer, ProgramImporter, SeveralFormats
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.proposal import DescriptionProposal
 from lnn2loihi.targets import Target, target_of
@@ -55,6 +57,81 @@ def import_network(source: object, *, format: str | None = None, **options: Any)
         if not isinstance(made, LiquidNetwork):
             raise TypeError(f"an answer of type {type(made).__name__}, not LiquidNetwork")
     return made
+
+
+@checks_kinds(ImportNetworkError)
+def import_program(
+    source: str | os.PathLike[str], *, format: str | None = None, **options: Any
+) -> LoihiProgram:
+    """Makes a LoihiProgram of a file that holds integers already, such as lava-dl's `.net`.
+
+        program = l2l.import_program("network.net")
+
+    There is nothing to quantize in it, and no floating point to compare it with: it is what
+    `quantize` answers for a network, and `load` for a file of lnn2loihi.
+
+    Args:
+        source: path of the file.
+        format: name of the importer ("lavadl"); found from `source` where absent.
+        options: passed to the importer.
+
+    Raises:
+        ImportNetworkError: no importer recognises the file, there is none of that name, or it lists
+            what does not fit.
+        BackendMissingError: reading it needs a package that is not installed.
+        PluginError: the importer of another package fails.
+    """
+    importer = _program_importer(Path(source), format)
+    with plugins.PROGRAM_IMPORTERS.naming(importer, "load_program()"):
+        check_options(importer.load_program, options, ImportNetworkError)
+        made = importer.load_program(Path(source), **options)
+        if not isinstance(made, LoihiProgram):
+            raise TypeError(f"an answer of type {type(made).__name__}, not LoihiProgram")
+    return made
+
+
+def program_options(source: Path, texts: Iterable[str]) -> dict[str, Any]:
+    """Options of the importer of a program, of texts `name=value`: see `read_options`."""
+    return read_options(_program_importer(source, None).load_program, texts, ImportNetworkError)
+
+
+def _program_importer(source: Path, format: str | None) -> ProgramImporter:
+    """The importer of that name, or of a file."""
+    if not _exists(source):
+        raise ImportNetworkError(str(source), "there is no such file")
+    if format is not None:
+        try:
+            return plugins.PROGRAM_IMPORTERS.get(format)
+        except PluginError as error:
+            raise ImportNetworkError(error.subject, error.problems) from error
+    found = next((one for one in _working_program_importers() if _recognises(one, source)), None)
+    if found is None:
+        known = ", ".join(plugins.PROGRAM_IMPORTERS.names())
+        raise ImportNetworkError(
+            str(source),
+            f"no importer of programs recognises it; registered are: {known or 'none'}. Give a "
+            ".net file of lava-dl; what lnn2loihi has saved (.l2l) goes to load, and networks in "
+            "floating point to import_network",
+        )
+    return found
+
+
+def _working_program_importers() -> list[ProgramImporter]:
+    return [one for _, one in plugins.PROGRAM_IMPORTERS.working()]
+
+
+def _recognises(importer: Importer | ProgramImporter, source: object) -> bool:
+    """Whether an importer recognises a source; one that fails is named, and breaks no other."""
+    try:
+        return bool(importer.recognises(source))
+    except Lnn2LoihiError:
+        raise
+    except Exception as error:  # a stranger's importer, asked about something that is not its
+        _log.warning(
+            "importer %s is left out: asked whether it recognises the source, it raised %s: %s",
+            type(importer).__qualname__, type(error).__name__, error,
+        )  # fmt: skip
+        return False
 
 
 @checks_kinds(ImportNetworkError)
@@ -161,6 +238,14 @@ def _importer(source: object, format: str | None) -> Importer:
     if format is not None:
         return _importer_named(format)
     importer = _importer_of(source)
+    if (importer is None or _takes_anything(importer, source)) and any(
+        _recognises(one, source) for one in _working_program_importers()
+    ):
+        raise ImportNetworkError(
+            str(source),
+            "it holds a network in integers, with nothing to quantize: give it to import_program, "
+            "or at the command line to: lnn2loihi import",
+        )
     if importer is not None:
         return importer
     what = str(source) if isinstance(source, Path) else f"a {type(source).__qualname__}"
@@ -197,26 +282,19 @@ def _importer_named(format: str) -> Importer:
 
 def _importer_of(source: object) -> Importer | None:
     """The first importer that recognises a source; those that take anything are asked last."""
-
-    def takes_anything(importer: Importer) -> bool:
-        says = getattr(importer, "catch_all", False)
-        try:
-            return bool(says(source) if callable(says) else says)
-        except Exception:  # a stranger's importer, asked about something that is not its
-            return True
-
-    for importer in sorted((one for _, one in plugins.IMPORTERS.working()), key=takes_anything):
-        try:
-            if importer.recognises(source):
-                return importer
-        except Lnn2LoihiError:
-            raise
-        except Exception as error:  # a stranger's importer, asked about something that is not its
-            _log.warning(
-                "importer %s is left out: asked whether it recognises the source, it raised %s: %s",
-                type(importer).__qualname__, type(error).__name__, error,
-            )  # fmt: skip
+    working = [one for _, one in plugins.IMPORTERS.working()]
+    for importer in sorted(working, key=lambda one: _takes_anything(one, source)):
+        if _recognises(importer, source):
+            return importer
     return None
+
+
+def _takes_anything(importer: Importer, source: object) -> bool:
+    says = getattr(importer, "catch_all", False)
+    try:
+        return bool(says(source) if callable(says) else says)
+    except Exception:  # a stranger's importer, asked about something that is not its
+        return True
 
 
 def _exists(path: Path) -> bool:

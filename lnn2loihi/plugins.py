@@ -8,12 +8,14 @@ format, or a place where programs run (`lnn2loihi.simulation.executor`), without
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from lnn2loihi.devices import DEVICES
 from lnn2loihi.family import FAMILIES
 from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.program import LoihiProgram
 from lnn2loihi.registry import PluginReport, Registry
 from lnn2loihi.simulation.executor import EXECUTORS
 from lnn2loihi.targets import TARGETS
@@ -60,6 +62,25 @@ class Converter(Protocol):
         self, source: object, args: Sequence[Any], keywords: Mapping[str, Any]
     ) -> ConvertedModule:
         """What `lnn2loihi.convert` answers.
+
+        Raises:
+            ImportNetworkError: lists everything that does not fit.
+        """
+        ...
+
+
+@runtime_checkable
+class ProgramImporter(Protocol):
+    """What an entry point of the group `lnn2loihi.program_importers` must be an instance factory
+    of: it reads what holds integers already, so that there is nothing to quantize.
+    """
+
+    def recognises(self, source: object) -> bool:
+        """As that of an `Importer`."""
+        ...
+
+    def load_program(self, source: str | os.PathLike[str], **options: Any) -> LoihiProgram:
+        """Turns a file into a LoihiProgram.
 
         Raises:
             ImportNetworkError: lists everything that does not fit.
@@ -118,11 +139,12 @@ class ShippedModel(Protocol):
 
 _log = logging.getLogger("lnn2loihi")
 IMPORTERS = Registry("lnn2loihi.importers", "importer", Importer)
+PROGRAM_IMPORTERS = Registry("lnn2loihi.program_importers", "program importer", ProgramImporter)
 EXPORTERS = Registry("lnn2loihi.exporters", "exporter", Exporter)
 MODELS = Registry("lnn2loihi.models", "model", ShippedModel, factory=False)
 #: All that packages can bring.
 REGISTRIES: tuple[Registry[Any], ...] = (
-    FAMILIES, IMPORTERS, EXPORTERS, EXECUTORS, TARGETS, MODELS, DEVICES,
+    FAMILIES, IMPORTERS, PROGRAM_IMPORTERS, EXPORTERS, EXECUTORS, TARGETS, MODELS, DEVICES,
 )  # fmt: skip
 
 

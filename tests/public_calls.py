@@ -237,6 +237,7 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     "export": lambda m: {"source": m.program, "path": "a.onnx", "format": None},
     "convert": lambda m: {"module": torch.nn.GRU(2, 2), "*": (torch.zeros(3, 1, 2),)},
     "import_network": lambda m: {"source": "a.pt", "format": None},
+    "import_program": lambda m: {"source": "a.net", "format": None},
     "load": lambda m: {"path": "a.l2l"},
     "load_device": lambda m: {"device": m.device},
     "load_profile": lambda m: {"path": "b.profile.json"},

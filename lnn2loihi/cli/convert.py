@@ -215,6 +215,31 @@ def quantize(
     print_result(result, f"{program.summary()}\nwritten: {written}", as_json)
 
 
+@app.command("import")
+def import_program(
+    source: Annotated[Path, typer.Argument(help="A network in integers: .net of lava-dl.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help=f"Program to write ({SUFFIX}).")],
+    option: ImportOptions = None,
+    as_json: Json = False,
+) -> None:
+    """Turn a network that holds integers already (.net of lava-dl) into a program."""
+    with importing():
+        from lnn2loihi.conversion import program_options
+
+    if output.suffix != SUFFIX or not output.parent.is_dir():
+        raise l2l.InputError(str(output), f"give a {SUFFIX} file in a folder that exists")
+    keep_inputs([output], source)
+    program = l2l.import_program(source, **program_options(source, option or []))
+    written = l2l.save(program, output)
+    result = {
+        "file": str(written),
+        "neurons": program.neurons,
+        "synapses": program.synapses,
+        "warnings": list(program.warnings),
+    }
+    print_result(result, f"{program.summary()}\nwritten: {written}", as_json)
+
+
 @app.command()
 def compare(
     source: Source,

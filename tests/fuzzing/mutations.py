@@ -218,3 +218,39 @@ def spliced(content: bytes, others: Sequence[bytes], rng: random.Random) -> byte
     """The beginning of one file and the end of another."""
     other = rng.choice(others)
     return content[: rng.randrange(len(content) + 1)] + other[rng.randrange(len(other) + 1) :]
+
+
+def hdf5_changed(content: bytes, rng: random.Random) -> bytes:
+    """An array or text of an HDF5 file dropped, replaced, reshaped, or changed in one place; the
+    file is written anew, so that everything else of it is sound.
+    """
+    import h5py
+    import numpy as np
+
+    from lnn2loihi.converters.files.hdf5 import read_hdf5
+
+    try:
+        found = read_hdf5(content, "a file")
+        arrays: dict[str, Any] = {
+            path: one.read() for path, one in found.arrays.items() if one.kind != "other"
+        } | found.words
+        path = rng.choice(sorted(arrays))
+        value, kind = arrays.pop(path), rng.randrange(5)
+        number = float(rng.choice((*INTEGERS, *REALS)))
+        if kind == 1:
+            arrays[path] = rng.choice((number, *TEXTS[2:]))
+        elif kind == 2:
+            arrays[path] = np.ravel(np.zeros(2) if isinstance(value, str) else value)[:-1]
+        elif kind == 3:
+            arrays[path] = np.full(rng.choice(((), (1,), (2, 3), (0,), (3, 2, 2, 2))), number)
+        elif kind == 4 and not isinstance(value, str) and value.size:
+            value = value.copy()
+            value.flat[rng.randrange(value.size)] = number
+            arrays[path] = value
+        target = io.BytesIO()
+        with h5py.File(target, "w") as file:
+            for name, one in arrays.items():
+                file[name] = one
+        return target.getvalue()
+    except Exception:  # what an earlier mutation left cannot be written again
+        return bytes_changed(content, rng)

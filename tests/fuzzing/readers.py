@@ -13,6 +13,7 @@ from typing import Any
 from fuzzing.mutations import (
     Mutation,
     bytes_changed,
+    hdf5_changed,
     json_changed,
     onnx_changed,
     safetensors_changed,
@@ -61,6 +62,12 @@ def _keras(path: Path) -> Any:
     from lnn2loihi.converters.keras_read.importer import KerasImporter
 
     return KerasImporter().load(path)
+
+
+def _lavadl(path: Path) -> Any:
+    from lnn2loihi.converters.lavadl.importer import LavaDlImporter
+
+    return LavaDlImporter().load_program(path).summary()
 
 
 def _network(path: Path) -> Any:
@@ -140,6 +147,10 @@ READERS = {
             "keras", ".keras", _keras, (zip_changed, zip_changed, bytes_changed), needs=("h5py",)
         ),
         Reader("keras_weights", ".h5", _keras, (bytes_changed,), needs=("h5py",)),
+        Reader(
+            "lavadl", ".net", _lavadl, (hdf5_changed, bytes_changed),
+            needs=("h5py",),
+        ),
         Reader("description", ".toml", _network, (text_changed, text_changed, bytes_changed)),
         Reader("device", ".toml", _device, (text_changed, text_changed, text_changed,
                                             bytes_changed)),

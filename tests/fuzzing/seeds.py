@@ -16,6 +16,8 @@ import numpy as np
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import lavadl_nets
+
 from fuzzing.readers import CORPUS, READERS, as_npz
 from lnn2loihi import import_network, place, profile, quantize, save, simulate, workload
 from lnn2loihi.targets import target_of
@@ -32,6 +34,9 @@ def main() -> None:
     torch.manual_seed(0)
     for name in READERS:
         (CORPUS / name).mkdir(parents=True, exist_ok=True)
+    for kind in lavadl_nets.KINDS:
+        written = lavadl_nets.network(kind, 10)[0]
+        (CORPUS / "lavadl" / f"{kind}.net").write_bytes(written)
     x = np.random.default_rng(0).normal(size=(2, 6, 2))
     modules: dict[str, Any] = {
         "wired": CfC(2, AutoNCP(8, 2), proj_size=1),

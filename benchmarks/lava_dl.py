@@ -1,0 +1,184 @@
+"""Compares imported `.net` files with netx in Lava's simulator, layer by layer, and times both.
+
+    python benchmarks/lava_dl.py                        # 20 random networks of each kind
+    python benchmarks/lava_dl.py mnist.net oxford.net   # files of CUBA networks
+    python benchmarks/lava_dl.py --record tests/lavadl_answers.zip
+
+Needs h5py, and lava-dl 0.6.0, which is installed on Python 3.11 with
+`pip install --no-deps --ignore-requires-python lava-nc==0.10.0 lava-dl==0.6.0` beside torch,
+matplotlib, scipy, networkx, asteval and numpy below 2. Times are wall times of one run; netx does
+one sequence at a time, and so `one` is the time of one sequence too, `batch` of 64 together; of our
+engine's calls the median.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import statistics
+import sys
+import tempfile
+import time
+import types
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from lavadl_nets import KINDS, network, samples, written
+
+import lnn2loihi as l2l
+
+#: Sequences of a batch, samples of a sequence.
+BATCH, TIME = 64, 200
+#: Calls of our engine, of which the median is taken.
+CALLS = 9
+#: Networks of each kind that are recorded for the tests, and their samples.
+RECORDED, RECORDED_TIME = {"cuba": 8, "sigma_delta": 6, "convolutions": 2}, 60
+
+
+def import_netx() -> Any:
+    """Netx; what lava-dl imports of torchvision and OpenCV is left out."""
+    from lnn2loihi.lava.shim import import_lava
+
+    import_lava()
+    name = "lava.lib.dl.slayer.object_detection"
+    stand_in = types.ModuleType(name)
+    stand_in.__path__ = []
+    sys.modules.setdefault(name, stand_in)
+    from lava.lib.dl import netx
+
+    return netx
+
+
+def netx_answers(
+    path: Path, x: np.ndarray, shape: tuple[int, ...], sigma_delta: bool
+) -> tuple[list[np.ndarray], float]:
+    """What each layer with weights sends in each chip step, and the seconds of the run."""
+    netx = import_netx()
+    from lava.magma.core.run_conditions import RunSteps
+    from lava.magma.core.run_configs import Loihi2SimCfg
+    from lava.proc.io import sink, source
+    from lava.proc.sdn.process import Delta
+
+    options: dict[str, Any] = {"skip_layers": 1, "input_message_bits": 16} if sigma_delta else {}
+    net = netx.hdf5.Network(net_config=str(path), **options)
+    data = np.moveaxis(x.reshape(len(x), *shape), 0, -1)
+    data = data.transpose(*range(len(shape))[::-1], len(shape)).astype(np.int32).copy()
+    begin = source.RingBuffer(data=data)
+    if sigma_delta:
+        import h5py
+
+        with h5py.File(path) as opened:
+            file: Any = opened
+            threshold = int(file["layer/0/neuron/vThMant"][()])
+        encoder = Delta(shape=net.inp.shape, vth=threshold, spike_exp=6, state_exp=6)
+        begin.s_out.connect(encoder.a_in)
+        encoder.s_out.connect(net.inp)
+    else:
+        begin.s_out.connect(net.inp)
+    ends = [sink.RingBuffer(shape=layer.out.shape, buffer=len(x)) for layer in net.layers]
+    for layer, end in zip(net.layers, ends, strict=True):
+        layer.neuron.s_out.connect(end.a_in)
+    start = time.perf_counter()
+    try:
+        net.run(RunSteps(num_steps=len(x)), Loihi2SimCfg(select_tag="fixed_pt"))
+        found = [np.array(end.data.get()).astype(np.int64) for end in ends]
+        took = time.perf_counter() - start
+    finally:
+        net.stop()
+    return [
+        one.transpose(*range(one.ndim)[::-1]).reshape(len(x), -1) for one in found
+    ], took  # WHCT to TCHW
+
+
+def compared(path: Path, x: np.ndarray, shape: tuple[int, ...]) -> tuple[str, int, list[Any]]:
+    """A line of what was found, how many values differ, and netx's answers."""
+    program = l2l.import_program(path)
+    sigma_delta = program.populations[0].name.startswith("encoder")
+    depth = len(program.populations)
+    padded = np.concatenate([x, np.repeat(x[-1:], depth, axis=0)])
+    answers, took = netx_answers(path, padded, shape, sigma_delta)
+    given = x[None] / (64.0 if sigma_delta else 1.0)
+    result = l2l.simulate(program, given, return_states=True)
+    assert result.states is not None and result.saturated_words is not None
+    wrong = compared_values = 0
+    for place, population in enumerate(program.populations[sigma_delta:], start=1):
+        right = answers[place - 1][place : place + len(x)]
+        own = result.integers if population.name == program.output else None
+        if own is None:
+            own = result.states[population.name]["message"]
+        wrong += int(np.count_nonzero(own[0] != right))
+        compared_values += right.size
+    lost = sum(int(np.sum(n)) for words in result.saturated_words.values() for n in words.values())
+    step = took / len(padded)
+    times = []
+    for batch in (given, np.repeat(given, BATCH, axis=0)):
+        calls = []
+        for _ in range(CALLS):
+            start = time.perf_counter()
+            l2l.simulate(program, batch, "c")
+            calls.append(time.perf_counter() - start)
+        times.append(statistics.median(calls) / batch.shape[0] / len(x))
+    text = (
+        f"{path.name}: {wrong} of {compared_values:,} differ, {lost} saturated; netx "
+        f"{1e3 * step:.2f} ms a step, "
+        f"C one {1e6 * times[0]:.2f} us ({step / times[0]:,.0f} times), "
+        f"batch {1e6 * times[1]:.2f} us ({step / times[1]:,.0f} times)"
+    )
+    return text, wrong, answers
+
+
+def record(target: Path, folder: Path) -> None:
+    """Networks, what is sent and what each layer of netx answers, for `tests/test_lavadl.py`."""
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for kind, count in RECORDED.items():
+            for seed in range(count):
+                content, shape, random = network(kind, seed)
+                x = samples(kind, random, RECORDED_TIME, int(np.prod(shape)))
+                path = written(folder, content, f"{kind}_{seed}")
+                text, _, answers = compared(path, x, shape)
+                print(text, flush=True)
+                archive.writestr(path.name, content)
+                arrays = {f"layer_{n}": one.astype(np.int32) for n, one in enumerate(answers)}
+                made = io.BytesIO()
+                np.savez_compressed(made, x=x.astype(np.int16), **arrays)
+                archive.writestr(f"{kind}_{seed}.npz", made.getvalue())
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("files", type=Path, nargs="*")
+    parser.add_argument("--networks", type=int, default=20, help="random ones of each kind")
+    parser.add_argument("--record", type=Path, help="write the answers for the tests")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if options.record:
+            record(options.record, folder)
+            return
+        total = 0
+        for path in options.files:
+            channels = l2l.import_program(path).channels
+            random = np.random.default_rng(0)
+            for density in (0.02, 0.1, 0.3):
+                x = (random.random((TIME, channels)) < density).astype(np.int64)
+                text, wrong, _ = compared(path, x, (channels,))
+                total += wrong
+                print(text, flush=True)
+        for kind in () if options.files else KINDS:
+            for seed in range(options.networks):
+                content, shape, random = network(kind, seed)
+                x = samples(kind, random, TIME, int(np.prod(shape)))
+                text, wrong, _ = compared(written(folder, content, f"{kind}_{seed}"), x, shape)
+                total += wrong
+                print(text, flush=True)
+        print(f"{total} values differ in all")
+
+
+if __name__ == "__main__":
+    main()

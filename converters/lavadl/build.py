@@ -1,0 +1,266 @@
+"""Makes the populations and connections of the layers of a `.net` file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from lnn2loihi.converters.lavadl.file import NetLayer
+from lnn2loihi.converters.lavadl.neurons import (
+    ARRIVING,
+    CUBA_SHIFT,
+    MESSAGE_EXPONENT,
+    SIGMA_BITS,
+    STATE_EXPONENT,
+    WHOLE,
+    cuba_program,
+    delta_program,
+    sigma_delta_program,
+    sigma_program,
+)
+from lnn2loihi.converters.lavadl.weights import convolution_rows, dense_weights
+from lnn2loihi.formats import FixedPoint, IntegerArray, signed_range
+from lnn2loihi.graph.connection import Connection
+from lnn2loihi.graph.population import Population
+from lnn2loihi.graph.port import InputPort
+from lnn2loihi.neurons.instructions import NeuronProgram, apply
+
+#: Largest sum of a word.
+WORD = signed_range(24)[1]
+#: Widths that words of a CUBA neuron are tried with, the widest first.
+_WIDTHS = [(u, v) for v in (23, 22, 21) for u in range(23, 11, -1)]
+#: Most synapses of a convolution (a limit of this library: a kernel is laid out for each neuron).
+MOST_SYNAPSES = 1 << 24
+#: Channels of the encoder: whole 1/64, what 8.0 of its state holds.
+_INPUT = FixedPoint(10, 6)
+#: Widest message that has room in the residue of its sender.
+_LARGEST_MESSAGE = (1 << 15) - 1
+INPUT = "input"
+
+
+class BuildError(ValueError):
+    """A layer cannot be made; the message says which, and why."""
+
+
+class Rows:
+    """What a layer multiplies by, as synapses: row, column and weight of each, ascending."""
+
+    def __init__(self, layer: NetLayer, source: tuple[int, ...]) -> None:
+        assert layer.weight is not None
+        self.size, self.source_size = layer.size, int(np.prod(source))
+        try:
+            if layer.kind == "dense":
+                dense = dense_weights(layer.weight)
+                self.row, self.column = np.nonzero(dense)
+                self.weight = dense[self.row, self.column]
+                return
+        except ValueError as error:
+            raise BuildError(f"{layer.name}: {error}") from error
+        count = layer.size * int(np.prod(layer.weight.shape[1:]))
+        if count > MOST_SYNAPSES:
+            raise BuildError(
+                f"{layer.name}: the convolution has {count:,} synapses, which are laid out one by "
+                f"one: at most {MOST_SYNAPSES:,} are. Crop what it hears, or take larger strides"
+            )
+        if np.abs(layer.weight).max() > 254:
+            raise BuildError(f"{layer.name}: weights beyond -254..254 do not fit a synapse")
+        self.row, self.column, self.weight = convolution_rows(
+            layer.weight,
+            source,  # pyright: ignore[reportArgumentType]
+            layer.shape,  # pyright: ignore[reportArgumentType]
+            layer.stride,
+            layer.padding,
+            layer.dilation,
+            layer.groups,
+        )
+
+    @property
+    def largest(self) -> int:
+        """Largest sum of the magnitudes of a row."""
+        sums = np.bincount(self.row, np.abs(self.weight), self.size)
+        return max(int(sums.max(initial=0)), 1)
+
+    def times(self, message: IntegerArray) -> IntegerArray:
+        """The sums of all rows."""
+        products = self.weight * message[self.column]
+        return np.bincount(self.row, products, self.size).astype(np.int64)
+
+    def connections(self, source: str, target: str) -> list[Connection]:
+        """As synapses of eight bits: even weights, and what odd ones have beyond them."""
+        made: list[Connection] = []
+        parts = [(self.weight, 0)]
+        if np.abs(self.weight).max(initial=0) > 127 or not np.any(self.weight & 1):
+            parts = [(self.weight >> 1, 1), (self.weight & 1, 0)]
+        for values, exponent in parts:
+            kept = values != 0
+            if not kept.any() and made:
+                continue
+            starts = np.concatenate(
+                [[0], np.cumsum(np.bincount(self.row[kept], minlength=self.size))]
+            )
+            made.append(
+                Connection(
+                    source, target, (ARRIVING,), starts, self.column[kept], values[kept],
+                    source_size=self.source_size, exponent=exponent,
+                )
+            )  # fmt: skip
+        return made
+
+
+class Builder:
+    """What has been made of the layers so far."""
+
+    def __init__(self) -> None:
+        self.populations: list[Population] = []
+        self.connections: list[Connection] = []
+        self.warnings: list[str] = []
+        #: What each neuron of the last layer has sent while the pipeline filled, step by step.
+        self._filling: list[IntegerArray] = []
+
+    def build(self, layers: Sequence[NetLayer], shape: tuple[int, ...]) -> InputPort:
+        """Makes all of it.
+
+        Args:
+            layers: of the file.
+            shape: of the input.
+
+        Raises:
+            BuildError: one cannot be made.
+        """
+        size = int(np.prod(shape))
+        sigma_delta = layers[0].neuron == "SDNN"
+        rows = [
+            None if layer.kind == "input" else Rows(layer, layers[n - 1].shape if n else shape)
+            for n, layer in enumerate(layers)
+        ]
+        last = INPUT
+        for number, layer in enumerate(layers):
+            name = f"{'encoder' if layer.kind == 'input' else layer.kind}_{number}"
+            own = rows[number]
+            following = rows[number + 1] if number + 1 < len(layers) else None
+            if own is None:
+                ones = np.arange(size + 1), np.arange(size), np.ones(size)
+                self.connections.append(Connection(last, name, (ARRIVING,), *ones, size))
+            else:
+                self.connections += own.connections(last, name)
+            if sigma_delta:
+                population = _sigma_delta(name, layer, following)
+                # Nothing has to be proved of what is over before the first sample.
+                filling = _sigma_delta(name, layer, None).program
+            else:
+                population = _cuba(name, layer, own.largest if own else 1)
+                filling = population.program
+            self.populations.append(self._filled(population, filling, own))
+            last = name
+        if not sigma_delta:
+            return InputPort(INPUT, FixedPoint(2, 0), np.zeros(size), np.ones(size))
+        top = np.full(size, _INPUT.high)
+        return InputPort(INPUT, _INPUT, -top, top)
+
+    def _filled(
+        self, population: Population, filling: NeuronProgram, rows: Rows | None
+    ) -> Population:
+        """The population with the state that netx gives it: layers update on what they have while
+        the first sample is still on its way to them, and their biases do not wait for it.
+        """
+        sums = [np.zeros(population.size, np.int64)]
+        if rows is not None:
+            sums += [rows.times(message) for message in self._filling]
+        else:
+            sums = []  # It hears the first sample at once.
+        state = {name: np.zeros(population.size, np.int64) for name in population.initial_state}
+        quiet = not any(np.any(array) for array in (*population.parameters.values(), *sums))
+        self._filling, lost = [], 0
+        for arriving in sums:
+            message = np.zeros(population.size, np.int64)
+            if not quiet:
+                message, words = update(filling, population.parameters, state, arriving)
+                marks = filling.saturations or ()
+                lost += sum(int((words[m.free] != words[m.held]).sum()) for m in marks)
+            self._filling.append(message)
+        if lost:
+            self.warnings.append(
+                f"{population.name}: {lost} words saturate while the pipeline fills, before the "
+                "first sample: it begins otherwise than in netx"
+            )
+        return Population(
+            population.name, population.program, population.parameters, state, population.message,
+            population.message_low, population.message_high, population.size,
+        )  # fmt: skip
+
+
+def update(
+    program: NeuronProgram,
+    parameters: Mapping[str, IntegerArray],
+    state: dict[str, IntegerArray],
+    arriving: IntegerArray,
+) -> tuple[IntegerArray, Mapping[str, IntegerArray]]:
+    """One update of a neuron program: changes the state, and gives the message and all words."""
+    words = {**parameters, **state, ARRIVING: arriving}
+    message = arriving
+    for one in program.instructions:
+        operands = [words[o] if isinstance(o, str) else np.int64(o) for o in one.operands]
+        if one.opcode == "SPIKE":
+            message = words[str(one.operands[0])]
+            continue
+        made = apply(one.opcode, operands, one.shift)
+        words[one.result] = np.broadcast_to(made, arriving.shape).astype(np.int64)
+    state.update({name: words[name] for name in state})
+    return message, words
+
+
+def _cuba(name: str, layer: NetLayer, largest: int) -> Population:
+    """A layer of CUBA neurons; its words are as wide as can be proved to fit."""
+    kept = WHOLE - layer.decays[0], WHOLE - layer.decays[1]
+    threshold = layer.threshold << CUBA_SHIFT
+    arriving = largest << CUBA_SHIFT
+    bias = None if layer.bias is None else layer.bias << CUBA_SHIFT
+    shift = 0 if bias is None else int(np.abs(bias).max(initial=0))
+
+    def fits(bits: tuple[int, int]) -> bool:
+        # What is proved of a decayed word is larger by what its two parts may each be.
+        current, voltage = (1 << (b - 1) for b in bits)
+        left, held = ((n * k >> 12) + k for n, k in zip((current, voltage), kept, strict=True))
+        current = current if kept[0] else arriving
+        return max(left + arriving, held + current + shift) <= WORD and threshold + 1 < voltage
+
+    found = next((bits for bits in _WIDTHS if fits(bits)), None)
+    if found is None:
+        raise BuildError(
+            f"{layer.name}: sums of up to {arriving}, a threshold of {threshold} and biases of up "
+            f"to {shift} have no room in words of 24 bits"
+        )
+    program = cuba_program(kept, found, threshold, bias is not None)
+    parameters = {} if bias is None else {"bias": bias}
+    state = {word: np.zeros(layer.size) for word in program.state_names}
+    return Population(name, program, parameters, state, FixedPoint(2, 0), 0, 1, layer.size)
+
+
+def _sigma_delta(name: str, layer: NetLayer, following: Rows | None) -> Population:
+    """A layer of sigma-delta neurons, the encoder or the decoder."""
+    scale = MESSAGE_EXPONENT + STATE_EXPONENT
+    threshold = layer.threshold << scale
+    limit = _LARGEST_MESSAGE
+    if following is not None:
+        room = WORD - (1 << (SIGMA_BITS - 1))
+        limit = min(limit, room // following.largest)
+    if threshold >= 1 << SIGMA_BITS or limit < 1:
+        raise BuildError(
+            f"{layer.name}: a threshold of {layer.threshold}, and weights of "
+            f"{following.largest if following else 0} behind it, have no room in 24 bits"
+        )
+    parameters = {}
+    message, low, high = FixedPoint(16, 12), -limit, limit
+    if layer.kind == "input":
+        program = delta_program(threshold, limit)
+    elif layer.sigma:
+        program = sigma_program()
+        message = FixedPoint(SIGMA_BITS, 18)
+        low, high = signed_range(SIGMA_BITS)
+    else:
+        program = sigma_delta_program(threshold, limit)
+        bias = np.zeros(layer.size, np.int64) if layer.bias is None else layer.bias
+        parameters = {"bias": bias << scale}
+    state = {word: np.zeros(layer.size) for word in program.state_names}
+    return Population(name, program, parameters, state, message, low, high, layer.size)

@@ -1,0 +1,76 @@
+"""Imports networks that lava-dl has exported, as programs.
+
+    program = l2l.import_program("network.net")
+
+A `.net` file holds the integers of the chip, and no floating point behind them: there is nothing
+to quantize, and so it becomes a LoihiProgram and not a LiquidNetwork. It answers as netx does in
+Lava's simulator, bit for bit, as long as nothing saturates; what does is counted in results.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from lnn2loihi.arguments import checks_kinds
+from lnn2loihi.converters.lavadl.build import Builder, BuildError
+from lnn2loihi.converters.lavadl.file import read_net
+from lnn2loihi.errors import ImportNetworkError, ProgramError
+from lnn2loihi.graph.schedule import derive_schedule, matched_delays
+from lnn2loihi.program import LoihiProgram
+
+SUFFIX = ".net"
+
+
+class LavaDlImporter:
+    """Entry point `lavadl` of the group `lnn2loihi.program_importers`."""
+
+    def recognises(self, source: object) -> bool:
+        """Whether it is the path of a `.net` file."""
+        return isinstance(source, (str, os.PathLike)) and Path(source).suffix.lower() == SUFFIX
+
+    @checks_kinds(ImportNetworkError)
+    def load_program(
+        self, source: str | os.PathLike[str], *, name: str | None = None
+    ) -> LoihiProgram:
+        """Turns a `.net` file into a LoihiProgram.
+
+        Args:
+            source: its path.
+            name: of the program; else the file's.
+
+        Raises:
+            ImportNetworkError: lists everything that is not supported, damaged or contradictory.
+            BackendMissingError: h5py is not installed.
+        """
+        path = Path(source)
+        file = read_net(path)
+        shape = file.shape
+        if shape is None:
+            weight = file.layers[0].weight
+            if weight is None or file.layers[0].kind != "dense":
+                raise ImportNetworkError(
+                    str(path), "it begins with a convolution, and no input layer says of what"
+                )
+            shape = (weight.shape[1],)
+        builder = Builder()
+        try:
+            port = builder.build(file.layers, shape)
+            names = [population.name for population in builder.populations]
+            connections = matched_delays(port.name, names, builder.connections)
+            program = LoihiProgram(
+                name or path.stem,
+                "lava-dl",
+                port,
+                tuple(builder.populations),
+                connections,
+                names[-1],
+                derive_schedule(port.name, names, connections),
+                provenance={"importer": "lavadl", "file": path.name},
+            )
+        except BuildError as error:
+            raise ImportNetworkError(str(path), str(error)) from error
+        except ProgramError as error:
+            raise ImportNetworkError(str(path), error.problems) from error
+        return replace(program, warnings=(*file.notes, *builder.warnings))
