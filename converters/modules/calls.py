@@ -9,7 +9,7 @@ from typing import Any
 from lnn2loihi.converters.modules.affine import Affine, joined
 from lnn2loihi.converters.modules.atoms import Call, Elapsed, Given, Initial
 from lnn2loihi.converters.modules.entering import demanded, entered
-from lnn2loihi.converters.modules.flows import Flow, Kept
+from lnn2loihi.converters.modules.flows import Flow, Kept, Several
 from lnn2loihi.converters.modules.operators import constant, with_features
 from lnn2loihi.converters.modules.recurrences import (
     TIMES,
@@ -243,8 +243,8 @@ def _state(reader: Reader, call: Call, ref: Ref, place: int, last: int) -> Flow 
     return Flow(whole, axes, call.base, last, state=kept)
 
 
-def read_state(reader: Reader, node: Node, kept: Kept) -> bool:
-    """Whether a node takes the state of one layer out of those of all."""
+def read_state(reader: Reader, node: Node, kept: Kept | Several) -> bool:
+    """Whether a node takes the state of one layer, or of one direction, out of those of all."""
     index = node.arguments[1:]
     if node.operator == "select" and index[0] == 0:
         index = index[1:]

@@ -13,6 +13,7 @@ from lnn2loihi.converters.modules.cutting import Cut
 from lnn2loihi.converters.modules.reading import FlowReader
 from lnn2loihi.converters.modules.soundness import Check, without_lengths
 from lnn2loihi.converters.recurrent.known import is_recurrent, live_modules
+from lnn2loihi.converters.trace.directions import in_directions
 from lnn2loihi.converters.trace.example import record_call
 from lnn2loihi.converters.trace.record import CannotRunError
 from lnn2loihi.converters.trace.recorder import CannotFollowError
@@ -34,7 +35,7 @@ def converted_module(
         recording = record_call(source, args, keywords)
     except (CannotCopyError, CannotFollowError, CannotRunError) as error:
         raise ImportNetworkError(subject, str(error)) from error
-    cut = cut_of(recording)
+    recording, cut = _cut(recording)
     if not any(group.calls for group in cut.groups()):
         raise ImportNetworkError(subject, _nothing_on_chip(recording, cut))
     name = type(recording.module).__name__.lower()
@@ -44,6 +45,25 @@ def converted_module(
     except NetworkError as error:
         raise ImportNetworkError(subject, error.problems) from error
     return _checked(subject, recording, assembler, converted)
+
+
+def _cut(recording: Recording) -> tuple[Recording, Cut]:
+    """Where everything runs; layers of both directions are taken apart where the chip takes the two
+    directions, and stay whole on the host where it does not.
+    """
+    whole: set[str] = set()
+    while True:
+        apart = in_directions(recording, whole)
+        cut = cut_of(apart)
+        paths = {
+            cut.producer[number].path
+            for number in cut.wanted
+            if cut.home(number) is None and number in cut.producer
+        }
+        lost = {path.rpartition(".")[0] for path in paths & apart.directions.keys() if path}
+        if not lost:
+            return apart, cut
+        whole |= lost
 
 
 def cut_of(recording: Recording) -> Cut:

@@ -133,7 +133,18 @@ class Filling:
     steps: dict[int, Flow]
 
 
-Meaning: TypeAlias = "Flow | Kept | Filling | Host"
+@dataclass(frozen=True)
+class Several:
+    """States of several recurrent parts on an axis of their own, the first one.
+
+    Attributes:
+        layers: what each of them says, without that axis.
+    """
+
+    layers: tuple[Flow, ...]
+
+
+Meaning: TypeAlias = "Flow | Kept | Filling | Several | Host"
 
 
 def _normalised(made: Affine) -> Affine | None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from lnn2loihi.converters.modules.affine import Affine, constant, joined
 from lnn2loihi.converters.modules.atoms import Product
-from lnn2loihi.converters.modules.flows import Filling, Flow
+from lnn2loihi.converters.modules.flows import Filling, Flow, Several
 from lnn2loihi.converters.modules.operators import constant as values_of
 from lnn2loihi.converters.modules.streams import Step
 from lnn2loihi.converters.trace.axes import FEATURES, TIME, Axes, place
@@ -234,8 +234,8 @@ def _gated(reader: Reader, node: Node) -> Flow | None:
     return _product(node, first, gate)
 
 
-def _joined(reader: Reader, node: Node) -> Flow | None:
-    """Features side by side; or the steps of a sequence, one after the other."""
+def _joined(reader: Reader, node: Node) -> Flow | Several | None:
+    """Features side by side; the steps of a sequence, one after the other; or states of layers."""
     given = _option(node, 0, "tensors")
     if not isinstance(given, (tuple, list)) or not all(isinstance(one, Ref) for one in given):
         return None
@@ -255,7 +255,14 @@ def _joined(reader: Reader, node: Node) -> Flow | None:
         steps = sequence(flows, axis, stacked)
         if steps is not None:
             return steps
+        if not stacked and not axis and all(_is_of_layers(one) for one in flows):
+            return Several(tuple(replace(one, axes=one.axes[1:]) for one in flows))
     return _side_by_side(reader, given, operands, flows[0], axis, stacked)
+
+
+def _is_of_layers(flow: Flow) -> bool:
+    """Whether it has an axis of size 1 before those of one sample, as the states of a layer."""
+    return flow.at is not None and flow.axes[:1] == (None,) and FEATURES in flow.axes[1:]
 
 
 def _side_by_side(
@@ -372,7 +379,7 @@ def _features_changed(
     return replace(flow, expression=both.picked(order), state=None, name="")
 
 
-JOINS: dict[str, Callable[[Reader, Node], Flow | None]] = {
+JOINS: dict[str, Callable[[Reader, Node], Flow | Several | None]] = {
     **dict.fromkeys((*_SUMS, *_PRODUCTS), _arithmetic),
     **dict.fromkeys(("cat", "concat", "concatenate", "stack", "hstack"), _joined),
     **dict.fromkeys(("mean", "sum"), _reduced),

@@ -16,7 +16,7 @@ from lnn2loihi.converters.modules.calls import read_call, read_parts, read_state
 from lnn2loihi.converters.modules.chain import does_nothing, is_batch_norm
 from lnn2loihi.converters.modules.classes import is_linear
 from lnn2loihi.converters.modules.entering import entered, labelled, lengths
-from lnn2loihi.converters.modules.flows import Flow, Host, Kept, Meaning
+from lnn2loihi.converters.modules.flows import Flow, Host, Kept, Meaning, Several
 from lnn2loihi.converters.modules.joins import JOINS, read_change
 from lnn2loihi.converters.modules.operators import HANDLERS, NOTHING, unknown, with_features
 from lnn2loihi.converters.modules.reader import MOVING, Reader, as_operator, leads
@@ -134,8 +134,7 @@ class FlowReader(Reader):
     def layers(self, path: str) -> tuple[FamilyParts | None, list[str]]:
         """The layers of a recurrent part, or why there are none."""
         if path not in self._families:
-            live = self.recording.module.get_submodule(path)
-            self._families[path] = read_parts(path, live)
+            self._families[path] = read_parts(path, self.recording.live(path))
         return self._families[path]
 
     def set(self, answer: Any, meaning: Any) -> None:
@@ -203,7 +202,7 @@ class FlowReader(Reader):
             changed = read_change(self, node)
             return self._put_together(node, changed)
         kept = self.meanings.get(given[0].number)
-        if isinstance(kept, Kept):
+        if isinstance(kept, (Kept, Several)):
             if read_state(self, node, kept):
                 return None
             return self.set(node.answer, kept if node.operator in NOTHING else Host())

@@ -55,6 +55,8 @@ class Recording:
             over the steps, which is in the graph as often as there are steps.
         loop: where TIME is fixed, the places of the nodes that hold for the example's length alone;
             those before and behind them hold for each.
+        directions: parts that stand in `nodes` for one direction of a recurrent layer that runs in
+            both, by paths of their own; the module does not hold them.
         kept: attributes in which a call leaves what the next one reads; the module's state.
         notes: what the user has to know, a sentence each.
     """
@@ -72,6 +74,7 @@ class Recording:
     loop: range | None = None
     kept: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    directions: Mapping[str, nn.Module] = field(default_factory=dict)
 
     @property
     def copy(self) -> nn.Module:
@@ -80,8 +83,14 @@ class Recording:
 
     @property
     def parts(self) -> Mapping[str, nn.Module]:
-        """Modules that were recorded as a whole, by their names in `named_modules` of `copy`."""
-        return self.runner.parts
+        """Modules that were recorded as a whole, by their names in `named_modules` of `copy`, and
+        `directions`.
+        """
+        return {**self.runner.parts, **self.directions}
+
+    def live(self, path: str) -> nn.Module:
+        """The part of the live module that was recorded as a whole, or one of `directions`."""
+        return self.directions[path] if path in self.directions else self.module.get_submodule(path)
 
     def shape_of(self, number: int) -> tuple[Size, ...]:
         """The sizes of a value's axes."""
