@@ -261,7 +261,7 @@ class Assembler:
                 yield ChipPort(source.name, (BATCH, TIME, FEATURES), columns)
 
     def _port(self, given: Given, columns: tuple[int, ...], step: int = 0) -> ChipPort:
-        if not self.graph.values[given.number].depends:
+        if not self.cut.is_computed(given.number):
             self._constant(given.number)
         at = None if TIME in given.axes else step
         return ChipPort(self.named(given.number), given.axes, columns, at)

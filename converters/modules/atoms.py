@@ -26,10 +26,14 @@ class Base:
 
     Attributes:
         batch, time: how many sequences of how many steps the example has there.
+        follows: how these two follow the sizes of another example, where they are not its own:
+            "time//4" for windows. Samples of which the example has as many by chance are not the
+            same.
     """
 
     batch: int
     time: int
+    follows: str = ""
 
 
 @dataclass(frozen=True, eq=False)

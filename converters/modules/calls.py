@@ -8,7 +8,7 @@ from typing import Any
 
 from lnn2loihi.converters.modules.affine import Affine, joined
 from lnn2loihi.converters.modules.atoms import Call, Elapsed, Given, Initial
-from lnn2loihi.converters.modules.entering import demanded, entered
+from lnn2loihi.converters.modules.entering import demanded
 from lnn2loihi.converters.modules.flows import Flow, Kept, Several
 from lnn2loihi.converters.modules.operators import constant, with_features
 from lnn2loihi.converters.modules.recurrences import (
@@ -93,7 +93,7 @@ def _anew(reader: Reader, part: Any, ref: Ref) -> tuple[Flow, bool, bool] | None
     axes = demanded(part, len(shape))
     if axes is None or not reader.value(ref).floating:
         return None
-    flow = entered(ref.number, shape, axes)
+    flow = reader.entered(ref.number, axes)
     return flow, TIME not in axes, False
 
 

@@ -12,7 +12,15 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from lnn2loihi.converters.modules.affine import Affine, Picks
-from lnn2loihi.converters.modules.atoms import Activated, Atom, Base, Call, Given, Message
+from lnn2loihi.converters.modules.atoms import (
+    Activated,
+    Atom,
+    Base,
+    Call,
+    Given,
+    Message,
+    Product,
+)
 from lnn2loihi.converters.modules.flows import Flow, Kept
 from lnn2loihi.converters.modules.reading import FlowReader
 from lnn2loihi.converters.trace.graph import Node, refs
@@ -31,6 +39,16 @@ _SIGMOID = (
 _WITHOUT_WEIGHTS = (
     "an activation of what the host computes, without weights between: the host computes it along"
 )
+_OF_HOST = (
+    "a product of what the host has, without weights between: the host computes it along, and one "
+    "number crosses in place of two"
+)
+_ERROR = (
+    "an error between what the chip answers and what the host has, which nothing on the chip "
+    "hears: the host computes it of the chip's outputs, which are finer than its messages"
+)
+#: Activations that make an error of a difference.
+_ERRORS = ("square", "abs")
 _WITHIN = "its state within a sequence is used, and the chip gives it after the last sample only"
 
 
@@ -97,7 +115,8 @@ class Cut:
         self._groups: dict[bytes, Group] = {}
         self._levels: dict[int, int] = {}
         self._inside: dict[bytes, frozenset[bytes]] = {}
-        self.answers = [r.number for r in refs(self.graph.answer) if self._depends(r.number)]
+        self._shaped: set[int] = set()
+        self.answers = [r.number for r in refs(self.graph.answer) if self.is_computed(r.number)]
         self.wanted: dict[int, None] = {}
         self._needed: dict[bytes, Item] = {}
         self._demand()
@@ -174,8 +193,12 @@ class Cut:
         for item in self._placed():
             if isinstance(item, Activated) and item.text == "sigmoid" and item not in heard:
                 found.setdefault(item.digest, _SIGMOID)
-            if isinstance(item, Activated) and self._is_of_host(item.inside):
+            if isinstance(item, Activated) and _is_of_host(item.inside):
                 found.setdefault(item.digest, _WITHOUT_WEIGHTS)
+            if isinstance(item, Product) and all(map(_is_of_host, item.heard)):
+                found.setdefault(item.digest, _OF_HOST)
+            if isinstance(item, Activated) and item not in heard and _is_error(item):
+                found.setdefault(item.digest, _ERROR)
         for number in self.wanted:
             meaning = self.reader.meanings.get(number)
             if isinstance(meaning, Kept) and meaning.at != meaning.call.base.time - 1:
@@ -192,17 +215,18 @@ class Cut:
             if isinstance(item.elapsed, Given):
                 yield item.elapsed.number
 
-    def _is_of_host(self, inside: Affine) -> bool:
-        """Whether an expression is numbers of the host, at most scaled and shifted."""
-        return bool(inside.blocks) and all(
-            isinstance(atom, Given)
-            and isinstance(block, Picks)
-            and all(number in self.producer for number in self.reader.numbers_of(atom))
-            for atom, block in inside.blocks.items()
-        )
+    def is_computed(self, number: int) -> bool:
+        """Whether a value is another one with other examples: it depends on an input, or is heard
+        by the chip and has as many entries as these.
+        """
+        return self.graph.values[number].depends or number in self._shaped
 
-    def _depends(self, number: int) -> bool:
-        return self.graph.values[number].depends
+    def _note_shaped(self, given: Given) -> None:
+        """Samples that depend on nothing but sizes: zeros that a decoder hears."""
+        for number in self.reader.numbers_of(given):
+            sizes = self.reader.recording.shape_of(number)
+            if number in self.producer and not all(size.fixed for size in sizes):
+                self._shaped.add(number)
 
     def _placed(self) -> list[Item]:
         """Everything on the chip that the answer needs, each after what it hears."""
@@ -213,7 +237,7 @@ class Cut:
         waiting = list(self.answers)
         while waiting:
             number = waiting.pop()
-            if number in self.wanted or not self._depends(number):
+            if number in self.wanted or not self.is_computed(number):
                 continue
             self.wanted[number] = None
             home, meaning = self.home(number), self.reader.meanings.get(number)
@@ -229,10 +253,13 @@ class Cut:
         """Notes that something runs on the chip; answers with values that it needs of the host."""
         item = item.call if isinstance(item, Message) else item
         if isinstance(item, Given):
+            self._note_shaped(item)
             return list(self.reader.numbers_of(item))
         if item.digest in self._needed:
             return []
         self._place(item)
+        if isinstance(item, Call) and isinstance(item.elapsed, Given):
+            self._note_shaped(item.elapsed)
         found = list(self.given(item))
         for own in _heard(item):
             for atom in own.atoms:
@@ -244,7 +271,7 @@ class Cut:
         """Values that a value of the host is computed of."""
         node = self.producer[number]
         found = [ref.number for ref in refs((node.arguments, node.keywords))]
-        return [one for one in dict.fromkeys(found) if self._depends(one)]
+        return [one for one in dict.fromkeys(found) if self.is_computed(one)]
 
     def _level(self, number: int) -> int:
         if number not in self.producer:
@@ -313,6 +340,21 @@ class Cut:
 def _fit(groups: Sequence[Group]) -> bool:
     """Whether all of them can be one."""
     return all(a.fits(b) for place, a in enumerate(groups) for b in groups[:place])
+
+
+def _is_of_host(inside: Affine) -> bool:
+    """Whether an expression is numbers of the host, at most scaled and shifted."""
+    return bool(inside.blocks) and all(
+        isinstance(atom, Given) and isinstance(block, Picks)
+        for atom, block in inside.blocks.items()
+    )
+
+
+def _is_error(item: Activated) -> bool:
+    """Whether it is the size of a difference between the chip's numbers and the host's."""
+    blocks = item.inside.blocks
+    plain = any(isinstance(a, Given) and isinstance(b, Picks) for a, b in blocks.items())
+    return item.text in _ERRORS and plain and any(not isinstance(a, Given) for a in blocks)
 
 
 def _heard(item: Item) -> tuple[Affine, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lnn2loihi.converters.modules.affine import Affine
@@ -12,20 +12,36 @@ from lnn2loihi.converters.modules.recurrences import bound, calls_of
 from lnn2loihi.converters.recurrent.known import is_recurrent
 from lnn2loihi.converters.trace.axes import BATCH, FEATURES, TIME, Axes
 from lnn2loihi.converters.trace.graph import Graph, Ref
+from lnn2loihi.converters.trace.sizes import Size
 
 
-def entered(number: int, shape: tuple[int, ...], axes: Axes) -> Flow:
+def entered(number: int, shape: tuple[int, ...], axes: Axes, sizes: Sequence[Size] = ()) -> Flow:
     """All of a tensor, as it goes onto a chip.
 
     Args:
         number: of the value.
         shape: of the example's.
         axes: what its axes mean.
+        sizes: how the sizes of its axes follow those of another example.
     """
-    sizes = dict(zip(axes, shape, strict=True))
-    base = Base(sizes.get(BATCH, 1), sizes.get(TIME, 1))
-    given = Given(base, sizes.get(FEATURES, 1), number=number, axes=axes)
+    follows = followed(axes, sizes)
+    own = dict(zip(axes, shape, strict=True))
+    base = Base(own.get(BATCH, 1), own.get(TIME, 1), follows)
+    given = Given(base, own.get(FEATURES, 1), number=number, axes=axes)
     return Flow(Affine.of(given), axes, base, None if TIME in axes else 0)
+
+
+def followed(axes: Axes, sizes: Sequence[Size]) -> str:
+    """How the number of sequences and of steps follow those of an example, where they are neither
+    these themselves nor always the same; empty where they are.
+    """
+    said = dict(zip(axes, map(str, sizes), strict=False))
+    fixed = {axis for axis, size in zip(axes, sizes, strict=False) if size.fixed}
+    return ", ".join(
+        f"{axis} {said[axis]}"
+        for axis in (BATCH, TIME)
+        if axis in said and axis not in fixed and said[axis] != axis
+    )
 
 
 def labelled(

@@ -15,7 +15,7 @@ from lnn2loihi.converters.modules.atoms import Given
 from lnn2loihi.converters.modules.calls import read_call, read_parts, read_state
 from lnn2loihi.converters.modules.chain import does_nothing, is_batch_norm
 from lnn2loihi.converters.modules.classes import is_linear
-from lnn2loihi.converters.modules.entering import entered, labelled, lengths
+from lnn2loihi.converters.modules.entering import entered, followed, labelled, lengths
 from lnn2loihi.converters.modules.flows import Flow, Host, Kept, Meaning, Several
 from lnn2loihi.converters.modules.joins import JOINS, read_change
 from lnn2loihi.converters.modules.operators import HANDLERS, NOTHING, unknown, with_features
@@ -24,7 +24,7 @@ from lnn2loihi.converters.modules.stepping import StepKey, Steps
 from lnn2loihi.converters.modules.streams import Step
 from lnn2loihi.converters.recurrent.family import FamilyParts
 from lnn2loihi.converters.recurrent.known import is_recurrent
-from lnn2loihi.converters.trace.axes import BATCH, FEATURES, TIME
+from lnn2loihi.converters.trace.axes import BATCH, FEATURES, TIME, Axes
 from lnn2loihi.converters.trace.graph import LED, Node, Ref, refs
 from lnn2loihi.converters.trace.recording import Recording
 
@@ -124,12 +124,17 @@ class FlowReader(Reader):
         axes = labelled(value.shape, self._labels(ref.number), self.steps)
         key = self.host_steps.whole(ref.number, self._apart)
         if axes is None or key is None or TIME in axes:
-            return None if axes is None else entered(ref.number, value.shape, axes)
+            return None if axes is None else self.entered(ref.number, axes)
         first = self.host_steps.numbers[key.digest][0]
         self._stepped[first] = key
-        flow = entered(first, value.shape, axes)
+        flow = self.entered(first, axes)
         given = replace(flow.expression.atoms[0], base=key.base)
         return replace(flow, expression=Affine.of(given), base=key.base, at=key.at)
+
+    def entered(self, number: int, axes: Axes) -> Flow:
+        """All of a value of the host, as it goes onto a chip."""
+        shape = self.graph.values[number].shape
+        return entered(number, shape, axes, self.recording.shape_of(number))
 
     def layers(self, path: str) -> tuple[FamilyParts | None, list[str]]:
         """The layers of a recurrent part, or why there are none."""
@@ -138,7 +143,17 @@ class FlowReader(Reader):
         return self._families[path]
 
     def set(self, answer: Any, meaning: Any) -> None:
-        """What all tensors of an answer mean; the host's, where they hear what is banned."""
+        """What all tensors of an answer mean; the host's, where they hear what is banned, or are
+        other steps with another example.
+        """
+        for ref in refs(answer):
+            if isinstance(meaning, Flow) and self._has_other_steps(ref, meaning):
+                reason = (
+                    f"{self.graph.nodes[self._place].where} answers with as many steps as it is "
+                    "given with this example, and with others where an example has another length"
+                )
+                self.reasons.setdefault(self._place, reason)
+                meaning = Host()
         if isinstance(meaning, Flow) and self.banned:
             for digest in self._heard(meaning.expression):
                 if digest in self.banned:
@@ -147,6 +162,14 @@ class FlowReader(Reader):
                     break
         for ref in refs(answer):
             self.meanings[ref.number] = meaning
+
+    def _has_other_steps(self, ref: Ref, flow: Flow) -> bool:
+        """Whether a tensor has as many steps as the samples that it seems to be of by chance."""
+        sizes = self.recording.shape_of(ref.number)
+        if flow.at is not None or TIME not in flow.axes or len(sizes) != len(flow.axes):
+            return False
+        size = sizes[flow.axes.index(TIME)]
+        return not size.fixed and followed((TIME,), (size,)) not in flow.base.follows
 
     def _heard(self, expression: Affine) -> Iterator[bytes]:
         """The digests of all that an expression hears, directly or through others."""

@@ -17,6 +17,7 @@ from lnn2loihi.converters.modules.check import CHAOS, REACHES, SMALL, STEPS, TOL
 from lnn2loihi.converters.trace.axes import BATCH, TIME
 from lnn2loihi.converters.trace.graph import refs
 from lnn2loihi.converters.trace.host import HostModule, needed
+from lnn2loihi.converters.trace.likeness import may_be_wide
 from lnn2loihi.converters.trace.record import CannotRunError, Widened, double_precision
 from lnn2loihi.converters.trace.recording import RecordedInput, Recording
 from lnn2loihi.errors import Lnn2LoihiError
@@ -93,12 +94,14 @@ class Check:
             for one, tensor in zip(self._recording.inputs, inputs, strict=True)
         ]
         try:
-            answer = _arrays(self._recording.answer_to(inputs))
+            answer = self._answer(inputs, sizes)
         except CannotRunError as error:
             return [f"on {what} forward fails: {error}"] if reach == 1.0 and not sizes else []
         try:
             expected = self._run(inputs)
         except (Lnn2LoihiError, RuntimeError, IndexError, ValueError) as error:
+            if not all(np.isfinite(one).all() for one in answer):
+                return []
             return [f"on {what} what it was converted to fails: {error!s:.300}"]
         found = [*map(_difference, answer, expected)]
         worst = max(range(len(found)), key=found.__getitem__, default=None)
@@ -116,12 +119,33 @@ class Check:
             f"that it was converted to (the limit is {TOLERANCE:g})"
         ]
 
+    def _answer(self, inputs: list[Tensor], sizes: Mapping[str, int]) -> list[np.ndarray]:
+        """What the module answers; where it does not take whole numbers as they are, they may be
+        lengths, and go up to the number of steps.
+
+        Args:
+            inputs: those numbers are changed in it.
+            sizes: other sizes than the example's.
+
+        Raises:
+            CannotRunError: it does not run.
+        """
+        try:
+            return _arrays(self._recording.answer_to(inputs))
+        except CannotRunError:
+            if TIME not in sizes or not any(map(_is_whole, inputs)):
+                raise
+        inputs[:] = [one.clamp(max=sizes[TIME]) if _is_whole(one) else one for one in inputs]
+        return _arrays(self._recording.answer_to(inputs))
+
     def _varied(self, one: RecordedInput, tensor: Tensor, reach: float, resized: bool) -> Tensor:
-        """An input of another size or reach; times stay times: they are positive, or go on."""
+        """An input of another size or reach, as far as it is still of its kind then; times stay
+        times: they are positive, or go on.
+        """
+        if one.name not in self._timing:
+            return tensor * reach if may_be_wide(one.tensor, one.axes) else tensor
         if not torch.is_floating_point(tensor):
             return tensor
-        if one.name not in self._timing:
-            return tensor * reach
         if resized and one.name not in self._elapsed and TIME in one.axes:
             axis = one.axes.index(TIME)
             steps = torch.arange(tensor.shape[axis], dtype=tensor.dtype)
@@ -188,9 +212,13 @@ def _arrays(tensors: Sequence[Tensor]) -> list[np.ndarray]:
     return [tensor.detach().numpy() for tensor in tensors]
 
 
+def _is_whole(tensor: Tensor) -> bool:
+    return not torch.is_floating_point(tensor) and tensor.dtype != torch.bool
+
+
 def _difference(answer: np.ndarray, expected: np.ndarray) -> float:
     """The largest difference, relative to the largest answer of the same output; infinite where
-    shapes differ.
+    shapes differ, 0 where the module itself answers with what is no number.
     """
     if answer.shape != expected.shape:
         return np.inf
@@ -199,4 +227,5 @@ def _difference(answer: np.ndarray, expected: np.ndarray) -> float:
         return 0.0
     axes = tuple(range(answer.ndim - 1)) or None
     sizes = np.maximum(np.abs(answer.astype(np.float64)).max(axes), SMALL)
-    return float((np.abs(answer.astype(np.float64) - expected).max(axes) / sizes).max())
+    found = float((np.abs(answer.astype(np.float64) - expected).max(axes) / sizes).max())
+    return np.inf if np.isnan(found) else found

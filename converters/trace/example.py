@@ -23,11 +23,12 @@ from lnn2loihi.converters.trace.arguments import Example, check_answer, example_
 from lnn2loihi.converters.trace.axes import BATCH, TIME
 from lnn2loihi.converters.trace.general import General, NotGeneralError, general
 from lnn2loihi.converters.trace.graph import Graph, refs
+from lnn2loihi.converters.trace.likeness import resized
 from lnn2loihi.converters.trace.loops import around
 from lnn2loihi.converters.trace.probing import Axes, probed
 from lnn2loihi.converters.trace.record import CannotRunError, Widened, double_precision
 from lnn2loihi.converters.trace.recorder import CannotFollowError
-from lnn2loihi.converters.trace.recording import RecordedInput, Recording, resized
+from lnn2loihi.converters.trace.recording import RecordedInput, Recording
 from lnn2loihi.converters.trace.replay import HostModule
 from lnn2loihi.converters.trace.runner import CannotCopyError, Runner
 from lnn2loihi.converters.trace.sizes import are_told_apart

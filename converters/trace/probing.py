@@ -13,9 +13,9 @@ from lnn2loihi.converters.recurrent.known import is_recurrent
 from lnn2loihi.converters.trace.arguments import Example
 from lnn2loihi.converters.trace.axes import BATCH, TIME
 from lnn2loihi.converters.trace.graph import Graph, refs
+from lnn2loihi.converters.trace.likeness import resized
 from lnn2loihi.converters.trace.record import CannotRunError
 from lnn2loihi.converters.trace.recorder import CannotFollowError
-from lnn2loihi.converters.trace.recording import resized
 from lnn2loihi.converters.trace.runner import Runner
 from lnn2loihi.family import family_of_importer, importer_of, left_out
 from lnn2loihi.faults import described

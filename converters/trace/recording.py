@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from lnn2loihi.converters.trace.graph import Graph, Node, Ref, replaced
+from lnn2loihi.converters.trace.likeness import resized
 from lnn2loihi.converters.trace.runner import Runner
 from lnn2loihi.converters.trace.sizes import Size
 
@@ -98,7 +98,7 @@ class Recording:
 
     def resized(self, sizes: Mapping[str, int], seed: int = 0) -> list[Tensor]:
         """The inputs of an example with other sizes, float64: entries of this one, repeated or cut
-        and, with a seed other than 0, in another order and changed by up to a quarter.
+        and, with a seed other than 0, in another order and changed; see `likeness`.
         """
         return [resized(one.tensor, one.axes, sizes, seed) for one in self.inputs]
 
@@ -117,23 +117,3 @@ class Recording:
         found: list[Tensor] = []
         replaced(answer, Tensor, found.append)
         return found
-
-
-def resized(
-    tensor: Tensor, axes: Sequence[str | None], sizes: Mapping[str, int], seed: int = 0
-) -> Tensor:
-    """A tensor with other sizes along its axes that have a meaning; see `Recording.resized`."""
-    for axis, label in enumerate(axes):
-        length = None if label is None else sizes.get(label)
-        if length is not None and length != tensor.shape[axis]:
-            places = torch.arange(length) % tensor.shape[axis]
-            tensor = tensor.index_select(axis, places)
-    if not seed or not tensor.numel():
-        return tensor.clone()
-    generator = torch.Generator().manual_seed(seed)
-    flat = tensor.reshape(-1)[torch.randperm(tensor.numel(), generator=generator)]
-    if torch.is_floating_point(tensor):
-        random = torch.rand(len(flat), generator=generator, dtype=tensor.dtype)
-        # States of zeros may be anything near; what is not zero keeps its sign: a time, a mask.
-        flat = flat * (0.75 + 0.5 * random) if bool(flat.any()) else random - 0.5
-    return flat.reshape(tensor.shape)
