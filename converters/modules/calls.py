@@ -68,6 +68,7 @@ def read_call(reader: Reader, node: Node) -> str:
         if call is not None and call.digest in reader.banned:
             reason = reader.banned[call.digest]
         elif call is not None:
+            reader.note_call(call, flow.at)
             _answers(reader, node, replace(flow, state=None), call, one_step)
             return ""
     return reason

@@ -8,6 +8,7 @@ from typing import Any
 
 from lnn2loihi.converted.parts import ConvertedModule
 from lnn2loihi.converters.modules.assembling import Assembler
+from lnn2loihi.converters.modules.atoms import Call
 from lnn2loihi.converters.modules.classes import class_name
 from lnn2loihi.converters.modules.cutting import Cut
 from lnn2loihi.converters.modules.reading import FlowReader
@@ -71,12 +72,43 @@ def cut_of(recording: Recording) -> Cut:
     because of what else did.
     """
     banned: dict[bytes, str] = {}
+    kept: dict[int, str] = {}
     while True:
-        cut = Cut(FlowReader(recording, banned).follow())
-        more = {**cut.to_host(), **_too_often(cut)}
-        if more.keys() <= banned.keys():
+        cut = Cut(FlowReader(recording, banned, kept).follow())
+        steps = _lone_steps(cut)
+        more = {} if steps else {**cut.to_host(), **_too_often(cut)}
+        if steps.keys() <= kept.keys() and more.keys() <= banned.keys():
             return cut
+        kept |= steps
         banned |= more
+
+
+def _lone_steps(cut: Cut) -> dict[int, str]:
+    """Nodes at which a recurrent part takes one step with a state that the host, or another part on
+    the chip, makes of its last one; with the reason.
+    """
+    calls: dict[str, list[Call]] = {}
+    for group in cut.groups():
+        for call in group.calls:
+            calls.setdefault(call.path, []).append(call)
+    found: dict[int, str] = {}
+    for path, own in calls.items():
+        places = cut.reader.called
+        broken = [
+            c for c in own if cut.reader.is_stepwise(c) and len(places[c.digest]) < c.base.time
+        ]
+        single = [call for call in own if call.base.time == 1]
+        levels = {cut.group_of(call).level for call in single}
+        if not broken and len(levels) < 2:
+            continue
+        reason = (
+            f"{path} goes on step by step with what is made of its last answer or state by the "
+            "host, or by layers behind it: no layer of the chip hears itself in this way, and each "
+            "step would be a part on the chip of its own"
+        )
+        for call in (*broken, *single):
+            found |= dict.fromkeys(places[call.digest], reason)
+    return found
 
 
 def _too_often(cut: Cut) -> dict[bytes, str]:

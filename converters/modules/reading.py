@@ -11,7 +11,7 @@ import numpy as np
 
 from lnn2loihi.converters.modules.activations import activation_of
 from lnn2loihi.converters.modules.affine import Affine
-from lnn2loihi.converters.modules.atoms import Given
+from lnn2loihi.converters.modules.atoms import Call, Given
 from lnn2loihi.converters.modules.calls import read_call, read_parts, read_state
 from lnn2loihi.converters.modules.chain import does_nothing, is_batch_norm
 from lnn2loihi.converters.modules.classes import is_linear
@@ -50,16 +50,24 @@ class FlowReader(Reader):
     Args:
         recording: the recording.
         banned: why atoms and calls stay on the host although a chip could have them, by digest.
+        kept: the same of recurrent parts at single nodes, by their places.
 
     Attributes:
         meanings: of the values that depend on an input, by number.
         reasons: why a node stays on the host, by its place.
+        called: places of the nodes at which each recurrent part runs as it is called, by digest.
     """
 
     def __init__(
-        self, recording: Recording, banned: Mapping[bytes, str] = MappingProxyType({})
+        self,
+        recording: Recording,
+        banned: Mapping[bytes, str] = MappingProxyType({}),
+        kept: Mapping[int, str] = MappingProxyType({}),
     ) -> None:
         self.recording, self.graph, self.banned = recording, recording.graph, banned
+        self.kept = kept
+        self.called: dict[bytes, list[int]] = {}
+        self._stepwise: set[bytes] = set()
         self.parts = recording.parts
         self.meanings: dict[int, Any] = {}
         self.reasons: dict[int, str] = {}
@@ -87,6 +95,7 @@ class FlowReader(Reader):
                 return self
             self._apart |= apart
             self.meanings, self.reasons, self._stepped = {}, {}, {}
+            self.called, self._stepwise = {}, set()
             self.host_steps = Steps(self.graph, self._labels)
 
     def numbers_of(self, given: Given) -> tuple[int, ...]:
@@ -163,6 +172,16 @@ class FlowReader(Reader):
         for ref in refs(answer):
             self.meanings[ref.number] = meaning
 
+    def note_call(self, call: Call, at: int | None) -> None:
+        """Notes that a recurrent part runs at this node, for all steps or for one."""
+        self.called.setdefault(call.digest, []).append(self._place)
+        if at is not None and call.base.time > 1:
+            self._stepwise.add(call.digest)
+
+    def is_stepwise(self, call: Call) -> bool:
+        """Whether a part is called with one step of a sequence after the other."""
+        return call.digest in self._stepwise
+
     def _has_other_steps(self, ref: Ref, flow: Flow) -> bool:
         """Whether a tensor has as many steps as the samples that it seems to be of by chance."""
         sizes = self.recording.shape_of(ref.number)
@@ -219,7 +238,7 @@ class FlowReader(Reader):
 
     def _node(self, node: Node, given: list[Ref]) -> None:
         if node.path is not None and is_recurrent(self.parts[node.path]):
-            reason = read_call(self, node)
+            reason = self.kept.get(self._place) or read_call(self, node)
             return self.refuse(node, None, None, reason) if reason else None
         if node.operator == "setitem":
             changed = read_change(self, node)

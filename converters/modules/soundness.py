@@ -204,7 +204,10 @@ def without_lengths(converted: ConvertedModule) -> ConvertedModule:
         replace(one, axes=tuple(None if axis == TIME else axis for axis in one.axes))
         for one in converted.inputs
     )
-    note = "only sequences of the example's length are taken: forward is written for no other"
+    note = (
+        "only sequences of the example's length are taken: forward is written for no other, or the "
+        "host runs a loop over the steps of it, which was recorded for as many"
+    )
     return replace(converted, inputs=inputs, notes=(*converted.notes, note))
 
 

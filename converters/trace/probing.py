@@ -184,9 +184,9 @@ def _meaning(base: list[PartCall], other: list[PartCall], place: Place) -> str |
     if not base:
         return BATCH if place[1] == 0 else None
     if [call.path for call in base] != [call.path for call in other]:
-        # A loop over the steps runs more or less often.
-        steps = all(call.time in (None, 1) for call in (*base, *other))
-        return TIME if steps else None
+        # A loop over the steps runs more or less often, whatever else hears whole sequences.
+        wholes = [[c.path for c in calls if c.time not in (None, 1)] for calls in (base, other)]
+        return TIME if wholes[0] == wholes[1] else None
     pairs = list(zip(base, other, strict=True))
     if any(one.time != two.time for one, two in pairs):
         return TIME
