@@ -61,7 +61,7 @@ PARTS: dict[str, list[str]] = {
     "Weights3": ["GRU + readout"],
     "EncDec2": ["GRU", "GRU + readout"],
     "WNorm": ["Dense GRU + readout"],
-    "Masked": ["Product GRU Product"],
+    "Masked": ["host unsqueeze mul", "GRU Product"],
     "Mid": ["GRU + readout", "host getitem"],
     "Mixed": ["WiredMemory"],
     "SkipHeads": ["GRU Dense Dense LSTM LSTM + readout", "host argmax permute reshape"],

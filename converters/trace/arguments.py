@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lnn2loihi.converters.trace.graph import Ref, replaced
+from lnn2loihi.converters.trace.graph import Ref, is_users_dataclass, replaced
 from lnn2loihi.converters.trace.recorder import CannotFollowError
 
 
@@ -128,11 +128,14 @@ def check_answer(answer: Any) -> None:
     elif isinstance(answer, Mapping):
         for one in answer.values():
             check_answer(one)
+    elif is_users_dataclass(answer):
+        for one in fields(answer):
+            check_answer(getattr(answer, one.name, None))
     elif found := _tensors_of(answer):
         raise CannotFollowError(
             f"forward answers with a {type(answer).__name__} that holds tensors "
-            f"({', '.join(found[:8])}); answer with tensors, alone or in tuples, lists and dicts: "
-            "write a method that gives these, and give that"
+            f"({', '.join(found[:8])}); answer with tensors, alone or in tuples, lists, dicts and "
+            "dataclasses: write a method that gives these, and give that"
         )
 
 

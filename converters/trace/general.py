@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lnn2loihi.converters.trace.graph import Graph, Node, Ref, Value, refs
+from lnn2loihi.converters.trace.graph import (
+    Graph,
+    Node,
+    Ref,
+    Value,
+    is_users_dataclass,
+    refs,
+)
 from lnn2loihi.converters.trace.sizes import Size, size_of
 
 Sizes = Mapping[str, int]
@@ -122,6 +129,11 @@ class Common:
                     return parts
                 named = hasattr(first, "_fields")
                 return type(first)(*parts) if named else tuple(parts)
+        elif is_users_dataclass(first):
+            if all(type(one) is type(first) for one in row):
+                for name in (field.name for field in fields(first)):
+                    self.of([getattr(one, name, None) for one in row], node)
+                return first
         elif isinstance(first, Mapping):
             if all(isinstance(one, Mapping) and list(one) == list(first) for one in row):
                 return {key: self.of([one[key] for one in row], node) for key in first}

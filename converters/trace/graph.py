@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 #: Operators that change the first tensor to the kind or the shape of the second.
@@ -123,18 +124,51 @@ def refs(structure: Any) -> Iterator[Ref]:
 
 
 def replaced(structure: Any, kind: type, change: Callable[[Any], Any]) -> Any:
-    """A structure of tuples, lists, dicts and slices with something in place of each `kind`."""
+    """A structure of tuples, lists, dicts, dataclasses of the user's and slices with something in
+    place of each `kind`.
+    """
     if isinstance(structure, kind):
         return change(structure)
     if isinstance(structure, tuple):
-        parts = [replaced(part, kind, change) for part in structure]
-        named = hasattr(structure, "_fields")
-        return type(structure)(*parts) if named else tuple(parts)
+        return like_tuple(structure, [replaced(part, kind, change) for part in structure])
     if isinstance(structure, list):
         return [replaced(part, kind, change) for part in structure]
+    if is_users_dataclass(structure):
+        return _filled(structure, {
+            one.name: replaced(getattr(structure, one.name), kind, change)
+            for one in fields(structure) if hasattr(structure, one.name)
+        })  # fmt: skip
     if isinstance(structure, Mapping):
-        return {key: replaced(part, kind, change) for key, part in structure.items()}
+        parts = {key: replaced(part, kind, change) for key, part in structure.items()}
+        plain = type(structure) is dict or not isinstance(structure, dict)
+        return parts if plain else _filled(structure, {}, parts)
     if isinstance(structure, slice):
         ends = (structure.start, structure.stop, structure.step)
         return slice(*(replaced(end, kind, change) for end in ends))
     return structure
+
+
+def like_tuple(structure: tuple[Any, ...], parts: list[Any]) -> tuple[Any, ...]:
+    """A tuple of the same kind: a named one, or what torch.max and torch.sort answer with."""
+    if hasattr(structure, "_fields"):
+        return type(structure)(*parts)
+    return type(structure)(parts) if hasattr(structure, "n_sequence_fields") else tuple(parts)
+
+
+def is_users_dataclass(structure: Any) -> bool:
+    """Whether it is an object of a dataclass, and none of ours."""
+    own = type(structure).__module__.startswith("lnn2loihi.")
+    return is_dataclass(structure) and not isinstance(structure, type) and not own
+
+
+def _filled(structure: Any, values: Mapping[str, Any], entries: Any = None) -> Any:
+    """A copy with other attributes and entries; nothing of its class runs on what stands in for
+    tensors.
+    """
+    made, entries = copy.copy(structure), entries or {}
+    for name, value in values.items():
+        object.__setattr__(made, name, value)
+    if isinstance(made, dict):
+        for key in list(made):
+            dict.__setitem__(made, key, values[key] if key in values else entries.get(key))
+    return made

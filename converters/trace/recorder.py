@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 from torch.overrides import TorchFunctionMode
 
 from lnn2loihi.converters.trace.graph import LED, Graph, Line, Node, Ref, Value, refs, replaced
@@ -111,6 +112,14 @@ class Recorder(TorchFunctionMode):
         def noted(*args: Any, **kwargs: Any) -> Any:
             if self._inside:
                 return forward(*args, **kwargs)
+            if any(isinstance(one, PackedSequence) for one in (*args, *kwargs.values())):
+                self._refuse(
+                    f"{at(running_line())}{path} ({type(part).__name__}) is given a "
+                    "PackedSequence, which leaves out what is behind the end of each sequence. "
+                    "Give the padded sequences, and take of the answers those before the ends: "
+                    "y[torch.arange(len(y)), lengths - 1] is the last one of each, and h_n of the "
+                    "last layer"
+                )
             return self._ran(type(part).__name__, path, forward, args, kwargs, changes)
 
         return noted

@@ -48,6 +48,8 @@ def with_tensors(structure: Any, tensor: Callable[[str], Any]) -> Any:
         return tensor(structure.name)
     if isinstance(structure, tuple):
         parts = [with_tensors(part, tensor) for part in structure]
+        if hasattr(structure, "n_sequence_fields"):  # what torch.max and torch.sort answer with
+            return type(structure)(parts)
         return type(structure)(*parts) if hasattr(structure, "_fields") else tuple(parts)
     if isinstance(structure, list):
         return [with_tensors(part, tensor) for part in structure]
@@ -59,8 +61,9 @@ def with_tensors(structure: Any, tensor: Callable[[str], Any]) -> Any:
         parts = {key: with_tensors(part, tensor) for key, part in structure.items()}
         if type(structure) is dict or not isinstance(structure, dict):
             return parts
-        own = copy.copy(structure)  # of a class of the module's own
-        own.update(parts)
+        own = copy.copy(structure)  # of a class of the module's own, which may forbid `update`
+        for key, part in parts.items():
+            own[key] = part
         return own
     return structure
 
