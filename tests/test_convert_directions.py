@@ -124,3 +124,38 @@ def test_weights_that_are_normed_are_those_of_the_moment() -> None:
     nn.utils.parametrizations.weight_norm(module, "weight_hh_l0_reverse")
     module.eval()
     assert_same(module, l2l.convert(module, r(B, T, 3)), r(B, T, 3))
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections")
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("both", [False, True])
+def test_projected_states_are_maps_of_what_a_layer_says(layers: int, both: bool) -> None:
+    torch.manual_seed(0)
+    module = nn.LSTM(3, 6, layers, batch_first=True, proj_size=2, bidirectional=both).eval()
+    converted = l2l.convert(module, r(B, T, 3))
+    found = [name for name in layers_of(converted) if name != "Dense"]
+    assert found == ["LSTM"] * layers * (1 + both)
+    assert not any("LSTM" in part.operators for part in converted.host_parts)
+    assert_same(module, converted, r(B, T, 3))
+
+
+class Begun(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(3, 6, batch_first=True, proj_size=2)
+        self.gru = nn.GRU(2, 4, batch_first=True)
+
+    def forward(self, x: Any, h: Any, c: Any) -> Any:
+        return self.gru(self.lstm(x, (h, c))[0])[0]
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections")
+def test_a_state_behind_a_projection_cannot_be_begun_with() -> None:
+    torch.manual_seed(0)
+    module, args = Begun().eval(), (r(B, T, 3), r(1, B, 2), r(1, B, 6))
+    converted = l2l.convert(module, *args)
+    assert layers_of(converted) == ["GRU"]
+    assert any(
+        "behind its projection" in own for part in converted.host_parts for own in part.reasons
+    )
+    assert_same(module, converted, *args)

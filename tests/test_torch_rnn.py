@@ -101,6 +101,22 @@ def test_every_variant(
     assert dropped == (dropout > 0 and layers > 1)
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections")
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("bias", [True, False])
+def test_projected_states_are_heard_through_weights(
+    tmp_path: Path, layers: int, bias: bool
+) -> None:
+    made, x = module("LSTM", layers, units=6, proj_size=2, bias=bias), samples()
+    y, (_, cells) = answers(made, x)
+    for source in (made, saved(tmp_path, made, 'module = "torch.nn.LSTM"\n')):
+        network = load(source)
+        result = network.evaluate(x)
+        assert_equal(result.outputs, y)
+        assert_equal(result.final_state[f"layer_{layers - 1}.c"], cells[-1])
+        assert [layer.units for layer in network.layers] == [6] * layers
+
+
 @pytest.mark.parametrize("kind", ["GRU", "LSTM"])
 def test_single_precision_is_as_close_as_it_can_be(kind: str) -> None:
     made, x = module(kind, 2, units=16).float(), samples(time=40)
@@ -271,10 +287,6 @@ def test_what_cannot_be_imported_is_refused_with_the_reason(tmp_path: Path) -> N
     assert "it is bidirectional: half of its answer to a sample depends" in problems_of(both)
     said = problems_of(saved(tmp_path, both, 'module = "torch.nn.GRU"\n'))
     assert "it is bidirectional (keys ending in _reverse)" in said
-    projected = module("LSTM", proj_size=2)
-    assert "its hidden state is projected (proj_size=2)" in problems_of(projected)
-    said = problems_of(saved(tmp_path, projected, 'module = "torch.nn.LSTM"\n'))
-    assert "its hidden state is projected (weight_hr_l0" in said
     assert "it is a RNN, which cannot be imported" in problems_of(torch.nn.RNN(3, 4))
     assert "this class cannot be imported as torch_rnn" in problems_of(torch.nn.Linear(3, 4))
     assert "timespan is 0.5, but torch.nn.GRU" in problems_of(module(), timespan=0.5)

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from lnn2loihi.converters.modules.affine import Affine, joined
 from lnn2loihi.converters.modules.atoms import Call, Elapsed, Given, Initial
 from lnn2loihi.converters.modules.entering import demanded
-from lnn2loihi.converters.modules.flows import Flow, Kept, Several
+from lnn2loihi.converters.modules.flows import Flow, Host, Kept, Several
 from lnn2loihi.converters.modules.operators import constant, with_features
 from lnn2loihi.converters.modules.recurrences import (
     TIMES,
@@ -138,6 +140,11 @@ def _call(
     initial = tuple(
         Initial(ref.number, place) for place, ref in enumerate(states) if not _zero(reader, ref)
     )
+    if parts.projections and any(not one.place for one in initial):
+        return None, (
+            f"{node.where}: its initial state is that behind its projection (proj_size), and which "
+            "state before it is meant cannot be said; begin with zeros"
+        )
     return replace(call, initial=initial), ""
 
 
@@ -224,22 +231,29 @@ def _answers(reader: Reader, node: Node, heard: Flow, call: Call, one_step: bool
     reader.meanings[first.number] = made
 
 
-def _state(reader: Reader, call: Call, ref: Ref, place: int, last: int) -> Flow | Kept:
+def _state(reader: Reader, call: Call, ref: Ref, place: int, last: int) -> Flow | Kept | Host:
     """The state of a part after a step: what its layers say, or what it keeps beside that."""
-    kept = Kept(call, last, place)
+    kept: Kept | None = Kept(call, last, place)
     if place:
         return kept
     shape = reader.value(ref).shape
     each = [Affine.of(message) for message in call.messages]
+    if call.parts.projections:
+        # What the module hands out is a map of what the layers say, and no state that they keep.
+        each = [
+            one.mapped(own, np.zeros(len(own)))
+            for one, own in zip(each, call.parts.projections, strict=True)
+        ]
+        kept = None
     by_layer = bool(calls_of(reader.parts[call.path]).get("by_layer"))
     axes = (BATCH, FEATURES) if len(shape) - by_layer == 2 else (FEATURES,)
     if by_layer:
         flows = [Flow(one, axes, call.base, last) for one in each]
         if len(flows) == 1:
             return replace(flows[0], axes=(None, *axes), state=kept)
-        return replace(kept, layers=tuple(flows))
+        return Host() if kept is None else replace(kept, layers=tuple(flows))
     whole = joined(each)
-    if whole.rows != shape[-1]:
+    if kept is not None and whole.rows != shape[-1]:
         return kept
     return Flow(whole, axes, call.base, last, state=kept)
 

@@ -20,7 +20,7 @@ from lnn2loihi.converters.files.description import Description, flag, text, whol
 from lnn2loihi.converters.files.tensor import Tensor, torch_tensors
 from lnn2loihi.converters.provenance import torch_version
 from lnn2loihi.layers.layer import Layer
-from lnn2loihi.layers.linear import Linear
+from lnn2loihi.layers.linear import FloatArray, Linear
 
 if TYPE_CHECKING:
     from lnn2loihi.converters.keras_read.layer import KerasLayer
@@ -61,6 +61,8 @@ class FamilyParts:
         mapped: whether the map only picks and scales units, so that it goes into a Linear that
             follows it, and is no layer of its own.
         bias: whether the module has biases; None where they are not looked at.
+        projections: for each layer the matrix that makes the state that the module hands out of
+            what the layer says; empty where these are the same.
     """
 
     layers: tuple[Layer, ...]
@@ -68,6 +70,7 @@ class FamilyParts:
     readout_name: str = "out"
     mapped: bool = False
     bias: bool | None = None
+    projections: tuple[FloatArray, ...] = ()
 
 
 class FamilyImporter(ABC):

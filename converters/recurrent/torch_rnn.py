@@ -1,14 +1,14 @@
 """What torch.nn.GRU, torch.nn.LSTM and their cells have in common.
 
-What is accepted: every `torch.nn.GRU` and `torch.nn.LSTM` in one direction and without projection,
-with any number of layers, with or without biases, and `GRUCell` and `LSTMCell`; as live modules or
-as checkpoints of their state_dict in `.pt`, `.pth` or `.safetensors`. `batch_first` makes no
-difference to the weights: samples are (batch, time, inputs) here in any case. Dropout between the
-layers does nothing at inference, and the network's source says that it was there. Modules that hold
-such layers among others: `lnn2loihi.converters.modules.importer`.
+What is accepted: every `torch.nn.GRU` and `torch.nn.LSTM` in one direction, with any number of
+layers, with or without biases and projections (`proj_size`), and `GRUCell` and `LSTMCell`; as live
+modules or as checkpoints of their state_dict in `.pt`, `.pth` or `.safetensors`. `batch_first`
+makes no difference to the weights: samples are (batch, time, inputs) here in any case. Dropout
+between the layers does nothing at inference, and the network's source says that it was there.
+Modules that hold such layers among others: `lnn2loihi.converters.modules.importer`.
 
 Refused: `bidirectional=True`, since half of its answer to a sample depends on all samples that are
-still to come, and a chip answers sample by sample; `proj_size` above 0; `torch.nn.RNN`.
+still to come, and a chip answers sample by sample; `torch.nn.RNN`.
 
 A checkpoint goes with a short TOML file::
 
@@ -48,6 +48,7 @@ from lnn2loihi.converters.recurrent.family import (
     suggested_prefix,
 )
 from lnn2loihi.layers.gated import GatedLayer
+from lnn2loihi.layers.linear import Linear
 
 if TYPE_CHECKING:
     from lnn2loihi.converters.keras_read.layer import KerasLayer
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
 _MODULE = "torch.nn.modules.rnn"
 #: Classes that are refused by their names, by whichever family is asked first.
 _REFUSED = {(_MODULE, "RNN"), (_MODULE, "RNNCell")}
-_KEY = re.compile(r"(?:weight|bias)_(?:ih|hh)(_l[0-9]{1,4})?")
+_KEY = re.compile(r"(?:weight|bias)_(?:ih|hh|hr)(_l[0-9]{1,4})?")
 
 #: Blocks of one array, one for each gate.
 Blocks = list[FloatArray]
@@ -121,11 +122,6 @@ class TorchRnnImporter(FamilyImporter):
                 "are still to come, and a chip answers sample by sample; train with "
                 "bidirectional=False"
             )
-        if getattr(source, "proj_size", 0):
-            refused.append(
-                f"its hidden state is projected (proj_size={source.proj_size}), which cannot be "
-                "imported; train with proj_size=0 and a smaller hidden_size"
-            )
         if refused:
             return None, refused
         dropout = getattr(source, "dropout", 0.0)
@@ -147,16 +143,38 @@ class TorchRnnImporter(FamilyImporter):
             return None, refused
         numbers = {m.group(1) or "" for key in arrays.keys if (m := _KEY.fullmatch(key))}
         ends = [""] if numbers == {""} else [f"_l{n}" for n in range(len(numbers))]
-        layers = [self._layer(f"layer_{number}", arrays, end) for number, end in enumerate(ends)]
+        layers: list[GatedLayer] = []
+        projections: list[FloatArray] = []
+        for number, end in enumerate(ends):
+            before = projections[-1] if projections else None
+            layers.append(self._layer(f"layer_{number}", arrays, end, before))
+            if f"weight_hr{end}" in arrays.keys:
+                projections.append(arrays.take(f"weight_hr{end}", None, layers[-1].units))
         arrays.refuse_others(description.module, description.readout)
         bias = any(key.startswith("bias_") for key in arrays.keys)
-        found = FamilyParts(tuple(layers), bias=bias)
+        if projections:
+            last = projections[-1]
+            readout = Linear("projection", last, np.zeros(len(last)))
+            found = FamilyParts(
+                tuple(layers), readout, "projection", bias=bias, projections=tuple(projections)
+            )
+        else:
+            found = FamilyParts(tuple(layers), bias=bias)
         return (None if arrays.problems else found), arrays.problems
 
-    def _layer(self, name: str, arrays: Arrays, end: str) -> GatedLayer:
-        """One layer; `end` is what its keys end in."""
+    def _layer(
+        self, name: str, arrays: Arrays, end: str, before: FloatArray | None = None
+    ) -> GatedLayer:
+        """One layer; `end` is what its keys end in, `before` the projection of the layer before.
+
+        A projected state, W_hr h, is heard through weights: W_hh (W_hr h) is (W_hh W_hr) h. So the
+        layer keeps h, and the projection is a map of what it says.
+        """
         rows = self.rows
         recurrent = arrays.take(f"weight_hh{end}")
+        if f"weight_hr{end}" in arrays.keys:
+            own = arrays.take(f"weight_hr{end}", recurrent.shape[1])
+            recurrent = recurrent @ own if recurrent.shape[1] == len(own) else recurrent
         units = recurrent.shape[1]
         if recurrent.shape[0] != rows * units:
             article = "an" if self.kind[0] in "AEFHILMNORSX" else "a"
@@ -166,6 +184,8 @@ class TorchRnnImporter(FamilyImporter):
             )
             recurrent = np.zeros((rows * units, units))
         given = arrays.take(f"weight_ih{end}", rows * units)
+        if before is not None and given.shape[1] == len(before):
+            given = given @ before
         bias = any(key in arrays.keys for key in (f"bias_ih{end}", f"bias_hh{end}"))
         offsets = [
             arrays.take(f"bias_{part}{end}", rows * units, 0) if bias else np.zeros(rows * units)
@@ -239,8 +259,11 @@ def _blocks_in(state: Mapping[str, Tensor]) -> int | None:
     found = next((key for key in state if _KEY.fullmatch(key.rsplit(".", 1)[-1])), None)
     if found is None:
         return None
-    own = re.sub(r"(weight|bias)_(ih|hh)(?=(_l[0-9]+)?$)", "weight_hh", found)
+    own = re.sub(r"(weight|bias)_(ih|hh|hr)(?=(_l[0-9]+)?$)", "weight_hh", found)
     shape = state[own].shape if own in state else ()
+    projection = own.replace("weight_hh", "weight_hr")
+    if projection in state and len(state[projection].shape) == 2:
+        shape = (*shape[:1], state[projection].shape[1])
     return shape[0] // shape[1] if len(shape) == 2 and shape[1] else 0
 
 
@@ -253,9 +276,6 @@ def _refused_keys(
             "it is bidirectional (keys ending in _reverse): half of its answer to a sample depends "
             "on all samples that are still to come, and a chip answers sample by sample"
         ]
-    if any(key.startswith("weight_hr") for key in keys):
-        return ["its hidden state is projected (weight_hr_l0, proj_size above 0), which cannot be "
-                "imported; train with proj_size=0"]  # fmt: skip
     if any(_KEY.fullmatch(key) for key in keys):
         return []
     prefix = description.prefix

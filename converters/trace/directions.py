@@ -1,5 +1,8 @@
 """A recurrent layer that runs in both directions of time, as what it is: for each of its layers two
 of one direction, one of which hears the samples from the last one on, and answers put together.
+
+Layers whose states are projected are taken apart too, since the states that the module hands out
+are maps of what each of them says.
 """
 
 from __future__ import annotations
@@ -22,7 +25,8 @@ _DIRECTIONS = (("", "forward"), ("_reverse", "backward"))
 
 
 def in_directions(recording: Recording, whole: Container[str] = ()) -> Recording:
-    """The recording with each nn.GRU and nn.LSTM of two directions taken apart.
+    """The recording with each nn.GRU and nn.LSTM of two directions, and each of several layers with
+    projections, taken apart.
 
     Args:
         recording: the recording.
@@ -35,19 +39,19 @@ def in_directions(recording: Recording, whole: Container[str] = ()) -> Recording
     taken = _Taken(recording)
     for place, node in enumerate(recording.graph.nodes):
         path = node.path
-        if path is None or path in whole or not _runs_both_ways(recording, node):
+        if path is None or path in whole or not _is_several(recording, node):
             taken.keep(place)
         else:
             taken.apart(place)
     return taken.recording() if taken.directions else recording
 
 
-def _runs_both_ways(recording: Recording, node: Node) -> bool:
+def _is_several(recording: Recording, node: Node) -> bool:
     """Whether a node is such a layer, as PyTorch has it, that is called with one tensor."""
     live = recording.module.get_submodule(node.path or "")
     return (
         isinstance(live, (nn.GRU, nn.LSTM))
-        and live.bidirectional
+        and (live.bidirectional or (live.proj_size > 0 and live.num_layers > 1))
         and type(live).forward in (nn.GRU.forward, nn.LSTM.forward)
         and not hooks_within(live, node.path or "", own=not node.path)
         and bool(node.arguments)
@@ -106,13 +110,14 @@ class _Taken:
         given = list(refs(given))
         states: list[list[Ref]] = [[] for _ in list(refs(node.answer))[1:]]
         first, *finals = refs(node.answer)
+        directions = _DIRECTIONS if live.bidirectional else _DIRECTIONS[:1]
         for layer in range(live.num_layers):
             outputs: list[Ref] = []
-            for number, (ending, name) in enumerate(_DIRECTIONS):
+            for number, (ending, name) in enumerate(directions):
                 name = name if live.num_layers == 1 else f"{name}_{layer}"
                 part = self._part(f"{path}.{name}" if path else name, live, layer, ending)
                 own = heard if not number else self._flipped(node, heard, time)
-                at = 2 * layer + number
+                at = len(directions) * layer + number
                 before = [self._picked(node, ref, at) for ref in given]
                 answer, after = self._called(node, part, own, before)
                 outputs.append(answer if not number else self._flipped(node, answer, time))
