@@ -221,6 +221,25 @@ def _reduced(reader: Reader, node: Node) -> Flow | None:
     return made if isinstance(made, Flow) else None
 
 
+def read_average(node: Node, several: Several) -> Flow | None:
+    """The mean or the sum of tensors that are stacked on the first axis."""
+    if node.operator not in ("mean", "sum") or len(node.arguments) + len(node.keywords) != 2:
+        return None
+    axis = _option(node, 1, "dim", "axis")
+    axis = axis[0] if isinstance(axis, (tuple, list)) and len(axis) == 1 else axis
+    first, *others = several.layers
+    count = len(several.layers)
+    if not isinstance(axis, int) or axis not in (0, -len(first.axes) - 1):
+        return None
+    if any((one.base, one.at) != (first.base, first.at) for one in others):
+        return None
+    whole = first.expression
+    for other in others:
+        whole = whole.plus(other.expression)
+    factor = 1.0 / count if node.operator == "mean" else 1.0
+    return replace(first, expression=_times(whole, factor), state=None, name="")
+
+
 def _gated(reader: Reader, node: Node) -> Flow | None:
     """GLU: the first half of the features times the sigmoid of the second."""
     flow = _operand(reader, _option(node, 0, "input"))
@@ -257,6 +276,9 @@ def _joined(reader: Reader, node: Node) -> Flow | Several | None:
             return steps
         if not stacked and not axis and all(_is_of_layers(one) for one in flows):
             return Several(tuple(replace(one, axes=one.axes[1:]) for one in flows))
+        alike = len({(one.base, one.at, one.axes, one.expression.rows) for one in flows}) == 1
+        if stacked and not axis and FEATURES in flows[0].axes and alike:
+            return Several(tuple(replace(one, state=None, name="") for one in flows))
     return _side_by_side(reader, given, operands, flows[0], axis, stacked)
 
 

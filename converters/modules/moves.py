@@ -9,6 +9,7 @@ from typing import Any
 from lnn2loihi.converters.modules.streams import Step, Stream
 from lnn2loihi.converters.trace.axes import FEATURES, TIME, Axis, place, reshaped
 from lnn2loihi.converters.trace.graph import Node, Ref
+from lnn2loihi.converters.trace.sizes import Size
 
 #: The reader that calls; its module imports this one.
 Reader = Any
@@ -140,6 +141,32 @@ def _getitem(reader: Reader, node: Node, stream: Stream, ref: Ref) -> None:
         shape[axis : axis + 1] = [len(places)] if keep else []
         axis += keep
     return reader.set(node.answer, found)
+
+
+def takes_an_end(node: Node, axis: int, count: int) -> bool:
+    """Whether a node takes the first or the last place of an axis, whatever its size is.
+
+    Args:
+        node: with sizes in place of numbers that follow those of the example.
+        axis: the axis.
+        count: of the tensor's axes.
+    """
+    if node.operator in ("select", "narrow"):
+        chosen = _option(node, 2, "index", "start")
+    elif node.operator == "getitem":
+        index = node.arguments[1]
+        entries = list(index) if isinstance(index, tuple) else [index]
+        if Ellipsis in entries:
+            at = entries.index(Ellipsis)
+            used = sum(entry is not None for entry in entries) - 1
+            entries[at : at + 1] = [slice(None)] * (count - used)
+        chosen = [entry for entry in entries if entry is not None][axis]
+        if isinstance(chosen, slice):
+            first = chosen.start in (None, 0) and chosen.stop == 1
+            chosen = 0 if first else chosen.start
+    else:
+        return False
+    return chosen in (0, -1) or (isinstance(chosen, Size) and str(chosen) == f"{TIME} - 1")
 
 
 def _one(index: int, size: int) -> range:

@@ -17,7 +17,8 @@ from lnn2loihi.converters.modules.chain import does_nothing, is_batch_norm
 from lnn2loihi.converters.modules.classes import is_linear
 from lnn2loihi.converters.modules.entering import entered, followed, labelled, lengths
 from lnn2loihi.converters.modules.flows import Flow, Host, Kept, Meaning, Several
-from lnn2loihi.converters.modules.joins import JOINS, read_change
+from lnn2loihi.converters.modules.joins import JOINS, read_average, read_change
+from lnn2loihi.converters.modules.moves import takes_an_end
 from lnn2loihi.converters.modules.operators import HANDLERS, NOTHING, unknown, with_features
 from lnn2loihi.converters.modules.reader import MOVING, Reader, as_operator, leads
 from lnn2loihi.converters.modules.stepping import StepKey, Steps
@@ -247,6 +248,9 @@ class FlowReader(Reader):
         if isinstance(kept, (Kept, Several)):
             if read_state(self, node, kept):
                 return None
+            average = read_average(node, kept) if isinstance(kept, Several) else None
+            if average is not None:
+                return self.set(node.answer, average)
             return self.set(node.answer, kept if node.operator in NOTHING else Host())
         name = (
             type(self.parts[node.path]).__name__.lower() if node.path is not None else node.operator
@@ -269,7 +273,33 @@ class FlowReader(Reader):
         handler = HANDLERS.get(node.operator)
         if handler is None or not leads(node, given[0]):
             return unknown(self, node, flow, given[0])  # pyright: ignore[reportArgumentType]
-        return handler(self, node, flow, given[0])  # pyright: ignore[reportArgumentType]
+        handler(self, node, flow, given[0])  # pyright: ignore[reportArgumentType]
+        if flow.at is None and self._takes_another_step(node, flow):
+            return self._stays(node, given[0])
+        return None
+
+    def _takes_another_step(self, node: Node, before: Flow) -> bool:
+        """Whether a node takes one step out of a sequence that is neither the first nor the last
+        one of every length.
+        """
+        made = self.meanings.get(next(refs(node.answer)).number)
+        if TIME in self.recording.fixed or not isinstance(made, Flow) or made.at is None:
+            return False
+        if TIME not in before.axes or before.base.time == 1:
+            return False
+        axis = before.axes.index(TIME)
+        sized = self.recording.nodes[self._place]
+        return not takes_an_end(sized, axis, len(before.axes))
+
+    def _stays(self, node: Node, given: Ref) -> None:
+        """A node whose answer is the host's after all."""
+        for ref in refs(node.answer):
+            self.meanings.pop(ref.number, None)
+        reason = (
+            f"{node.where} takes a step of a sequence that is neither the first nor the last one, "
+            "and which one that is depends on the length; the chip hands all steps over"
+        )
+        self.refuse(node, None, given, reason)
 
     def _kept_reason(self, node: Node) -> str | None:
         """Why an operator or a module stays on the host whatever it is given; None for others."""
