@@ -131,3 +131,43 @@ def test_a_cell_beside_a_layer_keeps_the_time() -> None:
 def test_a_loop_with_nothing_beside_it_for_the_chip_is_refused_by_its_reason() -> None:
     with pytest.raises(ImportNetworkError, match="step by step"):
         l2l.convert(Calls(normed).eval(), r(B, T, 4))
+
+
+@pytest.mark.parametrize("function", [of_each, lambda m, x: m.encoder(m.out(normed(m, x)))[0]])
+def test_loops_of_the_host_are_saved_for_their_length(function: Any, tmp_path: Any) -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    torch.manual_seed(0)
+    quantized = l2l.convert(Calls(function).eval(), r(B, T, 4)).quantize()
+    loaded = l2l.load(quantized.save(tmp_path / "net.l2m"))
+    for x in (r(B, T, 4), r(2, T, 4)):
+        assert torch.allclose(loaded.predict(x), quantized.predict(x), atol=1e-2)
+    assert any("only sequences of the example's length" in note for note in loaded.notes)
+    with pytest.raises(l2l.InputError):
+        loaded.predict(r(B, T + 1, 4))
+
+
+@pytest.mark.parametrize(
+    ("function", "layers"),
+    [
+        (lambda m, x: m.out(m.layer(x)[0][:, x.shape[1] // 2]), "GRU"),
+        (lambda m, x: m.out(m.layer(x)[0][:, -2]), "GRU"),
+        (lambda m, x: m.out(m.layer(x)[0].select(1, 3)), "GRU"),
+        (lambda m, x: m.out(m.layer(x)[0][:, 0]), "GRU + readout"),
+        (lambda m, x: m.out(m.layer(x)[0][:, x.shape[1] - 1]), "GRU + readout"),
+        (lambda m, x: m.out(m.layer(x)[0][:, -2:]), "GRU"),
+        (lambda m, x: m.out(m.layer(x)[0][:, ::2]), "GRU"),
+        (lambda m, x: torch.stack([m.layer(x)[0], m.encoder(x)[0]]).mean(0), "GRU LSTM + readout"),
+    ],
+)
+def test_steps_that_are_taken_are_those_of_every_length(function: Any, layers: str) -> None:
+    torch.manual_seed(0)
+    module = Calls(function).eval()
+    converted = l2l.convert(module, r(B, T, 4))
+    (part,) = converted.chip_parts
+    network = part.float_network()
+    found = " ".join(sorted(type(layer).__name__.removesuffix("Layer") for layer in network.layers))
+    assert found + (" + readout" if network.readout else "") == layers
+    assert converted.inputs[0].axes == ("batch", "time", None)
+    own, right = converted.evaluate(r(2, 11, 4)), module(r(2, 11, 4))
+    assert torch.allclose(own, right.detach(), rtol=1e-3, atol=1e-4)

@@ -50,7 +50,8 @@ def exported(module: HostModule, inputs: Sequence[str], outputs: Sequence[str]) 
             _SUBJECT,
             f"{' and '.join(missing)} not installed; pip install {' '.join(missing)}",
         )
-    points = _points(module)
+    fixed = _fixed(module)
+    points = _points(module, fixed)
     ways = {"PyTorch's tracing exporter": _traced}
     if find_spec("onnxscript") is not None:
         ways["PyTorch's newer exporter"] = _followed
@@ -58,7 +59,7 @@ def exported(module: HostModule, inputs: Sequence[str], outputs: Sequence[str]) 
     for name, way in ways.items():
         try:
             with _quiet():
-                model = way(module, inputs, outputs, _given(module, points[0]))
+                model = way(module, inputs, outputs, _given(module, points[0]), fixed)
         except Exception as error:  # the exporters have no errors of one kind
             reasons.append(f"{name} raises {type(error).__name__}: {error!s:.300}")
             continue
@@ -71,14 +72,27 @@ def exported(module: HostModule, inputs: Sequence[str], outputs: Sequence[str]) 
     raise ImportNetworkError(_SUBJECT, reasons)
 
 
-def _points(module: HostModule) -> list[dict[str, int]]:
+def _fixed(module: HostModule) -> frozenset[str]:
+    """TIME, where the module runs with the example's alone: it is a loop over so many steps."""
+    for point in _points(module, frozenset())[1:]:
+        try:
+            with torch.no_grad():
+                module(*_given(module, point))
+        except (RuntimeError, IndexError, ValueError):
+            return frozenset((TIME,))
+    return frozenset()
+
+
+def _points(module: HostModule, fixed: frozenset[str]) -> list[dict[str, int]]:
     """Sizes to export and to try: none is 1, which exporters take for a constant."""
     followed = {label for shape in module.shapes for size in shape for label in size.follows}
     own = {label: size for label, size in module.sizes.items() if label in followed}
     first = {label: max(2, size) for label, size in own.items()}
     batch, time = first.get(BATCH, 2), first.get(TIME, 2)
     others = [{BATCH: batch + 1, TIME: max(2, time - 1)}, {BATCH: 2, TIME: time + 1}]
-    return [first, *({label: one[label] for label in own} for one in others)]
+    varied = [{label: one[label] for label in own} for one in others]
+    kept = {label: size for label, size in own.items() if label in fixed}
+    return [first | kept, *(one | kept for one in varied)]
 
 
 def _given(module: HostModule, sizes: Mapping[str, int]) -> list[Tensor]:
@@ -93,7 +107,11 @@ def _given(module: HostModule, sizes: Mapping[str, int]) -> list[Tensor]:
 
 
 def _traced(
-    module: HostModule, inputs: Sequence[str], outputs: Sequence[str], given: list[Tensor]
+    module: HostModule,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    given: list[Tensor],
+    fixed: frozenset[str],
 ) -> bytes:
     # The older exporter writes into files as well, which its signature does not say.
     file: Any = io.BytesIO()
@@ -106,16 +124,20 @@ def _traced(
         opset_version=OPSET,
         input_names=list(inputs),
         output_names=list(outputs),
-        dynamic_axes={name: _moving(shape) for name, shape in pairs if _moving(shape)},
+        dynamic_axes={name: moving for name, shape in pairs if (moving := _moving(shape, fixed))},
     )
     return file.getvalue()
 
 
 def _followed(
-    module: HostModule, inputs: Sequence[str], outputs: Sequence[str], given: list[Tensor]
+    module: HostModule,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    given: list[Tensor],
+    fixed: frozenset[str],
 ) -> bytes:
     automatic = torch.export.Dim.AUTO
-    shapes = tuple({axis: automatic for axis in _moving(shape)} for shape in module.shapes)
+    shapes = tuple({axis: automatic for axis in _moving(shape, fixed)} for shape in module.shapes)
     program: Any = torch.onnx.export(
         module,
         tuple(given),
@@ -129,12 +151,12 @@ def _followed(
     return program.model_proto.SerializeToString()
 
 
-def _moving(shape: Sequence[Any]) -> dict[int, str]:
-    """Names of the axes that follow a size: the same name for the same size."""
+def _moving(shape: Sequence[Any], fixed: frozenset[str]) -> dict[int, str]:
+    """Names of the axes that follow a size that is not fixed: the same name for the same size."""
     return {
         axis: str(size).replace(" ", "").replace("*", "_x_")
         for axis, size in enumerate(shape)
-        if not size.fixed
+        if size.follows - fixed
     }
 
 
