@@ -529,6 +529,7 @@ def test_what_no_layer_does_is_refused_by_its_line(how: str, line: str, reason: 
     text = problems_of(Differs(how))
     assert " of test_modules_importer.py, `" + line in text
     assert reason in text and "give module.rnn" in text
+    assert "lnn2loihi.convert(module, x)" in text
 
 
 def test_the_order_of_registration_makes_no_difference() -> None:

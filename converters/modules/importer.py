@@ -145,7 +145,10 @@ def _load(source: Any, subject: str, timespan: float | None, name: str | None) -
     found = list(dict.fromkeys((*reading.problems, *chain.problems)))
     if reading.problems:
         places = " or ".join(f"module.{part.path}" for part in recurrent[:8])
-        found[-1] += f". Or import the recurrent layer alone: give {places}"
+        found[-1] += (
+            ". Or lnn2loihi.convert(module, x), which keeps on the host what no network does. Or "
+            f"import the recurrent layer alone: give {places}"
+        )
     problems.extend(found)
     problems.extend(_timespan_problems(reading.steps, parts, timespan, follower.timed))
     for family in dict.fromkeys(chain.families):

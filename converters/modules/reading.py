@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -29,6 +30,8 @@ from lnn2loihi.converters.trace.axes import BATCH, FEATURES, TIME, Axes
 from lnn2loihi.converters.trace.graph import LED, Node, Ref, refs
 from lnn2loihi.converters.trace.recording import Recording
 
+#: What stands between a reason and what to do about it.
+_ADVICE = re.compile(r"; (?=answer|compute|give|take|train|write|begin)|\. (?=[A-Z])")
 #: Why modules and operators stay on the host, by the beginnings of their names in lower case.
 _KEPT = {
     ("conv",): "a convolution, of which there is no layer yet",
@@ -209,7 +212,12 @@ class FlowReader(Reader):
         return {BATCH: base.batch, TIME: base.time, FEATURES: stream.expression.rows}
 
     def refuse(self, node: Node, stream: Any, ref: Any, reason: str) -> None:
-        """The node stays on the host."""
+        """The node stays on the host; `reason` may go on with advice that is of use where all of a
+        module has to be one network.
+        """
+        if reason.startswith(node.where) and "stays on the host" not in reason:
+            said = _ADVICE.split(reason[len(node.where) :], maxsplit=1)[0]
+            reason = node.where + said
         self.reasons.setdefault(self._place, reason)
         self.set(node.answer, Host())
 
