@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any, overload
 
 import numpy.typing as npt
 
 from lnn2loihi.arguments import checks_kinds
-from lnn2loihi.conversion import import_network
+from lnn2loihi.conversion import convert, import_network
 from lnn2loihi.converted.parts import ConvertedModule
 from lnn2loihi.errors import InputError, QuantizationError
 from lnn2loihi.network import LiquidNetwork
@@ -78,17 +78,20 @@ def prepare(
         layers: as for `quantize`.
         mask_time_gates: gives the time gates the masks of ff1, which ncps leaves dense: a truly
             sparse network, whose accuracy training has to win back.
-        example: arguments of a live module, with which it is converted as a whole first (see
-            `lnn2loihi.convert`): for modules that `import_network` does not take.
+        example: positional arguments of a live module, a tuple or a list, with which it is
+            converted as a whole first (see `lnn2loihi.convert`): for modules that
+            `import_network` does not take.
         options: for `import_network`, such as timespan="irregular".
 
     Raises:
         ImportNetworkError: the module holds a submodule that the chip cannot run, by name.
-        InputError: options are given beside a LiquidNetwork.
+        InputError: options are given beside a LiquidNetwork, or an example beside what is no live
+            module.
         QuantizationError: the recipe or the calibration data do not fit.
     """
     if example is not None:
-        source = import_module("lnn2loihi.conversion").convert(source, *example)
+        _check_example(source, example)
+        source = convert(source, *example)
     if isinstance(source, ConvertedModule):
         beside = {"calibrate_timespans": calibrate_timespans, "lengths": lengths, **options}
         if given := [name for name, value in beside.items() if value is not None]:
@@ -105,3 +108,21 @@ def prepare(
     if mask_time_gates:
         module.mask_time_gates()
     return module
+
+
+def _check_example(source: Any, example: Sequence[Any]) -> None:
+    """Whether an example is one call of a live module.
+
+    Raises:
+        InputError: it is not.
+    """
+    if isinstance(source, (ConvertedModule, LiquidNetwork, str, os.PathLike)):
+        raise InputError(
+            "example", f"goes with a live module, which it converts; a {type(source).__qualname__} "
+            "needs none"
+        )  # fmt: skip
+    if not isinstance(example, (tuple, list)):
+        raise InputError(
+            "example", f"is of type {type(example).__qualname__}; give a tuple of what forward "
+            "takes, such as (x,)"
+        )  # fmt: skip
