@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lnn2loihi.converted.comparing import ConvertedComparison
     from lnn2loihi.converted.parts import ConvertedModule
     from lnn2loihi.converted.running import ConvertedResult
+    from lnn2loihi.converted.streaming import ConvertedStream
     from lnn2loihi.converted.tracing import ConvertedTrace
     from lnn2loihi.cost import Calibration, CostEstimate, Workload, calibrate_profile, estimate
     from lnn2loihi.devices import Device, Figure, device_names, load_device, save_device
@@ -117,6 +118,7 @@ _NAMES = {
     "converted.comparing": "ConvertedComparison",
     "converted.parts": "ConvertedModule",
     "converted.running": "ConvertedResult",
+    "converted.streaming": "ConvertedStream",
     "converted.tracing": "ConvertedTrace",
     "profiling": "ProfileResult ProfileRow load_profile profile ratio",
     "proposal": "DescriptionCandidate DescriptionProposal",
@@ -144,6 +146,7 @@ __all__ = [
     "ConvertedComparison",
     "ConvertedModule",
     "ConvertedResult",
+    "ConvertedStream",
     "ConvertedTrace",
     "CostEstimate",
     "Counters",

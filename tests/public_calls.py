@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from converted_modules import encoder_decoder
+from converted_modules import encoder_decoder, sandwich
 from networks import random_ltc, random_network, random_samples
 
 import lnn2loihi as l2l
@@ -25,8 +25,8 @@ from lnn2loihi.cost import workload_of_totals
 #: Records of what functions found: the library makes them, and their fields are not looked at.
 RESULTS = {
     "Calibration", "ComparisonResult", "ConvertedComparison", "ConvertedModule", "ConvertedResult",
-    "ConvertedTrace", "CostEstimate", "DescriptionCandidate", "DescriptionProposal", "DoctorReport",
-    "FloatResult", "Mismatch",
+    "ConvertedStream", "ConvertedTrace", "CostEstimate", "DescriptionCandidate",
+    "DescriptionProposal", "DoctorReport", "FloatResult", "Mismatch",
     "NeuroBenchMetrics", "Placement", "ProfileResult", "ProfileRow", "Sensitivity",
     "SimulationResult", "TrainableModule", "TrainableNetwork", "VerificationResult", "Violation",
 }  # fmt: skip
@@ -115,6 +115,7 @@ class Made:
         self.proposal = l2l.DescriptionProposal(Path("a.pt"), (one,), Path("b.toml"))
         self.converted = encoder_decoder().quantize()
         self.example = tuple(self.converted.example.values())
+        self.streamed = sandwich().quantize()
         self.whole = qat.prepare(self.converted, calibrate=None)
         counts = {"cores": 1, "neuron_updates": 2}
         totals = workload_of_totals("net", counts, "made up")
@@ -150,6 +151,7 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     "ConvertedModule.compare": lambda m: {
         "self": m.converted, "*": m.example, "module": None, "executor": "auto",
     },
+    "ConvertedModule.open_stream": lambda m: {"self": m.streamed, "executor": "auto"},
     "ConvertedModule.place": lambda m: {"self": m.converted, "device": m.device},
     "ConvertedModule.predict": lambda m: {
         "self": m.converted, "*": m.example, "executor": "auto",

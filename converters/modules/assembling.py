@@ -120,6 +120,7 @@ class Assembler:
             (*recording.notes, *self._notes(parts), *notes),
             multiply_adds(recording, range(len(self.graph.nodes))),
             module if recording.method == "forward" else getattr(module, recording.method),
+            recording.kept,
         )
 
     @property
@@ -354,7 +355,8 @@ class Assembler:
                 )
         for name in self.recording.kept:
             yield (
-                f"forward keeps {name} for its next call; here each call begins as this example did"
+                f"forward keeps {name} for its next call; here each call of predict begins as this "
+                "example did, and open_stream() gives calls that go on"
             )
 
 

@@ -179,7 +179,7 @@ class Check:
             sizes |= {axis: size for axis, size in zip(one.axes, tensor.shape, strict=True) if axis}
         for part in self._converted.parts:
             if not isinstance(part, HostPart):
-                values |= run_float(part, values, sizes)[1]
+                values |= run_float(part, values, sizes).values
                 continue
             given = [torch.as_tensor(values[name]) for name in part.inputs]
             with torch.no_grad(), double_precision(), Widened():

@@ -19,7 +19,8 @@ def problems_of(converted: ConvertedModule) -> Iterator[str]:
     """Everything about a module that contradicts itself, a sentence each."""
     inputs = [one.name for one in converted.inputs]
     names = [part.name for part in converted.parts]
-    texts = [converted.name, *inputs, *names, *converted.constants, *converted.notes]
+    texts = [converted.name, *inputs, *names, *converted.constants, *converted.notes,
+             *converted.kept]  # fmt: skip
     texts += [name for part in converted.parts for name in part.answers]
     for text in texts:
         if not is_line(text):

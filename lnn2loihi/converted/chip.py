@@ -21,9 +21,10 @@ from lnn2loihi.converted.layout import (
 )
 from lnn2loihi.converted.pieces import BATCH, ChipPart
 from lnn2loihi.errors import InputError, Problems
+from lnn2loihi.formats import IntegerArray
 from lnn2loihi.network import FloatArray
 from lnn2loihi.quantization.state_words import decoded_states, encoded_states
-from lnn2loihi.simulation import simulate
+from lnn2loihi.simulation import State, simulate
 from lnn2loihi.simulation.result import SimulationResult
 
 
@@ -139,10 +140,34 @@ def said_by(
     return found
 
 
+@dataclass(frozen=True, eq=False)
+class FloatRun:
+    """A run of the float network in place of a part's program.
+
+    Attributes:
+        heard: what it was given.
+        states: after the last sample, by name, (batch, units).
+        values: what the part answers, by name.
+    """
+
+    heard: Heard
+    states: Mapping[str, FloatArray]
+    values: Mapping[str, FloatArray]
+
+
 def run_float(
-    part: ChipPart, values: Mapping[str, Any], sizes: Mapping[str, int]
-) -> tuple[Heard, dict[str, FloatArray]]:
-    """The float network in place of the program: what it heard, and its values.
+    part: ChipPart,
+    values: Mapping[str, Any],
+    sizes: Mapping[str, int],
+    carried: Mapping[str, FloatArray] | None = None,
+) -> FloatRun:
+    """The float network in place of the program.
+
+    Args:
+        part: the part.
+        values: by name.
+        sizes: BATCH and TIME of the inputs of the module.
+        carried: states that the call before ended with; in place of those that a call begins with.
 
     Raises:
         InputError: there is no float network, or values do not fit.
@@ -150,6 +175,9 @@ def run_float(
     network = part.float_network()
     check_finite(part, values)
     heard = heard_by(part, values, sizes)
+    if carried is not None:
+        _check_batch(part, heard, next(iter(carried.values()), None))
+        heard = Heard(heard.x, heard.timespans, carried)
     with of_part(part):
         result = network.evaluate(heard.x, heard.states, timespans=heard.timespans)
 
@@ -157,7 +185,19 @@ def run_float(
         found = result.final_state.get(name)
         return result.states[name][:, -1] if found is None else found
 
-    return heard, said_by(part, result.outputs, final)
+    states = {name: final(name) for name in network.state_sizes}
+    return FloatRun(heard, states, said_by(part, result.outputs, final))
+
+
+def _check_batch(part: ChipPart, heard: Heard, state: Any) -> None:
+    """Refuses other numbers of sequences than the states that are carried have."""
+    batch = int(np.shape(heard.x)[0])
+    if state is not None and len(state) != batch:
+        raise InputError(
+            f"part {part.name!r}",
+            f"is given {batch} sequences, and the calls before had {len(state)}; give as many, or "
+            "reset the stream",
+        )
 
 
 def run_integers(
@@ -166,6 +206,7 @@ def run_integers(
     sizes: Mapping[str, int],
     executor: str = "auto",
     return_states: bool = False,
+    carried: Mapping[str, Mapping[str, IntegerArray]] | None = None,
 ) -> ChipRun:
     """The program, in integers.
 
@@ -175,6 +216,7 @@ def run_integers(
         sizes: BATCH and TIME of the inputs of the module.
         executor: name of the executor.
         return_states: whether the result holds every state of every step.
+        carried: all words as the call before left them; in place of those that a call begins with.
 
     Raises:
         InputError: values do not fit, or there is no such executor.
@@ -183,7 +225,14 @@ def run_integers(
     program = part.quantized()
     check_finite(part, values)
     heard = heard_by(part, values, sizes)
-    start, saturated = encoded_states(part.words, program, heard.states)
+    start: State
+    if carried is None:
+        start, saturated = encoded_states(part.words, program, heard.states)
+    else:
+        words = (values for held in carried.values() for values in held.values())
+        _check_batch(part, heard, next(words, None))
+        heard = Heard(heard.x, heard.timespans, decoded_states(part.words, carried))
+        start, saturated = carried, {}
     kept = {word.state for word in part.words}
     sent = [n for port in part.final for n, _ in port.units if n not in kept]
     with of_part(part):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -203,7 +203,7 @@ def comparison(
     named = list(places(converted.answer, "answer"))
     own = {place: integers.values[name] for place, name in named}
     plain = {place: floats.values[name] for place, name in named}
-    live = {} if module is None else _live_answer(converted, given, module)
+    live = {} if module is None else live_answers(converted, [given], module)[0]
     truth = live or plain
     answer = tuple(output_error(place, truth[place], own[place]) for place in own)
     stages = {part.name: _stages(part, integers.runs[part.name]) for part in converted.chip_parts}
@@ -248,8 +248,10 @@ def _stages(part: ChipPart, run: ChipRun) -> ComparisonResult:
     return compared_run(program, data, decoded, truth, run.result)
 
 
-def _live_answer(converted: ConvertedModule, given: Given, module: Any) -> dict[str, AnyArray]:
-    """What the live module answers: a copy of it, in evaluation.
+def live_answers(
+    converted: ConvertedModule, calls: Sequence[Given], module: Any
+) -> list[dict[str, AnyArray]]:
+    """What the live module answers to calls one after the other: a copy of it, in evaluation.
 
     Raises:
         InputError: it cannot be called so, or answers in another structure.
@@ -259,23 +261,48 @@ def _live_answer(converted: ConvertedModule, given: Given, module: Any) -> dict[
         raise InputError("module", "is compared with PyTorch, which nobody has imported")
     if isinstance(module, type) or not callable(module):
         raise InputError("module", f"is {module!r:.60}; give the live module, or None")
-    is_module = isinstance(module, torch.nn.Module)
-    own: Any = copy.deepcopy(module) if is_module else module
-    if is_module:
-        own.eval()
+    owner = getattr(module, "__self__", module)
+    own: Any = module
+    if isinstance(owner, torch.nn.Module):
+        copied = _copied(owner).eval()
+        own = copied if owner is module else getattr(copied, module.__name__)
     dtypes = {one.name: one.dtype for one in converted.inputs}
+    answers: list[dict[str, AnyArray]] = []
+    for given in calls:
 
-    def tensor(name: str) -> Any:
-        return torch.from_numpy(np.array(given.values[name], dtypes[name]))
+        def tensor(name: str, values: Mapping[str, AnyArray] = given.values) -> Any:
+            return torch.from_numpy(np.array(values[name], dtypes[name]))
 
-    args, keywords = with_tensors(converted.arguments, tensor)
-    try:
-        with torch.no_grad():
-            answered = own(*args, **keywords)
-    except Exception as error:  # whatever the module raises
-        raise InputError("module", f"cannot be called: {described(error)}") from error
-    found = tensors_at(converted.answer, answered, "answer")
-    return {place: as_array(value, "module", place) for place, value in found}
+        args, keywords = with_tensors(converted.arguments, tensor)
+        try:
+            with torch.no_grad():
+                answered = own(*args, **keywords)
+        except Exception as error:  # whatever the module raises
+            raise InputError("module", f"cannot be called: {described(error)}") from error
+        found = tensors_at(converted.answer, answered, "answer")
+        answers.append({place: as_array(value, "module", place) for place, value in found})
+    return answers
+
+
+def _copied(module: Any) -> Any:
+    """A copy of a live module. What an earlier call left in an attribute of it comes without the
+    graph of its gradients, with which PyTorch copies no tensor.
+    """
+    memo: dict[int, Any] = {}
+    held = [value for part in module.modules() for value in vars(part).values()]
+    seen: set[int] = set()
+    while held:
+        value = held.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if getattr(value, "grad_fn", None) is not None:
+            memo[id(value)] = value.detach().clone()
+        elif isinstance(value, Mapping):
+            held += value.values()
+        elif isinstance(value, (tuple, list)):
+            held += value
+    return copy.deepcopy(module, memo)
 
 
 def _warnings(answer: tuple[OutputError, ...], stages: Mapping[str, ComparisonResult]) -> list[str]:

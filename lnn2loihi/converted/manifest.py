@@ -63,6 +63,7 @@ def plain_module(
         "answer": to_plain(converted.answer, "answer", problems),
         "constants": list(converted.constants),
         "notes": list(converted.notes),
+        "kept": list(converted.kept),
         "multiply_adds": converted.multiply_adds,
         "parts": [
             {"host": _plain_host(part)}
@@ -169,6 +170,7 @@ def module_of(
         },
         notes=notes,
         multiply_adds=_count_or_none(manifest["multiply_adds"]),
+        kept=tuple(map(_line, _list(manifest.get("kept", [])))),
     )
     if arrays:
         raise ValueError(f"arrays that nothing names: {', '.join(arrays):.60}")

@@ -42,7 +42,9 @@ from lnn2loihi.converted.running import (
     given_example,
     given_to,
     pass_through,
+    result_of,
 )
+from lnn2loihi.converted.streaming import ConvertedStream
 from lnn2loihi.converted.tracing import ConvertedTrace, traced
 from lnn2loihi.defaults import DEFAULT_DEVICES, DEFAULT_RECIPE, DEFAULT_TARGET
 from lnn2loihi.devices import Device
@@ -76,6 +78,7 @@ class ConvertedModule:
         notes: what the user has to know, a sentence each.
         multiply_adds: multiply-adds of the whole module for the example.
         module: the live module that it was made of; None where it was loaded.
+        kept: attributes in which the module keeps states from call to call; see `open_stream`.
 
     Raises:
         NetworkError: lists everything that contradicts itself, when made.
@@ -91,6 +94,7 @@ class ConvertedModule:
     notes: tuple[str, ...] = ()
     multiply_adds: int | None = None
     module: Any = field(default=None, repr=False)
+    kept: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         problems = Problems(NetworkError, f"module {self.name!r}")
@@ -150,14 +154,30 @@ class ConvertedModule:
     def run(self, *args: Any, executor: str = "auto", **keywords: Any) -> ConvertedResult:
         """The same as `predict`, with each chip part's simulation and what saturated."""
         ready, given = self.ready, given_to(self, args, keywords)
-        passage = pass_through(ready, given, executor)
-        states = {name: run.saturated_states for name, run in passage.runs.items()}
-        return ConvertedResult(
-            answer_of(ready, passage, given),
-            {name: run.result for name, run in passage.runs.items()},
-            {name: found for name, found in states.items() if found},
-            ready.notes,
-        )
+        return result_of(ready, pass_through(ready, given, executor), given)
+
+    @checks_kinds()
+    def open_stream(self, executor: str = "auto") -> ConvertedStream:
+        """Calls that go on where the one before ended, chunk by chunk or step by step.
+
+            stream = quantized.open_stream()
+            first, second = stream.predict(x[:, :50]), stream.predict(x[:, 50:])
+
+        Chip parts begin each call with all words as the call before left them, so that the answers
+        are bit for bit those of one call over the whole. For a module that keeps states itself
+        (`kept`), these are what it keeps.
+
+        Args:
+            executor: as for `predict`.
+
+        Raises:
+            InputError: lists the parts with which that is not so: host parts that mix the steps of
+                a sequence, parts that begin with states which each call tells; or a module that
+                keeps something else. Or the example, with which that is tried, was too large to be
+                saved; or there is no such executor.
+            BackendMissingError: the executor cannot run a program here, or onnxruntime is missing.
+        """
+        return ConvertedStream(self.ready, executor)
 
     def evaluate(self, *args: Any, **keywords: Any) -> Any:
         """What the module answers with the float networks in place of the programs.

@@ -69,12 +69,15 @@ class Passage:
         sizes: BATCH and TIME of the inputs of the module.
         heard: what each chip part was given.
         runs: for each chip part its run; nothing where float networks stood in their place.
+        states: for each chip part what it ended with: all words of its populations, or the states
+            of the float network.
     """
 
     values: dict[str, AnyArray]
     sizes: dict[str, int]
     heard: dict[str, Heard]
     runs: dict[str, ChipRun]
+    states: dict[str, Mapping[str, Any]]
 
 
 def given_to(converted: ConvertedModule, args: Sequence[Any], keywords: Mapping[str, Any]) -> Given:
@@ -104,6 +107,7 @@ def pass_through(
     given: Given,
     executor: str | None = "auto",
     return_states: bool = False,
+    carried: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Passage:
     """Runs the parts one after the other.
 
@@ -112,21 +116,28 @@ def pass_through(
         given: arguments.
         executor: who runs the programs; None for the float networks in their place.
         return_states: whether results hold every state of every step.
+        carried: for each chip part that does not begin anew the states of it that an earlier
+            passage ended with.
 
     Raises:
         InputError: a value does not fit a part, or a host part fails.
     """
     values: dict[str, AnyArray] = {**converted.constants, **given.values}
-    found = Passage(values, given.sizes, {}, {})
+    found = Passage(values, given.sizes, {}, {}, {})
+    begun = carried or {}
     for part in converted.parts:
         if isinstance(part, HostPart):
             values |= run_host(part, values)
         elif executor is None:
-            found.heard[part.name], answered = run_float(part, values, given.sizes)
-            values |= _as_single(answered)
+            told = run_float(part, values, given.sizes, begun.get(part.name))
+            found.heard[part.name], found.states[part.name] = told.heard, told.states
+            values |= _as_single(told.values)
         else:
-            run = run_integers(part, values, given.sizes, executor, return_states)
+            run = run_integers(
+                part, values, given.sizes, executor, return_states, begun.get(part.name)
+            )
             found.heard[part.name], found.runs[part.name] = run.heard, run
+            found.states[part.name] = run.result.final_state
             values |= _as_single(run.values)
     return found
 
@@ -154,6 +165,17 @@ def run_host(part: HostPart, values: Mapping[str, AnyArray]) -> dict[str, AnyArr
             f"{', '.join(part.outputs)}",
         )
     return dict(zip(part.outputs, map(np.asarray, answered), strict=True))
+
+
+def result_of(converted: ConvertedModule, passage: Passage, given: Given) -> ConvertedResult:
+    """The answer of a passage in integers, with what was lost on the way."""
+    states = {name: run.saturated_states for name, run in passage.runs.items()}
+    return ConvertedResult(
+        answer_of(converted, passage, given),
+        {name: run.result for name, run in passage.runs.items()},
+        {name: found for name, found in states.items() if found},
+        converted.notes,
+    )
 
 
 def answer_of(converted: ConvertedModule, passage: Passage, given: Given) -> Any:
