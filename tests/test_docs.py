@@ -52,7 +52,7 @@ def test_the_quickstart_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         pytest.skip("the quickstart verifies in Lava")
     monkeypatch.chdir(tmp_path)
     measure_for_moments(monkeypatch)
-    quickstart, saving = _blocks("python")
+    quickstart, saving, _ = _blocks("python")
     names: dict[str, object] = {}
     exec(quickstart + saving, names)  # noqa: S102 (our own document)
     Path("net.toml").write_text(_blocks("toml")[0])
@@ -67,3 +67,23 @@ def test_the_quickstart_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             assert not end.code, command
     with np.load("answers.npz") as answers:
         assert answers["outputs"].shape == (16, 50, 2)
+
+
+def test_the_whole_module_of_the_readme_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last block of Python, behind the imports of the first."""
+    pytest.importorskip("torch", reason="it starts with a PyTorch module")
+    pytest.importorskip("ncps", reason="it starts with an ncps module")
+    pytest.importorskip("onnx", reason="host parts are saved as ONNX")
+    pytest.importorskip("onnxruntime", reason="host parts that were saved run in onnxruntime")
+    monkeypatch.chdir(tmp_path)
+    quickstart, _, whole = _blocks("python")
+    lines = [line for line in quickstart.splitlines() if line.startswith(("import ", "from "))]
+    names: dict[str, object] = {}
+    exec("\n".join([*lines, whole]), names)  # noqa: S102 (our own document)
+    monkeypatch.setattr("sys.argv", ["lnn2loihi", "run", "driver.l2m"])
+    try:
+        cli.main()
+    except SystemExit as end:
+        assert not end.code
