@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 import lnn2loihi as l2l
 from lnn2loihi import files
-from lnn2loihi.converted import storage
+from lnn2loihi.converted import onnx_host, storage
 from lnn2loihi.converted.parts import ConvertedModule, ValueName
 from lnn2loihi.converted.structure import places
 from lnn2loihi.converted.structure_file import from_plain, to_plain
@@ -78,6 +78,25 @@ class TestRoundTrip:
         assert loaded.host_parts[1].multiply_adds == 20
         again = loaded.save(tmp_path / "again.l2m")
         assert again.read_bytes() == (tmp_path / "it.l2m").read_bytes()
+
+    def test_without_onnxruntime_it_is_looked_at_and_saved_again(
+        self, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pytest.importorskip("onnx", reason="onnx is not installed")
+        path = sandwich().quantize().save(tmp_path / "it.l2m")
+        monkeypatch.setattr(onnx_host, "find_spec", lambda name: None)
+        loaded = l2l.load(path)
+        assert isinstance(loaded, ConvertedModule) and "softmax" in str(loaded)
+        assert loaded.save(tmp_path / "again.l2m").read_bytes() == path.read_bytes()
+        code, out, err = run("inspect", path)
+        assert (code, err) == (0, "") and "softmax" in out
+        code, out, err = run("run", path)
+        assert code == 3 and "pip install onnxruntime" in err
+
+    def test_files_from_before_states_were_kept(self, saved: Path, tmp_path: Path) -> None:
+        path = rewritten(saved, tmp_path / "it.l2m", lambda manifest: manifest.pop("kept"))
+        loaded = l2l.load(path)
+        assert isinstance(loaded, ConvertedModule) and loaded.kept == ()
 
     def test_times_and_states_are_there_again(self, tmp_path: Path) -> None:
         module = timed().quantize()

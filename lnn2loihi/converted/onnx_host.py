@@ -33,20 +33,20 @@ class OnnxFunction:
             lack those that no answer depends on.
         outputs: names of the values that it answers with, in their order.
 
+    Without onnxruntime it can be looked at and saved again, and nothing is known of the bytes.
+
     Raises:
-        BackendMissingError: onnxruntime is not installed.
-        ArtifactError: the bytes are no model that it can run, or lack one of the names.
+        ArtifactError: the bytes are no model that onnxruntime can run, or lack one of the names.
     """
 
     def __init__(self, model: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> None:
-        if find_spec("onnxruntime") is None:
-            raise BackendMissingError(
-                "host part", "onnxruntime is not installed; pip install onnxruntime"
-            )
-        import onnxruntime
-
         self._model = model
         self.inputs, self.outputs = tuple(inputs), tuple(outputs)
+        self._session: Any = None
+        if find_spec("onnxruntime") is None:
+            return
+        import onnxruntime
+
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         try:
@@ -73,8 +73,14 @@ class OnnxFunction:
         """The outputs for inputs, floating-point arrays in float32.
 
         Raises:
+            BackendMissingError: onnxruntime is not installed, or was not when this was made.
             InputError: onnxruntime refuses them, for their shapes or values.
         """
+        if self._session is None:
+            raise BackendMissingError(
+                "host part", "onnxruntime is not installed; pip install onnxruntime, and load the "
+                "module again"
+            )  # fmt: skip
         feed: dict[str, Any] = {}
         for name, array in zip(self.inputs, arrays, strict=True):
             if name in self._taken:
