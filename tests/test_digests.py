@@ -16,6 +16,7 @@ import pytest
 
 import lnn2loihi as l2l
 from lnn2loihi.artifact import READ
+from lnn2loihi.converted.calls import answer_arrays
 from lnn2loihi.files import parse_toml
 from lnn2loihi.program import LoihiProgram
 
@@ -26,6 +27,7 @@ FILES = sorted(
     for folder in (ROOT / "models", HERE / "artifacts")
     for path in folder.rglob("*.l2l")
 )
+MODULES = sorted(path.relative_to(ROOT).as_posix() for path in (HERE / "artifacts").glob("*.l2m"))
 RECORDED = parse_toml((HERE / "digests.toml").read_text(), "digests.toml", l2l.InputError)
 BATCH, TIME = 3, 20
 
@@ -71,8 +73,33 @@ def test_it_answers_as_before(file: str) -> None:
     assert found == known
 
 
+def module_digest(module: l2l.ConvertedModule) -> str:
+    """SHA-256 of what is answered to the example and, in integers, of each chip part; twice, the
+    second time with other numbers.
+    """
+    total = hashlib.sha256()
+    for scale in (1.0, 3.0):
+        given = [scale * np.asarray(array, np.float32) for array in module.example.values()]
+        found = module.run(*given, executor="blas")
+        for place, array in answer_arrays(module, found.answer).items():
+            total.update(f"{place} {array.shape}".encode() + array.astype("<f4").tobytes())
+        for name, part in found.parts.items():
+            total.update(f"{name} {part.saturated_inputs}".encode())
+            total.update(part.integers.astype("<i4").tobytes())
+    return total.hexdigest()
+
+
+@pytest.mark.parametrize("file", MODULES)
+def test_a_module_answers_as_before(file: str) -> None:
+    module = l2l.load(ROOT / file)
+    assert isinstance(module, l2l.ConvertedModule)
+    found, known = module_digest(module), RECORDED.get(file)
+    assert known is not None, f'add to digests.toml: "{file}" = "{found}"'
+    assert found == known
+
+
 def test_every_file_of_the_record_is_there() -> None:
-    assert set(RECORDED) <= set(FILES)
+    assert set(RECORDED) <= {*FILES, *MODULES}
 
 
 def test_there_is_a_file_of_each_version_that_is_read() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import random
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +55,12 @@ _CFC = '[network]\nmodule = "ncps.torch.CfC"\ninput_size = 2\nunits = 8\nproj_si
 
 
 def _program(path: Path) -> Any:
+    from lnn2loihi import load
+
+    return load(path).summary()
+
+
+def _module(path: Path) -> Any:
     from lnn2loihi import load
 
     return load(path).summary()
@@ -124,6 +132,31 @@ def program_changed(content: bytes, rng: random.Random) -> bytes:
         return bytes_changed(content, rng)
 
 
+def module_changed(content: bytes, rng: random.Random) -> bytes:
+    """The manifest of a converted module changed, or a program in it; its checksums right again."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            entries = {name: archive.read(name) for name in archive.namelist()}
+        text = entries.pop("module.json")
+        programs = [name for name in sorted(entries) if name.endswith(".l2l")]
+        if programs and rng.random() < 0.3:
+            name = rng.choice(programs)
+            entries[name] = program_changed(entries[name], rng)
+        elif rng.random() < 0.2:
+            entries["arrays.safetensors"] = safetensors_changed(entries["arrays.safetensors"], rng)
+        else:
+            text = json_changed(text, rng)
+        manifest = json.loads(text)
+        manifest["entries"] = {n: hashlib.sha256(held).hexdigest() for n, held in entries.items()}
+        target = io.BytesIO()
+        with zipfile.ZipFile(target, "w") as archive:
+            for name, held in {"module.json": json.dumps(manifest), **entries}.items():
+                archive.writestr(name, held)
+        return target.getvalue()
+    except Exception:  # what an earlier mutation left is no module
+        return bytes_changed(content, rng)
+
+
 READERS = {
     reader.name: reader
     for reader in (
@@ -150,6 +183,10 @@ READERS = {
         Reader(
             "lavadl", ".net", _lavadl, (hdf5_changed, bytes_changed),
             needs=("h5py",),
+        ),
+        Reader(
+            "module", ".l2m", _module,
+            (module_changed, module_changed, module_changed, zip_changed, bytes_changed),
         ),
         Reader("description", ".toml", _network, (text_changed, text_changed, bytes_changed)),
         Reader("device", ".toml", _device, (text_changed, text_changed, text_changed,

@@ -17,6 +17,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import lavadl_nets
+from converted_modules import encoder_decoder, sandwich
 
 from fuzzing.readers import CORPUS, READERS, as_npz
 from lnn2loihi import import_network, place, profile, quantize, save, simulate, workload
@@ -38,6 +39,8 @@ def main() -> None:
         written = lavadl_nets.network(kind, 10)[0]
         (CORPUS / "lavadl" / f"{kind}.net").write_bytes(written)
     x = np.random.default_rng(0).normal(size=(2, 6, 2))
+    encoder_decoder().save(CORPUS / "module" / "encoder_decoder.l2m")
+    sandwich().save(CORPUS / "module" / "sandwich.l2m")
     modules: dict[str, Any] = {
         "wired": CfC(2, AutoNCP(8, 2), proj_size=1),
         "dense": CfC(2, 4, backbone_units=3, activation="silu"),
