@@ -222,7 +222,7 @@ def profiled(
     ]
     notes += _waiting_notes(steps)
     if converted.host_parts:
-        notes.append("time and energy of host parts are not estimated, and are in no figure above")
+        notes.append("time and energy of host parts are not estimated, and are in no figure")
     host = tuple(
         HostCost(p.name, p.operators, p.multiply_adds, parameters_of(p), p.reasons)
         for p in converted.host_parts

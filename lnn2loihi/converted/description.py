@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from lnn2loihi.converted.parts import ConvertedModule
 
 #: Operators of a host part that a table names.
-NAMED = 6
+NAMED = 4
 
 
 def multiply_adds_on_chip(converted: ConvertedModule) -> int | None:
@@ -27,6 +27,19 @@ def share_on_chip(converted: ConvertedModule) -> float | None:
     """Share of the multiply-adds of the module that the chip does; None where it is not known."""
     found = multiply_adds_on_chip(converted)
     return None if found is None or not converted.multiply_adds else found / converted.multiply_adds
+
+
+def multiply_adds_of_parts(converted: ConvertedModule) -> dict[str, int | str | None]:
+    """Multiply-adds of each part for the example, as tables have them. What several chip parts do
+    was counted together.
+    """
+    chip: int | str | None = multiply_adds_on_chip(converted)
+    if isinstance(chip, int) and len(converted.chip_parts) > 1:
+        chip = f"{chip:,} together"
+    return {
+        part.name: part.multiply_adds if isinstance(part, HostPart) else chip
+        for part in converted.parts
+    }
 
 
 def consists_of(part: HostPart | ChipPart) -> str:
@@ -87,9 +100,10 @@ def _plain_part(part: HostPart | ChipPart) -> dict[str, Any]:
 def summary(converted: ConvertedModule) -> str:
     """The table of parts, why host parts are there, and notes, as text."""
     known = plain(converted)
+    counted = multiply_adds_of_parts(converted)
     rows = [
-        (p["name"], p["on"], p["consists_of"], ", ".join(p["takes"]), ", ".join(p["answers"]),
-         p.get("recipe"), p.get("synapses"), p.get("multiply_adds"))
+        (p["name"], p["on"], p["consists_of"], p.get("recipe"), p.get("synapses"),
+         counted[p["name"]])
         for p in known["parts"]
     ]  # fmt: skip
     listed = ", ".join(f"{i['name']} {_shape_text(i)}" for i in known["inputs"])
@@ -97,8 +111,7 @@ def summary(converted: ConvertedModule) -> str:
     lines = [f"{converted.name}: {listed or 'no inputs'}"]
     if share is not None:
         lines[0] += f"; on the chip {percent(share)} of {total:,} multiply-adds of the example"
-    headers = ("part", "on", "consists of", "takes", "answers", "recipe", "synapses",
-               "multiply-adds on the host")  # fmt: skip
+    headers = ("part", "on", "consists of", "recipe", "synapses", "multiply-adds")
     lines.append(text_table(headers, rows))
     lines += [
         f"{part['name']} is on the host: {reason}"

@@ -11,7 +11,7 @@ import numpy as np
 
 from lnn2loihi.converted.comparing import ConvertedComparison, comparison
 from lnn2loihi.converted.costs import ConvertedProfile, profiled
-from lnn2loihi.converted.description import consists_of, share_on_chip
+from lnn2loihi.converted.description import consists_of, multiply_adds_of_parts, share_on_chip
 from lnn2loihi.converted.pieces import HostPart
 from lnn2loihi.converted.running import pass_through
 from lnn2loihi.converted.structure import Given, places
@@ -111,25 +111,27 @@ def _parts(
     converted: ConvertedModule, shapes: Mapping[str, tuple[int, ...]], costs: ConvertedProfile
 ) -> Markup:
     steps = {one.part: one for one in costs.chip_steps}
+    counted = multiply_adds_of_parts(converted)
     rows = [
         (
             part.name, "host" if isinstance(part, HostPart) else "chip", consists_of(part),
             ", ".join(_named(name, shapes) for name in part.takes),
             ", ".join(_named(name, shapes) for name in part.answers),
             None if isinstance(part, HostPart) else steps[part.name].steps,
-            getattr(part, "multiply_adds", None),
+            counted[part.name],
         )
         for part in converted.parts
     ]  # fmt: skip
     headers = ("part", "on", "consists of", "takes", "answers", "chip steps a sequence",
-               "multiply-adds on the host")  # fmt: skip
+               "multiply-adds")  # fmt: skip
     graph = _graph(converted, shapes) if len(converted.parts) <= DRAWN else None
     return joined(
         element("div", element("div", graph, class_="scroll"), class_="card wide")
         if graph is not None
         else None,
-        element("div", table(headers, rows), class_="card wide breakable"),
-    )
+        element("div", table(headers, rows), class_="card wide breakable",
+                style="margin-top:14px"),
+    )  # fmt: skip
 
 
 def _named(name: str, shapes: Mapping[str, tuple[int, ...]]) -> str:
@@ -160,9 +162,10 @@ def _graph(converted: ConvertedModule, shapes: Mapping[str, tuple[int, ...]]) ->
             y1 = 12.0 + source * (BOX + GAP) + BOX
             x2 = left + half * (number + 1) / (len(known) + 1)
             lines.append(path([(x1, y1), (x2, top)], "synapse s2"))
-            lines.append(text((x1 + 3 * x2) / 4 + 5, (y1 + 3 * top) / 4, _named(value, shapes),
-                              class_="t tick"))  # fmt: skip
-        boxes.append(rectangle(left, top, half, BOX, "axis" if on_host else "neuron"))
+            along = 1.0 - (number + 1) / (2.0 * len(known) + 1.0)  # no two side by side
+            lines.append(text(x1 + along * (x2 - x1) + 5, y1 + along * (top - y1) + 4,
+                              _named(value, shapes), class_="t tick"))  # fmt: skip
+        boxes.append(rectangle(left, top, half, BOX, "axis" if on_host else "part"))
         boxes.append(text(left + half / 2, top + 19, _cut(name, half), "middle", "t strong"))
         where = "host" if on_host else "chip"
         words = f"{where}: {inside}" if inside else where
@@ -207,12 +210,19 @@ def _difference(compared: ConvertedComparison | None) -> Markup:
 def _host(costs: ConvertedProfile) -> Markup:
     if not costs.host:
         return Markup()
-    headers = ("part", "consists of", "multiply-adds", "parameters", "why it is here")
+    headers = ("part", "consists of", "multiply-adds", "parameters")
     rows = [
-        (h.part, ", ".join(dict.fromkeys(h.operators)), h.multiply_adds, h.parameters,
-         " ".join(h.reasons) or None)
+        (h.part, ", ".join(dict.fromkeys(h.operators)), h.multiply_adds, h.parameters)
         for h in costs.host
+    ]
+    reasons = [
+        element("li", element("b", h.part), f": {reason}") for h in costs.host
+        for reason in h.reasons
     ]  # fmt: skip
-    note = "Neither time nor energy of host parts is estimated; no figure of the chip holds them."
-    return element("div", table(headers, rows), element("p", note, class_="note"),
-                   class_="card wide breakable")  # fmt: skip
+    return joined(
+        element("div", table(headers, rows), class_="card wide breakable"),
+        element("div", element("p", "Why they are not on the chip", class_="caption"),
+                element("ul", *reasons, class_="small"), class_="card wide breakable",
+                style="margin-top:14px")
+        if reasons else None,
+    )  # fmt: skip
