@@ -62,7 +62,7 @@ def inspect(
     target: TargetNames = DEFAULT_TARGET,
     as_json: Json = False,
 ) -> None:
-    """Say what is in a checkpoint or in a program.
+    """Say what is in a checkpoint, a program or a converted module.
 
     Of a checkpoint without a description: what it may be, and the description that it takes.
     """
