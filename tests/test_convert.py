@@ -227,3 +227,49 @@ def test_the_zoo_converts_without_cutting(name: str) -> None:
     args, keywords = example(name)
     converted = l2l.convert(call(name, module), *args, **keywords)
     assert_same(call(name, module), converted, *args, **keywords)
+
+
+#: What forward makes of the type of its numbers, which is float32 though a copy in float64 is
+#: followed.
+OF_TYPES: dict[str, Any] = {
+    "limit": lambda x: torch.log(x.abs().clamp(min=torch.finfo(x.dtype).eps)),
+    "least": lambda x: torch.log(x.abs() + torch.finfo(x.dtype).tiny),
+    "branch": lambda x: x * 3.0 if x.dtype == torch.float32 else x,
+    "bytes": lambda x: x * x.element_size(),
+    "made": lambda x: x + torch.full((4,), 0.5, dtype=x.dtype),
+    "filled": lambda x: x.masked_fill(x < 0, torch.finfo(x.dtype).min).clamp(min=-2.0),
+}
+
+
+@pytest.mark.parametrize("name", OF_TYPES)
+def test_forward_is_told_the_type_of_its_own_numbers(name: str) -> None:
+    class Front(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn = nn.GRU(4, 6, batch_first=True)
+
+        def forward(self, x: Any) -> Any:
+            return self.rnn(OF_TYPES[name](x))[0]
+
+    torch.manual_seed(3)
+    module = Front().eval()
+    x = torch.randn(2, 7, 4)
+    x[:, 2] = 0.0  # silence
+    converted = l2l.convert(module, x)
+    expected = module(x).detach()
+    assert torch.allclose(converted.evaluate(x), expected, atol=1e-5)
+
+
+def test_an_index_without_axes_takes_its_axis_away() -> None:
+    class Chosen(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn = nn.GRU(4, 6, batch_first=True)
+
+        def forward(self, x: Any, k: Any) -> Any:
+            return self.rnn(x)[0][:, k]
+
+    module, x, k = Chosen().eval(), torch.randn(2, 7, 4), torch.tensor(3)
+    answer = l2l.convert(module, x, k).evaluate(x, k)
+    assert answer.shape == module(x, k).shape
+    assert torch.allclose(answer, module(x, k), atol=1e-5)

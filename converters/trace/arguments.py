@@ -62,7 +62,7 @@ def example_of(
 
     def held(value: Any, name: str) -> Any:
         if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
-            value = torch.from_numpy(np.ascontiguousarray(value))
+            value = torch.from_numpy(np.asarray(value, order="C"))
         if isinstance(value, nn.utils.rnn.PackedSequence):
             raise CannotFollowError(
                 f"argument {name} is a PackedSequence, sequences of different lengths; give them "

@@ -48,6 +48,23 @@ def may_change(func: Any, args: Any, kwargs: Mapping[str, Any]) -> bool:
     return name.endswith("_") or asked
 
 
+def told(name: str, tensor: Any, answer: Any, kind: torch.dtype) -> Any:
+    """What forward is told of the type of a tensor: that of the module's own numbers, though a copy
+    in float64 runs. Of that type are the limits and branches that forward makes of it.
+
+    Args:
+        name: of the operator that asks.
+        tensor: which is asked.
+        answer: of the copy's.
+        kind: type of the numbers of the module.
+    """
+    if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
+        return answer
+    if name == "dtype" and answer == torch.float64:
+        return kind
+    return kind.itemsize if name in ("element_size", "itemsize") else answer
+
+
 def sets_values(func: Any) -> bool:
     """Whether it puts other values into a tensor without a trace (`x.data = ...`)."""
     return (resolve_name(func) or "").endswith(".data.__set__")

@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 from lnn2loihi.converters.trace.graph import Graph, replaced
 from lnn2loihi.converters.trace.held import attribute_tensors
 from lnn2loihi.converters.trace.lines import line_of
-from lnn2loihi.converters.trace.operators import CONVERSIONS, operator_name
+from lnn2loihi.converters.trace.operators import CONVERSIONS, operator_name, told
 from lnn2loihi.converters.trace.recorder import CannotFollowError, Recorder, keeps_its_kind
 
 
@@ -32,6 +32,7 @@ def record(
     call: Callable[[], Any],
     parts: Mapping[str, nn.Module],
     inputs: Mapping[str, Tensor],
+    kind: torch.dtype = torch.float32,
 ) -> Graph:
     """What a module does with an example.
 
@@ -40,13 +41,14 @@ def record(
         call: runs it on the inputs.
         parts: modules that are recorded as a whole, by their names in `named_modules`.
         inputs: the tensors of the example by name, float64.
+        kind: type of the module's own numbers, which forward is told where it asks.
 
     Raises:
         CannotFollowError: forward looks at values, or changes tensors that others share.
         CannotRunError: forward raises an error.
     """
     before = _held_by(module, parts)
-    recorder = Recorder(module, parts, inputs)
+    recorder = Recorder(module, parts, inputs, kind)
     with double_precision(), recorder.around(parts):
         try:
             with recorder:
@@ -73,12 +75,21 @@ def complaint(error: Exception, made_of: str = "") -> str:
 
 
 class Widened(TorchFunctionMode):
-    """Runs all operators in float64, whatever type forward asks for."""
+    """Runs all operators in float64, whatever type forward asks for.
+
+    Args:
+        kind: type of the module's own numbers, which forward is told where it asks.
+    """
+
+    def __init__(self, kind: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self._kind = kind
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Runs one."""
-        answer = func(*args, **(kwargs or {}))
-        if operator_name(func) in CONVERSIONS and args and keeps_its_kind(answer, args[0]):
+        name = operator_name(func)
+        answer = told(name, args[0] if args else None, func(*args, **(kwargs or {})), self._kind)
+        if name in CONVERSIONS and args and keeps_its_kind(answer, args[0]):
             return args[0]
         return replaced(answer, Tensor, lambda t: t.double() if torch.is_floating_point(t) else t)
 

@@ -25,6 +25,7 @@ from lnn2loihi.converters.trace.operators import (
     of_the_shape,
     operator_name,
     sets_values,
+    told,
 )
 
 #: Numbers of fewer bits than a network is trained with.
@@ -50,9 +51,14 @@ class Recorder(TorchFunctionMode):
     """
 
     def __init__(
-        self, module: nn.Module, leaves: Container[str], inputs: Mapping[str, Tensor]
+        self,
+        module: nn.Module,
+        leaves: Container[str],
+        inputs: Mapping[str, Tensor],
+        kind: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
+        self._kind = kind
         self.refused = ""
         self.failed_of = ""
         self.narrowed = False
@@ -86,13 +92,27 @@ class Recorder(TorchFunctionMode):
         """Runs an operator and notes it."""
         kwargs = kwargs or {}
         name = operator_name(func)
-        if self._inside or name in SHAPES:
+        if self._inside:
             return func(*args, **kwargs)
+        if name in SHAPES:
+            return self._told(name, func, args, kwargs)
         if sets_values(func):
             self._refuse(
                 f"{at(running_line())}the data of a tensor is set; compute a new tensor instead"
             )
         return self._ran(name, None, func, args, kwargs, may_change(func, args, kwargs))
+
+    def _told(self, name: str, func: Any, args: Any, kwargs: Any) -> Any:
+        """What tells nothing of values; of types, those of the module."""
+        self._inside += 1
+        try:
+            answer = func(*args, **kwargs)
+            found = told(name, args[0] if args else None, answer, self._kind)
+        finally:
+            self._inside -= 1
+        # A run that is not recorded has to be told the same.
+        self.narrowed |= found is not answer
+        return found
 
     @contextmanager
     def around(self, parts: Mapping[str, nn.Module]) -> Iterator[None]:

@@ -87,7 +87,7 @@ class HostModule(nn.Module):
 
     def tensor(self, array: np.ndarray[Any, Any]) -> Tensor:
         """An array as the module takes it."""
-        tensor = torch.from_numpy(np.ascontiguousarray(array)).to(self._device())
+        tensor = torch.from_numpy(np.asarray(array, order="C")).to(self._device())
         return tensor.to(self._type) if tensor.is_floating_point() else tensor
 
     def _run(self, node: Node, values: dict[int, Tensor], sizes: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from lnn2loihi.converters.modules.chain import Part, does_nothing, is_batch_norm, parts_of
@@ -51,6 +52,11 @@ class Runner:
             raise CannotCopyError(
                 f"it cannot be copied to be compared ({type(error).__name__}: {error!s:.200})"
             ) from error
+        own = next((p for p in module.parameters() if p.is_floating_point()), None)
+        #: Type of the module's own numbers.
+        self.kind = torch.float32
+        if own is not None and own.dtype == torch.float64:
+            self.kind = torch.float64
         self.parts = dict(_recorded(self.copy))
         self.by_order = method == "forward" and runs_in_order(self.copy)
         self._method = method
@@ -85,7 +91,7 @@ class Runner:
             CannotRunError: forward raises an error.
         """
         try:
-            with double_precision(), Widened() if narrowed else nullcontext():
+            with double_precision(), Widened(self.kind) if narrowed else nullcontext():
                 return self.call(*args, **kwargs)
         except Exception as error:  # whatever the user's code raises
             raise CannotRunError(complaint(error)) from error
@@ -135,7 +141,7 @@ class Runner:
     def _recorded(
         self, args: Sequence[Any], kwargs: Mapping[str, Any], inputs: Mapping[str, Tensor]
     ) -> Graph:
-        return record(self.copy, lambda: self.call(*args, **kwargs), self.parts, inputs)
+        return record(self.copy, lambda: self.call(*args, **kwargs), self.parts, inputs, self.kind)
 
 
 def _recorded(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:

@@ -84,7 +84,7 @@ class OnnxFunction:
         feed: dict[str, Any] = {}
         for name, array in zip(self.inputs, arrays, strict=True):
             if name in self._taken:
-                feed[name] = np.ascontiguousarray(array, dtype=_TYPES[self._taken[name]])
+                feed[name] = np.asarray(array, _TYPES[self._taken[name]], order="C")
         try:
             return [np.asarray(one) for one in self._session.run(list(self.outputs), feed)]
         except Exception as error:  # onnxruntime has errors of many kinds
