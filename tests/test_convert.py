@@ -62,7 +62,7 @@ PARTS: dict[str, list[str]] = {
     "EncDec2": ["GRU", "GRU + readout"],
     "WNorm": ["Dense GRU + readout"],
     "Masked": ["host unsqueeze mul", "GRU Product"],
-    "Mid": ["GRU + readout", "host getitem"],
+    "Mid": ["GRU", "host getitem Linear"],
     "Mixed": ["WiredMemory"],
     "SkipHeads": ["GRU Dense Dense LSTM LSTM + readout", "host argmax permute reshape"],
     "Hook": ["GRU + readout"],
