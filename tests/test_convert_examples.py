@@ -55,6 +55,8 @@ def test_kinds_of_inputs_stay_of_their_kind(sizes: Any) -> None:
     assert bool((fixed == fixed[:, :1]).all())
     assert bool((another(random, sizes) > 0).all())
     tokens = torch.randint(2, 9, (3, 7), generator=generator)
+    for order in (tokens.sort(1).values, tokens.sort(1, descending=True).values):
+        assert set(another(order, sizes, (BATCH, TIME)).unique().tolist()) <= set(range(2, 9))
     assert set(another(tokens, sizes, (BATCH, TIME)).unique().tolist()) <= set(range(2, 9))
 
 

@@ -83,6 +83,9 @@ def _drawn(
     if _is_mask(tensor):
         made = _shuffled(_repeated(tensor, axes, sizes), generator, exact=True)
         return made.sort(axes.index(TIME), descending=order < 0).values if order else made
+    if order and not _is_counted(tensor, axes.index(TIME)):
+        made = _shuffled(_repeated(tensor, axes, sizes), generator)
+        return made.sort(axes.index(TIME), descending=order < 0).values
     if order:
         return _going_on(tensor, axes, sizes, generator)
     made = _shuffled(_repeated(tensor, axes, sizes), generator)
@@ -105,6 +108,13 @@ def _going_on(
     steps = _repeated(tensor.diff(dim=axis), axes, {**others, TIME: length})
     steps = _shuffled(steps, generator)
     return torch.cat([start, start + steps.cumsum(axis)], axis).to(tensor.dtype)
+
+
+def _is_counted(tensor: Tensor, axis: int) -> bool:
+    """Whether it may go on beyond what it holds: times do, and whole numbers that are counted one
+    by one; tokens that are in order by chance do not.
+    """
+    return torch.is_floating_point(tensor) or bool((tensor.diff(dim=axis) == 1).all())
 
 
 def _is_mask(tensor: Tensor) -> bool:
