@@ -19,6 +19,7 @@ ncps = pytest.importorskip("ncps.torch")
 from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
+from lnn2loihi.converted.sizes import Size
 from lnn2loihi.converters.trace.axes import BATCH, TIME  # noqa: E402
 from lnn2loihi.converters.trace.example import record_call  # noqa: E402
 from lnn2loihi.converters.trace.graph import refs  # noqa: E402
@@ -31,7 +32,7 @@ from lnn2loihi.converters.trace.recorder import CannotFollowError  # noqa: E402
 from lnn2loihi.converters.trace.recording import Recording  # noqa: E402
 from lnn2loihi.converters.trace.replay import HostModule  # noqa: E402
 from lnn2loihi.converters.trace.runner import CannotCopyError  # noqa: E402
-from lnn2loihi.converters.trace.sizes import Size, are_told_apart, size_of  # noqa: E402
+from lnn2loihi.converters.trace.sizes import are_told_apart, size_of  # noqa: E402
 
 B, T, N = 3, 5, 4
 Pair = namedtuple("Pair", "first second")

@@ -36,6 +36,20 @@ def torch_tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
     return {key: _torch_tensor(value) for key, value in state.items()}
 
 
+def module_tensors(module: Any) -> dict[str, Tensor]:
+    """The same of a live module; what PyTorch parametrizes (`torch.nn.utils.parametrizations`) is
+    what the parametrization gives now.
+    """
+    state = dict(module.state_dict())
+    for path, part in module.named_modules():
+        for name in dict(getattr(part, "parametrizations", None) or {}):
+            prefix = f"{path}." if path else ""
+            inside = f"{prefix}parametrizations.{name}."
+            state = {key: value for key, value in state.items() if not key.startswith(inside)}
+            state[prefix + name] = getattr(part, name).detach()
+    return torch_tensors(state)
+
+
 def _torch_tensor(value: Any) -> Tensor:
     import torch
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -34,6 +34,7 @@ from lnn2loihi.converters.trace.host import (
     needed,
 )
 from lnn2loihi.converters.trace.recording import Recording
+from lnn2loihi.converters.trace.types import answer_types
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,25 +103,27 @@ class Assembler:
             parts += [self._chip_part(chip) for chip in chips if chip.group.level == level]
             parts += self._host_parts(level, top, chips)
         recording, module = self.recording, self.recording.module
-        answer = replaced(self.graph.answer, Ref, self._answer)
+        answer = replaced(recording.answer, Ref, self._answer)
+        types = answer_types(recording)
         arguments = replaced(
             recording.arguments, Ref, lambda ref: ValueName(self.named(ref.number))
         )
         return ConvertedModule(
             self.name,
             tuple(
-                ModuleInput(one.name, one.axes, tuple(one.tensor.shape), one.dtype)
+                ModuleInput(one.name, one.axes, tuple(one.tensor.shape), _kind(one.dtype))
                 for one in recording.inputs
             ),
             arguments,
             tuple(parts),
             answer,
-            {one.name: one.tensor.numpy().astype(one.dtype) for one in recording.inputs},
+            {one.name: one.tensor.numpy().astype(_kind(one.dtype)) for one in recording.inputs},
             self.constants,
-            (*recording.notes, *self._notes(parts), *notes),
+            (*recording.notes, *self._notes(parts), *_of_types(types), *notes),
             multiply_adds(recording, range(len(self.graph.nodes))),
             module if recording.method == "forward" else getattr(module, recording.method),
             recording.kept,
+            {self.named(number): kind for number, kind in types.items()},
         )
 
     @property
@@ -150,7 +153,7 @@ class Assembler:
         return name
 
     def _answer(self, ref: Ref) -> ValueName:
-        if not self.graph.values[ref.number].depends:
+        if not self.cut.is_computed(ref.number):
             self._constant(ref.number)
         return ValueName(self.named(ref.number))
 
@@ -362,6 +365,21 @@ class Assembler:
 
 def _givens(expressions: Iterable[Affine]) -> list[Given]:
     return [atom for own in expressions for atom in own.atoms if isinstance(atom, Given)]
+
+
+def _of_types(types: Mapping[int, str]) -> Iterable[str]:
+    for kind in sorted(set(types.values())):
+        fewer = kind != "float64"
+        yield (
+            f"answers are {kind}, as forward's are; "
+            + ("the host computes in float32, which is finer" if fewer else "")
+            + ("" if fewer else "what the chip answers has the digits of its words all the same")
+        )
+
+
+def _kind(name: str) -> str:
+    """The type of an array: NumPy has no bfloat16."""
+    return "float32" if name == "bfloat16" else name
 
 
 def _at(at: int | None, steps: int) -> int | None:

@@ -12,8 +12,9 @@ from lnn2loihi.converters.modules.atoms import Call
 from lnn2loihi.converters.modules.classes import class_name
 from lnn2loihi.converters.modules.cutting import Cut
 from lnn2loihi.converters.modules.reading import FlowReader
-from lnn2loihi.converters.modules.soundness import Check, without_lengths
+from lnn2loihi.converters.modules.soundness import Check, of_several, without_lengths
 from lnn2loihi.converters.recurrent.known import is_recurrent, live_modules
+from lnn2loihi.converters.trace.axes import BATCH, TIME
 from lnn2loihi.converters.trace.directions import in_directions
 from lnn2loihi.converters.trace.example import record_call
 from lnn2loihi.converters.trace.record import CannotRunError
@@ -24,6 +25,8 @@ from lnn2loihi.errors import ImportNetworkError, NetworkError
 
 #: How often one recurrent part may be called with states of its own, where no sequence is seen.
 _MOST_CALLS = 8
+#: Options of ConvertedModule's own calls, which keywords of forward stand beside.
+_OPTIONS = {"self", "executor", "executors", "module", "target", "progress", "options", "path"}
 
 
 def converted_module(
@@ -32,6 +35,12 @@ def converted_module(
     """See `lnn2loihi.convert`."""
     module = source.__self__ if inspect.ismethod(source) else source
     subject = class_name(module)
+    if taken := sorted(_OPTIONS & set(keywords)):
+        raise ImportNetworkError(
+            subject,
+            f"its argument {', '.join(taken)} is called like an option of predict, compare, verify "
+            "or report, which would take it; give it by position",
+        )
     try:
         recording = record_call(source, args, keywords)
     except (CannotCopyError, CannotFollowError, CannotRunError) as error:
@@ -154,11 +163,14 @@ def _checked(
     problems = check.problems()
     if problems and not (again := check.problems(lengths=False)):
         # What is right for sequences of this length alone is taken for no other.
-        problems, converted = again, without_lengths(converted)
+        problems, converted = again, without_lengths(converted, recording.sizes[TIME])
     if problems:
         advice = (
             "If forward does the same with examples of any size and any values, this is a fault of "
             "lnn2loihi; give the recurrent layer alone then"
         )
         raise ImportNetworkError(subject, f"{problems[0]}. {advice}")
+    for axis in (BATCH, TIME):
+        if any(axis in one.axes for one in converted.inputs) and not check.alone(axis):
+            converted = of_several(converted, axis)
     return converted

@@ -24,6 +24,7 @@ from lnn2loihi.converters.modules.atoms import (
 from lnn2loihi.converters.modules.flows import Flow, Kept
 from lnn2loihi.converters.modules.reading import FlowReader
 from lnn2loihi.converters.trace.graph import Node, refs
+from lnn2loihi.converters.trace.replay import sizes_used
 
 #: What is placed on a chip: a recurrent part, or an activation or a product.
 Item: TypeAlias = "Call | Atom"
@@ -116,7 +117,9 @@ class Cut:
         self._levels: dict[int, int] = {}
         self._inside: dict[bytes, frozenset[bytes]] = {}
         self._shaped: set[int] = set()
-        self.answers = [r.number for r in refs(self.graph.answer) if self.is_computed(r.number)]
+        answers = [ref.number for ref in refs(self.graph.answer)]
+        self._shaped |= self._follow_sizes() & set(answers)
+        self.answers = [number for number in answers if self.is_computed(number)]
         self.wanted: dict[int, None] = {}
         self._needed: dict[bytes, Item] = {}
         self._demand()
@@ -216,10 +219,19 @@ class Cut:
                 yield item.elapsed.number
 
     def is_computed(self, number: int) -> bool:
-        """Whether a value is another one with other examples: it depends on an input, or is heard
-        by the chip and has as many entries as these.
+        """Whether a value is another one with other examples: it depends on an input, or on the
+        sizes of one and is answered, or heard by the chip with as many entries.
         """
         return self.graph.values[number].depends or number in self._shaped
+
+    def _follow_sizes(self) -> set[int]:
+        """Values that the sizes of an example say, or the shape of what depends on it."""
+        found: set[int] = set()
+        for node, general in zip(self.graph.nodes, self.reader.recording.nodes, strict=True):
+            read = {ref.number for ref in refs((node.arguments, node.keywords))}
+            if sizes_used((general,)) or any(n in found or self.is_computed(n) for n in read):
+                found |= {ref.number for ref in refs(node.answer)}
+        return found
 
     def _note_shaped(self, given: Given) -> None:
         """Samples that depend on nothing but sizes: zeros that a decoder hears."""

@@ -13,17 +13,18 @@ from torch import Tensor
 
 from lnn2loihi.converted.chip import run_float
 from lnn2loihi.converted.parts import ConvertedModule, HostPart
+from lnn2loihi.converted.sizes import Size
 from lnn2loihi.converters.modules.check import CHAOS, REACHES, SMALL, STEPS, TOLERANCE
 from lnn2loihi.converters.trace.axes import BATCH, TIME
-from lnn2loihi.converters.trace.graph import refs
+from lnn2loihi.converters.trace.graph import refs, replaced
 from lnn2loihi.converters.trace.host import HostModule, needed
 from lnn2loihi.converters.trace.likeness import may_be_wide
 from lnn2loihi.converters.trace.record import CannotRunError, Widened, double_precision
 from lnn2loihi.converters.trace.recording import RecordedInput, Recording
 from lnn2loihi.errors import Lnn2LoihiError
 
-#: Sizes of other examples: more and fewer sequences than one, short and long.
-_LENGTHS = (2, STEPS)
+#: Sizes of other examples: more and fewer sequences than one, short and long, even and odd.
+_LENGTHS = (2, 7, STEPS)
 
 
 class Check:
@@ -80,6 +81,12 @@ class Check:
                 if found:
                     return found
         return []
+
+    def alone(self, axis: str) -> bool:
+        """Whether one sequence alone (BATCH), or one step (TIME), is answered as the module does,
+        or not taken by it.
+        """
+        return not self._compared({axis: 1}, 1.0, f"an example with 1 along {axis}")
 
     @property
     def _one_by_one(self) -> bool:
@@ -198,7 +205,7 @@ class Check:
         return found
 
 
-def without_lengths(converted: ConvertedModule) -> ConvertedModule:
+def without_lengths(converted: ConvertedModule, length: int) -> ConvertedModule:
     """The module for sequences of the example's length alone."""
     inputs = tuple(
         replace(one, axes=tuple(None if axis == TIME else axis for axis in one.axes))
@@ -208,6 +215,18 @@ def without_lengths(converted: ConvertedModule) -> ConvertedModule:
         "only sequences of the example's length are taken: forward is written for no other, or the "
         "host runs a loop over the steps of it, which was recorded for as many"
     )
+    answer = replaced(converted.answer, Size, lambda size: size.of_time(length))
+    return replace(converted, inputs=inputs, answer=answer, notes=(*converted.notes, note))
+
+
+def of_several(converted: ConvertedModule, axis: str) -> ConvertedModule:
+    """The module for more sequences than one, or more steps."""
+    inputs = tuple(
+        replace(one, several=(*one.several, axis)) if axis in one.axes else one
+        for one in converted.inputs
+    )
+    what = {BATCH: "one sequence alone", TIME: "one step alone"}[axis]
+    note = f"{what} is not taken: forward does something else with it than with more"
     return replace(converted, inputs=inputs, notes=(*converted.notes, note))
 
 

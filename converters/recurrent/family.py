@@ -17,7 +17,7 @@ import numpy as np
 
 from lnn2loihi.converters.files.arrays import Arrays, forgotten, watched
 from lnn2loihi.converters.files.description import Description, flag, text, whole
-from lnn2loihi.converters.files.tensor import Tensor, torch_tensors
+from lnn2loihi.converters.files.tensor import Tensor, module_tensors
 from lnn2loihi.converters.provenance import torch_version
 from lnn2loihi.layers.layer import Layer
 from lnn2loihi.layers.linear import FloatArray, Linear
@@ -205,7 +205,7 @@ class FamilyImporter(ABC):
         description, problems = self.describe(source)
         if description is None:
             return None, None, problems or [f"{type(self).__name__}.describe does not say why"]
-        parts, found = self.read(torch_tensors(source.state_dict()), description)
+        parts, found = self.read(module_tensors(source), description)
         return description, parts, [*problems, *found]
 
     def from_keras(self, layer: KerasLayer) -> tuple[FamilyParts | None, list[str]]:

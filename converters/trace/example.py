@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from lnn2loihi.converters.modules.classes import class_name
 from lnn2loihi.converters.trace.arguments import Example, check_answer, example_of
 from lnn2loihi.converters.trace.axes import BATCH, TIME
-from lnn2loihi.converters.trace.general import General, NotGeneralError, general
+from lnn2loihi.converters.trace.general import General, NotGeneralError, general, sized_answer
 from lnn2loihi.converters.trace.graph import Graph, refs
 from lnn2loihi.converters.trace.likeness import resized
 from lnn2loihi.converters.trace.loops import around
@@ -96,7 +96,9 @@ def _unwrapped(module: Any) -> tuple[nn.Module, str]:
             f"it is a {type(module).__name__}, compiled code whose forward cannot be seen; give "
             "the module that it was made of"
         )
-    if not isinstance(module, nn.Module):
+    if isinstance(module, nn.Module):
+        _check_quantized(module)
+    else:
         raise CannotCopyError(
             f"{class_name(module)} is no torch.nn.Module, and no method of one; give the module"
         )
@@ -110,6 +112,25 @@ def _unwrapped(module: Any) -> tuple[nn.Module, str]:
             named = f" (module.{own[0]})" if own else ""
             raise CannotCopyError(f"it has no forward; give the method that is called{named}")
     return module, method
+
+
+def _check_quantized(module: nn.Module) -> None:
+    """Refuses what PyTorch has quantized: its integers are none of a chip's.
+
+    Raises:
+        CannotCopyError: a part is of a class of torch.ao.nn.quantized or the like.
+    """
+    found = [
+        f"{path or 'it'} ({class_name(part)})"
+        for path, part in module.named_modules()
+        if any(name in class_name(part) for name in ("nn.quantized.", "nn.intrinsic.quantized."))
+        and class_name(part).startswith("torch.")
+    ]
+    if found:
+        raise CannotCopyError(
+            f"PyTorch has quantized parts of it ({', '.join(found[:4])}), whose integers are not "
+            "those of the chip; give the module as it was before that, in floating point"
+        )
 
 
 def _in_order(x: Any) -> None:
@@ -134,7 +155,13 @@ class _Recorded:
         self._notes += axes.notes
         points, graphs = self._others(axes, first)
         found = self._general(axes, graphs, points)
-        return replace(found, kept=self._kept(first), notes=tuple(self._notes))
+        answer, known = sized_answer(graphs, points)
+        if not known:
+            self._notes.append(
+                "numbers in its answer may change with the sizes of what it is given, in a way "
+                "that was not found out; they are the example's"
+            )
+        return replace(found, answer=answer, kept=self._kept(first), notes=tuple(self._notes))
 
     def _record(self, tensors: Sequence[Tensor]) -> Graph:
         named = dict(zip(self._example.tensors, tensors, strict=True))

@@ -17,10 +17,13 @@ from lnn2loihi.converters.trace.graph import (
     Value,
     is_users_dataclass,
     refs,
+    replaced,
 )
 from lnn2loihi.converters.trace.sizes import Size, size_of
 
 Sizes = Mapping[str, int]
+#: Numbers in answers.
+_NUMBERS: Any = (int, float)
 
 
 class NotGeneralError(Exception):
@@ -65,6 +68,38 @@ def general(graphs: Sequence[Graph], points: Sequence[Sizes]) -> General:
         if row[0].origin == "constant" and number not in made:
             _check_constant([value.tensor for value in row])
     return General(tuple(nodes), tuple(shapes))
+
+
+def sized_answer(graphs: Sequence[Graph], points: Sequence[Sizes]) -> tuple[Any, bool]:
+    """What forward answers, with a Size in place of each number that follows the sizes, and whether
+    that is known of all its numbers.
+
+    Args:
+        graphs: the recordings.
+        points: for each its batch and time.
+    """
+    rows: list[list[Any]] = []
+    for graph in graphs:
+        rows.append([])
+        replaced(graph.answer, _NUMBERS, rows[-1].append)
+    answer = graphs[0].answer
+    if not rows[0] and not any(rows):
+        return answer, True
+    if any(len(row) != len(rows[0]) for row in rows) or (len(graphs) < 3 and points[0]):
+        return answer, False
+    found = [_number(row, points) for row in zip(*rows, strict=True)]
+    numbers = iter(found)
+    return (
+        replaced(answer, _NUMBERS, lambda own: own if (n := next(numbers)) is None else n),
+        None not in found,
+    )
+
+
+def _number(row: Sequence[Any], points: Sequence[Sizes]) -> Any:
+    """A number of an answer, in each of the recordings; None where nothing is known."""
+    if all(type(one) is type(row[0]) and one == row[0] for one in row):
+        return row[0]
+    return None if any(isinstance(one, bool) for one in row) else size_of(row, points)
 
 
 def _kind(node: Node) -> tuple[str, str | None]:

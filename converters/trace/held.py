@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from functools import cache
-from types import GeneratorType
+from types import CellType, FunctionType, GeneratorType
 from typing import Any
 
 from lnn2loihi.converters.modules.classes import class_name, is_torch_module
@@ -68,17 +68,81 @@ def double_copy(module: Any) -> Any:
     """
     import torch
 
+    def kept(tensor: Any) -> Any:
+        values = tensor.detach().cpu().clone()
+        return values.double() if torch.is_floating_point(values) else values
+
+    return _copied(module, kept).cpu().double().eval().requires_grad_(False)
+
+
+def snapshot(module: Any) -> Any:
+    """A copy with parameters and buffers as they are now, where they are, in their own types; what
+    has fewer bits than float32 is float32. Nothing that is done to the copy changes the module.
+    """
+    import torch
+
+    made = own_copy(module)
+    rounded = (torch.float16, torch.bfloat16)
+    held = (*made.parameters(), *made.buffers())
+    return made.float() if any(tensor.dtype in rounded for tensor in held) else made
+
+
+def own_copy(module: Any) -> Any:
+    """A copy as the module is, where it is, in its own types."""
+    return _copied(module, lambda tensor: tensor.detach().clone())
+
+
+def _copied(module: Any, kept: Callable[[Any], Any]) -> Any:
+    """A copy of a module.
+
+    Args:
+        module: the module.
+        kept: makes the copy of a tensor in an attribute, which may have a graph of its gradients
+            and could not be copied with it.
+    """
     memo: dict[int, Any] = {}
     for tensors in attribute_tensors(module).values():
         for tensor in tensors:
-            values = tensor.detach().cpu().clone()
-            memo[id(tensor)] = values.double() if torch.is_floating_point(values) else values
+            memo[id(tensor)] = kept(tensor)
     for value in _attributes(module):
         if not isinstance(value, GeneratorType) and not _copies(value, memo):
             # A lock, a file, a logger or a trainer is none of the network: it is shared. What
             # remembers how far it was read is not, for a run would change it.
             memo[id(value)] = value
-    return copy.deepcopy(module, memo).cpu().double().eval().requires_grad_(False)
+    made = copy.deepcopy(module, memo)
+    for part in made.modules():
+        forward = vars(part).get("forward")
+        if isinstance(forward, FunctionType):
+            vars(part)["forward"] = _about_copy(forward, memo)
+    return made
+
+
+def _about_copy(function: FunctionType, memo: dict[int, Any]) -> FunctionType:
+    """A function that was put in place of a forward, and calls the copies of modules and of their
+    methods where it calls those; functions are shared by copies otherwise.
+    """
+
+    def led(value: Any) -> Any:
+        if isinstance(value, FunctionType) and value is not function:
+            return _about_copy(value, memo) if value.__closure__ else value
+        of_module = is_torch_module(value) or is_torch_module(getattr(value, "__self__", None))
+        held = memo.get(id(getattr(value, "__self__", value)))
+        return copy.deepcopy(value, memo) if of_module and held is not None else value
+
+    cells = tuple(
+        CellType(led(cell.cell_contents)) if cell != CellType() else cell
+        for cell in function.__closure__ or ()
+    )
+    named = {n: function.__globals__[n] for n in function.__code__.co_names
+             if n in function.__globals__}  # fmt: skip
+    own = {name: led(value) for name, value in named.items() if not isinstance(value, FunctionType)}
+    changed = {name: value for name, value in own.items() if value is not named[name]}
+    held = {**function.__globals__, **changed} if changed else function.__globals__
+    made = FunctionType(
+        function.__code__, held, function.__name__, function.__defaults__, cells or None
+    )
+    made.__kwdefaults__ = function.__kwdefaults__
+    return made
 
 
 def _attributes(module: Any) -> Iterator[Any]:

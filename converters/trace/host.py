@@ -79,14 +79,15 @@ def needed(
 def host_module(recording: Recording, given: Sequence[int], wanted: Sequence[int]) -> HostModule:
     """A module that computes values from others: module(*given) -> tuple of wanted.
 
-    It holds the live module's own parts, parameters and buffers, under the names that they have
-    there, so that training it trains them; sizes are taken from the given tensors. In float32 (or
-    whatever the live module's parameters are).
+    It holds parts, parameters and buffers of `Recording.snapshot` under the names that they have
+    in the live module, which is never changed by it; all host parts of a recording share them.
+    Sizes are taken from the given tensors. In float32, or in float64 where the live module's
+    parameters are.
 
     Raises:
         ValueError: another value of the module would be needed; see `needed`.
     """
-    return HostModule(recording, recording.module, given, wanted)
+    return HostModule(recording, recording.snapshot, given, wanted)
 
 
 def multiply_adds(recording: Recording, nodes: Sequence[int]) -> int:
@@ -146,7 +147,7 @@ class TorchFunction:
         """
         with torch.no_grad(), _evaluating(self.module):
             answers = self.module(*(self.module.tensor(array) for array in arrays))
-        return [answer.detach().cpu().numpy() for answer in answers]
+        return [_array(answer.detach().cpu()) for answer in answers]
 
     def onnx(self) -> bytes:
         """The same as an ONNX model, whose inputs and outputs have the names of the values.
@@ -157,6 +158,11 @@ class TorchFunction:
         """
         with _evaluating(self.module):
             return exported(self.module, self.inputs, self.outputs)
+
+
+def _array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
+    """As an array: NumPy has no bfloat16."""
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
 @contextmanager

@@ -52,6 +52,11 @@ def exported(module: HostModule, inputs: Sequence[str], outputs: Sequence[str]) 
         )
     fixed = _fixed(module)
     points = _points(module, fixed)
+    first = _given(module, points[0])
+    if first is None:
+        raise ImportNetworkError(
+            _SUBJECT, f"it does not run itself with {_said(points[0])}, entries of the example"
+        )
     ways = {"PyTorch's tracing exporter": _traced}
     if find_spec("onnxscript") is not None:
         ways["PyTorch's newer exporter"] = _followed
@@ -59,7 +64,7 @@ def exported(module: HostModule, inputs: Sequence[str], outputs: Sequence[str]) 
     for name, way in ways.items():
         try:
             with _quiet():
-                model = way(module, inputs, outputs, _given(module, points[0]), fixed)
+                model = way(module, inputs, outputs, first, fixed)
         except Exception as error:  # the exporters have no errors of one kind
             reasons.append(f"{name} raises {type(error).__name__}: {error!s:.300}")
             continue
@@ -74,36 +79,71 @@ def exported(module: HostModule, inputs: Sequence[str], outputs: Sequence[str]) 
 
 def _fixed(module: HostModule) -> frozenset[str]:
     """TIME, where the module runs with the example's alone: it is a loop over so many steps."""
-    for point in _points(module, frozenset())[1:]:
-        try:
-            with torch.no_grad():
-                module(*_given(module, point))
-        except (RuntimeError, IndexError, ValueError):
-            return frozenset((TIME,))
-    return frozenset()
+    others = [point for point in _points(module, frozenset())[1:] if 1 not in point.values()]
+    runs = all(_given(module, point) is not None for point in others)
+    return frozenset() if runs else frozenset((TIME,))
 
 
 def _points(module: HostModule, fixed: frozenset[str]) -> list[dict[str, int]]:
-    """Sizes to export and to try: none is 1, which exporters take for a constant."""
+    """Sizes to export with, and to try: the first is none of 1, which exporters take for a
+    constant.
+    """
     followed = {label for shape in module.shapes for size in shape for label in size.follows}
     own = {label: size for label, size in module.sizes.items() if label in followed}
     first = {label: max(2, size) for label, size in own.items()}
     batch, time = first.get(BATCH, 2), first.get(TIME, 2)
-    others = [{BATCH: batch + 1, TIME: max(2, time - 1)}, {BATCH: 2, TIME: time + 1}]
-    varied = [{label: one[label] for label in own} for one in others]
+    others = [
+        {BATCH: batch + 1, TIME: max(2, time - 1)},
+        {BATCH: 2, TIME: time + 1},
+        {BATCH: 1, TIME: time},
+        {BATCH: batch, TIME: 1},
+    ]
     kept = {label: size for label, size in own.items() if label in fixed}
-    return [first | kept, *(one | kept for one in varied)]
+    found = [first | kept]
+    for one in others:
+        point = {label: one[label] for label in own} | kept
+        if point not in found:
+            found.append(point)
+    return found
 
 
-def _given(module: HostModule, sizes: Mapping[str, int]) -> list[Tensor]:
-    """What it takes for these sizes: entries of the example, repeated or cut."""
+def _given(module: HostModule, sizes: Mapping[str, int]) -> list[Tensor] | None:
+    """What it takes for these sizes: entries of the example, repeated or cut; None where it runs
+    with none.
+
+    Whole numbers that it does not take as they are may be lengths, which go up to the number of
+    steps, or places in a sequence, which are fewer.
+    """
     found: list[Tensor] = []
     for example, shape in zip(module.examples, module.shapes, strict=True):
         for axis, size in enumerate(shape):
-            places = torch.arange(int(size.at(sizes))) % example.shape[axis]
-            example = example.index_select(axis, places)
+            length = int(size.at(sizes))
+            if length < 1 or not example.shape[axis]:
+                if length != example.shape[axis]:
+                    return None
+                continue
+            example = example.index_select(axis, torch.arange(length) % example.shape[axis])
         found.append(module.tensor(example.numpy()))
-    return found
+    steps = sizes.get(TIME, 1)
+    for largest in (None, steps, steps - 1, 1, 0):
+        given = found if largest is None else [_up_to(one, largest) for one in found]
+        try:
+            with torch.no_grad():
+                module(*given)
+        except (RuntimeError, ValueError, IndexError):
+            continue
+        return given
+    return None
+
+
+def _up_to(tensor: Tensor, largest: int) -> Tensor:
+    whole = not tensor.is_floating_point() and tensor.dtype != torch.bool
+    return tensor.clamp(max=largest) if whole else tensor
+
+
+def _said(sizes: Mapping[str, int]) -> str:
+    """Sizes for messages."""
+    return ", ".join(f"{label} {size}" for label, size in sizes.items()) or "the example"
 
 
 def _traced(
@@ -176,7 +216,8 @@ def _difference(
     taken = {one.name for one in session.get_inputs()}
     for point in points:
         given = _given(module, point)
-        sizes = ", ".join(f"{label} {size}" for label, size in point.items()) or "the example"
+        if given is None:  # it takes no such sizes itself
+            continue
         with torch.no_grad():
             own = [answer.cpu().numpy() for answer in module(*given)]
         pairs = zip(inputs, given, strict=True)
@@ -184,16 +225,27 @@ def _difference(
         try:
             answers: list[Any] = list(session.run(None, feed))
         except Exception as error:
-            return f"cannot run with {sizes}: {error!s:.300}"
-        for one, other in zip(own, answers, strict=True):
-            if one.shape != np.shape(other):
-                return f"answers with shape {np.shape(other)} instead of {one.shape} with {sizes}"
-            scale = max(float(np.abs(one).max(initial=0)), 1e-30)
-            # Masks have no difference.
-            apart = one != other if one.dtype == bool else np.abs(one - other)
-            if one.size and float(apart.max()) > _TOLERANCE * scale:
-                return f"answers otherwise than the module with {sizes}"
+            return f"cannot run with {_said(point)}: {error!s:.300}"
+        for one, other in zip(own, map(np.asarray, answers), strict=True):
+            if one.shape != other.shape:
+                return (
+                    f"answers with shape {other.shape} instead of {one.shape} with {_said(point)}"
+                )
+            if not _agree(one, other):
+                return f"answers otherwise than the module with {_said(point)}"
     return ""
+
+
+def _agree(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> bool:
+    """Whether answers are the same, but for rounding of floating-point numbers."""
+    if one.dtype.kind != "f":
+        return one.dtype == other.dtype and np.array_equal(one, other)
+    finite = np.isfinite(one)
+    if not np.array_equal(one[~finite], other[~finite], equal_nan=True):
+        return False
+    scale = max(float(np.abs(one[finite]).max(initial=0)), 1e-30)
+    # What is no number is no difference that is small enough.
+    return bool((np.abs(one[finite] - other[finite]) <= _TOLERANCE * scale).all())
 
 
 @contextmanager

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor, nn
 
 from lnn2loihi.converters.trace.graph import Graph, Node, Ref, replaced
+from lnn2loihi.converters.trace.held import snapshot
 from lnn2loihi.converters.trace.likeness import resized
 from lnn2loihi.converters.trace.runner import Runner
 from lnn2loihi.converters.trace.sizes import Size
@@ -59,6 +61,8 @@ class Recording:
             both, by paths of their own; the module does not hold them.
         kept: attributes in which a call leaves what the next one reads; the module's state.
         notes: what the user has to know, a sentence each.
+        answer: what forward returned, with a Ref for each tensor and a Size in place of each number
+            that follows the batch and the time.
     """
 
     module: nn.Module
@@ -75,6 +79,14 @@ class Recording:
     kept: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     directions: Mapping[str, nn.Module] = field(default_factory=dict)
+    answer: Any = None
+
+    @cached_property
+    def snapshot(self) -> nn.Module:
+        """The module as it is when this is first asked for: a copy that host parts compute with,
+        and share. It is never run as a whole.
+        """
+        return snapshot(self.module)
 
     @property
     def copy(self) -> nn.Module:

@@ -28,7 +28,8 @@ class HostModule(nn.Module):
 
     Args:
         recording: the recording.
-        source: whose parts and parameters it runs with: the live module, or its copy.
+        source: whose parts and parameters it runs with: a snapshot of the module, or
+            its copy in float64.
         given: the values that it takes.
         wanted: the values that it answers with.
 
@@ -107,7 +108,10 @@ class HostModule(nn.Module):
             part = _at(self, node.path or _ITSELF)
             answer = _called(part, arguments, keywords)
         else:
-            answer = node.function(*arguments, **keywords)
+            function = node.function
+            if function is torch.linspace and torch.onnx.is_in_onnx_export():
+                function = _linspace
+            answer = function(*arguments, **keywords)
         if answer is None:
             answer = copies[node.changes[0]]
         tensors: list[Tensor] = []
@@ -192,6 +196,16 @@ def _told(shapes: Sequence[Sequence[Size]]) -> dict[str, tuple[int, int, Size]]:
             if size.tells is not None:
                 found.setdefault(size.tells, (place, axis, size))
     return found
+
+
+def _linspace(start: Any, end: Any, steps: Any, **kinds: Any) -> Tensor:
+    """torch.linspace of operators that an ONNX file has: what exporters write for it divides by 0
+    where there is one step.
+    """
+    places = torch.arange(steps, **kinds)
+    return start + places * (
+        (end - start) / (steps - 1 + torch.zeros_like(places[:1])).clamp(min=1)
+    )
 
 
 def _called(part: nn.Module, arguments: Any, keywords: Any) -> Any:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 Arrays = dict[str, np.ndarray]
 #: Types that arrays of examples have in files.
 _KINDS = "biuf"
+#: Floating-point types that answers may have beside float32.
+_TYPES = ("float64", "float16", "bfloat16")
 _MEANINGS = (BATCH, TIME, FEATURES)
 LARGEST_COUNT = 1 << 62
 
@@ -55,7 +57,13 @@ def plain_module(
         "name": converted.name,
         "lnn2loihi": VERSION,
         "inputs": [
-            {"name": i.name, "axes": list(i.axes), "shape": list(i.shape), "dtype": i.dtype}
+            {
+                "name": i.name,
+                "axes": list(i.axes),
+                "shape": list(i.shape),
+                "dtype": i.dtype,
+                "several": list(i.several),
+            }
             for i in converted.inputs
         ],
         "arguments": to_plain(args, "arguments", problems),
@@ -64,6 +72,7 @@ def plain_module(
         "constants": list(converted.constants),
         "notes": list(converted.notes),
         "kept": list(converted.kept),
+        "types": dict(converted.types),
         "multiply_adds": converted.multiply_adds,
         "parts": [
             {"host": _plain_host(part)}
@@ -171,6 +180,9 @@ def module_of(
         notes=notes,
         multiply_adds=_count_or_none(manifest["multiply_adds"]),
         kept=tuple(map(_line, _list(manifest.get("kept", [])))),
+        types={
+            _line(name): _one_of(kind, _TYPES) for name, kind in manifest.get("types", {}).items()
+        },
     )
     if arrays:
         raise ValueError(f"arrays that nothing names: {', '.join(arrays):.60}")
@@ -183,7 +195,9 @@ def _input(entry: Any) -> ModuleInput:
     if dtype.kind not in _KINDS:
         raise TypeError(f"an input of type {dtype}")
     shape = tuple(map(_count, _list(entry["shape"])))
-    return ModuleInput(_line(entry["name"]), axes, shape, dtype.name)
+    # Files of earlier versions do not have it.
+    several = tuple(_one_of(axis, (BATCH, TIME)) for axis in _list(entry.get("several", [])))
+    return ModuleInput(_line(entry["name"]), axes, shape, dtype.name, several)
 
 
 def _part(

@@ -72,13 +72,16 @@ class ConvertedModule:
         arguments: the positional arguments (a tuple) and the keywords (a dict) of the example, with
             a ValueName in place of each tensor.
         parts: in the order in which they run.
-        answer: what it answers, with a ValueName in place of each tensor.
+        answer: what it answers, with a ValueName in place of each tensor, and a Size in place of
+            each number that follows the sizes of what it is called with.
         example: for each input its array.
         constants: values of the answer and of parts that depend on no input, by name.
         notes: what the user has to know, a sentence each.
         multiply_adds: multiply-adds of the whole module for the example.
         module: the live module that it was made of; None where it was loaded.
         kept: attributes in which the module keeps states from call to call; see `open_stream`.
+        types: for values of the answer that the module gives in another floating-point type than
+            float32 that type's name; parts on the host compute in float32 or float64.
 
     Raises:
         NetworkError: lists everything that contradicts itself, when made.
@@ -95,6 +98,7 @@ class ConvertedModule:
     multiply_adds: int | None = None
     module: Any = field(default=None, repr=False)
     kept: tuple[str, ...] = ()
+    types: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         problems = Problems(NetworkError, f"module {self.name!r}")

@@ -43,12 +43,15 @@ class ModuleInput:
             None.
         shape: of the example.
         dtype: NumPy's name of its type.
+        several: of BATCH and TIME those along which one alone is not taken: the module does
+            something else with it.
     """
 
     name: str
     axes: tuple[str | None, ...]
     shape: tuple[int, ...]
     dtype: str
+    several: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from lnn2loihi.errors import InputError, Lnn2LoihiError, Problems, QuantizationE
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.quantization.rounding import CORRECTIONS
 from lnn2loihi.quantization.sizes import memory_that_ends
+from lnn2loihi.quantization.state_words import encoded_states
 from lnn2loihi.quantization.verb import PreparedQuantization, prepared
 from lnn2loihi.recipe import LayerRecipes, Recipe
 
@@ -42,7 +43,8 @@ def quantized(
         raise QuantizationError(
             "correction", f"{correction!r} does not exist; there are {', '.join(CORRECTIONS)}"
         )
-    settings = prepared_parts(converted, recipe, calibrate, layers, ranges)
+    heard = heard_in_calls(converted, calibrate)
+    settings = prepared_parts(converted, recipe, heard, layers, ranges)
     problems = Problems(QuantizationError, f"module {converted.name!r}")
     made: dict[str, ChipPart] = {}
     for part in converted.chip_parts:
@@ -57,7 +59,27 @@ def quantized(
         made[part.name] = dataclasses.replace(part, program=program, words=words)
     problems.raise_if_any()
     parts = tuple(made.get(part.name, part) for part in converted.parts)
-    return dataclasses.replace(converted, parts=parts)
+    notes = [note for part in made.values() for note in _saturating(part, heard[part.name])]
+    return dataclasses.replace(converted, parts=parts, notes=(*converted.notes, *notes))
+
+
+def _saturating(part: ChipPart, calls: Sequence[Heard]) -> Iterator[str]:
+    """What is to be known of states that calls begin with, and no word holds."""
+    held: dict[str, int] = {}
+    for heard in calls:
+        if heard.states:
+            for name, count in encoded_states(part.words, part.quantized(), heard.states)[
+                1
+            ].items():
+                held[name] = held.get(name, 0) + count
+    for name, count in held.items():
+        if count:
+            total = sum(np.size(heard.states[name]) for heard in calls)
+            yield (
+                f"part {part.name!r} begins with states {name} of which {count:,} of {total:,} "
+                "numbers of the calibration data are larger than its words hold, and are cut: its "
+                "first answers may be off"
+            )
 
 
 def by_default(converted: ConvertedModule) -> ConvertedModule:
@@ -73,17 +95,16 @@ def by_default(converted: ConvertedModule) -> ConvertedModule:
 def prepared_parts(
     converted: ConvertedModule,
     recipe: str | Recipe,
-    calibrate: Any,
+    heard: Mapping[str, list[Heard]],
     layers: LayerRecipes | None = None,
     ranges: str = "range",
 ) -> dict[str, PreparedQuantization]:
-    """Measurements and recipes of each chip part.
+    """Measurements and recipes of each chip part, of what it hears in each call.
 
     Raises:
         QuantizationError: lists what is wrong with the recipes and with the data, by part.
-        InputError: the data do not fit the module, or there are no float networks.
+        InputError: there are no float networks.
     """
-    heard = heard_in_calls(converted, calibrate)
     problems = Problems(QuantizationError, f"module {converted.name!r}")
     own = _recipes_by_part(converted, layers or {}, problems)
     found: dict[str, PreparedQuantization] = {}

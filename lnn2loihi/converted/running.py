@@ -180,8 +180,17 @@ def result_of(converted: ConvertedModule, passage: Passage, given: Given) -> Con
 
 def answer_of(converted: ConvertedModule, passage: Passage, given: Given) -> Any:
     """What the module answers, as tensors where it was given some."""
-    convert = given.as_tensor or (lambda array: np.array(array))
-    return with_tensors(converted.answer, lambda name: convert(passage.values[name]))
+    convert = given.as_tensor or _as_array
+
+    def value(name: str) -> Any:
+        return convert(passage.values[name], converted.types.get(name))
+
+    return with_tensors(converted.answer, value, passage.sizes)
+
+
+def _as_array(array: AnyArray, kind: str | None) -> AnyArray:
+    """An array of its own, in a type that NumPy has."""
+    return np.array(array, None if kind in (None, "bfloat16") else kind)
 
 
 def _as_single(values: Mapping[str, Any]) -> dict[str, AnyArray]:

@@ -8,12 +8,14 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from lnn2loihi.arrays import as_array
 from lnn2loihi.converted.pieces import BATCH, TIME, AnyArray, ModuleInput, ValueName
+from lnn2loihi.converted.sizes import Size
 from lnn2loihi.errors import InputError, Problems
 
 #: What a name of a value begins with: the argument that it is in.
@@ -29,36 +31,42 @@ class Given:
     Attributes:
         values: for each input its array.
         sizes: BATCH and TIME of the inputs, as far as they have them.
-        as_tensor: makes of an array a tensor like those that were given; None where none was.
+        as_tensor: makes of an array a tensor like those that were given, of a type by its name;
+            None where none was.
     """
 
     values: dict[str, AnyArray]
     sizes: dict[str, int]
-    as_tensor: Callable[[AnyArray], Any] | None
+    as_tensor: Callable[[AnyArray, str | None], Any] | None
 
 
-def with_tensors(structure: Any, tensor: Callable[[str], Any]) -> Any:
+def with_tensors(
+    structure: Any, tensor: Callable[[str], Any], sizes: Mapping[str, int] = MappingProxyType({})
+) -> Any:
     """A structure with something in place of the names of values.
 
     Args:
         structure: as `ConvertedModule.answer`.
         tensor: gives what stands for a value, by its name.
+        sizes: BATCH and TIME of the call, where numbers of the structure follow them.
     """
     if isinstance(structure, ValueName):
         return tensor(structure.name)
+    if isinstance(structure, Size):
+        return structure.at(sizes)
     if isinstance(structure, tuple):
-        parts = [with_tensors(part, tensor) for part in structure]
+        parts = [with_tensors(part, tensor, sizes) for part in structure]
         if hasattr(structure, "n_sequence_fields"):  # what torch.max and torch.sort answer with
             return type(structure)(parts)
         return type(structure)(*parts) if hasattr(structure, "_fields") else tuple(parts)
     if isinstance(structure, list):
-        return [with_tensors(part, tensor) for part in structure]
+        return [with_tensors(part, tensor, sizes) for part in structure]
     if dataclasses.is_dataclass(structure) and not isinstance(structure, type):
         names = [field.name for field in dataclasses.fields(structure) if field.init]
-        made = {name: with_tensors(getattr(structure, name), tensor) for name in names}
+        made = {name: with_tensors(getattr(structure, name), tensor, sizes) for name in names}
         return dataclasses.replace(structure, **made)
     if isinstance(structure, Mapping):
-        parts = {key: with_tensors(part, tensor) for key, part in structure.items()}
+        parts = {key: with_tensors(part, tensor, sizes) for key, part in structure.items()}
         if type(structure) is dict or not isinstance(structure, dict):
             return parts
         own = copy.copy(structure)  # of a class of the module's own, which may forbid `update`
@@ -106,6 +114,8 @@ def _parts(structure: Any, place: str) -> Iterator[tuple[str, Any]]:
     elif isinstance(structure, Mapping):
         for key, part in structure.items():
             yield f"{place}[{key!r}]", part
+    elif isinstance(structure, Size):
+        return
     elif dataclasses.is_dataclass(structure) and not isinstance(structure, type):
         for field in dataclasses.fields(structure):
             if field.init:
@@ -301,6 +311,11 @@ def shape_problems(
     for place, axis in enumerate(wanted.axes):
         if axis not in (BATCH, TIME):
             continue
+        if axis in wanted.several and shape[place] == 1:
+            found.append(
+                f"has 1 along {axis}, with which the module does something else than with more; "
+                "give at least 2, or convert it with such an example"
+            )
         size, other = sizes.setdefault((axis, wanted.shape[place]), (shape[place], wanted.name))
         if size != shape[place]:
             found.append(f"has {shape[place]} along {axis} where {other} has {size}")
@@ -334,7 +349,12 @@ def _is_tensor(value: Any) -> bool:
     return hasattr(value, "detach") and hasattr(value, "device")
 
 
-def _like(tensor: Any) -> Callable[[AnyArray], Any]:
+def _like(tensor: Any) -> Callable[[AnyArray, str | None], Any]:
     """Makes tensors of PyTorch, which whoever has given one has imported."""
     torch, device = sys.modules["torch"], tensor.device
-    return lambda array: torch.from_numpy(np.array(array)).to(device)
+
+    def made(array: AnyArray, kind: str | None) -> Any:
+        found = torch.from_numpy(np.array(array)).to(device)
+        return found if kind is None else found.to(getattr(torch, kind))
+
+    return made

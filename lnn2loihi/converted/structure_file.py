@@ -7,6 +7,7 @@ from collections import OrderedDict, namedtuple
 from typing import Any
 
 from lnn2loihi.converted.pieces import ValueName
+from lnn2loihi.converted.sizes import Size
 from lnn2loihi.printable import is_line
 
 #: Depth of a structure, and entries of one of its parts.
@@ -32,6 +33,9 @@ def to_plain(structure: Any, place: str, problems: list[str], depth: int = 0) ->
     inside = depth + 1
     if isinstance(structure, ValueName):
         return {"value": structure.name}
+    if isinstance(structure, Size):
+        return {"size": [structure.coefficient, structure.batch, structure.time,
+                         structure.constant, structure.divisor]}  # fmt: skip
     if isinstance(structure, (tuple, list)):
         parts = [to_plain(p, f"{place}[{i}]", problems, inside) for i, p in enumerate(structure)]
         if hasattr(structure, "_fields"):
@@ -74,13 +78,18 @@ def from_plain(entry: Any, depth: int = 0) -> Any:
     ((kind, content),) = entry.items()
     if kind == "value":
         return ValueName(_line(content))
+    if kind == "size":
+        return _size(_entries(content))
     if kind in ("tuple", "list"):
         parts = [from_plain(part, depth + 1) for part in _entries(content)]
         return tuple(parts) if kind == "tuple" else parts
     if kind == "dict":
         pairs = [_entries(pair) for pair in _entries(content)]
-        return {_key(from_plain(key, depth + 1)): from_plain(part, depth + 1)
+        made = {_key(from_plain(key, depth + 1)): from_plain(part, depth + 1)
                 for key, part in pairs}  # fmt: skip
+        if len(made) < len(pairs) or any(key != key for key in made):
+            raise ValueError("a dict of keys that are not apart")
+        return made
     if kind == "named":
         name, fields, parts = _entries(content)
         made = namedtuple(_line(name), [_line(field) for field in _entries(fields)])
@@ -95,6 +104,18 @@ def from_plain(entry: Any, depth: int = 0) -> Any:
     ):
         return content
     raise ValueError(f"no part of a structure: {entry!r:.60}")
+
+
+def _size(numbers: list[Any]) -> Size:
+    *factors, divisor = numbers
+    if not all(type(n) in (int, float) and abs(n) <= LARGEST_NUMBER for n in factors):
+        raise TypeError(f"no size: {numbers!r:.60}")
+    if type(divisor) is not int or not 1 <= divisor <= LARGEST_NUMBER:
+        raise TypeError(f"no size: {numbers!r:.60}")
+    coefficient, batch, time, constant = factors
+    if not {batch, time} <= {-1, -0.5, 0, 0.5, 1}:
+        raise ValueError(f"no size: {numbers!r:.60}")
+    return Size(coefficient, batch, time, constant, divisor)
 
 
 def _key(value: Any) -> Any:

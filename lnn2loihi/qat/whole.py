@@ -14,7 +14,7 @@ from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.converted.chip import heard_by, said_by
 from lnn2loihi.converted.parts import ConvertedModule
 from lnn2loihi.converted.pieces import ChipPart, HostPart, ModuleInput, Part
-from lnn2loihi.converted.quantizing import prepared_parts
+from lnn2loihi.converted.quantizing import heard_in_calls, prepared_parts
 from lnn2loihi.converted.structure import given_leaves, shape_problems, with_tensors
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.kinds import Share
@@ -91,7 +91,7 @@ class TrainableModule(nn.Module):
                 heard = heard_by(part, values, sizes, _joined)
                 outputs, final = own.answered(heard.x, heard.timespans, heard.states)
                 values |= said_by(part, outputs, final.__getitem__, _joined)
-        return with_tensors(self.converted.answer, values.__getitem__)
+        return with_tensors(self.converted.answer, values.__getitem__, sizes)
 
     def _given(
         self, args: Sequence[Any], keywords: dict[str, Any]
@@ -170,7 +170,7 @@ def prepare_module(
                 "convert the live module"
             )
     problems.raise_if_any()
-    settings = prepared_parts(converted, recipe, calibrate, layers)
+    settings = prepared_parts(converted, recipe, heard_in_calls(converted, calibrate), layers)
     alone = Calls(returns_state=False)
     networks = {
         part.name: TrainableNetwork(part.float_network(), settings[part.name], alone)
