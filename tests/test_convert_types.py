@@ -118,7 +118,7 @@ def test_states_that_no_word_holds_are_named() -> None:
 
 def test_a_number_alone_stays_one(tmp_path: Path) -> None:
     class Picked(Net):
-        def forward(self, x: Any, k: Any) -> Any:
+        def forward(self, x: Any, k: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
             return self.rnn(x)[0][:, k]
 
     module, x, k = Picked().eval(), torch.randn(2, 6, 4), torch.tensor(2)

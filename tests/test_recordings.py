@@ -19,7 +19,7 @@ ncps = pytest.importorskip("ncps.torch")
 from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
-from lnn2loihi.converted.sizes import Size
+from lnn2loihi.converted.sizes import Size  # noqa: E402
 from lnn2loihi.converters.trace.axes import BATCH, TIME  # noqa: E402
 from lnn2loihi.converters.trace.example import record_call  # noqa: E402
 from lnn2loihi.converters.trace.graph import refs  # noqa: E402
