@@ -394,7 +394,7 @@ def test_an_importer_that_lacks_what_is_asked_of_it(caplog: pytest.LogCaptureFix
             return None, []
 
     lx.register(lx.Family("pull", (PullLayer,), {}, Lacks))
-    assert "supported activations are" in problems_of(nn.Sequential(nn.LeakyReLU()))
+    assert "0 (Mish) cannot be imported; supported" in problems_of(nn.Sequential(nn.Mish()))
     assert "its importer cannot be made: AttributeError" in caplog.text
 
 
