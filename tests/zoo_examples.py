@@ -12,8 +12,6 @@ import torch
 from torch import nn
 
 ZOO = Path(__file__).resolve().parents[2] / "shared" / "zoo" / "zoo.py"
-#: Where the zoo is beside a checkout of another place.
-_ELSEWHERE = Path("/work/shared/zoo/zoo.py")
 WHY_NOT = "the zoo is not beside this checkout (../shared/zoo)"
 #: Those that raise an error before there is a module: they name classes that the zoo lacks.
 INCOMPLETE = ("DinModTrained", "SteelPlatesTrained")
@@ -37,10 +35,9 @@ _SHAPES: dict[str, tuple[tuple[int, ...], ...]] = {
 @cache
 def zoo() -> ModuleType | None:
     """The module that the zoo is; None where it is not there."""
-    path = ZOO if ZOO.is_file() else _ELSEWHERE
-    if not path.is_file():
+    if not ZOO.is_file():
         return None
-    found = importlib.util.spec_from_file_location("zoo", path)
+    found = importlib.util.spec_from_file_location("zoo", ZOO)
     assert found is not None and found.loader is not None
     module = importlib.util.module_from_spec(found)
     found.loader.exec_module(module)

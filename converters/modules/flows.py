@@ -14,7 +14,7 @@ import numpy as np
 from lnn2loihi.converters.modules.affine import Affine, Picks
 from lnn2loihi.converters.modules.atoms import Activated, Base, Call, Given
 from lnn2loihi.converters.modules.streams import Step
-from lnn2loihi.converters.trace.axes import FEATURES, Axes, parts
+from lnn2loihi.converters.trace.axes import Axes, WithAxes
 from lnn2loihi.layers.linear import FloatArray
 
 
@@ -41,7 +41,7 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Flow:
+class Flow(WithAxes):
     """A tensor whose features are affine expressions of what atoms say.
 
     Attributes:
@@ -108,16 +108,6 @@ class Flow:
         name = self.name or step.path or step.name
         atom = Activated(self.base, inside.rows, name, step.line, step.name, inside)
         return replace(self, expression=Affine.of(atom), name="")
-
-    @property
-    def feature_axis(self) -> int | None:
-        """Where the features are, alone on their axis; None where they are not."""
-        return self.axes.index(FEATURES) if FEATURES in self.axes else None
-
-    @property
-    def labels(self) -> set[str]:
-        """What its axes mean, merged ones taken apart."""
-        return {label for axis in self.axes for label in parts(axis)}
 
 
 @dataclass(frozen=True)

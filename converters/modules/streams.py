@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lnn2loihi.converters.trace.axes import BATCH, FEATURES, TIME, Axes, parts
+from lnn2loihi.converters.trace.axes import BATCH, FEATURES, TIME, Axes, WithAxes
 from lnn2loihi.converters.trace.graph import Graph, Line, Ref, Value, refs
 
 #: Where a Step has its elapsed time from the argument of forward.
@@ -73,7 +73,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Stream:
+class Stream(WithAxes):
     """A tensor that was made of the samples alone, step after step.
 
     Attributes:
@@ -98,16 +98,6 @@ class Stream:
     def moved(self, axes: Axes) -> Stream:
         """The same values with other axes."""
         return self if axes == self.axes else replace(self, axes=axes, state=self.state)
-
-    @property
-    def feature_axis(self) -> int | None:
-        """Where the features are, alone on their axis; None where they are not."""
-        return self.axes.index(FEATURES) if FEATURES in self.axes else None
-
-    @property
-    def labels(self) -> set[str]:
-        """What its axes mean, merged ones taken apart."""
-        return {label for axis in self.axes for label in parts(axis)}
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,26 @@ Axis: TypeAlias = "str | tuple[str, ...] | None"
 Axes: TypeAlias = "tuple[Axis, ...]"
 
 
+class WithAxes:
+    """What has axes that mean something.
+
+    Attributes:
+        axes: what its axes mean.
+    """
+
+    axes: Axes
+
+    @property
+    def feature_axis(self) -> int | None:
+        """Where the features are, alone on their axis; None where they are not."""
+        return self.axes.index(FEATURES) if FEATURES in self.axes else None
+
+    @property
+    def labels(self) -> set[str]:
+        """What its axes mean, merged ones taken apart."""
+        return {label for axis in self.axes for label in parts(axis)}
+
+
 def parts(axis: Axis) -> tuple[str, ...]:
     """What is merged in an axis."""
     if axis is None:

@@ -43,6 +43,7 @@ class Recorder(TorchFunctionMode):
         module: that will run.
         leaves: paths of parts that are recorded as a whole.
         inputs: the example, by name.
+        kind: type of the module's own numbers, which forward is told where it asks.
 
     Attributes:
         refused: the first thing that could not be followed, if there is one.

@@ -19,6 +19,7 @@ from lnn2loihi.converted.pieces import (
     StatePort,
 )
 from lnn2loihi.converted.structure_file import from_plain, to_plain
+from lnn2loihi.manifest_values import listed, text
 from lnn2loihi.printable import is_line
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantization.state_words import StateWord
@@ -150,19 +151,19 @@ def module_of(
     """
     from lnn2loihi.converted.parts import ConvertedModule
 
-    inputs = tuple(_input(entry) for entry in _list(manifest["inputs"]))
+    inputs = tuple(_input(entry) for entry in listed(manifest["inputs"]))
     kept = [n for n in range(len(inputs)) if f"example.{n}" in arrays]
     example = {inputs[n].name: _array(arrays, f"example.{n}") for n in kept}
     args = from_plain(manifest["arguments"])
     keywords = from_plain(manifest["keywords"])
     if not isinstance(args, tuple) or not isinstance(keywords, dict):
         raise TypeError("arguments are a tuple, keywords a dict")
-    notes = tuple(map(_line, _list(manifest["notes"])))
+    notes = tuple(map(_line, listed(manifest["notes"])))
     if len(kept) < len(inputs):
         notes += ("its example was too large to be saved with it",)
     parts = [
         _part(entry, number, arrays, programs, models)
-        for number, entry in enumerate(_list(manifest["parts"]))
+        for number, entry in enumerate(listed(manifest["parts"]))
     ]
     if len(parts) != len(programs) + len(models):
         raise ValueError("programs and models that belong to no part")
@@ -175,11 +176,11 @@ def module_of(
         example=example,
         constants={
             _line(name): _array(arrays, f"constants.{number}")
-            for number, name in enumerate(_list(manifest["constants"]))
+            for number, name in enumerate(listed(manifest["constants"]))
         },
         notes=notes,
         multiply_adds=_count_or_none(manifest["multiply_adds"]),
-        kept=tuple(map(_line, _list(manifest.get("kept", [])))),
+        kept=tuple(map(_line, listed(manifest.get("kept", [])))),
         types={
             _line(name): _one_of(kind, _TYPES) for name, kind in manifest.get("types", {}).items()
         },
@@ -194,9 +195,9 @@ def _input(entry: Any) -> ModuleInput:
     dtype = np.dtype(_line(entry["dtype"]))
     if dtype.kind not in _KINDS:
         raise TypeError(f"an input of type {dtype}")
-    shape = tuple(map(_count, _list(entry["shape"])))
+    shape = tuple(map(_count, listed(entry["shape"])))
     # Files of earlier versions do not have it.
-    several = tuple(_one_of(axis, (BATCH, TIME)) for axis in _list(entry.get("several", [])))
+    several = tuple(_one_of(axis, (BATCH, TIME)) for axis in listed(entry.get("several", [])))
     return ModuleInput(_line(entry["name"]), axes, shape, dtype.name, several)
 
 
@@ -209,33 +210,33 @@ def _part(
 ) -> HostPart | ChipPart:
     ((kind, content),) = entry.items()
     if kind == "host":
-        inputs = tuple(map(_line, _list(content["inputs"])))
-        outputs = tuple(map(_line, _list(content["outputs"])))
+        inputs = tuple(map(_line, listed(content["inputs"])))
+        outputs = tuple(map(_line, listed(content["outputs"])))
         return HostPart(
             _line(content["name"]),
             inputs,
             outputs,
             OnnxFunction(models[number], inputs, outputs),
-            tuple(map(_line, _list(content["operators"]))),
-            tuple(map(_text, _list(content["reasons"]))),
+            tuple(map(_line, listed(content["operators"]))),
+            tuple(map(text, listed(content["reasons"]))),
             _count_or_none(content["multiply_adds"]),
             _count_or_none(content["parameters"]),
         )
     _one_of(kind, ("chip",))
     words: list[StateWord] = []
-    for place, word in enumerate(_list(content["words"])):
-        population, name, state = map(_line, _list(word))
+    for place, word in enumerate(listed(content["words"])):
+        population, name, state = map(_line, listed(word))
         step = _array(arrays, f"parts.{number}.words.{place}")
         words.append(StateWord(population, name, state, step))
     elapsed = content["elapsed"]
     return ChipPart(
         name=_line(content["name"]),
         network=None,
-        inputs=tuple(map(_port, _list(content["inputs"]))),
-        outputs=tuple(map(_port, _list(content["outputs"]))),
+        inputs=tuple(map(_port, listed(content["inputs"]))),
+        outputs=tuple(map(_port, listed(content["outputs"]))),
         elapsed=None if elapsed is None else _port(elapsed),
-        initial=tuple(map(_state, _list(content["initial"]))),
-        final=tuple(map(_state, _list(content["final"]))),
+        initial=tuple(map(_state, listed(content["initial"]))),
+        final=tuple(map(_state, listed(content["final"]))),
         program=programs[number],
         words=tuple(words),
     )
@@ -250,18 +251,18 @@ def _port(entry: Any) -> ChipPort:
     at = entry["at"]
     return ChipPort(
         _line(entry["value"]),
-        tuple(map(axis, _list(entry["axes"]))),
-        tuple(map(_count, _list(entry["columns"]))),
+        tuple(map(axis, listed(entry["axes"]))),
+        tuple(map(_count, listed(entry["columns"]))),
         None if at is None else _whole(at),
     )
 
 
 def _state(entry: Any) -> StatePort:
     batch_axis = entry["batch_axis"]
-    units = [(_line(name), _count(unit)) for name, unit in map(_list, _list(entry["units"]))]
+    units = [(_line(name), _count(unit)) for name, unit in map(listed, listed(entry["units"]))]
     return StatePort(
         _line(entry["value"]),
-        tuple(map(_count, _list(entry["shape"]))),
+        tuple(map(_count, listed(entry["shape"]))),
         None if batch_axis is None else _whole(batch_axis),
         tuple(units),
     )
@@ -275,21 +276,9 @@ def _array(arrays: Arrays, name: str) -> np.ndarray:
     return array
 
 
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise TypeError(f"expected a list, found {value!r:.60}")
-    return value
-
-
 def _line(value: Any) -> str:
     if not is_line(value):
         raise TypeError(f"expected one line of printable text, found {value!r:.60}")
-    return value
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"expected text, found {value!r:.60}")
     return value
 
 

@@ -14,12 +14,12 @@ import numpy as np
 
 from lnn2loihi.arguments import checks_fields
 from lnn2loihi.errors import NetworkError
+from lnn2loihi.families.cfc.gate import TimeGatedStage
 from lnn2loihi.families.cfc.linear_heads import LinearHeadsStage
 from lnn2loihi.families.dense.layer import DenseStage
 from lnn2loihi.families.lstm.memory import Memory
 from lnn2loihi.frozen import read_only
 from lnn2loihi.layers.activations import activation_problem, folded, folded_name
-from lnn2loihi.layers.functions import sigmoid
 from lnn2loihi.layers.layer import Gates, Layer, TrainedMap, Vectors
 from lnn2loihi.layers.linear import SUM, FloatArray, Linear
 from lnn2loihi.layers.stage import Stage, StageSource, State
@@ -31,32 +31,14 @@ HEADS = ("tanh", "linear")
 
 
 @dataclass(frozen=True, eq=False)
-class CfCStage(Stage):
-    """The cell in its modes `default` and `no_gate`; a constant timespan is folded into `time`.
-
-    Gates: ff1, ff2 and time; timed ff1, ff2, time_a and time_b.
-    """
+class CfCStage(TimeGatedStage):
+    """The cell in its modes `default` and `no_gate`, whose heads have a tanh."""
 
     family: ClassVar[str] = "cfc"
-    logistic: ClassVar[tuple[str, ...]] = ("time",)
 
-    mode: str = "default"
-
-    def logistic_arguments(
-        self, sums: Mapping[str, FloatArray], elapsed: FloatArray | None
-    ) -> dict[str, FloatArray]:
-        """The sum of the time gate."""
-        if elapsed is None:
-            return {"time": sums["time"]}
-        return {"time": sums["time_a"] * elapsed + sums["time_b"]}
-
-    def answer(
-        self, sums: Mapping[str, FloatArray], state: State, elapsed: FloatArray | None
-    ) -> tuple[FloatArray, dict[str, FloatArray]]:
-        """f1 (1 - t) + t f2, or f1 + t f2 without gate."""
-        f1, f2 = np.tanh(sums["ff1"]), np.tanh(sums["ff2"])
-        t = sigmoid(self.logistic_arguments(sums, elapsed)["time"])
-        return (f1 + t * f2 if self.mode == "no_gate" else f1 + t * (f2 - f1)), {}
+    def heads(self, sums: Mapping[str, FloatArray]) -> tuple[FloatArray, FloatArray]:
+        """See `TimeGatedStage`."""
+        return np.tanh(sums["ff1"]), np.tanh(sums["ff2"])
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,10 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from lnn2loihi.families.cfc.gate import TimeGatedStage
 from lnn2loihi.families.cfc.neuron import GATES, Growth, time_gate
-from lnn2loihi.layers.functions import sigmoid
 from lnn2loihi.layers.linear import FloatArray
-from lnn2loihi.layers.stage import Stage, State
 from lnn2loihi.neurons.activations import ACTIVATIONS, FRACTION_BITS
 from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.neurons.operations import Rescaling, preactivation, rescaled, saturated
@@ -25,30 +24,15 @@ HEAD_BITS = 15
 
 
 @dataclass(frozen=True, eq=False)
-class LinearHeadsStage(Stage):
-    """The cell in its modes `default` and `no_gate`, without tanh; see `CfCStage`."""
+class LinearHeadsStage(TimeGatedStage):
+    """The cell in its modes `default` and `no_gate`, whose heads are the sums themselves."""
 
     family: ClassVar[str] = "cfc linear"
-    logistic: ClassVar[tuple[str, ...]] = ("time",)
     calibrated: ClassVar[tuple[str, ...]] = ("ff1", "ff2")
 
-    mode: str = "default"
-
-    def logistic_arguments(
-        self, sums: Mapping[str, FloatArray], elapsed: FloatArray | None
-    ) -> dict[str, FloatArray]:
-        """The sum of the time gate."""
-        if elapsed is None:
-            return {"time": sums["time"]}
-        return {"time": sums["time_a"] * elapsed + sums["time_b"]}
-
-    def answer(
-        self, sums: Mapping[str, FloatArray], state: State, elapsed: FloatArray | None
-    ) -> tuple[FloatArray, dict[str, FloatArray]]:
-        """f1 (1 - t) + t f2, or f1 + t f2 without gate."""
-        f1, f2 = sums["ff1"], sums["ff2"]
-        t = sigmoid(self.logistic_arguments(sums, elapsed)["time"])
-        return (f1 + t * f2 if self.mode == "no_gate" else f1 + t * (f2 - f1)), {}
+    def heads(self, sums: Mapping[str, FloatArray]) -> tuple[FloatArray, FloatArray]:
+        """See `TimeGatedStage`."""
+        return sums["ff1"], sums["ff2"]
 
 
 @dataclass(frozen=True)
