@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from lnn2loihi.layers.activations import (
     LECUN_OUTPUT,
     SELU_ALPHA,
     SELU_SCALE,
+    Folding,
     kind_of,
     text_of,
 )
@@ -26,22 +26,12 @@ _SAME = 1e-6
 _HOMOGENEOUS = ("identity", "relu", "leaky_relu", "abs")
 
 
-@dataclass(frozen=True)
-class Found:
-    """What an operator computes: factor * activation(inputs * x + offset)."""
-
-    activation: str
-    inputs: float = 1.0
-    offset: float = 0.0
-    factor: float = 1.0
-
-
 def short(value: float) -> float:
     """A number of a file in float32, with the fewest digits that are the same number there."""
     return float(str(np.float32(value))) if math.isfinite(value) else float(value)
 
 
-def _clip(options: Mapping[str, Any], constants: Sequence[Any]) -> Found:
+def _clip(options: Mapping[str, Any], constants: Sequence[Any]) -> Folding:
     """The ends are attributes before opset 11, and inputs that may be missing since."""
     ends = [options.get("min", -math.inf), options.get("max", math.inf)]
     for place, value in enumerate(constants[:2]):
@@ -50,7 +40,7 @@ def _clip(options: Mapping[str, Any], constants: Sequence[Any]) -> Found:
     low, high = (
         math.copysign(math.inf, end) if abs(end) >= largest else short(end) for end in ends
     )
-    return Found(text_of("clamp", low, high))
+    return Folding(text_of("clamp", low, high))
 
 
 def _number(value: Any) -> float:
@@ -59,39 +49,39 @@ def _number(value: Any) -> float:
     return float(value.flat[0])
 
 
-def _selu(options: Mapping[str, Any], _: Sequence[Any]) -> Found:
+def _selu(options: Mapping[str, Any], _: Sequence[Any]) -> Folding:
     alpha, scale = options.get("alpha", SELU_ALPHA), options.get("gamma", SELU_SCALE)
     if abs(alpha / SELU_ALPHA - 1.0) < _SAME and abs(scale / SELU_SCALE - 1.0) < _SAME:
-        return Found("selu")
-    return Found(text_of("elu", short(alpha)), factor=scale)
+        return Folding("selu")
+    return Folding(text_of("elu", short(alpha)), factor=scale)
 
 
-def _gelu(options: Mapping[str, Any], _: Sequence[Any]) -> Found:
+def _gelu(options: Mapping[str, Any], _: Sequence[Any]) -> Folding:
     approximate = options.get("approximate", b"none")
-    return Found("gelu_tanh" if approximate in (b"tanh", "tanh") else "gelu")
+    return Folding("gelu_tanh" if approximate in (b"tanh", "tanh") else "gelu")
 
 
-def _one(name: str, attribute: str, usual: float) -> Callable[..., Found]:
+def _one(name: str, attribute: str, usual: float) -> Callable[..., Folding]:
     """An activation of one parameter, which is an attribute."""
-    return lambda options, _: Found(text_of(name, short(options.get(attribute, usual))))
+    return lambda options, _: Folding(text_of(name, short(options.get(attribute, usual))))
 
 
 #: For each operator what it is, of its attributes and its inputs after the data.
-_OPERATORS: dict[str, Callable[[Mapping[str, Any], Sequence[Any]], Found]] = {
+_OPERATORS: dict[str, Callable[[Mapping[str, Any], Sequence[Any]], Folding]] = {
     "Clip": _clip,
-    "Max": lambda _, constants: Found(text_of("clamp", short(_number(constants[0])), math.inf)),
-    "Min": lambda _, constants: Found(text_of("clamp", -math.inf, short(_number(constants[0])))),
+    "Max": lambda _, constants: Folding(text_of("clamp", short(_number(constants[0])), math.inf)),
+    "Min": lambda _, constants: Folding(text_of("clamp", -math.inf, short(_number(constants[0])))),
     "LeakyRelu": _one("leaky_relu", "alpha", 0.01),
-    "PRelu": lambda _, constants: Found(text_of("leaky_relu", short(_number(constants[0])))),
+    "PRelu": lambda _, constants: Folding(text_of("leaky_relu", short(_number(constants[0])))),
     "Elu": _one("elu", "alpha", 1.0),
     "Celu": _one("celu", "alpha", 1.0),
     "Selu": _selu,
     "Gelu": _gelu,
-    "Softplus": lambda *_: Found("softplus(1)"),
-    "HardSigmoid": lambda options, _: Found(
+    "Softplus": lambda *_: Folding("softplus(1)"),
+    "HardSigmoid": lambda options, _: Folding(
         "clamp(0,1)", options.get("alpha", 0.2), options.get("beta", 0.5)
     ),
-    "HardSwish": lambda *_: Found("hard_swish"),
+    "HardSwish": lambda *_: Folding("hard_swish"),
 }
 #: Operators that are activations and have parameters, or need no more than their text.
 ACTIVATION_OPERATORS = tuple(_OPERATORS)
@@ -99,7 +89,7 @@ ACTIVATION_OPERATORS = tuple(_OPERATORS)
 
 def activation_of_node(
     operator: str, options: Mapping[str, Any], constants: Sequence[Any], name: str
-) -> Found:
+) -> Folding:
     """What an operator of ACTIVATION_OPERATORS computes of its data.
 
     Args:
