@@ -118,7 +118,8 @@ def delays_of(
         if not _goes_back((source, target), places):
             heard[target].append((source, lead))
     for name in names:
-        first[name] = 1 + max((first[source] + lead for source, lead in heard[name]), default=0)
+        # What hears nothing within a sample sends constants with it, as the input does.
+        first[name] = max((1 + first[source] + lead for source, lead in heard[name]), default=0)
     loops = [
         1 + first[source] + lead - first[target]
         for (source, target), lead in zip(pairs, early, strict=True)
@@ -204,14 +205,14 @@ def derive_schedule(
             if c.target == name and not is_recurrent(c, places)
         ]
         steps = {step for _, step in arrivals}
-        if not arrivals:
+        if not arrivals and any(c.target == name for c in known):
             problems.add(f"{name} gets no input from any earlier stage")
         if len(steps) > 1:
             paths = ", ".join(f"{path} in step {step}" for path, step in arrivals)
             problems.add(
                 f"{name}: samples arrive in different steps ({paths}); delay the shorter paths"
             )
-        sent[name] = max(steps, default=1)
+        sent[name] = max(steps, default=0)
     loops = {
         (c.name, c.accumulators): 1 + c.delay + leads[id(c)] + sent[c.source] - sent[c.target]
         for c in known
