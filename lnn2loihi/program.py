@@ -25,6 +25,7 @@ from lnn2loihi.graph.schedule import Schedule, derive_schedule
 from lnn2loihi.neurons.bounds import IntegerInterval, ProvedBounds, prove
 from lnn2loihi.neurons.instructions import Saturation
 from lnn2loihi.neurons.saturations import derived_saturations
+from lnn2loihi.neurons.stock import stock_neuron
 from lnn2loihi.precision import worst_text
 from lnn2loihi.printable import is_line
 from lnn2loihi.tables import decibel, percent, text_table
@@ -180,9 +181,26 @@ class LoihiProgram(ArrayEquality):
             ):
                 found.append(f"{c.name}: accumulators {c.accumulators}, target has {known}")
             found += c.problems(sizes[c.target])
+        found += self._constant_problems()
         if self.output not in [p.name for p in self.populations]:
             found.append(f"output {self.output!r} is not a population")
         return found + self._text_problems() + self._table_problems()
+
+    def _constant_problems(self) -> list[str]:
+        """The host sends constants: they hear nothing, and all others hear something."""
+        found: list[str] = []
+        for p in self.populations:
+            heard = [c.source for c in self.connections if c.target == p.name]
+            neuron = stock_neuron(p.program)
+            constant = neuron is not None and neuron.kind == "constant"
+            if not heard and not constant:
+                found.append(f"{p.name} gets no input from any earlier stage")
+            elif heard and constant:
+                found.append(
+                    f"{p.name}: constants are sent by the host and hear nothing, this one hears "
+                    f"{', '.join(heard)}"
+                )
+        return found
 
     def _text_problems(self) -> list[str]:
         """Texts end up on terminals and in reports: no line breaks, no control characters."""

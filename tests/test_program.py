@@ -19,6 +19,7 @@ from lnn2loihi.errors import ProgramError
 from lnn2loihi.families.readout.lowering import linear_program
 from lnn2loihi.formats import FixedPoint
 from lnn2loihi.graph.schedule import derive_schedule
+from lnn2loihi.neurons.stock import StockNeuron
 from lnn2loihi.neurons.tracer import Tracer
 from lnn2loihi.program import (
     LARGEST_GRAPH,
@@ -108,11 +109,25 @@ class TestSchedule:
         with pytest.raises(ProgramError) as caught:
             derive_schedule("input", [p.name for p in stages], connections)
         assert set(caught.value.problems) == {
-            "p gets no input from any earlier stage",
             "r gets no input from any earlier stage",
             "loops of different length (q -> q takes 3 steps, r -> q takes 1 steps, r -> r takes 1 "
             "steps); delay the shorter ones",
         }
+
+    def test_only_constants_hear_nothing(self) -> None:
+        constant = Population(
+            "seven", StockNeuron("constant").program(), {"value": np.array([7])}, {},
+            FixedPoint(4, 0), 0, 7, 1,
+        )  # fmt: skip
+        both = joined("input", "p"), joined("seven", "p")
+        program = network((constant, relay("p")), both)
+        assert program.schedule == Schedule(1, {"seven": 0, "p": 1})
+        assert simulate(program, [[[0.0], [3.0]]]).integers.ravel().tolist() == [7, 10]
+        with pytest.raises(ProgramError, match="p gets no input from any earlier stage"):
+            network((constant, relay("p"), relay("q")), (joined("seven", "q"),))
+        heard = Connection.from_dense("input", "seven", ("a_in",), [[1]])
+        text = refused(program, connections=(*both, heard))
+        assert "constants are sent by the host and hear nothing, this one hears input" in text
 
     @pytest.mark.parametrize(
         "schedule", [Schedule(2, {"p": 1}), Schedule(1, {"p": 2}), Schedule(1, {}),

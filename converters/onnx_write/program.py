@@ -246,8 +246,13 @@ class _Export:
             parts = self._split(population, accumulators, value)
             for accumulator, part in zip(accumulators, parts, strict=True):
                 _accumulate(step, totals, (accumulator,), part)
-        some = next(iter(totals.values()))
         unfed = [a for a in population.program.accumulators if (a,) not in totals]
+        some = next(iter(totals.values()), "")
+        if not some:  # constants: a channel of the sample has the rows that an answer needs
+            channel = step.constant([0], np.int64)
+            channel = step.add("Gather", messages[self.program.input.name], channel, axis=1)
+            row = step.constant(np.ones(population.size), np.int32)
+            some = step.add("Mul", channel, row, name=f"{population.name}.rows")
         zeros = step.add("Sub", some, some, name=f"{population.name}.zeros") if unfed else ""
         return {a: totals.get((a,), zeros) for a in population.program.accumulators}
 

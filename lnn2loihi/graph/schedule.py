@@ -173,6 +173,9 @@ def derive_schedule(
 ) -> Schedule:
     """The schedule that follows from the connections and their delays.
 
+    A population that nobody feeds sends when the input does; whether it may be one is for the
+    program to say.
+
     Args:
         input_name: name of the input port.
         names: populations in the order in which they follow each other within a sample.
@@ -199,20 +202,22 @@ def derive_schedule(
             )
     sent = {input_name: 0}
     for name in names:
+        heard = [c for c in known if c.target == name]
         arrivals = [
             (c.name, sent[c.source] + 1 + c.delay + leads[id(c)])
-            for c in known
-            if c.target == name and not is_recurrent(c, places)
+            for c in heard
+            if not is_recurrent(c, places)
         ]
         steps = {step for _, step in arrivals}
-        if not arrivals and any(c.target == name for c in known):
+        if heard and not arrivals:
             problems.add(f"{name} gets no input from any earlier stage")
         if len(steps) > 1:
             paths = ", ".join(f"{path} in step {step}" for path, step in arrivals)
             problems.add(
                 f"{name}: samples arrive in different steps ({paths}); delay the shorter paths"
             )
-        sent[name] = max(steps, default=0)
+        # What hears nothing at all sends constants, when the input sends.
+        sent[name] = max(steps, default=1 if heard else 0)
     loops = {
         (c.name, c.accumulators): 1 + c.delay + leads[id(c)] + sent[c.source] - sent[c.target]
         for c in known

@@ -93,5 +93,6 @@ def stock_neuron(program: NeuronProgram) -> StockNeuron | None:
                 SENT in states,
                 states.get(SENT, WORD_BITS),
             )  # fmt: skip
-            return found if found.program() == program else None
+            known = found.threshold >= 0 and found.program() == program
+            return found if known else None
     return None

@@ -54,7 +54,7 @@ class _Stage:
 
     def update(self, sent: Mapping[str, npt.NDArray[Any]]) -> None:
         """One update from the messages (width, neurons) of all sources, as float64 integers."""
-        total: Any = 0
+        total: Any = np.zeros(1)  # of every row, where nothing is heard
         for source, weights in self.weights:
             total = total + sent[source].astype(self.carrier) @ weights
         self.machine.update(total.astype(np.int32).ravel())

@@ -65,7 +65,8 @@ def count_saturations(
         rows = np.flatnonzero(live)
         size = max(AT_ONCE // population.size, 1)
         for chosen in (rows[begin : begin + size] for begin in range(0, rows.size, size)):
-            sums = _sums(program, population, {n: _rows(v, chosen) for n, v in messages.items()})
+            heard = {n: _rows(v, chosen) for n, v in messages.items()}
+            sums = _sums(program, population, heard, chosen.size)
             words: dict[str, IntegerArray] = {}
             update(
                 population,
@@ -89,13 +90,10 @@ def _rows(values: IntegerArray, chosen: IntegerArray) -> IntegerArray:
 
 
 def _sums(
-    program: LoihiProgram, population: Population, messages: Mapping[str, IntegerArray]
+    program: LoihiProgram, population: Population, messages: Mapping[str, IntegerArray], rows: int
 ) -> dict[str, IntegerArray]:
     """Sums of the accumulators, (rows, neurons); exact in float64, where all is below 2**24."""
-    sums = {
-        a: np.zeros((len(next(iter(messages.values()))), population.size), np.int64)
-        for a in population.program.accumulators
-    }
+    sums = {a: np.zeros((rows, population.size), np.int64) for a in population.program.accumulators}
     for connection in program.incoming(population.name):
         arriving = messages[connection.source].astype(np.float64) @ connection.dense().T
         for place, accumulator in enumerate(connection.accumulators):

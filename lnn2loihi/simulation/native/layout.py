@@ -135,6 +135,9 @@ def _population(
             dense[:, gate, : connection.source_size] = weights[place]
         blocks.append(dense)
         pair_numbers.append(first_pairs[connection.source] + np.arange(count))
+    if not incoming:  # constants: a pair of the input without a synapse
+        blocks.append(np.zeros((population.size, gates, 2), np.int16))
+        pair_numbers.append(np.zeros(1, np.int64))
     rows = np.concatenate(blocks, axis=2)
     paired = np.ascontiguousarray(rows).view(np.int32)  # [neuron][gate][pair]
     numbers = np.concatenate(pair_numbers).astype(np.int32)
