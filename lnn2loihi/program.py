@@ -12,9 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from lnn2loihi.arguments import checks_fields, checks_kinds
 from lnn2loihi.errors import InputError, Problems, ProgramError
 from lnn2loihi.frozen import ArrayEquality, read_only_mapping
@@ -22,7 +19,8 @@ from lnn2loihi.graph.connection import Connection
 from lnn2loihi.graph.population import Population
 from lnn2loihi.graph.port import InputPort
 from lnn2loihi.graph.schedule import Schedule, derive_schedule
-from lnn2loihi.neurons.bounds import IntegerInterval, ProvedBounds, prove
+from lnn2loihi.graph.sums import ProvedSums, partial_sums, reach_of
+from lnn2loihi.neurons.bounds import IntegerInterval, ProvedBounds
 from lnn2loihi.neurons.instructions import Saturation
 from lnn2loihi.neurons.saturations import derived_saturations
 from lnn2loihi.neurons.stock import stock_neuron
@@ -128,7 +126,8 @@ class LoihiProgram(ArrayEquality):
         problems.raise_if_any()
         if self._derived_schedule(self.schedule.interleave) != self.schedule:
             problems.add("its schedule is not the one that its connections ask for")
-        bounds = {p.name: self._prove(p) for p in self.populations}
+        sums = ProvedSums(self.input, self.populations, self.connections)
+        bounds = {p.name: sums.prove(p) for p in self.populations}
         for name, proved in bounds.items():
             problems.extend(f"{name}: {problem}" for problem in proved.problems)
         problems.raise_if_any()
@@ -252,39 +251,21 @@ class LoihiProgram(ArrayEquality):
 
     @checks_kinds()
     def accumulator_intervals(self, name: str) -> dict[str, IntegerInterval]:
-        """Proved interval of each accumulator's sum, per neuron."""
-        population = self.population(name)
-        zero = np.zeros(population.size, np.int64)
-        sums = {a: IntegerInterval(zero, zero) for a in population.program.accumulators}
-        for c in self.incoming(name):
-            interval = c.interval(*self._message_range(c.source))
-            for place, accumulator in enumerate(c.accumulators):
-                rows = slice(place * population.size, (place + 1) * population.size)
-                before = sums[accumulator]
-                sums[accumulator] = IntegerInterval(
-                    before.low + interval.low[rows], before.high + interval.high[rows]
-                )
-        return sums
+        """Proved interval of what each accumulator holds in an update, per neuron."""
+        accumulators = self.population(name).program.accumulators
+        return {a: self.bounds[name].words[a] for a in accumulators}
 
-    def _message_range(self, source: str) -> tuple[npt.ArrayLike, npt.ArrayLike]:
-        if source == self.input.name:
-            return self.input.low, self.input.high
-        population = self.population(source)
-        return population.message_low, population.message_high
-
-    def _prove(self, population: Population) -> ProvedBounds:
-        """Bounds of all words. Messages are bounded by induction: what was assumed of them when
-        they fed the accumulators must hold of what SPIKE sends and of the initial state.
+    @checks_kinds()
+    def partial_sum_intervals(self, name: str) -> dict[str, IntegerInterval]:
+        """Proved interval of what each accumulator can hold while messages arrive, per neuron: in
+        any order, and in any step. It is wider than that of what is read where rectifiers have
+        their arguments in common.
         """
-        intervals = self.accumulator_intervals(population.name)
-        proved = prove(population.program, intervals, population.parameters)
-        sent = proved.words["message'"].hull
-        initial = population.initial_message
-        low, high = population.message_low, population.message_high
-        problems = list(proved.problems)
-        if min(sent[0], int(initial.min())) < low or max(sent[1], int(initial.max())) > high:
-            problems.append(f"messages can reach {list(sent)}, stated is [{low}, {high}]")
-        return ProvedBounds(proved.words, tuple(problems))
+        reach = {
+            p.name: reach_of(p, self.bounds[p.name].words["message'"]) for p in self.populations
+        }
+        reach[self.input.name] = self.input.low, self.input.high
+        return partial_sums(self.population(name), self.connections, reach)
 
     @property
     def channels(self) -> int:

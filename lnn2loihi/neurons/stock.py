@@ -16,7 +16,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from lnn2loihi.formats import WORD_BITS
+import numpy as np
+import numpy.typing as npt
+
+from lnn2loihi.formats import WORD_BITS, IntegerArray
 from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.neurons.tracer import Tracer
 
@@ -52,6 +55,17 @@ class StockNeuron:
             ProgramError: the threshold or the shift is none that a program can have.
         """
         return _program(self)
+
+    @property
+    def monotone(self) -> bool:
+        """Whether it sends no less where it hears more: rectifiers and thresholds."""
+        return self.kind in ("rectifier", "threshold")
+
+    def answer(self, heard: npt.ArrayLike) -> IntegerArray:
+        """What a rectifier or a threshold sends, int64 of the same shape."""
+        a = np.asarray(heard, np.int64)
+        size = a if self.kind == "rectifier" else np.abs(a)
+        return np.where(size > self.threshold, a, 0)
 
 
 @lru_cache(maxsize=256)

@@ -32,7 +32,7 @@ class _Stage:
     def __init__(self, program: LoihiProgram, population: Population, width: int) -> None:
         self.population = population
         self.machine = Machine(population, width, program.saturations[population.name])
-        intervals = program.accumulator_intervals(population.name).values()
+        intervals = program.partial_sum_intervals(population.name).values()
         largest = max(max(-interval.hull[0], interval.hull[1]) for interval in intervals)
         self.carrier = np.float32 if largest < EXACT_FLOAT32 else np.float64
         self.weights = [
