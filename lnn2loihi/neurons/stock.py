@@ -12,7 +12,7 @@ channel that the host sends beside those of the sample. Accumulators have the na
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -107,6 +107,8 @@ def stock_neuron(program: NeuronProgram) -> StockNeuron | None:
                 SENT in states,
                 states.get(SENT, WORD_BITS),
             )  # fmt: skip
-            known = found.threshold >= 0 and found.program() == program
-            return found if known else None
+            # The order of accumulators means nothing: those that take turns are sorted.
+            if sorted(program.accumulators) == sorted((known := found.program()).accumulators):
+                ordered = replace(program, accumulators=known.accumulators)
+                return found if found.threshold >= 0 and ordered == known else None
     return None
