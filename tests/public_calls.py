@@ -188,6 +188,7 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     },
     "LoihiProgram": lambda m: _fields(m.program),
     "LoihiProgram.accumulator_intervals": lambda m: {"self": m.program, "name": "layer_0"},
+    "LoihiProgram.partial_sum_intervals": lambda m: {"self": m.program, "name": "layer_0"},
     "LoihiProgram.incoming": lambda m: {"self": m.program, "target": "layer_0"},
     "LoihiProgram.interleaved": lambda m: {"self": m.program, "sequences": 1},
     "LoihiProgram.population": lambda m: {"self": m.program, "name": "layer_0"},
