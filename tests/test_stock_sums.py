@@ -53,7 +53,9 @@ def message(a: Any, threshold: int, both_sides: bool) -> Any:
 @given(st.lists(st.tuples(terms, st.integers(-10, 4), st.integers(0, 14)), min_size=1, max_size=3))
 def test_extremes_are_those_of_all_values(sums: list[Any]) -> None:
     parts = [(n, *term) for n, (own, _, _) in enumerate(sums) for term in own]
-    columns: list[Any] = [np.array(column) for column in zip(*parts[::-1], strict=True)]  # in any order
+    columns: list[Any] = [
+        np.array(column) for column in zip(*parts[::-1], strict=True)
+    ]  # in any order
     low = np.array([begin for _, begin, _ in sums])
     high = low + np.array([length for *_, length in sums])
     smallest, largest = extremes(Terms(*columns), low, high)
