@@ -206,7 +206,7 @@ class _Draft:
                 return
             self.connections = [self._halved(c) if c.target == p.name else c
                                 for c in self.connections]  # fmt: skip
-        raise AssertionError(f"{p.name}: {proved.problems}")
+        raise AssertionError(f"{p.name}: nothing fits")
 
     @staticmethod
     def _shift(p: Population, words: Any, reach: tuple[int, int]) -> int | None:

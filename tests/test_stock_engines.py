@@ -40,9 +40,9 @@ def started(program: LoihiProgram, batch: int, seed: int) -> Any:
 def assert_equal_everywhere(program: LoihiProgram, engines: tuple[str, ...], seed: int) -> None:
     x, state = random_inputs(seed, program, 3, 9), started(program, 3, seed)
     options: Any = {"encoded": True, "initial_state": state, "return_states": True}
-    expected = simulate(program, x, "reference", **options)
+    expected: Any = simulate(program, x, "reference", **options)
     for engine in engines:
-        found = simulate(program, x, engine, **options)
+        found: Any = simulate(program, x, engine, **options)
         assert np.array_equal(found.integers, expected.integers), engine
         for name, words in expected.states.items():
             for word, values in words.items():

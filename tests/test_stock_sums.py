@@ -56,7 +56,7 @@ def test_extremes_are_those_of_all_values(sums: list[Any]) -> None:
     columns: list[Any] = [
         np.array(column) for column in zip(*parts[::-1], strict=True)
     ]  # in any order
-    low = np.array([begin for _, begin, _ in sums])
+    low: Any = np.array([begin for _, begin, _ in sums])
     high = low + np.array([length for *_, length in sums])
     smallest, largest = extremes(Terms(*columns), low, high)
     for n, (own, _, _) in enumerate(sums):
