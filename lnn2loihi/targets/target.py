@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from inspect import isclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -58,6 +59,11 @@ class Target:
             reference where nobody names others.
         exporter: name of the exporter that is asked first where nobody names a format.
         unproved: what is not proved about it, a sentence each.
+        exact: whether a prepared program answers bit for bit as its source does. Where it only
+            answers about so, `verify` compares executors on the prepared program and says how far
+            its answers are from those of the source.
+        worded: makes the form of it that words after a colon of its name say, such as
+            `stock:pre-6`; None for a target that takes no words.
     """
 
     name: str
@@ -66,10 +72,16 @@ class Target:
     executor: str = DEFAULT_EXECUTORS[1]
     exporter: str = ""
     unproved: tuple[str, ...] = ()
+    exact: bool = True
+    worded: Callable[[str], Target] | None = None
 
     def __post_init__(self) -> None:
         for name in ("passes", "unproved") + (("rules",) if self.rules is not None else ()):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        if isclass(self.worded):
+            raise InputError(
+                "worded", "it is a class; give a function that makes a Target of the words"
+            )
 
     @checks_kinds()
     def prepare(self, program: LoihiProgram) -> LoihiProgram:
@@ -126,18 +138,30 @@ TARGETS: Registry[Target] = Registry("lnn2loihi.targets", "target", Target, fact
 
 
 def target_of(target: str | Target, argument: str = "target") -> Target:
-    """The target of that name, under the name that it is registered with; or the target itself;
-    `argument` is what messages call it.
+    """The target of that name, under the name that it is registered with, in the form that words
+    after a colon say; or the target itself; `argument` is what messages call it.
 
     Raises:
-        InputError: there is none, or it cannot be loaded; names all that there are.
+        InputError: there is none, or it cannot be loaded; names all that there are. Or a word is
+            none of its own; names those that are.
     """
     if isinstance(target, Target):
         return target
+    name, colon, words = target.partition(":")
     names = TARGETS.names()
-    if target not in names:
+    if name not in names:
         raise InputError(
-            argument, f"{target!r:.60} does not exist; there are {', '.join(names) or 'none'}"
+            argument, f"{name!r:.60} does not exist; there are {', '.join(names) or 'none'}"
         )
-    found = TARGETS.get(target)
+    found = TARGETS.get(name)
+    if colon:
+        if found.worded is None:
+            raise InputError(argument, f"{target!r:.60}: {name!r} takes no words after a colon")
+        made: Any = found.worded(words)
+        if not isinstance(made, Target):
+            raise InputError(
+                argument, f"{target!r:.60}: {name!r} made a {type(made).__qualname__} of its "
+                "words, and no Target",
+            )  # fmt: skip
+        found = made
     return found if found.name == target else replace(found, name=target)

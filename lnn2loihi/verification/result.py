@@ -67,6 +67,35 @@ class WordComparison:
 
 
 @dataclass(frozen=True)
+class AnswerDistance:
+    """How far the answers of a prepared program are from those of its source, in units of the
+    answer.
+
+    Attributes:
+        largest: largest difference.
+        mean: mean of all differences, as magnitudes.
+        rms: root of their mean square.
+        deviation: standard deviation of the source's answers, to compare these with; of the output
+            in which the answers of both differ most.
+        compared: answers that were compared.
+    """
+
+    largest: float
+    mean: float
+    rms: float
+    deviation: float
+    compared: int
+
+    def __str__(self) -> str:
+        """A sentence."""
+        return (
+            f"{self.compared:,} answers differ from those of the source by {self.mean:.3g} on "
+            f"average and {self.largest:.3g} at the most, rms {self.rms:.3g}; those of the source "
+            f"deviate by {self.deviation:.3g}"
+        )
+
+
+@dataclass(frozen=True)
 class VerificationResult:
     """What `verify` found.
 
@@ -85,6 +114,8 @@ class VerificationResult:
             the source, the others ran the prepared program, and what both hold at the last update
             of each sample was compared.
         uncompared: words that only one of the two holds.
+        distance: where the target is not exact: all executors ran the prepared program, every word
+            of which was compared, and this is how far its answers are from those of the source.
     """
 
     executors: tuple[str, ...]
@@ -99,6 +130,7 @@ class VerificationResult:
     missing: Mapping[str, str] = field(default_factory=dict)
     target: str = DEFAULT_TARGET
     uncompared: tuple[str, ...] = ()
+    distance: AnswerDistance | None = None
 
     @property
     def bit_exact(self) -> bool:
@@ -129,6 +161,12 @@ class VerificationResult:
 
     def _target_lines(self) -> list[str]:
         """What was compared of a program that was prepared."""
+        if self.distance is not None:
+            return [
+                f"target {self.target}: executors are compared on the prepared program, which only "
+                "approximates its source",
+                str(self.distance),
+            ]
         if not any(name.endswith(_prepared_for(self.target)) for name in self.executors):
             return []
         only = f"; only one of the two holds: {', '.join(self.uncompared)}" * bool(self.uncompared)
@@ -174,6 +212,7 @@ class VerificationResult:
             "missing": dict(self.missing),
             "target": self.target,
             "uncompared": list(self.uncompared),
+            "distance": None if self.distance is None else asdict(self.distance),
         }
 
 
@@ -304,6 +343,38 @@ def compare_prepared(
             for word in words
             if (population, word) not in known
         ),
+    )
+
+
+def distance(
+    source: LoihiProgram,
+    standard: IntegerRun,
+    prepared: LoihiProgram,
+    run: IntegerRun,
+    lengths: IntegerArray,
+) -> AnswerDistance:
+    """How far the answers of a prepared program are from those of its source.
+
+    Args:
+        source: the program that was prepared.
+        standard: its run.
+        prepared: what became of it.
+        run: its run; it may be of the first sequences and samples only.
+        lengths: samples of each sequence, (batch,).
+    """
+    true = source.output_population.decode(_in_sample_time(source, standard).outputs(source))
+    own = prepared.output_population.decode(_in_sample_time(prepared, run).outputs(prepared))
+    batch, time = own.shape[:2]
+    live = np.arange(time) < lengths[:batch, None]
+    wanted = true[:batch, :time][live]
+    away = np.abs(own[live] - wanted)
+    worst = int(np.argmax(away.max(axis=0)))
+    return AnswerDistance(
+        largest=float(away.max()),
+        mean=float(away.mean()),
+        rms=float(np.sqrt(np.mean(away**2))),
+        deviation=float(wanted[:, worst].std()),
+        compared=away.size,
     )
 
 

@@ -26,6 +26,7 @@ from lnn2loihi.verification.result import (
     WordComparison,
     compare_prepared,
     compare_runs,
+    distance,
 )
 
 __all__ = ["Mismatch", "Progress", "VerificationResult", "WordComparison", "verify"]
@@ -58,7 +59,9 @@ def verify(
             the reference, and the executor of the target.
         target: what to prepare the program for. Where that changes it, the first executor runs the
             source, all of them run the prepared program, and what both hold is compared in sample
-            time: see `VerificationResult.target`. One executor is then enough.
+            time: see `VerificationResult.target`. One executor is then enough. Where a target is
+            not exact, executors are compared on the prepared program, and how far its answers are
+            from those of the source is said: see `VerificationResult.distance`.
         lengths: as for `simulate`; what an executor does beyond the end of a sequence does not
             count.
         timespans: as for `simulate`.
@@ -78,7 +81,7 @@ def verify(
     changed, everything = prepared is not program, executors == ALL
     if executors is None:
         executors = (DEFAULT_EXECUTORS[0], aim.executor)
-    names = _checked_names(executors, least=1 if changed else 2)
+    names = _checked_names(executors, least=1 if changed and aim.exact else 2)
     samples, counts = checked(program, x, lengths, timespans, encoded)
     longest = int(counts.max())
     if not longest:
@@ -102,7 +105,12 @@ def verify(
     )
     data = _Data.of(prepared, samples, counts, state, found)
     runs = _runs(data, found, missing if everything else None, progress)
-    return compare_prepared(program, expected, aim.name, prepared, runs, missing, counts)
+    if aim.exact:
+        return compare_prepared(program, expected, aim.name, prepared, runs, missing, counts)
+    runs.sort(key=lambda run: -run.outputs(prepared).size)
+    result = compare_runs(prepared, runs, missing, counts * prepared.substeps)
+    away = distance(program, expected, prepared, runs[0], counts)
+    return replace(result, target=aim.name, distance=away)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,103 @@
+"""Pre-activations as products of stock neurons: (sum + bias) multiplier >> shift, in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from lnn2loihi.formats import IntegerArray
+from lnn2loihi.graph.population import Population
+from lnn2loihi.neurons.instructions import Instruction, NeuronProgram
+from lnn2loihi.neurons.operations import Rescaling
+from lnn2loihi.targets.stock.parts import Parts
+from lnn2loihi.targets.stock.sums import Signal, Sum, stacked
+
+
+def rescalings_of(program: NeuronProgram, gates: Sequence[str]) -> tuple[Rescaling, ...] | None:
+    """How a program rescales the sums of these accumulators, as far as its instructions show; None
+    where one is not rescaled at all.
+    """
+    found = []
+    limits = {name for name, _ in program.parameters}
+    saturated = {one.name for one in program.saturations or ()}
+    for gate in gates:
+        factors = [i for i in program.instructions
+                   if i.opcode == "MUL_SHR" and f"{gate}.multiplier" in i.operands]  # fmt: skip
+        if len(factors) != 1:
+            return None
+        shift = factors[0].shift or 0
+        shift = shift or -_shifted_left(program, factors[0])
+        held = "sum" if f"{gate}.limit" in limits else ""
+        held = "operand" if f"{gate}.preactivation" in saturated else held
+        found.append(Rescaling(shift, held))
+    return tuple(found)
+
+
+def _shifted_left(program: NeuronProgram, factor: Instruction) -> int:
+    """By how much what a product made is shifted left right after it."""
+    following = program.instructions[program.instructions.index(factor) + 1]
+    shifts = following.opcode == "SHL" and following.operands == (factor.result,)
+    return (following.shift or 0) if shifts else 0
+
+
+def multipliers(population: Population, gate: str) -> IntegerArray:
+    """The multipliers of a gate, (neurons,)."""
+    return np.asarray(population.parameters[f"{gate}.multiplier"], np.int64)
+
+
+def biased(parts: Parts, population: Population, gate: str) -> Sum:
+    """The sum of a gate and its bias, in the units of `Parts.scales`."""
+    coarser = parts.scales.sums[population.name]
+    bias = np.asarray(population.parameters[f"{gate}.bias"], np.int64)
+    bias = (bias + ((1 << coarser) >> 1)) >> coarser
+    return parts.heard(population, (gate,)) + parts.constants(bias)
+
+
+def reach(parts: Parts, population: Population, shifts: Mapping[str, int]) -> int:
+    """Largest magnitude of the pre-activations of gates with these right shifts."""
+    largest = 0
+    for gate, shift in shifts.items():
+        low, high = parts.interval(biased(parts, population, gate))
+        shift -= parts.scales.sums[population.name]
+        product = np.maximum(np.abs(low), np.abs(high)) * np.abs(multipliers(population, gate))
+        top = int(product.max())
+        largest = max(largest, top >> shift if shift >= 0 else top << -shift)
+    return largest
+
+
+def rescaled(
+    parts: Parts,
+    population: Population,
+    shifts: Mapping[str, int],
+    name: str,
+    like: Population | None = None,
+) -> dict[str, Signal]:
+    """The pre-activations of gates, rounded half up but for less than a unit of a row's sum; those
+    of one shift are one population.
+
+    Args:
+        parts: takes them.
+        population: whose gates they are.
+        shifts: right shift of each gate, of sums in the units of the fused program.
+        name: of the population, or of the first of several.
+        like: as of `Parts.product`.
+    """
+    found: dict[str, Signal] = {}
+    for fused in sorted(set(shifts.values())):
+        gates = [gate for gate, own in shifts.items() if own == fused]
+        shift = fused - parts.scales.sums[population.name]
+        factors = np.concatenate([multipliers(population, gate) for gate in gates])
+        half = (1 << shift) >> 1 if shift > 0 else 0
+        sizes = np.maximum(np.abs(factors), 1)
+        rounding = np.sign(factors) * ((2 * half + sizes) // (2 * sizes) if half else 0)
+        sums = stacked([biased(parts, population, gate) for gate in gates])
+        sums += parts.constants(rounding)
+        own = name if not found else parts.free_name(f"{name}.{'.'.join(gates)}")
+        signal = parts.product(
+            own, sums, parts.constant(1, sums.size).weighted(factors), shift, like=like
+        )
+        size = population.size
+        for place, gate in enumerate(gates):
+            found[gate] = signal.part(slice(place * size, (place + 1) * size))
+    return found
