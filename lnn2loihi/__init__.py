@@ -83,7 +83,7 @@ if TYPE_CHECKING:
     from lnn2loihi.simulation.result import Counters, SimulationResult
     from lnn2loihi.simulation.streams import Stream, open_stream, simulate_stream
     from lnn2loihi.storage import load, save
-    from lnn2loihi.targets import Target
+    from lnn2loihi.targets import Target, stock_target
     from lnn2loihi.verification.verb import Mismatch, VerificationResult, verify
 
 #: Where public names come from: for each module those that are imported when they are asked for.
@@ -131,7 +131,7 @@ _NAMES = {
     "simulation.result": "Counters SimulationResult",
     "simulation.streams": "Stream open_stream simulate_stream",
     "storage": "load save",
-    "targets": "Target",
+    "targets": "Target stock_target",
     "verification.verb": "Mismatch VerificationResult verify",
 }
 _PLACES = {name: module for module, names in _NAMES.items() for name in names.split()}
@@ -225,6 +225,7 @@ __all__ = [
     "sensitivity",
     "simulate",
     "simulate_stream",
+    "stock_target",
     "verify",
     "workload",
 ]

@@ -66,6 +66,8 @@ class Family:
         torch_blocks: modules that users of the family run, with the weights of a network, as rivals
             in `profile`; see `lnn2loihi.measure.torch_session`.
         shipped: neuron programs that a wheel brings compiled, so that no compiler is needed.
+        stock: makes what writes its stages as neurons of Lava's own processes, for the target
+            stock: a `lnn2loihi.targets.stock.StockWriter`; None for a family that has none.
 
     Raises:
         PluginError: lists every field that is something else, when made.
@@ -80,6 +82,7 @@ class Family:
     onnx_reader: Callable[[], Any] | None = None
     torch_blocks: Callable[[Any], Any] | None = None
     shipped: Callable[[], Iterable[NeuronProgram]] = tuple
+    stock: Callable[[], Any] | None = None
 
     def __post_init__(self) -> None:
         problems = Problems(PluginError, f"family {self.name!r:.60}")

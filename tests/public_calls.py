@@ -213,6 +213,7 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
         "self": l2l.open_stream(m.program), "x": m.x[0, 0], "elapsed": None,
     },
     "Target": lambda m: {"name": "a", "passes": (lambda program: program,)},
+    "stock_target": lambda m: {"rectifiers": 6},
     "Target.prepare": lambda m: {"self": l2l.Target("a"), "program": m.program},
     "TrainableModule.harden": lambda m: {"self": m.whole, "share": 0.0},
     "TrainableModule.prune": lambda m: {"self": m.whole, "share": 0.0},

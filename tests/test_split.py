@@ -468,7 +468,7 @@ def test_the_command_line(run: Run, tmp_path: Path) -> None:
     assert (code, err) == (0, "") and json.loads(out)["mismatch_count"] == 0
     code, out, err = run("place", program, *samples_of)
     assert (code, err) == (0, "") and "target split" in out
-    assert "split, split_graph, split_one" in run("doctor")[1]
+    assert "split, split_graph, split_one, stock" in run("doctor")[1]
     cut = l2l.save(with_ports(PLAIN, 2), tmp_path / "cut.l2l")
     code, out, err = run("inspect", cut, "--listing")
     assert (code, err) == (0, "") and "take turns on 2 ports a neuron" in out and "port.1" in out

@@ -312,8 +312,8 @@ class TestRefusals:
 
     def test_targets_that_do_not_exist(self, monkeypatch: pytest.MonkeyPatch) -> None:
         known = (
-            "'nowhere' does not exist; there are fused, split, split_graph, split_one, behind, "
-            "between, both, twice"
+            "'nowhere' does not exist; there are fused, split, split_graph, split_one, stock, "
+            "behind, between, both, twice"
         )
         for call in (l2l.place, lambda p, **k: l2l.export(p, "onnx", **k)):
             with pytest.raises(l2l.InputError, match=known):
@@ -451,10 +451,11 @@ def test_the_command_line(run: Run, tmp_path: Path) -> None:
     code, out, err = run("export", program, "-o", tmp_path / "a.onnx", "--target", "both",
                          "--record")  # fmt: skip
     assert (code, err) == (0, "") and b"answer.message" in (tmp_path / "a.onnx").read_bytes()
-    assert "fused, split, split_graph, split_one, behind, between, both, twice" in run("doctor")[1]
+    named = "fused, split, split_graph, split_one, stock, behind, between, both, twice"
+    assert named in run("doctor")[1]
     code, _, err = run("place", program, "--target", "mars")
     assert (
         code == 1
-        and "target: 'mars' does not exist; there are fused, split, split_graph, split_one, behind"
+        and "target: 'mars' does not exist; there are fused, split, split_graph, split_one, stock"
         in err
     )

@@ -49,4 +49,5 @@ FAMILY = Family(
     onnx_reader=lazily("lnn2loihi.families.cfc.onnx_layers:reader"),
     torch_blocks=lazily("lnn2loihi.families.cfc.ncps_modules:ncps_blocks"),
     shipped=_shipped,
+    stock=lazily("lnn2loihi.families.cfc.stock:CfCWriter"),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lnn2loihi.families.readout.lowering import ReadoutLowering, linear_program
-from lnn2loihi.family import Family
+from lnn2loihi.family import Family, lazily
 from lnn2loihi.layers.readout import ReadoutStage
 from lnn2loihi.neurons.instructions import NeuronProgram
 
@@ -14,4 +14,10 @@ def _shipped() -> Iterator[NeuronProgram]:
     return (linear_program(shift) for shift in (0, 1))
 
 
-FAMILY = Family("readout", (), {ReadoutStage: ReadoutLowering()}, shipped=_shipped)
+FAMILY = Family(
+    "readout",
+    (),
+    {ReadoutStage: ReadoutLowering()},
+    shipped=_shipped,
+    stock=lazily("lnn2loihi.families.readout.stock:ReadoutWriter"),
+)
