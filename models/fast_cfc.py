@@ -11,11 +11,15 @@ weights in both directions, and gives the same values, with these differences in
 - The factors of LeCun's tanh are folded into the matrices on its two sides.
 - Every sequence of a batch has its own timespans; ncps 1.0.1 fails on them, or is wrong without a
   word where there are as many sequences as units.
+
+With `form="hard"` it trains for the chip's clipped lines in place of tanh (recipes such as
+`w8a12-hard`), which ncps does not have.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -23,24 +27,65 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from lnn2loihi.errors import InputError
+from lnn2loihi.errors import InputError, Problems
+from lnn2loihi.neurons.activations import HARD_KNOT
 
 #: LeCun's tanh is OUTER * tanh(INNER * x).
 INNER, OUTER = 0.666, 1.7159
 
-#: The functions between the matrices; the first stands without its factors.
-ACTIVATIONS = {
-    "lecun_tanh": torch.tanh,
-    "tanh": torch.tanh,
-    "silu": functional.silu,
-    "relu": torch.relu,
-    "gelu": functional.gelu,
+#: Activations of a backbone that are the form's tanh; the first stands without its factors.
+SQUASHED = ("lecun_tanh", "tanh")
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function between the matrices.
+
+    Attributes:
+        compute: its value; in place where `slope` is known.
+        slope: its derivative by its value; None where that needs the sums too.
+    """
+
+    compute: Callable[[Tensor], Tensor]
+    slope: Callable[[Tensor], Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class Form:
+    """What tanh and the logistic function are.
+
+    Attributes:
+        squash: stands for tanh, from -1 to 1.
+        share: stands for the logistic function, from 0 to 1.
+    """
+
+    squash: Function
+    share: Function
+
+
+#: Activations of a backbone that are the same in every form.
+OTHERS = {
+    "silu": Function(functional.silu),
+    "relu": Function(torch.relu_, lambda value: (value > 0).to(value.dtype)),
+    "gelu": Function(functional.gelu),
 }
-#: Derivatives by value; those of the others need the sums too.
-SLOPES: dict[str, Callable[[Tensor], Tensor]] = {
-    "lecun_tanh": lambda value: 1 - value * value,
-    "tanh": lambda value: 1 - value * value,
-    "relu": lambda value: (value > 0).to(value.dtype),
+#: `hard` is what the chip computes with a recipe of that form: clamp(x / HARD_KNOT, -1, 1) for tanh
+#: and, by tanh, (1 + clamp(x / (2 HARD_KNOT), -1, 1)) / 2 for the logistic function.
+FORMS = {
+    "tanh": Form(
+        Function(torch.tanh_, lambda value: 1 - value * value),
+        Function(torch.sigmoid_, lambda value: value * (1 - value)),
+    ),
+    "hard": Form(
+        Function(
+            lambda sums: sums.div_(HARD_KNOT).clamp_(-1, 1),
+            lambda value: (value.abs() < 1).to(value.dtype).div_(HARD_KNOT),
+        ),
+        Function(
+            lambda sums: sums.div_(4 * HARD_KNOT).add_(0.5).clamp_(0, 1),
+            lambda value: ((value > 0) & (value < 1)).to(value.dtype).div_(4 * HARD_KNOT),
+        ),
+    ),
 }
 HEADS = ("ff1", "ff2", "time_a", "time_b")
 
@@ -57,9 +102,11 @@ class FastCfC(nn.Module):
         activation: name of the function after each layer of the backbone.
         backbone_units: units of each layer of the backbone.
         backbone_layers: layers of the backbone, 0 or more.
+        form: key of FORMS, for every tanh and logistic function. The weights of one form load into
+            a model of another one, which computes something else with them.
 
     Raises:
-        InputError: the activation is unknown.
+        InputError: the activation or the form is unknown.
     """
 
     def __init__(
@@ -71,12 +118,19 @@ class FastCfC(nn.Module):
         activation: str = "lecun_tanh",
         backbone_units: int = 128,
         backbone_layers: int = 1,
+        form: str = "tanh",
     ) -> None:
         super().__init__()
-        if activation not in ACTIVATIONS:
-            known = ", ".join(ACTIVATIONS)
-            raise InputError("activation", f"{activation!r} is not known; known are {known}")
-        self.input_size, self.units, self.activation = input_size, units, activation
+        problems = Problems(InputError, "the model")
+        for what, given, known in (
+            ("activation", activation, (*SQUASHED, *OTHERS)),
+            ("form", form, FORMS),
+        ):
+            if given not in known:
+                problems.add(f"{what} {given!r} is not known; known are {', '.join(known)}")
+        problems.raise_if_any()
+        self.input_size, self.units = input_size, units
+        self.activation, self.form = activation, form
         widths = [input_size + units] + backbone_layers * [backbone_units]
         # Every second key, since in ncps the activations are modules in between.
         backbone = {
@@ -113,7 +167,9 @@ class FastCfC(nn.Module):
         elapsed = None if timespans is None else timespans.t().unsqueeze(-1).to(x.dtype)
         start = x.new_zeros(x.shape[0], self.units) if hx is None else hx
         flat = [part for pair in maps for part in pair]
-        states = _Recurrence.apply(self.activation, elapsed, x.transpose(0, 1), start, *flat)
+        form = FORMS[self.form]
+        between = form.squash if self.activation in SQUASHED else OTHERS[self.activation]
+        states = _Recurrence.apply(between, form, elapsed, x.transpose(0, 1), start, *flat)
         return self.fc(states.transpose(0, 1)), states[-1]
 
     def _maps(self, merged: bool) -> list[tuple[Tensor, Tensor]]:
@@ -169,7 +225,8 @@ class _Recurrence(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        activation: str,
+        activation: Function,
+        form: Form,
         elapsed: Tensor | None,
         x: Tensor,
         start: Tensor,
@@ -179,7 +236,8 @@ class _Recurrence(torch.autograd.Function):
 
         Args:
             ctx: what the way back needs.
-            activation: name of the function after each layer of the backbone.
+            activation: the function after each layer of the backbone.
+            form: the functions of the heads.
             elapsed: (T, B, 1), or None where the two heads of time are one.
             x: (T, B, I).
             start: (B, H).
@@ -190,22 +248,22 @@ class _Recurrence(torch.autograd.Function):
         # The first sums begin as what the inputs give; the others get their memory here.
         sums = [functional.linear(x, weights[0][:, :inputs], biases[0])]
         sums += [x.new_empty(*x.shape[:2], len(bias)) for bias in biases[1:]]
-        active = [part if activation in SLOPES else torch.empty_like(part) for part in sums[:-1]]
+        active = [part if activation.slope else torch.empty_like(part) for part in sums[:-1]]
         states = torch.cat([start.unsqueeze(0), x.new_empty(*x.shape[:2], units)])
         turned = [weights[0][:, inputs:].t(), *(part.t() for part in weights[1:])]
         first, second, gate, *offset = sums[-1].split(units, 2)
         for t in range(len(x)):
             sums[0][t].addmm_(states[t], turned[0])
             for k, value in enumerate(active):
-                value[t] = ACTIVATIONS[activation](sums[k][t])
+                value[t] = activation.compute(sums[k][t])
                 torch.addmm(biases[k + 1], value[t], turned[k + 1], out=sums[k + 1][t])
             # The sums of the heads make room for the two values and the share of the second.
-            sums[-1][t, :, : 2 * units].tanh_()
+            form.squash.compute(sums[-1][t, :, : 2 * units])
             if elapsed is not None:
                 gate[t].mul_(elapsed[t]).add_(offset[0][t])
-            gate[t].sigmoid_()
+            form.share.compute(gate[t])
             torch.lerp(first[t], second[t], gate[t], out=states[t + 1])
-        ctx.activation, ctx.elapsed, ctx.layers = activation, elapsed, len(active)
+        ctx.activation, ctx.form, ctx.elapsed, ctx.layers = activation, form, elapsed, len(active)
         # Memory that the caller gets must not change under what the way back keeps.
         ctx.save_for_backward(x, states, *weights, *sums, *active)
         return states[1:].clone()
@@ -225,7 +283,7 @@ class _Recurrence(torch.autograd.Function):
             _slope(ctx.activation, before, after)
             for before, after in zip(sums[:-1], active, strict=True)
         ]
-        slopes.append(_slope_of_heads(sums[-1], states.shape[2], ctx.elapsed))
+        slopes.append(_slope_of_heads(ctx.form, sums[-1], states.shape[2], ctx.elapsed))
         heads = slopes[-1].unflatten(2, (-1, states.shape[2]))
         from_state = weights[0][:, x.shape[2] :]
         inner = torch.zeros_like(states[0])
@@ -239,24 +297,25 @@ class _Recurrence(torch.autograd.Function):
         for slope, value in zip(slopes, (torch.cat([x, states[:-1]], 2), *active), strict=True):
             flat = slope.flatten(0, 1)
             found += [flat.t() @ value.flatten(0, 1), flat.sum(0)]
-        of_inputs = slopes[0] @ weights[0][:, : x.shape[2]] if ctx.needs_input_grad[2] else None
-        return None, None, of_inputs, inner, *found
+        of_inputs = slopes[0] @ weights[0][:, : x.shape[2]] if ctx.needs_input_grad[3] else None
+        return None, None, None, of_inputs, inner, *found
 
 
-def _slope(activation: str, sums: Tensor, values: Tensor) -> Tensor:
-    """The derivative of an activation by its sums, which are gone where it is in SLOPES."""
-    if activation in SLOPES:
-        return SLOPES[activation](values)
+def _slope(activation: Function, sums: Tensor, values: Tensor) -> Tensor:
+    """The derivative of an activation by its sums, which are gone where its slope is known."""
+    if activation.slope is not None:
+        return activation.slope(values)
     with torch.enable_grad():
         points = sums.detach().requires_grad_()
-        again = ACTIVATIONS[activation](points)
+        again = activation.compute(points)
         return torch.autograd.grad(again, points, torch.ones_like(again))[0]
 
 
-def _slope_of_heads(heads: Tensor, units: int, elapsed: Tensor | None) -> Tensor:
+def _slope_of_heads(form: Form, heads: Tensor, units: int, elapsed: Tensor | None) -> Tensor:
     """The derivative of the next state by the sums of each head, (T, B, 3 H or 4 H).
 
     Args:
+        form: their functions.
         heads: (T, B, 3 H or more), the two values and the share of the second.
         units: H.
         elapsed: (T, B, 1), or None where the two heads of time are one.
@@ -264,9 +323,10 @@ def _slope_of_heads(heads: Tensor, units: int, elapsed: Tensor | None) -> Tensor
     first, second, gate, *_ = heads.split(units, 2)
     slopes = torch.empty_like(heads)
     of_first, of_second, *of_time = slopes.split(units, 2)
-    torch.mul(1 - gate, 1 - first * first, out=of_first)
-    torch.mul(gate, 1 - second * second, out=of_second)
-    torch.mul(second - first, gate * (1 - gate), out=of_time[-1])
+    assert form.squash.slope is not None and form.share.slope is not None
+    torch.mul(1 - gate, form.squash.slope(first), out=of_first)
+    torch.mul(gate, form.squash.slope(second), out=of_second)
+    torch.mul(second - first, form.share.slope(gate), out=of_time[-1])
     if elapsed is not None:
         torch.mul(of_time[-1], elapsed, out=of_time[0])
     return slopes

@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from lnn2loihi.models.occupancy import data as occupancy
 from lnn2loihi.models.occupancy import train as occupancy_train
 from lnn2loihi.models.walker2d import data as walker2d
 from lnn2loihi.models.walker2d import train as walker2d_train
+from lnn2loihi.neurons.activations import HARD_KNOT
 from lnn2loihi.tables import percent
 from lnn2loihi.verification.verb import verify
 
@@ -159,29 +161,53 @@ def test_walker2d_is_as_good_as_its_card_says(torch: ModuleType) -> None:
 # ---------------------------------------------------------------- the fast CfC
 
 
-def pair(activation: str, layers: int, proj_size: int | None) -> tuple:
+def clipped(module: Any) -> Any:
+    """A module of ncps with clipped lines in place of every tanh and logistic function."""
+    from torch import nn
+
+    class Line(nn.Module):
+        def __init__(self, scale: float, shift: float) -> None:
+            super().__init__()
+            self.scale, self.shift = scale, shift
+
+        def forward(self, x: Any) -> Any:
+            return self.scale * (self.scale * x / HARD_KNOT).clamp(-1, 1) + self.shift
+
+    for part in list(module.modules()):
+        for name, child in part.named_children():
+            if isinstance(child, nn.Tanh):
+                setattr(part, name, Line(1.0, 0.0))
+            elif isinstance(child, nn.Sigmoid):
+                setattr(part, name, Line(0.5, 0.5))
+    return module
+
+
+def pair(activation: str, layers: int, proj_size: int | None, form: str) -> tuple:
     """A fast CfC and that of ncps with its weights, in float32."""
     from ncps.torch import CfC
 
     from lnn2loihi.models.fast_cfc import FastCfC
 
     sizes = {"activation": activation, "backbone_units": 11, "backbone_layers": layers}
-    fast, slow = FastCfC(3, 7, proj_size, **sizes), CfC(3, 7, proj_size=proj_size, **sizes)
+    fast = FastCfC(3, 7, proj_size, form=form, **sizes)
+    slow = CfC(3, 7, proj_size=proj_size, **sizes)
     slow.load_state_dict(fast.state_dict())
-    return fast, slow
+    return fast, clipped(slow) if form == "hard" else slow
 
 
+@pytest.mark.parametrize("form", ["tanh", "hard"])
 @pytest.mark.parametrize(
     ("activation", "layers", "proj_size"),
     [("lecun_tanh", 1, 2), ("silu", 2, None), ("relu", 1, 2), ("tanh", 3, 2), ("gelu", 0, 2)]
     + [("lecun_tanh", 0, 2), ("lecun_tanh", 3, None)],
 )
 def test_equals_the_cell_of_ncps_step_by_step(
-    torch: ModuleType, activation: str, layers: int, proj_size: int | None
+    torch: ModuleType, activation: str, layers: int, proj_size: int | None, form: str
 ) -> None:
     torch.manual_seed(layers)
-    fast, slow = pair(activation, layers, proj_size)
-    x, timespans = torch.randn(5, 20, 3), torch.randint(1, 6, (5, 20)) * 0.7
+    fast, slow = pair(activation, layers, proj_size, form)
+    # Large enough that many lines are clipped, and many are not.
+    x, timespans = 2 * torch.randn(5, 20, 3), torch.randint(1, 6, (5, 20)) * 0.7
     start = 0.5 * torch.randn(5, 7)
     leaves = [x, start]
     for leaf in leaves:
@@ -223,8 +249,10 @@ def test_has_the_first_weights_of_ncps(torch: ModuleType) -> None:
 def test_refuses_what_does_not_fit(torch: ModuleType) -> None:
     from lnn2loihi.models.fast_cfc import FastCfC
 
-    with pytest.raises(InputError, match="sinus"):
-        FastCfC(3, 7, activation="sinus")
+    with pytest.raises(InputError) as error:
+        FastCfC(3, 7, activation="sinus", form="soft")
+    assert "activation 'sinus' is not known; known are lecun_tanh, tanh" in str(error.value)
+    assert "form 'soft' is not known; known are tanh, hard" in str(error.value)
     model = FastCfC(3, 7)
     with pytest.raises(InputError, match="expected .batch, time, 3."):
         model(torch.zeros(2, 5, 4))
