@@ -5,11 +5,11 @@
         [--qat-epochs 8] [--json FILE]
 
 Float networks are trained by models/*/train.py for each seed, or taken from the folder if they are
-there (`<out>/<task>/seed<n>/network.toml`); programs are written beside them. Every figure of an
-integer network is what its program answers in the C engine, bit for bit what the chip would.
-QAT fine-tunes for a few epochs towards the float network's answers, or trains as long as float
-training on the targets (accuracy_tasks.py says which), and keeps the epoch whose integers are
-closest to them on validation data.
+there (`<out>/<task>/seed<n>/network.toml`, those with clipped lines `hard.toml`); programs are
+written beside them. Every figure of an integer network is what its program answers in the C engine,
+bit for bit what the chip would. QAT fine-tunes for a few epochs towards the float network's
+answers, or trains as long as float training on the targets (accuracy_tasks.py says which), and
+keeps the epoch whose integers are closest to them, or best on the targets, on validation data.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from lnn2loihi import qat
 from lnn2loihi.artifact import save
 from lnn2loihi.converters.recurrent.importer import FamiliesImporter
 from lnn2loihi.files import write_atomically
-from lnn2loihi.models.training import Epoch, fit_best, shuffled
+from lnn2loihi.models.training import FILES, Epoch, fit_best, shuffled
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.quantization.verb import quantize
 from lnn2loihi.simulation import simulate
@@ -59,33 +59,40 @@ def options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def float_network(task: Task, given: argparse.Namespace, seed: int) -> LiquidNetwork:
-    """The trained network of a seed; trains it if it is not there."""
+def float_network(
+    task: Task, given: argparse.Namespace, seed: int, form: str = "tanh"
+) -> LiquidNetwork:
+    """The network of a seed that was trained with a form of tanh; trains it if it is not there, the
+    form `hard` from the weights of the other one.
+    """
     folder = given.out / task.name / f"seed{seed}"
-    if not (folder / "network.toml").exists():
+    description = folder / FILES[form][1]
+    if not description.exists():
         command = [sys.executable, "-m", f"lnn2loihi.models.{task.name}.train"]
         command += ["--out", str(folder), "--seed", str(seed)]
         command += ["--data", str(task.source)] if task.source is not None else []
+        command += ["--form", form, "--start", str(folder)] if form != "tanh" else []
         subprocess.run(command, check=True)
-    return FamiliesImporter().load(folder / "network.toml")
+    return FamiliesImporter().load(description)
 
 
 def trained_for_the_chip(
     task: Task,
     network: LiquidNetwork,
+    start: LiquidNetwork,
     recipe: str,
     how: ChipTraining,
     seed: int,
     epochs: int,
     console: Console,
 ) -> Any:
-    """The network after training with the chip's arithmetic, from the float network on: towards
-    that one's answers, so that it does not fit the training data more than that did, or on the
-    targets.
+    """The network after training with the chip's arithmetic: towards the float network's answers,
+    so that it does not fit the training data more than that did, or on the targets.
 
     Args:
         task: the data.
         network: the float network.
+        start: the one whose weights it begins with.
         recipe: what it is trained for.
         how: settings of the training.
         seed: of the order of the sequences.
@@ -95,7 +102,7 @@ def trained_for_the_chip(
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     module = qat.prepare(
-        network, recipe, calibrate=task.train.x[:CALIBRATION],
+        start, recipe, calibrate=task.train.x[:CALIBRATION],
         calibrate_timespans=task.train.calibration_times(CALIBRATION),
     )  # fmt: skip
 
@@ -117,6 +124,8 @@ def trained_for_the_chip(
         module.eval()
         part = task.validation
         answer = simulate(module.export(), part.x, timespans=part.timespans).outputs
+        if how.chosen_on_targets:
+            return task.error(answer, part)
         return float(distance(torch.as_tensor(answer), torch.as_tensor(goals[1])))
 
     def harden(passed: float) -> None:
@@ -151,8 +160,9 @@ def measure(task: Task, given: argparse.Namespace, console: Console) -> list[dic
                 continue
             began = time.monotonic()
             if how is not None:
+                start = float_network(task, given, seed, "hard") if how.after_hard else network
                 program = trained_for_the_chip(
-                    task, network, recipe, how, seed, given.qat_epochs, console
+                    task, network, start, recipe, how, seed, given.qat_epochs, console
                 )
             else:
                 program = quantize(

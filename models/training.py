@@ -20,6 +20,12 @@ from lnn2loihi.files import write_atomically
 
 Batches = Iterable[tuple[Any, ...]]
 
+#: Files of weights and of their description, by the form of tanh that they were trained with.
+FILES = {
+    "tanh": ("weights.safetensors", "network.toml"),
+    "hard": ("hard.safetensors", "hard.toml"),
+}
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -235,14 +241,23 @@ timespan = 1.0
 """
 
 
-def save_checkpoint(model: Any, folder: Path, toml: str) -> Path:
-    """Writes `weights.safetensors` and `network.toml`, each whole or not at all.
+def save_checkpoint(
+    model: Any, folder: Path, toml: str, files: tuple[str, str] = FILES["tanh"]
+) -> Path:
+    """Writes weights and description, each whole or not at all.
+
+    Args:
+        model: the module.
+        folder: where to.
+        toml: the description, which names the file of the weights.
+        files: names of the weights' file and of the description's.
 
     Returns:
         The path of the description.
     """
-    _save_weights(model, folder / "weights.safetensors")
-    return write_atomically(folder / "network.toml", toml.encode())
+    weights, said = files
+    _save_weights(model, folder / weights)
+    return write_atomically(folder / said, toml.encode())
 
 
 def save_network(model: Any, folder: Path, name: str, said: Mapping[str, str | int]) -> Path:

@@ -14,19 +14,30 @@ from lnn2loihi.errors import InputError
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.program import LoihiProgram
 
-#: Folder with the shipped `network.toml`, `weights.safetensors`, programs (`*.l2l`) and `card.md`.
+#: Folder with the shipped descriptions (`*.toml`), weights (`*.safetensors`), programs (`*.l2l`)
+#: and `card.md`.
 FOLDER = Path(__file__).parent
 #: Recipes that it was trained for the chip with.
-RECIPES = ("w8a12", "w4a8x12")
+RECIPES = ("w8a12", "w4a8x12", "w8a12-hard")
+#: Descriptions, by the form of tanh that the weights were trained with.
+FORMS = {"tanh": "network.toml", "hard": "hard.toml"}
 
 
-def load() -> LiquidNetwork:
+def load(form: str = "tanh") -> LiquidNetwork:
     """The shipped network: 17 inputs and outputs, 64 units, irregular timespans; without PyTorch.
 
+    Args:
+        form: key of FORMS. Weights of the form `hard` are for recipes of that form, which compute
+            clipped lines in place of tanh; `evaluate` of this network, which has tanh, answers
+            otherwise.
+
     Raises:
+        InputError: there are no weights of this form.
         ImportNetworkError: a file of the package is damaged.
     """
-    return FamiliesImporter().load(FOLDER / "network.toml")
+    if form not in FORMS:
+        raise InputError("form", f"{form!r} is not shipped; there are {', '.join(FORMS)}")
+    return FamiliesImporter().load(FOLDER / FORMS[form])
 
 
 def program(recipe: str = RECIPES[0]) -> LoihiProgram:

@@ -3,6 +3,9 @@
 Needs PyTorch. Writes `weights.safetensors` and `network.toml` after every epoch that is the best so
 far by validation, and prints the figures of the model card at the end. One core is used, so that
 the same versions on the same machine give the same weights.
+
+With `--form hard` it trains for the chip's clipped lines in place of tanh, from the weights in the
+folder of `--start` on, and writes `hard.safetensors` and `hard.toml`.
 """
 
 from __future__ import annotations
@@ -16,14 +19,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.console import Console
 
-from lnn2loihi.models.training import Epoch, complaints, fit_best, save_checkpoint, shuffled
+from lnn2loihi.errors import InputError
+from lnn2loihi.models.training import (
+    FILES,
+    Epoch,
+    complaints,
+    fit_best,
+    save_checkpoint,
+    shuffled,
+)
 from lnn2loihi.models.walker2d import data
 
 if TYPE_CHECKING:
     from lnn2loihi.models.fast_cfc import FastCfC
 
 UNITS = 64
-DECAY = 0.95
+#: What is said above the description of weights of the form `hard`, which has no word for it.
+HARD_NOTE = """\
+# Trained with clipped lines in place of tanh and the logistic function, for recipes of the form
+# "hard" such as w8a12-hard. With tanh, as this file describes them, the weights answer otherwise.
+"""
 #: Sequences that are evaluated at once.
 CHUNK = 512
 
@@ -37,8 +52,10 @@ class Settings:
         epochs: passes over the training sequences.
         activation: function of the backbone.
         backbone_units: units of its one layer.
-        learning_rate: that of the first epoch; it falls by a factor of 0.95 per epoch.
+        learning_rate: that of the first epoch.
+        decay: factor of it from epoch to epoch; None for half a cosine, down to zero.
         batch: sequences of a batch.
+        form: of tanh and the logistic function, see `FastCfC`.
     """
 
     seed: int = 1
@@ -46,13 +63,23 @@ class Settings:
     activation: str = "lecun_tanh"
     backbone_units: int = 256
     learning_rate: float = 0.01
+    decay: float | None = 0.95
     batch: int = 128
+    form: str = "tanh"
+
+
+#: What a run chooses where the command line does not say it, by form.
+DEFAULTS = {
+    "tanh": Settings(),
+    "hard": Settings(form="hard", epochs=80, learning_rate=0.004, decay=None),
+}
 
 
 def train(
     walker: data.Walker2d,
     settings: Settings,
     console: Console,
+    start: Path | None = None,
     report: Callable[[FastCfC, Epoch], None] = lambda model, epoch: None,
 ) -> tuple[FastCfC, list[Epoch]]:
     """Trains a dense CfC and keeps the epoch with the lowest validation error.
@@ -61,24 +88,22 @@ def train(
         walker: the sequences; those of the test are not used.
         settings: what the run can choose.
         console: where progress is shown, if it is a terminal.
+        start: folder of the weights that training begins with; fresh ones if it is None.
         report: is called after each epoch, with the weights of that epoch in the model.
+
+    Raises:
+        InputError: there are no such weights at `start`.
 
     Returns:
         the trained model and what each epoch gave.
     """
     import torch
 
-    from lnn2loihi.models.fast_cfc import FastCfC
-
     torch.set_num_threads(1)
     torch.manual_seed(settings.seed)
-    model = FastCfC(
-        data.CHANNELS,
-        UNITS,
-        data.CHANNELS,
-        activation=settings.activation,
-        backbone_units=settings.backbone_units,
-    )
+    model = fresh(settings)
+    if start is not None:
+        load_weights(model, start / FILES["tanh"][0])
 
     def loss(x: Any, timespans: Any, y: Any) -> Any:
         return torch.nn.functional.mse_loss(model(x, timespans=timespans)[0], y)
@@ -91,11 +116,41 @@ def train(
         lambda: squared_error(predict(model, walker.validation), walker.validation),
         epochs=settings.epochs,
         learning_rate=settings.learning_rate,
-        decay=DECAY,
+        decay=settings.decay,
         console=console,
         report=lambda epoch: report(model, epoch),
     )
     return model, epochs
+
+
+def fresh(settings: Settings) -> FastCfC:
+    """The network before it is trained."""
+    from lnn2loihi.models.fast_cfc import FastCfC
+
+    return FastCfC(
+        data.CHANNELS,
+        UNITS,
+        data.CHANNELS,
+        activation=settings.activation,
+        backbone_units=settings.backbone_units,
+        form=settings.form,
+    )
+
+
+def load_weights(model: FastCfC, path: Path) -> None:
+    """Loads a file of weights into the model, those of any form.
+
+    Raises:
+        InputError: it is missing, or does not fit the model.
+    """
+    import torch
+    from safetensors.numpy import load
+
+    try:
+        arrays = load(path.read_bytes())
+        model.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in arrays.items()})
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(str(path), f"cannot be loaded into this network: {error}") from error
 
 
 def predict(model: FastCfC, sequences: data.Sequences) -> data.Array:
@@ -126,11 +181,13 @@ def figures(model: FastCfC, walker: data.Walker2d) -> dict[str, float]:
 
 def description(settings: Settings) -> str:
     """The TOML that goes with the weights."""
+    weights, _ = FILES[settings.form]
+    clipped = settings.form == "hard"
     return f"""\
-[network]
+{HARD_NOTE if clipped else ""}[network]
 module = "ncps.torch.CfC"
-checkpoint = "weights.safetensors"
-name = "walker2d"
+checkpoint = "{weights}"
+name = "walker2d{"_hard" if clipped else ""}"
 input_size = {data.CHANNELS}
 units = {UNITS}
 proj_size = {data.CHANNELS}
@@ -143,20 +200,32 @@ timespan = "irregular"
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
-    return Settings(**{name: getattr(arguments, name) for name in Settings.__dataclass_fields__})
+    given = {name: getattr(arguments, name, None) for name in Settings.__dataclass_fields__}
+    said = {name: value for name, value in given.items() if value is not None}
+    return replace(DEFAULTS[arguments.form], **said)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Train the Walker2d network.")
     parser.add_argument("--data", type=Path, required=True, help="walker2d.npz")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
-    default = Settings()
-    parser.add_argument("--seed", type=int, default=default.seed)
-    parser.add_argument("--epochs", type=int, default=default.epochs)
-    parser.add_argument("--activation", default=default.activation)
-    parser.add_argument("--backbone-units", type=int, default=default.backbone_units)
-    parser.add_argument("--learning-rate", type=float, default=default.learning_rate)
-    parser.add_argument("--batch", type=int, default=default.batch)
+    parser.add_argument(
+        "--form",
+        choices=DEFAULTS,
+        default="tanh",
+        help="hard: clipped lines in place of tanh, for recipes such as w8a12-hard",
+    )
+    parser.add_argument(
+        "--start", type=Path, metavar="FOLDER", help="begins with the weights.safetensors there"
+    )
+    usual, hard = DEFAULTS["tanh"], DEFAULTS["hard"]
+    for name in ("seed", "epochs", "activation", "backbone_units", "learning_rate", "batch"):
+        value, other = getattr(usual, name), getattr(hard, name)
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=type(value),
+            help=f"default: {value}" + (f", hard: {other}" if other != value else ""),
+        )
     return parser
 
 
@@ -168,7 +237,7 @@ def main() -> None:
 
     def report(model: FastCfC, epoch: Epoch) -> None:
         if epoch.is_best:
-            save_checkpoint(model, arguments.out, description(settings))
+            save_checkpoint(model, arguments.out, description(settings), FILES[settings.form])
         console.print(
             f"epoch {epoch.number}: training {epoch.training:.4f}, validation "
             f"{epoch.validation:.4f}, {epoch.seconds:.1f} s{', best' if epoch.is_best else ''}",
@@ -177,7 +246,7 @@ def main() -> None:
 
     with complaints(console, "torch"):
         walker = data.load(arguments.data)
-        model, epochs = train(walker, settings, console, report)
+        model, epochs = train(walker, settings, console, arguments.start, report)
     best = min(epochs, key=lambda epoch: epoch.validation)
     console.print(f"best epoch {best.number} of {len(epochs)}")
     for name, value in figures(model, walker).items():
