@@ -2,7 +2,7 @@
 
     python benchmarks/accuracy.py --data ../shared/data --out out/accuracy [--seeds 3]
         [--tasks damped_sine,occupancy,halfcheetah,walker2d] [--recipes w4a8x12]
-        [--qat-epochs 8] [--json FILE]
+        [--qat-epochs 8] [--targets split] [--json FILE]
 
 Float networks are trained by models/*/train.py for each seed, or taken from the folder if they are
 there (`<out>/<task>/seed<n>/network.toml`, those with clipped lines `hard.toml`); programs are
@@ -34,9 +34,11 @@ from lnn2loihi.converters.recurrent.importer import FamiliesImporter
 from lnn2loihi.files import write_atomically
 from lnn2loihi.models.training import FILES, Epoch, fit_best, shuffled
 from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantization.verb import quantize
 from lnn2loihi.simulation import simulate
 from lnn2loihi.tables import text_table
+from lnn2loihi.targets import target_of
 
 #: Sequences that set ranges.
 CALIBRATION = 2048
@@ -55,6 +57,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--qat-epochs", type=int, default=8, help="where a task says nothing else")
     parser.add_argument("--recipes", help="only these, as in w4a8x12,w8a12")
+    parser.add_argument("--targets", help="also prepared for these, as in split,split_graph")
     parser.add_argument("--json", type=Path, help="also writes everything to this file")
     return parser.parse_args()
 
@@ -169,14 +172,23 @@ def measure(task: Task, given: argparse.Namespace, console: Console) -> list[dic
                     network, task.train.x[:CALIBRATION], recipe,
                     calibrate_timespans=task.train.calibration_times(CALIBRATION),
                 )  # fmt: skip
-            answer = simulate(program, task.test.x, timespans=task.test.timespans).outputs
             name = f"{recipe} {'QAT' if how is not None else 'PTQ'}"
             folder = given.out / task.name / f"seed{seed}"
             save(program, folder / f"{name.replace(' ', '-').lower()}.l2l")
-            found.append({"seed": seed, "recipe": name, **task.figures(answer, truth)})
-            seconds = time.monotonic() - began
-            console.print(f"{task.name}, {name}: {found[-1]}, {seconds:.0f} s", soft_wrap=True)
+            for said, prepared in {name: program, **for_targets(program, name, given)}.items():
+                answer = simulate(prepared, task.test.x, timespans=task.test.timespans).outputs
+                found.append({"seed": seed, "recipe": said, **task.figures(answer, truth)})
+                console.print(f"{task.name}, {said}: {found[-1]}", soft_wrap=True)
+            console.print(f"{task.name}, {name}: {time.monotonic() - began:.0f} s")
     return found
+
+
+def for_targets(
+    program: LoihiProgram, name: str, given: argparse.Namespace
+) -> dict[str, LoihiProgram]:
+    """The program as it is prepared for each target that was asked for, by what rows call it."""
+    targets = given.targets.split(",") if given.targets else []
+    return {f"{name}, {target}": target_of(target).prepare(program) for target in targets}
 
 
 def drift(task: Task, network: LiquidNetwork) -> list[float]:

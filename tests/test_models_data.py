@@ -5,6 +5,7 @@ The data are not part of the repository: without ../shared/data the tests of pro
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -14,11 +15,12 @@ import numpy as np
 import pytest
 
 from lnn2loihi.converters.recurrent.importer import FamiliesImporter
-from lnn2loihi.errors import InputError
+from lnn2loihi.errors import InputError, Lnn2LoihiError
 from lnn2loihi.models.halfcheetah import data as halfcheetah
 from lnn2loihi.models.halfcheetah import train as halfcheetah_train
 from lnn2loihi.models.occupancy import data as occupancy
 from lnn2loihi.models.occupancy import train as occupancy_train
+from lnn2loihi.models.training import FILES
 from lnn2loihi.models.walker2d import data as walker2d
 from lnn2loihi.models.walker2d import train as walker2d_train
 from lnn2loihi.neurons.activations import HARD_KNOT
@@ -119,8 +121,10 @@ def test_occupancy_is_as_good_as_its_card_says() -> None:
         ("damped_sine", (), 4),
         ("occupancy", (), 4),
         ("halfcheetah", (), 4),
+        ("halfcheetah", ("w8a12-hard",), 8),
         ("walker2d", (), 8),
         ("walker2d", ("w4a8x12",), 4),
+        ("walker2d", ("w8a12-hard",), 8),
     ],
 )
 def test_the_programs_that_were_trained_for_the_chip_run(
@@ -134,28 +138,90 @@ def test_the_programs_that_were_trained_for_the_chip_run(
     assert {c.mantissa_bits for c in trained} == {bits}
 
 
-def test_walker2d_is_as_good_as_its_card_says(torch: ModuleType) -> None:
-    from safetensors.torch import load_file
+def test_programs_and_weights_that_are_not_shipped() -> None:
+    with pytest.raises(InputError, match="recipe: 'w8a12' is not shipped; there are w4a8x12, w8a"):
+        import_module("lnn2loihi.models.halfcheetah").program("w8a12")
+    module = import_module("lnn2loihi.models.walker2d")
+    with pytest.raises(InputError, match="form: 'soft' is not shipped; there are tanh, hard"):
+        module.load("soft")
+    assert module.load("hard").name == "walker2d_hard"
 
-    from lnn2loihi.models.fast_cfc import FastCfC
 
+@pytest.mark.parametrize("form", ["tanh", "hard"])
+def test_walker2d_is_as_good_as_its_card_says(torch: ModuleType, form: str) -> None:
     walker = walker2d.load(measured("walker2d.npz"))
     folder = shipped(walker2d_train)
-    chosen = walker2d_train.Settings()
-    model = FastCfC(
-        walker2d.CHANNELS,
-        walker2d_train.UNITS,
-        walker2d.CHANNELS,
-        activation=chosen.activation,
-        backbone_units=chosen.backbone_units,
-    )
-    model.load_state_dict(load_file(folder / "weights.safetensors"))
-    assert (folder / "network.toml").read_text() == walker2d_train.description(chosen)
+    chosen = walker2d_train.DEFAULTS[form]
+    model = walker2d_train.fresh(chosen)
+    weights, description = FILES[form]
+    walker2d_train.load_weights(model, folder / weights)
+    assert (folder / description).read_text() == walker2d_train.description(chosen)
     card = (folder / "card.md").read_text(encoding="utf-8")
     found = walker2d_train.figures(model, walker)
     # Three digits: machines differ in the rounding of float32.
     assert all(f"{value:.3f}" in card for value in found.values())
     assert found["test MSE"] < 0.8
+
+
+class TestTrainingOfWalker2d:
+    """The command line, on rollouts that are made up."""
+
+    def train(self, monkeypatch: pytest.MonkeyPatch, folder: Path, *given: str) -> None:
+        rng = np.random.default_rng(0)
+        rollouts = {"x": rng.normal(size=(400 * 76, 17)), "lengths": np.full(400, 76)}
+        np.savez(folder / "walker2d.npz", **rollouts)  # pyright: ignore[reportArgumentType]
+        options = ["--data", str(folder / "walker2d.npz"), "--out", str(folder), *given]
+        monkeypatch.setattr(sys, "argv", ["train", *options, "--epochs", "1"])
+        walker2d_train.main()
+
+    def test_clipped_lines_begin_with_other_weights(
+        self,
+        torch: ModuleType,
+        one_thread: None,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture,
+    ) -> None:
+        small = ("--backbone-units", "4")
+        self.train(monkeypatch, tmp_path, *small, "--learning-rate", "0.001")
+        usual = FamiliesImporter().load(tmp_path / "network.toml")
+        start = ("--form", "hard", "--start", str(tmp_path))
+        self.train(monkeypatch, tmp_path, *small, *start, "--learning-rate", "1e-9")
+        hard = FamiliesImporter().load(tmp_path / "hard.toml")
+        assert (usual.name, hard.name) == ("walker2d", "walker2d_hard")
+        a, b = (next(iter(net.stages[0].gates.values())).weight for net in (usual, hard))
+        assert 0 < np.abs(a - b).max() < 1e-6
+        assert "recipes of the form" in (tmp_path / "hard.toml").read_text()
+        # The figures are those of clipped lines, not of tanh with the same weights.
+        first, second = (
+            [line for line in run.splitlines() if line.startswith("test MSE:")]
+            for run in capsys.readouterr().out.split("best epoch")[1:]
+        )
+        assert first != second
+
+    @pytest.mark.parametrize(
+        ("weights", "expected"),
+        [
+            (None, "there is no such file"),
+            (b"no weights", "truncated"),
+            ({}, "does not fit this network"),
+        ],
+    )
+    def test_weights_to_begin_with_that_do_not_fit(
+        self,
+        torch: ModuleType,
+        tmp_path: Path,
+        weights: bytes | dict | None,
+        expected: str,
+    ) -> None:
+        from safetensors.numpy import save
+
+        path = tmp_path / "weights.safetensors"
+        if weights is not None:
+            path.write_bytes(weights if isinstance(weights, bytes) else save(weights))
+        with pytest.raises(Lnn2LoihiError) as error:
+            walker2d_train.load_weights(walker2d_train.fresh(walker2d_train.Settings()), path)
+        assert str(path) in str(error.value) and expected in str(error.value)
 
 
 # ---------------------------------------------------------------- the fast CfC

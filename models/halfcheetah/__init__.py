@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lnn2loihi.artifact import load as load_program
 from lnn2loihi.converters.recurrent.importer import FamiliesImporter
+from lnn2loihi.models.shipped import shipped_program
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.program import LoihiProgram
 
-#: Folder with the shipped `network.toml`, `weights.safetensors`, `w4a8x12.l2l` and `card.md`.
+#: Folder with the shipped `network.toml`, `weights.safetensors`, programs (`*.l2l`) and `card.md`.
 FOLDER = Path(__file__).parent
+#: Recipes that it was trained for the chip with.
+RECIPES = ("w4a8x12", "w8a12-hard")
 
 
 def load() -> LiquidNetwork:
@@ -26,10 +28,14 @@ def load() -> LiquidNetwork:
     return FamiliesImporter().load(FOLDER / "network.toml")
 
 
-def program() -> LoihiProgram:
-    """The network after training for the chip with the recipe w4a8x12.
+def program(recipe: str = RECIPES[0]) -> LoihiProgram:
+    """The network after training for the chip.
+
+    Args:
+        recipe: one of RECIPES.
 
     Raises:
+        InputError: there is no program with this recipe.
         ArtifactError: the file of the package is damaged.
     """
-    return load_program(FOLDER / "w4a8x12.l2l")
+    return shipped_program(FOLDER, recipe, RECIPES)

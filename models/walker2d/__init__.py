@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lnn2loihi.artifact import load as load_program
 from lnn2loihi.converters.recurrent.importer import FamiliesImporter
 from lnn2loihi.errors import InputError
+from lnn2loihi.models.shipped import shipped_program
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.program import LoihiProgram
 
@@ -50,6 +50,4 @@ def program(recipe: str = RECIPES[0]) -> LoihiProgram:
         InputError: there is no program with this recipe.
         ArtifactError: the file of the package is damaged.
     """
-    if recipe not in RECIPES:
-        raise InputError("recipe", f"{recipe!r} is not shipped; there are {', '.join(RECIPES)}")
-    return load_program(FOLDER / f"{recipe}.l2l")
+    return shipped_program(FOLDER, recipe, RECIPES)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.console import Console
 
+from lnn2loihi.converters.files.checkpoint import read_checkpoint
 from lnn2loihi.errors import InputError
 from lnn2loihi.models.training import (
     FILES,
@@ -71,7 +72,7 @@ class Settings:
 #: What a run chooses where the command line does not say it, by form.
 DEFAULTS = {
     "tanh": Settings(),
-    "hard": Settings(form="hard", epochs=80, learning_rate=0.004, decay=None),
+    "hard": Settings(form="hard", epochs=60, decay=None),
 }
 
 
@@ -92,7 +93,8 @@ def train(
         report: is called after each epoch, with the weights of that epoch in the model.
 
     Raises:
-        InputError: there are no such weights at `start`.
+        ImportNetworkError: there are no weights at `start`, or they are damaged.
+        InputError: they do not fit the network.
 
     Returns:
         the trained model and what each epoch gave.
@@ -141,16 +143,16 @@ def load_weights(model: FastCfC, path: Path) -> None:
     """Loads a file of weights into the model, those of any form.
 
     Raises:
-        InputError: it is missing, or does not fit the model.
+        ImportNetworkError: it is missing or damaged.
+        InputError: it does not fit the model.
     """
     import torch
-    from safetensors.numpy import load
 
+    tensors = read_checkpoint(path).tensors
     try:
-        arrays = load(path.read_bytes())
-        model.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in arrays.items()})
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(str(path), f"cannot be loaded into this network: {error}") from error
+        model.load_state_dict({k: torch.tensor(v.read()) for k, v in tensors.items()})
+    except RuntimeError as error:
+        raise InputError(str(path), f"does not fit this network: {error}") from error
 
 
 def predict(model: FastCfC, sequences: data.Sequences) -> data.Array:
