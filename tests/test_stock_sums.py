@@ -308,11 +308,33 @@ class TestWhatDoesNotHold:
         assert caught.value.problems[-1] == "accumulator 'a_in': 2 more neurons like these"
 
     def test_arguments_that_are_not_one(self) -> None:
-        """Of other channels, of other ratios, and of one sample and the one before."""
+        """Of other channels, and of other ratios."""
         made = activation(byte_port(2, -9, 9), [[1, 0], [0, 1]], [5, -5], [[1, -1]])
         assert read_by(made) == [[-4, 14]] == tried(made)
         made = activation(byte_port(2, -9, 9), [[1, 2], [2, 1]], [5, -5], [[1, -1]])
         assert read_by(made) == [[-22, 32]]
+
+    def test_one_sample_and_the_one_before(self) -> None:
+        """What comes before a neuron hears its last message, what comes after it the next one."""
+        middle = StockNeuron("threshold", 1, looped=True, message_bits=8)
+        populations = [
+            stock_population("before", RELU, 1),
+            stock_population("middle", middle, 1),
+            stock_population("after", RELU, 1),
+            stock_population("out", RELAY, 1),
+        ]
+        connections = [
+            Connection.from_dense("input", "before", (IN,), [[0]]),
+            Connection.from_dense("middle", "before", (IN,), [[1]]),
+            Connection.from_dense("input", "middle", (IN,), [[1]]),
+            Connection.from_dense("middle", "after", (IN,), [[1]]),
+            Connection.from_dense("before", "out", (IN,), [[1]]),
+            Connection.from_dense("after", "out", (IN,), [[-1]]),
+        ]
+        made = stock_program(populations, connections, byte_port(1))
+        assert read_by(made) == [[-127, 127]]
+        found = simulate(made, [[[127], [-5], [127], [127]]], "reference", encoded=True).integers
+        assert found.ravel().tolist() == [-127, 127, -127, 0]
 
 
 @BUSY

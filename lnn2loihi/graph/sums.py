@@ -230,12 +230,8 @@ class ProvedSums:
         known = self._low[rows.sender] == self._high[rows.sender]
         np.add.at(offset, rows.row[known], (rows.weight * self._low[rows.sender])[known])
         rows = Rows(*(part[~known] for part in (rows.row, rows.sender, rows.weight)))
-        # Relays send what they hear: their argument stands for them, where it is one sender, or
-        # where nothing else is heard.
-        heard = np.bincount(rows.row, minlength=population.size)
-        single = self._argument < self._low.size
+        # Relays send what they hear: their argument stands for them.
         replaced = self._threshold[rows.sender] == NONE
-        replaced &= single[rows.sender] | (heard[rows.row] == 1)
         np.add.at(offset, rows.row[replaced], (rows.weight * self._offset[rows.sender])[replaced])
         factor = np.where(replaced, self._gain[rows.sender], 1)
         senders = np.where(replaced, self._argument[rows.sender], rows.sender)
