@@ -87,11 +87,12 @@ class ProvedSums:
             p.name: reach_of(p) for p in populations
         }
         self._reach[port.name] = port.low, port.high
+        #: First sender of each source, heard of the same sample and of the sample before.
+        self._first: dict[tuple[str, bool], int] = {}
         if not any(self._stock.values()):
             return  # nothing more is known than the range of each message
         sizes = {port.name: port.size, **{p.name: p.size for p in populations}}
         starts = np.cumsum([0, *sizes.values(), *sizes.values()])
-        #: First sender of each source, heard of the same sample and of the sample before.
         self._first = {
             (name, back): int(starts[n + back * len(sizes)])
             for n, name in enumerate(sizes)
@@ -131,7 +132,7 @@ class ProvedSums:
         low, high = population.message_low, population.message_high
         if min(sent[0], int(initial.min())) < low or max(sent[1], int(initial.max())) > high:
             problems.append(f"messages can reach {list(sent)}, stated is [{low}, {high}]")
-        if neuron is not None and not problems:
+        if not problems:
             self._learn(population, neuron, read, message)
         return ProvedBounds({**proved.words, "message'": message}, tuple(problems))
 
@@ -156,16 +157,18 @@ class ProvedSums:
     def _learn(
         self,
         population: Population,
-        neuron: StockNeuron,
+        neuron: StockNeuron | None,
         sums: Mapping[str, IntegerInterval],
         message: IntegerInterval,
     ) -> None:
         """Takes what was proved of a population, for those that come after it."""
+        self._reach[population.name] = reach_of(population, message)
+        if not self._first:
+            return
         own = self._own(population)
         self._low[own], self._high[own] = message.low, message.high
         self._v_low[own], self._v_high[own] = self._low[own], self._high[own]
-        self._reach[population.name] = reach_of(population, message)
-        if neuron.monotone:
+        if neuron is not None and neuron.monotone:
             self._learn_arguments(population, neuron, *sums.values())
 
     def _own(self, population: Population) -> slice:
@@ -279,7 +282,7 @@ def reach_of(
         message: what is proved of what it sends in its updates, if that is known. A state word can
             hold any other message of the stated range before the first sample.
     """
-    if message is None or population.program.message_state or not stock_neuron(population.program):
+    if message is None or population.program.message_state:
         return population.message_low, population.message_high
     return message.low, message.high
 
