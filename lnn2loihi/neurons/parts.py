@@ -1,8 +1,9 @@
-"""Neuron programs that make one word of another program."""
+"""Neuron programs that are made of others: of a part of one, or of two that follow each other."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from lnn2loihi.neurons.instructions import Instruction, NeuronProgram
 
@@ -60,4 +61,48 @@ def part_of(
         else tuple(
             s for s in program.saturations if own.issuperset(filter(None, (s.free, s.held, s.when)))
         ),
+    )
+
+
+def followed(program: NeuronProgram, by: NeuronProgram, scope: str) -> NeuronProgram:
+    """A program whose message goes through another program before it is sent.
+
+    Its state words are what they were; none of them keeps what is sent any more, so nobody can
+    hear it a sample later.
+
+    Args:
+        program: a program.
+        by: a program without state words and with one accumulator, in which the message arrives.
+        scope: what words and parameters of `by` are named with.
+    """
+    arriving = next(i.result for i in by.instructions if i.opcode == "RDC")
+    own = {*by.parameter_names, *(i.result for i in by.instructions if i.result)}
+    names: dict[str, str | int] = {name: f"{scope}.{name}" for name in own}
+    names[arriving] = program.message
+
+    def renamed(word: str) -> str:
+        return str(names.get(word, word))
+
+    instructions = [
+        replace(
+            i,
+            result=renamed(i.result),
+            operands=tuple(names.get(o, o) if isinstance(o, str) else o for o in i.operands),
+        )
+        for i in by.instructions
+        if i.opcode != "RDC"
+    ]
+    bounds = [replace(b, word=renamed(b.word)) for b in by.bounds]
+    marks = [
+        replace(m, free=renamed(m.free), held=renamed(m.held)) for m in by.saturations or ()
+    ]  # fmt: skip
+    return NeuronProgram(
+        f"{program.name}, {by.name}",
+        program.accumulators,
+        (*program.parameters, *((f"{scope}.{name}", bits) for name, bits in by.parameters)),
+        program.states,
+        (*(i for i in program.instructions if i.opcode != "SPIKE"), *instructions),
+        (*program.bounds, *bounds),
+        "",
+        (*(program.saturations or ()), *marks),
     )

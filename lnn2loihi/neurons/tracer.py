@@ -127,11 +127,12 @@ class Tracer:
         """The smaller of two."""
         return self._emit("MIN", hint, a, b)
 
-    def maximum(self, a: Value, floor: int, hint: str = "max") -> Word:
-        """The larger of a word and an immediate: LT and SEL, with the bound stated."""
+    def maximum(self, a: Value, floor: Value, hint: str = "max") -> Word:
+        """The larger of two: LT and SEL, with the bound stated."""
         less = self.less(a, floor)
         result = self.select(less, floor, a, hint)
-        self._bounds.append(Bound(result.name, floor, None, "clamp"))
+        low = None if isinstance(floor, Word) else floor
+        self._bounds.append(Bound(result.name, low, None, "clamp"))
         return result
 
     def negative_magnitude(self, a: Word, hint: str = "minus_abs") -> Word:
