@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from lnn2loihi.families.ltc.layer import LTCLayer
     from lnn2loihi.families.minimal.layer import MinGRULayer, MinLSTMLayer
     from lnn2loihi.families.product.layer import ProductLayer
+    from lnn2loihi.joining.verb import join
     from lnn2loihi.lava import run_lava
     from lnn2loihi.metrics import NeuroBenchMetrics, network_metrics, program_metrics
     from lnn2loihi.network import FloatResult, Linear, LiquidNetwork
@@ -98,6 +99,7 @@ _NAMES = {
         "LavaRunError Lnn2LoihiError NetworkError OutOfMemoryError PlacementError ProgramError "
         "QuantizationError RateError RecipeError TargetError"
     ),
+    "joining.verb": "join",
     "lava": "run_lava",
     "families.cfc.layer": "CfCLayer",
     "families.cfc.wired": "WiredMemory",
@@ -207,6 +209,7 @@ __all__ = [
     "export",
     "import_network",
     "import_program",
+    "join",
     "load",
     "load_device",
     "load_profile",

@@ -102,6 +102,8 @@ class Made:
         self.x = random_samples(1, 2, 3, 2)
         self.program = l2l.quantize(self.network, self.x)
         self.result = l2l.simulate(self.program, self.x)
+        follower = random_network(2, inputs=1, layers=(2,), outputs=1)
+        self.follower = l2l.quantize(follower, self.result.outputs)
         self.counters = self.result.counters
         self.device = l2l.load_device("loihi2-oheo-gulch")
         self.placement = l2l.place(self.program, self.device)
@@ -242,6 +244,7 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     "convert": lambda m: {"module": torch.nn.GRU(2, 2), "*": (torch.zeros(3, 1, 2),)},
     "import_network": lambda m: {"source": "a.pt", "format": None},
     "import_program": lambda m: {"source": "a.net", "format": None},
+    "join": lambda m: {"front": m.program, "core": m.follower, "name": None},
     "load": lambda m: {"path": "a.l2l"},
     "load_device": lambda m: {"device": m.device},
     "load_profile": lambda m: {"path": "b.profile.json"},

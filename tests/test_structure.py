@@ -21,6 +21,7 @@ CLOSED: dict[str, tuple[str, ...]] = {
     "network": ("graph", "program", "quantization", "simulation", "qat"),
     "simulation": ("layers", "network", "quantization", "qat", "lava"),
     "quantization": ("qat", "lava"),
+    "joining": ("layers", "network", "quantization", "qat", "lava"),
     "lowering": ("graph", "program", "quantization", "simulation", "qat", "network"),
     "family": ("graph", "program", "quantization", "simulation", "qat", "network"),
     "families": ("graph", "quantization", "simulation", "qat"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Optional
 
 import typer
 
@@ -201,9 +201,7 @@ def quantize(
     as_json: Json = False,
 ) -> None:
     """Turn a trained network into integers, proved free of overflow."""
-    if output.suffix != SUFFIX or not output.parent.is_dir():
-        raise l2l.InputError(str(output), f"give a {SUFFIX} file in a folder that exists")
-    keep_inputs([output], source, description, calibrate)
+    _check_output(output, source, description, calibrate)
     network = imported(source, description, timespan, option)
     given = read_sequences(calibrate, network.irregular)
     program = l2l.quantize(
@@ -226,18 +224,46 @@ def import_program(
     with importing():
         from lnn2loihi.conversion import program_options
 
-    if output.suffix != SUFFIX or not output.parent.is_dir():
-        raise l2l.InputError(str(output), f"give a {SUFFIX} file in a folder that exists")
-    keep_inputs([output], source)
+    _check_output(output, source)
     program = l2l.import_program(source, **program_options(source, option or []))
     written = l2l.save(program, output)
-    result = {
-        "file": str(written),
+    result = {"file": str(written), **_sizes(program)}
+    print_result(result, f"{program.summary()}\nwritten: {written}", as_json)
+
+
+@app.command()
+def join(
+    front: Annotated[Path, typer.Argument(help=f"Program that samples go to ({SUFFIX}).")],
+    core: Annotated[Path, typer.Argument(help=f"Program that hears its answers ({SUFFIX}).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help=f"Program to write ({SUFFIX}).")],
+    name: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Name of the program; both names by default."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make one program of two, of which the second hears what the first answers."""
+    _check_output(output, front, core)
+    instead = "join programs in Python, and give each part of the chip by itself"
+    joined = l2l.join(loaded_program(front, instead), loaded_program(core, instead), name=name)
+    written = l2l.save(joined, output)
+    result = {"file": str(written), "name": joined.name, **_sizes(joined)}
+    print_result(result, f"{joined.summary()}\nwritten: {written}", as_json)
+
+
+def _check_output(output: Path, *inputs: Path | None) -> None:
+    """Refuses what is no place for a program, or is one of the inputs."""
+    if output.suffix != SUFFIX or not output.parent.is_dir():
+        raise l2l.InputError(str(output), f"give a {SUFFIX} file in a folder that exists")
+    keep_inputs([output], *inputs)
+
+
+def _sizes(program: l2l.LoihiProgram) -> dict[str, Any]:
+    return {
         "neurons": program.neurons,
         "synapses": program.synapses,
         "warnings": list(program.warnings),
     }
-    print_result(result, f"{program.summary()}\nwritten: {written}", as_json)
 
 
 @app.command()
