@@ -155,7 +155,7 @@ def test_answers_that_others_hear_get_a_population_of_their_own() -> None:
     assert_joined(moved, core, X)
 
 
-@BUSY
+@settings(BUSY, max_examples=6)
 @given(st.sampled_from(sorted(KINDS)), st.integers(0, 1 << 30))
 def test_networks_of_lava_dl_are_fronts(tmp_path: Path, kind: str, seed: int) -> None:
     pytest.importorskip("h5py")
@@ -387,7 +387,14 @@ def test_the_command_line(tmp_path: Path, run: Run) -> None:
     assert code == 1 and "give a .l2l file" in error
 
 
-def test_ports_of_the_widest_format(tmp_path: Path) -> None:
+def test_ranges_that_lie_on_one_side_of_zero() -> None:
+    """Nothing is sent before the first sample: a message of 0, which no sample is."""
+    for low, high in ((59, 2047), (-2000, -7)):
+        core = port(CORE, low=np.full(2, low), high=np.full(2, high))
+        assert_joined(FRONT, core, X)
+
+
+def test_ports_of_the_widest_format() -> None:
     """Of 24 bits and of one, with a message of one step."""
     wide = FixedPoint(24, 12)
     core = random_program(4, Sizes(inputs=1, layers=(), readout=1))

@@ -49,7 +49,7 @@ class Bridge:
     Attributes:
         program: with one accumulator, ANSWER, that holds the answer.
         parameters: of each channel.
-        low, high: what is sent at the least and at the most.
+        low, high: what is sent at the least and at the most; 0 is among it.
         difference: steps of the port by which it differs from decoding and encoding at most, 0 or
             1.
         channel: where it does.
@@ -139,7 +139,8 @@ def bridge(
     numbers = _numbers(host, held, where)
     program, parameters = _trace(numbers, ends, (low, high))
     _check_words(program, parameters, ends, where)
-    made = Bridge(program, parameters, int(low.min()), int(high.max()), 0, 0)
+    # Before the first sample nothing is sent, which counts as a message of 0.
+    made = Bridge(program, parameters, min(int(low.min()), 0), max(int(high.max()), 0), 0, 0)
     differences = np.zeros(port.size, np.int64)
     for messages in _tried(host, ends):
         sums = {ANSWER: messages}
@@ -196,8 +197,8 @@ def _numbers(host: _Host, held: tuple[IntegerArray, IntegerArray], where: str) -
     """The numbers of channels whose messages are held between these."""
     sender, port = host.sender, host.port
     with np.errstate(over="ignore", under="ignore"):
-        ratio: npt.NDArray[np.float64] = sender.scale * port.gain
-        moved: npt.NDArray[np.float64] = (sender.offset - port.offset) * port.gain
+        ratio = np.multiply(sender.scale, port.gain, dtype=np.float64)
+        moved = np.multiply(sender.offset - port.offset, port.gain, dtype=np.float64)
     fraction, exponent = np.frexp(ratio)
     exact = fraction == 0.5
     # Of a power of two: by how many bits it shifts to the right.
