@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.errors import Problems, ProgramError
-from lnn2loihi.formats import MESSAGE_BITS, WORD_BITS, IntegerArray, bits_needed, signed_range
+from lnn2loihi.formats import WORD_BITS, IntegerArray, bits_needed, signed_range
 from lnn2loihi.graph.population import Population
 from lnn2loihi.graph.port import InputPort
 from lnn2loihi.neurons.bounds import IntegerInterval, prove
@@ -39,6 +39,8 @@ FACTOR_BITS = DIGIT_BITS * DIGITS
 SPARE_BITS = 6
 #: Most messages that are tried at once.
 TRIED_AT_ONCE = 1 << 20
+#: Beyond all messages and all integers of ports.
+_FAR = 1 << 50
 _ALIKE = "let answers of the front and inputs of the core have like scales"
 
 
@@ -68,13 +70,17 @@ class _Host:
 
     def __init__(self, sender: Population, port: InputPort) -> None:
         self.sender, self.port = sender, port
+        with np.errstate(over="ignore", under="ignore"):
+            #: Steps of the port that a step of the answers is worth, and what 0 becomes.
+            self.ratio = np.multiply(sender.scale, port.gain, dtype=np.float64)
+            self.moved = np.multiply(sender.offset - port.offset, port.gain, dtype=np.float64)
 
     def __call__(self, messages: IntegerArray) -> npt.NDArray[np.float64]:
         """The integers (..., channels) of messages (..., channels), far ones held."""
         with np.errstate(over="ignore", invalid="ignore"):
             samples = self.sender.decode(messages)
             encoded = np.floor((samples - self.port.offset) * self.port.gain + 0.5)
-        return np.clip(np.nan_to_num(encoded), -(1 << 62), 1 << 62)
+        return np.clip(np.nan_to_num(encoded), -_FAR, _FAR)
 
     def first(self, reached: IntegerArray, low: IntegerArray, high: IntegerArray) -> IntegerArray:
         """The smallest messages low..high that become at least `reached` (..., channels); high + 1
@@ -82,12 +88,17 @@ class _Host:
         """
         below = np.broadcast_to(low - 1, reached.shape).astype(np.int64)
         found = np.broadcast_to(high + 1, reached.shape).astype(np.int64)
-        for _ in range(MESSAGE_BITS + 1):
+        with np.errstate(all="ignore"):
+            near = np.nan_to_num((reached - 0.5 - self.moved) / self.ratio)
+        near = np.clip(np.clip(near, -_FAR, _FAR).astype(np.int64), low, high)
+        before, after = np.maximum(near - 2, below), np.minimum(near + 2, found)
+        below = np.where((before > below) & (self(before) < reached), before, below)
+        found = np.where((after < found) & (self(after) >= reached), after, found)
+        while (open_ := found - below > 1).any():
             middle = (below + found) >> 1
-            enough = (self(middle) >= reached) | (middle >= found)
-            tried = middle > below
-            found = np.where(enough & tried, np.minimum(middle, found), found)
-            below = np.where(~enough & tried, middle, below)
+            enough = self(middle) >= reached
+            found = np.where(open_ & enough, middle, found)
+            below = np.where(open_ & ~enough, middle, below)
         return found
 
 
@@ -174,7 +185,10 @@ def _check_words(
 def _tried(host: _Host, ends: tuple[IntegerArray, IntegerArray]) -> Iterator[IntegerArray]:
     """All messages (tried, channels) at which a step of the host's begins, and those before."""
     low, high = host.port.low.astype(np.int64), host.port.high.astype(np.int64)
-    steps = int((high - low).max()) + 2
+    # No more of them than messages come near.
+    low = np.maximum(low, host(ends[0]).astype(np.int64))
+    high = np.minimum(high, host(ends[1]).astype(np.int64))
+    steps = max(int((high - low).max()), 0) + 2
     size = max(TRIED_AT_ONCE // low.size, 1)
     yield np.stack(ends)
     for begin in range(0, steps, size):
@@ -195,10 +209,7 @@ def _words(made: Bridge, sums: Mapping[str, IntegerArray]) -> IntegerArray:
 
 def _numbers(host: _Host, held: tuple[IntegerArray, IntegerArray], where: str) -> _Numbers:
     """The numbers of channels whose messages are held between these."""
-    sender, port = host.sender, host.port
-    with np.errstate(over="ignore", under="ignore"):
-        ratio = np.multiply(sender.scale, port.gain, dtype=np.float64)
-        moved = np.multiply(sender.offset - port.offset, port.gain, dtype=np.float64)
+    port, ratio, moved = host.port, host.ratio, host.moved
     fraction, exponent = np.frexp(ratio)
     exact = fraction == 0.5
     # Of a power of two: by how many bits it shifts to the right.
