@@ -19,7 +19,6 @@ import statistics
 import sys
 import tempfile
 import time
-import types
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -42,13 +41,9 @@ RECORDED, RECORDED_TIME = {"cuba": 8, "sigma_delta": 6, "convolutions": 2}, 60
 
 def import_netx() -> Any:
     """Netx; what lava-dl imports of torchvision and OpenCV is left out."""
-    from lnn2loihi.lava.shim import import_lava
+    from lnn2loihi.models.lava_dl import import_lava_dl
 
-    import_lava()
-    name = "lava.lib.dl.slayer.object_detection"
-    stand_in = types.ModuleType(name)
-    stand_in.__path__ = []
-    sys.modules.setdefault(name, stand_in)
+    import_lava_dl()
     from lava.lib.dl import netx
 
     return netx

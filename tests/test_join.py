@@ -335,6 +335,30 @@ def _interleaving(program: LoihiProgram) -> LoihiProgram:
     return prepared.interleaved(2)
 
 
+def test_sequences_take_turns() -> None:
+    """The core's loops take three steps, and those of the front as many then."""
+    from lnn2loihi.targets import target_of
+
+    joined = assert_joined(FRONT, target_of("split_graph").prepare(CORE), X)
+    assert joined.schedule.period == 3
+    assert l2l.verify(joined.interleaved(3), X, "reference,blas").bit_exact
+    np.testing.assert_array_equal(
+        l2l.simulate(joined.interleaved(3), X, "reference").integers,
+        apart(FRONT, CORE, X).integers,
+    )
+
+
+def test_a_front_that_does_not_say_what_saturates_is_counted_as_before() -> None:
+    """As programs of old files."""
+    silent = [
+        replace(p, program=replace(p.program, saturations=None)) for p in FRONT.populations
+    ]  # fmt: skip
+    old = replace(FRONT, populations=tuple(silent))
+    joined = assert_joined(old, CORE, X)
+    names = {mark.name for mark in joined.saturations["readout"]}
+    assert names == {ANSWER} | {mark.name for mark in old.saturations["readout"]}
+
+
 def test_programs_that_were_joined_are_joined_again() -> None:
     third = l2l.quantize(
         random_network(9, inputs=3, layers=(2,), outputs=1), l2l.simulate(CORE, HEARD).outputs
