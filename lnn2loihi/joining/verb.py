@@ -238,11 +238,21 @@ def _rewired(
     if connection.source != core.input.name:
         yield replace(connection, source=names[connection.source])
         return
+    if not core.timed:
+        yield replace(connection, source=spoken)
+        return
     elapsed = connection.columns >= core.channels
     if not elapsed.all() or not elapsed.size:
         yield _part(connection, ~elapsed, spoken, core.channels)
     if elapsed.any():
         yield _part(connection, elapsed, port.name, port.size, port.size - core.input.size)
+
+
+def _widened(connection: Connection, port: InputPort) -> Connection:
+    """A connection of the front, from a port that has one more channel."""
+    if connection.source != port.name:
+        return connection
+    return _part(connection, np.ones(connection.synapses, bool), port.name, port.size)
 
 
 def _part(
@@ -251,18 +261,15 @@ def _part(
     """The chosen synapses, from another source whose columns lie so much further on."""
     row = np.repeat(np.arange(connection.rows), np.diff(connection.row_starts))[chosen]
     starts = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=connection.rows))])
-    return replace(
-        connection,
-        source=source,
-        row_starts=starts,
-        columns=connection.columns[chosen] + moved,
-        mantissas=connection.mantissas[chosen],
+    return Connection(
+        source,
+        connection.target,
+        connection.accumulators,
+        starts,
+        connection.columns[chosen] + moved,
+        connection.mantissas[chosen],
         source_size=size,
+        exponent=connection.exponent,
+        delay=connection.delay,
+        mantissa_bits=connection.mantissa_bits,
     )
-
-
-def _widened(connection: Connection, port: InputPort) -> Connection:
-    """A connection of the front, from a port that has one more channel."""
-    return replace(connection, source_size=port.size) if connection.source == port.name else (
-        connection
-    )  # fmt: skip
