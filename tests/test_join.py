@@ -130,6 +130,17 @@ def test_a_prepared_front_and_core_keep_their_ports() -> None:
     assert joined.population("layer_0").ports == joined.population("core.layer_0").ports == 2
 
 
+def test_a_core_of_stock_neurons() -> None:
+    """Its constants come with each sample, later than the samples of the front by as much."""
+    from lnn2loihi.targets import target_of
+
+    stock = target_of("stock")
+    joined = assert_joined(FRONT, stock.prepare(CORE), X)
+    assert l2l.verify(joined, X, "reference,blas").bit_exact
+    with pytest.raises(l2l.TargetError, match="'linear, bridge' has no form of Lava's own"):
+        stock.prepare(l2l.join(FRONT, CORE))
+
+
 def test_it_is_saved_and_streamed(tmp_path: Path) -> None:
     joined = l2l.join(FRONT, CORE)
     assert l2l.load(l2l.save(joined, tmp_path / "both.l2l")) == joined

@@ -1,0 +1,171 @@
+"""A ball flies through pictures: convolutions of lava-dl and a CfC behind them, as one program.
+
+    python examples/moving_ball.py                  # the shipped files; less than a minute
+    python examples/moving_ball.py --train          # trains both anew with lava-dl; some minutes
+
+The pictures are rendered from a seed. lava-dl's sigma-delta convolutions say where the ball is, one
+picture by itself; a CfC tells from their answers how fast it flies, and where it is while it is
+hidden. Both become integers and one program, which is verified on every executor that is there,
+placed, and costed. Needs h5py; --train needs PyTorch, ncps and lava-dl as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from evaluation import console, run
+from numpy.lib.stride_tricks import sliding_window_view
+
+import lnn2loihi as l2l
+from lnn2loihi.converters.lavadl.file import read_net
+from lnn2loihi.models import moving_ball
+from lnn2loihi.models.moving_ball import data, train
+from lnn2loihi.models.training import complaints
+from lnn2loihi.tables import text_table
+
+#: Pictures of a sequence; from which one on errors count, since speed shows in several only.
+TIME, FIRST = 48, 8
+CALIBRATION_SEED, TEST_SEED = 3_000_000, 4_000_000
+DEVICE = "loihi2-oheo-gulch"
+#: What a weight or a bias of 1.0 is in a file of lava-dl.
+ONE = 1 << 6
+
+
+def parsed() -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=Path("out/moving_ball"), help="folder to write")
+    parser.add_argument("--train", action="store_true", help="train instead of the shipped files")
+    parser.add_argument("--seed", type=int, default=1, help="of the training")
+    parser.add_argument("--recipe", default="w8a12", help="of the core")
+    parser.add_argument("--sequences", type=int, default=256, help="test sequences")
+    parser.add_argument("--executors", default="all", help="what verify compares, with commas")
+    parser.add_argument("--verified", type=int, default=24, help="pictures that it runs")
+    return parser.parse_args()
+
+
+def float_front(path: Path, pictures: np.ndarray) -> np.ndarray:
+    """What the front's weights answer without thresholds, rounding and limits: a network of ReLU.
+
+    Args:
+        path: of the front, as lava-dl exported it.
+        pictures: (count, time, pixels).
+    """
+    values = pictures.reshape(*pictures.shape[:2], 1, data.SIZE, data.SIZE).astype(np.float64)
+    for layer in read_net(path).layers:
+        if layer.weight is None:
+            continue
+        weight = layer.weight / ONE
+        if layer.kind == "conv":
+            down, across = layer.stride
+            over: Any = (-2, -1)
+            windows = sliding_window_view(values, weight.shape[2:], axis=over)
+            windows = windows[..., ::down, ::across, :, :]
+            values = np.einsum("...cyxij,ocij->...oyx", windows, weight, optimize=True)
+        else:
+            values = values.reshape(*pictures.shape[:2], -1) @ weight.T
+        if layer.bias is not None:
+            values = values + layer.bias.reshape(values.shape[2:]) / ONE
+        values = values if layer.sigma else np.maximum(values, 0.0)
+    return values
+
+
+def error_row(name: str, answers: np.ndarray, drawn: data.Flights) -> tuple[str, ...]:
+    """Errors while the ball is seen, while it is hidden, and of its speed."""
+    counts = np.broadcast_to(np.arange(TIME) >= FIRST, drawn.seen.shape)
+    seen, _ = data.errors(answers, drawn.truth, counts & drawn.seen)
+    hidden, _ = data.errors(answers, drawn.truth, counts & ~drawn.seen)
+    _, speed = data.errors(answers, drawn.truth, counts)
+    return name, f"{seen:.3f}", f"{hidden:.3f}", f"{speed:.3f}"
+
+
+def with_speed_zero(answers: np.ndarray) -> np.ndarray:
+    """What the front alone tells: where the ball is, and nothing of its speed."""
+    return np.concatenate([answers[..., :2], np.zeros_like(answers[..., :2])], axis=-1)
+
+
+def saturated(result: l2l.SimulationResult) -> str:
+    """What saturated where, and how often."""
+    found = {"pixels": result.saturated_inputs}
+    for population, words in (result.saturated_words or {}).items():
+        found |= {f"{population}.{word}": int(counts.sum()) for word, counts in words.items()}
+    return ", ".join(f"{name} {count:,}" for name, count in found.items() if count) or "nothing"
+
+
+def cost_row(name: str, program: l2l.LoihiProgram, x: np.ndarray) -> tuple[object, ...]:
+    """Size, cores, and the cost of a picture, an estimate."""
+    placement = l2l.place(program, DEVICE)
+    counters = l2l.simulate(program, x).counters
+    found = l2l.estimate(l2l.workload(placement, counters), DEVICE)
+    energy = found.energy["total_full_chip"]
+    return (
+        name, program.neurons, program.synapses, found.cores, program.latency_steps,
+        str(found.sample_time), str(found.latency), str(energy),
+    )  # fmt: skip
+
+
+def main() -> None:
+    """Trains if asked to, converts, joins, verifies, evaluates, places, costs."""
+    arguments = parsed()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    if arguments.train:
+        with complaints(console, "torch", "ncps", "lava-dl"):
+            train.train(arguments.out, arguments.seed, console)
+    folder = arguments.out if arguments.train else moving_ball.FOLDER
+    front = l2l.import_program(folder / "front.net")
+    network = l2l.import_network(folder / "network.toml")
+    typical = data.flights(arguments.sequences, TIME, CALIBRATION_SEED)
+    heard = l2l.simulate(front, typical.pictures).outputs
+    core = l2l.quantize(network, calibrate=heard, recipe=arguments.recipe)
+    both = l2l.join(front, core, name="moving_ball")
+    l2l.save(both, arguments.out / "moving_ball.l2l")
+    console.print(str(both), highlight=False, soft_wrap=True)
+
+    drawn = data.flights(arguments.sequences, TIME, TEST_SEED)
+    names = arguments.executors
+    chosen = names if names == "all" else tuple(names.split(","))
+    verified = l2l.verify(both, drawn.pictures[:1, : arguments.verified], chosen)
+    console.print(verified.summary().partition("\n\n")[0], highlight=False, soft_wrap=True)
+    if not verified.bit_exact:
+        raise SystemExit(2)
+
+    apart = l2l.simulate(front, drawn.pictures).outputs
+    ideal = float_front(folder / "front.net", drawn.pictures)
+    joined = l2l.simulate(both, drawn.pictures)
+    same = np.array_equal(joined.integers, l2l.simulate(core, apart).integers)
+    console.print(f"one program and two, one after the other: {'equal' if same else 'NOT EQUAL'}")
+    rows = [
+        error_row("always the middle, at rest", np.zeros_like(drawn.truth), drawn),
+        error_row("front alone, integers", with_speed_zero(apart), drawn),
+        error_row("front and core in float", network.evaluate(ideal).outputs, drawn),
+        error_row("front in integers, core in float", network.evaluate(apart).outputs, drawn),
+        error_row("one program of integers", joined.outputs, drawn),
+    ]
+    headers = (
+        f"root mean square error, {arguments.sequences} sequences", "place, seen (pixels)",
+        "place, hidden (pixels)", "speed (pixels a picture)",
+    )  # fmt: skip
+    console.print(text_table(headers, rows), soft_wrap=True)
+    console.print(f"saturated: {saturated(joined)}")
+
+    few = drawn.pictures[:8]
+    costs = [
+        cost_row("front", front, few),
+        cost_row("core", core, apart[:8]),
+        cost_row("one program", both, few),
+    ]
+    headers = (
+        f"on {DEVICE}, an estimate", "neurons", "synapses", "cores", "steps to the answer",
+        "time a picture", "latency", "energy a picture",
+    )  # fmt: skip
+    console.print(text_table(headers, costs), soft_wrap=True)
+    console.print(f"written: {arguments.out / 'moving_ball.l2l'}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    run(main)
