@@ -302,6 +302,11 @@ class TestTime:
         with pytest.raises(ProgramError, match="both take elapsed times"):
             l2l.join(front, self.core(heard, 5 * elapsed))
 
+    def test_elapsed_times_go_to_the_front(self) -> None:
+        elapsed = np.random.default_rng(2).uniform(0.1, 2.0, X.shape[:2])
+        front = self.core(X, elapsed)
+        assert assert_joined(front, CORE, X, elapsed).timed
+
     def test_a_front_without_memory_feeds_an_ltc(self) -> None:
         """It may update as often as the core: its answer stays what it is."""
         dense = _dense(X)
@@ -418,6 +423,10 @@ def test_the_command_line(tmp_path: Path, run: Run) -> None:
     assert code == 1 and "answers 2 numbers" in error and not (tmp_path / "x.l2l").exists()
     code, _, error = run("join", front, core, "-o", core)
     assert code == 1 and l2l.load(core) == CORE
+    module = tmp_path / "part.l2m"
+    module.write_bytes(b"PK\x03\x04" + bytes(26) + b"module.json")
+    code, _, error = run("join", module, core, "-o", tmp_path / "x.l2l")
+    assert code == 1 and "module.chip_parts[0].quantized() is the program of one" in error
     code, _, error = run("join", front, core, "-o", tmp_path / "x.onnx")
     assert code == 1 and "give a .l2l file" in error
 

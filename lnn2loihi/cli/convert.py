@@ -244,7 +244,7 @@ def join(
 ) -> None:
     """Make one program of two, of which the second hears what the first answers."""
     _check_output(output, front, core)
-    instead = "join programs in Python, and give each part of the chip by itself"
+    instead = "in Python, module.chip_parts[0].quantized() is the program of one"
     joined = l2l.join(loaded_program(front, instead), loaded_program(core, instead), name=name)
     written = l2l.save(joined, output)
     result = {"file": str(written), "name": joined.name, **_sizes(joined)}
