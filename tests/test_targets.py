@@ -26,6 +26,7 @@ from lnn2loihi.lava import lava_is_installed
 from lnn2loihi.neurons.instructions import Instruction, NeuronProgram
 from lnn2loihi.placement.rules import RULES, Rule, Violation
 from lnn2loihi.program import Connection, LoihiProgram, Population
+from lnn2loihi.simulation.executor import EXECUTORS
 from lnn2loihi.targets import TARGETS, Target, target_of
 
 PLAIN = random_program(3, Sizes(inputs=3, layers=(6, 4), readout=2))
@@ -226,7 +227,7 @@ class TestVerify:
         program = replace(FORWARD, substeps=1)
         found = l2l.verify(program, X, "all", target=TWICE)
         assert found.bit_exact and found.executors[0] == "reference"
-        assert len(found.executors) + len(found.missing) == 1 + 6
+        assert len(found.executors) + len(found.missing) == 1 + len(EXECUTORS.names())
 
     @pytest.mark.skipif(not lava_is_installed(), reason="Lava is not installed")
     def test_lava_runs_what_is_prepared(self) -> None:

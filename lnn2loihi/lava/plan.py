@@ -32,6 +32,8 @@ class LavaPlan:
         width: sequences side by side.
         chunks: how many times one after another; width * interleave * chunks >= batch.
         schedule: when populations update within a chunk.
+        silence: steps between two chunks, in which what is left of one dies away; 0 where
+            populations set themselves back.
     """
 
     batch: int
@@ -39,16 +41,17 @@ class LavaPlan:
     width: int
     chunks: int
     schedule: Schedule
+    silence: int = 0
 
     @property
     def steps(self) -> int:
-        """Chip steps of a chunk."""
-        return self.schedule.steps(self.time)
+        """Chip steps of a chunk, with the silence behind it."""
+        return self.schedule.steps(self.time) + self.silence
 
     @property
     def total_steps(self) -> int:
         """Chip steps of the run."""
-        return self.chunks * self.steps
+        return self.chunks * self.steps - self.silence
 
     @property
     def order(self) -> IntegerArray:

@@ -18,6 +18,7 @@ from lnn2loihi.defaults import ALL
 from lnn2loihi.errors import BackendMissingError, Lnn2LoihiError, PluginError
 from lnn2loihi.faults import one_line
 from lnn2loihi.formats import IntegerArray
+from lnn2loihi.printable import is_line
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.registry import Registry
 from lnn2loihi.simulation.inputs import encode_live
@@ -74,10 +75,15 @@ class Executor(ABC):
     without arguments. `run` is all that it must have; the rest has defaults. An object that is
     called as `run` is, of any class, is an executor too.
 
+    One that computes with code that nobody here wrote says so in `independent`, a sentence for
+    results of `verify`; it is empty by default.
+
     One that has streams of its own has `open_stream(program, state, encoded)`, which makes an
     `OpenStream` from a state, for each population and word (1, neurons). Others run a sample at a
     time.
     """
+
+    independent: str = ""
 
     @classmethod
     def __subclasshook__(cls, other: type) -> bool:
@@ -149,6 +155,12 @@ class Execution:
     def has_threads(self) -> bool:
         """Whether it can be told how many threads it has."""
         return "threads" in self._takes
+
+    @property
+    def independent(self) -> str:
+        """What it computes with that is not of this library, in a sentence; empty for nothing."""
+        said = getattr(self.executor, "independent", "")
+        return said if isinstance(said, str) and is_line(said) else ""
 
     def reason_against(self, program: LoihiProgram) -> str:
         """Why it cannot run a program here; empty where it can."""

@@ -116,6 +116,8 @@ class VerificationResult:
         uncompared: words that only one of the two holds.
         distance: where the target is not exact: all executors ran the prepared program, every word
             of which was compared, and this is how far its answers are from those of the source.
+        independent: for executors that compute with code which nobody here wrote, what it is; by
+            the names under which they are registered.
     """
 
     executors: tuple[str, ...]
@@ -131,6 +133,7 @@ class VerificationResult:
     target: str = DEFAULT_TARGET
     uncompared: tuple[str, ...] = ()
     distance: AnswerDistance | None = None
+    independent: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def bit_exact(self) -> bool:
@@ -147,6 +150,7 @@ class VerificationResult:
             "step)",
             *self._target_lines(),
             f"executors: {', '.join(self.executors)}",
+            *(f"independent oracle {name}: {what}" for name, what in self.independent.items()),
             *self._matrix_lines(),
             *(
                 f"{name} ran the first {sequences} sequences, {steps} samples of each"
@@ -213,6 +217,7 @@ class VerificationResult:
             "target": self.target,
             "uncompared": list(self.uncompared),
             "distance": None if self.distance is None else asdict(self.distance),
+            "independent": dict(self.independent),
         }
 
 

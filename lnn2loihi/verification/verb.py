@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -93,10 +93,11 @@ def verify(
     if not changed:
         data = _Data.of(program, samples, counts, state, found)
         runs = _runs(data, found, missing if everything else None, progress)
+        independent = _independent(found, missing)
         # One that ran a share of it is compared with one that ran all.
         runs.sort(key=lambda run: -run.outputs(program).size)
         result = compare_runs(program, runs, missing, counts * program.substeps)
-        return replace(result, target=aim.name)
+        return replace(result, target=aim.name, independent=independent)
     standard = _chosen(program, names[:1], None)
     data = _Data.of(program, samples, counts, state, standard)
     (expected,) = _runs(data, standard, None, progress)
@@ -106,11 +107,19 @@ def verify(
     data = _Data.of(prepared, samples, counts, state, found)
     runs = _runs(data, found, missing if everything else None, progress)
     if aim.exact:
-        return compare_prepared(program, expected, aim.name, prepared, runs, missing, counts)
-    runs.sort(key=lambda run: -run.outputs(prepared).size)
-    result = compare_runs(prepared, runs, missing, counts * prepared.substeps)
-    away = distance(program, expected, prepared, runs[0], counts)
-    return replace(result, target=aim.name, distance=away)
+        result = compare_prepared(program, expected, aim.name, prepared, runs, missing, counts)
+    else:
+        runs.sort(key=lambda run: -run.outputs(prepared).size)
+        result = compare_runs(prepared, runs, missing, counts * prepared.substeps)
+        away = distance(program, expected, prepared, runs[0], counts)
+        result = replace(result, target=aim.name, distance=away)
+    return replace(result, independent=_independent(found, missing))
+
+
+def _independent(executions: Sequence[Execution], missing: Mapping[str, str]) -> dict[str, str]:
+    """What those that have run compute with that is not of this library."""
+    ran = [one for one in executions if one.name not in missing]
+    return {one.name: one.independent for one in ran if one.independent}
 
 
 @dataclass(frozen=True)

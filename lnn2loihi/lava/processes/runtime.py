@@ -16,8 +16,10 @@ import multiprocessing
 from collections.abc import Callable
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 from lava.magma.compiler.channels import pypychannel
 from lava.magma.compiler.channels.interfaces import ChannelType
 from lava.magma.compiler.channels.pypychannel import PyPyChannel
@@ -32,7 +34,7 @@ from lava.magma.runtime.mgmt_token_enums import MGMT_RESPONSE, enum_equal
 from lava.magma.runtime.runtime import Runtime
 
 from lnn2loihi.errors import LavaRunError
-from lnn2loihi.lava.graph import LavaGraph, quiet_lava
+from lnn2loihi.lava.graph import quiet_lava
 from lnn2loihi.lava.memory import SharedBlock
 from lnn2loihi.lava.workers import (
     Watchdog,
@@ -50,6 +52,34 @@ _POLL_SECONDS = 0.005
 # Lava's channels make their semaphores by the start method in force. The workers are forks whatever
 # it is; and the first semaphore would choose the system's method for everybody.
 pypychannel.Semaphore = multiprocessing.get_context("fork").Semaphore
+
+
+class RunnableGraph(Protocol):
+    """Processes that are connected, and share memory with whoever reads what they have found."""
+
+    @property
+    def input(self) -> Any:
+        """The process that sends samples."""
+        ...
+
+    @property
+    def processes(self) -> tuple[Any, ...]:
+        """All processes."""
+        ...
+
+    @property
+    def steps(self) -> int:
+        """Chip steps to run."""
+        ...
+
+    @property
+    def progress(self) -> npt.NDArray[np.int64]:
+        """(1,): number of steps that have begun."""
+        ...
+
+    def run_config(self) -> Any:
+        """Lava's run configuration."""
+        ...
 
 
 class _AnonymousMemory:
@@ -153,7 +183,7 @@ class GuardedRuntime(Runtime):
         self._open_ports.clear()
 
 
-def run_graph(graph: LavaGraph, on_step: OnStep | None, time_limit: float | None) -> None:
+def run_graph(graph: RunnableGraph, on_step: OnStep | None, time_limit: float | None) -> None:
     """Runs a graph to its last step.
 
     Args:
@@ -197,7 +227,7 @@ def _notify(on_step: OnStep | None, seen: int, done: int, steps: int) -> int:
     return max(seen, done)
 
 
-def _compile(graph: LavaGraph) -> GuardedRuntime:
+def _compile(graph: RunnableGraph) -> GuardedRuntime:
     try:
         with quiet_lava():
             options = {"pypy_channel_size": _CHANNEL_SLOTS}
@@ -221,7 +251,7 @@ def _described(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _forget(graph: LavaGraph) -> None:
+def _forget(graph: RunnableGraph) -> None:
     """Lava keeps every process and variable, weights too, until the interpreter ends."""
     processes = set(graph.processes)
     variables = {id(variable) for process in processes for variable in process.vars}

@@ -1,0 +1,1 @@
+"""What writes down messages, beside the processes that send them."""
