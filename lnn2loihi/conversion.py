@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,17 @@ from lnn2loihi.errors import (
     TargetError,
 )
 from lnn2loihi.faults import described
-from lnn2loihi.files import write_atomically
+from lnn2loihi.files import write_atomically, write_folder_atomically
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.options import check_options, read_options
-from lnn2loihi.plugins import Converter, Exporter, Importer, ProgramImporter, SeveralFormats
+from lnn2loihi.plugins import (
+    Converter,
+    Exporter,
+    FolderExporter,
+    Importer,
+    ProgramImporter,
+    SeveralFormats,
+)
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.proposal import DescriptionProposal
 from lnn2loihi.targets import Target, target_of
@@ -318,18 +325,19 @@ def export(
         export(program, "net.onnx")      # a file: the integers of the chip
         export(network, "net.onnx")      # a file: floating point
         export(program, "lava")          # in memory: a graph of Lava processes
+        export(program, "board/", format="loihi2", target="stock")      # a folder for a board
 
     Args:
         source: a program or a network.
-        path: of the file to write; or the name of a format, which gives its representation in
-            memory.
+        path: of the file or folder to write; or the name of a format, which gives its
+            representation in memory.
         format: name of the exporter; found from the source and the file's suffix where absent.
             With it, `path` is a path.
         target: what to prepare the program for; its exporter is asked first.
         options: passed to the exporter.
 
     Returns:
-        The path of the file that was written, or what the exporter has made.
+        The path of the file or folder that was written, or what the exporter has made.
 
     Raises:
         InputError: no exporter fits, the folder does not exist, an option is unknown, the path is
@@ -352,6 +360,8 @@ def export(
         made = exporter.export(source, **options)
     if in_memory:
         return made
+    if isinstance(exporter, FolderExporter):
+        return _write_folder(exporter, made, Path(path))
     with plugins.EXPORTERS.naming(exporter, "to_bytes()"):
         content = exporter.to_bytes(made)
         if not isinstance(content, bytes):
@@ -359,6 +369,19 @@ def export(
     _check_not_source(source, Path(path))
     try:
         return write_atomically(path, content)
+    except OSError as error:
+        raise InputError(str(path), f"cannot be written: {error.strerror}") from error
+
+
+def _write_folder(exporter: Exporter, made: Any, path: Path) -> Path:
+    """Writes what a FolderExporter has made."""
+    assert isinstance(exporter, FolderExporter)
+    with plugins.EXPORTERS.naming(exporter, "to_files()"):
+        content = exporter.to_files(made)
+        if not isinstance(content, Mapping):
+            raise TypeError(f"an answer of type {type(content).__name__}, not files by names")
+    try:
+        return write_folder_atomically(path, content)
     except OSError as error:
         raise InputError(str(path), f"cannot be written: {error.strerror}") from error
 

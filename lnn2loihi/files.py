@@ -9,9 +9,10 @@ import fcntl
 import hashlib
 import os
 import re
+import shutil
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
@@ -143,6 +144,81 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:
         temporary.unlink(missing_ok=True)
         raise
     return Path(path)
+
+
+def write_folder_atomically(path: str | os.PathLike[str], content: Mapping[str, bytes]) -> Path:
+    """Writes a folder of files beside its place and renames: nobody sees half of it.
+
+    A folder that is there is replaced, if it holds nothing but files of these names; should the
+    machine stop between two renames, the old one lies beside, as `.NAME.0.old.lnn2loihi`.
+
+    Args:
+        path: the folder; the one above it must exist. A symbolic link stays, and what it points to
+            is replaced.
+        content: the files, by their names.
+
+    Returns:
+        The path that was given.
+
+    Raises:
+        InputError: what is there holds something else, or files that are read (`inputs_kept`).
+        OSError: it cannot be written, or is no folder.
+    """
+    if "\0" in os.fspath(path):
+        raise OSError(errno.EINVAL, "a file name holds no zero byte", str(path))
+    target = Path(os.path.realpath(path))
+    if target.exists():
+        _check_replaceable_folder(path, target, content)
+    number = 0
+    while True:
+        made = target.parent / f".{target.name}.{number}{UNFINISHED}"
+        old = target.parent / f".{target.name}.{number}.old{UNFINISHED}"
+        number += 1
+        if old.exists():
+            continue
+        try:
+            made.mkdir()
+            break
+        except FileExistsError:
+            continue
+    try:
+        for name, data in content.items():
+            write_atomically(made / name, data)
+        if target.exists():
+            target.rename(old)
+        try:
+            made.rename(target)
+        except BaseException:
+            if old.exists():
+                old.rename(target)
+            raise
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+    return Path(path)
+
+
+def _check_replaceable_folder(
+    path: str | os.PathLike[str], target: Path, content: Mapping[str, bytes]
+) -> None:
+    """Refuses what is no folder, and one that holds more than what will replace it."""
+    if not target.is_dir():
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+    if not os.access(target, os.W_OK):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    others = []
+    for one in sorted(target.iterdir()):
+        check_not_input(one)
+        if one.name not in content or one.is_dir():
+            others.append(one.name)
+    if others:
+        more = f" and {len(others) - 3} more" * (len(others) > 3)
+        raise InputError(
+            os.fspath(path),
+            f"holds {', '.join(others[:3])}{more}, which would be lost: give a new folder, or one "
+            f"that holds nothing but {', '.join(content)}",
+        )
 
 
 def look_at_target(path: str | os.PathLike[str]) -> tuple[Path, os.stat_result | None]:

@@ -125,6 +125,15 @@ class Exporter(Protocol):
 
 
 @runtime_checkable
+class FolderExporter(Protocol):
+    """What an exporter has beside, that writes a folder in place of a file."""
+
+    def to_files(self, made: Any) -> Mapping[str, bytes]:
+        """The files of the folder by their names, from what `export` has made."""
+        ...
+
+
+@runtime_checkable
 class ShippedModel(Protocol):
     """What an entry point of the group `lnn2loihi.models` must be: a module with these two."""
 

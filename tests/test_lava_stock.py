@@ -15,7 +15,7 @@ import lnn2loihi as l2l
 from lnn2loihi.errors import BackendMissingError, ProgramError
 from lnn2loihi.lava import lava_is_installed, plan
 from lnn2loihi.lava.stock import LavaStock, execute_stock
-from lnn2loihi.lava.stock_plan import HOST, stock_plan, why_not_stock
+from lnn2loihi.lava.stock_plan import stock_plan, why_not_stock
 from lnn2loihi.neurons.stock import StockNeuron
 from lnn2loihi.program import Connection, LoihiProgram
 from lnn2loihi.simulation import full_initial_state
@@ -97,7 +97,7 @@ def test_the_host_sends_samples_constants_and_what_loops_begin_with() -> None:
     assert [(c.name, c.role, c.size) for c in found.channels] == [
         ("input", "samples", 2), ("constants", "constant", 2), ("product", "before", 3),
     ]  # fmt: skip
-    assert {one.source for one in found.synapses} >= {HOST}
+    assert {one.source for one in found.synapses} >= {found.host}
     assert found.stream(found.layout(1, 2), inputs, start).tolist() == [
         [11, 12, 90, 1, 7, 8, 9],
         [0] * 7,

@@ -27,7 +27,6 @@ from lnn2loihi.lava.shim import (
     require_workers,
 )
 from lnn2loihi.lava.stock_plan import (
-    HOST,
     StockPlan,
     StockProcess,
     StockSynapses,
@@ -90,7 +89,7 @@ class StockGraph:
         Raises:
             LavaRunError: something was sent out of phase, where the plan says that all is silent.
         """
-        sent = self.records[HOST].reshape(self.steps, self.layout.width, -1)
+        sent = self.records[self.plan.host].reshape(self.steps, self.layout.width, -1)
         found: dict[str, dict[str, IntegerArray]] = {}
         loud: list[str] = []
         constants = {one.name: one for one in self.plan.channels if one.role == "constant"}
@@ -130,7 +129,7 @@ def build_stock_graph(plan: StockPlan, inputs: IntegerArray, start: FullState) -
     from lava.proc.io.source import RingBuffer
 
     layout = plan.layout(*inputs.shape[:2])
-    sizes = {HOST: plan.host_size, **{one.name: one.size for one in plan.processes}}
+    sizes = {plan.host: plan.host_size, **{one.name: one.size for one in plan.processes}}
     records = {
         name: shared_array((layout.total_steps, layout.width * size), np.int32)
         for name, size in sizes.items()
@@ -203,7 +202,7 @@ def _recorder(records: Mapping[str, npt.NDArray[np.int32]], progress: npt.NDArra
 def _connect(graph: StockGraph) -> None:
     from lnn2loihi.lava.processes.recorder.process import port_names
 
-    senders = {HOST: graph.input, **graph.populations}
+    senders = {graph.plan.host: graph.input, **graph.populations}
     for one, synapses in zip(graph.plan.synapses, graph.synapses, strict=True):
         senders[one.source].s_out.connect(synapses.s_in)
         synapses.a_out.connect(getattr(graph.populations[one.target], one.port))

@@ -28,8 +28,6 @@ from lnn2loihi.lava.plan import LavaPlan, plan_run
 from lnn2loihi.neurons.stock import FIRST_IN, IN, SECOND_IN, VALUE, StockNeuron, stock_neuron
 from lnn2loihi.program import LoihiProgram, Population
 
-#: Name of the vector that the host sends.
-HOST = "host"
 #: What a refusal tells to type.
 REMEDY = 'prepare it for the target "stock": --target stock, or target="stock"'
 #: Populations that a refusal names.
@@ -60,7 +58,7 @@ class StockSynapses:
     """A process `Sparse`: row i adds mantissa * 2**exponent * message to neuron i of the target.
 
     Attributes:
-        source: name of a process, or HOST.
+        source: name of a process, or of the host.
         target: name of a process.
         port: `a_in`, or `a_in1` and `a_in2` of products.
         rows, columns, mantissas: int32 (synapses,): neuron of the target, neuron of the source (or
@@ -106,6 +104,7 @@ class StockPlan:
 
     Attributes:
         program: what it executes.
+        host: name of what sends samples and constants, which no process has.
         processes: in the order of the populations, without constants.
         synapses: in the order of the connections; one for each port, and once more for what the
             host sends in the place of a loop's first message.
@@ -116,6 +115,7 @@ class StockPlan:
     """
 
     program: LoihiProgram
+    host: str
     processes: tuple[StockProcess, ...]
     synapses: tuple[StockSynapses, ...]
     channels: tuple[HostChannels, ...]
@@ -289,16 +289,18 @@ def stock_plan(
     for p in begun:
         starts[p.name] = HostChannels(p.name, "before", first, p.size)
         first += p.size
-    synapses = tuple(_synapses(program, channels, starts))
+    host = "host"
+    while host in neurons:
+        host += "_"
+    synapses = tuple(_synapses(program, host, channels, starts))
     processes = tuple(
         StockProcess(p.name, n.kind, p.size, n.threshold, n.shift)
         for p in program.populations
         if (n := neurons[p.name]).kind != "constant"
     )
-    settled = _settling(processes, synapses)
-    return StockPlan(
-        program, processes, synapses, (*channels.values(), *starts.values()), constants, settled
-    )
+    every = (*channels.values(), *starts.values())
+    settled = _settling(host, processes, synapses)
+    return StockPlan(program, host, processes, synapses, every, constants, settled)
 
 
 def _neuron(population: Population) -> StockNeuron:
@@ -314,43 +316,46 @@ def _begins(population: Population, start: Mapping[str, Mapping[str, IntegerArra
 
 def _synapses(
     program: LoihiProgram,
+    host: str,
     channels: Mapping[str, HostChannels],
     starts: Mapping[str, HostChannels],
 ) -> Iterator[StockSynapses]:
     order = [program.input.name, *(p.name for p in program.populations)]
     places = {name: place for place, name in enumerate(order)}
     for c in program.connections:
-        for index, accumulator in enumerate(c.accumulators):
-            yield _of(program, c, index, accumulator, channels.get(c.source))
+        for index in range(len(c.accumulators)):
+            yield _of(program, host, c, index, channels.get(c.source))
             if c.source in starts and is_recurrent(c, places):
-                yield _of(program, c, index, accumulator, starts[c.source])
+                yield _of(program, host, c, index, starts[c.source])
 
 
 def _of(
     program: LoihiProgram,
+    host: str,
     connection: Connection,
     index: int,
-    accumulator: str,
-    host: HostChannels | None,
+    channels: HostChannels | None,
 ) -> StockSynapses:
-    assert accumulator in (IN, FIRST_IN, SECOND_IN)
+    """The rows of one accumulator, which has the name of the port; from the host where its channels
+    are given.
+    """
     size = program.population(connection.target).size
     starts = connection.row_starts[index * size : (index + 1) * size + 1]
     chosen = slice(int(starts[0]), int(starts[-1]))
     columns = connection.columns[chosen].astype(np.int32)
     return StockSynapses(
-        HOST if host else connection.source,
+        host if channels else connection.source,
         connection.target,
-        accumulator,
+        connection.accumulators[index],
         np.repeat(np.arange(size, dtype=np.int32), np.diff(starts)),
-        columns + np.int32(host.first) if host else columns,
+        columns + np.int32(channels.first) if channels else columns,
         connection.mantissas[chosen].astype(np.int32),
         connection.exponent,
     )
 
 
 def _settling(
-    processes: tuple[StockProcess, ...], synapses: tuple[StockSynapses, ...]
+    host: str, processes: tuple[StockProcess, ...], synapses: tuple[StockSynapses, ...]
 ) -> int | None:
     """Steps after the last message of the host from which on no process sends anything.
 
@@ -358,7 +363,7 @@ def _settling(
     factors. So a loop ends where it passes a product whose other factor comes from outside of it.
     """
     never = np.inf
-    silent: dict[str, float] = {HOST: 0.0, **{one.name: never for one in processes}}
+    silent: dict[str, float] = {host: 0.0, **{one.name: never for one in processes}}
     heard: dict[str, dict[str, set[str]]] = {
         one.name: {port: set() for port in _ports(one.kind)} for one in processes
     }
