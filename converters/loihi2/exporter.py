@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.arguments import checks_kinds
-from lnn2loihi.converters.loihi2.network_file import network_file
+from lnn2loihi.converters.loihi2.network_file import check_size, network_file
 from lnn2loihi.errors import InputError
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.kinds import Count
@@ -79,11 +79,16 @@ class Loihi2Exporter:
         if x is None:
             if timespans is not None or lengths is not None:
                 raise InputError("timespans, lengths", "are those of x: give x too, or neither")
+            check_size(source, samples)
             inputs, counts = _example(source, samples)
         else:
             given, counts = checked(source, x, lengths, timespans, encoded)
+            check_size(source, int(counts.sum()))
             inputs = encode_live(source, given, counts)[0]
-        shipped = {name: (files(__package__) / "script" / name).read_bytes() for name in SHIPPED}
+        shipped = {
+            name: (files("lnn2loihi.converters.loihi2") / "script" / name).read_bytes()
+            for name in SHIPPED
+        }
         return {NETWORK: network_file(source, inputs, counts), **shipped}
 
 

@@ -34,6 +34,7 @@ from lnn2loihi.formats import IntegerArray
 from lnn2loihi.lava.stock_plan import StockPlan, stock_plan
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulation import full_initial_state, simulate
+from lnn2loihi.simulation.executor import FullState
 from lnn2loihi.simulation.result import recorded_words
 
 #: Steps that adapters between host and chip may add; the host goes on for as long.
@@ -46,36 +47,37 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 Arrays = dict[str, npt.NDArray[Any]]
 
 
-def network_file(program: LoihiProgram, inputs: IntegerArray, lengths: IntegerArray) -> bytes:
+def network_file(
+    program: LoihiProgram,
+    inputs: IntegerArray,
+    lengths: IntegerArray,
+    start: FullState | None = None,
+) -> bytes:
     """The file of a program.
 
     Args:
         program: of stock neurons.
         inputs: encoded samples, int64 (batch, time, channels).
         lengths: samples of each sequence, (batch,).
+        start: for each population and state word integers (batch, neurons); the program's own
+            initial state by default.
 
     Raises:
         ProgramError: it is no graph of Lava's own processes.
-        InputError: it would be too large, or nothing would be sent.
+        InputError: nothing would be sent, or the answer is a constant.
     """
     # Interleaved sequences are for a batch, and a stream is one sequence after the other.
     once = program if program.schedule.interleave == 1 else program.interleaved(1)
-    plan = stock_plan(once, full_initial_state(once, 1, None))
+    start = full_initial_state(once, len(inputs), start)
+    plan = stock_plan(once, start)
     if once.output in plan.constants:
         raise InputError(
             "format 'loihi2'", "the answer of the program is a constant: nothing to run"
         )
     updates = lengths * once.substeps
     held = np.repeat(inputs, once.substeps, axis=1)
-    stream, sent = _stream(plan, held, updates)
-    neurons = sum(one.size for one in plan.processes)
-    if stream.size + sent.size * neurons > LARGEST:
-        raise InputError(
-            "format 'loihi2'",
-            f"{sent.size:,} samples of {neurons:,} neurons, sent in {len(stream):,} steps, are "
-            f"more than {LARGEST:,} integers; give fewer samples",
-        )
-    arrays = _expected(plan, held, updates)
+    stream, sent = _stream(plan, held, updates, start)
+    arrays = _expected(plan, held, updates, start)
     arrays["sent"], arrays["0.host"] = sent, stream
     graphs = [_network(plan, arrays)]
     graphs += [_probe(place, probe, arrays) for place, probe in enumerate(probes(), start=1)]
@@ -88,29 +90,46 @@ def network_file(program: LoihiProgram, inputs: IntegerArray, lengths: IntegerAr
         "samples": int(lengths.sum()),
         "sequences": int(np.count_nonzero(lengths)),
         "outputs": once.output_population.size,
-        "neurons": neurons,
+        "neurons": sum(one.size for one in plan.processes),
         "synapses": sum(one.mantissas.size for one in plan.synapses),
     }
     arrays["about"] = np.array(json.dumps(about))
     return _archive(arrays)
 
 
+def check_size(program: LoihiProgram, samples: int) -> None:
+    """Refuses more samples than a file takes, before anything is made of them.
+
+    Raises:
+        InputError: says what there is, and the limit.
+    """
+    steps = samples * program.steps_per_sample
+    values = samples * program.substeps * program.neurons + steps * program.input.size
+    if values > LARGEST:
+        raise InputError(
+            "format 'loihi2'",
+            f"{samples:,} samples of {program.neurons:,} neurons, sent in {steps:,} steps, are "
+            f"more than {LARGEST:,} integers; give fewer samples",
+        )
+
+
 def _stream(
-    plan: StockPlan, inputs: IntegerArray, updates: IntegerArray
+    plan: StockPlan, inputs: IntegerArray, updates: IntegerArray, start: FullState
 ) -> tuple[npt.NDArray[np.int32], IntegerArray]:
     """What the host sends, (steps, channels), and the steps in which samples are sent."""
     rows: list[npt.NDArray[np.int32]] = []
     sent: list[IntegerArray] = []
     begin = 0
     schedule = plan.program.schedule
-    start = full_initial_state(plan.program, 1, None)
     for sequence, count in enumerate(updates):
         if not count:
             continue
         # As if another one followed: with the silence that it takes.
         layout = plan.layout(2 if np.count_nonzero(updates) > 1 else 1, int(count), width=1)
         single = replace(layout, batch=1, chunks=1)
-        part = plan.stream(single, inputs[sequence : sequence + 1, :count], start)
+        one = slice(sequence, sequence + 1)
+        begun = {name: {w: v[one] for w, v in words.items()} for name, words in start.items()}
+        part = plan.stream(single, inputs[one, :count], begun)
         whole = np.zeros((layout.steps, part.shape[1]), np.int32)
         whole[: len(part)] = part[: layout.steps]
         rows.append(whole)
@@ -122,13 +141,15 @@ def _stream(
     return np.concatenate(rows), np.concatenate(sent)
 
 
-def _expected(plan: StockPlan, inputs: IntegerArray, updates: IntegerArray) -> Arrays:
+def _expected(
+    plan: StockPlan, inputs: IntegerArray, updates: IntegerArray, start: FullState
+) -> Arrays:
     """What all neurons answer, by the fastest engine that is here."""
     program = replace(plan.program, substeps=1)
     channels = program.channels
     found = simulate(
         program, inputs[..., :channels], lengths=updates, encoded=True, return_states=True,
-        timespans=inputs[..., channels] if program.timed else None,
+        initial_state=start, timespans=inputs[..., channels] if program.timed else None,
     ).states  # fmt: skip
     assert found is not None
     inside = np.arange(inputs.shape[1]) < updates[:, None]

@@ -1,6 +1,5 @@
-"""Runs network.npz on Loihi 2 (with --sim in Lava's simulator, anywhere with lava-nc 0.10.0) and
-prints one line of JSON, which README.md explains; on a board begin with --probes. Exit codes:
-0 integers as expected, 1 others, 2 wrong options, 3 no board can be used, 4 damaged file."""
+"""Runs network.npz on Loihi 2 (--sim: in Lava's simulator), and prints JSON: README.md explains it.
+Exit codes: 0 integers as expected, 1 others, 2 wrong options, 3 no board to use, 4 damaged file."""
 import argparse, dataclasses, functools, json, os, platform, sys, time
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -69,6 +68,7 @@ def differences(arrays, got, shift):
 ask = argparse.ArgumentParser(description=__doc__)
 ask.add_argument("--file", default=os.path.join(os.path.dirname(__file__), "network.npz"))
 ask.add_argument("--measure", choices=("time", "energy"), help="on a board, one in a run")
+ask.add_argument("--save", help="file for all that was recorded, .npz")
 for f in ("--sim", "--adapters", "--probes", "--trace"): ask.add_argument(f, action="store_true")
 args, env, line = ask.parse_args(), os.environ, os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)  # all that Lava prints goes to stderr
@@ -79,20 +79,20 @@ except Exception as error:
     sys.exit(print(f"{args.file} is damaged: {error!r}; export it again", file=sys.stderr) or 4)
 if not args.sim and why_no_board(env):
     sys.exit(print(f"no board can be used: {why_no_board(env)}", file=sys.stderr) or 3)
-said = {**about, **{name.lower(): env.get(name) for name in ("BOARD", "LOIHI_GEN", "PARTITION")},
-        "on": "simulator" if args.sim else "board", "host": platform.node(),
-        "date": time.strftime("%Y-%m-%d")}
-wrong, said["probes"] = [], []
+said = about | {k.lower(): env.get(k) for k in ("BOARD", "LOIHI_GEN", "PARTITION")} | {"probes": [],
+    "on": ["board", "simulator"][args.sim], "host": platform.node(), "date": time.strftime("%F")}
+wrong = []
 for key, probe in enumerate(graphs[1:] if args.probes else [], 1):
     try:
         got = [*run(probe, arrays, key, probe["record"], args)[0].values()][0].tolist()
     except Exception as error:
         got = repr(error)
-    said["probes"] += [{"question": probe["question"], "got": got, "holds": [  # model, late steps
-        [m, k] for m, want in probe["models"] for k in range(4) if got[k:] == want[:len(want) - k]]}]
+    holds = [[m, k] for m, w in probe["models"] for k in range(4) if got[k:] == w[:len(w) - k]]
+    said["probes"] += [{"question": probe["question"], "got": got, "holds": holds}]
 if not args.probes:
     names = {*arrays["process"]} if args.sim or args.trace else graphs[0]["record"]
     got, measured = run(graphs[0], arrays, 0, names, args)
+    if args.save: np.savez(args.save, **got)
     tries = [differences(arrays, got, shift) for shift in range(4)]
     shift, wrong = min(enumerate(tries), key=lambda one: len(one[1]))
     said |= {"shift": shift, "mismatches": len(wrong), "first_difference": wrong[:1], **measured}

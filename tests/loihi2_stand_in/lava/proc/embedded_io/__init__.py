@@ -1,0 +1,1 @@
+"""Stands in for what Intel's extension has under this name; see spike.py."""
