@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -325,12 +325,11 @@ def export(
         export(program, "net.onnx")      # a file: the integers of the chip
         export(network, "net.onnx")      # a file: floating point
         export(program, "lava")          # in memory: a graph of Lava processes
-        export(program, "board/", format="loihi2", target="stock")      # a folder for a board
+        export(program, "board/", format="loihi2", target="stock")  # a folder
 
     Args:
         source: a program or a network.
-        path: of the file or folder to write; or the name of a format, which gives its
-            representation in memory.
+        path: to write, of a file or a folder; or a format's name, for what it has in memory.
         format: name of the exporter; found from the source and the file's suffix where absent.
             With it, `path` is a path.
         target: what to prepare the program for; its exporter is asked first.
@@ -373,13 +372,9 @@ def export(
         raise InputError(str(path), f"cannot be written: {error.strerror}") from error
 
 
-def _write_folder(exporter: Exporter, made: Any, path: Path) -> Path:
-    """Writes what a FolderExporter has made."""
-    assert isinstance(exporter, FolderExporter)
+def _write_folder(exporter: FolderExporter, made: Any, path: Path) -> Path:
     with plugins.EXPORTERS.naming(exporter, "to_files()"):
-        content = exporter.to_files(made)
-        if not isinstance(content, Mapping):
-            raise TypeError(f"an answer of type {type(content).__name__}, not files by names")
+        content = dict(exporter.to_files(made))
     try:
         return write_folder_atomically(path, content)
     except OSError as error:

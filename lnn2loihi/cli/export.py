@@ -10,6 +10,7 @@ import typer
 import lnn2loihi as l2l
 from lnn2loihi.cli.common import (
     Description,
+    Encoded,
     Json,
     TargetName,
     Timespan,
@@ -20,6 +21,7 @@ from lnn2loihi.cli.common import (
     keep_inputs,
     loaded_program,
     print_result,
+    read_sequences,
     refuse_import_options,
 )
 from lnn2loihi.defaults import DEFAULT_TARGET
@@ -36,7 +38,10 @@ def export(
         Path, typer.Argument(help=f"Program ({SUFFIX}), or a checkpoint or its description.")
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="File to write, such as net.onnx.")
+        Path,
+        typer.Option(
+            "--output", "-o", help="File to write, such as net.onnx, or folder of format loihi2."
+        ),
     ],
     format: Annotated[
         Optional[str],  # noqa: UP045
@@ -57,6 +62,16 @@ def export(
             help="An option of the exporter: name=value; may repeat. An unknown one lists all."
         ),
     ] = None,
+    samples: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--samples",
+            "--input",
+            "-i",
+            help="Samples that a board will run (format loihi2): .npy, .npz or .csv.",
+        ),
+    ] = None,
+    encoded: Encoded = False,
     target: TargetName = DEFAULT_TARGET,
     description: Description = None,
     timespan: Timespan = None,
@@ -67,7 +82,8 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a program (integers) or a network (floating point) in another format."""
-    keep_inputs([output], source, description)
+    folder = format == "loihi2"
+    keep_inputs([] if folder else [output], source, description, samples)
     if source.suffix == SUFFIX:
         refuse_import_options(
             "a program has been imported before",
@@ -88,8 +104,17 @@ def export(
         options["record"] = True
     if option:
         options = joined_options(options, export_options(loaded, output, format, aim, option))
+    if samples is not None:
+        if not isinstance(loaded, l2l.LoihiProgram):
+            raise l2l.InputError("--samples", "are run by programs; quantize the network first")
+        options |= read_sequences(samples, loaded.timed, encoded)
+    elif encoded:
+        raise l2l.InputError("--encoded", "is said of --samples: give both, or neither")
     written = l2l.export(loaded, output, format=format, target=aim, **options)
-    size = written.stat().st_size
+    files = [*written.iterdir()] if folder else [written]
+    size = sum(one.stat().st_size for one in files)
     kind = "integers, exactly those of the chip" if source.suffix == SUFFIX else "floating point"
     text = f"written: {written}, {size:,} bytes: {loaded.name} in {kind}"
+    if folder:
+        text += f"\ntry it anywhere: python {written / 'run.py'} --sim; {written / 'README.md'} says more"
     print_result({"file": str(written), "bytes": size, "name": loaded.name}, text, as_json)

@@ -57,7 +57,8 @@ def _target(form: StockForm) -> Target:
     return Target(
         f"{NAME}:{form.words}" if form.words else NAME,
         passes=(graph, relayed),
-        exporter="lava",
+        executor="lava-stock",
+        exporter="loihi2",
         unproved=UNPROVED,
         exact=False,
         worded=lambda words: _target(form_of(words)),
