@@ -36,7 +36,15 @@ if TYPE_CHECKING:
     from lnn2loihi.converted.running import ConvertedResult
     from lnn2loihi.converted.streaming import ConvertedStream
     from lnn2loihi.converted.tracing import ConvertedTrace
-    from lnn2loihi.cost import Calibration, CostEstimate, Workload, calibrate_profile, estimate
+    from lnn2loihi.cost import (
+        BoardLog,
+        Calibration,
+        CostEstimate,
+        Workload,
+        calibrate_profile,
+        estimate,
+        read_board_log,
+    )
     from lnn2loihi.devices import Device, Figure, device_names, load_device, save_device
     from lnn2loihi.doctor import DoctorReport, examine
     from lnn2loihi.errors import (
@@ -91,7 +99,9 @@ if TYPE_CHECKING:
 #: Type checkers read the same above.
 _NAMES = {
     "comparison": "ComparisonResult compare",
-    "cost": "Calibration CostEstimate Workload calibrate_profile estimate",
+    "cost": (
+        "BoardLog Calibration CostEstimate Workload calibrate_profile estimate read_board_log"
+    ),
     "devices": "Device Figure device_names load_device save_device",
     "doctor": "DoctorReport examine",
     "errors": (
@@ -141,6 +151,7 @@ _PLACES = {name: module for module, names in _NAMES.items() for name in names.sp
 __all__ = [
     "ArtifactError",
     "BackendMissingError",
+    "BoardLog",
     "Calibration",
     "CfCLayer",
     "ComparisonResult",
@@ -220,6 +231,7 @@ __all__ = [
     "program_metrics",
     "propose_description",
     "quantize",
+    "read_board_log",
     "ratio",
     "report",
     "run_lava",

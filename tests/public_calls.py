@@ -24,7 +24,8 @@ from lnn2loihi.cost import workload_of_totals
 
 #: Records of what functions found: the library makes them, and their fields are not looked at.
 RESULTS = {
-    "Calibration", "ComparisonResult", "ConvertedComparison", "ConvertedModule", "ConvertedResult",
+    "BoardLog", "Calibration", "ComparisonResult", "ConvertedComparison", "ConvertedModule",
+    "ConvertedResult",
     "ConvertedStream", "ConvertedTrace", "CostEstimate", "DescriptionCandidate",
     "DescriptionProposal", "DoctorReport", "FloatResult", "Mismatch",
     "NeuroBenchMetrics", "Placement", "ProfileResult", "ProfileRow", "Sensitivity",
@@ -123,6 +124,9 @@ class Made:
         totals = workload_of_totals("net", counts, "made up")
         time = l2l.estimate(totals, self.device, draws=100).step_time.value
         measured = {"avg_time_per_step": time}
+        self.board_log = l2l.BoardLog(
+            "net", "a" * 64, "b" * 64, "board", "N3B3", "2026-01-01", 10, 5, 0, 1e-5, None, None
+        )
         self.logs = [{"name": "net", "counts": counts, "measured": measured}]
 
     def gates(self, layer: type[Any], units: int = 2) -> tuple[l2l.Linear, ...]:
@@ -230,6 +234,8 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     "Workload": lambda m: _fields(m.workload),
     "Workload.from_dict": lambda m: {"content": m.workload.to_dict()},
     "Workload.steps_per_sample": lambda m: {"self": m.workload, "mode": "pipelined"},
+    "BoardLog.record": lambda m: {"self": m.board_log, "workload": m.workload},
+    "read_board_log": lambda m: {"logs": "run.json"},
     "calibrate_profile": lambda m: {"device": m.device, "logs": m.logs},
     "compare": lambda m: {
         "network": m.network, "program": m.program, "x": m.x, "timespans": None,

@@ -116,5 +116,5 @@ def export(
     kind = "integers, exactly those of the chip" if source.suffix == SUFFIX else "floating point"
     text = f"written: {written}, {size:,} bytes: {loaded.name} in {kind}"
     if folder:
-        text += f"\ntry it anywhere: python {written / 'run.py'} --sim; {written / 'README.md'} says more"
+        text += f"\ntry it anywhere: python {written / 'run.py'} --sim (README.md there says more)"
     print_result({"file": str(written), "bytes": size, "name": loaded.name}, text, as_json)

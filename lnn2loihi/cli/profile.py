@@ -47,6 +47,15 @@ NetworkFile = Annotated[
 ]
 
 
+BoardLogs = Annotated[
+    Optional[list[Path]],  # noqa: UP045
+    typer.Option(
+        help="What run.py of a folder (export --format loihi2) has printed on a board; may repeat: "
+        "run.json, time.json, energy.json."
+    ),
+]
+
+
 @app.command()
 def profile(
     program: ProgramOrModule,
@@ -93,6 +102,7 @@ def profile(
         Optional[float],  # noqa: UP045
         typer.Option(help="Seconds for the measurements."),
     ] = None,
+    board_log: BoardLogs = None,
     output: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--output", "-o", help=f"Profile to write ({SUFFIX})."),
@@ -108,7 +118,8 @@ def profile(
         from lnn2loihi.samples import read_array
 
     _check_targets_of_output(output, page)
-    keep_inputs([output, page], program, samples, network, description, targets, *(devices or ()))
+    read = (program, samples, network, description, targets, *(devices or ()), *(board_log or ()))
+    keep_inputs([output, page], *read)
     first, *others = names_of(target)
     options: dict[str, Any] = {
         "devices": devices or DEFAULT_DEVICES,
@@ -125,7 +136,7 @@ def profile(
     if is_module(program):
         refuse(
             program, "profile", encoded=encoded, network=network, description=description,
-            timespan=timespan, option=option, targets=targets, output=output,
+            timespan=timespan, option=option, targets=targets, output=output, board_log=board_log,
         )  # fmt: skip
         _profile_module(program, samples, options, page, as_json)
     loaded = l2l.load(program)
@@ -137,6 +148,7 @@ def profile(
             **given,
             **options,
             network=source,
+            board_log=l2l.read_board_log(board_log) if board_log else None,
             targets=None if targets is None else read_array(targets, "targets"),
             progress=on_step,
         )

@@ -1,5 +1,6 @@
 """What a placed network costs on the chip: time and energy, with intervals."""
 
+from lnn2loihi.cost.board_log import BoardLog, read_board_log
 from lnn2loihi.cost.calibration import Calibration, ParameterChange, Residual, calibrate_profile
 from lnn2loihi.cost.estimate import estimate
 from lnn2loihi.cost.interval import Interval
@@ -10,6 +11,7 @@ from lnn2loihi.cost.validation import ValidationRow, validation_table
 from lnn2loihi.cost.workload import Workload
 
 __all__ = [
+    "BoardLog",
     "Calibration",
     "CostEstimate",
     "Interval",
@@ -21,6 +23,7 @@ __all__ = [
     "Workload",
     "calibrate_profile",
     "estimate",
+    "read_board_log",
     "read_logs",
     "validation_table",
     "workload_of_totals",

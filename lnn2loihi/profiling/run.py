@@ -15,6 +15,7 @@ from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.artifact import fingerprint
 from lnn2loihi.comparison import check_pair
 from lnn2loihi.conversion import import_network
+from lnn2loihi.cost.board_log import BoardLog
 from lnn2loihi.defaults import DEFAULT_DEVICES, DEFAULT_TARGET
 from lnn2loihi.devices import Device, device_tables, known_devices, load_device, with_prefix
 from lnn2loihi.errors import DeviceError, Problems
@@ -24,6 +25,7 @@ from lnn2loihi.measure.estimated import unused_profiles
 from lnn2loihi.metrics import NeuroBenchMetrics, network_metrics, program_metrics
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.profiling.accuracy import judge_for, judged
+from lnn2loihi.profiling.board import board_rows
 from lnn2loihi.profiling.chips import ChipAnswer, ChipRequest, profile_chip
 from lnn2loihi.profiling.measured import measured_rows, row_provenance
 from lnn2loihi.profiling.result import ProfileResult, Subject
@@ -76,6 +78,7 @@ def profile(
     allow_estimated: bool = False,
     batches: Sequence[Count] | None = None,
     budget_seconds: Budget | None = None,
+    board_log: BoardLog | None = None,
     command: str = "",
     progress: OnPhase | None = None,
 ) -> ProfileResult:
@@ -83,8 +86,7 @@ def profile(
 
     The program is placed on each device, and time and energy are estimated from the exact counters
     of a simulation of `x`, pipelined and fall-through, at full speed and at the rate. The backends
-    in `against` are measured on the same samples. What fails is marked in its row; the other rows
-    are kept.
+    in `against` are measured on the same samples. What fails is marked in its row.
 
     Args:
         program: the integers.
@@ -111,6 +113,7 @@ def profile(
         allow_estimated: whether ESTIMATED energies (bounds from data sheets) take part in ratios.
         batches: batches to measure; the best one by default.
         budget_seconds: time for the measurements.
+        board_log: what a board has measured of the prepared program, see `read_board_log`.
         command: what makes this profile again; part of its provenance.
         progress: called with the phase, what is done of it and what there is.
 
@@ -123,8 +126,8 @@ def profile(
         BackendMissingError: a backend that was demanded by name is not there.
     """
     aim = target_of(target)
-    others = _others(aim, beside)
-    prepared = aim.prepare(program)
+    others, prepared = _others(aim, beside), aim.prepare(program)
+    board = board_rows(board_log, prepared, aim.name)
     chips, processors = _devices(devices)
     asked = given(program, x, lengths, timespans, encoded)
     data = decoded(program, asked).floats(f"program {program.name!r}")
@@ -140,14 +143,13 @@ def profile(
         score=judge, progress=progress,
     )  # fmt: skip
     rows = [row for answer in answers for row in answer.rows]
-    rows += measured_rows(measured, rate, {device.name: device for device in processors})
-    figures = (entry for answer in answers for entry in answer.provenance)
+    rows += [*board, *measured_rows(measured, rate, {one.name: one for one in processors})]
     return ProfileResult(
         subject=_subject(program, request, run, data),
         rows=tuple(rows),
         chips=tuple(answer.chip for answer in answers if answer.chip is not None),
         metrics=_metrics(prepared, run, network, data, rate),
-        provenance=(*row_provenance(rows), *figures),
+        provenance=(*row_provenance(rows), *(e for one in answers for e in one.provenance)),
         rate=rate,
         host_io=host_io,
         quick=quick,

@@ -1,0 +1,93 @@
+"""The row of what a board has measured."""
+
+from __future__ import annotations
+
+from lnn2loihi.artifact import fingerprint
+from lnn2loihi.cost.board_log import BoardLog
+from lnn2loihi.errors import InputError
+from lnn2loihi.profiling.quantity import Quantity
+from lnn2loihi.profiling.rows import CHIP, ProfileRow
+from lnn2loihi.program import LoihiProgram
+from lnn2loihi.tiers import MEASURED
+
+#: Backend of rows that a board ran for.
+BOARD = "board"
+
+
+def board_rows(log: BoardLog | None, prepared: LoihiProgram, target: str) -> list[ProfileRow]:
+    """The row of a log, if there is one; it has to be of this program.
+
+    Args:
+        log: what a board has said.
+        prepared: the program as its target has prepared it.
+        target: name of that.
+
+    Raises:
+        InputError: it is of another one; names both.
+    """
+    if log is None:
+        return []
+    own = fingerprint(prepared)
+    if log.program_sha256 != own:
+        raise InputError(
+            "board_log",
+            f"is of program {log.program!r:.60} with SHA-256 {log.program_sha256:.12}...; "
+            f"{prepared.name!r:.60} prepared for {target} has {own:.12}...: give the program and "
+            "the target that were exported",
+        )
+    return [_row(log, prepared)]
+
+
+def _row(log: BoardLog, program: LoihiProgram) -> ProfileRow:
+    """What was measured, per sample; what was not is None.
+
+    A sample takes as many steps as its period has; power is that of all chips of the board. One run
+    says nothing of its spread, so no number has an interval.
+
+    Args:
+        log: what a board has said, of this program.
+        program: the program that ran.
+    """
+    step = log.step_time
+    sample = None if step is None else step * program.steps_per_sample
+    energies: dict[str, Quantity] = {}
+    if sample is not None:
+        if log.total_power is not None:
+            energies["total_energy"] = Quantity.exact(log.total_power * sample, "J")
+        if log.static_power is not None:
+            energies["static_energy"] = Quantity.exact(log.static_power * sample, "J")
+        if log.total_power is not None and log.static_power is not None:
+            above = (log.total_power - log.static_power) * sample
+            energies["dynamic_energy"] = Quantity.exact(above, "J")
+    problems = []
+    if log.mismatches:
+        problems.append(
+            f"{log.mismatches:,} integers differ from what is expected: first_difference of the "
+            "log says where"
+        )
+    elif log.mismatches is None:
+        problems.append("no line of the log compares integers; add that of python run.py")
+    if step is None:
+        problems.append("no time was measured; add the line of python run.py --measure time")
+    place = f"{log.board}, {log.generation}" if log.generation else log.board
+    latency = None if step is None else step * program.latency_steps
+    return ProfileRow(
+        device=log.board,
+        title=f"Loihi 2 board {place}",
+        kind=CHIP,
+        backend=BOARD,
+        tier=MEASURED,
+        energy_tier=MEASURED if energies else None,
+        precision=program.recipe,
+        batch=1,
+        mode="pipelined",
+        status="partial" if problems else "complete",
+        problems=tuple(problems),
+        avg_time_per_step=None if step is None else Quantity.exact(step, "s"),
+        latency=None if latency is None else Quantity.exact(latency, "s"),
+        throughput=None if sample is None else Quantity.exact(1.0 / sample, "Hz"),
+        idle_power=None if log.static_power is None else Quantity.exact(log.static_power, "W"),
+        source=f"Intel's probes on board {place}, {log.date}, {log.steps:,} chip steps",
+        notes=("measured once, so without an interval; power is that of all chips of the board",),
+        **energies,  # pyright: ignore[reportArgumentType]
+    )
