@@ -20,6 +20,7 @@ from lnn2loihi.simulation.reference import run_reference
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
+from board_lines import printed  # noqa: E402
 from public_calls import ARGUMENTS, Made, Public, public_calls  # noqa: E402  needs PyTorch
 from torch import nn  # noqa: E402
 
@@ -80,6 +81,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
         found.profile.save("b.profile.json")
         torch.save({"weight": torch.zeros(2)}, "a.pt")
         Path("a.net").write_bytes(NET)
+        printed(Path("run.json"))
         yield found
 
 
