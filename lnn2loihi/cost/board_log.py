@@ -99,9 +99,15 @@ def read_board_log(
             together; lists all that is wrong.
     """
     paths = [logs] if isinstance(logs, (str, os.PathLike)) else list(logs)
-    problems = Problems(InputError, "board log")
+    problems = Problems(InputError, "logs")
     if not paths:
         problems.add("there is no file; give what run.py has printed on a board")
+    problems.extend(
+        f"a {type(path).__name__} is no path of a file"
+        for path in paths
+        if not isinstance(path, (str, os.PathLike))
+    )
+    problems.raise_if_any()
     lines = [line for path in paths if (line := _line(Path(path), problems)) is not None]
     for name in (*_TEXTS[:3], *_PLACE, *_COUNTS):
         if len({json.dumps(line[name]) for line in lines}) > 1:
@@ -132,7 +138,11 @@ def read_board_log(
 
 def _line(path: Path, problems: Problems) -> dict[str, Any] | None:
     """The last line of a file, checked; None where something is wrong with it."""
-    text = read_text(path, InputError, SIZE_LIMIT).strip()
+    try:
+        text = read_text(path, InputError, SIZE_LIMIT).strip()
+    except InputError as error:
+        problems.extend(f"{path}: {problem}" for problem in error.problems)
+        return None
     try:
         line = json.loads(text.splitlines()[-1]) if text else None
     except (ValueError, RecursionError) as error:
