@@ -322,16 +322,14 @@ def export(
 ) -> Any:
     """Turns a program or a network into another representation.
 
-        export(program, "net.onnx")      # a file: the integers of the chip
-        export(network, "net.onnx")      # a file: floating point
+        export(program, "net.onnx")      # a file: the integers of the chip; floats of a network
         export(program, "lava")          # in memory: a graph of Lava processes
         export(program, "board/", format="loihi2", target="stock")  # a folder
 
     Args:
         source: a program or a network.
         path: to write, of a file or a folder; or a format's name, for what it has in memory.
-        format: name of the exporter; found from the source and the file's suffix where absent.
-            With it, `path` is a path.
+        format: name of the exporter; found from source and suffix where absent; else `path` is one.
         target: what to prepare the program for; its exporter is asked first.
         options: passed to the exporter.
 
@@ -339,8 +337,8 @@ def export(
         The path of the file or folder that was written, or what the exporter has made.
 
     Raises:
-        InputError: no exporter fits, the folder does not exist, an option is unknown, the path is
-            the file that the network was read from, or a network is to be prepared.
+        InputError: no exporter fits, the folder is not there or not to be replaced, an option is
+            unknown, the path is the file that was read, or a network is to be prepared.
         TargetError: the target cannot prepare the program, or names an exporter that is not there.
         BackendMissingError: the exporter needs a package that is not installed.
         PluginError: the exporter of another package fails.
@@ -442,7 +440,9 @@ def _exporter(source: object, path: Path, name: str | None, target: Target) -> E
     for _, exporter in fitting:
         if name is None and suffix in exporter.suffixes:
             return exporter
-    known = [f"{key} ({', '.join(one.suffixes) or 'no file'})" for key, one in fitting]
+    none = ("no file", "a folder")
+    kinds = {n: ", ".join(e.suffixes) or none[isinstance(e, FolderExporter)] for n, e in fitting}
+    known = [f"{key} ({kind})" for key, kind in kinds.items()]
     raise InputError(
         str(path) if name is None else f"format {name!r}",
         f"does not fit a {type(source).__qualname__}; for it there are "

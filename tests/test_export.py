@@ -250,4 +250,5 @@ class TestCommands:
     def test_bad_targets(self, run: Run, tmp_path: Path) -> None:
         path = l2l.save(random_program(0), tmp_path / "net.l2l")
         code, out, err = run("export", path, "-o", tmp_path / "net.txt")
-        assert (code, out) == (1, "") and "there are lava (no file), onnx (.onnx)" in err
+        assert (code, out) == (1, "")
+        assert "there are lava (no file), loihi2 (a folder), onnx (.onnx)" in err
