@@ -9,4 +9,5 @@ FAMILY = Family(
     (DenseLayer,),
     {DenseStage: DenseLowering()},
     onnx_reader=lazily("lnn2loihi.families.dense.onnx_reader:reader"),
+    stock=lazily("lnn2loihi.families.dense.stock:DenseWriter"),
 )

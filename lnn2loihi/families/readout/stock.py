@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from lnn2loihi.families.readout.lowering import linear_program
 from lnn2loihi.layers.linear import SUM
-from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.program import Population
 from lnn2loihi.targets.stock.parts import Parts
 from lnn2loihi.targets.stock.rescaling import rescaled, rescalings_of
@@ -14,8 +13,9 @@ from lnn2loihi.targets.stock.writer import StockWriter
 class ReadoutWriter(StockWriter[int]):
     """(sum + bias) multiplier >> shift; what it recognises is the shift."""
 
-    def recognised(self, program: NeuronProgram) -> int | None:
+    def recognised(self, population: Population) -> int | None:
         """See `StockWriter`."""
+        program = population.program
         how = rescalings_of(program, (SUM,))
         if how is None:
             return None
@@ -25,6 +25,6 @@ class ReadoutWriter(StockWriter[int]):
 
     def write(self, parts: Parts, population: Population, what: int) -> None:
         """See `StockWriter`."""
-        made = rescaled(parts, population, {SUM: what}, population.name, population)
+        made = rescaled(parts, population, {SUM: what}, population.name, like=population)
         signal = made[SUM]
         parts.settle(population, signal)

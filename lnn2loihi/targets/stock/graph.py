@@ -42,7 +42,7 @@ def _recognised(program: LoihiProgram) -> list[tuple[Population, AnyWriter, Any]
     writers = [family.stock() for family in families() if family.stock is not None]
     found = []
     for population in program.populations:
-        said = ((one, one.recognised(population.program)) for one in writers)
+        said = ((one, one.recognised(population)) for one in writers)
         writer, what = next((pair for pair in said if pair[1] is not None), (None, None))
         if writer is None:
             problems.add(

@@ -109,7 +109,7 @@ _FOLDED = {
 FOLDED_BITS = 14
 
 
-def folded(rectifiers: int) -> tuple[Lines, float]:
+def folded_lines(rectifiers: int) -> tuple[Lines, float]:
     """Lines of a number of rectifiers, and steps of their argument per 1.0."""
     changes, knots = _FOLDED[rectifiers]
     largest = (1 << FOLDED_BITS) - 1

@@ -16,6 +16,7 @@ import numpy as np
 from lnn2loihi.errors import Problems, ProgramError
 from lnn2loihi.formats import WORD_BITS, FixedPoint, IntegerArray, bits_needed
 from lnn2loihi.graph.schedule import derive_schedule, matched_delays
+from lnn2loihi.neurons.activations import ACTIVATIONS
 from lnn2loihi.neurons.instructions import LARGEST_SHIFT
 from lnn2loihi.neurons.stock import FIRST_IN, IN, SECOND_IN, SENT, VALUE, StockNeuron
 from lnn2loihi.program import Connection, LoihiProgram, Population
@@ -56,6 +57,7 @@ class _Draft:
     parameters: Mapping[str, IntegerArray]
     like: Population | None = None
     copies: int = 1
+    coarser: int = 0
     initial: IntegerArray | None = None
 
     def population(self, looped: bool) -> Population:
@@ -67,10 +69,10 @@ class _Draft:
         scales: dict[str, Any] = {}
         fraction_bits = 0
         if self.like is not None:
-            fraction_bits = self.like.message.fraction_bits
+            fraction_bits = self.like.message.fraction_bits - self.coarser
             if self.like.has_own_scales:
                 scales = {
-                    "scale": np.tile(self.like.scale, self.copies),
+                    "scale": np.tile(self.like.scale, self.copies) * 2.0**self.coarser,
                     "offset": np.tile(self.like.offset, self.copies),
                 }
         return Population(
@@ -142,12 +144,16 @@ class Parts:
         """Says what the messages of a population have become, after its neurons were made."""
         self._signals[population.name] = signal
 
-    def heard(self, population: Population, accumulators: Sequence[str]) -> Sum:
+    def heard(self, population: Population, accumulators: Sequence[str], coarser: int = 0) -> Sum:
         """What some accumulators of a population hear, one after the other, as synapses of their
-        stock senders, in the units of `scales`.
+        stock senders.
+
+        Args:
+            population: of the fused program.
+            accumulators: some of its accumulators.
+            coarser: by how many bits the sums count in coarser units.
         """
         size, found = population.size, list[Synapses]()
-        coarser = self.scales.sums[population.name]
         for c in self.program.incoming(population.name):
             signal = self._signals.get(c.source)
             if signal is None:
@@ -210,6 +216,7 @@ class Parts:
         bound: tuple[int, int] | None = None,
         like: Population | None = None,
         copies: int = 1,
+        coarser: int = 0,
         initial: IntegerArray | None = None,
     ) -> Signal:
         """A population of products (first second) >> shift.
@@ -222,6 +229,7 @@ class Parts:
             bound: smallest and largest message, where it does not follow from the factors' own.
             like: the population whose messages it sends, for their scale and offset.
             copies: how many values it sends of each of that one's neurons.
+            coarser: by how many bits they are coarser than that one's messages.
             initial: what it sends before the first sample, if it is heard in a loop; 0 by default.
         """
         if not 0 <= shift <= LARGEST_SHIFT:
@@ -235,15 +243,25 @@ class Parts:
             bound = int(np.min(ends)) >> shift, int(np.max(ends)) >> shift
         neuron = StockNeuron("product", shift=shift)
         return self._made(
-            _Draft(name, neuron, first.size, *bound, {}, like, copies, initial),
+            _Draft(name, neuron, first.size, *bound, {}, like, copies, coarser, initial),
             {FIRST_IN: first, SECOND_IN: second},
         )
 
-    def threshold(self, name: str, total: Sum, like: Population | None = None) -> Signal:
-        """A population that sends what it hears."""
-        low, high = self.hull(total)
-        bound = min(low, 0), max(high, 0)
-        draft = _Draft(name, StockNeuron("threshold"), total.size, *bound, {}, like)
+    def threshold(
+        self,
+        name: str,
+        total: Sum,
+        *,
+        bound: tuple[int, int] | None = None,
+        like: Population | None = None,
+        coarser: int = 0,
+    ) -> Signal:
+        """A population that sends what it hears; arguments as of `product`."""
+        low, high = self.hull(total) if bound is None else bound
+        draft = _Draft(
+            name, StockNeuron("threshold"), total.size, min(low, 0), max(high, 0), {}, like,
+            coarser=coarser,
+        )  # fmt: skip
         return self._made(draft, {IN: total})
 
     def rectified(
@@ -254,6 +272,7 @@ class Parts:
         *,
         bound: tuple[int, int] | None = None,
         like: Population | None = None,
+        coarser: int = 0,
     ) -> list[Signal]:
         """For each offset max(total + offset, 0) of all neurons, as one population, or as two of
         thresholds: relu(v) = T(2 v + theta) - T(v + theta) for |v| <= theta, with T = GradedVec.
@@ -264,6 +283,7 @@ class Parts:
             offsets: what is added to it, for each copy.
             bound: of the sum, where it is narrower than what its terms can reach each by itself.
             like: as of `product`.
+            coarser: as of `product`.
         """
         size = total.size
         copies = total.repeated(len(offsets))
@@ -272,7 +292,9 @@ class Parts:
         if self.form.flavour == "relu":
             heard = copies + self._offsets(offsets, size)
             neuron = StockNeuron("rectifier")
-            draft = _Draft(name, neuron, heard.size, 0, max(largest, 0), {}, like, len(offsets))
+            draft = _Draft(
+                name, neuron, heard.size, 0, max(largest, 0), {}, like, len(offsets), coarser
+            )
             signals = [self._made(draft, {IN: heard})]
         else:
             theta, signals = max(largest, -smallest, 1), []
@@ -283,8 +305,9 @@ class Parts:
                 bound = min(factor * smallest + theta, 0), max(factor * largest + theta, 0)
                 own = name if factor == 1 else self.free_name(f"{name}.twice")
                 draft = _Draft(
-                    own, StockNeuron("threshold", theta), heard.size, *bound, {}, like, len(offsets)
-                )
+                    own, StockNeuron("threshold", theta), heard.size, *bound, {}, like,
+                    len(offsets), coarser,
+                )  # fmt: skip
                 made = self._made(draft, {IN: heard})
                 signals.append(Signal(tuple(replace(t, factor=sign) for t in made.terms)))
         terms = [term for signal in signals for term in signal.terms]
@@ -410,6 +433,12 @@ def wired_program(
     )
 
 
+def rectifiers_of(form: StockForm, activation: str) -> int:
+    """How many rectifiers a form of tanh gets; a clipped line has two in any case."""
+    usual = 2 if form.form == "fold" else 4
+    return 2 if ACTIVATIONS[activation].knot else form.rectifiers or usual
+
+
 def choose_lines(form: StockForm, activation: str, reach: int) -> Lines:
     """The lines of a form of tanh: the first whose messages the C engine takes, else the last.
 
@@ -418,10 +447,9 @@ def choose_lines(form: StockForm, activation: str, reach: int) -> Lines:
         activation: key of ACTIVATIONS.
         reach: largest magnitude of the fused pre-activation.
     """
-    known = LINES[activation]
-    number = min(known, key=lambda k: abs(k - (form.rectifiers or 4)))
+    known = LINES[activation][rectifiers_of(form, activation)]
     factor = 1 if form.flavour == "relu" else 3
-    for lines in known[number]:
+    for lines in known:
         if factor * ((reach >> lines.shift) + 1 + lines.knots[-1]) < 1 << (ENGINE_BITS - 1):
             return lines
-    return known[number][-1]
+    return known[-1]

@@ -8,9 +8,11 @@ import numpy as np
 
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.graph.population import Population
+from lnn2loihi.neurons.activations import ACTIVATIONS
 from lnn2loihi.neurons.instructions import Instruction, NeuronProgram
 from lnn2loihi.neurons.operations import Rescaling
-from lnn2loihi.targets.stock.parts import Parts
+from lnn2loihi.targets.stock.lines import Lines, folded_lines
+from lnn2loihi.targets.stock.parts import Parts, rectifiers_of
 from lnn2loihi.targets.stock.sums import Signal, Sum, stacked
 
 
@@ -51,7 +53,7 @@ def biased(parts: Parts, population: Population, gate: str) -> Sum:
     coarser = parts.scales.sums[population.name]
     bias = np.asarray(population.parameters[f"{gate}.bias"], np.int64)
     bias = (bias + ((1 << coarser) >> 1)) >> coarser
-    return parts.heard(population, (gate,)) + parts.constants(bias)
+    return parts.heard(population, (gate,), coarser) + parts.constants(bias)
 
 
 def reach(parts: Parts, population: Population, shifts: Mapping[str, int]) -> int:
@@ -71,7 +73,10 @@ def rescaled(
     population: Population,
     shifts: Mapping[str, int],
     name: str,
+    *,
     like: Population | None = None,
+    coarser: int = 0,
+    halves: int = 1,
 ) -> dict[str, Signal]:
     """The pre-activations of gates, rounded half up but for less than a unit of a row's sum; those
     of one shift are one population.
@@ -82,22 +87,52 @@ def rescaled(
         shifts: right shift of each gate, of sums in the units of the fused program.
         name: of the population, or of the first of several.
         like: as of `Parts.product`.
+        coarser: as of `Parts.product`.
+        halves: how many halves of a step are added before the floor.
     """
     found: dict[str, Signal] = {}
     for fused in sorted(set(shifts.values())):
         gates = [gate for gate, own in shifts.items() if own == fused]
         shift = fused - parts.scales.sums[population.name]
         factors = np.concatenate([multipliers(population, gate) for gate in gates])
-        half = (1 << shift) >> 1 if shift > 0 else 0
+        half = halves * (1 << shift) >> 1 if shift > 0 else 0
         sizes = np.maximum(np.abs(factors), 1)
         rounding = np.sign(factors) * ((2 * half + sizes) // (2 * sizes) if half else 0)
         sums = stacked([biased(parts, population, gate) for gate in gates])
         sums += parts.constants(rounding)
         own = name if not found else parts.free_name(f"{name}.{'.'.join(gates)}")
         signal = parts.product(
-            own, sums, parts.constant(1, sums.size).weighted(factors), shift, like=like
+            own,
+            sums,
+            parts.constant(1, sums.size).weighted(factors),
+            shift,
+            like=like,
+            coarser=coarser,
         )
         size = population.size
         for place, gate in enumerate(gates):
             found[gate] = signal.part(slice(place * size, (place + 1) * size))
     return found
+
+
+def folded_arguments(
+    parts: Parts, population: Population, shifts: Mapping[str, int], activation: str
+) -> tuple[Lines, dict[str, Sum]]:
+    """The pre-activations of gates as sums of synapses alone, whose weights and biases are rounded
+    to whole steps, and the lines that take them.
+
+    Args:
+        parts: whose populations are heard.
+        population: whose gates they are.
+        shifts: right shift of each gate.
+        activation: the form of tanh that the program has, in whose units the gates are.
+    """
+    lines, unit = folded_lines(rectifiers_of(parts.form, activation))
+    finer = unit / ACTIVATIONS[activation].unit
+    found: dict[str, Sum] = {}
+    for gate, shift in shifts.items():
+        factors = multipliers(population, gate) * (finer * 2.0**-shift)
+        bias = np.asarray(population.parameters[f"{gate}.bias"], np.float64)
+        constants = np.floor(bias * factors + 0.5).astype(np.int64)
+        found[gate] = parts.heard(population, (gate,)).scaled(factors) + parts.constants(constants)
+    return lines, found

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from lnn2loihi.formats import WEIGHT_BITS, IntegerArray, signed_range
 from lnn2loihi.graph.connection import LARGEST_EXPONENT, Connection
@@ -45,6 +46,10 @@ class Signal:
     def size(self) -> int:
         """Number of values."""
         return self.terms[0].columns.size
+
+    def times(self, factor: int) -> Signal:
+        """The values times a whole number."""
+        return Signal(tuple(replace(t, factor=t.factor * factor) for t in self.terms))
 
     def part(self, columns: IntegerArray | slice) -> Signal:
         """Some of its values."""
@@ -87,6 +92,16 @@ class Sum:
         return Sum(
             self.size,
             tuple(replace(s, weights=s.weights * factors[s.rows]) for s in self.synapses),
+        )
+
+    def scaled(self, factors: npt.NDArray[np.float64]) -> Sum:
+        """The same with all weights times a factor for each neuron, (size,), rounded."""
+        return Sum(
+            self.size,
+            tuple(
+                replace(s, weights=np.floor(s.weights * factors[s.rows] + 0.5).astype(np.int64))
+                for s in self.synapses
+            ),
         )
 
     def repeated(self, times: int) -> Sum:

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from typing import Any, Generic, TypeVar
 
 from lnn2loihi.graph.population import Population
-from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.targets.stock.parts import Parts
 
 W = TypeVar("W")
@@ -16,9 +15,9 @@ class StockWriter(ABC, Generic[W]):
     """How populations of one kind become stock neurons; a family names it in `Family.stock`."""
 
     @abstractmethod
-    def recognised(self, program: NeuronProgram) -> W | None:
-        """What a neuron program is, or None where it is none of these: it has to be the very
-        program that the family makes of what is returned.
+    def recognised(self, population: Population) -> W | None:
+        """What a population is, or None where it is none of these: its neuron program has to be
+        the very one that the family makes of what is returned.
         """
 
     def reach(self, what: W) -> int | None:
