@@ -24,7 +24,7 @@ from lnn2loihi.measure import Measurements, Runner, measure, runners
 from lnn2loihi.measure.estimated import unused_profiles
 from lnn2loihi.metrics import NeuroBenchMetrics, network_metrics, program_metrics
 from lnn2loihi.network import LiquidNetwork
-from lnn2loihi.profiling.accuracy import judge_for, judged
+from lnn2loihi.profiling.accuracy import Judge, judge_for, judged
 from lnn2loihi.profiling.board import board_rows
 from lnn2loihi.profiling.chips import ChipAnswer, ChipRequest, profile_chip
 from lnn2loihi.profiling.measured import measured_rows, row_provenance
@@ -160,7 +160,7 @@ def profile(
         created=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         absent=_absent(measured),
         problems=(*problems, *_ended(measured)),
-        sides=_sides(program, (aim, *others), chips[0], asked, request, encoded),
+        sides=_sides(program, (aim, *others), chips[0], asked, request, encoded, judge),
     )
 
 
@@ -177,6 +177,7 @@ def _sides(
     data: Sequences,
     request: ChipRequest,
     encoded: bool,
+    judge: Judge | None,
 ) -> tuple[Side, ...]:
     """Targets side by side, where there are several."""
     if len(targets) < 2:
@@ -185,8 +186,9 @@ def _sides(
         "lengths": data.given_lengths, "timespans": data.timespans, "encoded": encoded
     }  # fmt: skip
     return sides_of(
-        program, targets, device, request.host_io, lambda one: simulate(one, data.x, **options)
-    )
+        program, targets, device, request.host_io, lambda one: simulate(one, data.x, **options),
+        None if judge is None else lambda outputs: str(judged(judge(outputs)) or ""),
+    )  # fmt: skip
 
 
 def _network(
@@ -208,7 +210,7 @@ def _simulated(
         "lengths": data.given_lengths, "timespans": data.timespans, "encoded": encoded
     }  # fmt: skip
     run = simulate(prepared, data.x, **options)
-    if prepared is program:
+    if prepared is program or not target.exact:
         return run, ()
     wrong = np.count_nonzero(run.integers != simulate(program, data.x, **options).integers)
     problem = (
@@ -296,7 +298,17 @@ def _subject(
         executor=run.executor,
         saturated_words=run.saturations,
         target=request.target.name,
-        unproved=request.target.unproved,
+        unproved=(*request.target.unproved, *_approximating(request)),
+    )
+
+
+def _approximating(request: ChipRequest) -> tuple[str, ...]:
+    """What has to be said of a target whose programs answer otherwise than their sources."""
+    if request.target.exact or request.accuracy is None:
+        return ()
+    return (
+        f"The accuracy of its rows is that of what {request.target.name} has prepared, which "
+        "approximates the program.",
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from lnn2loihi.cost import estimate
 from lnn2loihi.devices import Device
 from lnn2loihi.errors import DeviceError, PlacementError
+from lnn2loihi.network import FloatArray
 from lnn2loihi.placement.verb import place
 from lnn2loihi.placement.workload import workload
 from lnn2loihi.profiling.quantity import Quantity
@@ -20,7 +21,7 @@ from lnn2loihi.targets.beside import Beside, beside
 
 #: Columns of the table.
 HEADERS = ("target", "neurons", "accumulators a neuron", "steps a sample", "cores", "time a sample",
-           "latency", "total energy a sample", "answers that differ")  # fmt: skip
+           "latency", "total energy a sample", "answers that differ", "accuracy")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Side:
         compared, differ: values of the answers that were compared with those of the program as it
             is, and those that differ.
         unproved: what is not proved about the target, a sentence each.
+        accuracy: of the answers of what it has prepared, in words; empty where nobody can say.
         refusal: why the target takes no such program, or it does not fit the device; empty where
             all is well.
     """
@@ -57,6 +59,7 @@ class Side:
     compared: int = 0
     differ: int = 0
     unproved: tuple[str, ...] = ()
+    accuracy: str = ""
     refusal: str = ""
 
     def cells(self) -> tuple[object, ...]:
@@ -65,6 +68,7 @@ class Side:
             self.target, self.neurons or None, self.accumulators or None,
             self.steps_per_sample or None, self.cores or None, self.sample_time, self.latency,
             self.total_energy, f"{self.differ:,} of {self.compared:,}" if self.compared else None,
+            self.accuracy or None,
         )  # fmt: skip
 
 
@@ -74,6 +78,7 @@ def sides_of(
     device: Device,
     host_io: bool,
     run: Callable[[LoihiProgram], SimulationResult],
+    judge: Callable[[FloatArray], str] | None = None,
 ) -> tuple[Side, ...]:
     """The program as it is prepared for each target, placed, and estimated from exact counters.
 
@@ -83,12 +88,15 @@ def sides_of(
         device: where.
         host_io: whether input and output through a host count.
         run: runs a program on the user's samples.
+        judge: says how good answers (batch, time, outputs) are; None where nobody can.
 
     Raises:
         InputError: a target does not exist, or cannot be loaded.
     """
     expected = run(program).integers
-    return tuple(_side(made, expected, device, host_io, run) for made in beside(program, targets))
+    return tuple(
+        _side(made, expected, device, host_io, run, judge) for made in beside(program, targets)
+    )
 
 
 def _side(
@@ -97,6 +105,7 @@ def _side(
     device: Device,
     host_io: bool,
     run: Callable[[LoihiProgram], SimulationResult],
+    judge: Callable[[FloatArray], str] | None,
 ) -> Side:
     aim = made.target
     side = Side(aim.name, device.name, unproved=aim.unproved, refusal=made.refusal)
@@ -112,6 +121,7 @@ def _side(
         latency_steps=made.program.latency_steps,
         compared=int(expected.size),
         differ=int(np.count_nonzero(found.integers != expected)),
+        accuracy="" if judge is None else judge(found.outputs),
     )
     try:
         # It is prepared already: the rules are left.

@@ -75,8 +75,8 @@ class AnswerDistance:
         largest: largest difference.
         mean: mean of all differences, as magnitudes.
         rms: root of their mean square.
-        deviation: standard deviation of the source's answers, to compare these with; of the output
-            in which the answers of both differ most.
+        deviation: standard deviation of the source's answers, to compare these with: the root of
+            the mean square of those of all outputs.
         compared: answers that were compared.
     """
 
@@ -373,12 +373,11 @@ def distance(
     live = np.arange(time) < lengths[:batch, None]
     wanted = true[:batch, :time][live]
     away = np.abs(own[live] - wanted)
-    worst = int(np.argmax(away.max(axis=0)))
     return AnswerDistance(
         largest=float(away.max()),
         mean=float(away.mean()),
         rms=float(np.sqrt(np.mean(away**2))),
-        deviation=float(wanted[:, worst].std()),
+        deviation=float(np.sqrt(np.mean(wanted.var(axis=0)))),
         compared=away.size,
     )
 

@@ -80,7 +80,7 @@ class CfCWriter(StockWriter[CfCForm]):
                     else:
                         made = linear_heads_program(how, heads, growth)
                     if made == program:
-                        named = dict(zip(gates, how, strict=True))
+                        named = {str(g): own for g, own in zip(gates, how, strict=True)}
                         return CfCForm(named, activation, mode, growth, blend)
         return None
 
