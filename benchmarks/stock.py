@@ -82,7 +82,7 @@ def accuracy(given: argparse.Namespace) -> None:
         found += rows(task, program, truth, given.forms.split(","), given.recipe)
         if name in HARD and (MODELS / name / HARD[name]).exists():
             trained = load(MODELS / name / HARD[name])
-            found += rows(task, trained, truth, ["pre", "fold"], "w8a12-hard QAT")
+            found += rows(task, trained, truth, ["pre-2", "fold-2"], "w8a12-hard QAT")
         print(f"{name} done", file=sys.stderr, flush=True)
     headers = ("task", "recipe", "form", "steps", "answer after", "neurons", "synapses", "test",
                "processor seconds")  # fmt: skip

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from networks import random_ltc, random_network, random_samples
 from programs import Sizes, random_inputs, random_program
+from variants import Variant, network, samples
 
 import lnn2loihi as l2l
 from lnn2loihi.errors import InputError, TargetError
@@ -144,3 +145,77 @@ def test_what_has_no_such_form_is_named() -> None:
     said = "\n".join(error.value.problems)
     assert "updates 4 times for each sample" in said
     assert "has no form of Lava's own processes; use the target split" in said
+
+
+#: Networks of every kind that has such a form, and the largest rms distance from the fused answers
+#: that clipped lines leave, as a share of how these deviate.
+VARIANTS = (
+    (Variant(irregular=True, layers=2), 0.02),
+    (Variant(mode="no_gate", irregular=True, seed=1), 0.02),
+    (Variant(backbone=(5, 4), activation="lecun_tanh", irregular=True, seed=2), 0.02),
+    (Variant(backbone=(6,), activation="relu", seed=3), 0.02),
+    (Variant(before="relu", after="tanh", seed=4), 0.02),
+    (Variant(before="identity", after="clamp(-0.5,0.8)", readout=False, seed=5), 0.02),
+    (Variant(before="abs", after="square", seed=6), 0.04),
+    (Variant(before="sigmoid", after="sigmoid", seed=7), 0.05),
+)
+
+
+@pytest.mark.parametrize(
+    ("variant", "share", "words"),
+    [(*one, ("pre", "pre-vec")[n % 2]) for n, one in enumerate(VARIANTS)],
+    ids=lambda one: str(one)[:60],
+)
+def test_clipped_lines_are_exact_but_for_rounding(
+    variant: Variant, share: float, words: str
+) -> None:
+    x, elapsed = samples(variant, 4, 12)
+    program = l2l.quantize(network(variant), x, "w8a12-hard", calibrate_timespans=elapsed)
+    found = l2l.verify(program, x, "reference,blas", target=f"stock:{words}", timespans=elapsed)
+    assert found.bit_exact, str(found)
+    assert found.distance is not None and found.distance.rms <= share * found.distance.deviation
+    check_shape(prepared(program, words))
+
+
+@pytest.mark.parametrize("variant", [one for one, _ in VARIANTS[::3]], ids=str)
+@pytest.mark.parametrize("words", ["fold", "fold-4-vec"])
+def test_folded_forms_run_alike(variant: Variant, words: str) -> None:
+    x, elapsed = samples(variant, 3, 8)
+    program = l2l.quantize(network(variant), x, "w8a12", calibrate_timespans=elapsed)
+    found = l2l.verify(program, x, "reference,blas", target=f"stock:{words}", timespans=elapsed)
+    assert found.bit_exact and found.distance is not None
+    assert found.distance.rms < 0.5 * found.distance.deviation
+    check_shape(prepared(program, words))
+
+
+def test_a_fold_takes_two_steps_and_a_product_before_three() -> None:
+    program = l2l.quantize(random_network(0), random_samples(0, 2, 5, 3))
+    assert prepared(program, "fold").steps_per_sample == 2
+    assert prepared(program, "pre").steps_per_sample == 3
+
+
+@pytest.mark.parametrize(
+    ("variant", "said"),
+    [
+        (Variant(before="silu"), "before: its activation 'silu' has no form of rectifiers"),
+        (Variant(mode="pure"), "layer_0: its neuron program 'cfc pure' has no form"),
+        (Variant(family="gru"), "gated_0: its neuron program 'gru' has no form"),
+    ],
+    ids=str,
+)
+def test_refusals_name_the_population(variant: Variant, said: str) -> None:
+    x, _ = samples(variant, 2, 6)
+    program = l2l.quantize(network(variant), x)
+    with pytest.raises(TargetError, match=said):
+        prepared(program, "pre")
+
+
+def test_profiles_say_whose_accuracy_it_is() -> None:
+    program = l2l.quantize(random_network(0), random_samples(0, 2, 5, 3))
+    x = random_samples(1, 2, 6, 3)
+    wanted = l2l.simulate(program, x).outputs
+    found = l2l.profile(program, x, against=(), target="stock", beside="fused", targets=wanted)
+    own, fused = found.sides
+    assert fused.accuracy == "mse 0" and own.accuracy.startswith("mse ") and own.differ
+    assert found.problems == ()
+    assert "which approximates the program" in found.summary()

@@ -23,8 +23,8 @@ from lnn2loihi.neurons.instructions import LARGEST_OPERAND, NeuronProgram
 from lnn2loihi.neurons.operations import ELAPSED, Rescaling
 from lnn2loihi.program import Population
 from lnn2loihi.targets.stock.gates import Blend, announce_blend, blended
-from lnn2loihi.targets.stock.lines import Lines
-from lnn2loihi.targets.stock.parts import Parts, choose_lines
+from lnn2loihi.targets.stock.lines import Lines, choose_lines
+from lnn2loihi.targets.stock.parts import Parts
 from lnn2loihi.targets.stock.rescaling import (
     folded_arguments,
     reach,

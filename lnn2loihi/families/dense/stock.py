@@ -27,7 +27,8 @@ from lnn2loihi.neurons.activations import ACTIVATIONS
 from lnn2loihi.neurons.instructions import LARGEST_OPERAND
 from lnn2loihi.program import Population
 from lnn2loihi.targets.stock.gates import FOLDED_FRACTION
-from lnn2loihi.targets.stock.parts import Parts, choose_lines
+from lnn2loihi.targets.stock.lines import choose_lines
+from lnn2loihi.targets.stock.parts import Parts
 from lnn2loihi.targets.stock.rescaling import (
     folded_arguments,
     reach,

@@ -27,7 +27,14 @@ def stock_graph(program: LoihiProgram, form: StockForm) -> LoihiProgram:
         writer.announce(parts, population, what)
     for population, writer, what in found:
         writer.write(parts, population, what)
-    return parts.made()
+    try:
+        return parts.made()
+    except ProgramError as error:
+        helps = (
+            "such a graph of stock neurons does not fit their words: a recipe with fewer bits for "
+            f"weights or messages, another number of rectifiers or the form pre may; or {OTHERS}"
+        )
+        raise ProgramError(error.subject, [*error.problems, helps]) from error
 
 
 def _recognised(program: LoihiProgram) -> list[tuple[Population, AnyWriter, Any]]:

@@ -8,20 +8,18 @@ connections. Nothing has a bias: constants are channels that the host sends with
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from lnn2loihi.errors import Problems, ProgramError
-from lnn2loihi.formats import WORD_BITS, FixedPoint, IntegerArray, bits_needed
-from lnn2loihi.graph.schedule import derive_schedule, matched_delays
-from lnn2loihi.neurons.activations import ACTIVATIONS
+from lnn2loihi.formats import WORD_BITS, IntegerArray, bits_needed
 from lnn2loihi.neurons.instructions import LARGEST_SHIFT
-from lnn2loihi.neurons.stock import FIRST_IN, IN, SECOND_IN, SENT, VALUE, StockNeuron
-from lnn2loihi.program import Connection, LoihiProgram, Population
+from lnn2loihi.neurons.stock import FIRST_IN, IN, SECOND_IN, VALUE, StockNeuron
+from lnn2loihi.program import LoihiProgram, Population
+from lnn2loihi.targets.stock.drafts import Draft, wired_program
 from lnn2loihi.targets.stock.form import StockForm
-from lnn2loihi.targets.stock.lines import LINES, Lines
+from lnn2loihi.targets.stock.lines import Lines
 from lnn2loihi.targets.stock.scales import Scales
 from lnn2loihi.targets.stock.sums import (
     LARGEST_WEIGHT,
@@ -39,46 +37,8 @@ CONSTANTS = "constants"
 COARSE_BITS = 14
 #: What sums of rectifiers may reach while messages arrive, with room for constants.
 LARGEST_PARTIAL = (1 << (WORD_BITS - 1)) - (1 << (WORD_BITS - 4))
-#: Widest message that the C engine takes.
-ENGINE_BITS = 16
 #: What helps where a target cannot take a program.
 OTHERS = "use the target split, or fused, which take it"
-
-
-@dataclass(frozen=True, eq=False)
-class _Draft:
-    """A population whose program is not settled before it is known who hears it."""
-
-    name: str
-    neuron: StockNeuron
-    size: int
-    low: int
-    high: int
-    parameters: Mapping[str, IntegerArray]
-    like: Population | None = None
-    copies: int = 1
-    coarser: int = 0
-    initial: IntegerArray | None = None
-
-    def population(self, looped: bool) -> Population:
-        """The population; `looped` where it sends into a loop."""
-        bits = bits_needed(self.low, self.high)
-        neuron = replace(self.neuron, looped=looped, message_bits=bits)
-        begins = np.zeros(self.size, np.int64) if self.initial is None else self.initial
-        state = {SENT: begins} if looped else {}
-        scales: dict[str, Any] = {}
-        fraction_bits = 0
-        if self.like is not None:
-            fraction_bits = self.like.message.fraction_bits - self.coarser
-            if self.like.has_own_scales:
-                scales = {
-                    "scale": np.tile(self.like.scale, self.copies) * 2.0**self.coarser,
-                    "offset": np.tile(self.like.offset, self.copies),
-                }
-        return Population(
-            self.name, neuron.program(), self.parameters, state, FixedPoint(bits, fraction_bits),
-            self.low, self.high, self.size, **scales,
-        )  # fmt: skip
 
 
 class Parts:
@@ -94,7 +54,7 @@ class Parts:
         self.program, self.form, self.scales = program, form, scales
         self.problems = Problems(ProgramError, f"program {program.name!r}")
         port = program.input
-        self._drafts: list[_Draft] = []
+        self._drafts: list[Draft] = []
         self._sums: dict[tuple[str, str], Sum] = {}
         self._ranges: dict[str, tuple[IntegerArray, IntegerArray]] = {
             port.name: (np.minimum(port.low, 0), np.maximum(port.high, 0))
@@ -243,7 +203,7 @@ class Parts:
             bound = int(np.min(ends)) >> shift, int(np.max(ends)) >> shift
         neuron = StockNeuron("product", shift=shift)
         return self._made(
-            _Draft(name, neuron, first.size, *bound, {}, like, copies, coarser, initial),
+            Draft(name, neuron, first.size, *bound, {}, like, copies, coarser, initial),
             {FIRST_IN: first, SECOND_IN: second},
         )
 
@@ -258,7 +218,7 @@ class Parts:
     ) -> Signal:
         """A population that sends what it hears; arguments as of `product`."""
         low, high = self.hull(total) if bound is None else bound
-        draft = _Draft(
+        draft = Draft(
             name, StockNeuron("threshold"), total.size, min(low, 0), max(high, 0), {}, like,
             coarser=coarser,
         )  # fmt: skip
@@ -292,7 +252,7 @@ class Parts:
         if self.form.flavour == "relu":
             heard = copies + self._offsets(offsets, size)
             neuron = StockNeuron("rectifier")
-            draft = _Draft(
+            draft = Draft(
                 name, neuron, heard.size, 0, max(largest, 0), {}, like, len(offsets), coarser
             )
             signals = [self._made(draft, {IN: heard})]
@@ -304,7 +264,7 @@ class Parts:
                 )
                 bound = min(factor * smallest + theta, 0), max(factor * largest + theta, 0)
                 own = name if factor == 1 else self.free_name(f"{name}.twice")
-                draft = _Draft(
+                draft = Draft(
                     own, StockNeuron("threshold", theta), heard.size, *bound, {}, like,
                     len(offsets), coarser,
                 )  # fmt: skip
@@ -346,7 +306,7 @@ class Parts:
             begin += argument.size
         return found
 
-    def _made(self, draft: _Draft, sums: Mapping[str, Sum]) -> Signal:
+    def _made(self, draft: Draft, sums: Mapping[str, Sum]) -> Signal:
         self._drafts.append(draft)
         for port, total in sums.items():
             self._sums[draft.name, port] = total
@@ -402,7 +362,7 @@ class Parts:
         """
         self.problems.raise_if_any()
         values = np.array(list(self._constants), np.int64)
-        constants = _Draft(
+        constants = Draft(
             self.constants_name, StockNeuron("constant"), values.size,
             int(values.min(initial=0)), int(values.max(initial=0)), {VALUE: values},
         )  # fmt: skip
@@ -413,43 +373,13 @@ class Parts:
             c for (target, port), total in self._sums.items()
             for c in connections(target, port, total, sizes)
         ]  # fmt: skip
-        return wired_program(self.program, drafts, wired)
+        return wired_program(self.program, drafts, wired, self._warnings())
 
-
-def wired_program(
-    program: LoihiProgram, drafts: Sequence[_Draft], wired: Sequence[Connection]
-) -> LoihiProgram:
-    """The program of these populations, with delays that make all paths meet."""
-    names = [draft.name for draft in drafts]
-    places = {name: place for place, name in enumerate((program.input.name, *names))}
-    loops = {c.source for c in wired if places[c.source] >= places[c.target]}
-    matched = matched_delays(program.input.name, names, wired)
-    return replace(
-        program,
-        populations=tuple(draft.population(draft.name in loops) for draft in drafts),
-        connections=matched,
-        schedule=derive_schedule(program.input.name, names, matched),
-        table=(),
-    )
-
-
-def rectifiers_of(form: StockForm, activation: str) -> int:
-    """How many rectifiers a form of tanh gets; a clipped line has two in any case."""
-    usual = 2 if form.form == "fold" else 4
-    return 2 if ACTIVATIONS[activation].knot else form.rectifiers or usual
-
-
-def choose_lines(form: StockForm, activation: str, reach: int) -> Lines:
-    """The lines of a form of tanh: the first whose messages the C engine takes, else the last.
-
-    Args:
-        form: how many rectifiers, and of what.
-        activation: key of ACTIVATIONS.
-        reach: largest magnitude of the fused pre-activation.
-    """
-    known = LINES[activation][rectifiers_of(form, activation)]
-    factor = 1 if form.flavour == "relu" else 3
-    for lines in known:
-        if factor * ((reach >> lines.shift) + 1 + lines.knots[-1]) < 1 << (ENGINE_BITS - 1):
-            return lines
-    return known[-1]
+    def _warnings(self) -> tuple[str, ...]:
+        """What was rounded that fused programs have as it is."""
+        return tuple(
+            f"{target}: weights of what it hears of {source} were rounded by up to "
+            f"{self.scales.sums[target]} bits, since sums of stock neurons reach farther than 24 "
+            "bits otherwise; a recipe with narrower messages leaves them as they are"
+            for source, target in self._rounded
+        )

@@ -11,8 +11,8 @@ from lnn2loihi.graph.population import Population
 from lnn2loihi.neurons.activations import ACTIVATIONS
 from lnn2loihi.neurons.instructions import Instruction, NeuronProgram
 from lnn2loihi.neurons.operations import Rescaling
-from lnn2loihi.targets.stock.lines import Lines, folded_lines
-from lnn2loihi.targets.stock.parts import Parts, rectifiers_of
+from lnn2loihi.targets.stock.lines import Lines, folded_lines, rectifiers_of
+from lnn2loihi.targets.stock.parts import Parts
 from lnn2loihi.targets.stock.sums import Signal, Sum, stacked
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.targets.stock.form import StockForm, form_of
 from lnn2loihi.targets.stock.graph import stock_graph
+from lnn2loihi.targets.stock.pruning import pruned
 from lnn2loihi.targets.stock.relays import relayed
 from lnn2loihi.targets.target import Target
 
@@ -56,7 +57,7 @@ def _target(form: StockForm) -> Target:
     graph.__name__ = "stock_graph"  # pyright: ignore[reportAttributeAccessIssue]
     return Target(
         f"{NAME}:{form.words}" if form.words else NAME,
-        passes=(graph, relayed),
+        passes=(graph, pruned, relayed),
         executor="lava-stock",
         exporter="loihi2",
         unproved=UNPROVED,
