@@ -82,7 +82,14 @@ if TYPE_CHECKING:
     from lnn2loihi.placement.verb import place
     from lnn2loihi.placement.workload import workload
     from lnn2loihi.profiling import ProfileResult, ProfileRow, load_profile, profile, ratio
-    from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population, Schedule
+    from lnn2loihi.program import (
+        Connection,
+        Convolution,
+        InputPort,
+        LoihiProgram,
+        Population,
+        Schedule,
+    )
     from lnn2loihi.proposal import DescriptionCandidate, DescriptionProposal
     from lnn2loihi.quantization.sensitivity import Sensitivity, sensitivity
     from lnn2loihi.quantization.verb import quantize
@@ -134,7 +141,7 @@ _NAMES = {
     "converted.tracing": "ConvertedTrace",
     "profiling": "ProfileResult ProfileRow load_profile profile ratio",
     "proposal": "DescriptionCandidate DescriptionProposal",
-    "program": "Connection InputPort LoihiProgram Population Schedule",
+    "program": "Connection Convolution InputPort LoihiProgram Population Schedule",
     "quantization.verb": "quantize",
     "recipe": "Recipe",
     "quantization.sensitivity": "Sensitivity sensitivity",
@@ -156,6 +163,7 @@ __all__ = [
     "CfCLayer",
     "ComparisonResult",
     "Connection",
+    "Convolution",
     "ConvertedComparison",
     "ConvertedModule",
     "ConvertedResult",

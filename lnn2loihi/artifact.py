@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,9 @@ from lnn2loihi.formats import FixedPoint
 from lnn2loihi.manifest_values import fixed_point, flag, integer, listed, lists, taken, text
 from lnn2loihi.neurons.instructions import Bound, Instruction, NeuronProgram, Saturation
 from lnn2loihi.program import (
+    AnyConnection,
     Connection,
+    Convolution,
     InputPort,
     LoihiProgram,
     Population,
@@ -35,13 +37,13 @@ from lnn2loihi.program import (
     upgraded,
 )
 
-SCHEMA = 4
-#: Versions that are read. The first has no scales of units, and fewer columns in its table; only
-#: the last one has accumulators that take turns on ports.
-READ = (2, 3, SCHEMA)
-#: The version of programs without ports: they are written as they always were, and older versions
-#: of this library read them.
-WITHOUT_PORTS = READ[1]
+SCHEMA = 5
+#: Versions that are read. The first has no scales of units, and fewer columns in its table.
+READ = (2, 3, 4, SCHEMA)
+#: The version of programs without ports and kernels, and the first ones that have accumulators
+#: which take turns on ports, and kernels that neurons share: a program is written as it always was,
+#: so that older versions of this library read it if they can run it.
+WITHOUT_PORTS, WITH_PORTS, WITH_KERNELS = 3, 4, 5
 FORMAT = "lnn2loihi program"
 SUFFIX = PROGRAM_SUFFIX
 
@@ -50,6 +52,8 @@ SUFFIX = PROGRAM_SUFFIX
 LARGEST_FILE, LARGEST_HEADER = 1 << 28, 1 << 24
 
 Arrays = dict[str, np.ndarray]
+#: Lengths of a convolution, beside those of its kernel.
+_LENGTHS = ("source_shape", "stride", "padding", "dilation")
 
 
 @checks_kinds()
@@ -204,7 +208,7 @@ def _manifest(program: LoihiProgram, arrays: Arrays) -> dict[str, Any]:
     port = program.input
     return {
         "format": FORMAT,
-        "schema": SCHEMA if any(p.ports for p in program.populations) else WITHOUT_PORTS,
+        "schema": _schema(program),
         "name": program.name,
         "recipe": program.recipe,
         "input": {
@@ -247,10 +251,7 @@ def _manifest(program: LoihiProgram, arrays: Arrays) -> dict[str, Any]:
                 "source": c.source,
                 "target": c.target,
                 "accumulators": list(c.accumulators),
-                "row_starts": keep(f"connections.{i}.row_starts", c.row_starts),
-                "columns": keep(f"connections.{i}.columns", c.columns),
-                "mantissas": keep(f"connections.{i}.mantissas", c.mantissas),
-                "source_size": c.source_size,
+                **_weights_manifest(c, f"connections.{i}", keep),
                 "exponent": c.exponent,
                 "delay": c.delay,
                 "mantissa_bits": c.mantissa_bits,
@@ -270,6 +271,31 @@ def _manifest(program: LoihiProgram, arrays: Arrays) -> dict[str, Any]:
         "provenance": dict(program.provenance),
         "warnings": list(program.warnings),
         "table": [dict(row) for row in program.table],
+    }
+
+
+def _schema(program: LoihiProgram) -> int:
+    """The first version that can hold a program."""
+    if any(isinstance(c, Convolution) for c in program.connections):
+        return WITH_KERNELS
+    return WITH_PORTS if any(p.ports for p in program.populations) else WITHOUT_PORTS
+
+
+def _weights_manifest(
+    connection: AnyConnection, place: str, keep: Callable[[str, np.ndarray], str]
+) -> dict[str, Any]:
+    if isinstance(connection, Convolution):
+        return {
+            "kernel": keep(f"{place}.kernel", connection.kernel.ravel()),
+            "kernel_shape": list(connection.kernel.shape),
+            **{key: list(getattr(connection, key)) for key in _LENGTHS},
+            "groups": connection.groups,
+        }
+    return {
+        "row_starts": keep(f"{place}.row_starts", connection.row_starts),
+        "columns": keep(f"{place}.columns", connection.columns),
+        "mantissas": keep(f"{place}.mantissas", connection.mantissas),
+        "source_size": connection.source_size,
     }
 
 
@@ -303,8 +329,15 @@ def _program(manifest: Any, unused: Arrays, name: str) -> LoihiProgram:
             f"schema version {manifest.get('schema')!r} is unknown; this lnn2loihi reads "
             f"versions {READ[0]} to {SCHEMA}. Install the version that wrote it, or quantize again",
         )
-    if manifest["schema"] < SCHEMA and any("ports" in p for p in listed(manifest["populations"])):
-        raise ArtifactError(name, f"ports exist from schema version {SCHEMA} on; quantize again")
+    for first, key, place in (
+        (WITH_PORTS, "ports", "populations"),
+        (WITH_KERNELS, "kernel", "connections"),
+    ):
+        if manifest["schema"] < first and any(key in part for part in listed(manifest[place])):
+            what = key if key.endswith("s") else f"{key}s"
+            raise ArtifactError(
+                name, f"{what} exist from schema version {first} on; quantize or import again"
+            )
     port = manifest["input"]
     program = LoihiProgram(
         name=text(manifest["name"]),
@@ -362,7 +395,19 @@ def _population(entry: Any, arrays: Arrays) -> Population:
     )
 
 
-def _connection(entry: Any, arrays: Arrays) -> Connection:
+def _connection(entry: Any, arrays: Arrays) -> AnyConnection:
+    if "kernel" in entry:
+        return Convolution(
+            source=text(entry["source"]),
+            target=text(entry["target"]),
+            accumulators=tuple(map(text, listed(entry["accumulators"]))),
+            kernel=_kernel(entry, arrays),
+            **{key: tuple(map(integer, listed(entry[key]))) for key in _LENGTHS},
+            groups=integer(entry["groups"]),
+            exponent=integer(entry["exponent"]),
+            delay=integer(entry["delay"]),
+            mantissa_bits=integer(entry["mantissa_bits"]),
+        )
     return Connection(
         source=text(entry["source"]),
         target=text(entry["target"]),
@@ -375,6 +420,13 @@ def _connection(entry: Any, arrays: Arrays) -> Connection:
         delay=integer(entry["delay"]),
         mantissa_bits=integer(entry["mantissa_bits"]),
     )
+
+
+def _kernel(entry: Any, arrays: Arrays) -> np.ndarray:
+    shape = tuple(map(integer, listed(entry["kernel_shape"])))
+    if min(shape, default=0) < 1:
+        raise ValueError(f"a kernel of shape {shape}")
+    return taken(arrays, entry["kernel"], np.int8).reshape(shape)
 
 
 def _neuron_program(entry: Any) -> NeuronProgram:

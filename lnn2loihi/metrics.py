@@ -290,7 +290,7 @@ def program_metrics(
         p.size * sum(bits for _, bits in (*p.program.parameters, *p.program.states))
         for p in program.populations
     )
-    effective = sum(int(counters.non_zero[c.source][c.columns].sum()) for c in program.connections)
+    effective = sum(int(counters.non_zero[c.source] @ c.fan_out()) for c in program.connections)
     sent = sum(int(counters.non_zero[p.name].sum()) for p in program.populations)
     instructions = sum(p.size * p.program.instruction_count for p in program.populations)
     keeping = sum(p.size for p in program.populations if p.program.states)

@@ -16,6 +16,7 @@ from lnn2loihi.arguments import checks_fields, checks_kinds
 from lnn2loihi.errors import InputError, Problems, ProgramError
 from lnn2loihi.frozen import ArrayEquality, read_only_mapping
 from lnn2loihi.graph.connection import Connection
+from lnn2loihi.graph.convolution import LARGEST_COUNT, AnyConnection, Convolution
 from lnn2loihi.graph.population import Population
 from lnn2loihi.graph.port import InputPort
 from lnn2loihi.graph.schedule import Schedule, derive_schedule
@@ -28,7 +29,9 @@ from lnn2loihi.precision import worst_text
 from lnn2loihi.printable import is_line
 from lnn2loihi.tables import decibel, percent, text_table
 
-__all__ = ["Connection", "InputPort", "LoihiProgram", "Population", "Schedule"]
+__all__ = [
+    "AnyConnection", "Connection", "Convolution", "InputPort", "LoihiProgram", "Population", "Schedule",
+]  # fmt: skip
 
 #: Most populations and connections of a program, most instructions of all its populations, and most
 #: instructions times neurons (limits of this library, so that a hostile file costs little).
@@ -104,7 +107,7 @@ class LoihiProgram(ArrayEquality):
     recipe: str
     input: InputPort
     populations: tuple[Population, ...]
-    connections: tuple[Connection, ...]
+    connections: tuple[AnyConnection, ...]
     output: str
     schedule: Schedule
     timed: bool = False
@@ -181,6 +184,15 @@ class LoihiProgram(ArrayEquality):
                 found.append(f"{c.name}: accumulators {c.accumulators}, target has {known}")
             found += c.problems(sizes[c.target])
         found += self._constant_problems()
+        if not found:
+            shared = sum(
+                c.windows.largest_count for c in self.connections if isinstance(c, Convolution)
+            )
+            if shared > LARGEST_COUNT:
+                found.append(
+                    f"convolutions of {shared:,} synapses in all; the limit of lnn2loihi is "
+                    f"{LARGEST_COUNT:,}"
+                )
         if self.output not in [p.name for p in self.populations]:
             found.append(f"output {self.output!r} is not a population")
         return found + self._text_problems() + self._table_problems()
@@ -245,7 +257,7 @@ class LoihiProgram(ArrayEquality):
         raise InputError(f"program {self.name!r}", f"has no population {name!r:.60}: {names}")
 
     @checks_kinds()
-    def incoming(self, target: str) -> tuple[Connection, ...]:
+    def incoming(self, target: str) -> tuple[AnyConnection, ...]:
         """Connections into a population."""
         return tuple(c for c in self.connections if c.target == target)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,19 +21,21 @@ from lnn2loihi.converters.lavadl.neurons import (
     sigma_delta_program,
     sigma_program,
 )
-from lnn2loihi.converters.lavadl.weights import convolution_rows, dense_weights
+from lnn2loihi.converters.lavadl.weights import dense_weights
 from lnn2loihi.formats import FixedPoint, IntegerArray, signed_range
 from lnn2loihi.graph.connection import Connection
+from lnn2loihi.graph.convolution import LARGEST_COUNT, AnyConnection, Convolution
 from lnn2loihi.graph.population import Population
 from lnn2loihi.graph.port import InputPort
+from lnn2loihi.graph.windows import Windows
 from lnn2loihi.neurons.instructions import NeuronProgram, apply
 
 #: Largest sum of a word.
 WORD = signed_range(24)[1]
 #: Widths that words of a CUBA neuron are tried with, the widest first.
 _WIDTHS = [(u, v) for v in (23, 22, 21) for u in range(23, 11, -1)]
-#: Most synapses of a convolution (a limit of this library: a kernel is laid out for each neuron).
-MOST_SYNAPSES = 1 << 24
+#: Largest weight of a convolution, which is an even one: of mixed signs, as Lava's are.
+LARGEST_SHARED = 254
 #: Channels of the encoder: whole 1/64, what 8.0 of its state holds.
 _INPUT = FixedPoint(10, 6)
 #: Widest message that has room in the residue of its sender.
@@ -43,69 +47,117 @@ class BuildError(ValueError):
     """A layer cannot be made; the message says which, and why."""
 
 
-class Rows:
-    """What a layer multiplies by, as synapses: row, column and weight of each, ascending."""
-
-    def __init__(self, layer: NetLayer, source: tuple[int, ...]) -> None:
-        assert layer.weight is not None
-        self.size, self.source_size = layer.size, int(np.prod(source))
-        try:
-            if layer.kind == "dense":
-                dense = dense_weights(layer.weight)
-                self.row, self.column = np.nonzero(dense)
-                self.weight = dense[self.row, self.column]
-                return
-        except ValueError as error:
-            raise BuildError(f"{layer.name}: {error}") from error
-        count = layer.size * int(np.prod(layer.weight.shape[1:]))
-        if count > MOST_SYNAPSES:
-            raise BuildError(
-                f"{layer.name}: the convolution has {count:,} synapses, which are laid out one by "
-                f"one: at most {MOST_SYNAPSES:,} are. Crop what it hears, or take larger strides"
-            )
-        if np.abs(layer.weight).max() > 254:
-            raise BuildError(f"{layer.name}: weights beyond -254..254 do not fit a synapse")
-        self.row, self.column, self.weight = convolution_rows(
-            layer.weight,
-            source,  # pyright: ignore[reportArgumentType]
-            layer.shape,  # pyright: ignore[reportArgumentType]
-            layer.stride,
-            layer.padding,
-            layer.dilation,
-            layer.groups,
-        )
+class Rows(Protocol):
+    """What a layer multiplies by: a matrix, or a kernel that its neurons share."""
 
     @property
     def largest(self) -> int:
-        """Largest sum of the magnitudes of a row."""
-        sums = np.bincount(self.row, np.abs(self.weight), self.size)
-        return max(int(sums.max(initial=0)), 1)
+        """Largest sum of the magnitudes of a row, at least 1."""
+        ...
 
     def times(self, message: IntegerArray) -> IntegerArray:
         """The sums of all rows."""
-        products = self.weight * message[self.column]
-        return np.bincount(self.row, products, self.size).astype(np.int64)
+        ...
 
-    def connections(self, source: str, target: str) -> list[Connection]:
-        """As synapses of eight bits: even weights, and what odd ones have beyond them."""
-        made: list[Connection] = []
-        parts = [(self.weight, 0)]
-        if np.abs(self.weight).max(initial=0) > 127 or not np.any(self.weight & 1):
-            parts = [(self.weight >> 1, 1), (self.weight & 1, 0)]
-        for values, exponent in parts:
-            kept = values != 0
-            if not kept.any() and made:
-                continue
-            starts = np.concatenate(
-                [[0], np.cumsum(np.bincount(self.row[kept], minlength=self.size))]
+    def connections(self, source: str, target: str) -> list[AnyConnection]:
+        """As synapses of eight bits."""
+        ...
+
+
+class MatrixRows:
+    """The weights of a dense layer."""
+
+    def __init__(self, layer: NetLayer) -> None:
+        assert layer.weight is not None
+        try:
+            self._weight = dense_weights(layer.weight)
+        except ValueError as error:
+            raise BuildError(f"{layer.name}: {error}") from error
+
+    @property
+    def largest(self) -> int:
+        """See `Rows`."""
+        return max(int(np.abs(self._weight).sum(axis=1).max(initial=0)), 1)
+
+    def times(self, message: IntegerArray) -> IntegerArray:
+        """See `Rows`."""
+        return self._weight @ message
+
+    def connections(self, source: str, target: str) -> list[AnyConnection]:
+        """See `Rows`."""
+        return [
+            Connection.from_dense(source, target, (ARRIVING,), values, exponent=exponent)
+            for values, exponent in _in_bytes(self._weight)
+        ]
+
+
+class SharedRows:
+    """The kernel of a convolution."""
+
+    def __init__(self, layer: NetLayer, source: tuple[int, ...]) -> None:
+        assert layer.weight is not None
+        self._weight = layer.weight
+        if np.abs(layer.weight).max() > LARGEST_SHARED:
+            raise BuildError(
+                f"{layer.name}: weights beyond -{LARGEST_SHARED}..{LARGEST_SHARED} do not fit a "
+                "synapse"
             )
-            made.append(
-                Connection(
-                    source, target, (ARRIVING,), starts, self.column[kept], values[kept],
-                    source_size=self.source_size, exponent=exponent,
-                )
-            )  # fmt: skip
-        return made
+        how: Any = (layer.stride, layer.padding, layer.dilation, layer.groups)
+        shapes: Any = (source, layer.weight.shape)
+        self._windows = Windows(*shapes, *how)
+        if (count := self._windows.largest_count) > LARGEST_COUNT:
+            raise BuildError(
+                f"{layer.name}: the convolution has {count:,} synapses; the limit of lnn2loihi is "
+                f"{LARGEST_COUNT:,}. Crop what it hears, or take larger strides"
+            )
+
+    @property
+    def largest(self) -> int:
+        """See `Rows`."""
+        ones = np.ones((1, self._windows.source_size), np.int64)
+        return max(int(self._windows.sums(np.abs(self._weight), ones).max()), 1)
+
+    def times(self, message: IntegerArray) -> IntegerArray:
+        """See `Rows`."""
+        return self._windows.sums(self._weight, message[None])[0]
+
+    def connections(self, source: str, target: str) -> list[AnyConnection]:
+        """See `Rows`."""
+        windows = self._windows
+        return [
+            Convolution(
+                source, target, (ARRIVING,), values, windows.source_shape, windows.stride,
+                windows.padding, windows.dilation, windows.groups, exponent,
+            )
+            for values, exponent in _in_bytes(self._weight)
+        ]  # fmt: skip
+
+
+def _in_bytes(weight: IntegerArray) -> list[tuple[IntegerArray, int]]:
+    """Mantissas of eight bits, and their exponents: even weights, and what odd ones have beyond
+    them.
+    """
+    if np.abs(weight).max(initial=0) <= 127 and np.any(weight & 1):
+        return [(weight, 0)]
+    parts = [(weight >> 1, 1), (weight & 1, 0)]
+    return [part for part in parts if np.any(part[0])] or parts[:1]
+
+
+def _rows(layer: NetLayer, source: tuple[int, ...]) -> Rows | None:
+    """What a layer multiplies by; None where it is the encoder."""
+    if layer.kind == "input":
+        return None
+    return MatrixRows(layer) if layer.kind == "dense" else SharedRows(layer, source)
+
+
+def _each_its_own(source: str, target: str, shape: tuple[int, ...]) -> AnyConnection:
+    """A synapse of weight 1 from each source to the neuron at its place."""
+    size = math.prod(shape)
+    if len(shape) == 3:
+        ones = np.ones((shape[0], 1, 1, 1))
+        return Convolution(source, target, (ARRIVING,), ones, shape, groups=shape[0])
+    each = np.arange(size + 1), np.arange(size), np.ones(size)
+    return Connection(source, target, (ARRIVING,), *each, size)
 
 
 class Builder:
@@ -113,7 +165,7 @@ class Builder:
 
     def __init__(self) -> None:
         self.populations: list[Population] = []
-        self.connections: list[Connection] = []
+        self.connections: list[AnyConnection] = []
         self.warnings: list[str] = []
         #: What each neuron of the last layer has sent while the pipeline filled, step by step.
         self._filling: list[IntegerArray] = []
@@ -131,8 +183,7 @@ class Builder:
         size = int(np.prod(shape))
         sigma_delta = layers[0].neuron == "SDNN"
         rows = [
-            None if layer.kind == "input" else Rows(layer, layers[n - 1].shape if n else shape)
-            for n, layer in enumerate(layers)
+            _rows(layer, layers[n - 1].shape if n else shape) for n, layer in enumerate(layers)
         ]
         last = INPUT
         for number, layer in enumerate(layers):
@@ -140,8 +191,7 @@ class Builder:
             own = rows[number]
             following = rows[number + 1] if number + 1 < len(layers) else None
             if own is None:
-                ones = np.arange(size + 1), np.arange(size), np.ones(size)
-                self.connections.append(Connection(last, name, (ARRIVING,), *ones, size))
+                self.connections.append(_each_its_own(last, name, shape))
             else:
                 self.connections += own.connections(last, name)
             if sigma_delta:

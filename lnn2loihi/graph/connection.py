@@ -12,24 +12,21 @@ import numpy.typing as npt
 from lnn2loihi.arguments import checks_fields, checks_kinds
 from lnn2loihi.arrays import as_array
 from lnn2loihi.errors import ProgramError
-from lnn2loihi.formats import WEIGHT_BITS, IntegerArray, signed_range
-from lnn2loihi.frozen import ArrayEquality, read_only
+from lnn2loihi.formats import WEIGHT_BITS, IntegerArray
+from lnn2loihi.frozen import read_only
+from lnn2loihi.graph.synapses import LARGEST_DELAY, LARGEST_EXPONENT, Summing, Synapses
 from lnn2loihi.neurons.bounds import IntegerInterval
 
-#: Largest left shift of a connection. The width of Loihi 2's weight exponent is not public;
-#: Loihi 1 had four bits (-8..7), and nothing here needs more.
-LARGEST_EXPONENT = 7
+__all__ = ["LARGEST_DELAY", "LARGEST_EXPONENT", "Connection"]
 #: Synapses, or values of dense mantissas, that are looked at together.
 VALUES_AT_ONCE = 1 << 20
-#: Largest axonal delay beyond the step that every message takes (lava-dl: max_delay = 62).
-LARGEST_DELAY = 62
 #: Pairs that a problem lists.
 LISTED = 3
 
 
 @checks_fields(ProgramError)
 @dataclass(frozen=True, eq=False)
-class Connection(ArrayEquality):
+class Connection(Synapses):
     """Synapses from one source to the fused accumulators of one population, as sparse rows.
 
     Row `g * N + i` feeds accumulator `accumulators[g]` of neuron i. A synapse adds
@@ -105,11 +102,6 @@ class Connection(ArrayEquality):
         )  # fmt: skip
 
     @property
-    def name(self) -> str:
-        """`source -> target`, for messages."""
-        return f"{self.source} -> {self.target}"
-
-    @property
     def rows(self) -> int:
         """Number of fused rows."""
         return self.row_starts.size - 1
@@ -118,6 +110,10 @@ class Connection(ArrayEquality):
     def synapses(self) -> int:
         """Number of synapses."""
         return self.mantissas.size
+
+    def unrolled(self) -> Connection:
+        """Itself."""
+        return self
 
     def dense(self, dtype: npt.DTypeLike = np.int64) -> npt.NDArray[Any]:
         """Mantissas times 2**exponent as `dtype` (rows, source size), which has to hold them."""
@@ -128,11 +124,17 @@ class Connection(ArrayEquality):
             np.add.at(matrix, (places, self.columns[chosen]), weights)
         return matrix
 
-    def interval(self, low: npt.ArrayLike, high: npt.ArrayLike) -> IntegerInterval:
-        """Interval of each row's sum when source j sends something in [low_j, high_j] or nothing.
+    def summing(self, dtype: npt.DTypeLike = np.int64) -> Summing:
+        """See `Synapses`."""
+        matrix = self.dense(dtype).T
+        return lambda messages: messages.astype(dtype, copy=False) @ matrix
 
-        It holds for every partial sum too, so the order of accumulation does not matter.
-        """
+    def fan_out(self) -> IntegerArray:
+        """See `Synapses`."""
+        return np.bincount(self.columns, minlength=self.source_size).astype(np.int64)
+
+    def interval(self, low: npt.ArrayLike, high: npt.ArrayLike) -> IntegerInterval:
+        """See `Synapses`."""
         low = np.minimum(np.broadcast_to(low, self.source_size), 0).astype(np.int64)
         high = np.maximum(np.broadcast_to(high, self.source_size), 0).astype(np.int64)
         smallest, largest = np.zeros((2, self.rows), np.int64)
@@ -210,20 +212,7 @@ class Connection(ArrayEquality):
             found.append(f"{self.name}: a synapse reads beyond the {self.source_size} sources")
         else:
             found += self._duplicate_problems()
-        if not 1 <= self.mantissa_bits <= WEIGHT_BITS:
-            found.append(f"{self.name}: mantissas of {self.mantissa_bits} bits; 1 to 8 exist")
-        else:
-            low, high = signed_range(self.mantissa_bits)
-            if self.synapses and not (low <= self.mantissas.min() <= self.mantissas.max() <= high):
-                found.append(f"{self.name}: a mantissa does not fit {self.mantissa_bits} bits")
-        if not 0 <= self.exponent <= LARGEST_EXPONENT:
-            found.append(
-                f"{self.name}: exponent {self.exponent} is outside 0..{LARGEST_EXPONENT}; "
-                "connections only shift left"
-            )
-        if not 0 <= self.delay <= LARGEST_DELAY:
-            found.append(f"{self.name}: delay {self.delay} is outside 0..{LARGEST_DELAY}")
-        return found
+        return found + self._width_problems(self.mantissas)
 
 
 def _row_sums(values: IntegerArray, starts: IntegerArray) -> IntegerArray:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from lnn2loihi.arguments import checks_fields, checks_kinds
 from lnn2loihi.errors import Problems, ProgramError
 from lnn2loihi.frozen import read_only_mapping
-from lnn2loihi.graph.connection import Connection
+from lnn2loihi.graph.convolution import AnyConnection
 from lnn2loihi.neurons.turns import Turns
 
 #: No accumulators take turns.
@@ -81,7 +81,7 @@ def _places(input_name: str, names: Sequence[str]) -> dict[str, int]:
     return {name: place for place, name in enumerate((input_name, *names))}
 
 
-def is_recurrent(connection: Connection, places: Mapping[str, int]) -> bool:
+def is_recurrent(connection: AnyConnection, places: Mapping[str, int]) -> bool:
     """Whether a connection carries the messages of the sample before: it goes back."""
     return _goes_back((connection.source, connection.target), places)
 
@@ -136,9 +136,9 @@ def delays_of(
 def matched_delays(
     input_name: str,
     names: Sequence[str],
-    connections: Sequence[Connection],
+    connections: Sequence[AnyConnection],
     turns: Mapping[str, Turns] = NO_TURNS,
-) -> tuple[Connection, ...]:
+) -> tuple[AnyConnection, ...]:
     """The connections with the delays that make all paths meet; see `delays_of`.
 
     Args:
@@ -154,7 +154,7 @@ def matched_delays(
     return tuple(replace(c, delay=d) for c, d in zip(connections, delays, strict=True))
 
 
-def _leads(connection: Connection, turns: Mapping[str, Turns]) -> set[int]:
+def _leads(connection: AnyConnection, turns: Mapping[str, Turns]) -> set[int]:
     """How many steps before the update the accumulators of a connection are read."""
     own = turns.get(connection.target)
     return {0} if own is None else {own.leads.get(a, 0) for a in connection.accumulators}
@@ -167,7 +167,7 @@ def _longest_turns(turns: Mapping[str, Turns]) -> int:
 def derive_schedule(
     input_name: str,
     names: Sequence[str],
-    connections: Sequence[Connection],
+    connections: Sequence[AnyConnection],
     interleave: int = 1,
     turns: Mapping[str, Turns] = NO_TURNS,
 ) -> Schedule:

@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.formats import IntegerArray
+from lnn2loihi.graph.convolution import AnyConnection, Convolution
+from lnn2loihi.graph.synapses import Summing
 from lnn2loihi.program import LoihiProgram, Population
 from lnn2loihi.simulation.machine import Machine
 from lnn2loihi.simulation.memory import check_dense
@@ -35,29 +37,44 @@ class _Stage:
         intervals = program.partial_sum_intervals(population.name).values()
         largest = max(max(-interval.hull[0], interval.hull[1]) for interval in intervals)
         self.carrier = np.float32 if largest < EXACT_FLOAT32 else np.float64
-        self.weights = [
-            (c.source, self._fused(population, c.accumulators, c.dense(self.carrier)))
-            for c in program.incoming(population.name)
-        ]
+        self.summing = [(c.source, self._sums(c)) for c in program.incoming(population.name)]
 
-    @staticmethod
-    def _fused(
-        population: Population, accumulators: tuple[str, ...], dense: npt.NDArray[Any]
-    ) -> npt.NDArray[Any]:
-        """Columns in rows, (sources, accumulators * neurons), zero where nothing is fed."""
-        known, size = population.program.accumulators, population.size
+    def _sums(self, connection: AnyConnection) -> Summing:
+        """Sums from a connection, (width, accumulators * neurons), zero where nothing is fed."""
+        known, size = self.population.program.accumulators, self.population.size
+        if connection.accumulators == known:
+            return connection.summing(self.carrier)
+        if isinstance(connection, Convolution):
+            return _among(connection.summing(self.carrier), connection.accumulators, known, size)
+        dense = connection.dense(self.carrier)
         fused = np.zeros((dense.shape[1], len(known) * size), dense.dtype)
-        for place, accumulator in enumerate(accumulators):
+        for place, accumulator in enumerate(connection.accumulators):
             first = known.index(accumulator) * size
             fused[:, first : first + size] = dense[place * size : (place + 1) * size].T
-        return fused
+        return lambda messages: messages.astype(self.carrier) @ fused
 
     def update(self, sent: Mapping[str, npt.NDArray[Any]]) -> None:
         """One update from the messages (width, neurons) of all sources, as float64 integers."""
         total: Any = np.zeros(1)  # of every row, where nothing is heard
-        for source, weights in self.weights:
-            total = total + sent[source].astype(self.carrier) @ weights
+        for source, sums in self.summing:
+            total = total + sums(sent[source])
         self.machine.update(total.astype(np.int32).ravel())
+
+
+def _among(
+    sums: Summing, fed: tuple[str, ...], known: tuple[str, ...], size: int
+) -> Summing:
+    """The sums at their place among those of all accumulators."""
+
+    def placed(messages: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        arriving = sums(messages)
+        found = np.zeros((len(messages), len(known) * size), arriving.dtype)
+        for place, accumulator in enumerate(fed):
+            first = known.index(accumulator) * size
+            found[:, first : first + size] = arriving[:, place * size : (place + 1) * size]
+        return found
+
+    return placed
 
 
 def run_blas(
@@ -80,7 +97,7 @@ def run_blas(
         on_step: called with the steps done and the steps in all, over all blocks.
         step_totals: whether to count messages of each step too.
     """
-    check_dense(program)
+    check_dense(program, [c for c in program.connections if not isinstance(c, Convolution)])
     batch, time, _ = inputs.shape
     run = EngineRun.empty(NAME, program, time, initial_state, lengths, record, step_totals)
     blocks = range(0, batch, BLOCK)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from lnn2loihi.errors import InputError
 from lnn2loihi.machine_memory import available_memory
-from lnn2loihi.program import LoihiProgram
+from lnn2loihi.program import AnyConnection, LoihiProgram
 
 #: Most bytes of the dense matrices in which the executors on this machine keep weights, 8 bytes a
 #: pair of neurons (a limit of this library: programs of 50 million synapses, the most that a file
@@ -14,16 +14,21 @@ from lnn2loihi.program import LoihiProgram
 LARGEST_DENSE = 1 << 32
 
 
-def check_dense(program: LoihiProgram) -> None:
+def check_dense(program: LoihiProgram, dense: Iterable[AnyConnection]) -> None:
     """Refuses a program whose matrices are too large to be laid out densely.
+
+    Args:
+        program: what is to run.
+        dense: those of its connections that an executor has matrices of.
 
     Raises:
         InputError: says which connection is the largest, and how much all of them take.
     """
-    total = sum(8 * c.rows * c.source_size for c in program.connections)
+    dense = list(dense)
+    total = sum(8 * c.rows * c.source_size for c in dense)
     if total <= LARGEST_DENSE:
         return
-    largest = max(program.connections, key=lambda c: c.rows * c.source_size)
+    largest = max(dense, key=lambda c: c.rows * c.source_size)
     own = 8 * largest.rows * largest.source_size
     raise InputError(
         f"program {program.name!r}",

@@ -13,9 +13,10 @@ import numpy as np
 
 from lnn2loihi.errors import ProgramError
 from lnn2loihi.formats import IntegerArray
+from lnn2loihi.graph.synapses import Summing
 from lnn2loihi.neurons.instructions import apply
 from lnn2loihi.neurons.turns import Turns
-from lnn2loihi.program import LoihiProgram, Population
+from lnn2loihi.program import Convolution, LoihiProgram, Population
 from lnn2loihi.simulation.memory import check_dense
 from lnn2loihi.simulation.result import IntegerRun, OnStep, recorded_words
 
@@ -74,8 +75,8 @@ def run_reference(
     """
     batch, time, _ = inputs.shape
     schedule = program.schedule
-    check_dense(program)
-    weights = [c.dense() for c in program.connections]
+    check_dense(program, [c for c in program.connections if not isinstance(c, Convolution)])
+    summing = [c.summing() for c in program.connections]
     states = {name: dict(words) for name, words in initial_state.items()}
     sent: dict[str, list[IntegerArray]] = {
         name: [] for name in (program.input.name, *states)
@@ -98,7 +99,7 @@ def run_reference(
         sent[program.input.name].append(message)
         for population in program.populations:
             name, state = population.name, states[population.name]
-            ports = _arriving(program, population, weights, sent, step, batch)
+            ports = _arriving(program, population, summing, sent, step, batch)
             sums = _sums(population.turns, ports, kept[name])
             message = np.zeros((batch, population.size), np.int64)
             turn = schedule.turn(step, schedule.first_valid[name])
@@ -132,7 +133,7 @@ def run_reference(
 def _arriving(
     program: LoihiProgram,
     population: Population,
-    weights: Sequence[IntegerArray],
+    summing: Sequence[Summing],
     sent: Mapping[str, list[IntegerArray]],
     step: int,
     batch: int,
@@ -142,11 +143,11 @@ def _arriving(
     """
     size, turns = population.size, population.turns
     sums = [np.zeros((batch, size), np.int64) for _ in range(turns.width)]
-    for connection, matrix in zip(program.connections, weights, strict=True):
+    for connection, sums_of in zip(program.connections, summing, strict=True):
         departure = step - 1 - connection.delay
         if connection.target != population.name or departure < 0:
             continue
-        arriving = sent[connection.source][departure] @ matrix.T
+        arriving = sums_of(sent[connection.source][departure])
         for place, accumulator in enumerate(connection.accumulators):
             sums[turns.places[accumulator]] += arriving[:, place * size : (place + 1) * size]
     return sums

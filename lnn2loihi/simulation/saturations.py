@@ -95,7 +95,7 @@ def _sums(
     """Sums of the accumulators, (rows, neurons); exact in float64, where all is below 2**24."""
     sums = {a: np.zeros((rows, population.size), np.int64) for a in population.program.accumulators}
     for connection in program.incoming(population.name):
-        arriving = messages[connection.source].astype(np.float64) @ connection.dense().T
+        arriving = connection.summing(np.float64)(messages[connection.source])
         for place, accumulator in enumerate(connection.accumulators):
             own = slice(place * population.size, (place + 1) * population.size)
             sums[accumulator] += arriving[:, own].astype(np.int64)

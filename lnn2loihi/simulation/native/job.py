@@ -13,6 +13,7 @@ import numpy.typing as npt
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.program import InputPort, Population
+from lnn2loihi.simulation.native.convolved import SharedKernel
 from lnn2loihi.simulation.native.layout import Layout, PopulationLayout
 from lnn2loihi.simulation.native.plan import Piece
 from lnn2loihi.simulation.result import Counters, EngineRun, SaturationCounts, recorded_words
@@ -24,7 +25,7 @@ class _PopulationStructure(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_int32) for name in (
             "neurons", "accumulators", "states", "parameters", "tile_neurons", "first_pair",
-            "message_state", "marks", "planes")),
+            "message_state", "marks", "planes", "places")),
         *((name, ctypes.c_void_p) for name in (
             "update_sequences", "update_neurons", "shifts", "weights", "columns",
             "weight_starts", "column_starts", "pair_counts", "parameter_values", "row_weights",
@@ -32,8 +33,32 @@ class _PopulationStructure(ctypes.Structure):
         ("row_pairs", ctypes.c_int64),
         *((name, ctypes.c_void_p) for name in (
             "row_starts", "row_values", "row_parameters", "initial", "final", "record",
-            "non_zero", "changed", "saturated")),
+            "non_zero", "changed", "saturated", "offsets", "convolution")),
     ]  # fmt: skip
+
+
+class _ConvolutionStructure(ctypes.Structure):
+    """convolution_t."""
+
+    _fields_ = [
+        *((name, ctypes.c_int32) for name in (
+            "groups", "inner", "outer", "height", "width", "taps", "across_taps", "across")),
+        ("first", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in (
+            "weights", "down_starts", "down_taps", "down_windows", "across_starts",
+            "across_of_tap", "across_windows")),
+    ]  # fmt: skip
+
+    @classmethod
+    def of(cls, kernel: SharedKernel) -> _ConvolutionStructure:
+        """The structure of a kernel, which has to live as long."""
+        windows = kernel.windows
+        channels, inner, tall, wide = windows.kernel_shape
+        return cls(
+            windows.groups, inner, channels // windows.groups, *windows.source_shape[1:],
+            tall * wide, wide, windows.target_shape[2], kernel.first,
+            _address(kernel.scattered), *map(_address, kernel.reached),
+        )  # fmt: skip
 
 
 class _RunStructure(ctypes.Structure):
@@ -74,16 +99,21 @@ class _Template:
             laid.shifts, laid.weights, laid.columns, laid.weight_starts, laid.column_starts,
             laid.pair_counts, laid.parameters,
         )  # fmt: skip
+        kernel = laid.kernel
+        self.convolution = None if kernel is None else _ConvolutionStructure.of(kernel)
         self.structure = _PopulationStructure(
             population.size, len(program.accumulators), len(self.words), laid.parameters.shape[1],
             laid.tile_neurons, laid.first_pair, self.words.index(state) if state else -1,
-            len(self.marks), len(self.planes),
+            len(self.marks), len(self.planes), laid.places,
             *updates,
             *map(_address, tiled),
             None if laid.row_weights is None else _address(laid.row_weights),
             _address(laid.row_columns), laid.row_columns.size, _address(laid.row_starts),
             _address(laid.row_values), _address(laid.row_parameters),
         )  # fmt: skip
+        if kernel is not None and self.convolution is not None:
+            self.structure.offsets = _address(kernel.offsets)
+            self.structure.convolution = ctypes.addressof(self.convolution)
 
 
 class Binding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -9,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.neurons.instructions import NeuronProgram
-from lnn2loihi.program import LoihiProgram, Population
+from lnn2loihi.program import Convolution, LoihiProgram, Population
 from lnn2loihi.simulation.memory import check_dense
+from lnn2loihi.simulation.native.convolved import SharedKernel, laid_out, shared
 from lnn2loihi.simulation.native.kernel_code import ROW_LANES, ROW_VECTORS, TILE_ROWS
 from lnn2loihi.simulation.native.neuron_code import shift_arguments
 
@@ -44,6 +46,19 @@ class PopulationLayout:
     row_starts: Int64
     row_values: npt.NDArray[np.int16]
     row_parameters: Int32
+    kernel: SharedKernel | None = None
+
+    @property
+    def places(self) -> int:
+        """Neurons of a channel, of those that share a kernel; 0 where each has its own weights."""
+        return 0 if self.kernel is None else math.prod(self.kernel.windows.target_shape[1:])
+
+    @property
+    def multiplications(self) -> int:
+        """Weights that a step multiplies by, in pairs."""
+        if self.kernel is None:
+            return self.weights.size
+        return int(self.pair_counts.sum()) * self.tile_neurons
 
 
 @dataclass(frozen=True)
@@ -66,7 +81,7 @@ class Layout:
         instructions of neurons.
         """
         return sum(
-            2 * p.weights.size
+            2 * p.multiplications
             + self.programs[p.program].instruction_count * p.row_parameters.shape[1]
             for p in self.populations
         )
@@ -95,7 +110,8 @@ def lay_out(program: LoihiProgram, vector_lanes: int) -> Layout:
     Raises:
         InputError: its dense matrices are larger than the limit.
     """
-    check_dense(program)
+    kernels = {p.name: shared(program, p) for p in program.populations}
+    check_dense(program, [c for c in program.connections if not kernels[c.target]])
     programs: list[NeuronProgram] = []
     first_pairs = {program.input.name: 0}
     pairs = -(-program.input.size // 2)
@@ -110,7 +126,9 @@ def lay_out(program: LoihiProgram, vector_lanes: int) -> Layout:
         first_pairs[p.name] = pairs if p.name in sources else -1
         pairs += -(-p.size // 2) if p.name in sources else 0
     made = tuple(
-        _population(program, p, programs.index(marked[p.name]), first_pairs, vector_lanes)
+        _convolved(p, programs.index(marked[p.name]), kernels[p.name], first_pairs)
+        if kernels[p.name]
+        else _population(program, p, programs.index(marked[p.name]), first_pairs, vector_lanes)
         for p in program.populations
     )
     return Layout(tuple(programs), made, pairs)
@@ -145,10 +163,7 @@ def _population(
     listed = (paired != 0).any(axis=1).mean() < DENSE_FROM
     tile_neurons = 1 if listed else wide
     tiles = _tiles(paired, numbers, tile_neurons, not listed)
-    names = population.program.parameter_names
-    parameters = np.zeros((population.size, len(names)), np.int32)
-    for place, name in enumerate(names):
-        parameters[:, place] = population.parameters[name]
+    parameters = _parameters(population)
     if sum(c.synapses for c in incoming) < ROWS_DENSE_FROM * rows.size:
         row_weights = None
         row_columns, row_starts, row_values = _sparse_rows(rows, numbers)
@@ -169,6 +184,44 @@ def _population(
         # What is proved of the last neuron holds of the lanes beyond it.
         _padded(np.ascontiguousarray(parameters.T), "edge"),
     )
+
+
+def _convolved(
+    population: Population,
+    index: int,
+    convolutions: list[Convolution],
+    first_pairs: dict[str, int],
+) -> PopulationLayout:
+    """The layout of a population whose neurons share a kernel."""
+    made = laid_out(convolutions, first_pairs[convolutions[0].source], TILE_ROWS[-1])
+    parameters = _parameters(population)
+    return PopulationLayout(
+        index,
+        made.tile_channels,
+        first_pairs[population.name],
+        np.array([*shift_arguments(population.program), 0], np.int32),
+        made.weights,
+        made.columns,
+        made.weight_starts,
+        made.column_starts,
+        made.pair_counts,
+        parameters,
+        None,
+        np.zeros(0, np.int32),
+        np.zeros(1, np.int64),
+        np.zeros(1, np.int16),
+        _padded(np.ascontiguousarray(parameters.T), "edge"),
+        made,
+    )
+
+
+def _parameters(population: Population) -> Int32:
+    """Parameters, [neuron][parameter]."""
+    names = population.program.parameter_names
+    parameters = np.zeros((population.size, len(names)), np.int32)
+    for place, name in enumerate(names):
+        parameters[:, place] = population.parameters[name]
+    return parameters
 
 
 def _sparse_rows(

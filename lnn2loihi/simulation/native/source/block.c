@@ -26,7 +26,8 @@ typedef struct {
     int16_t *messages;      /* [pair][lane][2] */
     int32_t *states;        /* of all populations [neuron][state][lane]; flat: [state][neuron][lane] */
     int32_t *sent[2];       /* of all populations [neuron][lane]: of this step and of the last */
-    int32_t *sums;          /* flat: [accumulator][neuron][lane] of one population */
+    int32_t *sums;          /* flat, or with a kernel: [accumulator][neuron][lane] of one
+                             * population */
     int32_t *parameters;    /* flat: of all populations [parameter][neuron][lane] */
     int32_t *lost;          /* flat: of all populations [mark][neuron][lane], running counts */
     size_t lost_bytes;
@@ -222,12 +223,36 @@ static int multiply(const population_t *p, const block_t *block, int64_t tile, i
     return width;
 }
 
+/* Sums of all neurons of a population that share a kernel. A tile is channels at one place. */
+static void convolve(const population_t *p, const block_t *block, int32_t *sums)
+{
+    const int64_t places = p->places, tiles_in_all = p->neurons / p->tile_neurons;
+    int64_t to[ROWS];
+    for (int row = 0; row < ROWS; row++)
+        to[row] = row * places * LANES;
+    for (int64_t tile = 0; tile < tiles_in_all; tile++) {
+        const int64_t first = tile / places * p->tile_neurons * places + tile % places;
+        tiles[p->tile_neurons](p->weights + p->weight_starts[tile],
+                               p->columns + p->column_starts[tile], (int)p->pair_counts[tile],
+                               block->messages + (size_t)p->offsets[tile] * 2 * LANES,
+                               sums + first * LANES, to);
+    }
+}
+
 /* Updates a population in one step; its messages are `fresh` and not yet delivered. */
 static void update_block(const population_t *p, const block_t *block, int32_t *states,
                          int32_t *fresh, int64_t *saturated)
 {
     int32_t sums[ROWS * LANES] __attribute__((aligned(64)));
     int64_t to[ROWS];
+    if (p->places) {
+        convolve(p, block, block->sums);
+        for (int64_t n = 0; n < p->neurons; n++)
+            p->update_sequences(block->sums + n * LANES, p->parameter_values + n * p->parameters,
+                                p->shifts, states + n * p->states * LANES, fresh + n * LANES,
+                                block->live, saturated + n * p->marks, LANES);
+        return;
+    }
     place_rows(p, to);
     for (int64_t tile = 0, neuron = 0; neuron < p->neurons; tile++) {
         const int width = multiply(p, block, tile, neuron, sums, to);
@@ -245,7 +270,9 @@ static void update_flat(const population_t *p, const block_t *block, int32_t *st
 {
     int64_t to[ROWS];
     place_rows(p, to);
-    for (int64_t tile = 0, neuron = 0, width; neuron < p->neurons; neuron += width) {
+    if (p->places)
+        convolve(p, block, block->sums);
+    for (int64_t tile = 0, neuron = 0, width; !p->places && neuron < p->neurons; neuron += width) {
         width = multiply(p, block, tile, neuron, block->sums + neuron * LANES, to);
         tile += width > p->tile_neurons ? 2 : 1;
     }
@@ -430,7 +457,8 @@ static void lay_out_block(const run_t *run, arena_t *arena, block_t *block)
     for (int32_t i = 0; i < run->populations; i++) {
         const population_t *p = run->list + i;
         states += places(p) * p->states;
-        sums = places(p) * p->accumulators > sums ? places(p) * p->accumulators : sums;
+        if (FLAT || p->places)
+            sums = places(p) * p->accumulators > sums ? places(p) * p->accumulators : sums;
         parameters += places(p) * p->parameters;
         marks += places(p) * p->marks;
     }
@@ -440,7 +468,7 @@ static void lay_out_block(const run_t *run, arena_t *arena, block_t *block)
     block->states = carve(arena, states * LANES * word);
     block->sent[0] = carve(arena, values * word);
     block->sent[1] = carve(arena, values * word);
-    block->sums = carve(arena, FLAT * sums * LANES * word);
+    block->sums = carve(arena, sums * LANES * word);
     block->parameters = carve(arena, FLAT * parameters * LANES * word);
     block->lost_bytes = (size_t)(FLAT * marks * LANES * word);
     block->lost = carve(arena, (int64_t)block->lost_bytes);

@@ -2,6 +2,7 @@
 
 typedef struct {
     int16_t *messages;      /* (pairs, 2) */
+    int32_t *scattered;     /* [place][channel] of the largest population with a kernel */
     int32_t *sums;          /* [accumulator][padded neuron] of the largest population */
     int32_t *fresh;         /* (padded neurons,) of the largest population */
     int32_t *states;        /* of all populations [state][padded neuron] */
@@ -78,6 +79,44 @@ static void count_single(const run_t *run, int32_t source, int64_t step, int32_t
     }
 }
 
+/* Sums of neurons that share a kernel: each message that is not zero is added to the windows that
+ * it lies in, to all channels of each at once.
+ */
+static void sum_convolution(const population_t *p, const int16_t *restrict messages,
+                            int32_t *restrict scattered, int32_t *restrict sums)
+{
+    const convolution_t *c = p->convolution;
+    const int64_t channels = p->neurons / p->places, places = p->places;
+    const int16_t *restrict message = messages + c->first;
+    memset(scattered, 0, (size_t)p->neurons * sizeof *scattered);
+    for (int64_t channel = 0; channel < (int64_t)c->groups * c->inner; channel++) {
+        const int32_t *weights = c->weights + channel * c->taps * c->outer;
+        int32_t *group = scattered + channel / c->inner * c->outer;
+        for (int64_t y = 0; y < c->height; y++)
+            for (int64_t x = 0; x < c->width; x++, message++) {
+                const int32_t value = *message;
+                if (!value)
+                    continue;
+                for (int32_t i = c->down_starts[y]; i < c->down_starts[y + 1]; i++)
+                    for (int32_t j = c->across_starts[x]; j < c->across_starts[x + 1]; j++) {
+                        const int64_t tap =
+                            (int64_t)c->down_taps[i] * c->across_taps + c->across_of_tap[j];
+                        const int64_t place =
+                            (int64_t)c->down_windows[i] * c->across + c->across_windows[j];
+                        const int32_t *restrict w = weights + tap * c->outer;
+                        int32_t *restrict to = group + place * channels;
+                        for (int32_t n = 0; n < c->outer; n++)
+                            to[n] += value * w[n];
+                    }
+            }
+    }
+    for (int64_t place = 0; place < places; place++)
+        for (int64_t channel = 0; channel < channels; channel++)
+            sums[channel * places + place] = scattered[place * channels + channel];
+    for (int64_t n = p->neurons; n < padded(p->neurons); n++)
+        sums[n] = 0;
+}
+
 static void encode_single(const run_t *run, single_t *single, int64_t sequence, int64_t step)
 {
     const int64_t channels = run->channels;
@@ -114,7 +153,9 @@ static void update_single(const run_t *run, int32_t index, single_t *single, int
 {
     const population_t *p = run->list + index;
     const int64_t lanes = padded(p->neurons);
-    if (p->row_weights)
+    if (p->places)
+        sum_convolution(p, single->messages, single->scattered, single->sums);
+    else if (p->row_weights)
         sum_dense(p, single->messages, single->sums);
     else
         sum_sparse(p, single->messages, single->sums);
@@ -198,15 +239,18 @@ static void run_single(const run_t *run, single_t *single, int64_t sequence)
 static void lay_out_single(const run_t *run, arena_t *arena, single_t *single)
 {
     const int64_t word = sizeof(int32_t);
-    int64_t rows = 1, states = 0, sent = 0, lost = 0;
+    int64_t rows = 1, states = 0, sent = 0, lost = 0, scattered = 0;
     for (int32_t i = 0; i < run->populations; i++) {
         const int64_t lanes = padded(run->list[i].neurons);
         rows = run->list[i].accumulators * lanes > rows ? run->list[i].accumulators * lanes : rows;
+        if (run->list[i].places && run->list[i].neurons > scattered)
+            scattered = run->list[i].neurons;
         states += run->list[i].states * lanes;
         sent += lanes;
         lost += run->list[i].marks * lanes;
     }
     single->messages = carve(arena, (int64_t)run->pairs * word);
+    single->scattered = carve(arena, scattered * word);
     single->sums = carve(arena, rows * word);
     single->fresh = carve(arena, padded(widest(run)) * word);
     single->states = carve(arena, states * word);

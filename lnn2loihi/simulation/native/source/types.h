@@ -20,6 +20,21 @@ typedef void (*tile_t)(const int32_t *restrict, const int32_t *restrict, int,
 typedef void (*rows_t)(const int32_t *restrict, const int32_t *restrict, int,
                        const int16_t *restrict, int32_t *restrict);
 
+/* A kernel that all neurons of a population share, for single sequences. */
+typedef struct {
+    int32_t groups, inner, outer;   /* channels of the source and of the target in a group */
+    int32_t height, width;          /* of the source */
+    int32_t taps, across_taps;      /* places of the kernel, and those of one of its rows */
+    int32_t across;                 /* windows side by side */
+    int64_t first;                  /* message with which the source begins */
+    const int32_t *weights;         /* [channel of the source][place][channel of the group] */
+    /* The windows that a row and a column of the source lie in: starts, and for each its place in
+     * the kernel and its window.
+     */
+    const int32_t *down_starts, *down_taps, *down_windows;
+    const int32_t *across_starts, *across_of_tap, *across_windows;
+} convolution_t;
+
 typedef struct {
     int32_t neurons, accumulators, states, parameters;
     int32_t tile_neurons;   /* neurons whose rows a tile holds */
@@ -27,6 +42,7 @@ typedef struct {
     int32_t message_state;  /* state word that keeps the message; -1: none */
     int32_t marks;          /* words whose saturations are counted */
     int32_t planes;         /* of `record`: the states, and the message where no state keeps it */
+    int32_t places;         /* neurons of a channel that share a kernel; 0: they have rows */
     update_sequences_t update_sequences;
     update_neurons_t update_neurons;
     const int32_t *shifts;  /* the right shifts that differ between networks of a family */
@@ -45,6 +61,8 @@ typedef struct {
     int32_t *record;        /* [plane][batch][time][neuron], or NULL */
     int64_t *non_zero, *changed; /* (neurons,): messages, summed over steps and sequences */
     int64_t *saturated;     /* [neuron][mark]: updates in which a word saturated, likewise */
+    const int32_t *offsets; /* (tiles,) pairs from which on columns are counted, with a kernel */
+    const convolution_t *convolution; /* with a kernel */
 } population_t;
 
 /* Types of samples. */
