@@ -16,6 +16,7 @@ from lnn2loihi.converters.lavadl.neurons import (
     SIGMA_BITS,
     STATE_EXPONENT,
     WHOLE,
+    arriving_at,
     cuba_program,
     delta_program,
     sigma_delta_program,
@@ -38,8 +39,9 @@ _WIDTHS = [(u, v) for v in (23, 22, 21) for u in range(23, 11, -1)]
 LARGEST_SHARED = 254
 #: Channels of the encoder: whole 1/64, what 8.0 of its state holds.
 _INPUT = FixedPoint(10, 6)
-#: Widest message that has room in the residue of its sender.
-_LARGEST_MESSAGE = (1 << 15) - 1
+#: Widest message: 16 bits (netx, input_message_bits), 8.0; and what neurons get a further
+#: accumulator for, so that their sources can send it: 4.0.
+LARGEST_MESSAGE, ENOUGH = (1 << 15) - 1, 1 << 14
 INPUT = "input"
 
 
@@ -50,17 +52,16 @@ class BuildError(ValueError):
 class Rows(Protocol):
     """What a layer multiplies by: a matrix, or a kernel that its neurons share."""
 
-    @property
-    def largest(self) -> int:
-        """Largest sum of the magnitudes of a row, at least 1."""
+    def largest(self, parts: int = 1) -> int:
+        """Largest sum of the magnitudes of a row, or of a part of one, at least 1."""
         ...
 
     def times(self, message: IntegerArray) -> IntegerArray:
         """The sums of all rows."""
         ...
 
-    def connections(self, source: str, target: str) -> list[AnyConnection]:
-        """As synapses of eight bits."""
+    def connections(self, source: str, target: str, parts: int = 1) -> list[AnyConnection]:
+        """As synapses of eight bits, divided over so many accumulators."""
         ...
 
 
@@ -74,20 +75,25 @@ class MatrixRows:
         except ValueError as error:
             raise BuildError(f"{layer.name}: {error}") from error
 
-    @property
-    def largest(self) -> int:
+    def _parts(self, count: int) -> list[IntegerArray]:
+        """The weights of each part: every so many columns."""
+        part = np.arange(self._weight.shape[1]) % count
+        return [np.where(part == number, self._weight, 0) for number in range(count)]
+
+    def largest(self, parts: int = 1) -> int:
         """See `Rows`."""
-        return max(int(np.abs(self._weight).sum(axis=1).max(initial=0)), 1)
+        return max(1, *(int(np.abs(w).sum(axis=1).max(initial=0)) for w in self._parts(parts)))
 
     def times(self, message: IntegerArray) -> IntegerArray:
         """See `Rows`."""
         return self._weight @ message
 
-    def connections(self, source: str, target: str) -> list[AnyConnection]:
+    def connections(self, source: str, target: str, parts: int = 1) -> list[AnyConnection]:
         """See `Rows`."""
         return [
-            Connection.from_dense(source, target, (ARRIVING,), values, exponent=exponent)
-            for values, exponent in _in_bytes(self._weight)
+            Connection.from_dense(source, target, (name,), values, exponent=exponent)
+            for name, weight in zip(arriving_at(parts), self._parts(parts), strict=True)
+            for values, exponent in _in_bytes(weight)
         ]
 
 
@@ -111,25 +117,33 @@ class SharedRows:
                 f"{LARGEST_COUNT:,}. Crop what it hears, or take larger strides"
             )
 
-    @property
-    def largest(self) -> int:
+    def _parts(self, count: int) -> list[IntegerArray]:
+        """The kernel of each part: every so many channels, or places where channels are few."""
+        inner, tall, wide = self._weight.shape[1:]
+        place = np.arange(inner * tall * wide).reshape(inner, tall, wide)
+        part = (place if inner < 2 * count else place // (tall * wide)) % count
+        return [np.where(part == number, self._weight, 0) for number in range(count)]
+
+    def largest(self, parts: int = 1) -> int:
         """See `Rows`."""
         ones = np.ones((1, self._windows.source_size), np.int64)
-        return max(int(self._windows.sums(np.abs(self._weight), ones).max()), 1)
+        sums = [self._windows.sums(np.abs(w), ones) for w in self._parts(parts)]
+        return max(1, *(int(one.max()) for one in sums))
 
     def times(self, message: IntegerArray) -> IntegerArray:
         """See `Rows`."""
         return self._windows.sums(self._weight, message[None])[0]
 
-    def connections(self, source: str, target: str) -> list[AnyConnection]:
+    def connections(self, source: str, target: str, parts: int = 1) -> list[AnyConnection]:
         """See `Rows`."""
         windows = self._windows
         return [
             Convolution(
-                source, target, (ARRIVING,), values, windows.source_shape, windows.stride,
+                source, target, (name,), values, windows.source_shape, windows.stride,
                 windows.padding, windows.dilation, windows.groups, exponent,
             )
-            for values, exponent in _in_bytes(self._weight)
+            for name, weight in zip(arriving_at(parts), self._parts(parts), strict=True)
+            for values, exponent in _in_bytes(weight)
         ]  # fmt: skip
 
 
@@ -161,9 +175,14 @@ def _each_its_own(source: str, target: str, shape: tuple[int, ...]) -> AnyConnec
 
 
 class Builder:
-    """What has been made of the layers so far."""
+    """What has been made of the layers so far.
 
-    def __init__(self) -> None:
+    Args:
+        accumulators: most accumulators of a sigma-delta neuron.
+    """
+
+    def __init__(self, accumulators: int) -> None:
+        self._accumulators = accumulators
         self.populations: list[Population] = []
         self.connections: list[AnyConnection] = []
         self.warnings: list[str] = []
@@ -185,21 +204,24 @@ class Builder:
         rows = [
             _rows(layer, layers[n - 1].shape if n else shape) for n, layer in enumerate(layers)
         ]
+        parts = [1 if not sigma_delta or r is None else self._parts_of(r) for r in rows]
         last = INPUT
         for number, layer in enumerate(layers):
             name = f"{'encoder' if layer.kind == 'input' else layer.kind}_{number}"
             own = rows[number]
-            following = rows[number + 1] if number + 1 < len(layers) else None
+            limit = LARGEST_MESSAGE
+            if number + 1 < len(layers) and (following := rows[number + 1]):
+                limit = min(limit, WORD // following.largest(parts[number + 1]))
             if own is None:
                 self.connections.append(_each_its_own(last, name, shape))
             else:
-                self.connections += own.connections(last, name)
+                self.connections += own.connections(last, name, parts[number])
             if sigma_delta:
-                population = _sigma_delta(name, layer, following)
+                population = _sigma_delta(name, layer, limit, parts[number])
                 # Nothing has to be proved of what is over before the first sample.
-                filling = _sigma_delta(name, layer, None).program
+                filling = _sigma_delta(name, layer, LARGEST_MESSAGE, 1).program
             else:
-                population = _cuba(name, layer, own.largest if own else 1)
+                population = _cuba(name, layer, own.largest() if own else 1)
                 filling = population.program
             self.populations.append(self._filled(population, filling, own))
             last = name
@@ -207,6 +229,15 @@ class Builder:
             return InputPort(INPUT, FixedPoint(2, 0), np.zeros(size), np.ones(size))
         top = np.full(size, _INPUT.high)
         return InputPort(INPUT, _INPUT, -top, top)
+
+    def _parts_of(self, rows: Rows) -> int:
+        """Accumulators over which the synapses of a layer are divided: as few as let its sources
+        send what ENOUGH is, since all of them may send it at once.
+        """
+        for parts in range(1, self._accumulators):
+            if WORD // rows.largest(parts) >= ENOUGH:
+                return parts
+        return self._accumulators
 
     def _filled(
         self, population: Population, filling: NeuronProgram, rows: Rows | None
@@ -219,8 +250,9 @@ class Builder:
             sums += [rows.times(message) for message in self._filling]
         else:
             sums = []  # It hears the first sample at once.
-        state = {name: np.zeros(population.size, np.int64) for name in population.initial_state}
-        quiet = not any(np.any(array) for array in (*population.parameters.values(), *sums))
+        state = {name: word.astype(np.int64) for name, word in population.initial_state.items()}
+        constant = (*population.parameters.values(), *state.values())
+        quiet = not any(np.any(array) for array in (*constant, *sums))
         self._filling, lost = [], 0
         for arriving in sums:
             message = np.zeros(population.size, np.int64)
@@ -287,30 +319,25 @@ def _cuba(name: str, layer: NetLayer, largest: int) -> Population:
     return Population(name, program, parameters, state, FixedPoint(2, 0), 0, 1, layer.size)
 
 
-def _sigma_delta(name: str, layer: NetLayer, following: Rows | None) -> Population:
+def _sigma_delta(name: str, layer: NetLayer, limit: int, accumulators: int) -> Population:
     """A layer of sigma-delta neurons, the encoder or the decoder."""
     scale = MESSAGE_EXPONENT + STATE_EXPONENT
     threshold = layer.threshold << scale
-    limit = _LARGEST_MESSAGE
-    if following is not None:
-        room = WORD - (1 << (SIGMA_BITS - 1))
-        limit = min(limit, room // following.largest)
-    if threshold >= 1 << SIGMA_BITS or limit < 1:
+    if threshold > WORD or limit < 1:
         raise BuildError(
-            f"{layer.name}: a threshold of {layer.threshold}, and weights of "
-            f"{following.largest if following else 0} behind it, have no room in 24 bits"
+            f"{layer.name}: a threshold of {layer.threshold}, or the weights behind it, have no "
+            "room in 24 bits"
         )
-    parameters = {}
     message, low, high = FixedPoint(16, 12), -limit, limit
     if layer.kind == "input":
         program = delta_program(threshold, limit)
     elif layer.sigma:
-        program = sigma_program()
+        program = sigma_program(accumulators)
         message = FixedPoint(SIGMA_BITS, 18)
         low, high = signed_range(SIGMA_BITS)
     else:
-        program = sigma_delta_program(threshold, limit)
-        bias = np.zeros(layer.size, np.int64) if layer.bias is None else layer.bias
-        parameters = {"bias": bias << scale}
-    state = {word: np.zeros(layer.size) for word in program.state_names}
-    return Population(name, program, parameters, state, message, low, high, layer.size)
+        program = sigma_delta_program(threshold, limit, accumulators)
+    state = {word: np.zeros(layer.size, np.int64) for word in program.state_names}
+    if layer.bias is not None:
+        state["sigma"] = layer.bias << scale
+    return Population(name, program, {}, state, message, low, high, layer.size)

@@ -304,8 +304,8 @@ class _Reader:
         if not self._has(f"{place}/bias"):
             return None
         bias = self._numbers(f"{place}/bias", None)
-        # 13 bits of a CUBA neuron (lava-nc, PyLifModelBitAcc); else what a state of 8.0 holds.
-        limit = 1 << 12 if neuron == "CUBA" else 1 << 9
+        # 13 bits of a CUBA neuron (lava-nc, PyLifModelBitAcc); else what a state of 32.0 holds.
+        limit = 1 << 12 if neuron == "CUBA" else 1 << 11
         if bias.size and (bias.min() < -limit or bias.max() >= limit):
             raise _Damaged(f"its bias is outside {-limit}..{limit - 1}")
         bias, size = bias.ravel(), math.prod(shape)

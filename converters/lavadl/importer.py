@@ -21,6 +21,9 @@ from lnn2loihi.graph.schedule import derive_schedule, matched_delays
 from lnn2loihi.program import LoihiProgram
 
 SUFFIX = ".net"
+#: Most accumulators of a sigma-delta neuron if nothing is said, and if it is (those of a tile of
+#: the C engine).
+ACCUMULATORS, MOST_ACCUMULATORS = 4, 6
 
 
 class LavaDlImporter:
@@ -32,18 +35,29 @@ class LavaDlImporter:
 
     @checks_kinds(ImportNetworkError)
     def load_program(
-        self, source: str | os.PathLike[str], *, name: str | None = None
+        self,
+        source: str | os.PathLike[str],
+        *,
+        name: str | None = None,
+        accumulators: int = ACCUMULATORS,
     ) -> LoihiProgram:
         """Turns a `.net` file into a LoihiProgram.
 
         Args:
             source: its path.
             name: of the program; else the file's.
+            accumulators: most accumulators of a sigma-delta neuron, 1 to 6. All sources of a
+                neuron may send their largest message at once, and what arrives then has to fit
+                24 bits: with more accumulators they may send larger ones.
 
         Raises:
             ImportNetworkError: lists everything that is not supported, damaged or contradictory.
             BackendMissingError: h5py is not installed.
         """
+        if not 1 <= accumulators <= MOST_ACCUMULATORS:
+            raise ImportNetworkError(
+                str(source), f"accumulators is {accumulators}, and can be 1 to {MOST_ACCUMULATORS}"
+            )
         path = Path(source)
         file = read_net(path)
         shape = file.shape
@@ -54,7 +68,7 @@ class LavaDlImporter:
                     str(path), "it begins with a convolution, and no input layer says of what"
                 )
             shape = (weight.shape[1],)
-        builder = Builder()
+        builder = Builder(accumulators)
         try:
             port = builder.build(file.layers, shape)
             names = [population.name for population in builder.populations]

@@ -7,7 +7,9 @@ complement has an end, and no program may depend on what happens beyond it.
 
 from __future__ import annotations
 
-from lnn2loihi.formats import signed_range
+from collections.abc import Sequence
+
+from lnn2loihi.formats import WORD_BITS, signed_range
 from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.neurons.operations import clamped, saturated
 from lnn2loihi.neurons.tracer import Tracer, Word
@@ -21,8 +23,9 @@ DECAY_BITS = 12
 WHOLE = 1 << DECAY_BITS
 #: Scales of sigma-delta networks: a message of 2**12 is 1.0, sigma of 2**18.
 MESSAGE_EXPONENT, STATE_EXPONENT = 6, 6
-#: Width of sigma, of activations and of residues: 8.0, from there on they saturate.
-SIGMA_BITS = 22
+#: Width of sigma, and of activations: words of the chip, 32.0; from there on they saturate. And
+#: of what an encoder hears, 8.0.
+SIGMA_BITS, ENCODED_BITS = WORD_BITS, 22
 
 
 def decayed(t: Tracer, word: Word, kept: int) -> Word:
@@ -80,63 +83,127 @@ def cuba_program(
     return t.program()
 
 
+def arriving_at(count: int) -> tuple[str, ...]:
+    """Names of so many accumulators."""
+    return (ARRIVING,) if count == 1 else tuple(f"{ARRIVING}_{n}" for n in range(count))
+
+
+def saturating_sum(t: Tracer, terms: Sequence[Word], name: str, hint: str) -> Word:
+    """The sum of some words of 24 bits, held within 24 bits; what it loses is counted.
+
+    The sum itself has no room in a word. Its high bits and its low bits do, each on its own.
+
+    Args:
+        t: the tracer.
+        terms: two or more.
+        name: of the count in results.
+        hint: of the answer's name.
+    """
+    places = (len(terms) - 1).bit_length()
+    mask = (1 << places) - 1
+    with t.scope(f"{hint}_"):
+        high = [t.shift_right(term, places, "high") for term in terms]
+        low = [t.bitwise_and(term, mask, "low") for term in terms]
+        carried = _added(t, low, "low")
+        whole = t.add(_added(t, high, "high"), t.shift_right(carried, places, "carry"), "whole")
+        held = saturated(t, whole, WORD_BITS - places, name, hint="held")
+        rest = t.bitwise_and(carried, mask, "rest")
+        upper = t.shift_left(held, places, "upper")
+    return t.add(upper, rest, hint)
+
+
+def _added(t: Tracer, terms: Sequence[Word], hint: str) -> Word:
+    total = terms[0]
+    for term in terms[1:]:
+        total = t.add(total, term, hint)
+    return total
+
+
 def delta_program(threshold: int, limit: int) -> NeuronProgram:
     """The encoder: sends what its input changed by, from the threshold on.
 
     Args:
         threshold: in units of 2**-18.
-        limit: largest message; what it cannot send stays in the residue.
+        limit: largest message; the rest of a larger change is sent later.
     """
     t = Tracer("delta")
-    before, residue = t.state("act", SIGMA_BITS), t.state("residue", SIGMA_BITS)
+    heard = t.state("heard", ENCODED_BITS)
     shift = MESSAGE_EXPONENT + STATE_EXPONENT
-    new = t.shift_left(t.accumulator(ARRIVING), shift, "act_new")
-    _send_delta(t, before, residue, new, threshold, limit)
+    new = t.shift_left(t.accumulator(ARRIVING), shift, "act")
+    _send_change(t, heard, heard, new, threshold, limit, signed_range(ENCODED_BITS))
     return t.program()
 
 
-def sigma_delta_program(threshold: int, limit: int) -> NeuronProgram:
-    """A sigma-delta neuron: sigma' = sigma + a, act' = ReLU(sigma' + bias); sends what act changed
-    by.
+def sigma_delta_program(threshold: int, limit: int, accumulators: int) -> NeuronProgram:
+    """A sigma-delta neuron: sigma' = sigma + a, act' = ReLU(sigma'); sends what act changed by.
+    Sigma begins with the bias.
 
     Args:
         threshold: in units of 2**-18.
-        limit: largest message; what it cannot send stays in the residue.
+        limit: largest message; the rest of a larger change is sent later.
+        accumulators: over which what arrives is divided.
     """
     t = Tracer("sigma delta")
-    sigma, before = t.state("sigma", SIGMA_BITS), t.state("act", SIGMA_BITS)
-    residue = t.state("residue", SIGMA_BITS)
-    total = t.add(sigma, t.accumulator(ARRIVING), "total")
-    total = saturated(t, total, SIGMA_BITS, "sigma", hint="sigma_new")
-    t.write(sigma, total)
-    free = t.maximum(t.add(total, t.parameter("bias", SIGMA_BITS), "biased"), 0, "rectified")
-    act = t.minimum(free, signed_range(SIGMA_BITS)[1], "act_new")
-    t.saturates(free, act, "act")
-    _send_delta(t, before, residue, act, threshold, limit)
+    heard = t.state("heard", SIGMA_BITS)
+    act = t.maximum(_summed(t, accumulators), 0, "act")
+    # As activations it is never negative, which the width of its word does not say.
+    before = t.maximum(heard, 0, "before")
+    _send_change(t, heard, before, act, threshold, limit, (0, signed_range(SIGMA_BITS)[1]))
     return t.program()
 
 
-def sigma_program() -> NeuronProgram:
-    """The decoder: sigma' = sigma + a, which is what it sends."""
+def sigma_program(accumulators: int) -> NeuronProgram:
+    """The decoder: sigma' = sigma + a, which is what it sends.
+
+    Args:
+        accumulators: over which what arrives is divided.
+    """
     t = Tracer("sigma")
-    sigma = t.state("sigma", SIGMA_BITS)
-    total = t.add(sigma, t.accumulator(ARRIVING), "total")
-    total = saturated(t, total, SIGMA_BITS, "sigma", hint="sigma_new")
-    t.write(sigma, total)
-    t.spike(total)
+    t.spike(_summed(t, accumulators))
     return t.program()
 
 
-def _send_delta(
-    t: Tracer, before: Word, residue: Word, new: Word, threshold: int, limit: int
+def _summed(t: Tracer, accumulators: int) -> Word:
+    """Sigma with what arrives."""
+    sigma = t.state("sigma", SIGMA_BITS)
+    arriving = [t.accumulator(name) for name in arriving_at(accumulators)]
+    total = saturating_sum(t, [sigma, *arriving], "sigma", "total")
+    t.write(sigma, total)
+    return total
+
+
+def _send_change(
+    t: Tracer,
+    heard: Word,
+    before: Word,
+    new: Word,
+    threshold: int,
+    limit: int,
+    ends: tuple[int, int],
 ) -> None:
-    """Sends delta = new - before + residue where |delta| >= threshold; the rest is the residue."""
-    delta = t.add(t.subtract(new, before), residue, "delta")
-    goes = t.less(t.negative_magnitude(delta), 1 - threshold, "goes")
-    chosen = t.select(goes, delta, 0, "chosen")
-    sent = clamped(t, chosen, -limit << STATE_EXPONENT, limit << STATE_EXPONENT, "sent")
-    t.saturates(chosen, sent, "message")
-    left = t.subtract(delta, sent, "left")
-    t.write(residue, saturated(t, left, SIGMA_BITS, "residue", hint="residue_new"))
-    t.write(before, new)
-    t.spike(t.shift_right(sent, STATE_EXPONENT, "message"))
+    """Sends delta = new - before where |delta| >= threshold.
+
+    Lava's processes keep an activation and a residue, of which `heard` is the difference: what has
+    been sent in all. It is what new was, or on the way there where the limit is in the way.
+
+    Args:
+        t: the tracer.
+        heard: the state word.
+        before: what it holds.
+        new: the activation.
+        threshold: in units of 2**-18.
+        limit: largest message.
+        ends: between which `before` and `new` lie.
+    """
+    most = limit << STATE_EXPONENT
+    delta = t.subtract(new, before, "delta")
+    goes = t.bitwise_or(t.less(threshold - 1, delta), t.less(delta, 1 - threshold), "goes")
+    above, below = t.less(most, delta, "above"), t.less(delta, -most, "below")
+    held = clamped(t, delta, -most, most, "held")
+    t.saturates(delta, held, "message", goes)
+    # Between before and new, and so within both ends: written so that this is seen.
+    up = t.add(t.minimum(before, ends[1] - most), most, "up")
+    down = t.add(t.maximum(before, ends[0] + most), -most, "down")
+    reached = t.select(above, up, t.select(below, down, new), "reached")
+    t.write(heard, t.select(goes, reached, before, "heard_new"))
+    t.spike(t.shift_right(t.select(goes, held, 0, "sent"), STATE_EXPONENT, "message"))

@@ -145,6 +145,10 @@ class Tracer:
         """The bits that both have."""
         return self._emit("AND", hint, a, b)
 
+    def bitwise_or(self, a: Value, b: Value, hint: str = "or") -> Word:
+        """The bits that either has."""
+        return self._emit("OR", hint, a, b)
+
     def multiply(self, a: Value, b: Value, shift: int, hint: str = "mul") -> Word:
         """(a b) >> shift, rounded towards minus infinity."""
         return self._emit("MUL_SHR", hint, a, b, shift=shift)
