@@ -36,6 +36,7 @@ class SharedKernel:
         columns: [kind of window][pair], counted from where a place begins.
         weight_starts, column_starts, pair_counts, offsets: for each tile, [tile of channels][place].
         scattered: weights by source, [channel of the source][place of the kernel][channel].
+        used: whether any of a place is not zero, [channel of the source][place of the kernel].
         reached: for each axis the windows that each source lies in: starts, and for each its place
             in the kernel and its window.
         first: the message with which the source begins.
@@ -50,6 +51,7 @@ class SharedKernel:
     pair_counts: Int64
     offsets: Int32
     scattered: Int32
+    used: npt.NDArray[np.int8]
     reached: tuple[Int32, ...]
     first: int
 
@@ -59,28 +61,35 @@ def shared(program: LoihiProgram, population: Population) -> list[Convolution]:
     can be added up; none otherwise.
     """
     incoming: Sequence[AnyConnection] = program.incoming(population.name)
-    if len(population.program.accumulators) != 1:
-        return []
     found = [c for c in incoming if isinstance(c, Convolution)]
     if not found or len(found) < len(incoming) or not all(map(found[0].same_windows, found)):
         return []
-    total = _added(found)
-    return found if _INT16.min <= total.min() and total.max() <= _INT16.max else []
+    for accumulator in population.program.accumulators:
+        total = _added(found[0], [c for c in found if c.accumulators == (accumulator,)])
+        if total.min() < _INT16.min or total.max() > _INT16.max:
+            return []
+    return found
 
 
-def _added(convolutions: Sequence[Convolution]) -> Int64:
-    return np.sum([c.kernel.astype(np.int64) << c.exponent for c in convolutions], axis=0)
+def _added(first: Convolution, convolutions: Sequence[Convolution]) -> Int64:
+    total = np.zeros(first.kernel.shape, np.int64)
+    for one in convolutions:
+        total += one.kernel.astype(np.int64) << one.exponent
+    return total
 
 
-def laid_out(convolutions: Sequence[Convolution], first_pair: int, most_channels: int) -> SharedKernel:
-    """The layout of convolutions of one source with the same windows.
+def laid_out(
+    first: Convolution, convolutions: Sequence[Convolution], first_pair: int, most_channels: int
+) -> SharedKernel:
+    """The layout of what feeds one accumulator.
 
     Args:
-        convolutions: what `shared` has found.
+        first: one of what `shared` has found, which have the same windows.
+        convolutions: those of them that feed it, or none.
         first_pair: where the messages of the source begin.
         most_channels: most rows of a tile.
     """
-    windows, kernel = convolutions[0].windows, _added(convolutions).astype(np.int16)
+    windows, kernel = first.windows, _added(first, convolutions).astype(np.int16)
     channels, down, across = windows.target_shape
     own = channels // windows.groups
     wide = max(n for n in range(1, most_channels + 1) if own % n == 0)
@@ -123,6 +132,7 @@ def laid_out(convolutions: Sequence[Convolution], first_pair: int, most_channels
         *(np.ascontiguousarray(one) for one in starts[:3]),
         starts[3].astype(np.int32),
         np.ascontiguousarray(scattered, np.int32),
+        np.ascontiguousarray(scattered.any(axis=-1), np.int8),
         (*_reached(windows, 0), *_reached(windows, 1)),
         2 * first_pair,
     )

@@ -17,7 +17,7 @@ from lnn2loihi.simulation.native import library
 from lnn2loihi.simulation.native.job import Binding, Job
 from lnn2loihi.simulation.native.kernel_code import LANES, NARROW, Level, row_vector_lanes
 from lnn2loihi.simulation.native.layout import Layout, lay_out
-from lnn2loihi.simulation.native.plan import ONE, Piece, divided, unmeasured
+from lnn2loihi.simulation.native.plan import ONE, SHARED_BELOW, Piece, divided, unmeasured
 from lnn2loihi.simulation.native.workers import run_workers
 from lnn2loihi.simulation.result import EngineRun, OnStep, SaturationCounts
 
@@ -124,6 +124,8 @@ class NativeEngine:
 
     def _pieces(self, job: Job) -> tuple[Piece, ...]:
         """How a job is divided: by what was measured, once it is worth while to measure."""
+        if any(p.kernels for p in self.layout.populations):
+            return unmeasured(job.batch, SHARED_BELOW)
         if not self.costs and job.batch % LANES:
             self._ragged += int(job.lengths.sum()) * self.layout.operations
             if self._ragged >= MEASURE_AFTER:

@@ -33,7 +33,7 @@ class _PopulationStructure(ctypes.Structure):
         ("row_pairs", ctypes.c_int64),
         *((name, ctypes.c_void_p) for name in (
             "row_starts", "row_values", "row_parameters", "initial", "final", "record",
-            "non_zero", "changed", "saturated", "offsets", "convolution")),
+            "non_zero", "changed", "saturated", "convolutions")),
     ]  # fmt: skip
 
 
@@ -42,10 +42,12 @@ class _ConvolutionStructure(ctypes.Structure):
 
     _fields_ = [
         *((name, ctypes.c_int32) for name in (
-            "groups", "inner", "outer", "height", "width", "taps", "across_taps", "across")),
+            "tile_channels", "groups", "inner", "outer", "height", "width", "taps", "across_taps",
+            "across")),
         ("first", ctypes.c_int64),
         *((name, ctypes.c_void_p) for name in (
-            "weights", "down_starts", "down_taps", "down_windows", "across_starts",
+            "tile_weights", "columns", "weight_starts", "column_starts", "pair_counts", "offsets",
+            "weights", "used", "down_starts", "down_taps", "down_windows", "across_starts",
             "across_of_tap", "across_windows")),
     ]  # fmt: skip
 
@@ -55,9 +57,12 @@ class _ConvolutionStructure(ctypes.Structure):
         windows = kernel.windows
         channels, inner, tall, wide = windows.kernel_shape
         return cls(
-            windows.groups, inner, channels // windows.groups, *windows.source_shape[1:],
+            kernel.tile_channels, windows.groups, inner, channels // windows.groups, *windows.source_shape[1:],
             tall * wide, wide, windows.target_shape[2], kernel.first,
-            _address(kernel.scattered), *map(_address, kernel.reached),
+            *map(_address, (
+                kernel.weights, kernel.columns, kernel.weight_starts, kernel.column_starts,
+                kernel.pair_counts, kernel.offsets, kernel.scattered, kernel.used, *kernel.reached,
+            )),
         )  # fmt: skip
 
 
@@ -99,8 +104,9 @@ class _Template:
             laid.shifts, laid.weights, laid.columns, laid.weight_starts, laid.column_starts,
             laid.pair_counts, laid.parameters,
         )  # fmt: skip
-        kernel = laid.kernel
-        self.convolution = None if kernel is None else _ConvolutionStructure.of(kernel)
+        self.convolutions = (_ConvolutionStructure * len(laid.kernels))(
+            *map(_ConvolutionStructure.of, laid.kernels)
+        )
         self.structure = _PopulationStructure(
             population.size, len(program.accumulators), len(self.words), laid.parameters.shape[1],
             laid.tile_neurons, laid.first_pair, self.words.index(state) if state else -1,
@@ -111,9 +117,7 @@ class _Template:
             _address(laid.row_columns), laid.row_columns.size, _address(laid.row_starts),
             _address(laid.row_values), _address(laid.row_parameters),
         )  # fmt: skip
-        if kernel is not None and self.convolution is not None:
-            self.structure.offsets = _address(kernel.offsets)
-            self.structure.convolution = ctypes.addressof(self.convolution)
+        self.structure.convolutions = ctypes.addressof(self.convolutions)
 
 
 class Binding:

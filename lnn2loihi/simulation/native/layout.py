@@ -46,19 +46,19 @@ class PopulationLayout:
     row_starts: Int64
     row_values: npt.NDArray[np.int16]
     row_parameters: Int32
-    kernel: SharedKernel | None = None
+    kernels: tuple[SharedKernel, ...] = ()
 
     @property
     def places(self) -> int:
         """Neurons of a channel, of those that share a kernel; 0 where each has its own weights."""
-        return 0 if self.kernel is None else math.prod(self.kernel.windows.target_shape[1:])
+        return math.prod(self.kernels[0].windows.target_shape[1:]) if self.kernels else 0
 
     @property
     def multiplications(self) -> int:
         """Weights that a step multiplies by, in pairs."""
-        if self.kernel is None:
-            return self.weights.size
-        return int(self.pair_counts.sum()) * self.tile_neurons
+        return self.weights.size + sum(
+            int(k.pair_counts.sum()) * k.tile_channels for k in self.kernels
+        )
 
 
 @dataclass(frozen=True)
@@ -193,25 +193,31 @@ def _convolved(
     first_pairs: dict[str, int],
 ) -> PopulationLayout:
     """The layout of a population whose neurons share a kernel."""
-    made = laid_out(convolutions, first_pairs[convolutions[0].source], TILE_ROWS[-1])
-    parameters = _parameters(population)
+    first_pair = first_pairs[convolutions[0].source]
+    fed = {
+        a: [c for c in convolutions if c.accumulators == (a,)]
+        for a in population.program.accumulators
+    }
+    kernels = [laid_out(convolutions[0], own, first_pair, TILE_ROWS[-1]) for own in fed.values()]
+    parameters, nothing = _parameters(population), np.zeros(1, np.int32)
+    none = np.zeros(1, np.int64)
     return PopulationLayout(
         index,
-        made.tile_channels,
+        1,
         first_pairs[population.name],
         np.array([*shift_arguments(population.program), 0], np.int32),
-        made.weights,
-        made.columns,
-        made.weight_starts,
-        made.column_starts,
-        made.pair_counts,
+        nothing,
+        nothing,
+        none,
+        none,
+        none,
         parameters,
         None,
-        np.zeros(0, np.int32),
-        np.zeros(1, np.int64),
+        nothing,
+        none,
         np.zeros(1, np.int16),
         _padded(np.ascontiguousarray(parameters.T), "edge"),
-        made,
+        tuple(kernels),
     )
 
 

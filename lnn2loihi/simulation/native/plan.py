@@ -11,6 +11,9 @@ from lnn2loihi.simulation.native.kernel_code import LANES
 ONE = 1
 #: Batches below this run one sequence at a time, as long as nothing was measured.
 SINGLE_BELOW = 8
+#: The same where neurons share kernels: sequences that run one by one skip messages of 0, and what
+#: they cost depends on these (PilotNet's network: 1.9 ms a step one by one, 90 ms for 64).
+SHARED_BELOW = 48
 
 
 @dataclass(frozen=True)
@@ -27,9 +30,14 @@ class Piece:
         return -(-(self.last - self.first) // self.lanes)
 
 
-def unmeasured(batch: int) -> tuple[Piece, ...]:
-    """How a batch is divided where costs are not known."""
-    return (Piece(ONE if batch < SINGLE_BELOW else LANES, 0, batch),)
+def unmeasured(batch: int, single_below: int = SINGLE_BELOW) -> tuple[Piece, ...]:
+    """How a batch is divided where costs are not known.
+
+    Args:
+        batch: number of sequences.
+        single_below: batches below this run one by one.
+    """
+    return (Piece(ONE if batch < single_below else LANES, 0, batch),)
 
 
 def divided(batch: int, costs: Mapping[int, float]) -> tuple[Piece, ...]:

@@ -226,16 +226,21 @@ static int multiply(const population_t *p, const block_t *block, int64_t tile, i
 /* Sums of all neurons of a population that share a kernel. A tile is channels at one place. */
 static void convolve(const population_t *p, const block_t *block, int32_t *sums)
 {
-    const int64_t places = p->places, tiles_in_all = p->neurons / p->tile_neurons;
+    const int64_t places_each = p->places;
     int64_t to[ROWS];
     for (int row = 0; row < ROWS; row++)
-        to[row] = row * places * LANES;
-    for (int64_t tile = 0; tile < tiles_in_all; tile++) {
-        const int64_t first = tile / places * p->tile_neurons * places + tile % places;
-        tiles[p->tile_neurons](p->weights + p->weight_starts[tile],
-                               p->columns + p->column_starts[tile], (int)p->pair_counts[tile],
-                               block->messages + (size_t)p->offsets[tile] * 2 * LANES,
-                               sums + first * LANES, to);
+        to[row] = place_of(p, row * places_each, 0, p->accumulators);
+    for (int32_t a = 0; a < p->accumulators; a++) {
+        const convolution_t *c = p->convolutions + a;
+        for (int64_t tile = 0; tile < p->neurons / c->tile_channels; tile++) {
+            const int64_t first =
+                tile / places_each * c->tile_channels * places_each + tile % places_each;
+            tiles[c->tile_channels](c->tile_weights + c->weight_starts[tile],
+                                    c->columns + c->column_starts[tile],
+                                    (int)c->pair_counts[tile],
+                                    block->messages + (size_t)c->offsets[tile] * 2 * LANES,
+                                    sums + place_of(p, first, a, p->accumulators), to);
+        }
     }
 }
 
@@ -248,8 +253,8 @@ static void update_block(const population_t *p, const block_t *block, int32_t *s
     if (p->places) {
         convolve(p, block, block->sums);
         for (int64_t n = 0; n < p->neurons; n++)
-            p->update_sequences(block->sums + n * LANES, p->parameter_values + n * p->parameters,
-                                p->shifts, states + n * p->states * LANES, fresh + n * LANES,
+            p->update_sequences(block->sums + n * p->accumulators * LANES,
+                                p->parameter_values + n * p->parameters, p->shifts, states + n * p->states * LANES, fresh + n * LANES,
                                 block->live, saturated + n * p->marks, LANES);
         return;
     }

@@ -79,19 +79,20 @@ static void count_single(const run_t *run, int32_t source, int64_t step, int32_t
     }
 }
 
-/* Sums of neurons that share a kernel: each message that is not zero is added to the windows that
- * it lies in, to all channels of each at once.
+/* Sums of neurons that share a kernel, of one accumulator: each message that is not zero is added
+ * to the windows that it lies in, to all channels of each at once.
  */
-static void sum_convolution(const population_t *p, const int16_t *restrict messages,
-                            int32_t *restrict scattered, int32_t *restrict sums)
+static void scatter(const convolution_t *c, const int16_t *restrict message, int64_t channels,
+                    int32_t *restrict scattered)
 {
-    const convolution_t *c = p->convolution;
-    const int64_t channels = p->neurons / p->places, places = p->places;
-    const int16_t *restrict message = messages + c->first;
-    memset(scattered, 0, (size_t)p->neurons * sizeof *scattered);
     for (int64_t channel = 0; channel < (int64_t)c->groups * c->inner; channel++) {
         const int32_t *weights = c->weights + channel * c->taps * c->outer;
+        const int8_t *used = c->used + channel * c->taps;
         int32_t *group = scattered + channel / c->inner * c->outer;
+        if (!memchr(used, 1, (size_t)c->taps)) {
+            message += (int64_t)c->height * c->width;
+            continue;
+        }
         for (int64_t y = 0; y < c->height; y++)
             for (int64_t x = 0; x < c->width; x++, message++) {
                 const int32_t value = *message;
@@ -99,22 +100,35 @@ static void sum_convolution(const population_t *p, const int16_t *restrict messa
                     continue;
                 for (int32_t i = c->down_starts[y]; i < c->down_starts[y + 1]; i++)
                     for (int32_t j = c->across_starts[x]; j < c->across_starts[x + 1]; j++) {
-                        const int64_t tap =
-                            (int64_t)c->down_taps[i] * c->across_taps + c->across_of_tap[j];
+                        const int32_t tap = c->down_taps[i] * c->across_taps + c->across_of_tap[j];
+                        if (!used[tap])
+                            continue;
                         const int64_t place =
                             (int64_t)c->down_windows[i] * c->across + c->across_windows[j];
-                        const int32_t *restrict w = weights + tap * c->outer;
+                        const int32_t *restrict w = weights + (int64_t)tap * c->outer;
                         int32_t *restrict to = group + place * channels;
                         for (int32_t n = 0; n < c->outer; n++)
                             to[n] += value * w[n];
                     }
             }
     }
-    for (int64_t place = 0; place < places; place++)
-        for (int64_t channel = 0; channel < channels; channel++)
-            sums[channel * places + place] = scattered[place * channels + channel];
-    for (int64_t n = p->neurons; n < padded(p->neurons); n++)
-        sums[n] = 0;
+}
+
+static void sum_convolutions(const population_t *p, const single_t *single)
+{
+    const int64_t channels = p->neurons / p->places, places = p->places;
+    int32_t *restrict sums = single->sums;
+    const int32_t *restrict scattered = single->scattered;
+    for (int32_t a = 0; a < p->accumulators; a++, sums += padded(p->neurons)) {
+        memset(single->scattered, 0, (size_t)p->neurons * sizeof *scattered);
+        scatter(p->convolutions + a, single->messages + p->convolutions[a].first, channels,
+                single->scattered);
+        for (int64_t place = 0; place < places; place++)
+            for (int64_t channel = 0; channel < channels; channel++)
+                sums[channel * places + place] = scattered[place * channels + channel];
+        for (int64_t n = p->neurons; n < padded(p->neurons); n++)
+            sums[n] = 0;
+    }
 }
 
 static void encode_single(const run_t *run, single_t *single, int64_t sequence, int64_t step)
@@ -154,7 +168,7 @@ static void update_single(const run_t *run, int32_t index, single_t *single, int
     const population_t *p = run->list + index;
     const int64_t lanes = padded(p->neurons);
     if (p->places)
-        sum_convolution(p, single->messages, single->scattered, single->sums);
+        sum_convolutions(p, single);
     else if (p->row_weights)
         sum_dense(p, single->messages, single->sums);
     else

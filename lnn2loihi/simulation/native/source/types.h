@@ -20,14 +20,23 @@ typedef void (*tile_t)(const int32_t *restrict, const int32_t *restrict, int,
 typedef void (*rows_t)(const int32_t *restrict, const int32_t *restrict, int,
                        const int16_t *restrict, int32_t *restrict);
 
-/* A kernel that all neurons of a population share, for single sequences. */
+/* A kernel that all neurons of a population share, for one of their accumulators. */
 typedef struct {
+    int32_t tile_channels;          /* channels of a tile, which stand at one place */
     int32_t groups, inner, outer;   /* channels of the source and of the target in a group */
     int32_t height, width;          /* of the source */
     int32_t taps, across_taps;      /* places of the kernel, and those of one of its rows */
     int32_t across;                 /* windows side by side */
     int64_t first;                  /* message with which the source begins */
-    const int32_t *weights;         /* [channel of the source][place][channel of the group] */
+    const int32_t *tile_weights;    /* [tile][pair][channel] pairs of int16; many tiles share them */
+    const int32_t *columns;         /* [tile][pair], counted from `offsets` */
+    const int64_t *weight_starts, *column_starts, *pair_counts; /* (tiles,) */
+    const int32_t *offsets;         /* (tiles,): the first pair */
+    /* For single sequences: [channel of the source][place of the kernel][channel of the group], and
+     * whether any of the last is not zero, [channel of the source][place of the kernel].
+     */
+    const int32_t *weights;
+    const int8_t *used;
     /* The windows that a row and a column of the source lie in: starts, and for each its place in
      * the kernel and its window.
      */
@@ -61,8 +70,7 @@ typedef struct {
     int32_t *record;        /* [plane][batch][time][neuron], or NULL */
     int64_t *non_zero, *changed; /* (neurons,): messages, summed over steps and sequences */
     int64_t *saturated;     /* [neuron][mark]: updates in which a word saturated, likewise */
-    const int32_t *offsets; /* (tiles,) pairs from which on columns are counted, with a kernel */
-    const convolution_t *convolution; /* with a kernel */
+    const convolution_t *convolutions; /* (accumulators,), with a kernel */
 } population_t;
 
 /* Types of samples. */
