@@ -30,8 +30,14 @@ from lnn2loihi.printable import is_line
 from lnn2loihi.tables import decibel, percent, text_table
 
 __all__ = [
-    "AnyConnection", "Connection", "Convolution", "InputPort", "LoihiProgram", "Population", "Schedule",
-]  # fmt: skip
+    "AnyConnection",
+    "Connection",
+    "Convolution",
+    "InputPort",
+    "LoihiProgram",
+    "Population",
+    "Schedule",
+]
 
 #: Most populations and connections of a program, most instructions of all its populations, and most
 #: instructions times neurons (limits of this library, so that a hostile file costs little).

@@ -22,7 +22,7 @@ import lnn2loihi as l2l
 from lnn2loihi.converters.lavadl.build import update
 from lnn2loihi.converters.lavadl.importer import LavaDlImporter
 from lnn2loihi.converters.lavadl.neurons import decayed
-from lnn2loihi.converters.lavadl.weights import convolution_rows, dense_weights
+from lnn2loihi.converters.lavadl.weights import dense_weights
 from lnn2loihi.neurons.tracer import Tracer
 from lnn2loihi.plugins import PROGRAM_IMPORTERS
 
@@ -122,27 +122,6 @@ def test_decays_are_rounded_towards_zero(word: int, kept: int) -> None:
     assert message.tolist() == [right]
 
 
-@pytest.mark.parametrize("groups", [1, 2])
-@pytest.mark.parametrize("seed", range(4))
-def test_convolutions_are_those_of_torch(seed: int, groups: int) -> None:
-    torch = pytest.importorskip("torch", reason="torch is not installed")
-    random = np.random.default_rng(seed)
-    kernel = random.integers(1, 4, 2)
-    options: list[Any] = [tuple(map(int, random.integers(low, 3, 2))) for low in (1, 0, 1)]
-    weight = random.integers(-9, 10, (4, 3, *kernel))
-    x = random.integers(-5, 6, (3 * groups, 9, 11))
-    given = torch.tensor(x[None]).double(), torch.tensor(weight).double(), None
-    conv2d: Any = torch.nn.functional.conv2d
-    found = conv2d(*given, *options, groups)[0].numpy()
-    sizes: list[Any] = [x.shape, found.shape]
-    given_to_ours: list[Any] = [weight, *sizes, *options, groups]
-    row, column, value = convolution_rows(*given_to_ours)
-    own = np.bincount(row, value * x.ravel()[column], found.size)
-    assert np.array_equal(own, found.ravel())
-    order = row * x.size + column
-    assert (np.diff(order) > 0).all() and value.all()
-
-
 def test_weights_are_those_of_netx() -> None:
     """What netx and Lava do with weights before they multiply, by their own functions."""
     cases = {
@@ -161,8 +140,8 @@ def test_weights_are_those_of_netx() -> None:
 def test_layers_update_while_the_pipeline_fills(tmp_path: Path) -> None:
     """A bias works from the first step on, and does not wait for the first sample."""
     program, _ = load(tmp_path, next(n for n in NETWORKS if n.startswith("convolutions")))
-    assert not program.populations[0].initial_state["act"].any()
-    assert program.populations[2].initial_state["act"].any()
+    assert not program.populations[0].initial_state["heard"].any()
+    assert program.populations[2].initial_state["heard"].any()
 
 
 def test_what_saturates_while_the_pipeline_fills_is_said(tmp_path: Path) -> None:

@@ -201,9 +201,7 @@ class Builder:
         """
         size = int(np.prod(shape))
         sigma_delta = layers[0].neuron == "SDNN"
-        rows = [
-            _rows(layer, layers[n - 1].shape if n else shape) for n, layer in enumerate(layers)
-        ]
+        rows = [_rows(layer, layers[n - 1].shape if n else shape) for n, layer in enumerate(layers)]
         parts = [1 if not sigma_delta or r is None else self._parts_of(r) for r in rows]
         last = INPUT
         for number, layer in enumerate(layers):

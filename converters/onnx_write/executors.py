@@ -11,7 +11,7 @@ import numpy as np
 
 from lnn2loihi.converters.onnx_write.program import OnnxProgramExporter
 from lnn2loihi.formats import IntegerArray
-from lnn2loihi.program import LoihiProgram
+from lnn2loihi.program import AnyConnection, Convolution, LoihiProgram
 from lnn2loihi.simulation.executor import Executor
 from lnn2loihi.simulation.result import IntegerRun, OnStep, recorded_words
 
@@ -95,7 +95,7 @@ class OnnxReference(Executor):
         steps.
         """
         codes = [(NODES * p.program.instruction_count, p.size) for p in program.populations]
-        weights = sum(c.rows * c.source_size for c in program.connections)
+        weights = sum(_multiplications(c) for c in program.connections)
         fixed = NODE_SECONDS * sum(nodes for nodes, _ in codes) + WEIGHT_SECONDS * weights
         each = VALUE_SECONDS * sum(nodes * size for nodes, size in codes)
         each += MULTIPLY_SECONDS * weights
@@ -103,6 +103,13 @@ class OnnxReference(Executor):
         sequences = int(min(batch, max(most, 1)))
         samples = int(SHARE_SECONDS / (fixed + each * sequences)) // program.substeps
         return sequences, min(updates, max(samples, 1) * program.substeps)
+
+
+def _multiplications(connection: AnyConnection) -> int:
+    """Of a step of one sequence."""
+    if isinstance(connection, Convolution):
+        return connection.windows.largest_count
+    return connection.rows * connection.source_size
 
 
 def _missing(package: str) -> str:

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from lnn2loihi.converters.onnx_write.build import DOMAIN, Functions, Graph
+from lnn2loihi.converters.onnx_write.convolution import SharedSums, prepare_shared
 from lnn2loihi.converters.onnx_write.sparse import Heard, listed, matrix
 from lnn2loihi.graph.connection import Connection
+from lnn2loihi.graph.convolution import AnyConnection, Convolution
 
 #: A synapse that is gathered costs as much as so many entries of a matrix (measured with
 #: onnxruntime 1.31.1 on one thread: 1.5 to 3 ns against 0.15 to 0.3 ns).
@@ -78,7 +80,7 @@ def _name(connection: Connection) -> str:
     return f"{connection.source}_to_{connection.target}"
 
 
-def prepare(graph: Graph, connection: Connection, neurons: int) -> Sums:
+def prepare(graph: Graph, connection: AnyConnection, neurons: int) -> Sums | SharedSums:
     """Puts the synapses of a connection into a graph.
 
     Args:
@@ -89,6 +91,8 @@ def prepare(graph: Graph, connection: Connection, neurons: int) -> Sums:
     Raises:
         InputError: their matrix is too large.
     """
+    if isinstance(connection, Convolution):
+        return prepare_shared(graph, connection)
     heard, name = heard_of(connection, neurons), _name(connection)
     gathered = heard.longest * GATHERED_COST < heard.sources
     *columns, mantissas = listed(graph, heard) if gathered else (matrix(graph, heard),)

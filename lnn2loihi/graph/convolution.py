@@ -29,8 +29,9 @@ LARGEST_COUNT, LARGEST_UNROLLED = 1 << 28, 1 << 24
 @checks_fields(ProgramError)
 @dataclass(frozen=True, eq=False)
 class Convolution(Synapses):
-    """Synapses from a source to one accumulator of a population, all of whose windows share a
-    kernel: row (c, y, x), neurons in this order, is the sum over i, j, k of
+    """A kernel that all neurons of a population share, for one of its accumulators.
+
+    Row (c, y, x), neurons in this order, is the sum over i, j, k of
 
         kernel[c, i, j, k] 2**exponent message[i, y stride + j dilation - padding, ...].
 
@@ -73,8 +74,10 @@ class Convolution(Synapses):
         """Which sources each neuron hears."""
         shape: Any = self.kernel.shape
         source: Any = self.source_shape
-        pairs: list[Any] = [self.stride, self.padding, self.dilation]
-        return Windows(source, shape, *pairs, self.groups)
+        stride: Any = self.stride
+        padding: Any = self.padding
+        dilation: Any = self.dilation
+        return Windows(source, shape, stride, padding, dilation, self.groups)
 
     @property
     def source_size(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -143,6 +143,6 @@ class Windows:
         for row, column, windows, sources in self.taps():
             below = heard[..., sources[0], sources[1]]
             flat = below.reshape(*below.shape[:3], -1)
-            part = weights[..., row, column] @ flat
+            part = np.matmul(weights[..., row, column], flat)
             found[..., windows[0], windows[1]] += part.reshape(*part.shape[:3], *below.shape[3:])
         return found.reshape(batch, -1).astype(dtype, copy=False)

@@ -23,7 +23,7 @@ from lnn2loihi.formats import MESSAGE_BITS, WEIGHT_BITS, IntegerArray
 from lnn2loihi.lava.memory import shared_array
 from lnn2loihi.lava.plan import LavaPlan, plan_run
 from lnn2loihi.lava.shim import import_lava
-from lnn2loihi.program import Connection, LoihiProgram, Population
+from lnn2loihi.program import AnyConnection, Connection, Convolution, LoihiProgram, Population
 from lnn2loihi.simulation.result import recorded_words
 
 #: Model tag that the run configuration selects: integers, not floats.
@@ -150,7 +150,7 @@ class _Way:
     accumulators: tuple[str, ...]
 
 
-def _ways(program: LoihiProgram, connection: Connection) -> list[_Way]:
+def _ways(program: LoihiProgram, connection: AnyConnection) -> list[_Way]:
     """The input ports that a connection feeds."""
     from lnn2loihi.lava.processes.population.process import PORT_NAMES
 
@@ -161,9 +161,9 @@ def _ways(program: LoihiProgram, connection: Connection) -> list[_Way]:
     return [_Way(PORT_NAMES[places[a]], (a,)) for a in connection.accumulators]
 
 
-def _named(program: LoihiProgram) -> dict[str, Connection]:
+def _named(program: LoihiProgram) -> dict[str, AnyConnection]:
     """The connections by a name of their own; several may join the same populations."""
-    named: dict[str, Connection] = {}
+    named: dict[str, AnyConnection] = {}
     for c in program.connections:
         place = sum(name.partition(" (")[0] == c.name for name in named)
         named[f"{c.name} ({place + 1})" if place else c.name] = c
@@ -173,6 +173,8 @@ def _named(program: LoihiProgram) -> dict[str, Connection]:
 def _check(program: LoihiProgram) -> None:
     problems = Problems(LavaRunError, f"program {program.name!r} in Lava")
     for c in program.connections:
+        if isinstance(c, Convolution):
+            continue  # its places are different sources
         rows = np.repeat(np.arange(c.rows), np.diff(c.row_starts))
         if np.unique(rows * c.source_size + c.columns).size < c.synapses:
             problems.add(
@@ -221,7 +223,7 @@ def _neurons(
 
 
 def _sparse(
-    program: LoihiProgram, connection: Connection, plan: LavaPlan, name: str, way: _Way
+    program: LoihiProgram, connection: AnyConnection, plan: LavaPlan, name: str, way: _Way
 ) -> Any:
     """The synapses of a connection.
 
@@ -236,7 +238,7 @@ def _sparse(
     size = program.population(connection.target).size
     return Sparse(
         name=name,
-        weights=block_diagonal(connection, way.accumulators, size, plan.width),
+        weights=block_diagonal(connection.unrolled(), way.accumulators, size, plan.width),
         weight_exp=connection.exponent - 1,
         num_weight_bits=WEIGHT_BITS,
         num_message_bits=MESSAGE_BITS,
@@ -244,7 +246,7 @@ def _sparse(
     )
 
 
-def _delay(connection: Connection, plan: LavaPlan, name: str) -> Any:
+def _delay(connection: AnyConnection, plan: LavaPlan, name: str) -> Any:
     from lnn2loihi.lava.processes.delay.process import Delay
 
     size = plan.width * connection.source_size
@@ -284,7 +286,7 @@ def block_diagonal(
 
 
 def _connect(
-    graph: LavaGraph, named: Mapping[str, Connection], ways: Sequence[tuple[str, _Way]]
+    graph: LavaGraph, named: Mapping[str, AnyConnection], ways: Sequence[tuple[str, _Way]]
 ) -> None:
     senders = {graph.program.input.name: graph.input, **graph.populations}
     for name, delay in graph.delays.items():

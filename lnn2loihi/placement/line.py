@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.graph.connection import Connection
+from lnn2loihi.graph.convolution import AnyConnection
 from lnn2loihi.graph.schedule import Schedule
 from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.neurons.listing import listing
@@ -317,7 +318,7 @@ def _links(
 
 
 def _synapses(
-    connections: Sequence[Connection],
+    connections: Sequence[AnyConnection],
     links: Sequence[Link],
     sizes: Mapping[str, int],
     positions: Sequence[IntegerArray],
@@ -330,7 +331,7 @@ def _synapses(
     place, begin, length, axons = ([np.zeros(0, np.int64)] for _ in range(4))
     total = 0
     for connection, link in zip(connections, links, strict=True):
-        starts, columns = _kept(connection, sizes[connection.source])
+        starts, columns = _kept(connection.unrolled(), sizes[connection.source])
         neuron = np.arange(connection.rows) % (connection.rows // link.fed)
         rows = np.flatnonzero(neuron < sizes[connection.target])
         place.append(positions[link.target][neuron[rows]])

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.formats import WORD_BITS
-from lnn2loihi.graph.connection import Connection
+from lnn2loihi.graph.convolution import AnyConnection
 from lnn2loihi.graph.population import Population
 from lnn2loihi.neurons.listing import COUNTER
 
@@ -60,7 +60,7 @@ def units(widths: Iterable[int]) -> int:
 
 
 def neuron_memory(
-    population: Population, incoming: Iterable[Connection], interleave: int
+    population: Population, incoming: Iterable[AnyConnection], interleave: int
 ) -> NeuronMemory:
     """Memory of each neuron of a population.
 

@@ -12,7 +12,7 @@ from lnn2loihi.layers.stage import FIRST, RESTART
 from lnn2loihi.network import FloatArray
 from lnn2loihi.neurons.operations import ELAPSED
 from lnn2loihi.precision import Precision, precision_of
-from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population
+from lnn2loihi.program import AnyConnection, InputPort, LoihiProgram, Population
 from lnn2loihi.quantization.calibration import CalibrationRun
 from lnn2loihi.quantization.state_words import StateWord, encoded_states
 from lnn2loihi.simulation import encode, simulate
@@ -127,7 +127,7 @@ def _quality(precision: Precision | None) -> dict[str, Any]:
     }
 
 
-def weighted(program: LoihiProgram, population: str) -> list[Connection]:
+def weighted(program: LoihiProgram, population: str) -> list[AnyConnection]:
     """Connections into a population that carry trained weights: not the elapsed time's, and not
     those of the first step of a sample.
     """
@@ -135,20 +135,21 @@ def weighted(program: LoihiProgram, population: str) -> list[Connection]:
     return [c for c in program.incoming(population) if c.accumulators not in fixed]
 
 
-def _weights(connections: Sequence[Connection]) -> str:
+def _weights(connections: Sequence[AnyConnection]) -> str:
     """Width of the mantissas, and what rows use of it on average."""
     exponents = ",".join(str(c.exponent) for c in connections)
     used = _bits_used(connections)
     return f"{connections[0].mantissa_bits} bit, uses {used:.1f}, shl {exponents}"
 
 
-def _bits_used(connections: Sequence[Connection]) -> float:
+def _bits_used(connections: Sequence[AnyConnection]) -> float:
     """Mean width of the largest mantissa of each row."""
     largest = np.maximum.reduce([_largest_mantissas(c) for c in connections])
     return float(np.log2(np.maximum(largest, 1) + 1).mean() + 1)
 
 
-def _largest_mantissas(connection: Connection) -> IntegerArray:
+def _largest_mantissas(whole: AnyConnection) -> IntegerArray:
+    connection = whole.unrolled()
     rows = np.repeat(np.arange(connection.rows), np.diff(connection.row_starts))
     largest = np.zeros(connection.rows, np.int64)
     np.maximum.at(largest, rows, np.abs(connection.mantissas.astype(np.int64)))

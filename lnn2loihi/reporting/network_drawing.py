@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lnn2loihi.program import Connection, LoihiProgram
+from lnn2loihi.program import AnyConnection, Connection, LoihiProgram
 from lnn2loihi.reporting.chart import CHARACTER, WIDTH, drawing, legend, path, text
 from lnn2loihi.reporting.marks import line_key
 from lnn2loihi.reporting.markup import Markup, element, joined
@@ -80,7 +80,7 @@ def thinning(program: LoihiProgram) -> str:
     sizes = [program.input.size, *(p.size for p in program.populations)]
     pairs = 0
     for connection in program.connections:
-        targets, sources = _pairs(connection)
+        targets, sources = _pairs(connection.unrolled())
         pairs += np.unique(targets * connection.source_size + sources).size
     said = []
     if max(sizes) > DOTS:
@@ -130,8 +130,9 @@ def _synapses(program: LoihiProgram, columns: Mapping[str, Column]) -> list[Mark
     return [drawn for _, drawn in found]
 
 
-def _strength(connection: Connection, source: Column, target: Column) -> npt.NDArray[np.int64]:
+def _strength(whole: AnyConnection, source: Column, target: Column) -> npt.NDArray[np.int64]:
     """Largest weight of each pair of drawn neurons, int64 (targets, sources)."""
+    connection = whole.unrolled()
     targets, sources = _pairs(connection)
     drawn = np.isin(targets, target.shown) & np.isin(sources, source.shown)
     found = np.zeros((target.shown.size, source.shown.size), np.int64)

@@ -61,9 +61,7 @@ class _Stage:
         self.machine.update(total.astype(np.int32).ravel())
 
 
-def _among(
-    sums: Summing, fed: tuple[str, ...], known: tuple[str, ...], size: int
-) -> Summing:
+def _among(sums: Summing, fed: tuple[str, ...], known: tuple[str, ...], size: int) -> Summing:
     """The sums at their place among those of all accumulators."""
 
     def placed(messages: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -16,7 +16,7 @@ import numpy as np
 from lnn2loihi.errors import Problems, ProgramError
 from lnn2loihi.graph.connection import LARGEST_DELAY
 from lnn2loihi.graph.schedule import derive_schedule, matched_delays
-from lnn2loihi.program import Connection, LoihiProgram, Population
+from lnn2loihi.program import AnyConnection, Connection, LoihiProgram, Population
 from lnn2loihi.targets.fused import UNPROVED
 from lnn2loihi.targets.target import Target
 
@@ -103,7 +103,7 @@ def _reordered(program: LoihiProgram, ports: int) -> tuple[Population, ...]:
     return tuple(found)
 
 
-def _by_turn(connection: Connection, target: Population) -> list[Connection]:
+def _by_turn(connection: AnyConnection, target: Population) -> list[AnyConnection]:
     """The connection, cut so that each part feeds accumulators of one turn."""
     leads, size = target.turns.leads, target.size
     fed = sorted(enumerate(connection.accumulators), key=lambda item: -leads[item[1]])
@@ -120,8 +120,9 @@ def _by_turn(connection: Connection, target: Population) -> list[Connection]:
     ]
 
 
-def rows_of(connection: Connection, accumulators: tuple[str, ...], rows: np.ndarray) -> Connection:
+def rows_of(whole: AnyConnection, accumulators: tuple[str, ...], rows: np.ndarray) -> Connection:
     """The connection with these of its rows only."""
+    connection = whole.unrolled()
     starts = connection.row_starts.astype(np.int64)
     lengths = np.diff(starts)[rows]
     ends = np.cumsum(lengths)

@@ -26,7 +26,7 @@ from lnn2loihi.graph.schedule import derive_schedule, matched_delays
 from lnn2loihi.neurons.bounds import IntegerInterval, prove
 from lnn2loihi.neurons.instructions import Bound, Instruction, NeuronProgram
 from lnn2loihi.neurons.parts import part_of
-from lnn2loihi.program import Connection, LoihiProgram, Population
+from lnn2loihi.program import AnyConnection, Connection, LoihiProgram, Population
 from lnn2loihi.targets.fused import UNPROVED
 from lnn2loihi.targets.split import rows_of
 from lnn2loihi.targets.target import Target
@@ -77,7 +77,7 @@ def graph_of_units(program: LoihiProgram) -> LoihiProgram:
             )
     problems.raise_if_any()
     populations: list[Population] = []
-    connections: list[Connection] = []
+    connections: list[AnyConnection] = []
     for p in program.populations:
         if p not in wide:
             populations.append(p)

@@ -34,7 +34,8 @@ class SharedKernel:
         tile_channels: channels of a tile.
         weights: [tile of channels, kind of window][pair][channel], pairs of int16.
         columns: [kind of window][pair], counted from where a place begins.
-        weight_starts, column_starts, pair_counts, offsets: for each tile, [tile of channels][place].
+        weight_starts, column_starts, pair_counts: of each tile, [tile of channels][place].
+        offsets: where a tile begins among all pairs, likewise.
         scattered: weights by source, [channel of the source][place of the kernel][channel].
         used: whether any of a place is not zero, [channel of the source][place of the kernel].
         reached: for each axis the windows that each source lies in: starts, and for each its place
@@ -124,13 +125,16 @@ def laid_out(
     starts = np.concatenate(tiles, axis=1)
     nothing = np.zeros(1, np.int32)
     scattered = kernel.reshape(windows.groups, own, kernel.shape[1], -1).transpose(0, 2, 3, 1)
+    weight_starts, column_starts, pair_counts, offsets = starts
     return SharedKernel(
         windows,
         wide,
         np.concatenate([*weights, nothing]),
         np.concatenate([*columns, nothing]),
-        *(np.ascontiguousarray(one) for one in starts[:3]),
-        starts[3].astype(np.int32),
+        np.ascontiguousarray(weight_starts),
+        np.ascontiguousarray(column_starts),
+        np.ascontiguousarray(pair_counts),
+        offsets.astype(np.int32),
         np.ascontiguousarray(scattered, np.int32),
         np.ascontiguousarray(scattered.any(axis=-1), np.int8),
         (*_reached(windows, 0), *_reached(windows, 1)),
@@ -173,7 +177,8 @@ def _listed(
     Args:
         windows: which sources are heard.
         rows: the kernel of some channels.
-        tall, broad: places of the kernel that lie over sources.
+        tall: rows of the kernel that lie over sources.
+        broad: its columns that do.
         odd: whether the first message is the second of its pair.
     """
     _, height, width = windows.source_shape

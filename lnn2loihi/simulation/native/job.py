@@ -57,8 +57,8 @@ class _ConvolutionStructure(ctypes.Structure):
         windows = kernel.windows
         channels, inner, tall, wide = windows.kernel_shape
         return cls(
-            kernel.tile_channels, windows.groups, inner, channels // windows.groups, *windows.source_shape[1:],
-            tall * wide, wide, windows.target_shape[2], kernel.first,
+            kernel.tile_channels, windows.groups, inner, channels // windows.groups,
+            *windows.source_shape[1:], tall * wide, wide, windows.target_shape[2], kernel.first,
             *map(_address, (
                 kernel.weights, kernel.columns, kernel.weight_starts, kernel.column_starts,
                 kernel.pair_counts, kernel.offsets, kernel.scattered, kernel.used, *kernel.reached,
