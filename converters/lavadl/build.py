@@ -35,6 +35,8 @@ from lnn2loihi.neurons.instructions import NeuronProgram, apply
 WORD = signed_range(24)[1]
 #: Widths that words of a CUBA neuron are tried with, the widest first.
 _WIDTHS = [(u, v) for v in (23, 22, 21) for u in range(23, 11, -1)]
+#: Most neurons of an encoder whose synapses are listed: executors have matrices of those.
+LARGEST_LISTED = 1 << 10
 #: Largest weight of a convolution, which is an even one: of mixed signs, as Lava's are.
 LARGEST_SHARED = 254
 #: Channels of the encoder: whole 1/64, what 8.0 of its state holds.
@@ -167,7 +169,7 @@ def _rows(layer: NetLayer, source: tuple[int, ...]) -> Rows | None:
 def _each_its_own(source: str, target: str, shape: tuple[int, ...]) -> AnyConnection:
     """A synapse of weight 1 from each source to the neuron at its place."""
     size = math.prod(shape)
-    if len(shape) == 3:
+    if size > LARGEST_LISTED and len(shape) == 3:
         ones = np.ones((shape[0], 1, 1, 1))
         return Convolution(source, target, (ARRIVING,), ones, shape, groups=shape[0])
     each = np.arange(size + 1), np.arange(size), np.ones(size)

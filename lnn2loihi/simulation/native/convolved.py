@@ -22,6 +22,9 @@ from lnn2loihi.program import LoihiProgram, Population
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
+#: Channels of a group up to which messages are not worth adding to all of them at once, and most
+#: synapses that are listed then, of six bytes each.
+FEW_CHANNELS, MOST_LISTED = 4, 1 << 16
 _INT16 = np.iinfo(np.int16)
 
 
@@ -70,6 +73,40 @@ def shared(program: LoihiProgram, population: Population) -> list[Convolution]:
         if total.min() < _INT16.min or total.max() > _INT16.max:
             return []
     return found
+
+
+def is_small(convolutions: Sequence[Convolution]) -> bool:
+    """Whether single sequences are faster with synapses listed one by one: few channels are added
+    to at once, and the lists are short.
+    """
+    first = convolutions[0]
+    few = len(first.kernel) // first.groups <= FEW_CHANNELS
+    return few and sum(c.synapses for c in convolutions) <= MOST_LISTED
+
+
+def listed(
+    convolutions: Sequence[Convolution], accumulators: Sequence[str], first_pair: int
+) -> tuple[Int32, Int64, npt.NDArray[np.int16]]:
+    """Messages, starts and weights of the synapses of each row; rows are [accumulator][neuron]."""
+    rows, messages, values = ([], [], [])
+    size = convolutions[0].rows
+    for one in convolutions:
+        each = one.unrolled()
+        first = accumulators.index(one.accumulators[0]) * size
+        rows.append(first + np.repeat(np.arange(size), np.diff(each.row_starts)))
+        messages.append(2 * first_pair + each.columns)
+        values.append(each.mantissas.astype(np.int16) << one.exponent)
+    row = np.concatenate(rows)
+    order = np.argsort(row, kind="stable")
+    counts = np.bincount(row, minlength=size * len(accumulators))
+    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    # An end that no row reaches: arrays without values have no address.
+    end = np.zeros(1, np.int32)
+    return (
+        np.concatenate([np.concatenate(messages)[order], end]).astype(np.int32),
+        starts,
+        np.concatenate([np.concatenate(values)[order], end]).astype(np.int16),
+    )
 
 
 def _added(first: Convolution, convolutions: Sequence[Convolution]) -> Int64:

@@ -114,7 +114,8 @@ class _Template:
             *updates,
             *map(_address, tiled),
             None if laid.row_weights is None else _address(laid.row_weights),
-            _address(laid.row_columns), laid.row_columns.size, _address(laid.row_starts),
+            _address(laid.row_columns), laid.row_columns.size,
+            None if laid.row_starts is None else _address(laid.row_starts),
             _address(laid.row_values), _address(laid.row_parameters),
         )  # fmt: skip
         self.structure.convolutions = ctypes.addressof(self.convolutions)

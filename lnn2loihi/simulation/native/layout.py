@@ -12,7 +12,13 @@ import numpy.typing as npt
 from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.program import Convolution, LoihiProgram, Population
 from lnn2loihi.simulation.memory import check_dense
-from lnn2loihi.simulation.native.convolved import SharedKernel, laid_out, shared
+from lnn2loihi.simulation.native.convolved import (
+    SharedKernel,
+    is_small,
+    laid_out,
+    listed,
+    shared,
+)
 from lnn2loihi.simulation.native.kernel_code import ROW_LANES, ROW_VECTORS, TILE_ROWS
 from lnn2loihi.simulation.native.neuron_code import shift_arguments
 
@@ -43,7 +49,7 @@ class PopulationLayout:
     parameters: Int32
     row_weights: Int32 | None
     row_columns: Int32
-    row_starts: Int64
+    row_starts: Int64 | None
     row_values: npt.NDArray[np.int16]
     row_parameters: Int32
     kernels: tuple[SharedKernel, ...] = ()
@@ -201,6 +207,8 @@ def _convolved(
     kernels = [laid_out(convolutions[0], own, first_pair, TILE_ROWS[-1]) for own in fed.values()]
     parameters, nothing = _parameters(population), np.zeros(1, np.int32)
     none = np.zeros(1, np.int64)
+    rows = listed(convolutions, tuple(fed), first_pair) if is_small(convolutions) else None
+    row_columns, row_starts, row_values = rows or (nothing, None, np.zeros(1, np.int16))
     return PopulationLayout(
         index,
         1,
@@ -213,9 +221,9 @@ def _convolved(
         none,
         parameters,
         None,
-        nothing,
-        none,
-        np.zeros(1, np.int16),
+        row_columns,
+        row_starts,
+        row_values,
         _padded(np.ascontiguousarray(parameters.T), "edge"),
         tuple(kernels),
     )

@@ -80,15 +80,17 @@ static void count_single(const run_t *run, int32_t source, int64_t step, int32_t
 }
 
 /* Sums of neurons that share a kernel, of one accumulator: each message that is not zero is added
- * to the windows that it lies in, to all channels of each at once.
+ * to the windows that it lies in, to all channels of each at once. `outer` is that of the kernel,
+ * which compilers unroll loops by where it is a constant.
  */
-static void scatter(const convolution_t *c, const int16_t *restrict message, int64_t channels,
-                    int32_t *restrict scattered)
+static inline __attribute__((always_inline)) void
+scatter_to(const convolution_t *c, const int16_t *restrict message, int64_t channels,
+           int32_t *restrict scattered, const int32_t outer)
 {
     for (int64_t channel = 0; channel < (int64_t)c->groups * c->inner; channel++) {
-        const int32_t *weights = c->weights + channel * c->taps * c->outer;
+        const int32_t *weights = c->weights + channel * c->taps * outer;
         const int8_t *used = c->used + channel * c->taps;
-        int32_t *group = scattered + channel / c->inner * c->outer;
+        int32_t *group = scattered + channel / c->inner * outer;
         if (!memchr(used, 1, (size_t)c->taps)) {
             message += (int64_t)c->height * c->width;
             continue;
@@ -105,12 +107,28 @@ static void scatter(const convolution_t *c, const int16_t *restrict message, int
                             continue;
                         const int64_t place =
                             (int64_t)c->down_windows[i] * c->across + c->across_windows[j];
-                        const int32_t *restrict w = weights + (int64_t)tap * c->outer;
+                        const int32_t *restrict w = weights + (int64_t)tap * outer;
                         int32_t *restrict to = group + place * channels;
-                        for (int32_t n = 0; n < c->outer; n++)
+                        for (int32_t n = 0; n < outer; n++)
                             to[n] += value * w[n];
                     }
             }
+    }
+}
+
+static void scatter(const convolution_t *c, const int16_t *message, int64_t channels,
+                    int32_t *scattered)
+{
+    switch (c->outer) {
+    case 1: scatter_to(c, message, channels, scattered, 1); break;
+    case 2: scatter_to(c, message, channels, scattered, 2); break;
+    case 3: scatter_to(c, message, channels, scattered, 3); break;
+    case 4: scatter_to(c, message, channels, scattered, 4); break;
+    case 5: scatter_to(c, message, channels, scattered, 5); break;
+    case 6: scatter_to(c, message, channels, scattered, 6); break;
+    case 8: scatter_to(c, message, channels, scattered, 8); break;
+    case 16: scatter_to(c, message, channels, scattered, 16); break;
+    default: scatter_to(c, message, channels, scattered, c->outer);
     }
 }
 
@@ -167,7 +185,7 @@ static void update_single(const run_t *run, int32_t index, single_t *single, int
 {
     const population_t *p = run->list + index;
     const int64_t lanes = padded(p->neurons);
-    if (p->places)
+    if (p->places && !p->row_starts)
         sum_convolutions(p, single);
     else if (p->row_weights)
         sum_dense(p, single->messages, single->sums);

@@ -62,7 +62,7 @@ typedef struct {
     const int32_t *row_weights;     /* single sequences: [tile][pair][row]; NULL: row_starts */
     const int32_t *row_columns;     /* (row_pairs,) pairs; or (synapses,) messages */
     int64_t row_pairs;
-    const int64_t *row_starts;      /* (rows + 1,), rows are [accumulator][neuron] */
+    const int64_t *row_starts;      /* (rows + 1,), rows are [accumulator][neuron]; NULL: kernels */
     const int16_t *row_values;      /* (synapses,) */
     const int32_t *row_parameters;  /* [parameter][padded neuron] */
     const int32_t *initial; /* [state][batch][neuron]; may be `final` */
