@@ -120,7 +120,63 @@ def convolutions(random: np.random.Generator) -> tuple[bytes, tuple[int, ...]]:
     return target.getvalue(), first
 
 
-KINDS = {"cuba": cuba, "sigma_delta": sigma_delta, "convolutions": convolutions}
+def spiking_convolutions(random: np.random.Generator) -> tuple[bytes, tuple[int, ...]]:
+    """Convolutions with groups and dilation, flatten and dense layers, of CUBA neurons."""
+    import h5py
+
+    channels = int(random.choice([1, 2, 4]))
+    shape = (channels, int(random.integers(8, 12)), int(random.integers(8, 13)))
+    first, target = shape, io.BytesIO()
+    with h5py.File(target, "w") as file:
+        _group(file, 0, "input", shape)
+        for number in (1, 2):
+            kernel, dilation = random.integers(1, 4, 2), random.integers(1, 3, 2)
+            stride, padding = random.integers(1, 3, 2), random.integers(1, 3, 2)
+            groups = int(random.choice([n for n in (1, 2, 4) if shape[0] % n == 0]))
+            channels = groups * int(random.integers(1, 4))
+            reach = dilation * (kernel - 1) + 1
+            lengths = (np.array(shape[1:]) + 2 * padding - reach) // stride + 1
+            group = _group(file, number, "conv", (channels, *map(int, lengths)))
+            group["kernelSize"], group["stride"], group["padding"] = kernel, stride, padding
+            group["dilation"], group["groups"] = dilation, groups
+            top, step = int(random.choice([20, 60, 127, 254])), int(random.choice([1, 2]))
+            top = top if step == 2 else min(top, 127)
+            weight = random.integers(-top // 2, top + 1, (channels, shape[0] // groups, *kernel))
+            group["weight"] = (weight // step * step).astype(np.float32)
+            if random.random() < 0.6:
+                group["bias"] = random.integers(-20, 40, channels).astype(np.float32)
+            _spiking(group, random)
+            shape = (channels, *map(int, lengths))
+        heard = int(np.prod(shape))
+        _group(file, 3, "flatten", (heard, 1, 1))
+        for number, (before, units) in enumerate(((heard, 9), (9, 4)), start=4):
+            group = _group(file, number, "dense", (units,))
+            weight = 2 * random.integers(-20, 31, (units, before))
+            group["weight"] = weight.astype(np.float32)
+            _spiking(group, random)
+    return target.getvalue(), first
+
+
+def _spiking(group: Any, random: np.random.Generator) -> None:
+    _neuron(
+        group,
+        type=str(random.choice(["CUBA", "LOIHI"])),
+        iDecay=int(random.choice([0, 300, 2048, 4095, 4096])),
+        vDecay=int(random.choice([1, 128, 410, 4096])),
+        vThMant=int(random.choice([6, 64, 300])),
+        refDelay=1,
+        gradedSpike=False,
+    )
+
+
+KINDS = {
+    "cuba": cuba,
+    "sigma_delta": sigma_delta,
+    "convolutions": convolutions,
+    # Last in the alphabet too, by which networks are numbered.
+    "spiking_convolutions": spiking_convolutions,
+}
+SPIKING = ("cuba", "spiking_convolutions")
 
 
 def network(kind: str, seed: int) -> tuple[bytes, tuple[int, ...], np.random.Generator]:
@@ -132,7 +188,7 @@ def network(kind: str, seed: int) -> tuple[bytes, tuple[int, ...], np.random.Gen
 
 def samples(kind: str, random: np.random.Generator, time: int, channels: int) -> Any:
     """Integers (time, channels): spikes, or a walk in 1/64."""
-    if kind == "cuba":
+    if kind in SPIKING:
         return (random.random((time, channels)) < random.uniform(0.05, 0.6)).astype(np.int64)
     walk = np.cumsum(random.integers(-12, 13, (time, channels)), axis=0)
     return walk.clip(-LARGEST, LARGEST)

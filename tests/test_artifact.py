@@ -290,7 +290,7 @@ class TestHostileManifests:
         ("change", "message"),
         [
             (replace("format", value="x"), "its format is 'x', not 'lnn2loihi program'"),
-            (replace("schema", value=5), "schema version 5 is unknown; this lnn2loihi reads"),
+            (replace("schema", value=6), "schema version 6 is unknown; this lnn2loihi reads"),
             (replace("schema", value=None), "schema version None is unknown"),
             (remove("schema"), "schema version None is unknown"),
             (remove("input"), "its manifest is not a program's (KeyError: 'input')"),

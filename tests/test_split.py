@@ -21,7 +21,7 @@ from test_listing import executed, lines_of
 from variants import GATED, Variant, network, samples, variants
 
 import lnn2loihi as l2l
-from lnn2loihi.artifact import SCHEMA, WITHOUT_PORTS
+from lnn2loihi.artifact import WITH_PORTS, WITHOUT_PORTS
 from lnn2loihi.errors import ArtifactError, ProgramError, TargetError
 from lnn2loihi.families.cfc.neuron import cfc_program
 from lnn2loihi.families.readout.lowering import linear_program
@@ -428,7 +428,7 @@ class TestFiles:
         for ports in (1, 2):
             program = with_ports(PLAIN, ports)
             path = l2l.save(program, tmp_path / "net.l2l")
-            assert self.manifest(path)["schema"] == SCHEMA
+            assert self.manifest(path)["schema"] == WITH_PORTS
             assert l2l.load(path) == program != PLAIN
         plain = l2l.save(PLAIN, tmp_path / "plain.l2l")
         assert self.manifest(plain)["schema"] == WITHOUT_PORTS
@@ -449,7 +449,7 @@ class TestFiles:
         from test_artifact import forged
 
         def forge(manifest: Any, _: Any) -> None:
-            manifest["schema"] = SCHEMA
+            manifest["schema"] = WITH_PORTS
             manifest["populations"][0]["ports"] = 2
             for name, value in change.items():
                 (manifest if name == "schema" else manifest["populations"][0])[name] = value

@@ -90,8 +90,12 @@ class NetFile:
     notes: tuple[str, ...]
 
 
-def read_net(path: Path) -> NetFile:
+def read_net(path: Path, shape: tuple[int, ...] | None = None) -> NetFile:
     """Reads a file.
+
+    Args:
+        path: of the file.
+        shape: of the input, where the file does not say it.
 
     Raises:
         ImportNetworkError: lists everything that is damaged, contradictory or not supported.
@@ -108,7 +112,7 @@ def read_net(path: Path) -> NetFile:
         found = read_hdf5(path.read_bytes(), str(path))
     except Hdf5Error as error:
         raise ImportNetworkError(str(path), str(error)) from error
-    reader = _Reader(found)
+    reader = _Reader(found, shape)
     layers = reader.layers()
     problems = Problems(ImportNetworkError, str(path))
     problems.extend(reader.problems)
@@ -123,11 +127,11 @@ class _Damaged(Exception):
 class _Reader:
     """Makes layers of the arrays of a file."""
 
-    def __init__(self, contents: Contents) -> None:
+    def __init__(self, contents: Contents, shape: tuple[int, ...] | None) -> None:
         self._contents = contents
         self.problems: list[str] = []
         self.notes: list[str] = []
-        self.shape: tuple[int, ...] | None = None
+        self.shape = shape
 
     def layers(self) -> list[NetLayer]:
         """All that have neurons."""
@@ -144,7 +148,7 @@ class _Reader:
             )
             return []
         made: list[NetLayer] = []
-        shape: tuple[int, ...] | None = None
+        shape = self.shape
         for number in range(count):
             place = f"layer/{number}"
             try:
@@ -196,6 +200,8 @@ class _Reader:
         if not 1 <= len(shape) <= 3 or min(shape) < 1 or math.prod(shape) > MOST_NEURONS:
             raise _Damaged(f"its shape is {shape}; 1 to {MOST_NEURONS} neurons are read")
         if kind == "input":
+            if self.shape not in (None, shape):
+                raise _Damaged(f"its shape is {shape}, and input_shape {self.shape}")
             self.shape = shape
             if not self._has(f"{place}/neuron/type"):
                 return shape
@@ -269,7 +275,14 @@ class _Reader:
     def _conv(
         self, place: str, shape: tuple[int, ...], source: tuple[int, ...] | None
     ) -> dict[str, Any]:
-        if source is None or len(source) != 3 or len(shape) != 3:
+        if source is None:
+            raise _Damaged(
+                "it is a convolution, and it is not known of what"
+                if self.problems
+                else "it is a convolution, and no input layer says of what: give "
+                "input_shape=(channels, height, width)"
+            )
+        if len(source) != 3 or len(shape) != 3:
             raise _Damaged(f"it is a convolution of {source} to {shape}; both need three lengths")
         weight = self._numbers(f"{place}/weight", None)
         weight = weight[..., 0] if weight.ndim == 5 and weight.shape[4] == 1 else weight

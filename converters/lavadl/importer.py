@@ -9,13 +9,14 @@ Lava's simulator, bit for bit, as long as nothing saturates; what does is counte
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
 
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.converters.lavadl.build import Builder, BuildError
-from lnn2loihi.converters.lavadl.file import read_net
+from lnn2loihi.converters.lavadl.file import MOST_NEURONS, read_net
 from lnn2loihi.errors import ImportNetworkError, ProgramError
 from lnn2loihi.graph.schedule import derive_schedule, matched_delays
 from lnn2loihi.program import LoihiProgram
@@ -40,6 +41,7 @@ class LavaDlImporter:
         *,
         name: str | None = None,
         accumulators: int = ACCUMULATORS,
+        input_shape: tuple[int, ...] | str | None = None,
     ) -> LoihiProgram:
         """Turns a `.net` file into a LoihiProgram.
 
@@ -49,6 +51,8 @@ class LavaDlImporter:
             accumulators: most accumulators of a sigma-delta neuron, 1 to 6. All sources of a
                 neuron may send their largest message at once, and what arrives then has to fit
                 24 bits: with more accumulators they may send larger ones.
+            input_shape: channels, height and width of the input, or its size, where the file has
+                no input layer that says it; as text "2,34,34".
 
         Raises:
             ImportNetworkError: lists everything that is not supported, damaged or contradictory.
@@ -59,14 +63,11 @@ class LavaDlImporter:
                 str(source), f"accumulators is {accumulators}, and can be 1 to {MOST_ACCUMULATORS}"
             )
         path = Path(source)
-        file = read_net(path)
+        file = read_net(path, _lengths(path, input_shape))
         shape = file.shape
         if shape is None:
             weight = file.layers[0].weight
-            if weight is None or file.layers[0].kind != "dense":
-                raise ImportNetworkError(
-                    str(path), "it begins with a convolution, and no input layer says of what"
-                )
+            assert weight is not None  # of a dense layer: others have to know what they hear
             shape = (weight.shape[1],)
         builder = Builder(accumulators)
         try:
@@ -88,3 +89,24 @@ class LavaDlImporter:
         except ProgramError as error:
             raise ImportNetworkError(str(path), error.problems) from error
         return replace(program, warnings=(*file.notes, *builder.warnings))
+
+
+def _lengths(path: Path, shape: tuple[int, ...] | str | None) -> tuple[int, ...] | None:
+    """A shape as numbers.
+
+    Raises:
+        ImportNetworkError: it is none.
+    """
+    if shape is None:
+        return None
+    try:
+        found = tuple(int(n) for n in (shape.split(",") if isinstance(shape, str) else shape))
+    except ValueError:
+        found = ()
+    if len(found) not in (1, 3) or min(found) < 1 or math.prod(found) > MOST_NEURONS:
+        raise ImportNetworkError(
+            str(path),
+            f"input_shape is {shape!r:.60}, and can be channels, height and width, or one size, of "
+            f"1 to {MOST_NEURONS} numbers in all",
+        )
+    return found
