@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,10 @@ from lnn2loihi.defaults import PROGRAM_SUFFIX
 from lnn2loihi.errors import ArtifactError, Lnn2LoihiError
 from lnn2loihi.files import note_input, why_no_file, write_atomically
 from lnn2loihi.formats import FixedPoint
+from lnn2loihi.manifest_connections import connection_entry, connection_of
 from lnn2loihi.manifest_values import fixed_point, flag, integer, listed, lists, taken, text
 from lnn2loihi.neurons.instructions import Bound, Instruction, NeuronProgram, Saturation
 from lnn2loihi.program import (
-    AnyConnection,
-    Connection,
     Convolution,
     InputPort,
     LoihiProgram,
@@ -52,8 +51,6 @@ SUFFIX = PROGRAM_SUFFIX
 LARGEST_FILE, LARGEST_HEADER = 1 << 28, 1 << 24
 
 Arrays = dict[str, np.ndarray]
-#: Lengths of a convolution, beside those of its kernel.
-_LENGTHS = ("source_shape", "stride", "padding", "dilation")
 
 
 @checks_kinds()
@@ -247,16 +244,7 @@ def _manifest(program: LoihiProgram, arrays: Arrays) -> dict[str, Any]:
             for i, p in enumerate(program.populations)
         ],
         "connections": [
-            {
-                "source": c.source,
-                "target": c.target,
-                "accumulators": list(c.accumulators),
-                **_weights_manifest(c, f"connections.{i}", keep),
-                "exponent": c.exponent,
-                "delay": c.delay,
-                "mantissa_bits": c.mantissa_bits,
-            }
-            for i, c in enumerate(program.connections)
+            connection_entry(c, f"connections.{i}", keep) for i, c in enumerate(program.connections)
         ],
         "output": program.output,
         "schedule": {
@@ -279,24 +267,6 @@ def _schema(program: LoihiProgram) -> int:
     if any(isinstance(c, Convolution) for c in program.connections):
         return WITH_KERNELS
     return WITH_PORTS if any(p.ports for p in program.populations) else WITHOUT_PORTS
-
-
-def _weights_manifest(
-    connection: AnyConnection, place: str, keep: Callable[[str, np.ndarray], str]
-) -> dict[str, Any]:
-    if isinstance(connection, Convolution):
-        return {
-            "kernel": keep(f"{place}.kernel", connection.kernel.ravel()),
-            "kernel_shape": list(connection.kernel.shape),
-            **{key: list(getattr(connection, key)) for key in _LENGTHS},
-            "groups": connection.groups,
-        }
-    return {
-        "row_starts": keep(f"{place}.row_starts", connection.row_starts),
-        "columns": keep(f"{place}.columns", connection.columns),
-        "mantissas": keep(f"{place}.mantissas", connection.mantissas),
-        "source_size": connection.source_size,
-    }
 
 
 def _neuron_manifest(program: NeuronProgram) -> dict[str, Any]:
@@ -351,7 +321,7 @@ def _program(manifest: Any, unused: Arrays, name: str) -> LoihiProgram:
             taken(unused, port["offset"], np.float64),
         ),
         populations=tuple(_population(p, unused) for p in listed(manifest["populations"])),
-        connections=tuple(_connection(c, unused) for c in listed(manifest["connections"])),
+        connections=tuple(connection_of(c, unused) for c in listed(manifest["connections"])),
         output=text(manifest["output"]),
         schedule=Schedule(
             integer(manifest["schedule"]["period"]),
@@ -393,40 +363,6 @@ def _population(entry: Any, arrays: Arrays) -> Population:
             if part in entry
         },
     )
-
-
-def _connection(entry: Any, arrays: Arrays) -> AnyConnection:
-    if "kernel" in entry:
-        return Convolution(
-            source=text(entry["source"]),
-            target=text(entry["target"]),
-            accumulators=tuple(map(text, listed(entry["accumulators"]))),
-            kernel=_kernel(entry, arrays),
-            **{key: tuple(map(integer, listed(entry[key]))) for key in _LENGTHS},
-            groups=integer(entry["groups"]),
-            exponent=integer(entry["exponent"]),
-            delay=integer(entry["delay"]),
-            mantissa_bits=integer(entry["mantissa_bits"]),
-        )
-    return Connection(
-        source=text(entry["source"]),
-        target=text(entry["target"]),
-        accumulators=tuple(map(text, listed(entry["accumulators"]))),
-        row_starts=taken(arrays, entry["row_starts"], np.int32),
-        columns=taken(arrays, entry["columns"], np.int32),
-        mantissas=taken(arrays, entry["mantissas"], np.int8),
-        source_size=integer(entry["source_size"]),
-        exponent=integer(entry["exponent"]),
-        delay=integer(entry["delay"]),
-        mantissa_bits=integer(entry["mantissa_bits"]),
-    )
-
-
-def _kernel(entry: Any, arrays: Arrays) -> np.ndarray:
-    shape = tuple(map(integer, listed(entry["kernel_shape"])))
-    if min(shape, default=0) < 1:
-        raise ValueError(f"a kernel of shape {shape}")
-    return taken(arrays, entry["kernel"], np.int8).reshape(shape)
 
 
 def _neuron_program(entry: Any) -> NeuronProgram:

@@ -37,7 +37,7 @@ INTERNAL = {
     "problems", "saturate", "sequences", "size_problems", "stage", "stages", "turn",
     "with_columns", "with_gates", "arrays", "hears_inputs", "of_stage", "other_parameters",
     "renamed", "trained_maps", "with_inputs", "can_hear", "hearing", "checked_hearing",
-    "with_input_maps",
+    "with_input_maps", "summing",
     "initial", "state_words", "answered",
     "profile", "report",  # of converted modules: seconds each, and the functions are looked at
 }  # fmt: skip
@@ -136,6 +136,15 @@ class Made:
             l2l.Linear(name, np.zeros((units, columns)), np.zeros(units)) for name in layer.names
         )
 
+    @property
+    def convolution(self) -> l2l.Convolution:
+        """In the place of the first connection: a window over all sources, a channel a neuron."""
+        first = self.program.connections[0]
+        kernel = np.ones((self.program.population(first.target).size, 1, 1, first.source_size))
+        return l2l.Convolution(
+            first.source, first.target, first.accumulators[:1], kernel, (1, 1, first.source_size)
+        )
+
     def memory(self) -> l2l.Memory:
         """A memory of a layer of two inputs and two units."""
         return l2l.Memory(self.gates(l2l.LSTMLayer))
@@ -154,6 +163,7 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     "Connection.from_dense": lambda m: {
         "source": "a", "target": "b", "accumulators": ("c",), "mantissas": [[1, 2]],
     },
+    "Convolution": lambda m: _fields(m.convolution),
     "ConvertedModule.compare": lambda m: {
         "self": m.converted, "*": m.example, "module": None, "executor": "auto",
     },

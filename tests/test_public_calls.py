@@ -165,6 +165,7 @@ USES: dict[str, Callable[[Made, Any], object]] = {
     "WiredMemory": lambda m, made: _network(made),
     "Memory": lambda m, made: _network(replace(m.network.layers[0], memory=made)),
     "Linear": lambda m, made: _network(replace(m.network.layers[0], ff1=made)),
+    "Convolution": lambda m, made: _program(m, connections=(made, *m.program.connections[1:])),
     "Connection": lambda m, made: _program(m, connections=(made, *m.program.connections[1:])),
     "Population": lambda m, made: _program(m, populations=(made, *m.program.populations[1:])),
     "InputPort": lambda m, made: _program(m, input=made),

@@ -219,15 +219,6 @@ class Convolution(Synapses):
     def _pairs(self) -> tuple[tuple[int, ...], ...]:
         return self.stride, self.padding, self.dilation
 
-    def same_windows(self, other: Synapses) -> bool:
-        """Whether another one lays its kernel over the same windows of the same source."""
-        same = ("source", "source_shape", "stride", "padding", "dilation", "groups")
-        return (
-            isinstance(other, Convolution)
-            and other.kernel.shape == self.kernel.shape
-            and all(getattr(self, name) == getattr(other, name) for name in same)
-        )
-
 
 #: Synapses of a program, listed one by one or with a kernel that is shared.
 AnyConnection = Connection | Convolution

@@ -66,7 +66,9 @@ def shared(program: LoihiProgram, population: Population) -> list[Convolution]:
     """
     incoming: Sequence[AnyConnection] = program.incoming(population.name)
     found = [c for c in incoming if isinstance(c, Convolution)]
-    if not found or len(found) < len(incoming) or not all(map(found[0].same_windows, found)):
+    if not found or len(found) < len(incoming):
+        return []
+    if len({(c.source, c.windows) for c in found}) > 1:
         return []
     for accumulator in population.program.accumulators:
         total = _added(found[0], [c for c in found if c.accumulators == (accumulator,)])
@@ -138,7 +140,7 @@ def laid_out(
     kinds = np.add.outer(sides[0].kind * len(sides[1].ranges), sides[1].kind).ravel()
     weights: list[Int32] = []
     columns: list[Int32] = []
-    ends = [0, 0]
+    ends = (0, 0)
     tiles: list[Int64] = []
     for tile in range(channels // wide):
         group = tile * wide // own
@@ -146,19 +148,20 @@ def laid_out(
         # A kind of window, and which message of its pair is the first.
         keys = 2 * kinds + base % 2
         rows = kernel[tile * wide : (tile + 1) * wide]
-        places = np.zeros((4, keys.size), np.int64)
-        places[3] = first_pair + base // 2
-        for key in np.unique(keys):
+        kept: list[tuple[int, int, int]] = []
+        distinct, which = np.unique(keys, return_inverse=True)
+        for key in distinct:
             (tall, broad) = (
                 sides[axis].ranges[part]
                 for axis, part in enumerate(divmod(int(key) // 2, len(sides[1].ranges)))
             )
             made = _listed(windows, rows, tall, broad, int(key) % 2)
-            places[:3, keys == key] = [[ends[0]], [ends[1]], [made[1].size]]
-            for kept, part, which in ((weights, made[0], 0), (columns, made[1], 1)):
-                kept.append(part)
-                ends[which] += part.size
-        tiles.append(places)
+            kept.append((ends[0], ends[1], made[1].size))
+            weights.append(made[0])
+            columns.append(made[1])
+            ends = (ends[0] + made[0].size, ends[1] + made[1].size)
+        places = np.array(kept, np.int64)[which.ravel()].T
+        tiles.append(np.concatenate([places, [first_pair + base // 2]]))
     starts = np.concatenate(tiles, axis=1)
     nothing = np.zeros(1, np.int32)
     scattered = kernel.reshape(windows.groups, own, kernel.shape[1], -1).transpose(0, 2, 3, 1)
