@@ -33,8 +33,6 @@ from lnn2loihi.neurons.instructions import NeuronProgram, apply
 
 #: Largest sum of a word.
 WORD = signed_range(24)[1]
-#: Widths that words of a CUBA neuron are tried with, the widest first.
-_WIDTHS = [(u, v) for v in (23, 22, 21) for u in range(23, 11, -1)]
 #: Most neurons of an encoder whose synapses are listed: executors have matrices of those.
 LARGEST_LISTED = 1 << 10
 #: Largest weight of a convolution, which is an even one: of mixed signs, as Lava's are.
@@ -293,28 +291,16 @@ def update(
 
 
 def _cuba(name: str, layer: NetLayer, largest: int) -> Population:
-    """A layer of CUBA neurons; its words are as wide as can be proved to fit."""
-    kept = WHOLE - layer.decays[0], WHOLE - layer.decays[1]
-    threshold = layer.threshold << CUBA_SHIFT
-    arriving = largest << CUBA_SHIFT
-    bias = None if layer.bias is None else layer.bias << CUBA_SHIFT
-    shift = 0 if bias is None else int(np.abs(bias).max(initial=0))
-
-    def fits(bits: tuple[int, int]) -> bool:
-        # What is proved of a decayed word is larger by what its two parts may each be.
-        current, voltage = (1 << (b - 1) for b in bits)
-        left, held = ((n * k >> 12) + k for n, k in zip((current, voltage), kept, strict=True))
-        current = current if kept[0] else arriving
-        return max(left + arriving, held + current + shift) <= WORD and threshold + 1 < voltage
-
-    found = next((bits for bits in _WIDTHS if fits(bits)), None)
-    if found is None:
+    """A layer of CUBA neurons."""
+    if (arriving := largest << CUBA_SHIFT) > WORD:
         raise BuildError(
-            f"{layer.name}: sums of up to {arriving}, a threshold of {threshold} and biases of up "
-            f"to {shift} have no room in words of 24 bits"
+            f"{layer.name}: sums of up to {arriving} have no room in words of 24 bits: "
+            f"the magnitudes of a neuron's weights add up to {largest}, at most "
+            f"{WORD >> CUBA_SHIFT} do"
         )
-    program = cuba_program(kept, found, threshold, bias is not None)
-    parameters = {} if bias is None else {"bias": bias}
+    kept = WHOLE - layer.decays[0], WHOLE - layer.decays[1]
+    program = cuba_program(kept, layer.threshold << CUBA_SHIFT, layer.bias is not None)
+    parameters = {} if layer.bias is None else {"bias": layer.bias << CUBA_SHIFT}
     state = {word: np.zeros(layer.size) for word in program.state_names}
     return Population(name, program, parameters, state, FixedPoint(2, 0), 0, 1, layer.size)
 

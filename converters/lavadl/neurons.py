@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from lnn2loihi.formats import WORD_BITS, signed_range
 from lnn2loihi.neurons.instructions import NeuronProgram
-from lnn2loihi.neurons.operations import clamped, saturated
+from lnn2loihi.neurons.operations import clamped
 from lnn2loihi.neurons.tracer import Tracer, Word
 
 #: Accumulator of all of them.
@@ -21,6 +21,8 @@ CUBA_SHIFT = 6
 #: Decays are in units of 2**-12.
 DECAY_BITS = 12
 WHOLE = 1 << DECAY_BITS
+#: Largest magnitude of currents and voltages.
+LARGEST = signed_range(WORD_BITS)[1]
 #: Scales of sigma-delta networks: a message of 2**12 is 1.0, sigma of 2**18.
 MESSAGE_EXPONENT, STATE_EXPONENT = 6, 6
 #: Width of sigma, and of activations: words of the chip, 32.0; from there on they saturate. And
@@ -35,9 +37,11 @@ def decayed(t: Tracer, word: Word, kept: int) -> Word:
 
     Args:
         t: the tracer.
-        word: of up to 23 bits.
+        word: above -2**23, as states of CUBA neurons are.
         kept: 1 to 4096.
     """
+    # The width of the word does not say that the lowest value is not there.
+    word = t.maximum(word, -LARGEST, "kept")
     if kept == WHOLE:
         return word
     size = t.negative(t.negative_magnitude(word), "size")
@@ -47,38 +51,35 @@ def decayed(t: Tracer, word: Word, kept: int) -> Word:
     return t.select(t.less(word, 0, "below"), t.negative(left), left, "decayed")
 
 
-def cuba_program(
-    kept: tuple[int, int], bits: tuple[int, int], threshold: int, biased: bool
-) -> NeuronProgram:
+def cuba_program(kept: tuple[int, int], threshold: int, biased: bool) -> NeuronProgram:
     """A CUBA neuron: u' = u kept_u + 64 a, v' = v kept_v + u' + bias; where v' > threshold it
     sends a spike, and v' is 0.
 
+    Voltages are held where Lava's are. Its currents wrap round where these are held.
+
     Args:
         kept: what of 4096 is kept of current and voltage, 0 to 4096.
-        bits: widths of current and voltage, from which on they saturate.
         threshold: in the units of the voltage.
         biased: whether there is a bias.
     """
     t = Tracer("cuba lif")
-    u = t.state("u", bits[0]) if kept[0] else None
-    v = t.state("v", bits[1])
+    u = t.state("u", WORD_BITS) if kept[0] else None
+    v = t.state("v", WORD_BITS)
     current = t.shift_left(t.accumulator(ARRIVING), CUBA_SHIFT, "current")
     if u is not None:
         with t.scope("u_"):
-            total = t.add(decayed(t, u, kept[0]), current, "total")
-        current = saturated(t, total, bits[0], "u", hint="u_new")
+            left = decayed(t, u, kept[0])
+        current = saturating_sum(t, [left, current], "u", "u_new", lowest=1)
         t.write(u, current)
+    parts = [current]
     if kept[1]:
         with t.scope("v_"):
-            current = t.add(decayed(t, v, kept[1]), current, "total")
+            parts.append(decayed(t, v, kept[1]))
     if biased:
-        current = t.add(current, t.parameter("bias", 24), "biased")
-    # Beyond the threshold it makes no difference by how much: the voltage is 0 afterwards.
-    capped = t.minimum(current, threshold + 1, "capped")
-    held = t.maximum(capped, signed_range(bits[1])[0], "v_new")
-    t.saturates(capped, held, "v")
-    spike = t.less(threshold, held, "spike")
-    t.write(v, t.select(spike, 0, held))
+        parts.append(t.parameter("bias", WORD_BITS))
+    voltage = saturating_sum(t, parts, "v", "v_new") if len(parts) > 1 else current
+    spike = t.less(threshold, voltage, "spike")
+    t.write(v, t.select(spike, 0, t.maximum(voltage, -LARGEST, "held")))
     t.spike(spike)
     return t.program()
 
@@ -88,7 +89,7 @@ def arriving_at(count: int) -> tuple[str, ...]:
     return (ARRIVING,) if count == 1 else tuple(f"{ARRIVING}_{n}" for n in range(count))
 
 
-def saturating_sum(t: Tracer, terms: Sequence[Word], name: str, hint: str) -> Word:
+def saturating_sum(t: Tracer, terms: Sequence[Word], name: str, hint: str, lowest: int = 0) -> Word:
     """The sum of some words of 24 bits, held within 24 bits; what it loses is counted.
 
     The sum itself has no room in a word. Its high bits and its low bits do, each on its own.
@@ -98,6 +99,7 @@ def saturating_sum(t: Tracer, terms: Sequence[Word], name: str, hint: str) -> Wo
         terms: two or more.
         name: of the count in results.
         hint: of the answer's name.
+        lowest: how many of the lowest values, of their high bits, are left out.
     """
     places = (len(terms) - 1).bit_length()
     mask = (1 << places) - 1
@@ -106,7 +108,9 @@ def saturating_sum(t: Tracer, terms: Sequence[Word], name: str, hint: str) -> Wo
         low = [t.bitwise_and(term, mask, "low") for term in terms]
         carried = _added(t, low, "low")
         whole = t.add(_added(t, high, "high"), t.shift_right(carried, places, "carry"), "whole")
-        held = saturated(t, whole, WORD_BITS - places, name, hint="held")
+        low_end, high_end = signed_range(WORD_BITS - places)
+        held = clamped(t, whole, low_end + lowest, high_end, "held")
+        t.saturates(whole, held, name)
         rest = t.bitwise_and(carried, mask, "rest")
         upper = t.shift_left(held, places, "upper")
     return t.add(upper, rest, hint)
