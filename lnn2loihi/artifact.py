@@ -50,6 +50,10 @@ SUFFIX = PROGRAM_SUFFIX
 #: descriptions some hundred times longer than those of large networks).
 LARGEST_FILE, LARGEST_HEADER = 1 << 28, 1 << 24
 
+#: Most instructions times neurons of any file, and of larger ones for each byte (PilotNet's
+#: network, 158,509 neurons, has 2.2 a byte).
+UPDATES_OF_ANY_FILE, UPDATES_OF_A_BYTE = 1 << 22, 16
+
 Arrays = dict[str, np.ndarray]
 
 
@@ -117,6 +121,7 @@ def from_bytes(content: bytes, name: str) -> LoihiProgram:
         arrays: Arrays = load_safetensors(content)
     except (SafetensorError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise ArtifactError(name, f"is not a valid safetensors file ({error})") from error
+    size = len(content)
     del content  # as large as all that is made of it
     manifest = metadata.get("manifest")
     if not isinstance(manifest, str):
@@ -126,7 +131,9 @@ def from_bytes(content: bytes, name: str) -> LoihiProgram:
             name, "its checksum does not match its content: the file was altered or damaged"
         )
     try:
-        return _program(json.loads(manifest), arrays, name)
+        described = json.loads(manifest)
+        _check_neurons(described, size, name)
+        return _program(described, arrays, name)
     except ArtifactError:
         raise
     except Lnn2LoihiError as error:
@@ -169,6 +176,22 @@ def _check_sizes(size: int, begin: bytes, name: str) -> None:
     if claimed > LARGEST_HEADER:
         what = f"its header has {claimed} bytes; at most {LARGEST_HEADER} are read"
         raise ArtifactError(name, what)
+
+
+def _check_neurons(manifest: Any, size: int, name: str) -> None:
+    """Refuses neurons of which a file says little more than how many they are: kernels reach any
+    number of them, and a proof has two words for each instruction of each neuron.
+    """
+    updates = sum(
+        integer(p["size"]) * len(listed(p["program"]["instructions"]))
+        for p in listed(manifest["populations"])
+    )
+    if updates > (limit := max(UPDATES_OF_ANY_FILE, UPDATES_OF_A_BYTE * size)):
+        raise ArtifactError(
+            name,
+            f"its populations have {updates:,} instructions times neurons; a file of {size:,} "
+            f"bytes may have {limit:,}",
+        )
 
 
 def _metadata(content: bytes, name: str) -> Mapping[str, Any]:

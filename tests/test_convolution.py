@@ -23,6 +23,7 @@ from lnn2loihi.formats import FixedPoint
 from lnn2loihi.graph.convolution import LARGEST_COUNT, LARGEST_KERNEL
 from lnn2loihi.graph.schedule import derive_schedule, matched_delays
 from lnn2loihi.metrics import program_metrics
+from lnn2loihi.neurons.tracer import Tracer
 from lnn2loihi.program import AnyConnection
 from lnn2loihi.simulation.native.convolved import shared
 
@@ -341,6 +342,26 @@ def test_hostile_kernels_are_refused(name: str, tmp_path: Path) -> None:
     path = tmp_path / "a.l2l"
     path.write_bytes(container(json.dumps(manifest), load_arrays(content)))
     with pytest.raises(ArtifactError, match=said):
+        l2l.load(path)
+
+
+def test_files_of_many_neurons_and_few_bytes_are_refused(tmp_path: Path) -> None:
+    """Windows that hear nothing cost a file nothing."""
+    wide = l2l.Convolution(
+        "input", "first", ("arriving",), np.ones((1, 1, 1, 1)), (1, 1, 1), padding=(300, 300)
+    )
+    t = Tracer("relay")
+    t.spike(t.add(t.accumulator("arriving"), 0))
+    relay = l2l.Population(
+        "first", t.program(), {}, {}, FixedPoint(24, 0), -(1 << 23), (1 << 23) - 1, wide.rows
+    )
+    content = to_bytes(program_of([wide], [relay]))
+    manifest = json.loads(header_of(content)["__metadata__"]["manifest"])
+    manifest["populations"][0]["size"] = 4001 * 4001
+    manifest["connections"][0]["padding"] = [2000, 2000]
+    path = tmp_path / "a.l2l"
+    path.write_bytes(container(json.dumps(manifest), load_arrays(content)))
+    with pytest.raises(ArtifactError, match=r"48,024,003 instructions times neurons; a file of"):
         l2l.load(path)
 
 

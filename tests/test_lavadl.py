@@ -157,6 +157,80 @@ def test_what_saturates_while_the_pipeline_fills_is_said(tmp_path: Path) -> None
     assert "words saturate while the pipeline fills" in program.warnings[0]
 
 
+def test_kernels_are_shared(tmp_path: Path) -> None:
+    """Convolutions are held as what the file has, and cost what their synapses cost."""
+    content, _, _ = lavadl_nets.network("spiking_convolutions", 2)
+    path = lavadl_nets.written(tmp_path, content)
+    program = LavaDlImporter().load_program(path)
+    shared = [c for c in program.connections if isinstance(c, l2l.Convolution)]
+    assert [c.target for c in shared] == ["conv_0", "conv_1"]
+    assert l2l.verify(program, np.ones((1, 4, program.channels)), executors=("reference", "c"))
+
+
+def heavy(file: Any) -> None:
+    """A wide layer that is heard through large weights."""
+    file["layer/1/weight"][...] = 254.0
+
+
+@pytest.mark.parametrize("kind", ["sigma_delta", "convolutions"])
+def test_accumulators_let_sources_send_more(kind: str, tmp_path: Path) -> None:
+    path = changed(tmp_path, kind, heavy)
+    limits = []
+    for count in (1, 2, 6):
+        program = LavaDlImporter().load_program(path, accumulators=count)
+        found = len(program.populations[1].program.accumulators)
+        assert found == count if count < 3 else 2 < found <= count
+        limits.append(program.populations[0].message_high)
+        assert program.synapses == LavaDlImporter().load_program(path).synapses
+        x = np.random.default_rng(0).integers(-99, 100, (1, 9, program.channels)) / 64
+        assert l2l.verify(program, x, executors=("reference", "c", "blas")).bit_exact
+    assert limits[0] < limits[1] < limits[2]
+    for count in (0, 7):
+        with pytest.raises(l2l.ImportNetworkError, match="can be 1 to 6"):
+            LavaDlImporter().load_program(path, accumulators=count)
+
+
+def test_files_without_an_input_layer_are_told_what_they_hear(tmp_path: Path) -> None:
+    content, shape, _ = lavadl_nets.network("spiking_convolutions", 4)
+    whole = lavadl_nets.written(tmp_path, content)
+
+    def headless(file: Any) -> None:
+        del file["layer/0"]
+        for number in range(1, len(file["layer"]) + 1):
+            file.move(f"layer/{number}", f"layer/{number - 1}")
+
+    import h5py
+
+    target = io.BytesIO(content)
+    with h5py.File(target, "r+") as file:
+        headless(file)
+    path = lavadl_nets.written(tmp_path, target.getvalue(), "headless")
+    load_program = LavaDlImporter().load_program
+    right = load_program(whole)
+    for written in (shape, ",".join(map(str, shape))):
+        found = load_program(path, input_shape=written)
+        assert [c.mantissas.tolist() for c in found.connections] == [
+            c.mantissas.tolist() for c in right.connections
+        ]
+    assert load_program(whole, input_shape=shape) == right
+    with pytest.raises(l2l.ImportNetworkError, match=r"give input_shape=\(channels, height"):
+        load_program(path)
+    with pytest.raises(l2l.ImportNetworkError, match="its shape is .*, and input_shape"):
+        load_program(whole, input_shape=(shape[0], 99, 99))
+    for wrong in ((), (3, 4), (0, 1, 1), "a,b,c", (1 << 20, 2, 2)):
+        with pytest.raises(l2l.ImportNetworkError, match="can be channels, height and width"):
+            load_program(path, input_shape=wrong)
+
+
+def test_cuba_weights_that_have_no_room_are_refused(tmp_path: Path) -> None:
+    def wide(file: Any) -> None:
+        units = len(file["layer/0/weight"])
+        put("layer/0/weight", np.full((units, 600), 254.0, np.float32))(file)
+
+    with pytest.raises(l2l.ImportNetworkError, match="add up to 152400, at most 131071 do"):
+        LavaDlImporter().load_program(changed(tmp_path, "cuba", wide))
+
+
 # ---------------------------------------------------------------- what saturates is counted
 
 

@@ -20,7 +20,16 @@ import lavadl_nets
 from converted_modules import encoder_decoder, sandwich
 
 from fuzzing.readers import CORPUS, READERS, as_npz
-from lnn2loihi import import_network, place, profile, quantize, save, simulate, workload
+from lnn2loihi import (
+    import_network,
+    import_program,
+    place,
+    profile,
+    quantize,
+    save,
+    simulate,
+    workload,
+)
 from lnn2loihi.targets import target_of
 
 
@@ -38,6 +47,8 @@ def main() -> None:
     for kind in lavadl_nets.KINDS:
         written = lavadl_nets.network(kind, 10)[0]
         (CORPUS / "lavadl" / f"{kind}.net").write_bytes(written)
+    shared = import_program(CORPUS / "lavadl" / "spiking_convolutions.net")
+    save(shared, CORPUS / "program" / "kernels.l2l")
     x = np.random.default_rng(0).normal(size=(2, 6, 2))
     encoder_decoder().save(CORPUS / "module" / "encoder_decoder.l2m")
     sandwich().save(CORPUS / "module" / "sandwich.l2m")
