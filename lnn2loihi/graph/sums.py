@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from lnn2loihi.errors import ProgramError
 from lnn2loihi.formats import WORD_BITS, FixedPoint, IntegerArray, bits_needed, signed_range
-from lnn2loihi.graph.connection import Connection
+from lnn2loihi.graph.convolution import AnyConnection
 from lnn2loihi.graph.population import Population
 from lnn2loihi.graph.port import InputPort
 from lnn2loihi.neurons.bounds import NEURONS_NAMED, IntegerInterval, ProvedBounds, prove
@@ -78,7 +78,7 @@ class ProvedSums:
         self,
         port: InputPort,
         populations: Sequence[Population],
-        connections: Sequence[Connection],
+        connections: Sequence[AnyConnection],
     ) -> None:
         self._stock = {p.name: stock_neuron(p.program) for p in populations}
         self._connections = connections
@@ -187,10 +187,11 @@ class ProvedSums:
             # The row of the first neuron of each accumulator, in the order of the program.
             begin = np.array([places[a] for a in c.accumulators])
             fused = (begin[:, None] + np.arange(population.size)).reshape(-1)
-            rows.append(np.repeat(fused, np.diff(c.row_starts)))
+            each = c.unrolled()
+            rows.append(np.repeat(fused, np.diff(each.row_starts)))
             back = self._order[c.source] >= self._order[population.name]
-            senders.append(self._first[c.source, back] + c.columns.astype(np.int64))
-            weights.append(c.mantissas.astype(np.int64) << c.exponent)
+            senders.append(self._first[c.source, back] + each.columns.astype(np.int64))
+            weights.append(each.mantissas.astype(np.int64) << c.exponent)
         return Rows.added_up(*(np.concatenate(part) for part in (rows, senders, weights)))
 
     def _sums(self, population: Population, rows: Rows) -> tuple[IntegerArray, IntegerArray]:
@@ -289,7 +290,7 @@ def reach_of(
 
 def partial_sums(
     population: Population,
-    connections: Sequence[Connection],
+    connections: Sequence[AnyConnection],
     reach: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]],
 ) -> dict[str, IntegerInterval]:
     """What each accumulator can hold while messages arrive, in any order and in any step.
@@ -334,7 +335,7 @@ def width_problems(partial: Mapping[str, IntegerInterval]) -> list[str]:
 
 
 def with_proved_messages(
-    port: InputPort, populations: Sequence[Population], connections: Sequence[Connection]
+    port: InputPort, populations: Sequence[Population], connections: Sequence[AnyConnection]
 ) -> tuple[Population, ...]:
     """The populations, with the range of messages that is proved of them, and the width it needs.
 

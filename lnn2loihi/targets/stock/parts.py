@@ -122,8 +122,9 @@ class Parts:
                     f"{OTHERS}",
                 )  # fmt: skip
                 continue
-            rows = np.repeat(np.arange(c.rows), np.diff(c.row_starts))
-            weights = c.mantissas.astype(np.int64) << c.exponent
+            each = c.unrolled()
+            rows = np.repeat(np.arange(c.rows), np.diff(each.row_starts))
+            weights = each.mantissas.astype(np.int64) << c.exponent
             for place, accumulator in enumerate(accumulators):
                 if accumulator not in c.accumulators:
                     continue
@@ -137,7 +138,7 @@ class Parts:
                     found.append(
                         Synapses(
                             term.source, rows[chosen] - begin + place * size,
-                            term.columns[c.columns[chosen]], rounded,
+                            term.columns[each.columns[chosen]], rounded,
                         )
                     )  # fmt: skip
         return Sum(size * len(accumulators), tuple(found))

@@ -59,7 +59,7 @@ def _choice(program: LoihiProgram, population: Population) -> _Choice:
     stands_for, kept = np.arange(size), np.ones(size, bool)
     if neuron is None or population.name == program.output:
         return _Choice(stands_for, kept)
-    outgoing = [c for c in program.connections if c.source == population.name]
+    outgoing = [c.unrolled() for c in program.connections if c.source == population.name]
     kept = np.zeros(size, bool)
     for c in outgoing:
         kept[c.columns] = True
@@ -67,7 +67,8 @@ def _choice(program: LoihiProgram, population: Population) -> _Choice:
         message = program.bounds[population.name].words["message'"]
         kept &= ~((message.low == 0) & (message.high == 0))
         if neuron.kind != "constant":
-            stands_for = _twins(program.incoming(population.name), outgoing, kept)
+            incoming = tuple(c.unrolled() for c in program.incoming(population.name))
+            stands_for = _twins(incoming, outgoing, kept)
             kept &= stands_for == np.arange(size)
     kept[0] |= not kept.any()
     return _Choice(stands_for, kept)
@@ -111,7 +112,8 @@ def _without(program: LoihiProgram, choices: Mapping[str, _Choice]) -> LoihiProg
     """The program with what was chosen of each population."""
     populations = [_part(p, choices[p.name].kept) for p in program.populations]
     connections = tuple(
-        _rewired(c, choices.get(c.source), choices[c.target]) for c in program.connections
+        _rewired(c.unrolled(), choices.get(c.source), choices[c.target])
+        for c in program.connections
     )
     narrowed = with_proved_messages(program.input, populations, connections)
     # Formats are those of before: a narrower range asks nobody to read messages in another way.

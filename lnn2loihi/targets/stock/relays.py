@@ -36,7 +36,7 @@ def relayed(program: LoihiProgram) -> LoihiProgram:
     for name in sources:
         own = None if name == program.input.name else program.population(name)
         order += [(name, own), *((relay.name, None) for relay in chains[name])]
-    wired = [_undelayed(c, chains[c.source]) for c in program.connections]
+    wired = [_undelayed(c.unrolled(), chains[c.source]) for c in program.connections]
     for name, chain in chains.items():
         wired += _links(name, sources[name], chain)
     places = {name: place for place, (name, _) in enumerate(order)}

@@ -71,9 +71,10 @@ def _reach(program: LoihiProgram, population: Population, reaches: Mapping[str, 
             source = program.population(c.source)
             own = max(abs(source.message_low), abs(source.message_high))
             ends = np.full(c.source_size, max(own, reaches.get(c.source, 0)))
-        weights = np.abs(c.mantissas.astype(np.int64)) << c.exponent
-        rows = np.repeat(np.arange(c.rows), np.diff(c.row_starts))
-        totals = np.bincount(rows, weights * ends.astype(np.int64)[c.columns], c.rows)
+        each = c.unrolled()
+        weights = np.abs(each.mantissas.astype(np.int64)) << c.exponent
+        rows = np.repeat(np.arange(c.rows), np.diff(each.row_starts))
+        totals = np.bincount(rows, weights * ends.astype(np.int64)[each.columns], c.rows)
         for place, accumulator in enumerate(c.accumulators):
             part = totals[place * population.size : (place + 1) * population.size]
             sums[accumulator] += part.astype(np.int64)
