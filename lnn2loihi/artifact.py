@@ -189,8 +189,8 @@ def _check_neurons(manifest: Any, size: int, name: str) -> None:
     if updates > (limit := max(UPDATES_OF_ANY_FILE, UPDATES_OF_A_BYTE * size)):
         raise ArtifactError(
             name,
-            f"its populations have {updates:,} instructions times neurons; a file of {size:,} "
-            f"bytes may have {limit:,}",
+            f"its populations have {updates:,} instructions times neurons; the limit of a file of "
+            f"{size:,} bytes is {limit:,}",
         )
 
 

@@ -42,12 +42,21 @@ def convolutions(draw: st.DrawFn, exponent: int = 0) -> l2l.Convolution:
         size = random.integers(1, 4, 2)
         kernel = random.integers(-128, 128, (groups * outer, inner, *size))
         kernel[random.random(kernel.shape) < random.choice([0.0, 0.5, 0.95])] = 0
-        pairs: list[Any] = [
+        stride, padding, dilation = (
             tuple(map(int, random.integers(low, high, 2))) for low, high in ((1, 4), (0, 5), (1, 3))
-        ]
+        )
         source: Any = (int(groups * inner), *map(int, random.integers(1, 9, 2)))
         made = l2l.Convolution(
-            "input", "first", ("arriving",), kernel, source, *pairs, groups, exponent
+            "input",
+            "first",
+            ("arriving",),
+            kernel,
+            source,
+            stride,
+            padding,
+            dilation,
+            groups,
+            exponent,
         )
         if not made.windows.problems():
             return made
@@ -361,7 +370,7 @@ def test_files_of_many_neurons_and_few_bytes_are_refused(tmp_path: Path) -> None
     manifest["connections"][0]["padding"] = [2000, 2000]
     path = tmp_path / "a.l2l"
     path.write_bytes(container(json.dumps(manifest), load_arrays(content)))
-    with pytest.raises(ArtifactError, match=r"48,024,003 instructions times neurons; a file of"):
+    with pytest.raises(ArtifactError, match=r"48,024,003 instructions times neurons; the limit of"):
         l2l.load(path)
 
 
