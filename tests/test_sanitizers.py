@@ -25,7 +25,9 @@ from engines import (
 )
 from patience import PATIENCE
 from programs import random_inputs
+from test_convolution import two_layers
 
+from lnn2loihi import Convolution
 from lnn2loihi.simulation import simulate
 from lnn2loihi.simulation.native import library
 from lnn2loihi.simulation.native.engine import NativeEngine
@@ -128,7 +130,33 @@ def scenario(level_name: str) -> None:
         for lanes in KERNELS:
             found = on_level(program, floats, None, lanes, native)
             assert_same(found, simulate(program, floats, "blas"))
+    kernels(level)
     os.write(1, b"clean\n")
+
+
+def kernels(level: Level) -> None:
+    """Neurons that share kernels: borders, gaps, groups, windows that hear nothing."""
+    rng = np.random.default_rng(2)
+    for parts, (kernel, source, stride, padding, dilation, groups) in enumerate(
+        (
+            ((1, 1, 1, 1), (1, 1, 1), (1, 1), (0, 0), (1, 1), 1),
+            ((12, 2, 3, 2), (4, 5, 7), (1, 2), (1, 3), (2, 1), 2),
+            ((5, 3, 2, 3), (3, 4, 5), (3, 1), (2, 4), (1, 1), 1),
+        ),
+        start=1,
+    ):
+        weights = rng.integers(-50, 51, kernel)
+        made = Convolution(
+            "input", "first", ("arriving",), weights, source, stride, padding, dilation, groups
+        )
+        program = two_layers(made, parts)
+        native = NativeEngine(program, level, FLAGS)
+        for batch in (1, 9, 65):
+            x = random_inputs(parts, program, batch, 3)
+            expected = simulate(program, x, "blas", return_states=True)
+            for lanes in KERNELS:
+                found = on_level(program, x, None, lanes, native, return_states=True)
+                assert_same(found, expected)
 
 
 def mistaken() -> None:
