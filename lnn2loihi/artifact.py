@@ -131,9 +131,7 @@ def from_bytes(content: bytes, name: str) -> LoihiProgram:
             name, "its checksum does not match its content: the file was altered or damaged"
         )
     try:
-        described = json.loads(manifest)
-        _check_neurons(described, size, name)
-        return _program(described, arrays, name)
+        return _program(json.loads(manifest), arrays, size, name)
     except ArtifactError:
         raise
     except Lnn2LoihiError as error:
@@ -312,8 +310,10 @@ def _neuron_manifest(program: NeuronProgram) -> dict[str, Any]:
     }
 
 
-def _program(manifest: Any, unused: Arrays, name: str) -> LoihiProgram:
-    """The program of a manifest; takes the arrays that it names out of `unused`."""
+def _program(manifest: Any, unused: Arrays, size: int, name: str) -> LoihiProgram:
+    """The program of a manifest, of a file of so many bytes; takes the arrays that it names out of
+    `unused`.
+    """
     if manifest.get("format") != FORMAT:
         raise ArtifactError(name, f"its format is {manifest.get('format')!r}, not {FORMAT!r}")
     if manifest.get("schema") not in READ or isinstance(manifest["schema"], bool):
@@ -331,6 +331,7 @@ def _program(manifest: Any, unused: Arrays, name: str) -> LoihiProgram:
             raise ArtifactError(
                 name, f"{what} exist from schema version {first} on; quantize or import again"
             )
+    _check_neurons(manifest, size, name)
     port = manifest["input"]
     program = LoihiProgram(
         name=text(manifest["name"]),
