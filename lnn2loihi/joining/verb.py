@@ -14,7 +14,7 @@ from lnn2loihi.formats import FixedPoint
 from lnn2loihi.graph.schedule import derive_schedule, matched_delays
 from lnn2loihi.joining.bridge import ANSWER, Bridge, bridge
 from lnn2loihi.neurons.parts import followed
-from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population
+from lnn2loihi.program import AnyConnection, Connection, InputPort, LoihiProgram, Population
 
 #: Name of the population that stands between two programs, where one is needed.
 BRIDGE = "bridge"
@@ -174,7 +174,7 @@ def _port(front: LoihiProgram, core: LoihiProgram) -> InputPort:
 
 def _bridged(
     front: LoihiProgram, made: Bridge, channels: InputPort
-) -> tuple[list[Population], list[Connection], str]:
+) -> tuple[list[Population], list[AnyConnection], str]:
     """The front's populations and connections with the bridge, and who sends to the core."""
     populations, connections = list(front.populations), list(front.connections)
     last = front.output_population
@@ -226,12 +226,12 @@ def _names(front: LoihiProgram, core: LoihiProgram, spoken: str) -> dict[str, st
 
 
 def _rewired(
-    connection: Connection,
+    connection: AnyConnection,
     core: LoihiProgram,
     names: dict[str, str],
     spoken: str,
     port: InputPort,
-) -> Iterator[Connection]:
+) -> Iterator[AnyConnection]:
     """A connection of the core from who sends now; one from its port is two, where the elapsed time
     comes from the port still.
     """
@@ -241,6 +241,7 @@ def _rewired(
     if not core.timed:
         yield replace(connection, source=spoken)
         return
+    connection = connection.unrolled()
     elapsed = connection.columns >= core.channels
     if not elapsed.all() or not elapsed.size:
         yield _part(connection, ~elapsed, spoken, core.channels)
@@ -248,7 +249,7 @@ def _rewired(
         yield _part(connection, elapsed, port.name, port.size, port.size - core.input.size)
 
 
-def _widened(connection: Connection, port: InputPort) -> Connection:
+def _widened(connection: AnyConnection, port: InputPort) -> AnyConnection:
     """A connection of the front, from a port that has one more channel."""
     if connection.source != port.name:
         return connection
@@ -256,9 +257,10 @@ def _widened(connection: Connection, port: InputPort) -> Connection:
 
 
 def _part(
-    connection: Connection, chosen: Chosen, source: str, size: int, moved: int = 0
+    whole: AnyConnection, chosen: Chosen, source: str, size: int, moved: int = 0
 ) -> Connection:
     """The chosen synapses, from another source whose columns lie so much further on."""
+    connection = whole.unrolled()
     row = np.repeat(np.arange(connection.rows), np.diff(connection.row_starts))[chosen]
     starts = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=connection.rows))])
     return Connection(
