@@ -135,6 +135,32 @@ class TestTraining:
         variant = Variant(irregular=timespan is None)
         self.assert_close(random_ltc(1, timespan=timespan), *samples(variant, 4, 8))
 
+    @pytest.mark.parametrize("layers", [0, 2])
+    def test_a_fast_cfc_of_this_form_is_what_the_chip_computes(self, layers: int) -> None:
+        """Trained in floats and rounded without another epoch."""
+        pytest.importorskip("ncps", reason="needs ncps: pip install ncps")
+        from ncps.torch import CfC
+
+        from lnn2loihi.models.fast_cfc import FastCfC
+
+        self.torch.manual_seed(layers)
+        sizes: dict[str, Any] = {"backbone_layers": layers, "backbone_units": 9}
+        answers = {}
+        x = 3 * np.random.default_rng(0).normal(size=(4, 20, 3))  # many lines are clipped
+        elapsed = np.random.default_rng(1).integers(1, 4, size=(4, 20)) / 2
+        cfc = CfC(3, 7, proj_size=2, **sizes)
+        net = l2l.import_network(cfc, timespan="irregular")
+        module, tensor, times = self.made(net, x, elapsed)
+        for form in ("tanh", "hard"):
+            fast = FastCfC(3, 7, 2, form=form, **sizes)
+            fast.load_state_dict(cfc.state_dict())
+            answers[form] = fast(tensor, timespans=times)[0].detach().numpy()
+        program = module.export()
+        assert not program.warnings
+        chip = l2l.simulate(program, x, timespans=elapsed).outputs
+        errors = {form: float(np.abs(chip - answer).mean()) for form, answer in answers.items()}
+        assert errors["hard"] < 0.1 * errors["tanh"] and errors["hard"] < 0.01
+
     def test_gradients_are_those_of_a_clamp(self) -> None:
         x = np.array([[[-3.0], [-0.5], [0.5], [3.0]]])
         module, tensor, _ = self.made(dense("tanh"), x, None)
