@@ -10,8 +10,10 @@ PROFILE_SUFFIX = ".profile.json"
 MODULE_SUFFIX = ".l2m"
 DEFAULT_RECIPE = "w8a12"
 DEFAULT_DEVICES = ("loihi2-oheo-gulch",)
-#: What is compared where nobody has named anything, and in place of names: all executors there are.
+#: What is compared where nobody has named anything, and in place of names: all that there are.
 DEFAULT_EXECUTORS = ("reference", "lava")
 ALL = "all"
 #: What programs are prepared for where nobody has said anything.
 DEFAULT_TARGET = "fused"
+#: Names of those that the verb profile puts side by side where nobody has said anything.
+SIDE_BY_SIDE = "fused,split,stock"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from lnn2loihi.printable import printable
+
+#: Columns of a paragraph.
+WIDTH = 100
 
 
 def text_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -34,6 +38,14 @@ def text_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
     rule = "  ".join("-" * width for width in widths)
     return "\n".join([line(headers), rule, *(line(row) for row in cells)])
+
+
+def paragraph(head: str, text: str) -> str:
+    """A head and a text in lines of at most WIDTH columns; those after the first are indented."""
+    return textwrap.fill(
+        printable(text), WIDTH, initial_indent=head, subsequent_indent=" " * 4,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

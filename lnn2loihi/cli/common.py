@@ -74,23 +74,27 @@ ImportOptions = Annotated[
 TargetName = Annotated[
     str,
     typer.Option(
-        help="What to prepare the program for: fused, split, split_one, split_graph, or what a "
-        "package brings (lnn2loihi doctor)."
+        help="What to prepare the program for: fused, split, split_one, split_graph, stock (also "
+        "stock:pre-6, ...), or what a package brings (lnn2loihi doctor)."
     ),
 ]
 TargetNames = Annotated[
     str,
     typer.Option(
         "--target",
-        help="What to prepare the program for: fused, split, split_one, split_graph, or what a "
-        "package brings (lnn2loihi doctor); several, with commas, stand side by side.",
+        help="What to prepare the program for: fused, split, split_one, split_graph, stock (also "
+        "stock:pre-6, ...), or what a package brings (lnn2loihi doctor); several, with commas, "
+        "stand side by side; all: every one.",
     ),
 ]
 
 
 def names_of(text: str) -> list[str]:
-    """Names that commas separate, each once."""
-    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip())) or [text]
+    """Names of targets that commas separate, each once; `all` stands for every one."""
+    with importing():
+        from lnn2loihi.targets import beside
+
+    return beside.names_of(name.strip() for name in text.split(",") if name.strip()) or [text]
 
 
 class NamingVerb(TyperCommand):

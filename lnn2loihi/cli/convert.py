@@ -95,7 +95,7 @@ def inspect(
     refuse_import_options(why, description=description, timespan=timespan, option=option)
     with importing():
         from lnn2loihi.tables import text_table
-        from lnn2loihi.targets.beside import HEADERS, beside
+        from lnn2loihi.targets.beside import HEADERS, beside, claims_text
 
     program, names = l2l.load(source), names_of(target)
     made = beside(program, names)
@@ -105,7 +105,8 @@ def inspect(
         print_result(*_described(prepared, show_listing), as_json)
         return
     texts = [text_table(HEADERS, [one.cells() for one in made])]
-    texts += [f"{one.target.name}: {one.refusal}" for one in made if one.refusal]
+    refusals = [(one.target.name, one.refusal) for one in made]
+    texts.append(claims_text([one.claims for one in made], refusals))
     plain = []
     for one in made:
         own, described = ({}, "") if one.program is None else _described(one.program, show_listing)

@@ -57,7 +57,7 @@ def place(
 ) -> None:
     """Place a program on cores and chips, under the limits of a device."""
     with importing():
-        from lnn2loihi.targets.beside import beside
+        from lnn2loihi.targets.beside import beside, claims_text
 
     options: dict[str, Any] = {"objective": objective, "chips": chips}
     if is_module(program):
@@ -85,7 +85,8 @@ def place(
         print_result(placements[0].to_dict(), placements[0].summary(), as_json)
         return
     texts = [_table(found, placements)]
-    texts += [f"{one.target.name}: {one.refusal}" for one in found if one.refusal]
+    refusals = [(one.target.name, one.refusal) for one in found]
+    texts.append(claims_text([one.claims for one in found], refusals))
     texts += [placement.summary() for placement in placements if placement is not None]
     plain = [
         {**one.to_dict(), "placement": None if placement is None else placement.to_dict()}

@@ -34,7 +34,7 @@ from lnn2loihi.cli.common import (
     refuse_import_options,
 )
 from lnn2loihi.cli.whole import loaded_call, refuse
-from lnn2loihi.defaults import DEFAULT_DEVICES, DEFAULT_TARGET, MODULE_SUFFIX
+from lnn2loihi.defaults import DEFAULT_DEVICES, MODULE_SUFFIX, SIDE_BY_SIDE
 from lnn2loihi.defaults import PROFILE_SUFFIX as SUFFIX
 from lnn2loihi.startup import importing
 
@@ -69,7 +69,7 @@ def profile(
             help="Loihi, or profile of this CPU or GPU: see lnn2loihi devices; may repeat.",
         ),
     ] = None,
-    target: TargetNames = DEFAULT_TARGET,
+    target: TargetNames = SIDE_BY_SIDE,
     against: Annotated[
         str,
         typer.Option(

@@ -219,6 +219,16 @@ class NeuronProgram:
         """Instructions of one update, without the schedule's prologue (see listing)."""
         return len(self.instructions)
 
+    def computes_as(self, other: NeuronProgram) -> bool:
+        """Whether both make the same words of the same words, and send the same message: equal
+        accumulators, parameters, states and instructions. What is said about them beside that, such
+        as bounds and saturations, which older versions did not say, may differ.
+        """
+        return all(
+            getattr(self, name) == getattr(other, name)
+            for name in ("accumulators", "parameters", "states", "instructions", "message_state")
+        )
+
     def opcode_counts(self) -> dict[str, int]:
         """Number of instructions of each opcode."""
         counts: dict[str, int] = {}

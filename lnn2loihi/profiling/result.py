@@ -20,6 +20,7 @@ from lnn2loihi.profiling.sides import HEADERS as SIDES_HEADERS
 from lnn2loihi.profiling.sides import Side
 from lnn2loihi.simulation.result import saturation_text
 from lnn2loihi.tables import text_table
+from lnn2loihi.targets.beside import claims_text
 from lnn2loihi.tiers import TIERS
 
 #: Largest meshes that are drawn: Loihi 2 has 8 by 4 routers with 4 cores each.
@@ -295,11 +296,7 @@ class ProfileResult:
             f"{saturation_text(s.saturated_words)}"
         ]
         lines += ["", *_numbered_tables(self.rows), ""] if self.rows else []
-        lines += (
-            [f"Targets on {self.sides[0].device}:", _sides_table(self.sides), ""]
-            if (self.sides)
-            else []
-        )
+        lines += [*_sides_texts(self.sides), ""] if self.sides else []
         used = {tier for row in self.rows for tier in (row.tier, row.energy_tier) if tier}
         lines += [f"{tier}: {meaning}" for tier, meaning in TIERS.items() if tier in used]
         lines += ["", *(f"{who}: {text}" for who, text in self.remarks())]
@@ -315,10 +312,10 @@ class ProfileResult:
             (labels[0] + (f" and {len(labels) - 1} more" if len(labels) > 1 else ""), text)
             for text, labels in said.items()
         ]
-        if self.subject.target != DEFAULT_TARGET:  # of that one, placements say it as unchecked
+        # Of the default one, placements say it as unchecked; of others, what stands beside them.
+        if self.subject.target != DEFAULT_TARGET and not self.sides:
             who = f"target {self.subject.target}"
             found += [(who, f"not proved: {text}") for text in self.subject.unproved]
-        found += [(f"target {side.target}", side.refusal) for side in self.sides if side.refusal]
         found += [("profile", text) for text in self.problems]
         return found + [("not on this machine", text) for text in self.absent]
 
@@ -327,12 +324,15 @@ class ProfileResult:
         return self.summary()
 
 
-def _sides_table(sides: Sequence[Side]) -> str:
-    rows = [
-        [str(cell) if isinstance(cell, Quantity) else cell for cell in side.cells()]
-        for side in sides
-    ]
-    return text_table(SIDES_HEADERS, rows)
+def _sides_texts(sides: Sequence[Side]) -> list[str]:
+    """Targets side by side: what each makes of the program, what that costs, what is proved."""
+    lines = [f"Targets side by side on {sides[0].device} (estimates, pipelined at full speed):"]
+    for part, headers in enumerate(SIDES_HEADERS):
+        rows = [side.cells()[part] for side in sides]
+        cells = [[str(c) if isinstance(c, Quantity) else c for c in row] for row in rows]
+        lines += ["", text_table(headers, cells)]
+    refusals = [(side.target, side.refusal) for side in sides]
+    return [*lines, "", claims_text([side.claims for side in sides], refusals)]
 
 
 def _numbered_tables(rows: Sequence[ProfileRow]) -> list[str]:

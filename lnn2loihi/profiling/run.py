@@ -37,6 +37,7 @@ from lnn2loihi.simulation.inputs import decoded, given
 from lnn2loihi.simulation.result import SimulationResult
 from lnn2loihi.tables import percent
 from lnn2loihi.targets import Target, target_of
+from lnn2loihi.targets.beside import names_of
 from lnn2loihi.version import VERSION
 
 #: How conditions that are no plain text are written.
@@ -99,7 +100,8 @@ def profile(
         rate: samples per second that the task asks for; None for full speed alone.
         target: what it is prepared for, to be placed; what is measured here runs it as it is.
         beside: names of targets that are to stand side by side with it on the first device, each
-            placed and estimated; the answers of each are compared with those of the program.
+            placed and estimated; the answers of each are compared with those of the program, and
+            judged as those are. `all` stands for every one that is registered.
         network: the float network, for onnxruntime, PyTorch, agreement and NeuroBench's metrics.
         module: the live PyTorch module, in place of the network.
         lengths: samples of each sequence, (batch,); all of them by default. All is of these alone,
@@ -160,35 +162,37 @@ def profile(
         created=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         absent=_absent(measured),
         problems=(*problems, *_ended(measured)),
-        sides=_sides(program, (aim, *others), chips[0], asked, request, encoded, judge),
+        sides=_sides(program, (aim, *others), chips[0], asked, data, judge, host_io, encoded),
     )
 
 
 def _others(target: Target, beside: Sequence[str] | str) -> list[Target]:
     """The targets that stand beside one, each once."""
-    found = [target_of(name, "beside") for name in dict.fromkeys(_names(beside))]
+    found = [target_of(name, "beside") for name in names_of(_names(beside))]
     return [other for other in found if other.name != target.name]
 
 
 def _sides(
     program: LoihiProgram,
-    targets: Sequence[str | Target],
+    targets: Sequence[Target],
     device: Device,
+    given: Sequences,
     data: Sequences,
-    request: ChipRequest,
-    encoded: bool,
     judge: Judge | None,
+    host_io: bool,
+    encoded: bool,
 ) -> tuple[Side, ...]:
-    """Targets side by side, where there are several."""
-    if len(targets) < 2:
+    """Targets side by side, where there are several, or one that only approximates."""
+    if len(targets) < 2 and targets[0].exact:
         return ()
     options: dict[str, Any] = {
-        "lengths": data.given_lengths, "timespans": data.timespans, "encoded": encoded
+        "lengths": given.given_lengths, "timespans": given.timespans, "encoded": encoded
     }  # fmt: skip
-    return sides_of(
-        program, targets, device, request.host_io, lambda one: simulate(one, data.x, **options),
-        None if judge is None else lambda outputs: str(judged(judge(outputs)) or ""),
-    )  # fmt: skip
+
+    def run(one: LoihiProgram) -> SimulationResult:
+        return simulate(one, given.x, **options)
+
+    return sides_of(program, targets, device, host_io, run, data, judge)
 
 
 def _network(
@@ -205,7 +209,9 @@ def _network(
 def _simulated(
     program: LoihiProgram, prepared: LoihiProgram, target: Target, data: Sequences, encoded: bool
 ) -> tuple[SimulationResult, tuple[str, ...]]:
-    """The run of the prepared program, and what is wrong with it: it answers as its source does."""
+    """The run of the prepared program, and what is wrong with it: where the target is exact, it
+    answers as its source does.
+    """
     options: dict[str, Any] = {
         "lengths": data.given_lengths, "timespans": data.timespans, "encoded": encoded
     }  # fmt: skip

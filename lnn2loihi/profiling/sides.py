@@ -1,4 +1,4 @@
-"""What a program costs as several targets prepare it, side by side on one device."""
+"""What a program costs and answers as several targets prepare it, side by side on one device."""
 
 from __future__ import annotations
 
@@ -10,18 +10,26 @@ import numpy as np
 from lnn2loihi.cost import estimate
 from lnn2loihi.devices import Device
 from lnn2loihi.errors import DeviceError, PlacementError
-from lnn2loihi.network import FloatArray
 from lnn2loihi.placement.verb import place
 from lnn2loihi.placement.workload import workload
+from lnn2loihi.precision import FloatArray, precision_of
+from lnn2loihi.profiling.accuracy import Judge, judged
 from lnn2loihi.profiling.quantity import Quantity
+from lnn2loihi.profiling.rows import Accuracy
 from lnn2loihi.program import LoihiProgram
+from lnn2loihi.sequences import Sequences
 from lnn2loihi.simulation.result import SimulationResult
+from lnn2loihi.tables import percent
 from lnn2loihi.targets import Target
-from lnn2loihi.targets.beside import Beside, beside
+from lnn2loihi.targets.beside import Beside, Claims, beside
 
-#: Columns of the table.
-HEADERS = ("target", "neurons", "accumulators a neuron", "steps a sample", "cores", "time a sample",
-           "latency", "total energy a sample", "answers that differ", "accuracy")  # fmt: skip
+#: Columns of the table, in the two parts in which a terminal shows them.
+HEADERS = (
+    ("target", "neurons", "synapses", "accumulators a neuron", "steps a sample", "answer after",
+     "cores", "chips"),
+    ("target", "time a sample", "latency", "total energy a sample", "against the program's answers",
+     "error"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,9 +47,18 @@ class Side:
         compared, differ: values of the answers that were compared with those of the program as it
             is, and those that differ.
         unproved: what is not proved about the target, a sentence each.
-        accuracy: of the answers of what it has prepared, in words; empty where nobody can say.
         refusal: why the target takes no such program, or it does not fit the device; empty where
             all is well.
+        exact: whether the target keeps all integers of the answers.
+        stock: whether all neurons are those of Lava's own processes, which need no microcode.
+        off: where answers differ, the root of their mean squared difference over the standard
+            deviation of the program's answers, of the output in which that is largest; None where
+            nothing differs, or the program's answers never change.
+        largest: the largest difference of an answer, in units of the answers; None without.
+        accuracy: how good the answers are, as in the rows of the profile; None where there are
+            neither targets nor a float network.
+        unchanged: whether the target left the program as it is.
+        executor: what ran it.
     """
 
     target: str
@@ -59,16 +76,47 @@ class Side:
     compared: int = 0
     differ: int = 0
     unproved: tuple[str, ...] = ()
-    accuracy: str = ""
     refusal: str = ""
+    exact: bool = True
+    stock: bool = False
+    off: float | None = None
+    largest: float | None = None
+    accuracy: Accuracy | None = None
+    unchanged: bool = False
+    executor: str = ""
 
-    def cells(self) -> tuple[object, ...]:
-        """A row under HEADERS; None for what is not known."""
+    @property
+    def distance(self) -> str | None:
+        """How far its answers are from those of the program as it is."""
+        if not self.compared:
+            return None
+        if not self.differ:
+            return "itself" if self.unchanged else f"equal, all {self.compared:,}"
+        away = [] if self.off is None else [f"off by {percent(self.off)} of their spread"]
+        away += [] if self.largest is None else [f"at most by {self.largest:.3g}"]
+        if self.exact:
+            away.insert(0, f"NOT EQUAL, {self.differ:,} of {self.compared:,}")
+        return ", ".join(away) or f"{self.differ:,} of {self.compared:,} differ"
+
+    @property
+    def claims(self) -> Claims:
+        """What is known of it, and how."""
+        return Claims(
+            self.target, self.exact, self.stock, self.compared, self.differ, self.unproved,
+            self.neurons > 0, self.unchanged, self.executor,
+        )  # fmt: skip
+
+    def cells(self) -> tuple[tuple[object, ...], tuple[object, ...]]:
+        """Rows under HEADERS; None for what is not known."""
+        numbers = (
+            self.neurons, self.synapses, self.accumulators, self.steps_per_sample,
+            self.latency_steps, self.cores, self.chips,
+        )  # fmt: skip
+        accuracy = None if self.accuracy is None else str(self.accuracy)
         return (
-            self.target, self.neurons or None, self.accumulators or None,
-            self.steps_per_sample or None, self.cores or None, self.sample_time, self.latency,
-            self.total_energy, f"{self.differ:,} of {self.compared:,}" if self.compared else None,
-            self.accuracy or None,
+            (self.target, *(number or None for number in numbers)),
+            (self.target, self.sample_time, self.latency, self.total_energy, self.distance,
+             accuracy),
         )  # fmt: skip
 
 
@@ -78,7 +126,8 @@ def sides_of(
     device: Device,
     host_io: bool,
     run: Callable[[LoihiProgram], SimulationResult],
-    judge: Callable[[FloatArray], str] | None = None,
+    data: Sequences,
+    judge: Judge | None = None,
 ) -> tuple[Side, ...]:
     """The program as it is prepared for each target, placed, and estimated from exact counters.
 
@@ -88,46 +137,58 @@ def sides_of(
         device: where.
         host_io: whether input and output through a host count.
         run: runs a program on the user's samples.
-        judge: says how good answers (batch, time, outputs) are; None where nobody can.
+        data: these; only answers within their sequences are compared.
+        judge: what judges answers.
 
     Raises:
         InputError: a target does not exist, or cannot be loaded.
     """
-    expected = run(program).integers
+    expected = run(program)
     return tuple(
-        _side(made, expected, device, host_io, run, judge) for made in beside(program, targets)
-    )
+        _side(made, expected, expected if made.unchanged else run(made.program), data, judge,
+              device, host_io)
+        if made.program is not None
+        else Side(made.target.name, device.name, unproved=made.target.unproved,
+                  refusal=made.refusal, exact=made.target.exact)
+        for made in beside(program, targets)
+    )  # fmt: skip
 
 
 def _side(
     made: Beside,
-    expected: np.ndarray,
+    expected: SimulationResult,
+    found: SimulationResult,
+    data: Sequences,
+    judge: Judge | None,
     device: Device,
     host_io: bool,
-    run: Callable[[LoihiProgram], SimulationResult],
-    judge: Callable[[FloatArray], str] | None,
 ) -> Side:
-    aim = made.target
-    side = Side(aim.name, device.name, unproved=aim.unproved, refusal=made.refusal)
-    if made.program is None:
-        return side
-    found = run(made.program)
-    side = replace(
-        side,
-        neurons=made.program.neurons,
-        synapses=made.program.synapses,
+    aim, program = made.target, made.program
+    assert program is not None
+    own, true = data.live(found.integers), data.live(expected.integers)
+    side = Side(
+        aim.name,
+        device.name,
+        neurons=program.neurons,
+        synapses=program.synapses,
         accumulators=made.accumulators,
-        steps_per_sample=made.program.steps_per_sample,
-        latency_steps=made.program.latency_steps,
-        compared=int(expected.size),
-        differ=int(np.count_nonzero(found.integers != expected)),
-        accuracy="" if judge is None else judge(found.outputs),
+        steps_per_sample=program.steps_per_sample,
+        latency_steps=program.latency_steps,
+        compared=int(true.size),
+        differ=int(np.count_nonzero(own != true)),
+        unproved=aim.unproved,
+        exact=aim.exact,
+        stock=made.stock,
+        accuracy=None if judge is None else judged(judge(found.outputs)),
+        unchanged=made.unchanged,
+        executor=found.executor,
     )
+    if side.differ:
+        answers, right = data.live(found.outputs), data.live(expected.outputs)
+        side = replace(side, off=_off(right, answers), largest=float(abs(answers - right).max()))
     try:
         # It is prepared already: the rules are left.
-        placed = place(
-            made.program, device, target=replace(aim, passes=()), counters=found.counters
-        )
+        placed = place(program, device, target=replace(aim, passes=()), counters=found.counters)
         cost = estimate(workload(placed, found.counters), device, host_io=host_io)
     except (PlacementError, DeviceError) as error:
         return replace(side, refusal="; ".join(error.problems))
@@ -139,3 +200,12 @@ def _side(
         latency=Quantity.of(cost.latency),
         total_energy=Quantity.of(cost.energy["total_full_chip"]),
     )
+
+
+def _off(right: FloatArray, answers: FloatArray) -> float | None:
+    """The largest share of an output's standard deviation by which answers are off."""
+    precision = precision_of(right, answers)
+    moving = precision.variance > 0.0
+    if not moving.any():
+        return None
+    return float(np.sqrt((precision.error[moving] / precision.variance[moving]).max()))

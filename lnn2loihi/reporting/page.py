@@ -24,6 +24,7 @@ from lnn2loihi.reporting.marks import badge
 from lnn2loihi.reporting.markup import Markup, element, joined
 from lnn2loihi.reporting.network_drawing import network_drawing, thinning
 from lnn2loihi.reporting.tables import (
+    claims_table,
     facts,
     metrics_table,
     profile_table,
@@ -34,6 +35,7 @@ from lnn2loihi.reporting.tables import (
 )
 from lnn2loihi.reporting.traces import Traces, traces_chart
 from lnn2loihi.simulation.result import saturation_text
+from lnn2loihi.targets.beside import unproved_of
 from lnn2loihi.tiers import TIERS
 
 #: Sections and their anchors, in order.
@@ -156,27 +158,30 @@ def _table(result: ProfileResult) -> Markup:
 
 
 def _sides(result: ProfileResult) -> Markup | None:
-    """Targets side by side, and what is not proved about each."""
+    """Targets side by side, what is proved about each and what is not."""
     if not result.sides:
         return None
     note = (
         "What each target makes of the program, pipelined at full speed; all estimated, energy "
-        "with the static power of the full chip. Answers are compared with those of the program "
-        "as it is."
+        "with the static power of the full chip. Spread is the standard deviation of the program's "
+        "answers, of the output that is off most."
     )
-    items = [
-        element("li", element("strong", f"{side.target}: "), typeset(" ".join(side.unproved)))
-        for side in result.sides
-        if side.unproved
-    ]
+    refused = [(side.target, side.refusal) for side in result.sides if side.refusal]
+    unproved = unproved_of([side.claims for side in result.sides])
     return element(
         "div",
         element("p", f"Targets side by side on {result.sides[0].device}", class_="caption"),
-        sides_table(result.sides), element("p", note, class_="note"),
-        element("p", "Not proved:", class_="small") if items else None,
-        element("ul", *items, class_="small") if items else None,
-        class_="card wide breakable", style="margin-top:14px",
+        sides_table(result.sides), element("p", note, class_="note"), _items(refused),
+        element("p", "What is proved", class_="caption"), claims_table(result.sides),
+        element("p", "Not proved on silicon:", class_="small") if unproved else None,
+        _items(unproved), class_="card wide breakable", style="margin-top:14px",
     )  # fmt: skip
+
+
+def _items(lines: Sequence[tuple[str, str]]) -> Markup | None:
+    """A list of texts, each after whom it is about."""
+    items = [element("li", element("strong", f"{who}: "), typeset(text)) for who, text in lines]
+    return element("ul", *items, class_="small") if items else None
 
 
 def _tiers(result: ProfileResult) -> Markup:

@@ -15,6 +15,7 @@ from lnn2loihi.reporting.axis import number_of, range_of, shown, typeset
 from lnn2loihi.reporting.marks import badge
 from lnn2loihi.reporting.markup import Markup, element, joined
 from lnn2loihi.tables import decibel, percent
+from lnn2loihi.targets.beside import CLAIMS
 
 #: Lines of a table of provenance, and of one of the placement, that the page shows.
 LONGEST_TABLE = 400
@@ -192,8 +193,15 @@ def quantization_table(rows: Sequence[Mapping[str, Any]]) -> Markup:
 
 
 def sides_table(sides: Sequence[Side]) -> Markup:
-    """Targets side by side."""
-    return table(HEADERS, [side.cells() for side in sides])
+    """Targets side by side. On a phone each is a card."""
+    made, costs = HEADERS
+    rows = [(*first, *second[1:]) for first, second in (side.cells() for side in sides)]
+    return table((*made, *costs[1:]), rows, stacked=True)
+
+
+def claims_table(sides: Sequence[Side]) -> Markup:
+    """What is proved of each, and what is not."""
+    return table(CLAIMS, [side.claims.cells() for side in sides if side.neurons], stacked=True)
 
 
 def metrics_table(metrics: Sequence[NeuroBenchMetrics]) -> Markup:

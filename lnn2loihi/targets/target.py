@@ -6,7 +6,7 @@ that the prepared program answers as its source does is for `verify` to show.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from inspect import isclass
 from typing import Any, Protocol, runtime_checkable
@@ -20,6 +20,8 @@ from lnn2loihi.faults import one_line
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.registry import Registry
 
+#: Names of populations that a refusal lists.
+LISTED = 3
 #: Makes a program of a program; its name stands in messages.
 Pass = Callable[[LoihiProgram], LoihiProgram]
 
@@ -102,7 +104,8 @@ class Target:
         except MemoryError:
             raise
         except Lnn2LoihiError as error:
-            problems = [f"{error.subject}: {problem}" for problem in error.problems]
+            names = [p.name for p in program.populations]
+            problems = [f"{error.subject}: {one}" for one in _folded(error.problems, names)]
             raise TargetError(subject, problems or error.subject) from error
         except Exception as error:  # whatever the code of a stranger raises
             said = one_line(error)
@@ -117,6 +120,26 @@ class Target:
         if problems:
             raise TargetError(subject, problems)
         return made
+
+
+def _folded(problems: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Problems that begin with the name of a population, and are the same after it, as one."""
+    about: dict[tuple[bool, str], list[str]] = {}
+    for problem in problems:
+        name, colon, reason = problem.partition(": ")
+        named = bool(colon) and name in names
+        about.setdefault((named, reason if named else problem), []).append(name)
+    return [
+        f"{_listed(found)}: {reason}" if named else reason
+        for (named, reason), found in about.items()
+    ]
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names, of many the first ones and how many more."""
+    if len(names) <= LISTED:
+        return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    return f"{', '.join(names[: LISTED - 1])} and {len(names) - LISTED + 1:,} more"
 
 
 def _name(one: Pass) -> str:

@@ -79,7 +79,7 @@ class CfCWriter(StockWriter[CfCForm]):
                         made = cfc_program(how, bits, activation, mode, growth)
                     else:
                         made = linear_heads_program(how, heads, growth)
-                    if made == program:
+                    if made.computes_as(program):
                         named = {str(g): own for g, own in zip(gates, how, strict=True)}
                         return CfCForm(named, activation, mode, growth, blend)
         return None

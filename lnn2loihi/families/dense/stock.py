@@ -77,7 +77,7 @@ class DenseWriter(StockWriter[DenseForm]):
                 made = dense_program(
                     how[0], function, message.bits, message.fraction_bits, activation, coarser
                 )
-                if made == program:
+                if made.computes_as(program):
                     return DenseForm(how[0].shift, function, activation, coarser)
         return None
 

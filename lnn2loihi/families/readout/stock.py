@@ -21,7 +21,7 @@ class ReadoutWriter(StockWriter[int]):
             return None
         # A bit more is kept where half a unit is added before it goes.
         near = (how[0].shift, how[0].shift + 1)
-        return next((shift for shift in near if linear_program(shift) == program), None)
+        return next((shift for shift in near if linear_program(shift).computes_as(program)), None)
 
     def write(self, parts: Parts, population: Population, what: int) -> None:
         """See `StockWriter`."""
