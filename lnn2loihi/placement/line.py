@@ -121,6 +121,21 @@ class Link:
 
 
 @dataclass(frozen=True)
+class _LinkTable:
+    """Links column by column, int64 (links,): what `Link` says, and their places in `Line.links`;
+    and the rates of all axons one after the other.
+    """
+
+    place: IntegerArray
+    first: IntegerArray
+    size: IntegerArray
+    target: IntegerArray
+    fed: IntegerArray
+    bits: IntegerArray
+    rates: FloatArray
+
+
+@dataclass(frozen=True)
 class Share:
     """What a stretch of the line asks of its core.
 
@@ -177,20 +192,58 @@ class Line:
         """What the neurons [first, stop) ask of a core."""
         neurons = np.bincount(self.owner[first:stop], minlength=len(self.groups))
         operations, messages = np.zeros(len(self.links)), np.zeros(len(self.links))
-        axons = taken_units = 0
-        for place, synapses in self.reached(first, stop, neurons):
-            link = self.links[place]
-            # Axons with as many synapses take as much: a histogram says it for all.
-            alike = np.bincount(synapses)
-            sent = np.bincount(synapses, weights=link.rates)
-            stored, taken = link.lists(np.arange(alike.size), neurons)
-            operations[place] = sent @ stored
-            messages[place] = sent[1:].sum()
-            axons += synapses.size - int(alike[0])
-            taken_units += int(alike @ taken)
-        synapses = int(self.starts[stop] - self.starts[first])
-        memory = UNIT_BYTES * taken_units
-        return Share(first, stop, neurons, synapses, axons, memory, operations, messages)
+        held = int(self.starts[stop] - self.starts[first])
+        ranks = self._ranks(neurons)
+        if ranks.start == ranks.stop:
+            return Share(first, stop, neurons, held, 0, 0, operations, messages)
+        links = self._by_axon
+        begin, size = links.first[ranks], links.size[ranks]
+        lowest, highest = int(begin[0]), int(begin[-1] + size[-1])
+        synapses = self._counts(first, stop, lowest, highest)
+        # Axons of a link with as many synapses take as much: a histogram of each, one after the
+        # other, says it for all.
+        bins = np.maximum.reduceat(synapses, begin - lowest) + 1
+        ends = np.cumsum(bins)
+        starts = ends - bins
+        place = synapses + np.repeat(starts, size)
+        alike = np.bincount(place, minlength=ends[-1])
+        sent = np.bincount(place, weights=links.rates[lowest:highest], minlength=ends[-1])
+        stored, taken = synapse_lists(
+            np.arange(ends[-1]) - np.repeat(starts, bins),
+            np.repeat(neurons[links.target[ranks]] * links.fed[ranks], bins),
+            np.repeat(links.bits[ranks], bins),
+        )
+        for link in np.flatnonzero(bins > 1):
+            own, number = slice(starts[link], ends[link]), links.place[ranks.start + link]
+            operations[number] = sent[own] @ stored[own]
+            messages[number] = sent[own][1:].sum()
+        axons = synapses.size - int(alike[starts].sum())
+        memory = UNIT_BYTES * int((alike * taken).sum())
+        return Share(first, stop, neurons, held, axons, memory, operations, messages)
+
+    def _ranks(self, neurons: IntegerArray) -> slice:
+        """The links into the populations from the first to the last of which there are neurons,
+        (groups,), in the order of their axons.
+        """
+        present = np.flatnonzero(neurons)
+        target = self._by_axon.target
+        first = np.searchsorted(target, present[0], "left")
+        return slice(int(first), int(np.searchsorted(target, present[-1], "right")))
+
+    def _counts(self, first: int, stop: int, lowest: int, highest: int) -> IntegerArray:
+        """Synapses of each of the axons [lowest, highest) in these neurons."""
+        seen = self.axon[self.starts[first] : self.starts[stop]] - lowest
+        return np.bincount(seen, minlength=highest - lowest)
+
+    @cached_property
+    def _by_axon(self) -> _LinkTable:
+        """The links in the order of their axons, which is that of their targets."""
+        place = sorted(range(len(self.links)), key=lambda number: self.links[number].first)
+        links = [self.links[number] for number in place]
+        columns = ((link.first, link.size, link.target, link.fed, link.bits) for link in links)
+        rates = np.concatenate([np.zeros(0), *(link.rates for link in links)])
+        table = np.array([*columns], np.int64).reshape(-1, 5).T
+        return _LinkTable(np.array(place, np.int64), *table, rates)
 
     def reached(
         self, first: int, stop: int, neurons: IntegerArray
@@ -201,8 +254,7 @@ class Line:
             return []
         lowest = min(self.links[place].first for place in places)
         highest = max(self.links[place].axons.stop for place in places)
-        seen = self.axon[self.starts[first] : self.starts[stop]] - lowest
-        counts = np.bincount(seen, minlength=highest - lowest)
+        counts = self._counts(first, stop, lowest, highest)
         return [
             (place, counts[self.links[place].first - lowest :][: self.links[place].size])
             for place in places

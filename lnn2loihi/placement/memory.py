@@ -84,7 +84,9 @@ def neuron_memory(
 
 
 def synapse_lists(
-    synapses: npt.NDArray[np.int64], places: int, bits: int
+    synapses: npt.NDArray[np.int64],
+    places: int | npt.NDArray[np.int64],
+    bits: int | npt.NDArray[np.int64],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """How axons store their synapses on one core: sparse or dense, whichever takes fewer units.
 
@@ -93,14 +95,14 @@ def synapse_lists(
 
     Args:
         synapses: for each axon its synapses on this core, 0 where it does not reach it.
-        places: targets on this core: neurons times fed accumulators.
-        bits: width of a weight.
+        places: targets on this core: neurons times fed accumulators; of each axon, or of all.
+        bits: width of a weight, in the same way.
 
     Returns:
         For each axon the weights that are stored, which are the synaptic operations of a message,
         and the units that the list takes with its header; 0 where there is no synapse.
     """
-    index_bits = (places - 1).bit_length()
+    index_bits = np.frexp(places - 1)[1]  # the exponent of a whole number is its bit length
     sparse = -(-synapses * (bits + index_bits) // UNIT_BITS)
     dense = -(-places * bits // UNIT_BITS)
     is_dense = sparse > dense
