@@ -539,7 +539,7 @@ class TestSideBySide:
         for side in found.sides:
             assert side.sample_time is not None and side.total_energy is not None
             assert side.cores and side.unproved and not side.refusal
-        assert "Targets on loihi2-oheo-gulch:" in found.summary()
+        assert "Targets side by side on loihi2-oheo-gulch" in found.summary()
         path = found.save(tmp_path / "a.profile.json")
         assert l2l.load_profile(path) == found
         page = l2l.report(found, PLAIN, tmp_path / "a.html").read_text()

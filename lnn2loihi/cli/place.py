@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -68,19 +69,29 @@ def place(
     given = None if samples is None else read_sequences(samples, loaded.timed, encoded)
     found = beside(loaded, names_of(target))
     placements: list[l2l.Placement | None] = []
-    for one in found:
-        if one.program is None and len(found) > 1:
+    for place_of, one in enumerate(found):
+        aim, prepared = one.target, one.program
+        if prepared is None:
+            if len(found) == 1:  # refused as everywhere
+                aim.prepare(loaded)
             placements.append(None)
             continue
         counters = None
         if given is not None:
             with progress_bars() as on_step:
                 counters = l2l.simulate(
-                    one.target.prepare(loaded), **given, progress=partial(on_step, "simulate")
+                    prepared, **given, progress=partial(on_step, "simulate")
                 ).counters
-        placements.append(
-            l2l.place(loaded, device, target=one.target, counters=counters, **options)
-        )
+        # It is prepared already: the rules are left.
+        aim = dataclasses.replace(aim, passes=())
+        try:
+            placed = l2l.place(prepared, device, target=aim, counters=counters, **options)
+        except l2l.PlacementError as error:
+            if len(found) == 1:
+                raise
+            found[place_of] = dataclasses.replace(one, refusal="; ".join(error.problems))
+            placed = None
+        placements.append(placed)
     if len(found) == 1 and placements[0] is not None:
         print_result(placements[0].to_dict(), placements[0].summary(), as_json)
         return
@@ -98,12 +109,23 @@ def place(
 def _place_module(
     path: Path, device: str, targets: list[str], options: dict[str, Any], as_json: bool
 ) -> None:
-    """The chip parts of a converted module, for one target or several."""
+    """The chip parts of a converted module, for one target or several: of several, those that do
+    not take it say so, and the others are shown.
+    """
+    from lnn2loihi.tables import paragraph
+
     module = loaded_module(path, "place")
     plain: dict[str, Any] = {}
     texts: list[str] = []
     for target in targets:
-        parts = module.place(device, target=target, **options)
+        try:
+            parts = module.place(device, target=target, **options)
+        except (l2l.TargetError, l2l.PlacementError) as error:
+            if len(targets) == 1:
+                raise
+            plain[target] = {"refusal": str(error)}
+            texts += [paragraph(f"target {target}: ", one) for one in error.problems]
+            continue
         plain[target] = {name: placement.to_dict() for name, placement in parts.items()}
         texts += [f"part {name}: {one.summary()}" for name, one in parts.items()]
     found = plain[targets[0]] if len(targets) == 1 else plain

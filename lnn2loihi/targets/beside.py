@@ -154,8 +154,17 @@ def beside(program: LoihiProgram, targets: Sequence[str | Target]) -> list[Besid
             made = aim.prepare(program)
             found.append(Beside(aim, made, unchanged=made is program))
         except TargetError as error:
-            found.append(Beside(aim, None, "; ".join(error.problems)))
+            found.append(Beside(aim, None, _said(error.problems)))
     return found
+
+
+def _said(problems: Sequence[str]) -> str:
+    """Problems as one text; what all are about, such as the program, is named once."""
+    about = {problem.partition(": ")[0] for problem in problems}
+    if len(problems) > 1 and len(about) == 1:
+        (head,) = about
+        problems = [problems[0], *(one.removeprefix(f"{head}: ") for one in problems[1:])]
+    return "; ".join(problems)
 
 
 def unproved_of(claims: Sequence[Claims]) -> list[tuple[str, str]]:
@@ -170,7 +179,7 @@ def unproved_of(claims: Sequence[Claims]) -> list[tuple[str, str]]:
 def claims_text(claims: Sequence[Claims], refusals: Sequence[tuple[str, str]]) -> str:
     """What is proved and what is not as text, and why targets take no such program."""
     known = [one.cells() for one in claims if one.prepared]
-    lines = [paragraph(f"{name}: ", why) for name, why in refusals if why]
+    lines = [paragraph(f"target {name}: ", why) for name, why in refusals if why]
     lines += ["", text_table(CLAIMS, known)] if known else []
     unproved = unproved_of(claims)
     lines += ["", "Not proved on silicon:"] if unproved else []

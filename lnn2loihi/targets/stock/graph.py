@@ -46,7 +46,8 @@ def _recognised(program: LoihiProgram) -> list[tuple[Population, AnyWriter, Any]
     problems = Problems(ProgramError, f"program {program.name!r}")
     if program.substeps > 1:
         problems.add(f"it updates {program.substeps} times for each sample; {OTHERS}")
-    writers = [family.stock() for family in families() if family.stock is not None]
+    able = [family for family in families() if family.stock is not None]
+    writers = [family.stock() for family in able if family.stock is not None]
     found = []
     for population in program.populations:
         said = ((one, one.recognised(population)) for one in writers)
@@ -54,7 +55,8 @@ def _recognised(program: LoihiProgram) -> list[tuple[Population, AnyWriter, Any]
         if writer is None:
             problems.add(
                 f"{population.name}: its neuron program {population.program.name!r} has no form of "
-                f"Lava's own processes; {OTHERS}"
+                f"Lava's own processes; {OTHERS} (units of "
+                f"{', '.join(one.name for one in able)} have one)"
             )
         else:
             found.append((population, writer, what))
