@@ -193,10 +193,14 @@ def quantization_table(rows: Sequence[Mapping[str, Any]]) -> Markup:
 
 
 def sides_table(sides: Sequence[Side]) -> Markup:
-    """Targets side by side. On a phone each is a card."""
-    made, costs = HEADERS
-    rows = [(*first, *second[1:]) for first, second in (side.cells() for side in sides)]
-    return table((*made, *costs[1:]), rows, stacked=True)
+    """Targets side by side: what each makes of the program, and what that costs and answers."""
+    cells = [side.cells() for side in sides]
+    return joined(
+        *(
+            table(headers, [row[part] for row in cells], stacked=True)
+            for part, headers in enumerate(HEADERS)
+        )
+    )
 
 
 def claims_table(sides: Sequence[Side]) -> Markup:
