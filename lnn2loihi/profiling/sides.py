@@ -28,7 +28,7 @@ HEADERS = (
     ("target", "neurons", "synapses", "accumulators a neuron", "steps a sample", "answer after",
      "cores", "chips"),
     ("target", "time a sample", "latency", "total energy a sample", "against the program's answers",
-     "error"),
+     "accuracy"),
 )  # fmt: skip
 
 
