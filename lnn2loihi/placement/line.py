@@ -240,10 +240,10 @@ class Line:
         """The links in the order of their axons, which is that of their targets."""
         place = sorted(range(len(self.links)), key=lambda number: self.links[number].first)
         links = [self.links[number] for number in place]
-        columns = ((link.first, link.size, link.target, link.fed, link.bits) for link in links)
+        columns = [(link.first, link.size, link.target, link.fed, link.bits) for link in links]
+        first, size, target, fed, bits = np.array(columns, np.int64).reshape(-1, 5).T
         rates = np.concatenate([np.zeros(0), *(link.rates for link in links)])
-        table = np.array([*columns], np.int64).reshape(-1, 5).T
-        return _LinkTable(np.array(place, np.int64), *table, rates)
+        return _LinkTable(np.array(place, np.int64), first, size, target, fed, bits, rates)
 
     def reached(
         self, first: int, stop: int, neurons: IntegerArray

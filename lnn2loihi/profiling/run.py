@@ -100,8 +100,7 @@ def profile(
         rate: samples per second that the task asks for; None for full speed alone.
         target: what it is prepared for, to be placed; what is measured here runs it as it is.
         beside: names of targets that are to stand side by side with it on the first device, each
-            placed and estimated; the answers of each are compared with those of the program, and
-            judged as those are. `all` stands for every one that is registered.
+            placed, estimated, compared with the program and judged; `all` for every one.
         network: the float network, for onnxruntime, PyTorch, agreement and NeuroBench's metrics.
         module: the live PyTorch module, in place of the network.
         lengths: samples of each sequence, (batch,); all of them by default. All is of these alone,
