@@ -173,6 +173,14 @@ class TestSides:
         assert found.problems == () and side.target == "stock" and side.off
         assert "of their spread" in found.summary()
 
+    def test_targets_that_leave_it_as_it_is(self) -> None:
+        aims = [Target("mars"), Target("moon", rules=(Rule(none_fits, ()),))]
+        options: Any = {"against": (), "target": aims[0], "beside": "fused"}
+        mars, fused = l2l.profile(PROGRAM, X, **options).sides
+        assert fused == replace(mars, target="fused", unproved=fused.unproved)
+        moon = l2l.profile(PROGRAM, X, **{**options, "target": aims[1]}).sides[0]
+        assert "moons: 2, the limit is 1" in moon.refusal and moon.distance == "itself"
+
     def test_only_what_lies_in_a_sequence_is_compared(self) -> None:
         found = l2l.profile(PROGRAM, [X[0], X[1, :5]], against=(), beside="split").sides
         assert {side.compared for side in found} == {17 * PROGRAM.output_population.size}

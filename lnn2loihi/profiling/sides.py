@@ -144,17 +144,26 @@ def sides_of(
         InputError: a target does not exist, or cannot be loaded.
     """
     expected = run(program)
-    return tuple(
-        _side(made, expected, expected if made.unchanged else run(made.program), data, judge,
-              device, host_io)
-        if made.program is not None
-        else Side(made.target.name, device.name, unproved=made.target.unproved,
-                  refusal=made.refusal, exact=made.target.exact)
-        for made in beside(program, targets)
-    )  # fmt: skip
+    found: list[Side] = []
+    same: Side | None = None  # of targets that leave the program and the device's rules alone
+    for made in beside(program, targets):
+        aim = made.target
+        who = Side(aim.name, device.name, unproved=aim.unproved, exact=aim.exact)
+        alike = made.unchanged and aim.rules is None
+        if made.program is None:
+            side = replace(who, refusal=made.refusal)
+        elif alike and same is not None:
+            side = replace(same, target=aim.name, unproved=aim.unproved, exact=aim.exact)
+        else:
+            answers = expected if made.unchanged else run(made.program)
+            side = _side(who, made, expected, answers, data, judge, device, host_io)
+            same = side if alike else same
+        found.append(side)
+    return tuple(found)
 
 
 def _side(
+    who: Side,
     made: Beside,
     expected: SimulationResult,
     found: SimulationResult,
@@ -166,9 +175,8 @@ def _side(
     aim, program = made.target, made.program
     assert program is not None
     own, true = data.live(found.integers), data.live(expected.integers)
-    side = Side(
-        aim.name,
-        device.name,
+    side = replace(
+        who,
         neurons=program.neurons,
         synapses=program.synapses,
         accumulators=made.accumulators,
@@ -176,8 +184,6 @@ def _side(
         latency_steps=program.latency_steps,
         compared=int(true.size),
         differ=int(np.count_nonzero(own != true)),
-        unproved=aim.unproved,
-        exact=aim.exact,
         stock=made.stock,
         accuracy=None if judge is None else judged(judge(found.outputs)),
         unchanged=made.unchanged,
