@@ -65,7 +65,7 @@ def wired_program(
         program,
         populations=tuple(draft.population(draft.name in loops) for draft in drafts),
         connections=matched,
-        schedule=derive_schedule(program.input.name, names, matched),
+        schedule=derive_schedule(program.input.name, names, matched, program.schedule.interleave),
         table=(),
         warnings=(*program.warnings, *warnings),
     )
