@@ -192,7 +192,7 @@ def _timed_gate(
     name = population.name
     # The rate is a factor of 16 bits.
     far, coarser = reach(parts, population, {"time_a": shifts["time_a"]}), 0
-    while (far >> coarser) + 1 > LARGEST_OPERAND:
+    while (far >> coarser) + 8 > LARGEST_OPERAND:
         coarser += 1
     rate = rescaled(
         parts, population, {"time_a": shifts["time_a"] + coarser}, parts.free_name(f"{name}.rate")

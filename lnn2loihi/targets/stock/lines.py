@@ -55,7 +55,7 @@ class Lines:
 
 #: For each form of tanh of a recipe and each number of rectifiers the lines, the least shift first.
 LINES: Mapping[str, Mapping[int, tuple[Lines, ...]]] = {
-    "hard": {2: tuple(Lines(n + 1, (1 << n,), (1 << (13 - n),)) for n in range(6))},
+    "hard": {2: tuple(Lines(n + 1, (1 << n,), (1 << (13 - n),)) for n in range(4))},
     "ramp12": {
         2: (Lines(4, (19,), (431,)),),
         4: (
@@ -130,7 +130,8 @@ def rectifiers_of(form: StockForm, activation: str) -> int:
 
 
 def choose_lines(form: StockForm, activation: str, reach: int) -> Lines:
-    """The lines of a form of tanh: the first whose messages the C engine takes, else the last.
+    """The lines of a form of tanh: the finest whose messages the C engine takes; where none are,
+    the finest of all.
 
     Args:
         form: how many rectifiers, and of what.
@@ -142,4 +143,4 @@ def choose_lines(form: StockForm, activation: str, reach: int) -> Lines:
     for lines in known:
         if factor * ((reach >> lines.shift) + 1 + lines.knots[-1]) < 1 << (ENGINE_BITS - 1):
             return lines
-    return known[-1]
+    return known[0]

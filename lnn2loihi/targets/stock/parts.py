@@ -61,8 +61,8 @@ class Parts:
         }
         self._signals = {port.name: Signal((Messages(port.name, np.arange(port.size)),))}
         self._constants: dict[int, int] = {}
-        #: Pairs of populations between which weights were rounded.
-        self._rounded: dict[tuple[str, str], None] = {}
+        #: Populations that hear rounded weights.
+        self._rounded: dict[str, None] = {}
         self._taken = {port.name, *(p.name for p in program.populations)}
         self.constants_name = self.free_name(CONSTANTS)
 
@@ -133,8 +133,6 @@ class Parts:
                 for term in signal.terms:
                     own = weights[chosen] * term.factor
                     rounded = (own + ((1 << coarser) >> 1)) >> coarser
-                    if (rounded << coarser != own).any():
-                        self._rounded.setdefault((c.source, c.target))
                     found.append(
                         Synapses(
                             term.source, rows[chosen] - begin + place * size,
@@ -376,11 +374,15 @@ class Parts:
         ]  # fmt: skip
         return wired_program(self.program, drafts, wired, self._warnings())
 
+    def rounds(self, population: Population) -> None:
+        """Notes that weights of what a population hears are rounded to the units of `scales`."""
+        self._rounded.setdefault(population.name)
+
     def _warnings(self) -> tuple[str, ...]:
         """What was rounded that fused programs have as it is."""
         return tuple(
-            f"{target}: weights of what it hears of {source} were rounded by up to "
-            f"{self.scales.sums[target]} bits, since sums of stock neurons reach farther than 24 "
-            "bits otherwise; a recipe with narrower messages leaves them as they are"
-            for source, target in self._rounded
+            f"{name}: weights were rounded by up to {self.scales.sums[name]} bits, since sums of "
+            "stock neurons reach farther than 24 bits otherwise; a recipe with narrower messages "
+            "leaves them as they are"
+            for name in self._rounded
         )

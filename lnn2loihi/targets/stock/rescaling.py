@@ -13,6 +13,7 @@ from lnn2loihi.neurons.instructions import Instruction, NeuronProgram
 from lnn2loihi.neurons.operations import Rescaling
 from lnn2loihi.targets.stock.lines import Lines, folded_lines, rectifiers_of
 from lnn2loihi.targets.stock.parts import Parts
+from lnn2loihi.targets.stock.scales import LARGEST_SUM
 from lnn2loihi.targets.stock.sums import Signal, Sum, stacked
 
 
@@ -48,9 +49,10 @@ def multipliers(population: Population, gate: str) -> IntegerArray:
     return np.asarray(population.parameters[f"{gate}.multiplier"], np.int64)
 
 
-def biased(parts: Parts, population: Population, gate: str) -> Sum:
-    """The sum of a gate and its bias, in the units of `Parts.scales`."""
-    coarser = parts.scales.sums[population.name]
+def biased(parts: Parts, population: Population, gate: str, coarser: int | None = None) -> Sum:
+    """The sum of a gate and its bias, in the units of `Parts.scales` or in `coarser` ones."""
+    if coarser is None:
+        coarser = parts.scales.sums[population.name]
     bias = np.asarray(population.parameters[f"{gate}.bias"], np.int64)
     bias = (bias + ((1 << coarser) >> 1)) >> coarser
     return parts.heard(population, (gate,), coarser) + parts.constants(bias)
@@ -93,26 +95,59 @@ def rescaled(
     found: dict[str, Signal] = {}
     for fused in sorted(set(shifts.values())):
         gates = [gate for gate, own in shifts.items() if own == fused]
-        shift = fused - parts.scales.sums[population.name]
         factors = np.concatenate([multipliers(population, gate) for gate in gates])
+        scale = parts.scales.sums[population.name]
+        sums = [_sums(parts, population, gates, scale)]
+        if scale and _rounds(parts, population, gates):
+            apart = _apart(parts, population, gates) if like is None else []
+            if apart:
+                sums, scale = apart, 0
+            else:
+                parts.rounds(population)
+        shift, signals = fused - scale, []
         half = halves * (1 << shift) >> 1 if shift > 0 else 0
         sizes = np.maximum(np.abs(factors), 1)
         rounding = np.sign(factors) * ((2 * half + sizes) // (2 * sizes) if half else 0)
-        sums = stacked([biased(parts, population, gate) for gate in gates])
-        sums += parts.constants(rounding)
-        own = name if not found else parts.free_name(f"{name}.{'.'.join(gates)}")
-        signal = parts.product(
-            own,
-            sums,
-            parts.constant(1, sums.size).weighted(factors),
-            shift,
-            like=like,
-            coarser=coarser,
-        )
+        for total in sums:
+            first = not found and not signals
+            own = name if first else parts.free_name(f"{name}.{'.'.join(gates)}")
+            signals.append(
+                parts.product(
+                    own, total + parts.constants(rounding),
+                    parts.constant(1, total.size).weighted(factors), shift, like=like,
+                    coarser=coarser,
+                )
+            )  # fmt: skip
+        signal = Signal(tuple(term for one in signals for term in one.terms))
         size = population.size
         for place, gate in enumerate(gates):
             found[gate] = signal.part(slice(place * size, (place + 1) * size))
     return found
+
+
+def _sums(parts: Parts, population: Population, gates: Sequence[str], scale: int) -> Sum:
+    return stacked([biased(parts, population, gate, scale) for gate in gates])
+
+
+def _rounds(parts: Parts, population: Population, gates: Sequence[str]) -> bool:
+    """Whether weights are no whole ones in the units of `Parts.scales`."""
+    scale = parts.scales.sums[population.name]
+    heard = (s for s in _sums(parts, population, gates, 0).synapses
+             if s.source != parts.constants_name)  # fmt: skip
+    return any((s.weights >> scale << scale != s.weights).any() for s in heard)
+
+
+def _apart(parts: Parts, population: Population, gates: Sequence[str]) -> list[Sum]:
+    """The sums of gates in parts that each fit an accumulator, where whole ones would have to round
+    their weights: neurons that hear some of the messages each, whose products add up where they
+    are heard. Empty where no such parts fit.
+    """
+    total = _sums(parts, population, gates, 0)
+    for count in (2, 4, 8):
+        found = [total.of_columns(place, count, parts.constants_name) for place in range(count)]
+        if all(parts.reach(one) <= LARGEST_SUM for one in found):
+            return found
+    return []
 
 
 def folded_arguments(

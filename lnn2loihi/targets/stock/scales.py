@@ -17,8 +17,8 @@ import numpy as np
 from lnn2loihi.formats import WORD_BITS, IntegerArray
 from lnn2loihi.program import LoihiProgram, Population
 
-#: What sums may reach: half of what is below is left for digits of constants and for rounding.
-LARGEST_SUM = (1 << (WORD_BITS - 1)) - (1 << (WORD_BITS - 7))
+#: What sums may reach: what is above is left for digits of constants and for rounding.
+LARGEST_SUM = (1 << (WORD_BITS - 1)) - (1 << (WORD_BITS - 9))
 
 
 @dataclass(frozen=True)

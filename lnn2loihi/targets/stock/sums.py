@@ -104,6 +104,18 @@ class Sum:
             ),
         )
 
+    def of_columns(self, place: int, count: int, constants: str) -> Sum:
+        """The part of it that hears every `count`-th neuron from `place` on; of constants all, in
+        the first part.
+        """
+        found = []
+        for s in self.synapses:
+            chosen = s.columns % count == place
+            if s.source == constants:
+                chosen = np.full(s.columns.size, place == 0)
+            found.append(Synapses(s.source, s.rows[chosen], s.columns[chosen], s.weights[chosen]))
+        return Sum(self.size, tuple(s for s in found if s.rows.size))
+
     def repeated(self, times: int) -> Sum:
         """So many copies, one after the other."""
         return stacked([self] * times)
