@@ -216,6 +216,6 @@ def test_profiles_say_whose_accuracy_it_is() -> None:
     wanted = l2l.simulate(program, x).outputs
     found = l2l.profile(program, x, against=(), target="stock", beside="fused", targets=wanted)
     own, fused = found.sides
-    assert fused.accuracy == "mse 0" and own.accuracy.startswith("mse ") and own.differ
+    assert str(fused.accuracy) == "mse 0" and str(own.accuracy).startswith("mse ") and own.differ
     assert found.problems == ()
     assert "which approximates the program" in found.summary()
