@@ -218,4 +218,5 @@ def test_profiles_say_whose_accuracy_it_is() -> None:
     own, fused = found.sides
     assert str(fused.accuracy) == "mse 0" and str(own.accuracy).startswith("mse ") and own.differ
     assert found.problems == ()
-    assert "which approximates the program" in found.summary()
+    assert any("which approximates the program" in text for text in found.subject.unproved)
+    assert "against the program's answers" in found.summary()
