@@ -192,7 +192,7 @@ class TestErrors:
             (("simulate", "{tmp}/net.l2l", "-i", "{tmp}/garbage.l2l"), "samples come as"),
             (
                 ("simulate", "{tmp}/net.l2l", "-i", "{tmp}/x.npy", "--executor", "gpu"),
-                "there are auto, blas, c, lava, onnx-reference, onnxruntime, reference",
+                "there are auto, blas, c, lava, lava-stock, loihi2, onnx-reference, onnxruntime",
             ),
             (
                 ("verify", "{tmp}/net.l2l", "-i", "{tmp}/x.npy", "--executors", "a,b"),
