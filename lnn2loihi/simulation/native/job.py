@@ -33,7 +33,7 @@ class _PopulationStructure(ctypes.Structure):
         ("row_pairs", ctypes.c_int64),
         *((name, ctypes.c_void_p) for name in (
             "row_starts", "row_values", "row_parameters", "initial", "final", "record",
-            "non_zero", "changed", "saturated", "convolutions")),
+            "non_zero", "changed", "saturated", "convolutions", "digit_bits")),
     ]  # fmt: skip
 
 
@@ -75,7 +75,7 @@ class _RunStructure(ctypes.Structure):
             "channels", "populations", "pairs", "output", "kind")),
         *((name, ctypes.c_void_p) for name in (
             "x", "gain", "offset", "low", "high", "lengths", "saturated", "input_non_zero",
-            "input_changed", "outputs", "step_totals", "shared", "list")),
+            "input_changed", "outputs", "step_totals", "shared", "list", "digit_bits")),
     ]  # fmt: skip
 
 
@@ -119,6 +119,8 @@ class _Template:
             _address(laid.row_values), _address(laid.row_parameters),
         )  # fmt: skip
         self.structure.convolutions = ctypes.addressof(self.convolutions)
+        if laid.digit_bits is not None:
+            self.structure.digit_bits = _address(laid.digit_bits)
 
 
 class Binding:
@@ -146,6 +148,8 @@ class Binding:
             _Template(p, laid, layout.programs[laid.program], updates[laid.program])
             for p, laid in zip(populations, layout.populations, strict=True)
         ]
+        digits = layout.input_digit_bits
+        self.input_digits = None if digits is None else _address(digits)
         self.codec = tuple(map(_address, (port.gain, port.offset, *self.ends)))
 
 
@@ -216,7 +220,7 @@ class Job:
             *(counts + place * self.counts.strides[0] for place in range(3)),
             _address(self.outputs),
             None if self.step_totals is None else _address(self.step_totals),
-            _address(self.shared), ctypes.addressof(self._list),
+            _address(self.shared), ctypes.addressof(self._list), binding.input_digits,
         )  # fmt: skip
         self.address = ctypes.addressof(self._structure)
 

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.formats import IntegerArray
 from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.program import Convolution, LoihiProgram, Population
 from lnn2loihi.simulation.memory import check_dense
@@ -19,10 +20,17 @@ from lnn2loihi.simulation.native.convolved import (
     listed,
     shared,
 )
+from lnn2loihi.simulation.native.digits import (
+    KERNEL_BITS,
+    Int32,
+    digit_bits,
+    spread,
+    wide_kernel,
+    widths,
+)
 from lnn2loihi.simulation.native.kernel_code import ROW_LANES, ROW_VECTORS, TILE_ROWS
 from lnn2loihi.simulation.native.neuron_code import shift_arguments
 
-Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 #: Single sequences run dense rows from this share of synapses on: a sparse synapse costs about as
@@ -53,6 +61,7 @@ class PopulationLayout:
     row_values: npt.NDArray[np.int16]
     row_parameters: Int32
     kernels: tuple[SharedKernel, ...] = ()
+    digit_bits: Int32 | None = None
 
     @property
     def places(self) -> int:
@@ -75,11 +84,13 @@ class Layout:
         programs: the distinct neuron programs; all of them say what saturates.
         populations: in feed-forward order.
         pairs: pairs of message rows of the input and of all populations.
+        input_digit_bits: of each channel, where the inputs are wider than what kernels take.
     """
 
     programs: tuple[NeuronProgram, ...]
     populations: tuple[PopulationLayout, ...]
     pairs: int
+    input_digit_bits: Int32 | None = None
 
     @property
     def operations(self) -> int:
@@ -95,12 +106,12 @@ class Layout:
 
 def unsupported(program: LoihiProgram) -> str:
     """Why the C engine cannot run a program, or "" if it can."""
-    if program.input.format.bits > 16:
-        return f"its inputs have {program.input.format.bits} bits, the kernels take 16"
-    sources = {c.source for c in program.connections}
+    if (wide := wide_kernel(program)) is not None:
+        return (
+            f"{wide.target} hears {wide.source} through a kernel that neurons share, and its "
+            f"messages have {widths(program)[wide.source]} bits; such kernels take {KERNEL_BITS}"
+        )
     for p in program.populations:
-        if p.name in sources and p.message.bits > 16:
-            return f"{p.name} sends messages of {p.message.bits} bits, the kernels take 16"
         if len(p.program.accumulators) > TILE_ROWS[-1]:
             return f"{p.name} has {len(p.program.accumulators)} accumulators"
     return ""
@@ -119,9 +130,7 @@ def lay_out(program: LoihiProgram, vector_lanes: int) -> Layout:
     kernels = {p.name: shared(program, p) for p in program.populations}
     check_dense(program, [c for c in program.connections if not kernels[c.target]])
     programs: list[NeuronProgram] = []
-    first_pairs = {program.input.name: 0}
-    pairs = -(-program.input.size // 2)
-    sources = {c.source for c in program.connections}
+    senders = _Senders(program)
     marked = {
         p.name: replace(p.program, saturations=program.saturations[p.name])
         for p in program.populations
@@ -129,36 +138,72 @@ def lay_out(program: LoihiProgram, vector_lanes: int) -> Layout:
     for p in program.populations:
         if marked[p.name] not in programs:
             programs.append(marked[p.name])
-        first_pairs[p.name] = pairs if p.name in sources else -1
-        pairs += -(-p.size // 2) if p.name in sources else 0
     made = tuple(
-        _convolved(p, programs.index(marked[p.name]), kernels[p.name], first_pairs)
+        _convolved(p, programs.index(marked[p.name]), kernels[p.name], senders)
         if kernels[p.name]
-        else _population(program, p, programs.index(marked[p.name]), first_pairs, vector_lanes)
+        else _population(program, p, programs.index(marked[p.name]), senders, vector_lanes)
         for p in program.populations
     )
-    return Layout(tuple(programs), made, pairs)
+    return Layout(
+        tuple(programs), made, senders.pairs, senders.digit_bits.get(program.input.name)
+    )  # fmt: skip
+
+
+class _Senders:
+    """Where the messages of each source lie, and which of them are digits.
+
+    Attributes:
+        first_pairs: of the input and of each population; -1: nobody hears it.
+        digit_bits: of the sources whose messages are pairs of digits.
+        pairs: of all of them together.
+    """
+
+    def __init__(self, program: LoihiProgram) -> None:
+        self.digit_bits = digit_bits(program)
+        self.first_pairs: dict[str, int] = {}
+        self.pairs = 0
+        heard = {program.input.name, *(c.source for c in program.connections)}
+        for source in (program.input, *program.populations):
+            self.first_pairs[source.name] = self.pairs if source.name in heard else -1
+            self.pairs += self._count(source.name, source.size) if source.name in heard else 0
+
+    def _count(self, name: str, size: int) -> int:
+        return size if name in self.digit_bits else -(-size // 2)
+
+    def numbers(self, name: str, size: int) -> IntegerArray:
+        """The pairs of a source of so many neurons or channels."""
+        return self.first_pairs[name] + np.arange(self._count(name, size))
+
+    def paired(self, name: str, weights: IntegerArray) -> npt.NDArray[np.int16]:
+        """Weights of the messages of a source, [...][message], as weights of its pairs,
+        [...][pair][2] with the last two axes in one.
+        """
+        if name in self.digit_bits:
+            return spread(weights, self.digit_bits[name])
+        padding = [(0, 0)] * (weights.ndim - 1) + [(0, weights.shape[-1] % 2)]
+        return np.pad(weights.astype(np.int16), padding)
 
 
 def _population(
     program: LoihiProgram,
     population: Population,
     index: int,
-    first_pairs: dict[str, int],
+    senders: _Senders,
     vector_lanes: int,
 ) -> PopulationLayout:
     gates = len(population.program.accumulators)
     incoming = program.incoming(population.name)
     blocks, pair_numbers = [], []
     for connection in incoming:
-        count = -(-connection.source_size // 2)
-        dense = np.zeros((population.size, gates, 2 * count), np.int16)
+        source = connection.source
+        numbers = senders.numbers(source, connection.source_size)
+        dense = np.zeros((population.size, gates, 2 * numbers.size), np.int16)
         weights = connection.dense().reshape(len(connection.accumulators), population.size, -1)
         for place, accumulator in enumerate(connection.accumulators):
             gate = population.program.accumulators.index(accumulator)
-            dense[:, gate, : connection.source_size] = weights[place]
+            dense[:, gate] = senders.paired(source, weights[place])
         blocks.append(dense)
-        pair_numbers.append(first_pairs[connection.source] + np.arange(count))
+        pair_numbers.append(numbers)
     if not incoming:  # constants: a pair of the input without a synapse
         blocks.append(np.zeros((population.size, gates, 2), np.int16))
         pair_numbers.append(np.zeros(1, np.int64))
@@ -179,7 +224,7 @@ def _population(
     return PopulationLayout(
         index,
         tile_neurons,
-        first_pairs[population.name],
+        senders.first_pairs[population.name],
         np.array([*shift_arguments(population.program), 0], np.int32),
         *tiles,
         parameters,
@@ -189,6 +234,7 @@ def _population(
         row_values,
         # What is proved of the last neuron holds of the lanes beyond it.
         _padded(np.ascontiguousarray(parameters.T), "edge"),
+        digit_bits=senders.digit_bits.get(population.name),
     )
 
 
@@ -196,10 +242,10 @@ def _convolved(
     population: Population,
     index: int,
     convolutions: list[Convolution],
-    first_pairs: dict[str, int],
+    senders: _Senders,
 ) -> PopulationLayout:
     """The layout of a population whose neurons share a kernel."""
-    first_pair = first_pairs[convolutions[0].source]
+    first_pair = senders.first_pairs[convolutions[0].source]
     fed = {
         a: [c for c in convolutions if c.accumulators == (a,)]
         for a in population.program.accumulators
@@ -212,7 +258,7 @@ def _convolved(
     return PopulationLayout(
         index,
         1,
-        first_pairs[population.name],
+        senders.first_pairs[population.name],
         np.array([*shift_arguments(population.program), 0], np.int32),
         nothing,
         nothing,
@@ -226,6 +272,7 @@ def _convolved(
         row_values,
         _padded(np.ascontiguousarray(parameters.T), "edge"),
         tuple(kernels),
+        senders.digit_bits.get(population.name),
     )
 
 

@@ -34,7 +34,7 @@ typedef struct {
     int32_t *running;       /* of all populations [neuron][non-zero, changed][COUNT_LANES] */
     int64_t *counts;
     int64_t *saturated;     /* of all populations [neuron][mark] */
-    int16_t *encoded;       /* [lane][1 + CHUNK][channel]: the step before the chunk, the chunk */
+    int16_t *encoded;       /* [lane][1 + CHUNK][column]: the step before the chunk, the chunk */
     int64_t encoded_stride;
     int32_t *row;           /* [CHUNK][channel] */
     codec_t codec;
@@ -82,20 +82,39 @@ static void count_inputs(const run_t *run, block_t *block, int64_t step)
         }
 }
 
+/* n encoded samples as digits, counted. */
+static void take_digits(const run_t *run, const int32_t *samples, int64_t n, int16_t *row,
+                        const int16_t *last, int32_t *non_zero, int32_t *changed)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const int32_t bits = run->digit_bits[i % run->channels];
+        row[2 * i] = low_digit(samples[i], bits);
+        row[2 * i + 1] = high_digit(samples[i], bits);
+    }
+    for (int64_t i = 0; i < n; i++) {
+        non_zero[i] += samples[i] != 0;
+        changed[i] += row[2 * i] != last[2 * i] || row[2 * i + 1] != last[2 * i + 1];
+    }
+}
+
 /* Encodes and counts the samples of the next CHUNK steps. */
 static void encode_chunk(const run_t *run, block_t *block, int64_t step)
 {
-    const int64_t channels = run->channels, all = CHUNK * channels;
+    const int64_t channels = run->channels, all = CHUNK * channels, columns = input_columns(run);
     int32_t *restrict saturated = block->input_counts, *restrict non_zero = saturated + all;
     int32_t *restrict changed = non_zero + all;
     memset(saturated, 0, (size_t)(3 * all) * sizeof *saturated);
     for (int lane = 0; lane < block->lanes; lane++) {
-        int16_t *last = block->encoded + lane * block->encoded_stride, *row = last + channels;
+        int16_t *last = block->encoded + lane * block->encoded_stride, *row = last + columns;
         const int64_t left = run->lengths[block->first + lane] - step;
         const int64_t n = (left < 0 ? 0 : left > CHUNK ? CHUNK : left) * channels;
-        memcpy(last, last + all, (size_t)channels * sizeof *last);
+        memcpy(last, last + CHUNK * columns, (size_t)columns * sizeof *last);
         encode(run, ((block->first + lane) * run->time + step) * channels, block->codec, n,
                block->row, saturated);
+        if (run->digit_bits) {
+            take_digits(run, block->row, n, row, last, non_zero, changed);
+            continue;
+        }
         for (int64_t i = 0; i < n; i++)
             row[i] = (int16_t)block->row[i];
         for (int64_t i = 0; i < n; i++) {
@@ -109,15 +128,15 @@ static void encode_chunk(const run_t *run, block_t *block, int64_t step)
 /* The samples of one step of the chunk, as pairs of message rows. */
 static void send_inputs(const run_t *run, block_t *block, int64_t place)
 {
-    const int64_t channels = run->channels, stride = block->encoded_stride;
-    const int16_t *from = block->encoded + (1 + place) * channels;
+    const int64_t columns = input_columns(run), stride = block->encoded_stride;
+    const int16_t *from = block->encoded + (1 + place) * columns;
     int16_t *to = block->messages;
-    for (int64_t c = 0; c + 1 < channels; c += 2, to += 2 * LANES)
+    for (int64_t c = 0; c + 1 < columns; c += 2, to += 2 * LANES)
         for (int lane = 0; lane < LANES; lane++)
             memcpy(to + 2 * lane, from + lane * stride + c, 2 * sizeof *to);
-    if (channels % 2)
+    if (columns % 2)
         for (int lane = 0; lane < LANES; lane++)
-            to[2 * lane] = from[lane * stride + channels - 1];
+            to[2 * lane] = from[lane * stride + columns - 1];
 }
 
 /* Two rows of messages as pairs; the second may be absent. */
@@ -130,6 +149,29 @@ static void deliver(int16_t *restrict to, const int32_t *restrict even,
             low |= load(odd + k) << 16;
         memcpy(to + 2 * k, &low, sizeof low);
     }
+}
+
+/* A row of messages as pairs of digits. */
+static void deliver_digits(int16_t *restrict to, const int32_t *restrict messages, int32_t bits)
+{
+    for (int k = 0; k < LANES; k += COUNT_LANES) {
+        const lanes_t message = load(messages + k);
+        const lanes_t pair = (message & ((1 << bits) - 1)) | (message >> bits) << 16;
+        memcpy(to + 2 * k, &pair, sizeof pair);
+    }
+}
+
+/* The messages of a population to those who read them. */
+static void send(const population_t *p, block_t *block, const int32_t *fresh)
+{
+    int16_t *to = block->messages + (int64_t)p->first_pair * 2 * LANES;
+    if (p->digit_bits)
+        for (int64_t n = 0; n < p->neurons; n++, to += 2 * LANES)
+            deliver_digits(to, fresh + n * LANES, p->digit_bits[n]);
+    else
+        for (int64_t n = 0; n < p->neurons; n += 2, to += 2 * LANES)
+            deliver(to, fresh + n * LANES,
+                    n + 1 < p->neurons ? fresh + (n + 1) * LANES : NULL);
 }
 
 /* Adds the non-zero and the changed messages of a neuron to its running counts. */
@@ -341,9 +383,7 @@ static void run_populations(const run_t *run, block_t *block, int64_t step, int6
         if (run->step_totals)
             add_step_totals(run, block, i, step, fresh, last);
         if (p->first_pair >= 0)
-            for (int64_t n = 0; n < p->neurons; n += 2)
-                deliver(block->messages + ((int64_t)p->first_pair + n / 2) * 2 * LANES,
-                        fresh + n * LANES, n + 1 < p->neurons ? fresh + (n + 1) * LANES : NULL);
+            send(p, block, fresh);
         if (i == run->output)
             keep_outputs(run, block, step, longest, fresh);
         const int64_t values = places(p) * LANES;
@@ -375,10 +415,9 @@ static void start_block(const run_t *run, block_t *block)
                     states[place_of(p, n, s, p->states) + lane] = value;
                     if (s == p->message_state)
                         sent[n * LANES + lane] = value;
-                    if (s == p->message_state && p->first_pair >= 0)
-                        block->messages[((p->first_pair + n / 2) * LANES + lane) * 2 + n % 2] =
-                            (int16_t)value;
                 }
+        if (p->first_pair >= 0 && p->message_state >= 0)
+            send(p, block, sent);
         states += places(p) * p->states * LANES;
         sent += places(p) * LANES;
     }
@@ -456,7 +495,7 @@ static void run_block(const run_t *run, block_t *block, int64_t first, int64_t l
 static void lay_out_block(const run_t *run, arena_t *arena, block_t *block)
 {
     const int64_t word = sizeof(int32_t), values = all_places(run) * LANES;
-    const int64_t row = CHUNK * (int64_t)run->channels;
+    const int64_t row = CHUNK * (int64_t)run->channels, columns = input_columns(run);
     const int64_t output = (int64_t)run->list[run->output].neurons * LANES * word;
     int64_t states = 0, sums = 0, parameters = 0, marks = 0;
     for (int32_t i = 0; i < run->populations; i++) {
@@ -468,7 +507,7 @@ static void lay_out_block(const run_t *run, arena_t *arena, block_t *block)
         marks += places(p) * p->marks;
     }
     block->kept_steps = KEPT / output < 1 ? 1 : KEPT / output > 64 ? 64 : KEPT / output;
-    block->encoded_stride = (row + run->channels + 31) / 32 * 32 + 32;
+    block->encoded_stride = ((CHUNK + 1) * columns + 31) / 32 * 32 + 32;
     block->messages = carve(arena, (int64_t)run->pairs * LANES * word);
     block->states = carve(arena, states * LANES * word);
     block->sent[0] = carve(arena, values * word);

@@ -71,6 +71,8 @@ typedef struct {
     int64_t *non_zero, *changed; /* (neurons,): messages, summed over steps and sequences */
     int64_t *saturated;     /* [neuron][mark]: updates in which a word saturated, likewise */
     const convolution_t *convolutions; /* (accumulators,), with a kernel */
+    const int32_t *digit_bits; /* (neurons,) of the low digit: each message is a pair of digits;
+                                * NULL: two messages are a pair */
 } population_t;
 
 /* Types of samples. */
@@ -89,7 +91,25 @@ typedef struct {
     int64_t *step_totals;   /* [input, then population][non-zero, changed][time], or NULL */
     int64_t *shared;        /* {not 0: stop, steps done} */
     population_t *list;
+    const int32_t *digit_bits; /* (channels,), as of a population */
 } run_t;
+
+/* The digits of a message that is wider than 16 bits: low + high * 2**bits. */
+static inline int16_t low_digit(int32_t message, int32_t bits)
+{
+    return (int16_t)(message & ((1 << bits) - 1));
+}
+
+static inline int16_t high_digit(int32_t message, int32_t bits)
+{
+    return (int16_t)(message >> bits);
+}
+
+/* Columns of int16 that the samples of a step take. */
+static inline int64_t input_columns(const run_t *run)
+{
+    return run->digit_bits ? 2 * (int64_t)run->channels : run->channels;
+}
 
 static inline int stopped(const run_t *run)
 {
