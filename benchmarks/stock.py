@@ -3,13 +3,17 @@
     python benchmarks/stock.py --data ../shared/data [--tasks occupancy,damped_sine,...]
         [--recipe w8a12] [--forms pre-2,pre-4,...]
     python benchmarks/stock.py --networks 20 [--values 50000] [--executors reference,c,blas]
+    python benchmarks/stock.py --speed 3 --data ../shared/data --tasks walker2d
 
 The first prints the table of docs/targets.md: each form of the target beside the fused program,
 with chip steps of an update, neurons, synapses, and what the networks of models/ answer on test
 sequences, without any training for the chip; and the programs that were trained for clipped lines.
 The second makes random networks (layers, wirings, backbones, irregular time, feed-forward layers,
 all forms), and counts the values of every population in which executors differ; exit code 2 if any
-does. A network that a form cannot take is named, and another one is drawn.
+does. A network that a form cannot take is named, and another one is drawn. The third times the C
+engine beside BLAS, in turns, on the test sequences of tasks and their programs for clipped lines as
+`stock`, in processor time (one thread, where OPENBLAS_NUM_THREADS=1), and compares the answers
+(exit code 2 if they differ).
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from lnn2loihi import load, quantize, verify
 from lnn2loihi.conversion import import_network
-from lnn2loihi.errors import BackendMissingError, TargetError
+from lnn2loihi.errors import TargetError
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulation import simulate
 from lnn2loihi.tables import text_table
@@ -87,6 +91,41 @@ def accuracy(given: argparse.Namespace) -> None:
     headers = ("task", "recipe", "form", "steps", "answer after", "neurons", "synapses", "test",
                "processor seconds")  # fmt: skip
     print(text_table(headers, found))
+
+
+def speed(given: argparse.Namespace) -> bool:
+    """Times of the engines, in turns, and whether they agree."""
+    from accuracy_tasks import task_named
+
+    found: list[Any] = []
+    agree = True
+    for name in given.tasks.split(","):
+        task = task_named(name, given.data)
+        source = load(MODELS / name / HARD[name])
+        assert isinstance(source, LoihiProgram)
+        made = target_of("stock").prepare(source)
+        widest = max(p.message.bits for p in made.populations)
+        simulate(made, task.test.x[:2], "c", timespans=_first(task.test.timespans))
+        for turn in range(given.speed):
+            times, answers = [], []
+            for engine in ("c", "blas"):
+                began = time.process_time()
+                result = simulate(
+                    made, task.test.x, engine, timespans=task.test.timespans, threads=1
+                )
+                times.append(time.process_time() - began)
+                answers.append(result.integers)
+            agree = agree and np.array_equal(*answers)
+            found.append(
+                (name, widest, turn, *(f"{t:.2f}" for t in times), f"{times[1] / times[0]:.1f}")
+            )
+    headers = ("task", "bits of the widest message", "turn", "c, s", "blas, s", "ratio")
+    print(text_table(headers, found))
+    return agree
+
+
+def _first(timespans: Any) -> Any:
+    return None if timespans is None else timespans[:2]
 
 
 def random_program(seed: int) -> tuple[LoihiProgram, str, Any, Any]:
@@ -149,12 +188,7 @@ def equality(given: argparse.Namespace) -> bool:
             None if elapsed is None else np.tile(elapsed, (1, -(-samples // STEPS)))[:, :samples]
         )
         own = given.executors.split(",")
-        try:
-            result = verify(program, x, own, target=target, timespans=elapsed)
-        except BackendMissingError as error:
-            own = [name for name in own if name != "c"]
-            result = verify(program, x, own, target=target, timespans=elapsed)
-            del error
+        result = verify(program, x, own, target=target, timespans=elapsed)
         made += 1
         compared, differ = compared + result.compared, differ + result.mismatch_count
         away = result.distance
@@ -181,10 +215,13 @@ def main() -> int:
     parser.add_argument("--recipe", default="w8a12")
     parser.add_argument("--forms", default=FORMS)
     parser.add_argument("--networks", type=int, default=0)
+    parser.add_argument("--speed", type=int, default=0, help="turns of each engine")
     parser.add_argument("--values", type=int, default=60_000, help="values of each network")
     parser.add_argument("--executors", default="reference,c,blas")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
+    if given.speed:
+        return 0 if speed(given) else 2
     if given.data is not None:
         accuracy(given)
     return 0 if not given.networks or equality(given) else 2

@@ -32,7 +32,7 @@ class StockSizes:
         largest: neurons of a population, at most.
         loops: how many populations are heard of the sample before, at most.
         shared: whether rectifiers and thresholds have arguments in common, by pairs.
-        message_bits: width of messages, at most; the C engine takes 16.
+        message_bits: width of messages, at most.
     """
 
     inputs: int = 2

@@ -26,6 +26,7 @@ from engines import (
 from patience import PATIENCE
 from programs import random_inputs
 from test_convolution import two_layers
+from wide_programs import POWERS, looping_program, reaching_program
 
 from lnn2loihi import Convolution
 from lnn2loihi.simulation import simulate
@@ -131,6 +132,7 @@ def scenario(level_name: str) -> None:
             found = on_level(program, floats, None, lanes, native)
             assert_same(found, simulate(program, floats, "blas"))
     kernels(level)
+    wide(level)
     os.write(1, b"clean\n")
 
 
@@ -156,6 +158,27 @@ def kernels(level: Level) -> None:
             expected = simulate(program, x, "blas", return_states=True)
             for lanes in KERNELS:
                 found = on_level(program, x, None, lanes, native, return_states=True)
+                assert_same(found, expected)
+
+
+def wide(level: Level) -> None:
+    """Messages and inputs of more than 16 bits: one channel, all widths, and loops."""
+    for program in (
+        reaching_program((16,), 17),
+        reaching_program(POWERS),
+        looping_program(20),
+    ):
+        native = NativeEngine(program, level, FLAGS)
+        for batch in (1, 65):
+            x = random_inputs(batch, program, batch, 18)
+            lengths = np.random.default_rng(batch).integers(0, 19, batch)
+            options = {
+                "encoded": True, "return_states": True, "lengths": lengths,
+                "initial_state": random_start(program, 1, batch),
+            }  # fmt: skip
+            expected = simulate(program, x, "blas", **options)
+            for lanes in KERNELS:
+                found = on_level(program, x, None, lanes, native, threads=2, **options)
                 assert_same(found, expected)
 
 

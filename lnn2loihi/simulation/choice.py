@@ -69,7 +69,9 @@ class Compiled(Executor):
     """Entry point `c` of the group `lnn2loihi.executors`."""
 
     def reason_against(self, program: LoihiProgram) -> str:
-        """Wide words, or no compiler for a neuron that is not in the cache."""
+        """Too many accumulators, kernels of wide messages, or no compiler for a neuron that is not
+        in the cache.
+        """
         if id(program) in _engines:
             return ""
         reason = unsupported(program)

@@ -20,18 +20,26 @@ static int64_t padded(int64_t neurons)
     return (neurons + ROW_LANES - 1) / ROW_LANES * ROW_LANES;
 }
 
-/* Messages to those who read them: digits, or as they are. */
-static void send_single(int16_t *restrict to, const int32_t *restrict messages, int64_t n,
-                        const int32_t *restrict digit_bits)
+/* Messages as pairs of digits to those who read them. */
+static __attribute__((noinline)) void send_digits(int16_t *restrict to,
+                                                  const int32_t *restrict messages, int64_t n,
+                                                  const int32_t *restrict digit_bits)
 {
-    if (digit_bits)
-        for (int64_t i = 0; i < n; i++) {
-            to[2 * i] = low_digit(messages[i], digit_bits[i]);
-            to[2 * i + 1] = high_digit(messages[i], digit_bits[i]);
-        }
+    for (int64_t i = 0; i < n; i++) {
+        to[2 * i] = low_digit(messages[i], digit_bits[i]);
+        to[2 * i + 1] = high_digit(messages[i], digit_bits[i]);
+    }
+}
+
+/* The messages of a population to those who read them. */
+static inline void send_single(const population_t *p, single_t *single, const int32_t *messages)
+{
+    int16_t *to = single->messages + 2 * (int64_t)p->first_pair;
+    if (p->digit_bits)
+        send_digits(to, messages, p->neurons, p->digit_bits);
     else
-        for (int64_t i = 0; i < n; i++)
-            to[i] = (int16_t)messages[i];
+        for (int64_t n = 0; n < p->neurons; n++)
+            to[n] = (int16_t)messages[n];
 }
 
 static void sum_dense(const population_t *p, const int16_t *messages, int32_t *sums)
@@ -168,11 +176,14 @@ static void encode_single(const run_t *run, single_t *single, int64_t sequence, 
     const int64_t channels = run->channels;
     encode(run, (sequence * run->time + step) * channels, single->codec, channels, single->row,
            single->saturated);
+    /* Of digits, the first are written a second time: here they cost what one message costs. */
     for (int64_t c = 0; c < channels; c++) {
+        single->messages[c] = (int16_t)single->row[c];
         single->counts[c] += single->saturated[c];
         single->saturated[c] = 0;
     }
-    send_single(single->messages, single->row, channels, run->digit_bits);
+    if (run->digit_bits)
+        send_digits(single->messages, single->row, channels, run->digit_bits);
     count_single(run, 0, step, single->last, single->row, channels, single->counts + channels,
                  single->counts + 2 * channels);
 }
@@ -210,8 +221,7 @@ static void update_single(const run_t *run, int32_t index, single_t *single, int
     count_single(run, index + 1, step, sent, single->fresh, p->neurons, counts,
                  counts + p->neurons);
     if (p->first_pair >= 0)
-        send_single(single->messages + 2 * (int64_t)p->first_pair, single->fresh, p->neurons,
-                    p->digit_bits);
+        send_single(p, single, single->fresh);
     const int64_t place = (sequence * run->time + step) * p->neurons;
     const size_t size = (size_t)p->neurons * sizeof(int32_t);
     if (index == run->output)
@@ -239,8 +249,7 @@ static void start_single(const run_t *run, single_t *single, int64_t sequence)
             if (s == p->message_state)
                 memcpy(sent, states, (size_t)p->neurons * sizeof *sent);
             if (s == p->message_state && p->first_pair >= 0)
-                send_single(single->messages + 2 * (int64_t)p->first_pair, states, p->neurons,
-                            p->digit_bits);
+                send_single(p, single, states);
         }
         sent += lanes;
     }
