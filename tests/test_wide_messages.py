@@ -79,7 +79,8 @@ class TestDigits:
     def check(program: LoihiProgram) -> None:
         """Digits of both ends of each sender's reach, and the weights that they meet."""
         low, high = -(1 << 15), (1 << 15) - 1
-        ends = {program.input.name: (program.input.low, program.input.high)}
+        ends: dict[str, tuple[Any, Any]] = {}
+        ends[program.input.name] = program.input.low, program.input.high
         for p in program.populations:
             reach = program.bounds[p.name].words["message'"]
             kept = p.message_low, p.message_high

@@ -31,7 +31,9 @@ def reaching_program(powers: tuple[int, ...] = POWERS, input_bits: int = 24) -> 
         name = f"of_{source}"
         populations.append(stock_population(name, relay, 2 * size))
         most = (1 << 23) // ends
-        weights = np.concatenate([np.diag(_mantissas(most)), -np.diag(_mantissas(most - 1))])
+        weights = np.concatenate(
+            [np.diag(_mantissas(most, 127)), -np.diag(_mantissas(most - 1, 128))]
+        )
         for exponent in range(8):
             chosen = np.where(_exponents(weights) == exponent, weights >> exponent, 0)
             if chosen.any():
@@ -47,16 +49,17 @@ def reaching_program(powers: tuple[int, ...] = POWERS, input_bits: int = 24) -> 
     return stock_program(populations, connections, port)
 
 
-def _mantissas(most: np.ndarray) -> np.ndarray:
-    """The largest weights up to `most` that 7 bits and a left shift of 7 make."""
-    largest = np.minimum(most, 127 << 7)
+def _mantissas(most: np.ndarray, mantissa: int) -> np.ndarray:
+    """The largest weights up to `most` that a mantissa and a left shift of up to 7 make."""
+    largest = np.minimum(most, mantissa << 7)
     shift = _exponents(largest)
     return largest >> shift << shift
 
 
 def _exponents(weights: np.ndarray) -> np.ndarray:
     """The least left shifts with which mantissas have 7 bits."""
-    return sum((np.abs(weights) >= 128 << n).astype(int) for n in range(7))
+    limits = 128 << np.arange(7)
+    return (np.abs(weights)[..., None] >= limits).sum(axis=-1)
 
 
 def looping_program(bits: int) -> LoihiProgram:
