@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.formats import IntegerArray
 from lnn2loihi.tables import decibel
 
 FloatArray = npt.NDArray[np.float64]
@@ -20,6 +22,11 @@ FloatArray = npt.NDArray[np.float64]
 #: A float unit that moves less than this share of its largest magnitude is called constant: float32
 #: numbers, which networks are trained in, are no finer.
 CONSTANT = 2.0**-24
+#: An output whose variation is not this much stronger than its error is named, in decibels; then
+#: units of stages before it are, too.
+POOR_DB = 15.0
+#: Units that a sentence names.
+LISTED = 8
 #: Values that are looked at together: populations may have many units.
 VALUES_AT_ONCE = 1 << 22
 
@@ -38,6 +45,11 @@ class Precision:
     variance: FloatArray
     error: FloatArray
     unchanging: npt.NDArray[np.int64]
+
+    @property
+    def poor(self) -> IntegerArray:
+        """Units whose variation is less than POOR_DB above their error, int64."""
+        return np.flatnonzero(self.decibels < POOR_DB)
 
     @cached_property
     def decibels(self) -> FloatArray:
@@ -95,6 +107,28 @@ def precision_of(truth: FloatArray, found: FloatArray) -> Precision:
         error[block] = np.mean((answered - right) ** 2, axis=0)
         still[block] = np.ptp(answered, axis=0) == 0.0
     return Precision(variance, error, np.flatnonzero(still & (variance > 0.0)))
+
+
+def units_text(units: npt.NDArray[Any]) -> str:
+    """Numbers of units, of many the first ones and how many more."""
+    listed = ", ".join(str(unit) for unit in units[:LISTED])
+    return listed if units.size <= LISTED else f"{listed} and {units.size - LISTED} more"
+
+
+def poor_text(precision: Precision, what: str, where: str = "") -> str:
+    """How close the error of the worst unit is to its variation, and of which units that is true.
+
+    Args:
+        precision: of a population with a poor unit.
+        what: `output` or `unit`.
+        where: on what, such as ` on the calibration data`.
+    """
+    every = precision.decibels.size
+    of_all = f" ({what}s {units_text(precision.poor)} of {every} are within {POOR_DB:g} dB)"
+    return (
+        f"the error is within {precision.worst_db:.1f} dB of how {what} {precision.worst_unit} "
+        f"varies{where}{of_all * (every > 1)}"
+    )
 
 
 def worst_text(worst_db: float | None, worst_unit: int | None) -> str | None:

@@ -12,6 +12,7 @@ channel that the host sends beside those of the sample. Accumulators have the na
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
@@ -88,6 +89,11 @@ def _program(neuron: StockNeuron) -> NeuronProgram:
             passed = t.select(t.less(neuron.threshold, size), heard, 0, "passed")
         t.spike(passed, state)
     return t.program()
+
+
+def are_stock(programs: Iterable[NeuronProgram]) -> bool:
+    """Whether all of these are programs of Lava's own processes, or of constants."""
+    return all(stock_neuron(one) is not None for one in programs)
 
 
 def stock_neuron(program: NeuronProgram) -> StockNeuron | None:

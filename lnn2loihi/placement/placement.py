@@ -158,4 +158,5 @@ class Placement(ArrayEquality):
             "unchecked": list(self.unchecked),
             "target": self.target,
             "unproved": list(self.unproved),
+            "warnings": list(self.program.warnings),
         }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lnn2loihi.defaults import DEFAULT_TARGET
 from lnn2loihi.devices import with_prefix
+from lnn2loihi.neurons.stock import are_stock
 from lnn2loihi.placement.draft import CORE_LIMITS
 from lnn2loihi.tables import percent, text_table
 
@@ -64,9 +65,14 @@ def placement_summary(placement: Placement) -> str:
     if placement.unchecked:
         lines += ["", "Not checked, since nobody has published the limit:"]
         lines += [_item(text) for text in placement.unchecked]
-    if placement.unproved and not is_default:
-        lines += ["", f"Not proved about the target {placement.target}:"]
+    stock = are_stock(p.program for p in placement.program.populations)
+    if placement.unproved and (stock or not is_default):
+        who = "neurons of Lava's own processes" if is_default else f"the target {placement.target}"
+        lines += ["", f"Not proved about {who}:"]
         lines += [_item(text) for text in placement.unproved]
+    if placement.program.warnings and (stock or not is_default):
+        lines += ["", "Warnings of the program:"]
+        lines += [_item(text) for text in placement.program.warnings]
     lines += [""] * bool(device.notes) + [_item(note) for note in device.notes]
     return "\n".join(lines)
 

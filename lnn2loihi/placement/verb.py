@@ -23,6 +23,7 @@ from lnn2loihi.placement.workload import workload
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulation.result import Counters
 from lnn2loihi.targets import PlacementRule, Target, target_of
+from lnn2loihi.targets.beside import not_proved
 
 __all__ = [
     "OBJECTIVES",
@@ -134,7 +135,7 @@ def _placement(
         step_seconds=draft.cut.step_time,
         unchecked=unchecked(draft, rules),
         target=target.name,
-        unproved=target.unproved,
+        unproved=not_proved(target, draft.program),
     )
 
 

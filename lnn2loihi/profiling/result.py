@@ -45,6 +45,7 @@ class Subject:
         target: what the program was prepared for; sizes, period and counts are those of the
             prepared program, the SHA-256 that of its source.
         unproved: what is not proved about that target, a sentence each.
+        stock: whether all neurons are those of Lava's own processes.
     """
 
     program: str
@@ -63,6 +64,7 @@ class Subject:
     saturated_words: Mapping[str, int] | None = None
     target: str = DEFAULT_TARGET
     unproved: tuple[str, ...] = ()
+    stock: bool = False
 
     def __post_init__(self) -> None:
         if self.saturated_words is not None:
@@ -313,9 +315,10 @@ class ProfileResult:
             for text, labels in said.items()
         ]
         # Of the default one, placements say it as unchecked; of others, what stands beside them.
-        if self.subject.target != DEFAULT_TARGET and not self.sides:
+        if (self.subject.stock or self.subject.target != DEFAULT_TARGET) and not self.sides:
             who = f"target {self.subject.target}"
             found += [(who, f"not proved: {text}") for text in self.subject.unproved]
+        found += [("warning", side.warning) for side in self.sides if side.warning]
         found += [("profile", text) for text in self.problems]
         return found + [("not on this machine", text) for text in self.absent]
 

@@ -24,6 +24,7 @@ from lnn2loihi.measure import Measurements, Runner, measure, runners
 from lnn2loihi.measure.estimated import unused_profiles
 from lnn2loihi.metrics import NeuroBenchMetrics, network_metrics, program_metrics
 from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.neurons.stock import are_stock
 from lnn2loihi.profiling.accuracy import Judge, judge_for, judged
 from lnn2loihi.profiling.board import board_rows
 from lnn2loihi.profiling.chips import ChipAnswer, ChipRequest, profile_chip
@@ -37,7 +38,7 @@ from lnn2loihi.simulation.inputs import decoded, given
 from lnn2loihi.simulation.result import SimulationResult
 from lnn2loihi.tables import percent
 from lnn2loihi.targets import Target, target_of
-from lnn2loihi.targets.beside import names_of
+from lnn2loihi.targets.beside import names_of, not_proved
 from lnn2loihi.version import VERSION
 
 #: How conditions that are no plain text are written.
@@ -303,7 +304,8 @@ def _subject(
         executor=run.executor,
         saturated_words=run.saturations,
         target=request.target.name,
-        unproved=(*request.target.unproved, *_approximating(request)),
+        unproved=(*not_proved(request.target, prepared), *_approximating(request)),
+        stock=are_stock(p.program for p in prepared.populations),
     )
 
 

@@ -12,7 +12,7 @@ from lnn2loihi.devices import Device
 from lnn2loihi.errors import DeviceError, PlacementError
 from lnn2loihi.placement.verb import place
 from lnn2loihi.placement.workload import workload
-from lnn2loihi.precision import FloatArray, precision_of
+from lnn2loihi.precision import Precision, poor_text, precision_of
 from lnn2loihi.profiling.accuracy import Judge, judged
 from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.rows import Accuracy
@@ -21,7 +21,7 @@ from lnn2loihi.sequences import Sequences
 from lnn2loihi.simulation.result import SimulationResult
 from lnn2loihi.tables import percent
 from lnn2loihi.targets import Target
-from lnn2loihi.targets.beside import Beside, Claims, beside
+from lnn2loihi.targets.beside import Beside, Claims, beside, not_proved
 
 #: Columns of the table, in the two parts in which a terminal shows them.
 HEADERS = (
@@ -59,6 +59,8 @@ class Side:
             neither targets nor a float network.
         unchanged: whether the target left the program as it is.
         executor: what ran it.
+        warning: that its answers are far from those of the program, with the outputs and what to
+            do; empty where they are close, or equal.
     """
 
     target: str
@@ -84,6 +86,7 @@ class Side:
     accuracy: Accuracy | None = None
     unchanged: bool = False
     executor: str = ""
+    warning: str = ""
 
     @property
     def distance(self) -> str | None:
@@ -153,7 +156,8 @@ def sides_of(
         if made.program is None:
             side = replace(who, refusal=made.refusal)
         elif alike and same is not None:
-            side = replace(same, target=aim.name, unproved=aim.unproved, exact=aim.exact)
+            unproved = not_proved(aim, made.program)
+            side = replace(same, target=aim.name, unproved=unproved, exact=aim.exact)
         else:
             answers = expected if made.unchanged else run(made.program)
             side = _side(who, made, expected, answers, data, judge, device, host_io)
@@ -177,6 +181,7 @@ def _side(
     own, true = data.live(found.integers), data.live(expected.integers)
     side = replace(
         who,
+        unproved=not_proved(aim, program),
         neurons=program.neurons,
         synapses=program.synapses,
         accumulators=made.accumulators,
@@ -191,7 +196,12 @@ def _side(
     )
     if side.differ:
         answers, right = data.live(found.outputs), data.live(expected.outputs)
-        side = replace(side, off=_off(right, answers), largest=float(abs(answers - right).max()))
+        precision = precision_of(right, answers)
+        poor = poor_text(precision, "output", " on these samples") if precision.poor.size else ""
+        side = replace(
+            side, off=_off(precision), largest=float(abs(answers - right).max()),
+            warning=" ".join(aim.far(poor)),
+        )  # fmt: skip
     try:
         # It is prepared already: the rules are left.
         placed = place(program, device, target=replace(aim, passes=()), counters=found.counters)
@@ -208,9 +218,8 @@ def _side(
     )
 
 
-def _off(right: FloatArray, answers: FloatArray) -> float | None:
+def _off(precision: Precision) -> float | None:
     """The largest share of an output's standard deviation by which answers are off."""
-    precision = precision_of(right, answers)
     moving = precision.variance > 0.0
     if not moving.any():
         return None

@@ -14,7 +14,7 @@ from lnn2loihi.formats import IntegerArray
 from lnn2loihi.layers.stage import Stage
 from lnn2loihi.network import FloatArray, LiquidNetwork
 from lnn2loihi.neurons.activations import ACTIVATIONS
-from lnn2loihi.precision import Precision, precision_of
+from lnn2loihi.precision import POOR_DB, Precision, poor_text, precision_of, units_text
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantization.calibration import CalibrationRun, entering
 from lnn2loihi.quantization.measurements import is_silent, weighted
@@ -24,9 +24,6 @@ from lnn2loihi.simulation.result import SimulationResult
 
 #: An input channel that spans fewer steps of its own format than this is called coarse.
 COARSE_STEPS = 32
-#: An output whose variation is not this much stronger than its error is named, in decibels; then
-#: units of stages before it are, too.
-POOR_DB = 15.0
 #: A clipped line in place of a tanh that was trained is named from this on, in decibels: errors of
 #: 3 % of how an output varies.
 CLIPPED_DB = 30.0
@@ -34,7 +31,6 @@ CLIPPED_DB = 30.0
 NARROWER = (14, 12, 10, 8)
 #: Weight bits that the accumulator's bound may take before it is said.
 TAKEN_BITS = 1.0
-LISTED = 8
 #: A unit is called clipped, and a gate saturated, from these shares of the samples on.
 CLIPPED_SHARE, SATURATED_SHARE = 0.01, 0.99
 #: Where the logistic function is a thousandth from its ends.
@@ -171,33 +167,20 @@ def _answer_warnings(judged: Judged) -> list[str]:
     name, answer = judged.program.output, judged.answer
     if judged.trained or not judged.suffers:
         return []
-    poor = _poor(answer)
-    outputs = judged.program.output_population.size
     helped = judged.helps()
     found = [
-        f"{name}: the error is within {answer.worst_db:.1f} dB of how output {answer.worst_unit} "
-        f"varies on the calibration data{_of_all(poor, outputs)}; {_remedy(helped)}"
+        f"{name}: {poor_text(answer, 'output', ' on the calibration data')}; {_remedy(helped)}"
     ]
     for stage in judged.network.stages[:-1]:
         if is_silent(judged.values(stage.name)[0], judged.program.population(stage.name)):
             continue
         own = judged.precision(stage.name)
-        worse = _poor(own)
-        if worse.size:
+        if own.poor.size:
             found.append(
-                f"{stage.name}: the error is within {own.worst_db:.1f} dB of how unit "
-                f"{own.worst_unit} varies{_of_all(worse, stage.units, 'units')}, and the answer "
-                "suffers; a wider recipe for this layer alone may do (layers=)"
+                f"{stage.name}: {poor_text(own, 'unit')}, and the answer suffers; a wider recipe "
+                "for this layer alone may do (layers=)"
             )
     return found
-
-
-def _poor(precision: Precision) -> np.ndarray:
-    return np.flatnonzero(precision.decibels < POOR_DB)
-
-
-def _of_all(poor: np.ndarray, every: int, what: str = "outputs") -> str:
-    return "" if every == 1 else f" ({what} {_names(poor)} of {every} are within {POOR_DB:g} dB)"
 
 
 def _remedy(helped: tuple[str, float] | None) -> str:
@@ -239,9 +222,9 @@ def unit_warnings(judged: Judged) -> list[str]:
         clipped = np.flatnonzero(ends.mean(axis=0) > CLIPPED_SHARE)
         if clipped.size and lowering_of(stage).may_clip(stage):
             found.append(
-                f"{stage.name}: units {_names(clipped)} stand at an end of their format in more "
-                f"than {100 * CLIPPED_SHARE:g} % of the samples; calibrate with ranges='range', or "
-                "give the layer more bits"
+                f"{stage.name}: units {units_text(clipped)} stand at an end of their format in "
+                f"more than {100 * CLIPPED_SHARE:g} % of the samples; calibrate with "
+                "ranges='range', or give the layer more bits"
             )
         found += _gate_warnings(stage, judged.calibration, judged.network.substeps)
     return found
@@ -251,8 +234,8 @@ def _dead_units(stage: str, dead: np.ndarray) -> list[str]:
     if not dead.size:
         return []
     return [
-        f"{stage}: units {_names(dead)} never change although the float units do; their messages "
-        "are too narrow for what they say: give the layer more bits"
+        f"{stage}: units {units_text(dead)} never change although the float units do; their "
+        "messages are too narrow for what they say: give the layer more bits"
     ]
 
 
@@ -265,7 +248,7 @@ def _gate_warnings(stage: Stage, calibration: CalibrationRun, substeps: int) -> 
         ends["either end"] = saturated & ~ends["0"] & ~ends["1"]
         where = [
             f"at {end} in {np.count_nonzero(units)} of {stage.units} units "
-            f"({_names(np.flatnonzero(units))})"
+            f"({units_text(np.flatnonzero(units))})"
             for end, units in ends.items()
             if units.any()
         ]
@@ -317,18 +300,13 @@ def _input_warnings(program: LoihiProgram, calibration: CalibrationRun) -> list[
     found: list[str] = []
     if constant.size:
         found.append(
-            f"input channels {_names(constant)} are constant in the calibration data: any other "
-            "value will saturate; calibrate with data that vary"
+            f"input channels {units_text(constant)} are constant in the calibration data: any "
+            "other value will saturate; calibrate with data that vary"
         )
     if coarse.size:
         found.append(
-            f"input channels {_names(coarse)} span fewer than {COARSE_STEPS} steps of their "
+            f"input channels {units_text(coarse)} span fewer than {COARSE_STEPS} steps of their "
             "formats, since they vary little around a large value: subtract it (standardise the "
             "channels in front of the network) or give inputs more bits"
         )
     return found
-
-
-def _names(channels: np.ndarray) -> str:
-    listed = ", ".join(str(channel) for channel in channels[:LISTED])
-    return listed if channels.size <= LISTED else f"{listed} and {channels.size - LISTED} more"

@@ -8,9 +8,10 @@ from typing import Any
 
 from lnn2loihi.defaults import ALL, DEFAULT_TARGET
 from lnn2loihi.errors import TargetError
-from lnn2loihi.neurons.stock import stock_neuron
+from lnn2loihi.neurons.stock import are_stock
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.tables import paragraph, text_table
+from lnn2loihi.targets.stock.target import UNPROVED
 from lnn2loihi.targets.target import TARGETS, Target, target_of
 
 #: Columns of `Beside.cells`.
@@ -99,14 +100,14 @@ class Beside:
     def stock(self) -> bool:
         """Whether all neurons are those of Lava's own processes, so that no microcode is needed."""
         made = self.program
-        return made is not None and all(stock_neuron(p.program) for p in made.populations)
+        return made is not None and are_stock(p.program for p in made.populations)
 
     @property
     def claims(self) -> Claims:
         """What is known of it without running it."""
         aim = self.target
         return Claims(
-            aim.name, aim.exact, self.stock, unproved=aim.unproved,
+            aim.name, aim.exact, self.stock, unproved=not_proved(aim, self.program),
             prepared=self.program is not None, unchanged=self.unchanged,
         )  # fmt: skip
 
@@ -165,6 +166,17 @@ def _said(problems: Sequence[str]) -> str:
         (head,) = about
         problems = [problems[0], *(one.removeprefix(f"{head}: ") for one in problems[1:])]
     return "; ".join(problems)
+
+
+def not_proved(target: Target, program: LoihiProgram | None) -> tuple[str, ...]:
+    """What is not proved about a target and what it has prepared, a sentence each: of Lava's own
+    processes also what the target `stock` says, whatever has made the program.
+    """
+    if program is None or not are_stock(p.program for p in program.populations):
+        return target.unproved
+    # The default one speaks of neuron programs, of which there are none.
+    own = () if target.name == DEFAULT_TARGET else target.unproved
+    return tuple(dict.fromkeys((*own, *UNPROVED)))
 
 
 def unproved_of(claims: Sequence[Claims]) -> list[tuple[str, str]]:

@@ -64,6 +64,10 @@ class Target:
         exact: whether a prepared program answers bit for bit as its source does. Where it only
             answers about so, `verify` compares executors on the prepared program and says how far
             its answers are from those of the source.
+        closer: where it is not exact: what brings answers closer to those of the source, a clause
+            that stands behind a warning that they are far.
+        prepared: whether a program is prepared for it already, whoever has done that: `prepare`
+            leaves such a program as it is. None where passes find that out themselves.
         worded: makes the form of it that words after a colon of its name say, such as
             `stock:pre-6`; None for a target that takes no words.
     """
@@ -76,6 +80,8 @@ class Target:
     unproved: tuple[str, ...] = ()
     exact: bool = True
     worded: Callable[[str], Target] | None = None
+    closer: str = ""
+    prepared: Callable[[LoihiProgram], bool] | None = None
 
     def __post_init__(self) -> None:
         for name in ("passes", "unproved") + (("rules",) if self.rules is not None else ()):
@@ -87,15 +93,26 @@ class Target:
 
     @checks_kinds()
     def prepare(self, program: LoihiProgram) -> LoihiProgram:
-        """The program after all passes; the program itself where there are none.
+        """The program after all passes; the program itself where there are none, and where it is
+        prepared already.
 
         Raises:
             TargetError: a pass raises, or makes what is no program of the same inputs and answers;
                 names the target and the pass.
         """
+        if self.prepared is not None and self.prepared(program):
+            return program
         for one in self.passes:
             program = self._after(one, program)
         return program
+
+    def far(self, poor: str) -> tuple[str, ...]:
+        """The warning that answers are far from those of the program, with what to do; none where
+        `poor` is empty, which says how far (`lnn2loihi.precision.poor_text`).
+        """
+        helps = f"; {self.closer}" * bool(self.closer)
+        found = f"target {self.name}: {poor}, against the program's answers{helps}"
+        return (found,) * bool(poor)
 
     def _after(self, one: Pass, program: LoihiProgram) -> LoihiProgram:
         subject = f"target {self.name!r}, pass {_name(one)}"

@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from lnn2loihi.defaults import DEFAULT_TARGET
 from lnn2loihi.formats import IntegerArray
+from lnn2loihi.precision import poor_text, precision_of
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulation.result import IntegerRun
-from lnn2loihi.tables import text_table
+from lnn2loihi.tables import decibel, text_table
 
 #: Mismatches that a result lists; all are counted.
 LISTED = 20
@@ -78,6 +79,10 @@ class AnswerDistance:
         deviation: standard deviation of the source's answers, to compare these with: the root of
             the mean square of those of all outputs.
         compared: answers that were compared.
+        worst_db: signal to noise of the output with the least, around its mean as in
+            `lnn2loihi.precision`; None where no output moves, or nothing differs.
+        worst_output: which one that is.
+        poor: where that is below `lnn2loihi.precision.POOR_DB`: how close, and which outputs.
     """
 
     largest: float
@@ -85,13 +90,20 @@ class AnswerDistance:
     rms: float
     deviation: float
     compared: int
+    worst_db: float | None = None
+    worst_output: int | None = None
+    poor: str = ""
 
     def __str__(self) -> str:
         """A sentence."""
+        worst = ""
+        if self.worst_db is not None:
+            worst = f", output {self.worst_output} by {decibel(self.worst_db)} more than its error"
         return (
             f"{self.compared:,} answers differ from those of the source by {self.mean:.3g} on "
             f"average and {self.largest:.3g} at the most, rms {self.rms:.3g}; those of the source "
             f"deviate by {self.deviation:.3g}"
+            f"{worst}"
         )
 
 
@@ -118,6 +130,8 @@ class VerificationResult:
             of which was compared, and this is how far its answers are from those of the source.
         independent: for executors that compute with code which nobody here wrote, what it is; by
             the names under which they are registered.
+        warnings: that the answers of a target which approximates are far from those of the source,
+            with the outputs and what to do; empty where they are close, or equal.
     """
 
     executors: tuple[str, ...]
@@ -134,6 +148,7 @@ class VerificationResult:
     uncompared: tuple[str, ...] = ()
     distance: AnswerDistance | None = None
     independent: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     @property
     def bit_exact(self) -> bool:
@@ -170,6 +185,7 @@ class VerificationResult:
                 f"target {self.target}: executors are compared on the prepared program, which only "
                 "approximates its source",
                 str(self.distance),
+                *(f"warning: {warning}" for warning in self.warnings),
             ]
         if not any(name.endswith(_prepared_for(self.target)) for name in self.executors):
             return []
@@ -218,6 +234,7 @@ class VerificationResult:
             "uncompared": list(self.uncompared),
             "distance": None if self.distance is None else asdict(self.distance),
             "independent": dict(self.independent),
+            "warnings": list(self.warnings),
         }
 
 
@@ -373,12 +390,16 @@ def distance(
     live = np.arange(time) < lengths[:batch, None]
     wanted = true[:batch, :time][live]
     away = np.abs(own[live] - wanted)
+    precision = precision_of(wanted, own[live])
     return AnswerDistance(
         largest=float(away.max()),
         mean=float(away.mean()),
         rms=float(np.sqrt(np.mean(away**2))),
         deviation=float(np.sqrt(np.mean(wanted.var(axis=0)))),
         compared=away.size,
+        worst_db=precision.worst_db,
+        worst_output=precision.worst_unit,
+        poor=poor_text(precision, "output", " on these samples") if precision.poor.size else "",
     )
 
 

@@ -112,7 +112,7 @@ def verify(
         runs.sort(key=lambda run: -run.outputs(prepared).size)
         result = compare_runs(prepared, runs, missing, counts * prepared.substeps)
         away = distance(program, expected, prepared, runs[0], counts)
-        result = replace(result, target=aim.name, distance=away)
+        result = replace(result, target=aim.name, distance=away, warnings=aim.far(away.poor))
     return replace(result, independent=_independent(found, missing))
 
 

@@ -23,9 +23,10 @@ from lnn2loihi.neurons.instructions import LARGEST_OPERAND, NeuronProgram
 from lnn2loihi.neurons.operations import ELAPSED, Rescaling
 from lnn2loihi.program import Population
 from lnn2loihi.targets.stock.gates import Blend, announce_blend, blended
-from lnn2loihi.targets.stock.lines import Lines, choose_lines
+from lnn2loihi.targets.stock.lines import Lines
 from lnn2loihi.targets.stock.parts import Parts
 from lnn2loihi.targets.stock.rescaling import (
+    chosen_lines,
     folded_arguments,
     reach,
     rescaled,
@@ -103,7 +104,7 @@ class CfCWriter(StockWriter[CfCForm]):
             lines, arguments = folded_arguments(parts, population, shifts, what.activation)
             own, gate = [arguments[g] for g in GATES[:2]], arguments["time"]
         else:
-            lines = choose_lines(parts.form, what.activation, reach(parts, population, plain))
+            lines = chosen_lines(parts, population, plain, what.activation)
             own, gate = _rescaled(parts, population, what, shifts, plain, lines)
         rectifiers = parts.free_name(f"{name}.rectifiers")
         if linear:

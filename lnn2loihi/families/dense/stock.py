@@ -27,9 +27,9 @@ from lnn2loihi.neurons.activations import ACTIVATIONS
 from lnn2loihi.neurons.instructions import LARGEST_OPERAND
 from lnn2loihi.program import Population
 from lnn2loihi.targets.stock.gates import FOLDED_FRACTION
-from lnn2loihi.targets.stock.lines import choose_lines
 from lnn2loihi.targets.stock.parts import Parts
 from lnn2loihi.targets.stock.rescaling import (
+    chosen_lines,
     folded_arguments,
     reach,
     rescaled,
@@ -117,7 +117,7 @@ def _saturating(parts: Parts, population: Population, what: DenseForm, kind: str
         lines, arguments = folded_arguments(parts, population, shifts, what.activation)
         argument = arguments[SUM]
     else:
-        lines = choose_lines(parts.form, what.activation, reach(parts, population, shifts))
+        lines = chosen_lines(parts, population, shifts, what.activation)
         argument = _argument(parts, population, what.shift + lines.shift)
     rectifiers = parts.free_name(f"{population.name}.rectifiers")
     (activated,) = parts.activated(rectifiers, [argument], lines)

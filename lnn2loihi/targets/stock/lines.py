@@ -17,9 +17,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from lnn2loihi.neurons.activations import ACTIVATIONS, HARD_KNOT
 from lnn2loihi.targets.stock.form import StockForm
 
+#: Where the distance from a function is looked for: up to here, at so many places.
+_FARTHEST, _PLACES = 8.0, 4097
 #: Widest message that the C engine takes.
 ENGINE_BITS = 16
 
@@ -44,6 +48,22 @@ class Lines:
     def largest(self) -> int:
         """T, at which f is at its ends."""
         return sum(c * t for c, t in zip(self.changes, self.knots, strict=True))
+
+    def error(self, activation: str, unit: float) -> float:
+        """Largest distance from the function that the lines stand for, which ends at -1 and 1.
+
+        Args:
+            activation: key of ACTIVATIONS: tanh, or a clipped line.
+            unit: steps of the argument per 1.0.
+        """
+        z = np.append(np.linspace(0.0, _FARTHEST, _PLACES), np.divide(self.knots, unit))
+        knot = ACTIVATIONS[activation].knot
+        wanted, v = (np.clip(z / knot, -1.0, 1.0) if knot else np.tanh(z)), unit * z
+        total = sum(
+            c * (np.maximum(v + t, 0.0) - np.maximum(v - t, 0.0))
+            for c, t in zip(self.changes, self.knots, strict=True)
+        )
+        return float(np.abs((total - self.largest) / 2.0**self.full_bits - wanted).max())
 
     def passing(self, flavour: str) -> int:
         """How far the difference of two activations may get on the way, per step of the farthest

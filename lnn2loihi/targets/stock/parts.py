@@ -20,6 +20,7 @@ from lnn2loihi.program import LoihiProgram, Population
 from lnn2loihi.targets.stock.drafts import Draft, wired_program
 from lnn2loihi.targets.stock.form import StockForm
 from lnn2loihi.targets.stock.lines import Lines
+from lnn2loihi.targets.stock.notes import Notes
 from lnn2loihi.targets.stock.scales import Scales
 from lnn2loihi.targets.stock.sums import (
     LARGEST_WEIGHT,
@@ -61,8 +62,7 @@ class Parts:
         }
         self._signals = {port.name: Signal((Messages(port.name, np.arange(port.size)),))}
         self._constants: dict[int, int] = {}
-        #: Populations that hear rounded weights.
-        self._rounded: dict[str, None] = {}
+        self.notes = Notes(form)
         self._taken = {port.name, *(p.name for p in program.populations)}
         self.constants_name = self.free_name(CONSTANTS)
 
@@ -342,6 +342,11 @@ class Parts:
             np.add.at(high, s.rows, np.maximum(*ends))
         return low, high
 
+    def sizes(self, s: Synapses) -> IntegerArray:
+        """Largest magnitude of the message of each synapse, (synapses,)."""
+        low, high = self._ranges[s.source]
+        return np.maximum(np.abs(low), np.abs(high))[s.columns]
+
     def hull(self, total: Sum) -> tuple[int, int]:
         """Smallest and largest of the sums of all neurons."""
         low, high = self.interval(total)
@@ -372,17 +377,4 @@ class Parts:
             c for (target, port), total in self._sums.items()
             for c in connections(target, port, total, sizes)
         ]  # fmt: skip
-        return wired_program(self.program, drafts, wired, self._warnings())
-
-    def rounds(self, population: Population) -> None:
-        """Notes that weights of what a population hears are rounded to the units of `scales`."""
-        self._rounded.setdefault(population.name)
-
-    def _warnings(self) -> tuple[str, ...]:
-        """What was rounded that fused programs have as it is."""
-        return tuple(
-            f"{name}: weights were rounded by up to {self.scales.sums[name]} bits, since sums of "
-            "stock neurons reach farther than 24 bits otherwise; a recipe with narrower messages "
-            "leaves them as they are"
-            for name in self._rounded
-        )
+        return wired_program(self.program, drafts, wired, self.notes.warnings())

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.graph.population import Population
 from lnn2loihi.neurons.activations import ACTIVATIONS
 from lnn2loihi.neurons.instructions import Instruction, NeuronProgram
 from lnn2loihi.neurons.operations import Rescaling
-from lnn2loihi.targets.stock.lines import Lines, folded_lines, rectifiers_of
+from lnn2loihi.targets.stock.lines import Lines, choose_lines, folded_lines, rectifiers_of
 from lnn2loihi.targets.stock.parts import Parts
 from lnn2loihi.targets.stock.scales import LARGEST_SUM
 from lnn2loihi.targets.stock.sums import Signal, Sum, stacked
@@ -103,7 +104,7 @@ def rescaled(
             if apart:
                 sums, scale = apart, 0
             else:
-                parts.rounds(population)
+                parts.notes.coarse(population.name, parts.scales.sums[population.name])
         shift, signals = fused - scale, []
         half = halves * (1 << shift) >> 1 if shift > 0 else 0
         sizes = np.maximum(np.abs(factors), 1)
@@ -150,6 +151,18 @@ def _apart(parts: Parts, population: Population, gates: Sequence[str]) -> list[S
     return []
 
 
+def chosen_lines(
+    parts: Parts, population: Population, shifts: Mapping[str, int], activation: str
+) -> Lines:
+    """The lines that stand for an activation of gates which products rescale; arguments as of
+    `folded_arguments`.
+    """
+    lines = choose_lines(parts.form, activation, reach(parts, population, shifts))
+    unit = ACTIVATIONS[activation].unit * 2.0**-lines.shift
+    parts.notes.approximated(population.name, lines, activation, unit)
+    return lines
+
+
 def folded_arguments(
     parts: Parts, population: Population, shifts: Mapping[str, int], activation: str
 ) -> tuple[Lines, dict[str, Sum]]:
@@ -169,5 +182,29 @@ def folded_arguments(
         factors = multipliers(population, gate) * (finer * 2.0**-shift)
         bias = np.asarray(population.parameters[f"{gate}.bias"], np.float64)
         constants = np.floor(bias * factors + 0.5).astype(np.int64)
-        found[gate] = parts.heard(population, (gate,)).scaled(factors) + parts.constants(constants)
+        heard = parts.heard(population, (gate,))
+        rounded = heard.scaled(factors)
+        parts.notes.whole_steps(population.name, gate, _moved(parts, heard, rounded, factors))
+        found[gate] = rounded + parts.constants(constants)
+    parts.notes.approximated(population.name, lines, activation, unit)
     return lines, found
+
+
+def _moved(
+    parts: Parts, heard: Sum, rounded: Sum, factors: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """The share of what each neuron hears at the most by which rounded weights move its sum; 0
+    where it hears nothing.
+
+    Args:
+        parts: whose populations are heard.
+        heard: the sum before.
+        rounded: the sum after.
+        factors: between both, of each neuron.
+    """
+    moved, whole = np.zeros(heard.size), np.zeros(heard.size)
+    for before, after in zip(heard.synapses, rounded.synapses, strict=True):
+        wanted, sizes = before.weights * factors[before.rows], parts.sizes(before)
+        np.add.at(moved, before.rows, np.abs(after.weights - wanted) * sizes)
+        np.add.at(whole, before.rows, np.abs(wanted) * sizes)
+    return np.divide(moved, whole, out=np.zeros(heard.size), where=whole > 0.0)

@@ -6,7 +6,8 @@ from functools import partial
 from typing import Literal
 
 from lnn2loihi.arguments import checks_kinds
-from lnn2loihi.targets.stock.form import StockForm, form_of
+from lnn2loihi.neurons.stock import are_stock
+from lnn2loihi.targets.stock.form import RECTIFIERS, StockForm, form_of
 from lnn2loihi.targets.stock.graph import stock_graph
 from lnn2loihi.targets.stock.pruning import pruned
 from lnn2loihi.targets.stock.relays import relayed
@@ -63,6 +64,22 @@ def _target(form: StockForm) -> Target:
         unproved=UNPROVED,
         exact=False,
         worded=lambda words: _target(form_of(words)),
+        closer=_closer(form),
+        prepared=lambda program: are_stock(p.program for p in program.populations),
+    )
+
+
+def _closer(form: StockForm) -> str:
+    """What brings the answers of a form closer to those of the program."""
+    most = RECTIFIERS[-1]
+    if form.form == "fold":
+        ways = f"the form pre keeps weights as they are (stock:pre-{most} has most rectifiers); "
+    else:
+        more = form.rectifiers != most
+        ways = f"more rectifiers may help (up to {most}: stock:pre-{most}); " * more
+    return (
+        f"{ways}a network that is trained for clipped lines (a recipe with hard, lnn2loihi.qat) "
+        "answers as its program does but for rounding, and the target split keeps all integers"
     )
 
 
