@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.arguments import checks_kinds
+from lnn2loihi.defaults import DEFAULT_TARGET
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.frozen import ContentEquality
 from lnn2loihi.network import FloatArray, FloatResult, LiquidNetwork
@@ -21,6 +22,7 @@ from lnn2loihi.simulation import encode, simulate
 from lnn2loihi.simulation.inputs import decoded, given
 from lnn2loihi.simulation.result import OnStep, SimulationResult, saturation_text
 from lnn2loihi.tables import decibel, text_table
+from lnn2loihi.targets import Target, target_of
 
 WORST = 5
 #: Steps that the summary prints; all of them are in `rms_by_step`.
@@ -88,6 +90,7 @@ class ComparisonResult:
         executor: which executor ran the integers.
         saturated_words: how often `population.word` saturated (see SimulationResult); only words
             that did. None where the executor did not count.
+        incomparable: why only the answers are compared; empty where all stages are.
     """
 
     stages: tuple[StageError, ...]
@@ -95,6 +98,7 @@ class ComparisonResult:
     saturated: int
     executor: str
     saturated_words: Mapping[str, int] | None = None
+    incomparable: str = ""
 
     @property
     def output(self) -> StageError:
@@ -123,6 +127,7 @@ class ComparisonResult:
             [
                 f"float network against integers ({self.executor}); input values outside the "
                 f"calibrated range: {self.saturated:,}; {saturation_text(self.saturated_words)}",
+                *([self.incomparable] if self.incomparable else []),
                 text_table(headers, rows),
                 "",
                 text_table(worst_headers, worst_rows),
@@ -139,6 +144,7 @@ class ComparisonResult:
             "saturated": self.saturated,
             "saturated_words": None if self.saturated_words is None else dict(self.saturated_words),
             "executor": self.executor,
+            "incomparable": self.incomparable,
         }
 
 
@@ -148,6 +154,7 @@ def compare(
     program: LoihiProgram,
     x: npt.ArrayLike,
     *,
+    target: str | Target = DEFAULT_TARGET,
     lengths: npt.ArrayLike | None = None,
     timespans: npt.ArrayLike | None = None,
     encoded: bool = False,
@@ -157,7 +164,10 @@ def compare(
 
     Args:
         network: the float network that the program was made of.
-        program: the integer program.
+        program: the integer program, or what a target has prepared of it. Where its populations
+            are no longer the network's stages, as those of `stock`, the answers alone are compared,
+            and `ComparisonResult.incomparable` says so.
+        target: what to prepare it for first.
         x: (batch, time, inputs), or a list of sequences (time, inputs).
         lengths: samples of each sequence, (batch,); all of them by default. What stands beyond
             counts nowhere.
@@ -168,8 +178,11 @@ def compare(
 
     Raises:
         InputError: x does not fit, or the program was not made of this network.
+        TargetError: the target cannot prepare the program.
     """
-    check_pair(network, program)
+    if not _was_prepared(network, program):
+        check_pair(network, program)
+    program = target_of(target).prepare(program)
     given_data = given(program, x, lengths, timespans, encoded).trimmed()
     data = decoded(program, given_data).floats(f"network {network.name!r}")
     options: dict[str, Any] = {"lengths": data.given_lengths, "timespans": data.timespans}
@@ -200,14 +213,45 @@ def compared_run(
     pairs: dict[str, tuple[FloatArray, FloatArray]] = {
         program.input.name: (data.x, heard[..., : program.channels])
     }
-    for population in program.populations:
+    incomparable = ""
+    if not _has_stages(truth.states, program):
+        incomparable = (
+            "stages are not comparable, only the answers are: the program was prepared for other "
+            f"neurons, {len(program.populations)} populations for {len(truth.states)} stages"
+        )
+    for population in () if incomparable else program.populations:
         integers = run.states[population.name][population.program.message_state or "message"]
         expected = truth.states[population.name]
         pairs[population.name] = (expected, population.decode(integers))
+    if incomparable:
+        pairs[program.output] = truth.outputs, run.outputs
     stages = tuple(_stage_error(name, *pair, data) for name, pair in pairs.items())
     del pairs[program.input.name]
     return ComparisonResult(
-        stages, _worst(pairs, data), run.saturated_inputs, run.executor, run.saturations
+        stages,
+        _worst(pairs, data),
+        run.saturated_inputs,
+        run.executor,
+        run.saturations,
+        incomparable,
+    )
+
+
+def _has_stages(states: Mapping[str, FloatArray], program: LoihiProgram) -> bool:
+    """Whether the populations are the stages of the float network."""
+    return {p.name: p.size for p in program.populations} == {
+        name: values.shape[2] for name, values in states.items()
+    }
+
+
+def _was_prepared(network: LiquidNetwork, program: LoihiProgram) -> bool:
+    """Whether a program of other populations was made of this network: it says so itself."""
+    stages = {stage.name: stage.units for stage in network.stages}
+    return (
+        stages != {p.name: p.size for p in program.populations}
+        and network.input_size == program.channels
+        and network.output_size == program.output_population.size
+        and program.provenance.get("network") == network_hash(network)
     )
 
 

@@ -131,6 +131,11 @@ def poor_text(precision: Precision, what: str, where: str = "") -> str:
     )
 
 
+def poor_outputs_text(precision: Precision) -> str:
+    """Which outputs are poor on samples of the user's, and how; empty where none is."""
+    return poor_text(precision, "output", " on these samples") if precision.poor.size else ""
+
+
 def worst_text(worst_db: float | None, worst_unit: int | None) -> str | None:
     """The worst unit as one cell of a table: `41.2 dB (3)`."""
     return None if worst_db is None else f"{decibel(worst_db)} ({worst_unit})"

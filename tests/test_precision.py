@@ -16,9 +16,8 @@ import lnn2loihi as l2l
 from lnn2loihi import models
 from lnn2loihi.families.dense.layer import DenseLayer
 from lnn2loihi.models import damped_sine
-from lnn2loihi.precision import precision_of
+from lnn2loihi.precision import POOR_DB, precision_of
 from lnn2loihi.program import MEASURED_WITH_MEANS
-from lnn2loihi.quantization.warnings import POOR_DB
 
 CHEAP = settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.too_slow])
 #: What a network of well-scaled outputs may be better by, in decibels.

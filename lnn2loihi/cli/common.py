@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 from typer.core import TyperCommand
@@ -18,6 +18,9 @@ from lnn2loihi.defaults import MODULE_SUFFIX, PROGRAM_SUFFIX
 from lnn2loihi.files import check_not_input, look_at_target, note_input
 from lnn2loihi.printable import printable_lines
 from lnn2loihi.startup import importing
+
+if TYPE_CHECKING:
+    import numpy as np
 
 BAD_INPUT, FAILED_CHECK, MISSING_BACKEND = 1, 2, 3
 
@@ -71,20 +74,21 @@ ImportOptions = Annotated[
     typer.Option("--option", help="Another option of the importer: name=value; may repeat."),
 ]
 
+#: Names are written out: nothing is loaded for a help. `tests/test_cli.py` compares them.
+_TARGETS = (
+    "What to prepare the program for: fused, split, split_one, split_graph, stock, or what a "
+    "package brings (lnn2loihi doctor). Words of stock stand after a colon, as in stock:pre-6 or "
+    "stock:fold-2-vec: pre or fold, 2, 4, 6 or 8 rectifiers, relu or vec"
+)
 TargetName = Annotated[
     str,
-    typer.Option(
-        help="What to prepare the program for: fused, split, split_one, split_graph, stock (also "
-        "stock:pre-6, ...), or what a package brings (lnn2loihi doctor)."
-    ),
+    typer.Option("--target", help=f"{_TARGETS}."),
 ]
 TargetNames = Annotated[
     str,
     typer.Option(
         "--target",
-        help="What to prepare the program for: fused, split, split_one, split_graph, stock (also "
-        "stock:pre-6, ...), or what a package brings (lnn2loihi doctor); several, with commas, "
-        "stand side by side; all: every one.",
+        help=f"{_TARGETS}; several, with commas, stand side by side; all: every one.",
     ),
 ]
 
@@ -315,3 +319,16 @@ def joined_options(given: Mapping[str, Any], written: Mapping[str, Any]) -> dict
     if twice:
         raise l2l.InputError("options", f"{', '.join(twice)} is given twice: leave --option out")
     return {**given, **written}
+
+
+def live(outputs: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
+    """Answers before the ends of the sequences, (all of them, outputs)."""
+    if lengths is None:
+        return outputs.reshape(-1, outputs.shape[2])
+    with importing():
+        import numpy as np
+
+    inside = np.arange(outputs.shape[1]) < lengths[:, None]
+    if not inside.any():
+        raise l2l.InputError("lengths", "all sequences have length 0; give at least one sample")
+    return outputs[inside]

@@ -17,6 +17,7 @@ from lnn2loihi.cli.common import (
     ProgramFile,
     Samples,
     Source,
+    TargetName,
     TargetNames,
     Timespan,
     app,
@@ -252,6 +253,33 @@ def join(
     print_result(result, f"{joined.summary()}\nwritten: {written}", as_json)
 
 
+@app.command()
+def prepare(
+    program: ProgramFile,
+    target: TargetName,
+    output: Annotated[Path, typer.Option("--output", "-o", help=f"Program to write ({SUFFIX}).")],
+    as_json: Json = False,
+) -> None:
+    """Prepare a program for a target (stock, split, ...), and save what becomes of it."""
+    with importing():
+        from lnn2loihi.targets import target_of
+        from lnn2loihi.targets.beside import HEADERS, Beside
+
+    _check_output(output, program)
+    instead = "in Python, module.chip_parts[0].quantized() is the program of one"
+    source, aim = loaded_program(program, instead), target_of(target)
+    made = aim.prepare(source)
+    written = l2l.save(made, output)
+    cells = zip(HEADERS, Beside(aim, made).cells(), strict=True)
+    text = ", ".join(f"{name}: {cell}" for name, cell in cells)
+    added = [warning for warning in made.warnings if warning not in source.warnings]
+    lines = [f"{made.name}, {text}", *(f"warning: {warning}" for warning in added)]
+    lines += ["it was prepared already, and is left as it was"] * (made is source)
+    result = {"file": str(written), "target": aim.name, "unchanged": made is source}
+    text = "\n".join([*lines, f"written: {written}"])
+    print_result(result | _sizes(made), text, as_json)
+
+
 def _check_output(output: Path, *inputs: Path | None) -> None:
     """Refuses what is no place for a program, or is one of the inputs."""
     if output.suffix != SUFFIX or not output.parent.is_dir():
@@ -272,17 +300,23 @@ def compare(
     source: Source,
     program: ProgramFile,
     samples: Samples,
+    target: TargetName = DEFAULT_TARGET,
     encoded: Encoded = False,
     description: Description = None,
     timespan: Timespan = None,
     option: ImportOptions = None,
     as_json: Json = False,
 ) -> None:
-    """Compare the float network with its integers, stage by stage and step by step."""
+    """Compare the float network with its integers, stage by stage and step by step.
+
+    Of a program that was prepared for other neurons (--target stock) the answers alone.
+    """
     instead = "its own float networks are not saved: ConvertedModule.compare compares in Python"
     loaded = loaded_program(program, instead)
     network = imported(source, description, timespan, option)
     given = read_sequences(samples, loaded.timed, encoded)
     with progress_bars() as on_step:
-        result = l2l.compare(network, loaded, **given, progress=partial(on_step, "integers"))
+        result = l2l.compare(
+            network, loaded, **given, target=target, progress=partial(on_step, "integers")
+        )
     print_result(result.to_dict(), result.summary(), as_json)

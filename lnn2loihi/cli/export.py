@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
@@ -19,6 +20,7 @@ from lnn2loihi.cli.common import (
     is_module,
     joined_options,
     keep_inputs,
+    live,
     loaded_program,
     print_result,
     read_sequences,
@@ -27,6 +29,9 @@ from lnn2loihi.cli.common import (
 from lnn2loihi.defaults import DEFAULT_TARGET
 from lnn2loihi.defaults import PROGRAM_SUFFIX as SUFFIX
 from lnn2loihi.startup import importing
+
+if TYPE_CHECKING:
+    from lnn2loihi.targets import Target
 
 #: What to do with a converted module.
 _PARTS = "unzip it: its parts/*.onnx are host parts, and its parts/*.l2l programs that export takes"
@@ -107,9 +112,16 @@ def export(
     if samples is not None:
         if not isinstance(loaded, l2l.LoihiProgram):
             raise l2l.InputError("--samples", "are run by programs; quantize the network first")
-        options |= read_sequences(samples, loaded.timed, encoded)
+        given = read_sequences(samples, loaded.timed, encoded)
+        options |= given
     elif encoded:
         raise l2l.InputError("--encoded", "is said of --samples: give both, or neither")
+    warnings: tuple[str, ...] = ()
+    if isinstance(loaded, l2l.LoihiProgram):
+        program, loaded = loaded, aim.prepare(loaded)
+        # It is prepared already: what belongs to the target is left.
+        aim = replace(aim, passes=())
+        warnings = _warnings(program, loaded, aim, None if samples is None else given)
     written = l2l.export(loaded, output, format=format, target=aim, **options)
     files = [*written.iterdir()] if folder else [written]
     size = sum(one.stat().st_size for one in files)
@@ -117,4 +129,29 @@ def export(
     text = f"written: {written}, {size:,} bytes: {loaded.name} in {kind}"
     if folder:
         text += f"\ntry it anywhere: python {written / 'run.py'} --sim (README.md there says more)"
-    print_result({"file": str(written), "bytes": size, "name": loaded.name}, text, as_json)
+    text += "".join(f"\nwarning: {warning}" for warning in warnings)
+    result = {"file": str(written), "bytes": size, "name": loaded.name, "warnings": [*warnings]}
+    print_result(result, text, as_json)
+
+
+def _warnings(
+    source: l2l.LoihiProgram, prepared: l2l.LoihiProgram, target: Target, given: Any
+) -> tuple[str, ...]:
+    """What preparing has approximated, and with samples how far the answers are.
+
+    Args:
+        source: the program.
+        prepared: what the target has made of it.
+        target: the target.
+        given: samples, as `simulate` takes them; None where there are none.
+    """
+    added = tuple(warning for warning in prepared.warnings if warning not in source.warnings)
+    if given is None or target.exact or prepared is source:
+        return added
+    with importing():
+        from lnn2loihi.precision import poor_outputs_text, precision_of
+
+    right, own = (
+        live(l2l.simulate(one, **given).outputs, given["lengths"]) for one in (source, prepared)
+    )
+    return (*added, *target.far(poor_outputs_text(precision_of(right, own))))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
@@ -21,6 +21,7 @@ from lnn2loihi.cli.common import (
     app,
     is_module,
     keep_inputs,
+    live,
     loaded_program,
     print_result,
     progress_bars,
@@ -29,9 +30,6 @@ from lnn2loihi.cli.common import (
 from lnn2loihi.cli.whole import loaded_call, refuse
 from lnn2loihi.defaults import ALL, DEFAULT_EXECUTORS, DEFAULT_TARGET
 from lnn2loihi.startup import importing
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 @app.command(cls=NamingVerb)
@@ -45,6 +43,7 @@ def simulate(
     executor: Annotated[
         str, typer.Option(help="auto (the fastest engine), or one of {executors}.")
     ] = "auto",
+    target: TargetName = DEFAULT_TARGET,
     encoded: Encoded = False,
     states: Annotated[bool, typer.Option("--states", help="Write every state too.")] = False,
     as_json: Json = False,
@@ -53,11 +52,13 @@ def simulate(
     with importing():
         from lnn2loihi.samples import write_arrays
         from lnn2loihi.simulation.result import saturation_text
+        from lnn2loihi.targets import target_of
 
     if states and (output is None or output.suffix != ".npz"):
         raise l2l.InputError("--states", "states are written to an .npz file: give --output x.npz")
     keep_inputs([output], program, samples)
-    loaded = loaded_program(program, "lnn2loihi run takes it")
+    aim = target_of(target)
+    loaded = aim.prepare(loaded_program(program, "lnn2loihi run takes it"))
     given = read_sequences(samples, loaded.timed, encoded)
     with progress_bars() as on_step:
         result = l2l.simulate(
@@ -67,7 +68,7 @@ def simulate(
     arrays: dict[str, Any] = {"outputs": result.outputs, "integers": result.integers}
     for name, words in (result.states or {}).items():
         arrays |= {f"{name}.{word}": values for word, values in words.items()}
-    answers = _live(result.outputs, given["lengths"])
+    answers = live(result.outputs, given["lengths"])
     count, steps, channels = given["x"].shape
     account = {
         "sequences": count,
@@ -79,6 +80,8 @@ def simulate(
         "saturated_inputs": result.saturated_inputs,
         "saturated_words": result.saturations,
         "executor": result.executor,
+        "target": aim.name,
+        "warnings": list(loaded.warnings),
         "written": None if output is None else str(write_arrays(output, arrays)),
     }
     text = (
@@ -88,21 +91,12 @@ def simulate(
         f"{account['saturated_inputs']:,} of {len(answers) * channels:,} input values outside the "
         f"calibrated range; {saturation_text(result.saturations)}; {account['executor']}\n"
     )
+    if aim.name != DEFAULT_TARGET:
+        text += f"prepared for {aim.name}"
+        text += "" if aim.exact else ", which approximates the program: verify says how closely"
+        text += "\n" + "".join(f"warning: {warning}\n" for warning in loaded.warnings)
     text += f"written: {output}" if output else "nothing written: give --output for the answers"
     print_result(account, text, as_json)
-
-
-def _live(outputs: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
-    """Answers before the ends of the sequences, (all of them, outputs)."""
-    if lengths is None:
-        return outputs.reshape(-1, outputs.shape[2])
-    with importing():
-        import numpy as np
-
-    inside = np.arange(outputs.shape[1]) < lengths[:, None]
-    if not inside.any():
-        raise l2l.InputError("lengths", "all sequences have length 0; give at least one sample")
-    return outputs[inside]
 
 
 @app.command(cls=NamingVerb)

@@ -131,7 +131,9 @@ class ProvedSums:
         sent, initial = message.hull, population.initial_message
         low, high = population.message_low, population.message_high
         if min(sent[0], int(initial.min())) < low or max(sent[1], int(initial.max())) > high:
-            problems.append(f"messages can reach {list(sent)}, stated is [{low}, {high}]")
+            reached = [min(sent[0], int(initial.min())), max(sent[1], int(initial.max()))]
+            first = ", those before the first sample included" * (reached != list(sent))
+            problems.append(f"messages can reach {reached}{first}, stated is [{low}, {high}]")
         if not problems:
             self._learn(population, neuron, read, message)
         return ProvedBounds({**proved.words, "message'": message}, tuple(problems))

@@ -12,7 +12,7 @@ from lnn2loihi.devices import Device
 from lnn2loihi.errors import DeviceError, PlacementError
 from lnn2loihi.placement.verb import place
 from lnn2loihi.placement.workload import workload
-from lnn2loihi.precision import Precision, poor_text, precision_of
+from lnn2loihi.precision import Precision, poor_outputs_text, precision_of
 from lnn2loihi.profiling.accuracy import Judge, judged
 from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.rows import Accuracy
@@ -197,7 +197,7 @@ def _side(
     if side.differ:
         answers, right = data.live(found.outputs), data.live(expected.outputs)
         precision = precision_of(right, answers)
-        poor = poor_text(precision, "output", " on these samples") if precision.poor.size else ""
+        poor = poor_outputs_text(precision)
         side = replace(
             side, off=_off(precision), largest=float(abs(answers - right).max()),
             warning=" ".join(aim.far(poor)),

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from lnn2loihi.defaults import DEFAULT_TARGET
 from lnn2loihi.formats import IntegerArray
-from lnn2loihi.precision import poor_text, precision_of
+from lnn2loihi.precision import poor_outputs_text, precision_of
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulation.result import IntegerRun
 from lnn2loihi.tables import decibel, text_table
@@ -399,7 +399,7 @@ def distance(
         compared=away.size,
         worst_db=precision.worst_db,
         worst_output=precision.worst_unit,
-        poor=poor_text(precision, "output", " on these samples") if precision.poor.size else "",
+        poor=poor_outputs_text(precision),
     )
 
 

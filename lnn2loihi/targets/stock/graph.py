@@ -27,12 +27,15 @@ def stock_graph(program: LoihiProgram, form: StockForm) -> LoihiProgram:
         writer.announce(parts, population, what)
     for population, writer, what in found:
         writer.write(parts, population, what)
+    parts.problems.raise_if_any()  # what has no such form needs no other advice
     try:
         return parts.made()
     except ProgramError as error:
+        ways = ["a recipe with fewer bits for weights or messages", "another number of rectifiers"]
+        ways += ["the form pre"] * (form.form != "pre")
         helps = (
-            "such a graph of stock neurons does not fit their words: a recipe with fewer bits for "
-            f"weights or messages, another number of rectifiers or the form pre may; or {OTHERS}"
+            "such a graph of stock neurons does not fit their words: "
+            f"{', '.join(ways[:-1])} or {ways[-1]} may; or {OTHERS}"
         )
         raise ProgramError(error.subject, [*error.problems, helps]) from error
 

@@ -191,15 +191,22 @@ class Parts:
             coarser: by how many bits they are coarser than that one's messages.
             initial: what it sends before the first sample, if it is heard in a loop; 0 by default.
         """
-        if not 0 <= shift <= LARGEST_SHIFT:
-            self.refuse(
-                name, f"its product is shifted right by {shift} bits, 0 to {LARGEST_SHIFT} are "
-                f"possible; quantize with other weights or messages, or {OTHERS}",
-            )  # fmt: skip
-            shift = 0
         if bound is None:
             ends = [a * b for a in self.interval(first) for b in self.interval(second)]
-            bound = int(np.min(ends)) >> shift, int(np.max(ends)) >> shift
+            low, high = (int(end(ends)) * 2 ** max(-shift, 0) >> max(shift, 0)
+                         for end in (np.min, np.max))  # fmt: skip
+            # Before the first sample it is 0.
+            bound = min(low, 0), max(high, 0)
+        if not 0 <= shift <= LARGEST_SHIFT:
+            far = (
+                "its weights and messages are too coarse" if shift < 0 else "its weights are small"
+            )
+            self.refuse(
+                name, f"its product is shifted right by {shift} bits, 0 to {LARGEST_SHIFT} are "
+                f"possible, since {far} for stock neurons; quantize with another recipe, scale "
+                f"the inputs, or {OTHERS}",
+            )  # fmt: skip
+            shift = 0
         neuron = StockNeuron("product", shift=shift)
         return self._made(
             Draft(name, neuron, first.size, *bound, {}, like, copies, coarser, initial),

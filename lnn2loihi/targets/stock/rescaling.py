@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from lnn2loihi.formats import IntegerArray
+from lnn2loihi.formats import WORD_BITS, IntegerArray
 from lnn2loihi.graph.population import Population
 from lnn2loihi.neurons.activations import ACTIVATIONS
-from lnn2loihi.neurons.instructions import Instruction, NeuronProgram
+from lnn2loihi.neurons.instructions import LARGEST_SHIFT, Instruction, NeuronProgram
 from lnn2loihi.neurons.operations import Rescaling
 from lnn2loihi.targets.stock.lines import Lines, choose_lines, folded_lines, rectifiers_of
 from lnn2loihi.targets.stock.parts import Parts
 from lnn2loihi.targets.stock.scales import LARGEST_SUM
-from lnn2loihi.targets.stock.sums import Signal, Sum, stacked
+from lnn2loihi.targets.stock.sums import LARGEST_WEIGHT, Signal, Sum, stacked
 
 
 def rescalings_of(program: NeuronProgram, gates: Sequence[str]) -> tuple[Rescaling, ...] | None:
@@ -105,8 +105,14 @@ def rescaled(
                 sums, scale = apart, 0
             else:
                 parts.notes.coarse(population.name, parts.scales.sums[population.name])
-        shift, signals = fused - scale, []
+        # What products do not shift by, factors lose: sums are below 2**23, so that the argument is
+        # off by less than 2**-8 steps.
+        excess = max(fused - scale - LARGEST_SHIFT, 0)
+        factors = (factors + ((1 << excess) >> 1)) >> excess
+        shift, signals = fused - scale - excess, []
         half = halves * (1 << shift) >> 1 if shift > 0 else 0
+        # Half a step is out of reach of any sum: these are 0 when they are rounded.
+        factors = np.where(np.abs(factors) << (WORD_BITS - 1) < half, 0, factors)
         sizes = np.maximum(np.abs(factors), 1)
         rounding = np.sign(factors) * ((2 * half + sizes) // (2 * sizes) if half else 0)
         for total in sums:
@@ -115,7 +121,7 @@ def rescaled(
             signals.append(
                 parts.product(
                     own, total + parts.constants(rounding),
-                    parts.constant(1, total.size).weighted(factors), shift, like=like,
+                    _factors(parts, factors), shift, like=like,
                     coarser=coarser,
                 )
             )  # fmt: skip
@@ -124,6 +130,13 @@ def rescaled(
         for place, gate in enumerate(gates):
             found[gate] = signal.part(slice(place * size, (place + 1) * size))
     return found
+
+
+def _factors(parts: Parts, factors: IntegerArray) -> Sum:
+    """Factors as what products hear."""
+    if np.abs(factors).max(initial=0) > LARGEST_WEIGHT:
+        return parts.constants(factors)
+    return parts.constant(1, factors.size).weighted(factors)
 
 
 def _sums(parts: Parts, population: Population, gates: Sequence[str], scale: int) -> Sum:
