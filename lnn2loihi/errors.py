@@ -127,6 +127,14 @@ class BackendMissingError(Lnn2LoihiError):
     exit_code = 3
 
 
+class UnfitProgramError(BackendMissingError):
+    """An executor can run such a program nowhere, whatever is installed; the message says what can,
+    or what to prepare it for.
+    """
+
+    exit_code = 1
+
+
 class MeterError(Lnn2LoihiError):
     """An energy counter cannot be read, or says what cannot be."""
 

@@ -22,6 +22,7 @@ from lnn2loihi.errors import ArtifactError, InputError, ProgramError
 from lnn2loihi.formats import FixedPoint
 from lnn2loihi.graph.convolution import LARGEST_COUNT, LARGEST_KERNEL
 from lnn2loihi.graph.schedule import derive_schedule, matched_delays
+from lnn2loihi.graph.windows import Windows
 from lnn2loihi.metrics import program_metrics
 from lnn2loihi.neurons.tracer import Tracer
 from lnn2loihi.program import AnyConnection
@@ -46,20 +47,12 @@ def convolutions(draw: st.DrawFn, exponent: int = 0) -> l2l.Convolution:
             tuple(map(int, random.integers(low, high, 2))) for low, high in ((1, 4), (0, 5), (1, 3))
         )
         source: Any = (int(groups * inner), *map(int, random.integers(1, 9, 2)))
-        made = l2l.Convolution(
-            "input",
-            "first",
-            ("arriving",),
-            kernel,
-            source,
-            stride,
-            padding,
-            dilation,
-            groups,
-            exponent,
-        )
-        if not made.windows.problems():
-            return made
+        shape: Any = kernel.shape
+        if not Windows(source, shape, stride, padding, dilation, groups).problems():
+            return l2l.Convolution(
+                "input", "first", ("arriving",), kernel, source, stride, padding, dilation, groups,
+                exponent,
+            )  # fmt: skip
 
 
 def population(name: str, size: int, accumulators: int = 1) -> l2l.Population:
@@ -337,6 +330,30 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "bits": ({"mantissa_bits": 2}, "does not fit 2 bits"),
     "accumulators": ({"accumulators": []}, "feeds one accumulator"),
 }
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"kernel": np.ones((1, 2, 2))}, "a convolution has a kernel of 4 lengths"),
+        ({"source_shape": (4, 4)}, "a source of 3"),
+        ({"source_shape": (1, 0, 4)}, "shapes, stride, dilation and groups begin at 1"),
+        ({"source_shape": (-1, -4, 4)}, "begin at 1"),
+        ({"stride": (0, 1)}, "begin at 1"),
+        ({"stride": (-1, 1)}, "begin at 1"),
+        ({"stride": (1,)}, "2 each of stride, padding and dilation"),
+        ({"padding": (0, 0, 0)}, "2 each of stride"),
+        ({"padding": (-1, 0)}, "padding at 0"),
+        ({"dilation": (9, 9)}, "has no place in"),
+        ({"groups": 0}, "begin at 1"),
+        ({"groups": 2}, "does not hear 1 channels in 2 groups"),
+    ],
+)
+def test_what_lays_no_windows_is_refused_at_once(change: Any, said: str) -> None:
+    """Before anybody asks for rows, shapes or synapses."""
+    whole: Any = {"kernel": np.ones((1, 1, 2, 2)), "source_shape": (1, 4, 4)} | change
+    with pytest.raises(ProgramError, match=f"input -> first: .*{said}"):
+        l2l.Convolution("input", "first", ("arriving",), **whole)
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -108,6 +108,25 @@ class TestOtherVerbs:
         assert last.startswith("target stock:fold: the error is within")
 
 
+class TestExitCodes:
+    """3 says that something is missing here; a program that runs nowhere so is a wrong argument."""
+
+    def test_programs_that_an_executor_cannot_run(self, run: Run, files: Any) -> None:
+        program, x = files
+        for executor in ("lava-stock", "loihi2"):
+            code, _, err = run("simulate", program, "-i", x, "--executor", executor)
+            assert code == 1 and "none of Lava's own neurons" in err and "stock" in err
+        code, _, err = run("verify", program, "-i", x, "--executors", "reference,loihi2")
+        assert code == 1 and "executors that are here" in err
+
+    def test_what_is_missing_is_still_3(self, run: Run, files: Any) -> None:
+        program, x = files
+        code, _, err = run(
+            "simulate", program, "-i", x, "--target", "stock", "--executor", "loihi2"
+        )
+        assert code == 3 and ("is missing" in err or "pip install" in err)
+
+
 class TestCompare:
     """Of a float network and what became of its program."""
 

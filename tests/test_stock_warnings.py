@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from networks import random_network, random_samples
+from variants import Variant, network, samples
 
 import lnn2loihi as l2l
+from lnn2loihi.errors import TargetError
+from lnn2loihi.layers.linear import Linear
 from lnn2loihi.neurons.activations import ACTIVATIONS
 from lnn2loihi.precision import POOR_DB, precision_of
 from lnn2loihi.program import LoihiProgram
@@ -102,6 +106,63 @@ class TestWithData:
         mine = Target("mine", passes=fold.passes, exact=False)
         (said,) = l2l.verify(program, x, "reference,blas", target=mine).warnings
         assert said.startswith("target mine: ") and said.endswith("the program's answers")
+
+
+class TestOneProblem:
+    """Refusals say what is in the way, and nothing that follows from it or has nothing to do with
+    it.
+    """
+
+    def test_an_activation(self) -> None:
+        variant = Variant(before="silu")
+        program = l2l.quantize(network(variant), samples(variant, 2, 6)[0])
+        with pytest.raises(TargetError) as error:
+            target_of("stock").prepare(program)
+        assert len(error.value.problems) == 1
+
+    def test_what_reaches_too_far(self) -> None:
+        program = l2l.quantize(changed(1.0, 400.0), random_samples(0, 2, 5, 3))
+        with pytest.raises(TargetError) as error:
+            target_of("stock").prepare(program)
+        *_, helps = error.value.problems
+        assert "another number of rectifiers may" in helps and "the form pre" not in helps
+
+
+@pytest.mark.parametrize(("factor", "bias"), [(1e-5, 0.0), (1e-7, 0.0), (1.0, 3.0), (1.0, 12.0)])
+@pytest.mark.parametrize("words", ["stock", "stock:pre-8-vec"])
+def test_weights_and_biases_of_other_sizes(factor: float, bias: float, words: str) -> None:
+    """Pre-activations near 0, whose multipliers are too fine for products, and such as are far from
+    it, so that 0 is not among the messages.
+    """
+    x = random_samples(0, 2, 5, 3)
+    program = l2l.quantize(changed(factor, bias), x)
+    found = l2l.verify(program, x, "reference,blas", target=words)
+    assert found.bit_exact
+    assert found.distance is not None
+    assert found.distance.largest <= max(0.1, 4 * float(program.output_population.scale.max()))
+
+
+def changed(factor: float, bias: float) -> l2l.LiquidNetwork:
+    """A network with weights times a factor, and with more in its biases, of which its time gate
+    has none.
+    """
+    net = random_network(3, layers=(4,), outputs=0)
+    layers = tuple(
+        replace(
+            layer,
+            **{
+                gate: Linear(
+                    gate,
+                    factor * getattr(layer, gate).weight,
+                    factor * getattr(layer, gate).bias + bias * gate.startswith("ff"),
+                )
+                for gate in layer.gates
+            },
+        )  # fmt: skip
+        for layer in net.layers
+        if isinstance(layer, l2l.CfCLayer)
+    )
+    return l2l.LiquidNetwork(net.name, layers, None, 1.0)
 
 
 class TestPreparedAlready:

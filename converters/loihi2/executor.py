@@ -50,10 +50,14 @@ class Loihi2(Executor):
     def __init__(self, arguments: Sequence[str] = ()) -> None:
         self._arguments = tuple(arguments)
 
+    def unfit(self, program: LoihiProgram) -> str:
+        """What is in the way of Lava's own processes."""
+        return "; ".join(why_not_stock(program))
+
     def reason_against(self, program: LoihiProgram) -> str:
         """What is in the way of Lava's own processes, or which module is missing."""
-        if reasons := why_not_stock(program):
-            return "; ".join(reasons)
+        if reasons := self.unfit(program):
+            return reasons
         try:
             require_lava()
         except BackendMissingError as error:

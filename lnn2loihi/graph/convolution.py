@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.arguments import checks_fields
-from lnn2loihi.errors import ProgramError
+from lnn2loihi.errors import Problems, ProgramError
 from lnn2loihi.formats import WEIGHT_BITS, IntegerArray
 from lnn2loihi.frozen import read_only
 from lnn2loihi.graph.connection import Connection
@@ -68,6 +68,10 @@ class Convolution(Synapses):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kernel", read_only(self.kernel, np.int8, "kernel"))
+        # Rows, synapses and the like are asked for before a program looks at it.
+        problems = Problems(ProgramError, self.name)
+        problems.extend(self._shape_problems())
+        problems.raise_if_any()
 
     @property
     def windows(self) -> Windows:
@@ -189,16 +193,7 @@ class Convolution(Synapses):
 
     def problems(self, target_size: int) -> list[str]:
         """Everything that does not fit."""
-        lengths = (self.kernel.ndim, len(self.source_shape), *map(len, self._pairs))
-        if lengths != (4, 3, 2, 2, 2):
-            return [
-                f"{self.name}: a convolution has a kernel of 4 lengths, a source of 3, and 2 each "
-                f"of stride, padding and dilation; here they are {lengths}"
-            ]
-        windows = self.windows
-        found = [f"{self.name}: {problem}" for problem in windows.problems()]
-        if found:
-            return found
+        windows, found = self.windows, list[str]()
         if len(self.accumulators) != 1:
             found.append(f"{self.name}: a convolution feeds one accumulator")
         if self.rows != target_size:
@@ -214,6 +209,16 @@ class Convolution(Synapses):
                 f"{LARGEST_COUNT:,}"
             )
         return found + self._width_problems(self.kernel)
+
+    def _shape_problems(self) -> list[str]:
+        """Why it lays no windows over its source."""
+        lengths = (self.kernel.ndim, len(self.source_shape), *map(len, self._pairs))
+        if lengths != (4, 3, 2, 2, 2):
+            return [
+                "a convolution has a kernel of 4 lengths, a source of 3, and 2 each of stride, "
+                f"padding and dilation; here they are {lengths}"
+            ]
+        return self.windows.problems()
 
     @property
     def _pairs(self) -> tuple[tuple[int, ...], ...]:

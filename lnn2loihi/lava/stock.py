@@ -256,10 +256,14 @@ class LavaStock(Executor):
     def __init__(self, time_limit: float | None = None) -> None:
         self._time_limit = time_limit
 
+    def unfit(self, program: LoihiProgram) -> str:
+        """What is in the way of Lava's own processes."""
+        return "; ".join(why_not_stock(program))
+
     def reason_against(self, program: LoihiProgram) -> str:
         """What is in the way of Lava's own processes, or that Lava is missing."""
-        if reasons := why_not_stock(program):
-            return "; ".join(reasons)
+        if reasons := self.unfit(program):
+            return reasons
         try:
             require_lava()
         except BackendMissingError as error:

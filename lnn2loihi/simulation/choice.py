@@ -68,6 +68,10 @@ class Blas(Executor):
 class Compiled(Executor):
     """Entry point `c` of the group `lnn2loihi.executors`."""
 
+    def unfit(self, program: LoihiProgram) -> str:
+        """Wide words."""
+        return "" if id(program) in _engines else unsupported(program)
+
     def reason_against(self, program: LoihiProgram) -> str:
         """Too many accumulators, kernels of wide messages, or no compiler for a neuron that is not
         in the cache.

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.defaults import ALL
-from lnn2loihi.errors import BackendMissingError, Lnn2LoihiError, PluginError
+from lnn2loihi.errors import BackendMissingError, Lnn2LoihiError, PluginError, UnfitProgramError
 from lnn2loihi.faults import one_line
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.printable import is_line
@@ -126,6 +126,12 @@ class Executor(ABC):
         """Why it cannot run a program here, and what to do about it; empty where it can."""
         return ""
 
+    def unfit(self, program: LoihiProgram) -> str:
+        """Why it can run such a program nowhere, whatever is installed, and what can; empty where
+        it could. `reason_against` may say the same.
+        """
+        return ""
+
     def share(self, program: LoihiProgram, batch: int, updates: int) -> tuple[int, int]:
         """How many of the first sequences, and updates of these, it runs in some seconds: what is
         compared where nobody has named it. Everything by default.
@@ -171,8 +177,15 @@ class Execution:
         """Refuses what it cannot run.
 
         Raises:
-            BackendMissingError: the reason against the program.
+            UnfitProgramError: it can run such a program nowhere.
+            BackendMissingError: the reason against the program here.
         """
+        ask = getattr(self.executor, "unfit", None)
+        unfit = "" if ask is None else str(self._guarded(ask, program))
+        if unfit:
+            raise UnfitProgramError(
+                f"executor {self.name}", f"cannot run program {program.name!r}: {unfit}"
+            )
         reason = self.reason_against(program)
         if reason:
             raise BackendMissingError(

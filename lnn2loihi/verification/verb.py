@@ -254,7 +254,7 @@ def _with_those_that_are_there(
         f"executors that are here: {text}; to compare those: lnn2loihi verify ... --executors "
         f'{text}, or verify(program, x, "{text}")'
     )
-    return BackendMissingError(error.subject, [*error.problems, hint])
+    return type(error)(error.subject, [*error.problems, hint])
 
 
 def _all_names() -> list[str]:
