@@ -44,7 +44,8 @@ def convolutions(draw: st.DrawFn, exponent: int = 0) -> l2l.Convolution:
         kernel = random.integers(-128, 128, (groups * outer, inner, *size))
         kernel[random.random(kernel.shape) < random.choice([0.0, 0.5, 0.95])] = 0
         stride, padding, dilation = (
-            tuple(map(int, random.integers(low, high, 2))) for low, high in ((1, 4), (0, 5), (1, 3))
+            (int(random.integers(low, high)), int(random.integers(low, high)))
+            for low, high in ((1, 4), (0, 5), (1, 3))
         )
         source: Any = (int(groups * inner), *map(int, random.integers(1, 9, 2)))
         shape: Any = kernel.shape

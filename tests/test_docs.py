@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from measuring import measure_for_moments
 
 from lnn2loihi import cli
@@ -43,6 +46,28 @@ def test_links_lead_somewhere() -> None:
             assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
+def _commands() -> list[tuple[str, str]]:
+    """What documents tell to type, with the document."""
+    found = []
+    for document in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        text = document.read_text().replace("\\\n", "")
+        for line in re.findall(
+            r"^(?:    )(?:\$ )?lnn2loihi (\S.*?)(?:\s+#.*)?$", text, re.MULTILINE
+        ):
+            found.append((document.name, line))
+    return found
+
+
+@pytest.mark.parametrize(("document", "command"), _commands())
+def test_commands_have_the_options_that_verbs_take(document: str, command: str) -> None:
+    """None is unknown, and none that is needed is missing; nothing runs."""
+    verbs: Any = typer.main.get_command(cli.app)
+    verb, *arguments = shlex.split(command)
+    own = verbs.get_command(verbs.make_context("lnn2loihi", [verb]), verb)
+    assert own is not None, f"{document}: {verb} is no verb"
+    own.make_context(verb, arguments)
+
+
 def test_the_quickstart_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The README's Python, its description and its commands, in an empty folder."""
     pytest.importorskip("torch", reason="the quickstart starts with a PyTorch module")
@@ -58,7 +83,7 @@ def test_the_quickstart_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     Path("net.toml").write_text(_blocks("toml")[0])
     joined = README.replace("\\\n", "")
     commands = re.findall(r"^    lnn2loihi (\S.*?)(?:\s+#.*)?$", joined, re.MULTILINE)
-    assert len(commands) == 10
+    assert len(commands) == 11
     for command in commands:
         monkeypatch.setattr("sys.argv", ["lnn2loihi", *command.split()])
         try:

@@ -83,7 +83,8 @@ class TestWithData:
         assert found.distance is not None
         assert found.distance.worst_db == pytest.approx(wanted.worst_db)
         assert found.distance.worst_output == wanted.worst_unit
-        assert bool(found.warnings) == (found.distance.worst_db < POOR_DB)
+        assert wanted.worst_db is not None
+        assert bool(found.warnings) == (wanted.worst_db < POOR_DB)
         assert found.to_dict()["warnings"] == list(found.warnings)
         for warning in found.warnings:
             assert f"warning: {warning}" in found.summary()

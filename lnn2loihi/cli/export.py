@@ -105,6 +105,7 @@ def export(
 
     aim = target_of(target)
     options: dict[str, Any] = {} if dtype is None else {"dtype": dtype}
+    given: dict[str, Any] | None = None
     if record:
         options["record"] = True
     if option:
@@ -121,7 +122,7 @@ def export(
         program, loaded = loaded, aim.prepare(loaded)
         # It is prepared already: what belongs to the target is left.
         aim = replace(aim, passes=())
-        warnings = _warnings(program, loaded, aim, None if samples is None else given)
+        warnings = _warnings(program, loaded, aim, given)
     written = l2l.export(loaded, output, format=format, target=aim, **options)
     files = [*written.iterdir()] if folder else [written]
     size = sum(one.stat().st_size for one in files)
