@@ -121,6 +121,18 @@ class TestOneProblem:
             target_of("stock").prepare(program)
         assert len(error.value.problems) == 1
 
+    def test_programs_that_are_prepared_in_part(self) -> None:
+        core = l2l.quantize(random_network(0), random_samples(0, 2, 5, 3))
+        front = l2l.quantize(random_network(1, outputs=3), random_samples(0, 2, 5, 3))
+        stock = target_of("stock")
+        joined = l2l.join(stock.prepare(front), stock.prepare(core))
+        with pytest.raises(TargetError) as error:
+            stock.prepare(joined)
+        assert "are Lava's own processes already" in error.value.problems[0]
+        assert not any("'product' has no form" in one for one in error.value.problems)
+        with pytest.raises(l2l.BackendMissingError, match="run each part by itself"):
+            l2l.simulate(joined, random_samples(0, 2, 5, 3), "lava-stock")
+
     def test_what_reaches_too_far(self) -> None:
         program = l2l.quantize(changed(1.0, 400.0), random_samples(0, 2, 5, 3))
         with pytest.raises(TargetError) as error:

@@ -30,6 +30,11 @@ from lnn2loihi.program import LoihiProgram, Population
 
 #: What a refusal tells to type.
 REMEDY = 'prepare it for the target "stock": --target stock, or target="stock"'
+#: What it tells where some populations are prepared.
+JOINED = (
+    "the others are, since it was joined of programs of which some were prepared: run each part by "
+    'itself, prepared for the target "stock"'
+)
 #: Populations that a refusal names.
 LISTED = 3
 
@@ -227,9 +232,10 @@ def why_not_stock(program: LoihiProgram) -> list[str]:
     if others:
         named = ", ".join(f"{p.name} ({p.program.name})" for p in others[:LISTED])
         more = f" and {len(others) - LISTED} more" * (len(others) > LISTED)
+        some = len(others) < len(program.populations)
         found.append(
             f"population{'s' * (len(others) > 1)} {named}{more}: none of Lava's own neurons "
-            f"(rectifier, threshold, product); {REMEDY}"
+            f"(rectifier, threshold, product); {JOINED if some else REMEDY}"
         )
     delayed = [f"{c.name} ({c.delay})" for c in program.connections if c.delay]
     if delayed:

@@ -6,11 +6,13 @@ from typing import Any
 
 from lnn2loihi.errors import Problems, ProgramError
 from lnn2loihi.family import families
+from lnn2loihi.neurons.stock import stock_neuron
 from lnn2loihi.program import LoihiProgram, Population
 from lnn2loihi.targets.stock.form import StockForm
 from lnn2loihi.targets.stock.parts import OTHERS, Parts
 from lnn2loihi.targets.stock.scales import scales_of
 from lnn2loihi.targets.stock.writer import AnyWriter
+from lnn2loihi.targets.target import LISTED
 
 
 def stock_graph(program: LoihiProgram, form: StockForm) -> LoihiProgram:
@@ -52,7 +54,18 @@ def _recognised(program: LoihiProgram) -> list[tuple[Population, AnyWriter, Any]
     able = [family for family in families() if family.stock is not None]
     writers = [family.stock() for family in able if family.stock is not None]
     found = []
+    made = {p.name for p in program.populations if stock_neuron(p.program) is not None}
+    if made:
+        others = [p.name for p in program.populations if p.name not in made]
+        problems.add(
+            f"{len(made)} of its populations are Lava's own processes already, and "
+            f"{', '.join(others[:LISTED])}{' and others' * (len(others) > LISTED)} are not: it was "
+            "joined of programs of which some were prepared, and runs on a board in parts only, "
+            f"each prepared by itself; {OTHERS}"
+        )
     for population in program.populations:
+        if population.name in made:
+            continue
         said = ((one, one.recognised(population)) for one in writers)
         writer, what = next((pair for pair in said if pair[1] is not None), (None, None))
         if writer is None:
