@@ -337,7 +337,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     ("change", "said"),
     [
         ({"kernel": np.ones((1, 2, 2))}, "a convolution has a kernel of 4 lengths"),
-        ({"source_shape": (4, 4)}, "a source of 3"),
+        ({"source_shape": (4, 4)}, "a source_shape of 3"),
         ({"source_shape": (1, 0, 4)}, "shapes, stride, dilation and groups begin at 1"),
         ({"source_shape": (-1, -4, 4)}, "begin at 1"),
         ({"stride": (0, 1)}, "begin at 1"),

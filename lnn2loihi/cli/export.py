@@ -151,8 +151,9 @@ def _warnings(
         return added
     with importing():
         from lnn2loihi.precision import poor_outputs_text, precision_of
+        from lnn2loihi.targets.target import far_warnings
 
     right, own = (
         live(l2l.simulate(one, **given).outputs, given["lengths"]) for one in (source, prepared)
     )
-    return (*added, *target.far(poor_outputs_text(precision_of(right, own))))
+    return (*added, *far_warnings(target, poor_outputs_text(precision_of(right, own))))

@@ -215,8 +215,8 @@ class Convolution(Synapses):
         lengths = (self.kernel.ndim, len(self.source_shape), *map(len, self._pairs))
         if lengths != (4, 3, 2, 2, 2):
             return [
-                "a convolution has a kernel of 4 lengths, a source of 3, and 2 each of stride, "
-                f"padding and dilation; here they are {lengths}"
+                "a convolution has a kernel of 4 lengths, a source_shape of 3, and 2 each of "
+                f"stride, padding and dilation; here they are {lengths}"
             ]
         return self.windows.problems()
 

@@ -22,6 +22,7 @@ from lnn2loihi.simulation.result import SimulationResult
 from lnn2loihi.tables import percent
 from lnn2loihi.targets import Target
 from lnn2loihi.targets.beside import Beside, Claims, beside, not_proved
+from lnn2loihi.targets.target import far_warnings
 
 #: Columns of the table, in the two parts in which a terminal shows them.
 HEADERS = (
@@ -200,7 +201,7 @@ def _side(
         poor = poor_outputs_text(precision)
         side = replace(
             side, off=_off(precision), largest=float(abs(answers - right).max()),
-            warning=" ".join(aim.far(poor)),
+            warning=" ".join(far_warnings(aim, poor)),
         )  # fmt: skip
     try:
         # It is prepared already: the rules are left.

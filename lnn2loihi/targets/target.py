@@ -86,10 +86,10 @@ class Target:
     def __post_init__(self) -> None:
         for name in ("passes", "unproved") + (("rules",) if self.rules is not None else ()):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        if isclass(self.worded):
-            raise InputError(
-                "worded", "it is a class; give a function that makes a Target of the words"
-            )
+        for name, what in (("worded", "makes a Target of the words"),
+                           ("prepared", "says whether a program is prepared")):  # fmt: skip
+            if isclass(getattr(self, name)):
+                raise InputError(name, f"it is a class; give a function that {what}")
 
     @checks_kinds()
     def prepare(self, program: LoihiProgram) -> LoihiProgram:
@@ -105,14 +105,6 @@ class Target:
         for one in self.passes:
             program = self._after(one, program)
         return program
-
-    def far(self, poor: str) -> tuple[str, ...]:
-        """The warning that answers are far from those of the program, with what to do; none where
-        `poor` is empty, which says how far (`lnn2loihi.precision.poor_text`).
-        """
-        helps = f"; {self.closer}" * bool(self.closer)
-        found = f"target {self.name}: {poor}, against the program's answers{helps}"
-        return (found,) * bool(poor)
 
     def _after(self, one: Pass, program: LoihiProgram) -> LoihiProgram:
         subject = f"target {self.name!r}, pass {_name(one)}"
@@ -137,6 +129,19 @@ class Target:
         if problems:
             raise TargetError(subject, problems)
         return made
+
+
+def far_warnings(target: Target, poor: str) -> tuple[str, ...]:
+    """That what a target has prepared answers far from the program, with what to do.
+
+    Args:
+        target: the target.
+        poor: how far, of `lnn2loihi.precision.poor_outputs_text`; empty where answers are close,
+            and there is no warning.
+    """
+    helps = f"; {target.closer}" * bool(target.closer)
+    found = f"target {target.name}: {poor}, against the program's answers{helps}"
+    return (found,) * bool(poor)
 
 
 def _folded(problems: Sequence[str], names: Sequence[str]) -> list[str]:

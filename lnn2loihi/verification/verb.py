@@ -20,6 +20,7 @@ from lnn2loihi.simulation.inputs import checked, encode_live
 from lnn2loihi.simulation.memory import check_results
 from lnn2loihi.simulation.result import IntegerRun, OnStep
 from lnn2loihi.targets import Target, target_of
+from lnn2loihi.targets.target import far_warnings
 from lnn2loihi.verification.result import (
     Mismatch,
     VerificationResult,
@@ -112,7 +113,9 @@ def verify(
         runs.sort(key=lambda run: -run.outputs(prepared).size)
         result = compare_runs(prepared, runs, missing, counts * prepared.substeps)
         away = distance(program, expected, prepared, runs[0], counts)
-        result = replace(result, target=aim.name, distance=away, warnings=aim.far(away.poor))
+        result = replace(
+            result, target=aim.name, distance=away, warnings=far_warnings(aim, away.poor)
+        )
     return replace(result, independent=_independent(found, missing))
 
 
