@@ -69,7 +69,7 @@ class Compiled(Executor):
     """Entry point `c` of the group `lnn2loihi.executors`."""
 
     def unfit(self, program: LoihiProgram) -> str:
-        """Wide words."""
+        """Too many accumulators, or kernels of wide messages."""
         return "" if id(program) in _engines else unsupported(program)
 
     def reason_against(self, program: LoihiProgram) -> str:
