@@ -18,7 +18,7 @@ import onnxruntime
 from cases import auto_ncp, layer, prepared
 from timing import seconds_of
 
-from lnn2loihi.conversion import export
+from lnn2loihi.exporting import export
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.program import LoihiProgram
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from lnn2loihi.conversion import export
+from lnn2loihi.exporting import export
 from lnn2loihi.network import LiquidNetwork
 
 

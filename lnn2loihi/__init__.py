@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from lnn2loihi.comparison import ComparisonResult, compare
     from lnn2loihi.conversion import (
         convert,
-        export,
         import_network,
         import_program,
         propose_description,
@@ -64,6 +63,7 @@ if TYPE_CHECKING:
         RecipeError,
         TargetError,
     )
+    from lnn2loihi.exporting import export
     from lnn2loihi.families.cfc.layer import CfCLayer
     from lnn2loihi.families.cfc.wired import WiredMemory
     from lnn2loihi.families.dense.layer import DenseLayer
@@ -133,7 +133,8 @@ _NAMES = {
     "placement.rules": "Violation",
     "placement.verb": "place",
     "placement.workload": "workload",
-    "conversion": "convert export import_network import_program propose_description",
+    "conversion": "convert import_network import_program propose_description",
+    "exporting": "export",
     "converted.comparing": "ConvertedComparison",
     "converted.parts": "ConvertedModule",
     "converted.running": "ConvertedResult",

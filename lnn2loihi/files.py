@@ -86,16 +86,26 @@ def check_not_input(path: str | os.PathLike[str]) -> None:
 
 def why_no_file(path: str | os.PathLike[str]) -> str:
     """What stands at the path of a file that should be read, as the end of a sentence."""
+    return _why_no(path, "file")
+
+
+def why_no_folder(path: str | os.PathLike[str]) -> str:
+    """What stands at the path of a folder, as the end of a sentence."""
+    return _why_no(path, "folder")
+
+
+def _why_no(path: str | os.PathLike[str], wanted: str) -> str:
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError):  # absent, or no name that a file can have
-        return "there is no such file"
+        return f"there is no such {wanted}"
     kinds = (
+        (stat.S_ISREG, "a file"),
         (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"),
         (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"),
     )  # fmt: skip
     kind = next((name for test, name in kinds if test(mode)), "something else")
-    return f"is {kind}, not a file"
+    return f"is {kind}, not a {wanted}"
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:

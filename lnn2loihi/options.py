@@ -43,6 +43,12 @@ def check_options(
         )
 
 
+def takes(method: Callable[..., Any], option: str) -> bool:
+    """Whether a method, as for `check_options`, has an option."""
+    known = _known(method)
+    return option in known or any(one.kind == one.VAR_KEYWORD for one in known.values())
+
+
 def read_options(
     method: Callable[..., Any], texts: Iterable[str], error: type[Lnn2LoihiError]
 ) -> dict[str, Any]:

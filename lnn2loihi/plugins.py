@@ -126,7 +126,12 @@ class Exporter(Protocol):
 
 @runtime_checkable
 class FolderExporter(Protocol):
-    """What an exporter has beside, that writes a folder in place of a file."""
+    """What an exporter has beside, that writes a folder in place of a file.
+
+    It may also have `has_written(folder: Path) -> bool`: whether it has written a folder that is
+    there, so that another export may replace it. Without one, a folder is replaced that holds
+    nothing but files of the names that are written.
+    """
 
     def to_files(self, made: Any) -> Mapping[str, bytes]:
         """The files of the folder by their names, from what `export` has made."""

@@ -90,8 +90,9 @@ class TestFolder:
         with np.load(folder / "network.npz") as file:
             about = json.loads(str(file["about"]))
         fields = (
-            *about, "board", "loihi_gen", "partition", "on", "host", "date", "probes", "shift",
-            "mismatches", "first_difference", "avg_time_per_step", "total_power",
+            *(name for name in about if name != "arrays"), "board", "loihi_gen", "partition", "on",
+            "host", "date", "probes", "shift", "unexpected", "error", "model", "mismatches",
+            "first_difference", "avg_time_per_step", "total_power",
             "static_total_power", "SLURM", "PARTITION", "BOARD", "LOIHI_GEN", "NXSDKHOST",
             "HOST_BINARY", "NOSLURM", "--sim", "--probes", "--trace", "--measure",
         )  # fmt: skip
@@ -124,12 +125,25 @@ class TestFolder:
         other.mkdir()
         l2l.export(looped(), other, format="loihi2", samples=3)
         l2l.export(looped(5), other, format="loihi2", samples=3)  # its own files are replaced
+        network = (other / "network.npz").read_bytes()
+        for content in (b"mine", b"", network[: len(network) // 2], None):
+            if content is None:
+                (other / "network.npz").unlink()
+            else:
+                (other / "network.npz").write_bytes(content)
+            with pytest.raises(InputError, match="not exported by lnn2loihi.*give a new folder"):
+                l2l.export(looped(), other, format="loihi2", samples=3)
+        (other / "network.npz").write_bytes(network)
         (other / "notes.txt").write_text("mine")
         with pytest.raises(InputError, match="holds notes.txt, which would be lost"):
             l2l.export(looped(), other, format="loihi2", samples=3)
         assert (other / "notes.txt").read_text() == "mine"
         (tmp_path / "file").write_text("mine")
-        with pytest.raises(InputError, match="cannot be written: Not a directory"):
+        with pytest.raises(InputError, match="is a file, not a folder.*give a new folder"):
+            l2l.export(looped(), tmp_path / "file", format="loihi2", samples=3)
+        (tmp_path / "file").unlink()
+        os.mkfifo(tmp_path / "file")
+        with pytest.raises(InputError, match="is a pipe, not a folder"):
             l2l.export(looped(), tmp_path / "file", format="loihi2", samples=3)
         assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
 
@@ -145,10 +159,36 @@ class TestScript:
     def test_probes_tell_the_models_of_the_simulator(self, folder: Path) -> None:
         found = said(folder, "--sim", "--probes")["probes"]
         assert len(found) == 19
-        first = json.loads(str(np.load(folder / "network.npz")["graphs"]))[1:]
-        for probe, graph in zip(found, first, strict=True):
-            # The simulator answers as programs count on, and nothing else fits without a delay.
-            assert [one for one, late in probe["holds"] if not late] == [graph["models"][0][0]]
+        for probe in found:
+            # The simulator answers as programs count on, and nothing else fits, late or not.
+            assert probe["holds"] == [[probe["model"], 0]]
+
+    def test_probes_that_fit_other_models_and_that_raise(self, folder: Path) -> None:
+        path = str(STAND_IN)
+        late = said(folder, "--sim", "--probes", "--adapters", STAND_IN_LATE="2", PYTHONPATH=path)
+        assert (late["shift"], late["unexpected"]) == (2, [])
+        assert all(one["holds"] == [[one["model"], 2]] for one in late["probes"])
+        # In step 2 all probes hear 1 more: most of them fit no model then.
+        other = said(
+            folder, "--sim", "--probes", "--adapters", code=6, STAND_IN_FAULT="2", PYTHONPATH=path
+        )
+        assert len(other["unexpected"]) > 10
+        unlike = [
+            one["question"] for one in other["probes"] if [one["model"], 0] not in one["holds"]
+        ]
+        assert other["unexpected"] == unlike
+        failed = said(
+            folder, "--sim", "--probes", "--adapters", code=6, STAND_IN_RAISE="1", PYTHONPATH=path
+        )
+        assert failed["unexpected"] == [one["question"] for one in failed["probes"]]
+        assert {one["got"] for one in failed["probes"]} == {"RuntimeError('no board answers')"}
+
+    def test_what_raises_is_said_in_the_line(self, folder: Path) -> None:
+        path = str(STAND_IN)
+        found = said(folder, "--sim", "--adapters", code=5, STAND_IN_RAISE="1", PYTHONPATH=path)
+        assert found["error"] == "RuntimeError('no board answers')" and "mismatches" not in found
+        kept = said(folder, "--sim", "--save", str(folder / "no" / "folder.npz"), code=5)
+        assert "FileNotFoundError" in kept["error"] and kept["mismatches"] == 0
 
     def test_adapters_and_their_delay(self, folder: Path) -> None:
         path = str(STAND_IN)
@@ -197,23 +237,72 @@ class TestScript:
         code, _, err = ran(folder, "--sim", "--file", str(tmp_path / "absent.npz"))
         assert code == 4 and "absent.npz" in err
 
-    def test_wrong_options(self, folder: Path) -> None:
-        assert ran(folder, "--measure", "both")[0] == 2
+    def test_files_that_load_but_are_not_as_they_were_written(
+        self, folder: Path, tmp_path: Path
+    ) -> None:
+        with np.load(folder / "network.npz") as file:
+            whole = dict(file)
+        without: list[dict[str, Any]] = [
+            {key: value for key, value in whole.items() if key != name}
+            for name in ("about", "graphs", "process", "0.1", "1.host")
+        ]
+        changed = [
+            whole | {"want": whole["want"][:, :-1]},
+            whole | {"0.0": whole["0.0"] + 1},
+            whole | {"about": np.array("[]")},
+            whole | {"about": np.array("{}")},
+            whole | {"graphs": np.array("[]")},
+        ]
+        for made in (*without, *changed):
+            np.savez(tmp_path / "made.npz", **made)
+            code, out, err = ran(folder, "--sim", "--file", str(tmp_path / "made.npz"))
+            assert (code, out) == (4, "") and "is damaged" in err and "Traceback" not in err
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            ("--measure", "both"), ("--sim", "--measure", "time"), ("--probes", "--trace"),
+            ("--probes", "--measure", "energy"), ("--probes", "--save", "a.npz"),
+        ],
+    )  # fmt: skip
+    def test_wrong_options(self, folder: Path, options: tuple[str, ...]) -> None:
+        code, out, err = ran(folder, *options)
+        assert (code, out) == (2, "") and "usage" in err
+
+    def test_without_lava_it_says_so(self, folder: Path, tmp_path: Path) -> None:
+        (tmp_path / "lava").mkdir()
+        (tmp_path / "lava" / "__init__.py").write_text("raise ImportError('no Lava')")
+        code, out, err = ran(folder, "--sim", PYTHONPATH=str(tmp_path))
+        assert (code, out) == (3, "") and "Lava cannot be used" in err and "Traceback" not in err
 
     def test_a_run_configuration_of_hardware_can_be_made(self) -> None:
-        # It is not run: without Intel's compiler it would pick models of floating point.
+        # It is not run: without Intel's compiler it would pick models of floating point for chips.
+        # What the host runs are models of integers, by the script's own choice.
+        definitions = SCRIPT.read_text().partition("try:\n    arrays")[0]
         code = (
-            "import runpy, sys; sys.argv = ['run.py', '--help']\n"
-            f"try: runpy.run_path({str(SCRIPT)!r})\nexcept SystemExit: pass\n"
-            "from lava.magma.core.run_configs import Loihi2HwCfg\n"
-            "from lava.utils.loihi2_profiler import Loihi2ExecutionTime, Loihi2Power\n"
-            "Loihi2HwCfg(callback_fxs=[Loihi2Power(num_steps=3), Loihi2ExecutionTime()])\n"
+            "import sys; sys.argv = ['run.py', '--measure', 'time']\n"
+            f"exec({definitions!r})\n"
+            "hardware = run_configs.Loihi2HwCfg\n"
+            "run_configs.CLoihiProcessModel = type('C', (), {})\n"
+            "def made(**options):\n"
+            "    config = hardware(**options)\n"
+            "    assert len(options['callback_fxs']) == 1\n"
+            "    assert config.callback_fxs == options['callback_fxs']\n"
+            "    from lava.magma.compiler.compiler_graphs import ProcGroupDiGraphs\n"
+            "    for one in (source.RingBuffer(data=np.zeros((2, 3), int)),\n"
+            "                sink.RingBuffer(shape=(2,), buffer=3)):\n"
+            "        models = ProcGroupDiGraphs._find_proc_models(one)\n"
+            "        assert config.select(one, models).__name__.endswith('Fixed')\n"
+            "    sys.exit(7)\n"
+            "run_configs.Loihi2HwCfg = made\n"
+            "arrays = {'0.host': np.zeros((4, 2), np.int32)}\n"
+            "run(0, {'host': 'host', 'processes': [], 'synapses': []}, [])\n"
         )
         made = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True,
             env={**os.environ, "PYTHONPATH": str(STAND_IN)}, check=False,
         )  # fmt: skip
-        assert made.returncode == 0, made.stderr
+        assert made.returncode == 7, made.stderr
 
 
 class TestExecutor:

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from board_lines import printed
 from conftest import Run
+from programs import Sizes, random_program
 from stock_graphs import looped
 
 import lnn2loihi as l2l
+from lnn2loihi.artifact import fingerprint
 from lnn2loihi.errors import InputError
+from lnn2loihi.targets import target_of
 
 X = np.random.default_rng(0).integers(-100, 101, (2, 10, 2)).astype(float)
 
@@ -55,6 +58,23 @@ def test_it_calibrates_a_device(tmp_path: Path) -> None:
         l2l.read_board_log(tmp_path / "run.json").record(counts)
 
 
+def test_a_log_may_be_of_any_target_that_is_named(tmp_path: Path) -> None:
+    made = random_program(5, Sizes(layers=(3,), readout=1))
+    split = target_of("split").prepare(made)
+    path = printed(tmp_path / "a.json", program_sha256=fingerprint(split), avg_time_per_step=5.0)
+    log = l2l.read_board_log(path)
+    x = np.zeros((1, 3, made.channels))
+    for names in (("split",), ("fused", "split"), ("split", "fused")):
+        result = l2l.profile(made, x, against=(), target=names[0], beside=names[1:], board_log=log)
+        (row,) = [row for row in result.rows if row.backend == "board"]
+        step = row.avg_time_per_step
+        assert step is not None and row.throughput is not None and step.value == 5e-6
+        assert row.throughput.value == pytest.approx(1 / (5e-6 * split.steps_per_sample))
+        assert any("through the host are included" in note for note in row.notes)
+    with pytest.raises(InputError, match="prepared for fused it has .*for split_graph it has"):
+        l2l.profile(made, x, against=(), beside="split_graph", board_log=log)
+
+
 def test_what_was_not_measured_stays_open(tmp_path: Path) -> None:
     log = l2l.read_board_log(printed(tmp_path / "a.json", mismatches=3))
     result = l2l.profile(looped(), X, against=(), board_log=log)
@@ -74,6 +94,14 @@ def test_logs_of_other_programs_are_refused(tmp_path: Path) -> None:
     [
         ({"on": "simulator"}, "was printed in the simulator"),
         ({"on": None}, "was printed elsewhere"),
+        ({"error": "RuntimeError('x')"}, "its run failed.*run it again"),
+        ({"date": "yesterday"}, "date is 'yesterday', expected a day"),
+        ({"date": "2026-13-01"}, "expected a day such as 2026-11-30"),
+        ({"date": "20261130"}, "expected a day such as 2026-11-30"),
+        ({"avg_time_per_step": 1e300}, "avg_time_per_step is 1e.300, expected a number from"),
+        ({"avg_time_per_step": 1e-300}, "expected a number from 0.001 to 3.6e.09 .microseconds"),
+        ({"avg_time_per_step": 10**400}, "expected a number from"),
+        ({"total_power": 1e9}, "expected a number from 1e-06 to 1e.06 .watts"),
         ({"board": None}, "names neither a board nor a partition"),
         ({"board": "a\nb"}, "board is"),
         ({"steps": 0}, "steps is 0"),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.arguments import checks_kinds
-from lnn2loihi.converters.loihi2.network_file import check_size, network_file
+from lnn2loihi.converters.loihi2.network_file import check_size, is_network_file, network_file
 from lnn2loihi.errors import InputError
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.kinds import Count
@@ -48,6 +49,10 @@ class Loihi2Exporter:
     def to_files(self, made: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """The files of the folder, by their names."""
         return made
+
+    def has_written(self, folder: Path) -> bool:
+        """Whether a folder holds a network that was exported."""
+        return is_network_file(folder / NETWORK)
 
     @checks_kinds()
     def export(

@@ -1,14 +1,16 @@
 """`network.npz`: a program of stock neurons, samples and the integers that are expected, as arrays.
 
-    about     JSON: what is said of every run: program, program_sha256, network_sha256, sizes
+    about     JSON: what is said of every run: program, program_sha256, network_sha256, sizes; and
+              arrays, the SHA-256 of the bytes of every other array
     graphs    JSON: first the network, then the probes; each with the name of its host, processes
               (name, kind, size, vth, exp), synapses (source, target, port, exponent, rows,
-              columns), and what is recorded where nobody asks for more
+              columns), and what is recorded where nobody asks for more; neurons of the network
+              (process, place in it), models of probes (text, steps late, answer)
     K.host    int32 (steps, channels): what the host sends in each chip step of graph K
     K.I       int64 (3, synapses): rows, columns, mantissas of the synapses I; and delays, if any
     sent      int64 (samples,): steps in which samples are sent, of all sequences
-    process, neuron, lag   (neurons,): of each neuron of the network its process, its place in it,
-              and how many steps after a sample it answers
+    process, lag   (neurons,): of each neuron of the network its process, and how many steps after
+              a sample it answers
     want      int32 (samples, neurons): the integers that are expected
 
 `script/run.py` reads it, with NumPy alone.
@@ -22,13 +24,14 @@ import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.artifact import fingerprint
-from lnn2loihi.converters.loihi2.probes import Probe, probes
+from lnn2loihi.converters.loihi2.probes import LATEST, Probe, probes
 from lnn2loihi.errors import InputError
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.lava.stock_plan import StockPlan, stock_plan
@@ -38,9 +41,11 @@ from lnn2loihi.simulation.executor import FullState
 from lnn2loihi.simulation.result import recorded_words
 
 #: Steps that adapters between host and chip may add; the host goes on for as long.
-ADAPTER_STEPS = 3
+ADAPTER_STEPS = LATEST
 #: Largest stream and expected integers, together (1 GiB).
 LARGEST = 1 << 28
+#: Bytes that are read of what a file says of itself.
+LARGEST_ABOUT = 1 << 22
 #: All files of an archive have this date, so that equal networks give equal bytes.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -92,9 +97,21 @@ def network_file(
         "outputs": once.output_population.size,
         "neurons": sum(one.size for one in plan.processes),
         "synapses": sum(one.mantissas.size for one in plan.synapses),
+        "arrays": {n: hashlib.sha256(array.tobytes()).hexdigest() for n, array in arrays.items()},
     }
     arrays["about"] = np.array(json.dumps(about))
     return _archive(arrays)
+
+
+def is_network_file(path: Path) -> bool:
+    """Whether a file is one that `network_file` has made, by what it says of itself."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("about.npy") as member:
+            content = io.BytesIO(member.read(LARGEST_ABOUT))
+        about = json.loads(str(np.lib.format.read_array(content, allow_pickle=False)))
+    except Exception:  # somebody else's file may be anything
+        return False
+    return isinstance(about, dict) and {"program_sha256", "network_sha256"} <= about.keys()
 
 
 def check_size(program: LoihiProgram, samples: int) -> None:
@@ -163,7 +180,6 @@ def _expected(
     return {
         "want": np.concatenate(want, axis=1),
         "process": np.repeat([one.name for one in plan.processes], sizes),
-        "neuron": np.concatenate([np.arange(size) for size in sizes]),
         "lag": np.repeat(np.array(lags, np.int64), sizes),
     }
 
@@ -182,6 +198,7 @@ def _network(plan: StockPlan, arrays: Arrays) -> dict[str, Any]:
             for one in plan.synapses
         ],
         "record": [plan.program.output],
+        "neurons": [[one.name, place] for one in plan.processes for place in range(one.size)],
     }
 
 

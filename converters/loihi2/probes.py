@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 #: Chip steps of a probe.
 STEPS = 10
+#: Most steps that adapters between host and chip may add.
+LATEST = 3
 _HOST = "host"
 
 
@@ -67,7 +69,11 @@ class Probe:
                 for one in self.synapses
             ],
             "record": [self.processes[-1][0]],
-            "models": [[text, np.asarray(want).tolist()] for text, want in self.models],
+            "models": [
+                [text, late, _later(np.asarray(want), late).tolist()]
+                for text, want in self.models
+                for late in range(LATEST + 1)
+            ],
         }
 
 
@@ -83,6 +89,11 @@ def probes() -> list[Probe]:
         _wide(),
         _delayed(),
     ]  # fmt: skip
+
+
+def _later(want: npt.NDArray[np.int64], steps: int) -> npt.NDArray[np.int64]:
+    """What arrives where adapters add some steps."""
+    return np.concatenate([np.zeros((steps, want.shape[1]), np.int64), want[: len(want) - steps]])
 
 
 def _at(step: int, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -198,17 +209,20 @@ def _wide() -> Probe:
 
 
 def _delayed() -> Probe:
+    """Next to what is late stands the same without a delay: only that tells it from adapters."""
     sent = np.array([300, -70000])
 
     def late(steps: int) -> npt.NDArray[np.int64]:
-        return _at(4 + steps, sent)
+        return _at(4 + steps, [*sent, 0, 0]) + _at(4, [0, 0, *sent])
 
     return Probe(
-        "graded messages through DelaySparse with a delay of 2: when do they arrive?",
-        (("sender", "threshold", 2, 0, 0), ("asked", "threshold", 2, 0, 0)),
+        "graded messages through DelaySparse with a delay of 2, beside the same through Sparse: "
+        "when do they arrive?",
+        (("sender", "threshold", 2, 0, 0), ("asked", "threshold", 4, 0, 0)),
         (
             ProbeSynapses(_HOST, "sender", "a_in", _eye(2)),
-            ProbeSynapses("sender", "asked", "a_in", _eye(2), delay=2),
+            ProbeSynapses("sender", "asked", "a_in", (*_eye(2), (0, 0), (0, 0)), delay=2),
+            ProbeSynapses("sender", "asked", "a_in", ((0, 0), (0, 0), *_eye(2))),
         ),
         _at(2, sent).astype(np.int32),
         (

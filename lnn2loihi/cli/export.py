@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -100,7 +101,7 @@ def export(
     else:
         loaded = imported(source, description, timespan, import_option)
     with importing():
-        from lnn2loihi.conversion import export_options
+        from lnn2loihi.exporting import export_options, export_takes
         from lnn2loihi.targets import target_of
 
     aim = target_of(target)
@@ -113,6 +114,12 @@ def export(
     if samples is not None:
         if not isinstance(loaded, l2l.LoihiProgram):
             raise l2l.InputError("--samples", "are run by programs; quantize the network first")
+        if not export_takes(loaded, output, format, aim, "x"):
+            raise l2l.InputError(
+                "--samples",
+                f"are for what a board runs, and {format or output} holds none: leave them out, or "
+                "give --format loihi2",
+            )
         given = read_sequences(samples, loaded.timed, encoded)
         options |= given
     elif encoded:
@@ -129,7 +136,8 @@ def export(
     kind = "integers, exactly those of the chip" if source.suffix == SUFFIX else "floating point"
     text = f"written: {written}, {size:,} bytes: {loaded.name} in {kind}"
     if folder:
-        text += f"\ntry it anywhere: python {written / 'run.py'} --sim (README.md there says more)"
+        script = shlex.quote(str(written / "run.py"))
+        text += f"\ntry it anywhere: python {script} --sim (README.md there says more)"
     text += "".join(f"\nwarning: {warning}" for warning in warnings)
     result = {"file": str(written), "bytes": size, "name": loaded.name, "warnings": [*warnings]}
     print_result(result, text, as_json)

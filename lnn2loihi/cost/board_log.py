@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
 import json
-import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -28,6 +28,13 @@ _COUNTS = ("steps", "samples")
 _MEASURED: Mapping[str, float] = {
     "avg_time_per_step": 1e6, "total_power": 1.0, "static_total_power": 1.0,
 }  # fmt: skip
+#: What a board can have measured at all, in the units of the line: a nanosecond to an hour (a step
+#: takes hundreds of nanoseconds), a microwatt to a megawatt (the largest system takes kilowatts).
+_PLAUSIBLE: Mapping[str, tuple[float, float]] = {
+    "avg_time_per_step": (1e-3, 3.6e9),
+    "total_power": (1e-6, 1e6),
+    "static_total_power": (1e-6, 1e6),
+}
 
 
 @dataclass(frozen=True)
@@ -157,7 +164,11 @@ def _line(path: Path, problems: Problems) -> dict[str, Any] | None:
             f"was printed {'in the simulator' if line.get('on') == 'simulator' else 'elsewhere'}, "
             "where nothing is measured; give what run.py prints on a board"
         )
+    if "error" in line:
+        found.append(f"its run failed ({line['error']!r:.100}): run it again")
     found += [f"{n} is no line of text" for n in _TEXTS if not _is_text(line.get(n))]
+    if _is_text(line.get("date")) and not _is_date(line["date"]):
+        found.append(f"date is {line['date']!r:.40}, expected a day such as 2026-11-30")
     found += [
         f"{n} is {line.get(n)!r:.40}" for n in _PLACE
         if not (line.setdefault(n, None) is None or _is_text(line[n]))
@@ -169,11 +180,14 @@ def _line(path: Path, problems: Problems) -> dict[str, Any] | None:
         least = 0 if name == "mismatches" else 1
         if type(value) is not int or not least <= value < 1 << 53:
             found.append(f"{name} is {value!r:.40}, expected a whole number")
-    for name in _MEASURED:
+    for name, (least, most) in _PLAUSIBLE.items():
         value = line.get(name, 1.0)
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not 0.0 < value < math.inf:
-            found.append(f"{name} is {value!r:.40}, expected a number above 0")
+        if not number or not least <= value <= most:
+            found.append(
+                f"{name} is {value!r:.40}, expected a number from {least:g} to {most:g} "
+                f"({'microseconds' if name == 'avg_time_per_step' else 'watts'})"
+            )
     if {"total_power", "static_total_power"} <= line.keys() and not found:
         if line["total_power"] <= line["static_total_power"]:
             found.append(
@@ -182,6 +196,14 @@ def _line(path: Path, problems: Problems) -> dict[str, Any] | None:
             )
     problems.extend(f"{path}: {problem}" for problem in found)
     return None if found else line
+
+
+def _is_date(text: str) -> bool:
+    """Whether it is a day as ISO 8601 writes it, as run.py does: so that later days sort later."""
+    try:
+        return datetime.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def _is_text(value: object) -> bool:

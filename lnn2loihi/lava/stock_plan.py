@@ -237,7 +237,8 @@ def why_not_stock(program: LoihiProgram) -> list[str]:
             f"population{'s' * (len(others) > 1)} {named}{more}: none of Lava's own neurons "
             f"(rectifier, threshold, product); {JOINED if some else REMEDY}"
         )
-    delayed = [f"{c.name} ({c.delay})" for c in program.connections if c.delay]
+    # Connections of one name differ in exponents alone.
+    delayed = [*dict.fromkeys(f"{c.name} ({c.delay})" for c in program.connections if c.delay)]
     if delayed:
         more = f" and {len(delayed) - LISTED} more" * (len(delayed) > LISTED)
         found.append(

@@ -10,8 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
-from lnn2loihi.conversion import export, import_network
+from lnn2loihi.conversion import import_network
 from lnn2loihi.errors import BackendMissingError, ImportNetworkError, InputError, Problems
+from lnn2loihi.exporting import export
 from lnn2loihi.measure.agreement import Truth
 from lnn2loihi.measure.conditions import board, read_conditions
 from lnn2loihi.measure.engine_session import EngineSession

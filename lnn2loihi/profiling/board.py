@@ -2,40 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lnn2loihi.artifact import fingerprint
 from lnn2loihi.cost.board_log import BoardLog
 from lnn2loihi.errors import InputError
 from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.rows import CHIP, ProfileRow
 from lnn2loihi.program import LoihiProgram
+from lnn2loihi.targets import Target
+from lnn2loihi.targets.beside import beside
 from lnn2loihi.tiers import MEASURED
 
 #: Backend of rows that a board ran for.
 BOARD = "board"
 
 
-def board_rows(log: BoardLog | None, prepared: LoihiProgram, target: str) -> list[ProfileRow]:
-    """The row of a log, if there is one; it has to be of this program.
+def board_rows(
+    log: BoardLog | None, program: LoihiProgram, targets: Sequence[Target]
+) -> list[ProfileRow]:
+    """The row of a log, if there is one; it is of what one of the targets makes of the program.
 
     Args:
         log: what a board has said.
-        prepared: the program as its target has prepared it.
-        target: name of that.
+        program: as it is.
+        targets: what for it is prepared, in the order in which they are tried.
 
     Raises:
-        InputError: it is of another one; names both.
+        InputError: it is of another one; names all.
     """
     if log is None:
         return []
-    own = fingerprint(prepared)
-    if log.program_sha256 != own:
-        raise InputError(
-            "board_log",
-            f"is of program {log.program!r:.60} with SHA-256 {log.program_sha256:.12}...; "
-            f"{prepared.name!r:.60} prepared for {target} has {own:.12}...: give the program and "
-            "the target that were exported",
-        )
-    return [_row(log, prepared)]
+    others: list[str] = []
+    for made in beside(program, targets):
+        if made.program is None:
+            continue
+        own = fingerprint(made.program)
+        if log.program_sha256 == own:
+            return [_row(log, made.program)]
+        others.append(f"for {made.target.name} it has {own:.12}...")
+    raise InputError(
+        "board_log",
+        f"is of program {log.program!r:.60} with SHA-256 {log.program_sha256:.12}...; of "
+        f"{program.name!r:.60}, prepared {', '.join(others) or 'for no target'}: give the program "
+        "and the target that were exported",
+    )
 
 
 def _row(log: BoardLog, program: LoihiProgram) -> ProfileRow:
@@ -88,6 +99,10 @@ def _row(log: BoardLog, program: LoihiProgram) -> ProfileRow:
         throughput=None if sample is None else Quantity.exact(1.0 / sample, "Hz"),
         idle_power=None if log.static_power is None else Quantity.exact(log.static_power, "W"),
         source=f"Intel's probes on board {place}, {log.date}, {log.steps:,} chip steps",
-        notes=("measured once, so without an interval; power is that of all chips of the board",),
+        notes=(
+            "measured once, so without an interval; power is that of all chips of the board",
+            "input and output through the host are included: it sends and hears through adapters "
+            "in every chip step",
+        ),
         **energies,  # pyright: ignore[reportArgumentType]
     )

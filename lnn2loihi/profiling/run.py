@@ -115,7 +115,8 @@ def profile(
         allow_estimated: whether ESTIMATED energies (bounds from data sheets) take part in ratios.
         batches: batches to measure; the best one by default.
         budget_seconds: time for the measurements.
-        board_log: what a board has measured of the prepared program, see `read_board_log`.
+        board_log: what a board has measured of the program as `target`, or one of those beside it,
+            has prepared it, see `read_board_log`.
         command: what makes this profile again; part of its provenance.
         progress: called with the phase, what is done of it and what there is.
 
@@ -129,7 +130,7 @@ def profile(
     """
     aim = target_of(target)
     others, prepared = _others(aim, beside), aim.prepare(program)
-    board = board_rows(board_log, prepared, aim.name)
+    board = board_rows(board_log, program, (aim, *others))
     chips, processors = _devices(devices)
     asked = given(program, x, lengths, timespans, encoded)
     data = decoded(program, asked).floats(f"program {program.name!r}")

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from lnn2loihi.conversion import export
 from lnn2loihi.errors import Lnn2LoihiError
 from lnn2loihi.evaluation import evaluate_stages
+from lnn2loihi.exporting import export
 from lnn2loihi.families.dense.layer import DenseLayer
 from lnn2loihi.family import lowering_of
 from lnn2loihi.frozen import identical

@@ -2,7 +2,8 @@
 
 Made from what public programs call them with (shape, num_message_bits; ports inp and out) and from
 public output: values of 24 bits, which come back without sign. STAND_IN_FAULT=STEP makes the board
-hear 1 more than it should in one step, STAND_IN_LATE=STEPS lets answers arrive later.
+hear 1 more than it should in one step, STAND_IN_LATE=STEPS lets answers arrive later,
+STAND_IN_RAISE=1 lets adapters fail when they are made.
 """
 
 import os
@@ -23,6 +24,8 @@ class _Adapter(AbstractProcess):
     def __init__(self, *, shape, num_message_bits=0):
         super().__init__(shape=shape, num_message_bits=num_message_bits)
         assert num_message_bits == 24, f"{num_message_bits} bits"
+        if "STAND_IN_RAISE" in os.environ:
+            raise RuntimeError("no board answers")
         self.inp = InPort(shape=shape)
         self.out = OutPort(shape=shape)
 
