@@ -168,9 +168,9 @@ class TestScript:
         late = said(folder, "--sim", "--probes", "--adapters", STAND_IN_LATE="2", PYTHONPATH=path)
         assert (late["shift"], late["unexpected"]) == (2, [])
         assert all(one["holds"] == [[one["model"], 2]] for one in late["probes"])
-        # In step 2 all probes hear 1 more: most of them fit no model then.
+        # In step 3 all probes hear 1 where nothing is sent: most fit no model then.
         other = said(
-            folder, "--sim", "--probes", "--adapters", code=6, STAND_IN_FAULT="2", PYTHONPATH=path
+            folder, "--sim", "--probes", "--adapters", code=6, STAND_IN_FAULT="3", PYTHONPATH=path
         )
         assert len(other["unexpected"]) > 10
         unlike = [
@@ -280,7 +280,7 @@ class TestScript:
         # What the host runs are models of integers, by the script's own choice.
         definitions = SCRIPT.read_text().partition("try:\n    arrays")[0]
         code = (
-            "import sys; sys.argv = ['run.py', '--measure', 'time']\n"
+            "import sys; sys.argv = ['run.py', '--measure', 'time']; __file__ = 'run.py'\n"
             f"exec({definitions!r})\n"
             "hardware = run_configs.Loihi2HwCfg\n"
             "run_configs.CLoihiProcessModel = type('C', (), {})\n"

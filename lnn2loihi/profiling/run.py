@@ -115,8 +115,7 @@ def profile(
         allow_estimated: whether ESTIMATED energies (bounds from data sheets) take part in ratios.
         batches: batches to measure; the best one by default.
         budget_seconds: time for the measurements.
-        board_log: what a board has measured of the program as `target`, or one of those beside it,
-            has prepared it, see `read_board_log`.
+        board_log: what a board has measured, for one of these targets; see `read_board_log`.
         command: what makes this profile again; part of its provenance.
         progress: called with the phase, what is done of it and what there is.
 
