@@ -120,6 +120,16 @@ class TestFolder:
         with pytest.raises(InputError, match="the answer of the program is a constant"):
             export(program([constant, relay], heard, "answer", 1))
 
+    def test_command_line(self, run: Run, tmp_path: Path) -> None:
+        l2l.save(looped(), tmp_path / "net.l2l")
+        np.save(tmp_path / "x.npy", np.zeros((1, 3, 2)))
+        given = "export", tmp_path / "net.l2l", "--samples", tmp_path / "x.npy", "-o"
+        code, out, err = run(*given, tmp_path / "two words", "--format", "loihi2")
+        assert code == 0, err
+        assert f"python '{tmp_path / 'two words' / 'run.py'}' --sim" in out
+        code, _, err = run(*given, tmp_path / "net.onnx")
+        assert code == 1 and "--samples: are for what a board runs" in " ".join(err.split())
+
     def test_a_folder_that_holds_something_else_is_kept(self, folder: Path, tmp_path: Path) -> None:
         other = tmp_path / "other"
         other.mkdir()
