@@ -192,7 +192,7 @@ class TestUnsupportedPrograms:
         with pytest.raises(BackendMissingError) as caught:
             simulate(program, x, "c")
         assert caught.value.subject == "executor c"
-        assert caught.value.problems == (f"cannot run program {program.name!r} here: {reason}",)
+        assert caught.value.problems == (f"cannot run program {program.name!r}: {reason}",)
         found, expected = simulate(program, x), simulate(program, x, "reference")
         assert found.executor.startswith("blas ")
         assert np.array_equal(found.integers, expected.integers)
