@@ -166,7 +166,7 @@ def programs(
     makers: dict[str, Callable[[], LoihiProgram]] = {
         PTQ: lambda: quantize(network, task.train.x[:CALIBRATION], PTQ),
         QAT: lambda: trained_for_the_chip(
-            task, network, QAT, BRIEFLY, seed, given.qat_epochs, console
+            task, network, network, QAT, BRIEFLY, seed, given.qat_epochs, console
         ),
     }
     found: dict[str, LoihiProgram] = {}

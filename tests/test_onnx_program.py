@@ -254,7 +254,7 @@ class TestSynapses:
         rng = np.random.default_rng(columns)
         mask = np.tile(rng.random((11, columns)) < density, (3, 1))
         program = self.program(rng.integers(low, high, mask.shape, endpoint=True) * mask, 3)
-        assert heard_of(program.connections[0], 11).bits == bits
+        assert heard_of(program.connections[0].unrolled(), 11).bits == bits
         operations = [node.op_type for node in models.nodes(exported(program))]
         assert ("GatheredSum" in operations) == (form == "listed")
         assert ("CumSum" in operations) == (form != "dense")
@@ -264,7 +264,7 @@ class TestSynapses:
     def test_numbers_that_take_a_byte_all_the_same(self, columns: int, weight: int) -> None:
         """Too few to be worth the nodes, or too wide to be worth the time to load."""
         program = self.program(np.full((9, columns), weight))
-        assert heard_of(program.connections[0], 9).bits == 8
+        assert heard_of(program.connections[0].unrolled(), 9).bits == 8
         assert "BitShift" not in {node.op_type for node in models.nodes(exported(program))}
 
     def test_a_matrix_that_is_too_large_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -498,7 +498,7 @@ class TestRefusals:
                 link, source=names.get(link.source, link.source),
                 target=names.get(link.target, link.target),
             )
-            for link in program.connections
+            for link in (c.unrolled() for c in program.connections)
         ]  # fmt: skip
         clash = made("clash", program.input, [first, second, readout], links, "readout")
         with pytest.raises(InputError, match=r"would be called b\.a\.h, b\.a\.h\.final"):

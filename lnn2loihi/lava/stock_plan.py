@@ -329,7 +329,7 @@ def _synapses(
 ) -> Iterator[StockSynapses]:
     order = [program.input.name, *(p.name for p in program.populations)]
     places = {name: place for place, name in enumerate(order)}
-    for c in program.connections:
+    for c in (either.unrolled() for either in program.connections):
         for index in range(len(c.accumulators)):
             yield _of(program, host, c, index, channels.get(c.source))
             if c.source in starts and is_recurrent(c, places):
