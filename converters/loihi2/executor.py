@@ -19,10 +19,10 @@ import numpy as np
 from lnn2loihi.converters.loihi2.network_file import check_size, network_file
 from lnn2loihi.errors import BackendMissingError, LavaRunError
 from lnn2loihi.formats import IntegerArray
-from lnn2loihi.lava.shim import require_lava
-from lnn2loihi.lava.stock_plan import stock_plan, why_not_stock
+from lnn2loihi.lava.stock import StockExecutor
+from lnn2loihi.lava.stock_plan import stock_plan
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.simulation.executor import Executor, FullState
+from lnn2loihi.simulation.executor import FullState
 from lnn2loihi.simulation.result import IntegerRun, OnStep, recorded_words
 
 #: What Lava itself looks for (lava.utils.loihi.is_installed).
@@ -33,7 +33,7 @@ RAN, NO_BOARD = (0, 1), 3
 _LINES = 20
 
 
-class Loihi2(Executor):
+class Loihi2(StockExecutor):
     """Entry point `loihi2` of the group `lnn2loihi.executors`.
 
     It records every population, which takes an adapter for each; sequences run one after another.
@@ -50,18 +50,10 @@ class Loihi2(Executor):
     def __init__(self, arguments: Sequence[str] = ()) -> None:
         self._arguments = tuple(arguments)
 
-    def unfit(self, program: LoihiProgram) -> str:
-        """What is in the way of Lava's own processes."""
-        return "; ".join(why_not_stock(program))
-
     def reason_against(self, program: LoihiProgram) -> str:
         """What is in the way of Lava's own processes, or which module is missing."""
-        if reasons := self.unfit(program):
+        if reasons := super().reason_against(program):
             return reasons
-        try:
-            require_lava()
-        except BackendMissingError as error:
-            return str(error)
         if "--sim" not in self._arguments and not _is_here(EXTENSION):
             return (
                 f"module {EXTENSION} is missing, of Intel's extension of Lava, which members of "

@@ -241,20 +241,8 @@ def execute_stock(
     return IntegerRun(f"{DISTRIBUTION} {lava_version()}, its own processes", graph.recorded())
 
 
-class LavaStock(Executor):
-    """Entry point `lava-stock` of the group `lnn2loihi.executors`.
-
-    Args:
-        time_limit: see `execute_stock`.
-    """
-
-    independent = (
-        "neurons and synapses are Lava's own process models (GradedReluVec, GradedVec, ProdNeuron, "
-        f"Sparse) of {DISTRIBUTION}, which share no code with lnn2loihi"
-    )
-
-    def __init__(self, time_limit: float | None = None) -> None:
-        self._time_limit = time_limit
+class StockExecutor(Executor):
+    """Where programs of Lava's own processes run, and no others; it needs Lava."""
 
     def unfit(self, program: LoihiProgram) -> str:
         """What is in the way of Lava's own processes."""
@@ -269,6 +257,22 @@ class LavaStock(Executor):
         except BackendMissingError as error:
             return str(error)
         return ""
+
+
+class LavaStock(StockExecutor):
+    """Entry point `lava-stock` of the group `lnn2loihi.executors`.
+
+    Args:
+        time_limit: see `execute_stock`.
+    """
+
+    independent = (
+        "neurons and synapses are Lava's own process models (GradedReluVec, GradedVec, ProdNeuron, "
+        f"Sparse) of {DISTRIBUTION}, which share no code with lnn2loihi"
+    )
+
+    def __init__(self, time_limit: float | None = None) -> None:
+        self._time_limit = time_limit
 
     def share(self, program: LoihiProgram, batch: int, updates: int) -> tuple[int, int]:
         """All sequences, side by side, as far as SHARE_STEPS chip steps go."""
