@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ LARGEST_DELAY = 62
 Summing = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
 
-class Synapses(ArrayEquality):
+class Synapses(ArrayEquality, ABC):
     """Synapses from one source to accumulators of one population: `Connection`, whose synapses are
     listed one by one, or `Convolution`, whose neurons share a kernel. A synapse adds
     mantissa * 2**exponent * message, one step (and `delay` more) after the message was sent.
@@ -47,22 +48,22 @@ class Synapses(ArrayEquality):
         return f"{self.source} -> {self.target}"
 
     @property
+    @abstractmethod
     def rows(self) -> int:
         """Number of fused rows."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def synapses(self) -> int:
         """Number of synapses."""
-        raise NotImplementedError
 
+    @abstractmethod
     def unrolled(self) -> Connection:
         """The same synapses, listed one by one.
 
         Raises:
             ProgramError: there are too many.
         """
-        raise NotImplementedError
 
     def dense(self, dtype: npt.DTypeLike = np.int64) -> npt.NDArray[Any]:
         """Mantissas times 2**exponent as `dtype` (rows, source size), which has to hold them.
@@ -72,28 +73,28 @@ class Synapses(ArrayEquality):
         """
         return self.unrolled().dense(dtype)
 
+    @abstractmethod
     def summing(self, dtype: npt.DTypeLike = np.int64) -> Summing:
         """A function from messages (batch, sources) to the sums of all rows (batch, rows).
 
         Args:
             dtype: in which sums are made; it has to hold every partial sum exactly.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def interval(self, low: npt.ArrayLike, high: npt.ArrayLike) -> IntegerInterval:
         """Interval of each row's sum when source j sends something in [low_j, high_j] or nothing.
 
         It holds for every partial sum too, so the order of accumulation does not matter.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def fan_out(self) -> IntegerArray:
         """Number of synapses of each source, int64 (source size,)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def problems(self, target_size: int) -> list[str]:
         """Everything that does not fit."""
-        raise NotImplementedError
 
     def _width_problems(self, mantissas: npt.NDArray[Any]) -> list[str]:
         """What is wrong with widths, shifts and delays."""

@@ -57,15 +57,8 @@ def execute(
     return IntegerRun(f"{DISTRIBUTION} {lava_version()}", graph.recorded())
 
 
-class Lava(Executor):
-    """Entry point `lava` of the group `lnn2loihi.executors`.
-
-    Args:
-        time_limit: see `execute`.
-    """
-
-    def __init__(self, time_limit: float | None = None) -> None:
-        self._time_limit = time_limit
+class LavaExecutor(Executor):
+    """Whatever runs in Lava, and so needs it."""
 
     def reason_against(self, program: LoihiProgram) -> str:
         """Whether lava-nc is missing, and how to install it."""
@@ -74,6 +67,17 @@ class Lava(Executor):
         except BackendMissingError as error:
             return str(error)
         return ""
+
+
+class Lava(LavaExecutor):
+    """Entry point `lava` of the group `lnn2loihi.executors`.
+
+    Args:
+        time_limit: see `execute`.
+    """
+
+    def __init__(self, time_limit: float | None = None) -> None:
+        self._time_limit = time_limit
 
     def run(
         self,

@@ -14,18 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lnn2loihi.errors import BackendMissingError, LavaRunError
+from lnn2loihi.errors import LavaRunError
 from lnn2loihi.formats import MESSAGE_BITS, WEIGHT_BITS, IntegerArray
 from lnn2loihi.lava.graph import TAG, quiet_lava
 from lnn2loihi.lava.memory import shared_array
 from lnn2loihi.lava.plan import LavaPlan
-from lnn2loihi.lava.shim import (
-    DISTRIBUTION,
-    import_lava,
-    lava_version,
-    require_lava,
-    require_workers,
-)
+from lnn2loihi.lava.runner import LavaExecutor
+from lnn2loihi.lava.shim import DISTRIBUTION, import_lava, lava_version, require_workers
 from lnn2loihi.lava.stock_plan import (
     StockPlan,
     StockProcess,
@@ -34,7 +29,7 @@ from lnn2loihi.lava.stock_plan import (
     why_not_stock,
 )
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.simulation.executor import Executor, FullState
+from lnn2loihi.simulation.executor import FullState
 from lnn2loihi.simulation.result import IntegerRun, OnStep, recorded_words
 
 #: Chip steps that are run where nobody has named the executor, some 10 to 30 seconds.
@@ -241,8 +236,8 @@ def execute_stock(
     return IntegerRun(f"{DISTRIBUTION} {lava_version()}, its own processes", graph.recorded())
 
 
-class StockExecutor(Executor):
-    """Where programs of Lava's own processes run, and no others; it needs Lava."""
+class StockExecutor(LavaExecutor):
+    """Where programs of Lava's own processes run, and no others."""
 
     def unfit(self, program: LoihiProgram) -> str:
         """What is in the way of Lava's own processes."""
@@ -250,13 +245,7 @@ class StockExecutor(Executor):
 
     def reason_against(self, program: LoihiProgram) -> str:
         """What is in the way of Lava's own processes, or that Lava is missing."""
-        if reasons := self.unfit(program):
-            return reasons
-        try:
-            require_lava()
-        except BackendMissingError as error:
-            return str(error)
-        return ""
+        return self.unfit(program) or super().reason_against(program)
 
 
 class LavaStock(StockExecutor):

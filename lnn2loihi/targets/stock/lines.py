@@ -24,8 +24,9 @@ from lnn2loihi.targets.stock.form import StockForm
 
 #: Where the distance from a function is looked for: up to here, at so many places.
 _FARTHEST, _PLACES = 8.0, 4097
-#: Widest message that the C engine takes.
-ENGINE_BITS = 16
+#: Messages that are as narrow are one word in the C engine, and public output of silicon has seen
+#: their width.
+NARROW_BITS = 16
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def rectifiers_of(form: StockForm, activation: str) -> int:
 
 
 def choose_lines(form: StockForm, activation: str, reach: int) -> Lines:
-    """The lines of a form of tanh: the finest whose messages the C engine takes; where none are,
+    """The lines of a form of tanh: the finest whose messages are narrow; where none are,
     the finest of all.
 
     Args:
@@ -161,6 +162,6 @@ def choose_lines(form: StockForm, activation: str, reach: int) -> Lines:
     known = LINES[activation][rectifiers_of(form, activation)]
     factor = 1 if form.flavour == "relu" else 3
     for lines in known:
-        if factor * ((reach >> lines.shift) + 1 + lines.knots[-1]) < 1 << (ENGINE_BITS - 1):
+        if factor * ((reach >> lines.shift) + 1 + lines.knots[-1]) < 1 << (NARROW_BITS - 1):
             return lines
     return known[0]

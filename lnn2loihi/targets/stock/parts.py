@@ -122,9 +122,9 @@ class Parts:
                     f"{OTHERS}",
                 )  # fmt: skip
                 continue
-            each = c.unrolled()
-            rows = np.repeat(np.arange(c.rows), np.diff(each.row_starts))
-            weights = each.mantissas.astype(np.int64) << c.exponent
+            listed = c.unrolled()
+            rows = np.repeat(np.arange(c.rows), np.diff(listed.row_starts))
+            weights = listed.mantissas.astype(np.int64) << c.exponent
             for place, accumulator in enumerate(accumulators):
                 if accumulator not in c.accumulators:
                     continue
@@ -136,7 +136,7 @@ class Parts:
                     found.append(
                         Synapses(
                             term.source, rows[chosen] - begin + place * size,
-                            term.columns[each.columns[chosen]], rounded,
+                            term.columns[listed.columns[chosen]], rounded,
                         )
                     )  # fmt: skip
         return Sum(size * len(accumulators), tuple(found))
