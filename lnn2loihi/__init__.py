@@ -81,7 +81,14 @@ if TYPE_CHECKING:
     from lnn2loihi.placement.rules import Violation
     from lnn2loihi.placement.verb import place
     from lnn2loihi.placement.workload import workload
-    from lnn2loihi.profiling import ProfileResult, ProfileRow, load_profile, profile, ratio
+    from lnn2loihi.profiling import (
+        ProfileResult,
+        ProfileRow,
+        difference,
+        load_profile,
+        profile,
+        ratio,
+    )
     from lnn2loihi.program import (
         Connection,
         Convolution,
@@ -140,7 +147,7 @@ _NAMES = {
     "converted.running": "ConvertedResult",
     "converted.streaming": "ConvertedStream",
     "converted.tracing": "ConvertedTrace",
-    "profiling": "ProfileResult ProfileRow load_profile profile ratio",
+    "profiling": "ProfileResult ProfileRow difference load_profile profile ratio",
     "proposal": "DescriptionCandidate DescriptionProposal",
     "program": "Connection Convolution InputPort LoihiProgram Population Schedule",
     "quantization.verb": "quantize",
@@ -224,6 +231,7 @@ __all__ = [
     "compare",
     "convert",
     "device_names",
+    "difference",
     "estimate",
     "examine",
     "export",

@@ -253,7 +253,7 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     },
     "estimate": lambda m: {
         "workload": m.workload, "device": m.device, "rate": None, "mode": "pipelined",
-        "host_io": False, "step_time": None, "draws": 100, "seed": 0,
+        "io": "none", "step_time": None, "draws": 100, "seed": 0,
     },
     "examine": lambda m: {"environment": None},
     "export": lambda m: {"source": m.program, "path": "a.onnx", "format": None},
@@ -283,7 +283,7 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     "profile": lambda m: {
         "program": m.program, "x": m.x, "devices": m.device, "against": (), "rate": None,
         "network": None, "module": None, "timespans": None, "targets": None, "metric": None,
-        "host_io": False, "quick": True, "allow_estimated": False, "batches": None,
+        "io": "none", "quick": True, "allow_estimated": False, "batches": None,
         "budget_seconds": None, "command": "", "progress": None,
     },
     "program_metrics": lambda m: {
@@ -292,6 +292,10 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     "quantize": lambda m: {
         "network": m.network, "calibrate": m.x, "recipe": "w8a12", "calibrate_timespans": None,
         "layers": None, "ranges": "range", "correction": "none",
+    },
+    "difference": lambda m: {
+        "first": m.profile.rows[0], "second": m.profile.rows[1],
+        "quantity": "total_energy", "allow_estimated": False,
     },
     "ratio": lambda m: {
         "numerator": m.profile.rows[0], "denominator": m.profile.rows[1],

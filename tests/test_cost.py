@@ -14,13 +14,16 @@ from hypothesis import strategies as st
 
 import lnn2loihi as l2l
 from lnn2loihi.cost import Interval, workload_of_totals
+from lnn2loihi.cost.demand import Demand, demand_of
 from lnn2loihi.cost.interval import Z95, deviations, sample
 from lnn2loihi.cost.model import Operation, evaluate, step_times
 from lnn2loihi.cost.workload import PIPELINED
 from lnn2loihi.devices import COST_PARAMETERS, Figure
 
 OHEO = l2l.load_device("loihi2-oheo-gulch")
-NOMINAL = {name: OHEO.value(name) for name in COST_PARAMETERS}
+NOMINAL = {
+    name: 0.0 if (figure := OHEO.get(name)) is None else figure.value for name in COST_PARAMETERS
+}
 T0, T_SYN, T_N0, T_INS, T_MSG = (
     NOMINAL[f"time_per_{what}"]
     for what in ("step", "synaptic_operation", "neuron_update", "instruction", "message")
@@ -28,6 +31,10 @@ T0, T_SYN, T_N0, T_INS, T_MSG = (
 E_0, E_SYN, E_N0, E_INS, E_MSG, E_HOP = (
     NOMINAL[f"energy_per_{what}"]
     for what in ("step", "synaptic_operation", "neuron_update", "instruction", "message", "hop")
+)
+E_SPIKE, T_OUT, T_LINK = (
+    NOMINAL[name]
+    for name in ("energy_per_spike", "time_per_outgoing_message", "time_per_link_message")
 )
 P_ST, P_CORE = NOMINAL["static_power_per_chip"], NOMINAL["active_core_power"]
 
@@ -43,6 +50,7 @@ def tiny(**given: Any) -> l2l.Workload:
         "messages": [100, 300, 2], "hops": [250, 310, 2],
         "core_names": ("one", "two"), "source": "made up",
         "waiting_updates": [10, 20], "waiting_instructions": [30, 60],
+        "spikes": [[10, 0], [0, 20], [1, 0]], "messages_out": [[40, 60], [250, 50], [2, 0]],
     }  # fmt: skip
     return l2l.Workload(**{**fields, **given})
 
@@ -59,28 +67,44 @@ def random_workload(seed: int, cores: int, period: int, tied: bool = False) -> l
         counts(period, cores), counts(period, cores), counts(period, cores),
         counts(period, cores), counts(period), counts(period),
         tuple(f"core {i}" for i in range(cores)), "drawn",
+        spikes=counts(period, cores), messages_out=counts(period, cores),
+        link_messages=counts(period),
     )  # fmt: skip
 
 
+def demand(workload: l2l.Workload) -> Demand:
+    return demand_of(workload, PIPELINED, 120, 1)
+
+
 def sets(draws: int = 50, seed: int = 0) -> dict[str, np.ndarray]:
-    figures = [OHEO.figure(name) for name in COST_PARAMETERS]
-    nominal = np.array([[figure.value for figure in figures]])
+    absent = Figure(0.0, 0.0, 0.0, "1", "", "assumed")
+    figures = {name: OHEO.get(name) or absent for name in COST_PARAMETERS}
+    nominal = np.array([[figure.value for figure in figures.values()]])
     values = np.concatenate([nominal, sample(figures, draws, seed)])
     return dict(zip(COST_PARAMETERS, values.T, strict=True))
 
 
 class TestEquations:
     def test_step_times_by_hand(self) -> None:
-        additive, lower = step_times(tiny(), {k: v[:1] for k, v in sets().items()})
+        nominal = {k: v[:1] for k, v in sets().items()}
+        additive, lower, links = step_times(demand(tiny()), nominal)
         loads = [
-            [(1000, 10, 500, 100), (10, 20, 60, 0)],
-            [(0, 10, 30, 0), (2000, 20, 1000, 300)],
-            [(5, 10, 30, 1), (5, 20, 60, 1)],
+            [(1000, 10, 500, 100, 40), (10, 20, 60, 0, 60)],
+            [(0, 10, 30, 0, 250), (2000, 20, 1000, 300, 50)],
+            [(5, 10, 30, 1, 2), (5, 20, 60, 1, 0)],
         ]
         for phase, cores in enumerate(loads):
-            times = [(s * T_SYN, u * T_N0 + i * T_INS, m * T_MSG) for s, u, i, m in cores]
+            times = [
+                (s * T_SYN, u * T_N0 + i * T_INS, m * T_MSG, o * T_OUT) for s, u, i, m, o in cores
+            ]
             assert additive[0, phase] == pytest.approx(T0 + max(map(sum, times)), rel=1e-12)
             assert lower[0, phase] == pytest.approx(T0 + max(map(max, times)), rel=1e-12)
+        assert not links.any(), "no message was counted on a link"
+        busy = demand(tiny(link_messages=[0, 10**7, 10**3]))
+        additive, lower, links = step_times(busy, nominal)
+        assert links[0] == pytest.approx([0.0, 1e7 * T_LINK, 1e3 * T_LINK], rel=1e-12)
+        for times in (additive, lower):
+            assert times[0, 1] == pytest.approx(T0 + 1e7 * T_LINK, rel=1e-12)
 
     def test_energies_of_a_sample_by_hand(self) -> None:
         found = l2l.estimate(tiny(), OHEO)
@@ -90,20 +114,23 @@ class TestEquations:
             "steps": 3 * E_0,
             "synapses": 3020 * E_SYN,
             "neurons": 90 * E_N0 + 1680 * E_INS,
+            "spikes": 31 * E_SPIKE,
             "messages": 402 * E_MSG,
             "hops": 562 * E_HOP,
             "active_cores": 2 * P_CORE * time,
             "static_full_chip": P_ST * time,
             "static_pro_rata": P_ST * time * 2 / 120,
-            "host_io": 0.0,
+            "static_idle_chips": 0.0,
+            "io": 0.0,
         }
         for name, value in expected.items():
             assert energy[name] == pytest.approx(value, rel=1e-12), name
-        dynamic = sum(list(expected.values())[:6])
+        dynamic = sum(list(expected.values())[:7])
         assert energy["dynamic"] == pytest.approx(dynamic, rel=1e-12)
         for share in ("full_chip", "pro_rata"):
             total = dynamic + expected[f"static_{share}"]
             assert energy[f"total_{share}"] == pytest.approx(total, rel=1e-12)
+        assert energy["total_board"] == energy["total_full_chip"], "a board of one chip"
         for name, interval in found.power.items():
             assert interval.value == pytest.approx(energy[name] / time, rel=1e-12)
         assert found.sample_time.value == pytest.approx(time)
@@ -157,7 +184,8 @@ class TestEquations:
         self, seed: int, cores: int, period: int, tied: bool
     ) -> None:
         workload, p = random_workload(seed, cores, period, tied), sets()
-        additive, lower = step_times(workload, p)
+        additive, lower, _ = step_times(demand(workload), p)
+        assert workload.messages_out is not None and workload.link_messages is not None
         for phase in range(period):
             synapses = np.outer(
                 p["time_per_synaptic_operation"], workload.synaptic_operations[phase]
@@ -165,8 +193,11 @@ class TestEquations:
             neurons = np.outer(p["time_per_neuron_update"], workload.neuron_updates[phase])
             neurons += np.outer(p["time_per_instruction"], workload.instructions[phase])
             messages = np.outer(p["time_per_message"], workload.messages_in[phase])
-            slowest = (synapses + neurons + messages).max(axis=1)
-            bound = np.maximum(np.maximum(synapses, neurons), messages).max(axis=1)
+            sending = np.outer(p["time_per_outgoing_message"], workload.messages_out[phase])
+            link = p["time_per_link_message"] * workload.link_messages[phase]
+            slowest = np.maximum((synapses + neurons + messages + sending).max(axis=1), link)
+            bound = np.max([synapses, neurons, messages, sending], axis=0).max(axis=1)
+            bound = np.maximum(bound, link)
             np.testing.assert_allclose(additive[:, phase], p["time_per_step"] + slowest, rtol=1e-12)
             np.testing.assert_allclose(lower[:, phase], p["time_per_step"] + bound, rtol=1e-12)
         assert (lower <= additive * (1 + 1e-12)).all()
@@ -176,9 +207,9 @@ class TestEquations:
         workload = random_workload(seed, cores, period)
         more = replace(workload, synaptic_operations=workload.synaptic_operations + 7.0)
         operation, p = Operation(), sets()
-        before, after = (evaluate(w, p, 120, operation) for w in (workload, more))
+        before, after = (evaluate(demand(w), p, operation) for w in (workload, more))
         assert before.keys() == after.keys()
-        for name in before:
+        for name in before.keys() - {"throughput"}:
             assert (after[name] >= before[name] * (1 - 1e-12)).all(), name
 
 
@@ -186,12 +217,12 @@ class TestIntervals:
     def test_ranges_are_quantiles_and_the_value_is_the_median(self) -> None:
         figure = Figure(2e-9, 1e-9, 16e-9, "s", "", "assumed")
         assert deviations(figure) == (math.log(2) / Z95, math.log(8) / Z95)
-        drawn = sample([figure], 200_000, 3)[:, 0]
+        drawn = sample({"a": figure}, 200_000, 3)[:, 0]
         quantiles = np.quantile(drawn, (0.05, 0.5, 0.95))
         np.testing.assert_allclose(quantiles, (1e-9, 2e-9, 16e-9), rtol=0.03)
 
     def test_an_exact_figure_is_not_sampled(self) -> None:
-        exact = [Figure(value, value, value, "s", "", "vendor") for value in (3.0, 0.0)]
+        exact = {str(n): Figure(n, n, n, "s", "", "vendor") for n in (3.0, 0.0)}
         drawn = sample(exact, 10, 0)
         assert (drawn == [3.0, 0.0]).all()
 
@@ -251,7 +282,7 @@ class TestModes:
         total = same.energy["total_full_chip"].value
         assert total == pytest.approx(full.energy["total_full_chip"].value, rel=2e-3)
         assert same.rate_met is not None and 0.1 < same.rate_met < 0.9
-        assert "is met at the nominal figures, and in" in same.notes[-1]
+        assert "is met at the nominal figures, but not by the upper end" in same.notes[-1]
 
     def test_a_slow_pipeline_delays_its_answers(self) -> None:
         step = l2l.estimate(tiny(), OHEO).step_time.value
@@ -272,7 +303,7 @@ class TestModes:
         assert through.energy["neurons"].value == pytest.approx(
             pipelined.energy["neurons"].value + further
         )
-        for name in ("synapses", "messages", "hops"):
+        for name in ("synapses", "spikes", "messages", "hops"):
             assert through.energy[name] == pipelined.energy[name]
         assert through.energy["steps"].value == pytest.approx(5 * E_0)
         assert l2l.estimate(tiny(latency_steps=2), OHEO, mode="fall-through").steps_per_sample == 3
@@ -287,16 +318,51 @@ class TestModes:
         assert through.steps_per_sample == 5 and "one sequence at a time" in through.notes[-1]
 
     def test_host_input_and_output_is_a_term_of_its_own(self) -> None:
-        chip, system = l2l.estimate(tiny(), OHEO), l2l.estimate(tiny(), OHEO, host_io=True)
+        chip, system = l2l.estimate(tiny(), OHEO), l2l.estimate(tiny(), OHEO, io="host")
         time, power = NOMINAL["host_io_time"], NOMINAL["host_power"]
-        assert system.energy["host_io"].value == pytest.approx(time * power)
+        host = power * system.sample_time.value
+        assert system.energy["io"].value == pytest.approx(host), "it is on all the time"
         assert system.sample_time.value == pytest.approx(chip.sample_time.value + time)
         assert system.latency.value == pytest.approx(chip.latency.value + time)
         assert system.energy["dynamic"] == chip.energy["dynamic"]
         static = P_ST * system.sample_time.value
         assert system.energy["static_full_chip"].value == pytest.approx(static)
-        total = chip.energy["dynamic"].value + static + time * power
+        total = chip.energy["dynamic"].value + static + host
         assert system.energy["total_full_chip"].value == pytest.approx(total)
+        slow = l2l.estimate(tiny(), OHEO, io="host", rate=10.0)
+        assert slow.energy["io"].value == pytest.approx(power * 0.1), "for the whole period"
+
+    def test_input_and_output_on_the_board(self) -> None:
+        chip = l2l.estimate(tiny(io_messages=8), OHEO)
+        board = l2l.estimate(tiny(io_messages=8), OHEO, io="on-board")
+        time = 8 * NOMINAL["time_per_board_message"]
+        assert board.io_time.value == pytest.approx(time)
+        assert board.latency.value == pytest.approx(chip.latency.value + time)
+        assert board.energy["io"].value == 0.0
+        assert any(note.startswith("what the board draws beside its chips is left out")
+                   for note in board.notes)  # fmt: skip
+        figure = Figure(2.0, 1.0, 4.0, "W", "a power meter", "measured")
+        owned = replace(OHEO, figures={**OHEO.figures, "board_power": figure})
+        found = l2l.estimate(tiny(io_messages=8), owned, io="on-board", rate=10.0)
+        assert found.energy["io"].value == pytest.approx(0.2)
+        assert not any("the board draws" in note for note in found.notes)
+
+    def test_idle_chips_of_a_board_are_charged_apart(self) -> None:
+        found = l2l.estimate(tiny(), "loihi2-kapoho-point", rate=100.0)
+        idle, full = found.energy["static_idle_chips"], found.energy["total_full_chip"]
+        assert idle.value == pytest.approx(7 * P_ST / 100)
+        assert found.energy["total_board"].value == pytest.approx(full.value + idle.value)
+        assert any("the 7 other chips of the board draw 1.61 W" in note for note in found.notes)
+        assert "total board" in found.summary()
+
+    def test_copies_share_what_runs_anyway(self) -> None:
+        one, four = tiny(), tiny(copies=4)
+        alone, shared = (l2l.estimate(w, OHEO, rate=1000.0) for w in (one, four))
+        for name in set(alone.energy) - {"io"}:
+            assert shared.energy[name].value == pytest.approx(alone.energy[name].value / 4), name
+            assert shared.power[name].value == pytest.approx(alone.power[name].value), name
+        assert shared.latency == alone.latency and shared.throughput.value == 4000.0
+        assert shared.copies == 4 and "4 copies" in shared.summary()
 
     def test_a_measured_step_time_goes_into_energies_but_not_into_the_models_own(self) -> None:
         found = l2l.estimate(tiny(), OHEO, step_time=1e-3)
@@ -314,7 +380,12 @@ class TestModes:
         )
         assert list(found.bottleneck) == ["one", "two"]
         assert found.bottleneck["one"] == pytest.approx(
-            {"synapses": 0.0, "neurons": 10 * T_N0 + 30 * T_INS, "messages": 0.0}
+            {
+                "synapses": 0.0,
+                "neurons": 10 * T_N0 + 30 * T_INS,
+                "messages": 0.0,
+                "sending": 250 * T_OUT,
+            }
         )
         small = workload_of_totals("small", {"neuron_updates": 1}, "made up")
         assert l2l.estimate(small, OHEO).bottleneck_resource == "steps"
@@ -328,13 +399,25 @@ class TestRefusals:
         assert isinstance(caught.value, l2l.InputError)
         assert (caught.value.needed, caught.value.available) == (needed, 1e-6)
         text = str(caught.value)
-        assert f"needs {needed * 1e6:,.2f} us" in text and "has 1.00 us" in text
-        assert "the bottleneck is two, by its synapses" in text
+        assert f"needs {needed * 1e6:,.3g} us" in text and "has 1.00 us" in text
+        assert "two takes longest, by its synapses" in text and "a probability of 0%" in text
         assert f"the fastest rate is about {1 / needed:,.4g} Hz" in text
         with pytest.raises(l2l.RateError, match="pipelined mode takes fewer steps"):
             l2l.estimate(tiny(), OHEO, rate=1e6, mode="fall-through")
-        with pytest.raises(l2l.RateError, match="input and output through the host"):
-            l2l.estimate(tiny(), OHEO, rate=1e3, host_io=True)
+        with pytest.raises(l2l.RateError) as caught:
+            l2l.estimate(tiny(), OHEO, rate=500.0, io="host")
+        text = str(caught.value)
+        assert "and input and output through the host" in text
+        assert "input and output take longest, 4.26 ms a sample (host loop, host_io_time" in text
+        assert "no placement makes it faster" in text and "the shortest chip step" not in text
+        chance = l2l.estimate(tiny(), OHEO, rate=200.0, io="host").rate_met
+        assert chance is not None and 0.5 <= chance < 0.95
+        small = workload_of_totals("small", {"neuron_updates": 1}, "made up")
+        with pytest.raises(l2l.RateError, match="time_per_step of loihi2-oheo-gulch, 1.30 us"):
+            l2l.estimate(small, OHEO, rate=1e6)
+        crowded = tiny(link_messages=[10**9] * 3)
+        with pytest.raises(l2l.RateError, match="the heaviest link of the mesh takes longest"):
+            l2l.estimate(crowded, OHEO, rate=1e3)
 
     def test_arguments_all_at_once(self) -> None:
         with pytest.raises(l2l.InputError) as caught:
@@ -357,7 +440,7 @@ class TestRefusals:
 
     def test_figures_that_a_device_has_not(self) -> None:
         with pytest.raises(l2l.DeviceError) as caught:
-            l2l.estimate(tiny(), "loihi1", host_io=True)
+            l2l.estimate(tiny(), "loihi1", io="host")
         needed = ["energy_per_instruction", "host_io_time", "host_power", "time_per_instruction"]
         assert sorted(p.split()[2].rstrip(":") for p in caught.value.problems) == needed
         assert any("fixed-function" in problem for problem in caught.value.problems)
@@ -390,12 +473,12 @@ class TestResult:
         text = l2l.estimate(tiny(), OHEO, rate=1000.0).summary()
         parts = ("tiny on loihi2-oheo-gulch", "CALIBRATED-ESTIMATE", "counts: made up",
                  "1000 samples a second", "step, lower bound", "static pro rata",
-                 "Busiest: two, synapses", "static_power_per_chip", "measured",
+                 "Longest: synapses; busiest: two", "static_power_per_chip", "measured",
                  "factor 3")  # fmt: skip
         for part in parts:
             assert part in text
-        assert "host io" not in text
-        assert "host io" in l2l.estimate(tiny(), OHEO, host_io=True).summary()
+        assert "input and output" not in text and "total board" not in text
+        assert "input and output: host" in l2l.estimate(tiny(), OHEO, io="host").summary()
 
 
 class TestWorkload:

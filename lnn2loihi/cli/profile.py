@@ -89,9 +89,12 @@ def profile(
         Optional[Path],  # noqa: UP045
         typer.Option(help="What the answers should be: .npy, or .npz with targets."),
     ] = None,
-    host_io: Annotated[
-        bool, typer.Option("--io", help="Count input and output through a host.")
-    ] = False,
+    io: Annotated[
+        str,
+        typer.Option(
+            help="Where samples come from: none (they stay on the chip), on-board, or host."
+        ),
+    ] = "none",
     quick: Annotated[
         bool, typer.Option("--quick", help="Shorter measurements, not for quoting.")
     ] = False,
@@ -127,7 +130,7 @@ def profile(
         "beside": others,
         "against": () if against == "none" else against,
         "rate": None if rate is None else _rate(rate),
-        "host_io": host_io,
+        "io": io,
         "quick": quick,
         "allow_estimated": allow_estimated,
         "budget_seconds": budget,

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from lnn2loihi.arguments import checks_kinds
+from lnn2loihi.cost.demand import demand_of
 from lnn2loihi.cost.estimate import check_chip, parameters_of
 from lnn2loihi.cost.fitting import Fit, fit
 from lnn2loihi.cost.interval import Z95, FloatArray, deviations
 from lnn2loihi.cost.logs import Logs, ProfilerLog, read_logs
-from lnn2loihi.cost.model import Operation, evaluate
+from lnn2loihi.cost.model import IO_FIGURES, NO_IO, Operation, evaluate
+from lnn2loihi.cost.workload import PIPELINED
 from lnn2loihi.devices import Device, Figure, load_device, with_prefix
 from lnn2loihi.errors import DeviceError, InputError, Problems
 from lnn2loihi.tables import text_table
@@ -213,7 +215,11 @@ def calibrate_profile(device: str | os.PathLike[str] | Device, logs: Logs) -> Ca
     return Calibration(
         device=_calibrated(found, changes, source),
         changes=changes,
-        unchanged=tuple(n for n, moved in zip(names, identified, strict=True) if not moved),
+        unchanged=tuple(
+            name
+            for name, moved in zip(names, identified, strict=True)
+            if not moved and name not in IO_FIGURES
+        ),
         residuals=tuple(
             Residual(name, _label(o), o.unit, o.value, float(b), float(a))
             for name, o, b, a in zip(names_of_runs, observations, before, after, strict=True)
@@ -239,15 +245,15 @@ def _check_modelled(runs: Sequence[_Run], values: FloatArray, subject: str) -> N
 
 
 def _needed_figures(device: Device, records: Sequence[ProfilerLog]) -> dict[str, Figure]:
-    """The figures that the records' workloads need; host input and output is never among them."""
+    """The figures that the records' workloads need, without input and output."""
     problems, figures = Problems(DeviceError, f"device {device.name!r}"), {}
     for record in records:
         try:
-            figures |= parameters_of(device, record.workload, host_io=False)[0]
+            figures |= parameters_of(device, record.workload, io=NO_IO)[0]
         except DeviceError as error:
             problems.extend(error.problems)
     problems.raise_if_any()
-    return {name: figure for name, figure in figures.items() if not name.startswith("host_")}
+    return figures
 
 
 def _run(log: ProfilerLog) -> _Run:
@@ -289,10 +295,11 @@ def _predict(
     run: _Run, sets: Mapping[str, FloatArray], cores_per_chip: int
 ) -> Iterator[FloatArray]:
     """The model's values of a run's observations for each set of parameters, (sets,) each."""
-    operation = Operation(step_time=run.step_time)
-    found = evaluate(run.log.workload, sets, cores_per_chip, operation)
-    steps = run.log.workload.steps_per_sample(operation.mode)
-    divisors = {"s": 1.0, "W": found["interval"], "J": steps}
+    demand = demand_of(run.log.workload, PIPELINED, cores_per_chip, run.log.workload.chips)
+    found = evaluate(demand, sets, Operation(step_time=run.step_time))
+    # Energies are of one copy, measured is what all of them take.
+    copies = demand.copies
+    divisors = {"s": 1.0, "W": found["interval"] / copies, "J": demand.steps / copies}
     for observation in run.observations:
         yield found[_MODELLED[observation.quantity]] / divisors[observation.unit]
 

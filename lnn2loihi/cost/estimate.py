@@ -6,19 +6,13 @@ import os
 from collections.abc import Mapping
 from typing import Annotated
 
-import numpy as np
-
 from lnn2loihi.arguments import checks_kinds
-from lnn2loihi.cost.interval import FloatArray, Interval, sample
-from lnn2loihi.cost.model import (
-    RESOURCES,
-    Operation,
-    Parameters,
-    core_seconds,
-    evaluate,
-    step_times,
-)
-from lnn2loihi.cost.result import CostEstimate, ParameterEffect, bottleneck_text
+from lnn2loihi.cost.basis import DRAWS, MET, Basis, Range
+from lnn2loihi.cost.bottleneck import Bottleneck, bottleneck_of
+from lnn2loihi.cost.demand import demand_of
+from lnn2loihi.cost.interval import FloatArray, Interval
+from lnn2loihi.cost.model import HOST, IO, NO_IO, ON_BOARD
+from lnn2loihi.cost.result import ENERGIES, CostEstimate, ParameterEffect
 from lnn2loihi.cost.workload import FALL_THROUGH, MODES, PIPELINED, Workload
 from lnn2loihi.devices import (
     COST_PARAMETERS,
@@ -31,14 +25,22 @@ from lnn2loihi.devices import (
 from lnn2loihi.errors import DeviceError, Problems, RateError
 from lnn2loihi.kinds import Natural, OneOf, Rate, Seconds, Within
 
-#: Terms that are left out, with a note, where a device has no figure for them.
-OMISSIBLE = ("energy_per_step", "active_core_power")
-#: Fewest draws that give 5 % and 95 % quantiles, and most.
-DRAWS = (100, 1_000_000)
-_ENERGIES = (
-    "steps", "synapses", "neurons", "messages", "hops", "active_cores", "dynamic",
-    "static_full_chip", "static_pro_rata", "host_io", "total_full_chip", "total_pro_rata",
-)  # fmt: skip
+#: Terms that are left out, with a note, where a device has no figure for them, and the counts of a
+#: sample that make them matter.
+_OMISSIBLE: Mapping[str, str] = {
+    "energy_per_step": "",
+    "active_core_power": "",
+    "energy_per_spike": "spikes",
+    "time_per_spike": "",
+    "time_per_outgoing_message": "messages_out",
+    "time_per_link_message": "link_messages",
+}
+#: What only some kinds of input and output need.
+_OF_IO: Mapping[str, tuple[str, ...]] = {
+    NO_IO: (), ON_BOARD: ("time_per_board_message",), HOST: ("host_io_time", "host_power")
+}  # fmt: skip
+#: The board that serves a chip may have no published power; the estimate says so.
+_BOARD_POWER = "board_power"
 
 
 @checks_kinds()
@@ -48,7 +50,7 @@ def estimate(
     *,
     rate: Rate | None = None,
     mode: Annotated[str, OneOf(MODES)] = PIPELINED,
-    host_io: bool = False,
+    io: Annotated[str, OneOf(IO)] = NO_IO,
     step_time: Seconds | None = None,
     draws: Annotated[int, Within(*DRAWS)] = 2000,
     seed: Natural = 0,
@@ -65,7 +67,8 @@ def estimate(
         mode: `pipelined` (a new sample every period) or `fall-through` (a sample passes all
             layers before the next comes, as in a closed loop). The steps of a sample that falls
             through are taken to last as long as those of a full pipeline, which is an upper bound.
-        host_io: count input and output through a host, time and power.
+        io: where samples come from and answers go to: `none` (they stay on the chip), `on-board`
+            (the board beside the chip) or `host` (a host, a round trip for each sample).
         step_time: a measured mean step time in s that takes the place of the model's in
             everything but `step_time` itself.
         draws: draws of the parameters.
@@ -74,46 +77,49 @@ def estimate(
     Raises:
         InputError: lists arguments that make no sense.
         DeviceError: the device is no Loihi, is too small, or lacks a figure.
-        RateError: the device cannot meet the rate; says what a sample needs and has.
+        RateError: the device cannot meet the rate at the nominal figures; says what a sample needs
+            and has, which term takes longest, and how probable it is all the same.
     """
     found = load_device(device)
     _check_device(workload, found)
-    operation = Operation(mode, rate if rate is None else float(rate), host_io, step_time)
-    figures, notes = parameters_of(found, workload, host_io)
-    sets = _parameter_sets(figures, draws, seed)
-    results = evaluate(workload, sets, found.count("cores_per_chip"), operation)
-    phase, core, resource = _busiest(workload, sets)
-    if rate is not None:
-        _check_rate(workload, found, operation, results, (core, resource))
-    drawn = slice(0, 1 + draws)
-    return _result(
-        workload, found, operation, {name: values[drawn] for name, values in results.items()},
-        sensitivity=_effects(figures, results, 1 + draws),
-        bottleneck=dict(zip(workload.core_names, _core_loads(workload, phase, sets), strict=True)),
-        busiest=(phase, core, resource),
-        notes=notes,
+    figures, notes = parameters_of(found, workload, io)
+    basis = Basis(
+        demand_of(workload, mode, found.count("cores_per_chip"), found.count("chips")),
+        {name: Range(f.value, f.low, f.high) for name, f in figures.items()},
+        None if rate is None else float(rate), io, step_time, draws, seed,
     )  # fmt: skip
+    longest = bottleneck_of(workload, basis, found)
+    if rate is not None:
+        _check_rate(workload, found, basis, longest)
+    return _result(workload, found, basis, _effects(figures, basis), longest, notes)
 
 
 def parameters_of(
-    device: Device, workload: Workload, host_io: bool
+    device: Device, workload: Workload, io: str
 ) -> tuple[dict[str, Figure], list[str]]:
     """The figures that an estimate samples, in a fixed order, and notes on what is left out.
 
     Raises:
         DeviceError: lists the figures that the workload needs and the device has not.
     """
-    needless = set() if host_io else {"host_io_time", "host_power"}
+    needless = {name for kind, names in _OF_IO.items() if kind != io for name in names}
     if not workload.instructions.any():
         needless |= {"energy_per_instruction", "time_per_instruction"}
+    counts = {"": 1.0, **workload.per_sample()}
     figures, notes = {}, list(device.notes)
     problems = Problems(DeviceError, f"device {device.name!r}")
     for name in COST_PARAMETERS:
         figure = device.get(name)
         if figure is None:
             why = device.not_public.get(name, "its profile has no such figure")
-            if name in OMISSIBLE:
-                notes.append(f"{name} is left out: {why}")
+            if name == _BOARD_POWER:
+                notes += [f"what the board draws beside its chips is left out: {why}"] * (
+                    io == ON_BOARD
+                )
+            elif name == "time_per_spike" and device.get("time_per_outgoing_message") is not None:
+                pass  # stands for both: what a core takes to send
+            elif name in _OMISSIBLE:
+                notes += [f"{name} is left out: {why}"] * bool(counts[_OMISSIBLE[name]])
             elif name not in needless:
                 problems.add(f"it needs {name}: {why}")
             figure = Figure(0.0, 0.0, 0.0, "1", "absent", "assumed")
@@ -148,22 +154,9 @@ def _check_device(workload: Workload, device: Device) -> None:
     problems.raise_if_any()
 
 
-def _parameter_sets(figures: Mapping[str, Figure], draws: int, seed: int) -> Parameters:
-    """Nominal values; the draws; then for each parameter its low and its high end alone."""
-    listed = list(figures.values())
-    nominal = np.array([figure.value for figure in listed])
-    ends = np.repeat(nominal[None], 2 * len(listed), axis=0)
-    places = np.arange(len(listed))
-    ends[2 * places, places] = [figure.low for figure in listed]
-    ends[2 * places + 1, places] = [figure.high for figure in listed]
-    values = np.concatenate([nominal[None], sample(listed, draws, seed), ends])
-    return dict(zip(figures, values.T, strict=True))
-
-
-def _effects(
-    figures: Mapping[str, Figure], results: Mapping[str, FloatArray], first: int
-) -> tuple[ParameterEffect, ...]:
-    total, time = results["total_full_chip"][first:], results["sample_time"][first:]
+def _effects(figures: Mapping[str, Figure], basis: Basis) -> tuple[ParameterEffect, ...]:
+    ends = basis.at_ends()
+    total, time = ends["total_full_chip"], ends["sample_time"]
     effects = [
         ParameterEffect(
             name, figure.grade, float(total[2 * i]), float(total[2 * i + 1]),
@@ -175,43 +168,23 @@ def _effects(
     return tuple(sorted(effects, key=lambda effect: -effect.swing))
 
 
-def _busiest(workload: Workload, sets: Parameters) -> tuple[int, str, str]:
-    """The slowest phase at nominal figures, its slowest core, and what that core does longest."""
-    nominal = {name: values[:1] for name, values in sets.items()}
-    phase = int(np.argmax(step_times(workload, nominal)[0][0]))
-    seconds = core_seconds(workload, phase, nominal)
-    core = int(np.argmax(seconds.sum(axis=0)))
-    resource = int(np.argmax(seconds[:, core]))
-    if seconds[resource, core] < nominal["time_per_step"][0]:
-        return phase, workload.core_names[core], "steps"
-    return phase, workload.core_names[core], RESOURCES[resource]
-
-
-def _core_loads(workload: Workload, phase: int, sets: Parameters) -> list[dict[str, float]]:
-    seconds = core_seconds(workload, phase, sets).T.tolist()
-    return [dict(zip(RESOURCES, core, strict=True)) for core in seconds]
-
-
-def _check_rate(
-    workload: Workload,
-    device: Device,
-    operation: Operation,
-    results: Mapping[str, FloatArray],
-    busiest: tuple[str, str],
-) -> None:
-    assert operation.rate is not None
-    needed, available = float(results["sample_time"][0]), 1.0 / operation.rate
+def _check_rate(workload: Workload, device: Device, basis: Basis, longest: Bottleneck) -> None:
+    assert basis.rate is not None and basis.rate_met is not None
+    needed, available = float(basis.results["sample_time"][0]), 1.0 / basis.rate
     if needed <= available:
         return
-    steps = workload.steps_per_sample(operation.mode)
+    steps = basis.demand.steps
     parts = f"{steps:g} step{'s'[: steps != 1]} of "
-    parts += with_prefix(float(results["step_time"][0]), "s")
-    parts += " and input and output through the host" if operation.host_io else ""
+    parts += with_prefix(float(basis.results["step_time"][0]), "s")
+    outside = {HOST: "the host", ON_BOARD: "the board"}.get(basis.io)
+    parts += f" and input and output through {outside}" if outside else ""
+    copies = f", {basis.demand.copies:,} copies" if basis.demand.copies > 1 else ""
     raise RateError(
-        f"{workload.name!r} on {device.name}, {operation.mode}, at {operation.rate:g} Hz",
-        f"a sample needs {needed * 1e6:,.2f} us ({parts}), has {available * 1e6:,.2f} us; "
-        f"the fastest rate is about {1.0 / needed:,.4g} Hz; "
-        + bottleneck_text(operation.mode, *busiest),
+        f"{workload.name!r} on {device.name}{copies}, {basis.demand.mode}, at {basis.rate:g} Hz",
+        f"a sample needs {with_prefix(needed, 's')} ({parts}), has "
+        f"{with_prefix(available, 's')}; the fastest rate is about {1.0 / needed:,.4g} Hz, and "
+        f"the ranges of the figures leave a probability of {basis.rate_met:.0%}; "
+        f"{longest.text(basis.demand.mode)}",
         needed,
         available,
     )
@@ -220,54 +193,64 @@ def _check_rate(
 def _result(
     workload: Workload,
     device: Device,
-    operation: Operation,
-    drawn: Mapping[str, FloatArray],
-    *,
+    basis: Basis,
     sensitivity: tuple[ParameterEffect, ...],
-    bottleneck: Mapping[str, Mapping[str, float]],
-    busiest: tuple[int, str, str],
+    longest: Bottleneck,
     notes: list[str],
 ) -> CostEstimate:
-    phase, core, resource = busiest
-    met = None
-    if operation.rate is not None:
-        met = float(np.mean(drawn["sample_time"][1:] <= 1.0 / operation.rate))
-        if met < 0.95:
-            notes.append(
-                f"the rate is met at the nominal figures, and in {met:.0%} of the draws of their "
-                "ranges"
-            )
-    if operation.step_time is not None:
+    demand, drawn, met = basis.demand, basis.results, basis.rate_met
+    if met is not None and met < MET:
+        notes.append(
+            f"the rate is met at the nominal figures, but not by the upper end of the interval: "
+            f"in {met:.0%} of the draws of their ranges"
+        )
+    idle = demand.board_chips - demand.chips
+    if idle:
+        power = device.figure("static_power_per_chip")
+        notes.append(
+            f"the {idle:,} other chips of the board draw {with_prefix(idle * power.value, 'W')} "
+            "while they idle: they are not in the total of the full chip, but in that of the board"
+        )
+    if basis.step_time is not None:
         notes.append(
             f"energies and rates use a measured step time of "
-            f"{with_prefix(operation.step_time, 's')} in place of the model's"
+            f"{with_prefix(basis.step_time, 's')} in place of the model's"
         )
-    if operation.mode == FALL_THROUGH and workload.interleave > 1:
+    if demand.mode == FALL_THROUGH and workload.interleave > 1:
         notes.append("fall-through runs one sequence at a time; interleaving is not used")
+
+    def power_of(name: str) -> FloatArray:
+        return drawn[name] * demand.copies / drawn["interval"]
+
     return CostEstimate(
         name=workload.name,
         device=device.name,
-        mode=operation.mode,
-        rate=operation.rate,
-        chips=workload.chips,
-        cores=workload.cores,
-        steps_per_sample=workload.steps_per_sample(operation.mode),
+        mode=demand.mode,
+        rate=basis.rate,
+        io=basis.io,
+        copies=demand.copies,
+        chips=demand.chips,
+        cores=demand.cores,
+        steps_per_sample=demand.steps,
         step_time_lower_bound=Interval.of(drawn["step_time_lower_bound"], "s"),
         step_time=Interval.of(drawn["step_time"], "s"),
         worst_step_time=Interval.of(drawn["worst_step_time"], "s"),
-        worst_phase=phase,
+        worst_phase=longest.phase,
+        link_time=Interval.of(drawn["link_time"], "s"),
+        io_time=Interval.of(drawn["io_time"], "s"),
         sample_time=Interval.of(drawn["sample_time"], "s"),
         latency=Interval.of(drawn["latency"], "s"),
-        throughput=Interval.of(1.0 / drawn["interval"], "Hz"),
-        energy={name: Interval.of(drawn[name], "J") for name in _ENERGIES},
-        power={name: Interval.of(drawn[name] / drawn["interval"], "W") for name in _ENERGIES},
-        energy_delay_product=Interval.of(drawn["total_full_chip"] * drawn["latency"], "J*s"),
+        throughput=Interval.of(drawn["throughput"], "Hz"),
+        energy={name: Interval.of(drawn[name], "J") for name in ENERGIES},
+        power={name: Interval.of(power_of(name), "W") for name in ENERGIES},
+        energy_delay_product=Interval.of(drawn["energy_delay_product"], "J*s"),
         sensitivity=sensitivity,
-        bottleneck=bottleneck,
-        bottleneck_core=core,
-        bottleneck_resource=resource,
+        bottleneck=longest.loads,
+        bottleneck_core=longest.core,
+        bottleneck_resource=longest.resource,
         counts=workload.per_sample(),
         rate_met=met,
         notes=tuple(notes),
         source=workload.source,
+        basis=basis,
     )

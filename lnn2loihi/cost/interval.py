@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -69,20 +71,34 @@ def deviations(figure: Figure) -> tuple[float, float]:
     return below, math.log(figure.high / figure.value) / Z95
 
 
-def sample(figures: Sequence[Figure], draws: int, seed: int) -> FloatArray:
+def sample(figures: Mapping[str, Figure], draws: int, seed: int) -> FloatArray:
     """Draws of parameters from their ranges, each on its own.
 
+    A parameter is drawn by a generator of its own, which its name and its numbers seed: devices
+    that share a figure share its draws, whatever else they have, so that what is computed from
+    both can be compared draw by draw.
+
     Args:
-        figures: the parameters.
+        figures: the parameters by name.
         draws: number of draws.
-        seed: seed of the generator; the same seed gives the same draws for every network, so that
-            comparisons are not blurred by them.
+        seed: seed of the generators.
 
     Returns:
         float64 (draws, parameters).
     """
-    normal = np.random.default_rng(seed).standard_normal((draws, len(figures)))
-    below, above = np.array([deviations(figure) for figure in figures]).T
-    values = np.array([figure.value for figure in figures])
-    spread: FloatArray = np.where(normal < 0.0, below, above)
-    return np.multiply(values, np.exp(normal * spread))
+    columns = [
+        _drawn(name, figure.value, *deviations(figure), draws, seed)
+        for name, figure in figures.items()
+    ]
+    return np.stack(columns, axis=1)
+
+
+@lru_cache(maxsize=512)
+def _drawn(
+    name: str, value: float, below: float, above: float, draws: int, seed: int
+) -> FloatArray:
+    key = zlib.crc32(f"{name} {value!r} {below!r} {above!r}".encode())
+    normal = np.random.default_rng((seed, key)).standard_normal(draws)
+    values: FloatArray = value * np.exp(normal * np.where(normal < 0.0, below, above))
+    values.flags.writeable = False
+    return values

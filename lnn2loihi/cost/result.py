@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from lnn2loihi.cost.basis import Basis
 from lnn2loihi.cost.interval import Interval
-from lnn2loihi.cost.model import DYNAMIC_TERMS
-from lnn2loihi.cost.workload import FALL_THROUGH
+from lnn2loihi.cost.model import DYNAMIC_TERMS, NO_IO
 from lnn2loihi.devices import with_prefix
 from lnn2loihi.tables import percent, text_table
 from lnn2loihi.tiers import CALIBRATED
@@ -17,6 +17,11 @@ from lnn2loihi.tiers import CALIBRATED
 LISTED_PARAMETERS = 6
 #: Share of the total energy that a parameter must move it by to be listed.
 SMALLEST_EFFECT = 0.001
+#: Energies that are no parts of the full chip's.
+_BESIDE = ("static_pro_rata", "static_idle_chips", "total_pro_rata", "total_board")
+#: Energies of an estimate, in the order of its table.
+ENERGIES = (*DYNAMIC_TERMS, "dynamic", "static_full_chip", "static_pro_rata", "static_idle_chips",
+            "io", "total_full_chip", "total_pro_rata", "total_board")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -47,37 +52,46 @@ class ParameterEffect:
 class CostEstimate:
     """Time and energy of a workload on a device. Never a measurement.
 
-    All energies and times are per sample, and all intervals are 90 % intervals over the ranges
-    of the device's figures.
+    All energies and times are per sample, of one copy of the network where several share the chip,
+    and all intervals are 90 % intervals over the ranges of the device's figures.
 
     Attributes:
         name: name of the network.
         device: name of the device.
         mode: `pipelined` or `fall-through`.
         rate: samples per second that were asked for; None at full speed.
+        io: where samples come from: `none`, `on-board` or `host`.
+        copies: independent copies of the network that share the chips.
         chips, cores: what is allocated.
         steps_per_sample: chip steps that a sample takes in this mode.
         step_time_lower_bound, step_time: mean over the phases of the period: if operations on a
             core overlap, and if they follow each other (the conservative default, which
             everything else here is computed with).
         worst_step_time, worst_phase: the slowest phase.
+        link_time: what the heaviest link of the mesh is busy in a step; no rate of Loihi 2's links
+            is published, so it rests on an assumption.
+        io_time: input and output of a sample.
         sample_time: from one sample to the next at full speed.
         latency: from a sample to its answer.
-        throughput: samples per second: the rate, or full speed.
-        energy: J per sample: `steps`, `synapses`, `neurons`, `messages`, `hops`, `active_cores`,
-            their sum `dynamic`; `static_full_chip` and `static_pro_rata` (the share of the
-            allocated cores); `host_io`; `total_full_chip` and `total_pro_rata`.
-        power: W, by the same names, averaged from one sample to the next.
+        throughput: samples per second of all copies: the rate, or full speed.
+        energy: J per sample: `steps`, `synapses`, `neurons`, `spikes`, `messages`, `hops`,
+            `active_cores`, their sum `dynamic`; `static_full_chip`, `static_pro_rata` (the share of
+            the allocated cores) and `static_idle_chips` (of chips of the board that hold nothing);
+            `io` (host or board); `total_full_chip`, `total_pro_rata` and `total_board` (with the
+            idle chips).
+        power: W of all copies together, by the same names, averaged from one sample to the next.
         energy_delay_product: total energy (full chip) times latency, J s.
         sensitivity: effect of each parameter, largest first.
-        bottleneck: for each core the seconds by `synapses`, `neurons` and `messages` in a step of
-            the worst phase, at nominal figures.
-        bottleneck_core, bottleneck_resource: where that step is spent; the resource is `steps`
-            where the shortest chip step itself takes longest.
+        bottleneck: for each core the seconds by `synapses`, `neurons`, `messages` (that arrive) and
+            `sending` in a step of the worst phase, at nominal figures.
+        bottleneck_core, bottleneck_resource: where a sample's time is spent; the resource is
+            `steps`, `link` or `input and output` where that takes longest.
         counts: what one sample causes, by the names of the workload.
-        rate_met: share of the draws in which the device meets the rate; None at full speed.
+        rate_met: share of the draws in which the device meets the rate; None at full speed. The
+            rate counts as met from 0.95 on, where the upper end of the interval meets it.
         notes: what is left out, and other reservations.
         source: where the counts come from.
+        basis: what it was computed from, for ratios and differences.
         tier: how far the figures are to be trusted.
     """
 
@@ -85,6 +99,8 @@ class CostEstimate:
     device: str
     mode: str
     rate: float | None
+    io: str
+    copies: int
     chips: int
     cores: int
     steps_per_sample: float
@@ -92,6 +108,8 @@ class CostEstimate:
     step_time: Interval
     worst_step_time: Interval
     worst_phase: int
+    link_time: Interval
+    io_time: Interval
     sample_time: Interval
     latency: Interval
     throughput: Interval
@@ -106,12 +124,16 @@ class CostEstimate:
     rate_met: float | None
     notes: tuple[str, ...]
     source: str
+    basis: Basis
     tier: str = CALIBRATED
 
     def summary(self) -> str:
         """The estimate as text."""
         speed = "full speed" if self.rate is None else f"{self.rate:g} samples a second"
-        shape = f"{self.chips} chip{'s'[: self.chips > 1]}, {self.cores:,} cores, {self.mode}"
+        shape = f"{self.chips} chip{'s'[: self.chips > 1]}, {self.cores:,} "
+        shape += f"core{'s'[: self.cores != 1]}, {self.mode}"
+        shape += f", input and output: {self.io}" * (self.io != NO_IO)
+        shape += f", {self.copies:,} copies" * (self.copies > 1)
         lines = [
             f"{self.name} on {self.device}: {shape}, {speed}; {self.tier}",
             f"counts: {self.source}",
@@ -121,8 +143,9 @@ class CostEstimate:
             text_table(("energy of a sample", "value", "90 % interval", "share", "power"),
                        self._energy_rows()),
             "",
-            f"Busiest: {self.bottleneck_core}, {self.bottleneck_resource} "
-            f"(a step of {self.worst_step_time})",
+            f"Longest: {self.bottleneck_resource}; busiest: {self.bottleneck_core} "
+            f"(a step of {self.worst_step_time}, of which the heaviest link is busy for "
+            f"{with_prefix(self.link_time.value, 's')}, by an assumed rate)",
             "",
             text_table(("what it hangs on", "grade", "total at low end", "total at high end"),
                        self._sensitivity_rows()),
@@ -135,6 +158,7 @@ class CostEstimate:
         named = {
             "step, lower bound": self.step_time_lower_bound,
             "step": self.step_time,
+            **({"input and output": self.io_time} if self.io != NO_IO else {}),
             steps: self.sample_time,
             "latency": self.latency,
         }
@@ -147,18 +171,17 @@ class CostEstimate:
 
     def _energy_rows(self) -> list[tuple[str, str, str, str, str]]:
         total = self.energy["total_full_chip"].value
-        terms = (*DYNAMIC_TERMS, "dynamic", "static_full_chip", "static_pro_rata", "host_io",
-                 "total_full_chip", "total_pro_rata")  # fmt: skip
         return [
             (
                 name.replace("_", " "),
                 with_prefix(self.energy[name].value, "J"),
                 self.energy[name].range_text,
-                "" if name.endswith("pro_rata") else percent(self.energy[name].value / total),
+                "" if name in _BESIDE else percent(self.energy[name].value / total),
                 with_prefix(self.power[name].value, "W"),
             )
-            for name in terms
+            for name in ENERGIES
             if self.energy[name].value > 0.0
+            and (name != "total_board" or self.energy["static_idle_chips"].value > 0.0)
         ]
 
     def _sensitivity_rows(self) -> list[tuple[str, str, str, str]]:
@@ -182,6 +205,7 @@ class CostEstimate:
         plain = {
             key: _plain(value) if isinstance(value, (Interval, Mapping)) else value
             for key, value in vars(self).items()
+            if key != "basis"
         }
         plain["sensitivity"] = [asdict(effect) for effect in self.sensitivity]
         plain["notes"] = list(self.notes)
@@ -208,12 +232,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(entry) for key, entry in value.items()}
     return value
-
-
-def bottleneck_text(mode: str, core: str, resource: str) -> str:
-    """What limits the speed, and what can be done about it, for errors."""
-    if resource == "steps":
-        text = "the shortest chip step itself takes longest"
-    else:
-        text = f"the bottleneck is {core}, by its {resource}: place on more cores (balanced)"
-    return text + ("; pipelined mode takes fewer steps a sample" if mode == FALL_THROUGH else "")

@@ -23,7 +23,11 @@ TOTALS: Mapping[str, float | None] = {
     "instructions_per_update": 0.0,
     "messages": 0.0,
     "busiest_messages_in": None,
+    "busiest_messages_out": None,
+    "spikes": None,
+    "link_messages": 0.0,
     "hops": 0.0,
+    "io_messages": 0.0,
 }
 #: Most chips, cores or steps, so that a hostile file costs little.
 LARGEST_SHAPE = 1_000_000
@@ -35,7 +39,8 @@ def workload_of_totals(name: str, totals: Mapping[str, Any], source: str) -> Wor
     Args:
         name: name of the network.
         totals: `chips`, `cores` and the counts of `TOTALS`, per chip step of the whole network.
-            Messages are counted once per destination core.
+            Messages are counted once per destination core, spikes once where they are sent; by
+            default every message has one destination.
         source: where the counts come from.
 
     Raises:
@@ -64,6 +69,12 @@ def workload_of_totals(name: str, totals: Mapping[str, Any], source: str) -> Wor
             ("messages", "busiest_messages_in"),
         )
     }
+    leaving = _spread(
+        cores, counts["messages"], counts["busiest_messages_out"], "busiest_messages_out", problems
+    )
+    spikes = counts["messages"] if counts["spikes"] is None else counts["spikes"]
+    if spikes > counts["messages"]:
+        problems.add(f"spikes is {spikes:g}, but only {counts['messages']:g} messages are sent")
     problems.raise_if_any()
     updates = spread["neuron_updates"]
     return Workload(
@@ -82,6 +93,10 @@ def workload_of_totals(name: str, totals: Mapping[str, Any], source: str) -> Wor
         source=source,
         waiting_updates=updates[0],
         waiting_instructions=updates[0] * counts["instructions_per_update"],
+        spikes=np.full((1, cores), spikes / cores),
+        messages_out=leaving,
+        link_messages=np.array([counts["link_messages"]]),
+        io_messages=counts["io_messages"],
     )
 
 

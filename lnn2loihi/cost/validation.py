@@ -12,6 +12,7 @@ from typing import Any
 
 from lnn2loihi.cost.estimate import estimate
 from lnn2loihi.cost.interval import Interval
+from lnn2loihi.cost.model import NO_IO
 from lnn2loihi.cost.result import CostEstimate
 from lnn2loihi.cost.totals import workload_of_totals
 from lnn2loihi.cost.workload import PIPELINED
@@ -142,7 +143,7 @@ def _estimate_case(case: Mapping[str, Any]) -> CostEstimate:
         case["device"],
         rate=case.get("rate"),
         mode=case.get("mode", PIPELINED),
-        host_io=case.get("host_io", False),
+        io=case.get("io", NO_IO),
         step_time=case.get("step_time"),
     )
 

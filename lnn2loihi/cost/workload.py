@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Annotated, Any
@@ -21,9 +22,10 @@ FloatArray = npt.NDArray[np.float64]
 PIPELINED, FALL_THROUGH = "pipelined", "fall-through"
 MODES = (PIPELINED, FALL_THROUGH)
 #: Counts of each core in each phase, (period, cores).
-PER_CORE = ("synaptic_operations", "neuron_updates", "instructions", "messages_in")
+PER_CORE = ("synaptic_operations", "neuron_updates", "instructions", "messages_in", "spikes",
+            "messages_out")  # fmt: skip
 #: Counts of the whole mesh in each phase, (period,).
-PER_PHASE = ("messages", "hops")
+PER_PHASE = ("messages", "hops", "link_messages")
 #: What each core does in a step in which all of its neurons wait, (cores,).
 WAITING = ("waiting_updates", "waiting_instructions")
 
@@ -56,6 +58,16 @@ class Workload(ArrayEquality):
         waiting_updates: neurons that run their program in a step in which all wait, (cores,);
             by default the mean of `neuron_updates` over the phases.
         waiting_instructions: instructions that they execute then, (cores,); by default 0.
+        spikes: messages that the neurons of each core send, each counted once whatever the number
+            of its destinations, (period, cores); by default every message has one destination,
+            and cores send alike.
+        messages_out: messages that leave each core, once per destination core, (period, cores); by
+            default cores send alike.
+        link_messages: messages on the link of the mesh that carries most, links between cores and
+            routers included, (period,); by default 0: not counted.
+        io_messages: messages that enter and leave the chip with a sample.
+        copies: independent copies of the network that are counted together; each takes a sample
+            every period, and costs are those of a sample of one of them.
 
     Raises:
         InputError: lists every array of the wrong shape, and every count that is negative or not
@@ -77,11 +89,16 @@ class Workload(ArrayEquality):
     source: str
     waiting_updates: FloatArray | None = None
     waiting_instructions: FloatArray | None = None
+    spikes: FloatArray | None = None
+    messages_out: FloatArray | None = None
+    link_messages: FloatArray | None = None
+    io_messages: float = 0.0
+    copies: Count = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "core_names", tuple(self.core_names))
         problems = Problems(InputError, f"workload {self.name!r}")
-        for name in ("chips", "period", "latency_steps", "interleave"):
+        for name in ("chips", "period", "latency_steps", "interleave", "copies"):
             object.__setattr__(self, name, int(getattr(self, name)))
         if not self.core_names:
             problems.add("it has no core")
@@ -92,6 +109,8 @@ class Workload(ArrayEquality):
         shapes |= dict.fromkeys(PER_PHASE, (self.period,)) | dict.fromkeys(WAITING, (self.cores,))
         for name, shape in shapes.items():
             problems.extend(self._settle(name, shape))
+        if not 0.0 <= self.io_messages < math.inf:
+            problems.add(f"io_messages is {self.io_messages}, expected a finite number, 0 or more")
         problems.raise_if_any()
 
     def _settle(self, name: str, shape: tuple[int, ...]) -> list[str]:
@@ -100,8 +119,11 @@ class Workload(ArrayEquality):
         try:
             if given is None and name == "waiting_updates":
                 given = np.mean(self.neuron_updates, axis=0)
-            elif given is None and name == "waiting_instructions":
-                given = np.zeros(self.cores)
+            elif given is None and name in ("spikes", "messages_out"):
+                each = np.atleast_1d(np.asarray(self.messages, np.float64)) / self.cores
+                given = np.repeat(each[..., None], self.cores, axis=-1)
+            elif given is None and name in ("waiting_instructions", "link_messages"):
+                given = np.zeros(shape)
             counts = read_only(np.asarray(given, np.float64), np.float64)
         except (TypeError, ValueError):
             return [f"{name} is not an array of numbers"]
@@ -120,7 +142,8 @@ class Workload(ArrayEquality):
     @property
     def counts_key(self) -> tuple[object, ...]:
         """What identifies the counts, whatever the names: equal for equal counts."""
-        shape = self.chips, self.period, self.latency_steps, self.interleave, self.cores
+        shape = (self.chips, self.period, self.latency_steps, self.interleave, self.cores,
+                 self.io_messages, self.copies)  # fmt: skip
         arrays = (*PER_CORE, *PER_PHASE, *WAITING)
         return (*shape, *(getattr(self, name).tobytes() for name in arrays))
 
@@ -132,11 +155,15 @@ class Workload(ArrayEquality):
         return float(max(self.latency_steps, self.period))
 
     def per_sample(self) -> Mapping[str, float]:
-        """What one sample causes in all, in pipelined operation, by the names of the counts."""
-        return {
-            name: float(getattr(self, name).sum()) / self.interleave
+        """What one sample causes in all, in pipelined operation, by the names of the counts; of
+        copies the mean. Messages on the heaviest link are those of all copies.
+        """
+        found = {
+            name: float(getattr(self, name).sum()) / (self.interleave * self.copies)
             for name in (*PER_CORE, *PER_PHASE)
         }
+        found["link_messages"] *= self.copies
+        return {**found, "io_messages": self.io_messages}
 
     def to_dict(self) -> dict[str, Any]:
         """The counts as plain data for JSON."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lnn2loihi.cost.model import HOST, ON_BOARD
 from lnn2loihi.cost.workload import FALL_THROUGH, PIPELINED
 from lnn2loihi.devices import with_prefix
 from lnn2loihi.errors import InputError
@@ -204,11 +205,13 @@ def _crossing(result: ProfileResult) -> str:
 
 
 def _host(result: ProfileResult) -> str:
-    if result.host_io:
-        return "Input and output through a host are counted (--io)."
+    if result.io == HOST:
+        return "Input and output through a host are counted, time and power (--io host)."
+    if result.io == ON_BOARD:
+        return "Input and output through the board beside the chip are counted (--io on-board)."
     return (
-        "Input and output through a host are not counted; where samples come from a host they "
-        "can dominate (--io)."
+        "Input and output are not counted; where samples come from a host they can dominate "
+        "(--io host), and the board's are counted by --io on-board."
     )
 
 

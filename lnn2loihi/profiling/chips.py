@@ -31,7 +31,7 @@ from lnn2loihi.tiers import CALIBRATED
 #: Points of the curve of energy against rate, and its lowest rate.
 CURVE_POINTS, LOWEST_RATE = 16, 1.0
 #: Terms of an estimate that a row keeps as its parts.
-PARTS = ("active_cores", "synapses", "neurons", "messages", "hops", "steps", "host_io")
+PARTS = ("active_cores", "synapses", "neurons", "spikes", "messages", "hops", "steps", "io")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +43,7 @@ class ChipRequest:
         target: what for.
         counters: of the user's samples.
         rate: samples per second, or None.
-        host_io: whether input and output through a host count.
+        io: where samples come from, as for `estimate`.
         accuracy: of the integers.
     """
 
@@ -51,7 +51,7 @@ class ChipRequest:
     target: Target
     counters: Counters
     rate: float | None
-    host_io: bool
+    io: str
     accuracy: Accuracy | None
 
 
@@ -83,10 +83,7 @@ def profile_chip(device: Device, request: ChipRequest) -> ChipAnswer:
         rules = dataclasses.replace(request.target, passes=())
         placement = place(request.program, device, target=rules, counters=request.counters)
         counts = workload(placement, request.counters)
-        full = {
-            mode: estimate(counts, device, mode=mode, host_io=request.host_io)
-            for mode in _modes(counts)
-        }
+        full = {mode: estimate(counts, device, mode=mode, io=request.io) for mode in _modes(counts)}
     except (PlacementError, DeviceError) as error:
         return ChipAnswer((_failed(device, request, MODES[0], None, error.problems),))
     rows = [_row(device, request, found) for found in full.values()]
@@ -95,9 +92,7 @@ def profile_chip(device: Device, request: ChipRequest) -> ChipAnswer:
     if request.rate is not None:
         for mode in full:
             try:
-                found = estimate(
-                    counts, device, mode=mode, rate=request.rate, host_io=request.host_io
-                )
+                found = estimate(counts, device, mode=mode, rate=request.rate, io=request.io)
             except RateError as error:
                 too_slow = error if mode == MODES[0] else too_slow
                 rows.append(_failed(device, request, mode, request.rate, error.problems))
@@ -140,8 +135,12 @@ def _row(device: Device, request: ChipRequest, found: CostEstimate) -> ProfileRo
         energy_parts={name: energy[name] for name in PARTS if energy[name].high > 0.0},
         energy_delay_product=Quantity.of(found.energy_delay_product),
         accuracy=request.accuracy,
+        total_energy_board=energy["total_board"] if energy["static_idle_chips"].high else None,
+        io=found.io,
+        rate_met=found.rate_met,
         source=f"{found.source}; {device.name}",
         notes=found.notes,
+        basis=found.basis,
     )
 
 
@@ -225,7 +224,7 @@ def _rate_curve(
     lowest = min(LOWEST_RATE, fastest / 10.0, request.rate or LOWEST_RATE)
     points: list[RatePoint] = []
     for rate in np.geomspace(lowest, fastest * (1.0 - 1e-9), CURVE_POINTS):
-        found = estimate(counts, device, rate=float(rate), host_io=request.host_io).energy
+        found = estimate(counts, device, rate=float(rate), io=request.io).energy
         totals = (Quantity.of(found[f"total_{share}"]) for share in ("full_chip", "pro_rata"))
         points.append(RatePoint(float(rate), *totals))
     return tuple(points)

@@ -66,6 +66,11 @@ class Quantity:
         value = None if self.value is None or other.value is None else self.value + other.value
         return Quantity(value, self.low + other.low, self.high + other.high, self.unit)
 
+    def less(self, other: Quantity) -> Quantity:
+        """The difference, with the widest interval that both leave."""
+        value = None if self.value is None or other.value is None else self.value - other.value
+        return Quantity(value, self.low - other.high, self.high - other.low, self.unit)
+
     def times(self, factor: float, unit: str | None = None) -> Quantity:
         """Multiplied by a number above 0."""
         value = None if self.value is None else self.value * factor

@@ -9,6 +9,7 @@ from typing import Any
 
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.cost import ParameterEffect
+from lnn2loihi.cost.model import NO_IO
 from lnn2loihi.defaults import DEFAULT_TARGET
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.frozen import read_only_mapping
@@ -216,7 +217,7 @@ class ProfileResult:
         metrics: NeuroBench's metrics of the float network, where there is one, and of the program.
         provenance: where the numbers come from.
         rate: samples per second that the task asks for; None where not given.
-        host_io: whether input and output through a host are part of the estimates.
+        io: where samples come from, as for `estimate`.
         quick: whether windows of measurement were shorter than a quoted figure needs.
         allow_estimated: whether ESTIMATED numbers take part in ratios.
         versions: of everything that computed something.
@@ -235,7 +236,7 @@ class ProfileResult:
     metrics: tuple[NeuroBenchMetrics, ...] = ()
     provenance: tuple[Provenance, ...] = ()
     rate: float | None = None
-    host_io: bool = False
+    io: str = NO_IO
     quick: bool = False
     allow_estimated: bool = False
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lnn2loihi.arguments import checks_kinds
+from lnn2loihi.cost.basis import Basis, difference_of, ratio_of
+from lnn2loihi.cost.model import NO_IO
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.measure.meter import DEVICE_KINDS
@@ -33,6 +35,7 @@ ENERGIES: Mapping[str, str] = {
     "static_energy_pro_rata": "static energy (pro rata)",
     "total_energy": "total energy (full chip or package)",
     "total_energy_pro_rata": "total energy (pro rata)",
+    "total_energy_board": "total energy (board, idle chips included)",
 }
 #: Quantities that `ratio` may divide, and the tier that speaks for each.
 DIVISIBLE: Mapping[str, str] = {
@@ -41,6 +44,16 @@ DIVISIBLE: Mapping[str, str] = {
     "latency": "tier",
     "avg_time_per_step": "tier",
     "throughput": "tier",
+}
+#: The same by the names of estimates.
+_ESTIMATED: Mapping[str, str] = {
+    "dynamic_energy": "dynamic",
+    "static_energy": "static_full_chip",
+    "static_energy_pro_rata": "static_pro_rata",
+    "total_energy": "total_full_chip",
+    "total_energy_pro_rata": "total_pro_rata",
+    "total_energy_board": "total_board",
+    "avg_time_per_step": "step_time",
 }
 
 
@@ -116,6 +129,15 @@ class ProfileRow:
         accuracy: of the answers on this backend.
         source: where the numbers come from.
         notes: what a reader should know.
+        placement: how the program was placed: `packed`, `fast` or `between`; empty where nothing
+            was.
+        io: where samples come from; `none` where input and output are not counted.
+        copies: independent copies of the network that share the device; all numbers but the
+            throughput are of one of them.
+        rate_met: share of the draws in which the rate is met, for an estimate at a rate.
+        total_energy_board: joules per sample with the chips of the board that idle, where there
+            are some.
+        basis: what an estimate was computed from, so that it can be drawn again.
     """
 
     device: str
@@ -150,6 +172,12 @@ class ProfileRow:
     accuracy: Accuracy | None = None
     source: str = ""
     notes: tuple[str, ...] = ()
+    placement: str = ""
+    io: str = NO_IO
+    copies: int = 1
+    rate_met: float | None = None
+    total_energy_board: Quantity | None = None
+    basis: Basis | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "energy_parts", read_only_mapping(self.energy_parts))
@@ -215,16 +243,66 @@ def ratio(
         allow_estimated: whether ESTIMATED numbers may take part.
 
     Returns:
-        The quotient; its interval is the widest that both leave.
+        The quotient. Of two estimates of the cost model it is computed draw by draw, so that
+        figures that both rest on fall out: its interval is the 90 % one, and a row over itself is
+        exactly 1. Otherwise the interval is the widest that both leave.
 
     Raises:
         InputError: lists why the two must not be divided: a dynamic by a total energy, a full
             chip by a share of one, one at full speed and one paced, a tier ESTIMATED, or a number
             that is not there.
     """
+    name, above, below = _comparable("ratio", numerator, denominator, quantity, allow_estimated)
+    if numerator.basis is not None and denominator.basis is not None:
+        known = _ESTIMATED.get(name, name)
+        return Quantity.of(ratio_of(numerator.basis, denominator.basis, known))
+    return above.over(below)
+
+
+@checks_kinds()
+def difference(
+    first: ProfileRow,
+    second: ProfileRow,
+    quantity: str = "total_energy",
+    *,
+    allow_estimated: bool = False,
+) -> Quantity:
+    """One row's quantity less another's, where the two are of the same kind.
+
+    Args:
+        first: the row from whose quantity is taken.
+        second: the row whose quantity is taken away.
+        quantity: a name of DIVISIBLE; `energy` stands for the total energy.
+        allow_estimated: whether ESTIMATED numbers may take part.
+
+    Returns:
+        The difference, draw by draw as for `ratio`; otherwise with the widest interval.
+
+    Raises:
+        InputError: as for `ratio`.
+    """
+    name, more, less = _comparable("difference", first, second, quantity, allow_estimated)
+    if first.basis is not None and second.basis is not None:
+        known = _ESTIMATED.get(name, name)
+        return Quantity.of(difference_of(first.basis, second.basis, known, more.unit))
+    return more.less(less)
+
+
+def _comparable(
+    what: str,
+    first: ProfileRow,
+    second: ProfileRow,
+    quantity: str | tuple[str, str],
+    allow_estimated: bool,
+) -> tuple[str, Quantity, Quantity]:
+    """The name of the quantity, and that of both rows.
+
+    Raises:
+        InputError: lists why the two must not be compared.
+    """
     names = (quantity, quantity) if isinstance(quantity, str) else tuple(quantity)
     names = tuple("total_energy" if name == "energy" else name for name in names)
-    problems = Problems(InputError, f"ratio of {numerator.label!r} and {denominator.label!r}")
+    problems = Problems(InputError, f"{what} of {first.label!r} and {second.label!r}")
     unknown = [name for name in names if name not in DIVISIBLE]
     if unknown or len(names) != 2:
         problems.add(f"no such quantity: {', '.join(map(repr, unknown))}; there are "
@@ -232,19 +310,18 @@ def ratio(
         problems.raise_if_any()
     if names[0] != names[1]:
         problems.add(
-            f"{_meaning(names[0])} and {_meaning(names[1])} are not the same kind: their quotient "
-            "says nothing; divide total by total or dynamic by dynamic"
+            f"{_meaning(names[0])} and {_meaning(names[1])} are not the same kind: their {what} "
+            "says nothing; compare total with total or dynamic with dynamic"
         )
-    elif names[0] in ENERGIES and numerator.rate != denominator.rate:
+    elif names[0] in ENERGIES and first.rate != second.rate:
         problems.add(
-            f"one runs {numerator.pace}, the other {denominator.pace}: idle power counts "
+            f"one runs {first.pace}, the other {second.pace}: idle power counts "
             "differently; compare rows of the same pace"
         )
-    values = []
-    for row, name in zip((numerator, denominator), names, strict=True):
-        values.append(getattr(row, name))
-        tier = getattr(row, DIVISIBLE[name])
-        if values[-1] is None:
+    values: list[Quantity] = []
+    for row, name in zip((first, second), names, strict=True):
+        value, tier = getattr(row, name), getattr(row, DIVISIBLE[name])
+        if value is None:
             other = [known for known in ENERGIES if getattr(row, known) is not None]
             has = f"; it has {', '.join(map(_meaning, other))}" if other else ""
             problems.add(f"{row.label!r} has no {_meaning(name)}{has}")
@@ -253,8 +330,10 @@ def ratio(
                 f"{_meaning(name)} of {row.label!r} is ESTIMATED, nobody measured it; "
                 "allow_estimated=True (--allow-estimated) lets it in"
             )
+        else:
+            values.append(value)
     problems.raise_if_any()
-    return values[0].over(values[1])
+    return names[0], values[0], values[1]
 
 
 def _meaning(name: str) -> str:

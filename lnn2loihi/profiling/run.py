@@ -16,10 +16,11 @@ from lnn2loihi.artifact import fingerprint
 from lnn2loihi.comparison import check_pair
 from lnn2loihi.conversion import import_network
 from lnn2loihi.cost.board_log import BoardLog
+from lnn2loihi.cost.model import IO, NO_IO
 from lnn2loihi.defaults import DEFAULT_DEVICES, DEFAULT_TARGET
 from lnn2loihi.devices import Device, device_tables, known_devices, load_device, with_prefix
 from lnn2loihi.errors import DeviceError, Problems
-from lnn2loihi.kinds import Count, Rate, Seconds
+from lnn2loihi.kinds import Count, OneOf, Rate, Seconds
 from lnn2loihi.measure import Measurements, Runner, measure, runners
 from lnn2loihi.measure.estimated import unused_profiles
 from lnn2loihi.metrics import NeuroBenchMetrics, network_metrics, program_metrics
@@ -75,7 +76,7 @@ def profile(
     encoded: bool = False,
     targets: npt.ArrayLike | None = None,
     metric: str | None = None,
-    host_io: bool = False,
+    io: Annotated[str, OneOf(IO)] = NO_IO,
     quick: bool = False,
     allow_estimated: bool = False,
     batches: Sequence[Count] | None = None,
@@ -110,7 +111,7 @@ def profile(
         encoded: whether x (and timespans) holds encoded messages, as for `simulate`.
         targets: what answers should be: numbers (batch, time, outputs), classes (batch[, time]).
         metric: "mse" or "accuracy"; found from the targets where absent.
-        host_io: whether input and output through a host are part of the estimates.
+        io: where samples come from, as for `estimate`.
         quick: shorter measurements, for a look; marked so.
         allow_estimated: whether ESTIMATED energies (bounds from data sheets) take part in ratios.
         batches: batches to measure; the best one by default.
@@ -138,7 +139,7 @@ def profile(
     run, problems = _simulated(program, prepared, aim, asked, encoded)
     judge = judge_for(run.outputs.shape, data, targets, metric, network)
     accuracy = None if judge is None else judged(judge(run.outputs))
-    request = ChipRequest(prepared, aim, run.counters, rate, host_io, accuracy)
+    request = ChipRequest(prepared, aim, run.counters, rate, io, accuracy)
     answers = _estimated(chips, request, progress)
     measured = _measured(
         backends, data, processors, quick=quick, batches=batches, budget_seconds=budget_seconds,
@@ -153,7 +154,7 @@ def profile(
         metrics=_metrics(prepared, run, network, data, rate),
         provenance=(*row_provenance(rows), *(e for one in answers for e in one.provenance)),
         rate=rate,
-        host_io=host_io,
+        io=io,
         quick=quick,
         allow_estimated=allow_estimated,
         versions=_versions(measured),
@@ -162,7 +163,7 @@ def profile(
         created=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         absent=_absent(measured),
         problems=(*problems, *_ended(measured)),
-        sides=_sides(program, (aim, *others), chips[0], asked, data, judge, host_io, encoded),
+        sides=_sides(program, (aim, *others), chips[0], asked, data, judge, io, encoded),
     )
 
 
@@ -179,7 +180,7 @@ def _sides(
     given: Sequences,
     data: Sequences,
     judge: Judge | None,
-    host_io: bool,
+    io: str,
     encoded: bool,
 ) -> tuple[Side, ...]:
     """Targets side by side, where there are several, or one that only approximates."""
@@ -192,7 +193,7 @@ def _sides(
     def run(one: LoihiProgram) -> SimulationResult:
         return simulate(one, given.x, **options)
 
-    return sides_of(program, targets, device, host_io, run, data, judge)
+    return sides_of(program, targets, device, io, run, data, judge)
 
 
 def _network(

@@ -128,7 +128,7 @@ def sides_of(
     program: LoihiProgram,
     targets: Sequence[str | Target],
     device: Device,
-    host_io: bool,
+    io: str,
     run: Callable[[LoihiProgram], SimulationResult],
     data: Sequences,
     judge: Judge | None = None,
@@ -139,7 +139,7 @@ def sides_of(
         program: as it is.
         targets: what for.
         device: where.
-        host_io: whether input and output through a host count.
+        io: where samples come from, as for `estimate`.
         run: runs a program on the user's samples.
         data: these; only answers within their sequences are compared.
         judge: what judges answers.
@@ -161,7 +161,7 @@ def sides_of(
             side = replace(same, target=aim.name, unproved=unproved, exact=aim.exact)
         else:
             answers = expected if made.unchanged else run(made.program)
-            side = _side(who, made, expected, answers, data, judge, device, host_io)
+            side = _side(who, made, expected, answers, data, judge, device, io)
             same = side if alike else same
         found.append(side)
     return tuple(found)
@@ -175,7 +175,7 @@ def _side(
     data: Sequences,
     judge: Judge | None,
     device: Device,
-    host_io: bool,
+    io: str,
 ) -> Side:
     aim, program = made.target, made.program
     assert program is not None
@@ -206,7 +206,7 @@ def _side(
     try:
         # It is prepared already: the rules are left.
         placed = place(program, device, target=replace(aim, passes=()), counters=found.counters)
-        cost = estimate(workload(placed, found.counters), device, host_io=host_io)
+        cost = estimate(workload(placed, found.counters), device, io=io)
     except (PlacementError, DeviceError) as error:
         return replace(side, refusal="; ".join(error.problems))
     return replace(

@@ -20,7 +20,7 @@ from lnn2loihi.printable import is_line, printable, printable_lines
 from lnn2loihi.profiling.result import ProfileResult
 from lnn2loihi.profiling.sense import nonsense
 
-SCHEMA = 1
+SCHEMA = 2
 FORMAT = "lnn2loihi profile"
 SUFFIX = PROFILE_SUFFIX
 #: Largest file that is read, longest text and longest list in it (limits of this library: a

@@ -41,7 +41,7 @@ CAUSES = {
     "messages": "messages",
     "hops": "hops",
     "steps": "steps",
-    "host_io": "host in and out",
+    "io": "in and out",
     "static": "static",
 }
 #: Rows that the scatter numbers.
