@@ -27,6 +27,7 @@ from lnn2loihi.devices import (
     DEVICES,
     GPU,
     LOIHI,
+    MICROCONTROLLER,
     Definition,
     DeviceKind,
     DevicePackage,
@@ -37,10 +38,10 @@ from lnn2loihi.placement.draft import Draft
 from lnn2loihi.placement.rules import RULES, Rule, Violation, rules_of
 from lnn2loihi.placement.verb import place
 
-KINDS = (LOIHI, CPU, GPU)
+KINDS = (LOIHI, CPU, GPU, MICROCONTROLLER)
 FLASH = Definition("flash", "B", "limit", "memory for code and weights", whole=True)
-ACTIVE = Definition("active_power", "W", "cost", "power while it computes", required=False)
-MCU = DeviceKind("mcu", "micro-controller", (FLASH, ACTIVE), shown="flash")
+ACTIVE = Definition("toggle_power", "W", "cost", "power while it computes", required=False)
+FPGA = DeviceKind("fpga", "FPGA", (FLASH, ACTIVE), shown="flash")
 CLOCK = Definition("clock", "1", "limit", "ticks")
 FAN_IN = Definition(
     "fan_in_per_neuron", "1", "limit", "synapses of a neuron", required=False, whole=True
@@ -63,7 +64,7 @@ def finds_numbers(draft: Draft) -> Iterator[Any]:
     yield 3
 
 
-ESP32 = 'title = "ESP32-C6"\nkind = "mcu"\n' + figure_text(
+ICE40 = 'title = "iCE40-UP"\nkind = "fpga"\n' + figure_text(
     "flash", value=4, low=4, high=4, unit="MiB"
 )
 BIGGER = (
@@ -97,44 +98,44 @@ def add() -> Iterator[Callable[..., None]]:
 
 
 @pytest.fixture
-def mcu(add: Callable[..., None], tmp_path: Path) -> None:
-    profiles = folder_of(tmp_path / "profiles", esp32_c6=ESP32, bigger=BIGGER)
-    add("mcu", DevicePackage((MCU,), {"loihi": (FAN_IN,)},
+def fpga(add: Callable[..., None], tmp_path: Path) -> None:
+    profiles = folder_of(tmp_path / "profiles", ice40_up=ICE40, bigger=BIGGER)
+    add("fpga", DevicePackage((FPGA,), {"loihi": (FAN_IN,)},
                              {"loihi": (Rule(fan_in_per_neuron, ("units", "inputs")),)},
                              profiles))  # fmt: skip
 
 
 class TestPackage:
-    def test_a_kind_with_figures_of_its_own(self, mcu: None, tmp_path: Path) -> None:
-        assert {"esp32-c6", "loihi1"} <= {*l2l.device_names()}
-        device = l2l.load_device("esp32-c6")
-        assert (device.kind, device.count("flash")) == ("mcu", 4 << 20)
-        assert "4 MiB" in device.summary() and "ESP32-C6 (mcu)" in device.summary()
+    def test_a_kind_with_figures_of_its_own(self, fpga: None, tmp_path: Path) -> None:
+        assert {"ice40-up", "loihi1"} <= {*l2l.device_names()}
+        device = l2l.load_device("ice40-up")
+        assert (device.kind, device.count("flash")) == ("fpga", 4 << 20)
+        assert "4 MiB" in device.summary() and "iCE40-UP (fpga)" in device.summary()
         saved = l2l.save_device(device, tmp_path / "mine.toml")
         assert l2l.load_device(saved).figures == device.figures
         with pytest.raises(DeviceError, match="is the profile that the device was read from"):
-            l2l.save_device(device, tmp_path / "profiles" / "esp32-c6.toml")
-        with pytest.raises(DeviceError, match="is a mcu; programs run on a Loihi"):
+            l2l.save_device(device, tmp_path / "profiles" / "ice40-up.toml")
+        with pytest.raises(DeviceError, match="is a fpga; programs run on a Loihi"):
             place(dense_program(4), device)
         with pytest.raises(DeviceError, match="give at least one Loihi.*: bigger, loihi1, loihi2-"):
-            l2l.profile(dense_program(4), [[[0.0] * 4]], "esp32-c6")
+            l2l.profile(dense_program(4), [[[0.0] * 4]], "ice40-up")
 
-    def test_its_tables_are_checked_like_ours(self, mcu: None, tmp_path: Path) -> None:
+    def test_its_tables_are_checked_like_ours(self, fpga: None, tmp_path: Path) -> None:
         path = tmp_path / "mine.toml"
-        path.write_text('title = "x"\nkind = "mcu"\n' + figure_text("threads"))
+        path.write_text('title = "x"\nkind = "fpga"\n' + figure_text("threads"))
         with pytest.raises(DeviceError) as caught:
             l2l.load_device(path)
         assert caught.value.problems == (
             "figures.flash (memory for code and weights) is missing",
-            "figures.threads belongs to cpu, this is a mcu",
+            "figures.threads belongs to cpu, this is a fpga",
         )
         path.write_text('title = "x"\nkind = "tpu"\n' + figure_text("flas", unit="B"))
         with pytest.raises(
-            DeviceError, match="(?s)is 'flash' meant.*there are loihi, cpu, gpu, mcu"
+            DeviceError, match="(?s)is 'flash' meant.*there are loihi, cpu, gpu, mcu, fpga"
         ):
             l2l.load_device(path)
 
-    def test_a_bigger_loihi_that_extends_ours(self, mcu: None) -> None:
+    def test_a_bigger_loihi_that_extends_ours(self, fpga: None) -> None:
         device = l2l.load_device("bigger")
         assert device.count("cores_per_chip") == 500
         program = dense_program(6)
@@ -145,7 +146,7 @@ class TestPackage:
         with pytest.raises(PlacementError, match="the device .*bigger"):
             place(program, tiny)
 
-    def test_a_rule_of_its_own_is_violated_and_says_what_fits(self, mcu: None) -> None:
+    def test_a_rule_of_its_own_is_violated_and_says_what_fits(self, fpga: None) -> None:
         with pytest.raises(PlacementError, match="fan in per neuron: .* the limit is 60") as caught:
             place(dense_program(40), "bigger")
         (violation,) = caught.value.violations
@@ -184,59 +185,59 @@ class TestPackage:
         with pytest.raises(InputError, match="chips: 2; meshy has 1 to 1"):
             place(program, "meshy", chips=2)
 
-    def test_the_command_line_lists_it_with_its_package(self, mcu: None, run: Run) -> None:
+    def test_the_command_line_lists_it_with_its_package(self, fpga: None, run: Run) -> None:
         code, out, _ = run("devices")
         lines = [line.split() for line in out.splitlines()]
         assert code == 0 and lines[0][-1] == "package"
-        (listed,) = [line for line in lines if line and line[0] == "esp32-c6"]
+        (listed,) = [line for line in lines if line and line[0] == "ice40-up"]
         assert "flash" in listed and listed[listed.index("assumed") + 1] == "stranger"
         code, out, _ = run("devices", "--json")
         packages = {entry["name"]: entry["package"] for entry in json.loads(out)}
-        assert packages["esp32-c6"].startswith("stranger") and packages["loihi1"] == "lnn2loihi"
-        code, out, _ = run("devices", "esp32-c6")
-        assert code == 0 and "ESP32-C6 (mcu)" in out
+        assert packages["ice40-up"].startswith("stranger") and packages["loihi1"] == "lnn2loihi"
+        code, out, _ = run("devices", "ice40-up")
+        assert code == 0 and "iCE40-UP (fpga)" in out
 
     def test_profiles_in_an_archive(self, add: Callable[..., None], tmp_path: Path) -> None:
         with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-            archive.writestr("profiles/esp32.toml", ESP32)
-            archive.writestr("profiles/twin.toml", 'title = "Twin"\nextends = "esp32.toml"')
+            archive.writestr("profiles/ice40.toml", ICE40)
+            archive.writestr("profiles/twin.toml", 'title = "Twin"\nextends = "ice40.toml"')
             archive.writestr("profiles/latin.toml", b'title = "\xff"')
         folder = zipfile.Path(tmp_path / "a.zip", "profiles/")
-        add("mcu", DevicePackage((MCU,), profiles=folder))
-        assert l2l.load_device("esp32").count("flash") == l2l.load_device("twin").count("flash")
+        add("fpga", DevicePackage((FPGA,), profiles=folder))
+        assert l2l.load_device("ice40").count("flash") == l2l.load_device("twin").count("flash")
         with pytest.raises(DeviceError, match="latin.toml: cannot be read"):
             l2l.load_device("latin")
 
     def test_an_installed_one(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        folder_of(tmp_path / "profiles", esp32=ESP32)
-        (tmp_path / "mcu_of_test.py").write_text(
+        folder_of(tmp_path / "profiles", ice40=ICE40)
+        (tmp_path / "fpga_of_test.py").write_text(
             "from pathlib import Path\n"
             "from lnn2loihi import load_device\n"
             "from lnn2loihi.devices import Definition, DeviceKind, DevicePackage, device_tables\n"
             "assert load_device('loihi1')\n"
-            "assert 'mcu' not in device_tables().kinds\n"
-            "MCU = DeviceKind('mcu', 'MCU', (Definition('flash', 'B', 'limit', 'memory'),))\n"
-            "BROUGHT = DevicePackage((MCU,), profiles=Path(__file__).parent / 'profiles')\n"
+            "assert 'fpga' not in device_tables().kinds\n"
+            "FPGA = DeviceKind('fpga', 'FPGA', (Definition('flash', 'B', 'limit', 'memory'),))\n"
+            "BROUGHT = DevicePackage((FPGA,), profiles=Path(__file__).parent / 'profiles')\n"
         )
-        info = tmp_path / "mcu_of_test-1.2.dist-info"
+        info = tmp_path / "fpga_of_test-1.2.dist-info"
         info.mkdir()
-        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mcu-of-test\nVersion: 1.2\n")
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fpga-of-test\nVersion: 1.2\n")
         (info / "entry_points.txt").write_text(
-            "[lnn2loihi.devices]\nmcu = mcu_of_test:BROUGHT\ndead = no_such_module:X\n"
+            "[lnn2loihi.devices]\nfpga = fpga_of_test:BROUGHT\ndead = no_such_module:X\n"
         )
         monkeypatch.syspath_prepend(tmp_path)
         registry._entry_points.cache_clear()
         try:
             with caplog.at_level(logging.WARNING, "lnn2loihi"):
-                assert l2l.load_device("esp32").kind == "mcu"
+                assert l2l.load_device("ice40").kind == "fpga"
                 place(dense_program(4))
             assert "device package 'dead' is left out" in caplog.text
-            assert "mcu-of-test 1.2" in caplog.text
-            assert device_tables().profiles["esp32"].package == "mcu-of-test 1.2"
+            assert "fpga-of-test 1.2" in caplog.text
+            assert device_tables().profiles["ice40"].package == "fpga-of-test 1.2"
             states = {report.name: report.state for report in DEVICES.reports()}
-            assert states == {"mcu": "ok", "dead": "broken"}
+            assert states == {"fpga": "ok", "dead": "broken"}
         finally:
             registry._entry_points.cache_clear()
 
@@ -250,7 +251,7 @@ class TestPackage:
         (tmp_path / "our_lab" / "__init__.py").touch()
         few = figure_text("fan_in_per_neuron", value=20, low=20, high=20, source="the maker")
         extends = f'title = "Ours"\nextends = "loihi2-oheo-gulch"\n{few}'
-        folder_of(tmp_path / "our_lab" / "profiles", ours=extends, esp32=ESP32)
+        folder_of(tmp_path / "our_lab" / "profiles", ours=extends, ice40=ICE40)
         monkeypatch.syspath_prepend(tmp_path)
         (example,) = re.findall(r"```python\n(.*?)```", document.read_text(), re.DOTALL)
         names: dict[str, Any] = {}
@@ -259,7 +260,7 @@ class TestPackage:
         fits = "What fits: fewer units: layer_0 2 .has 4.; or fewer inputs: 2"
         with pytest.raises(PlacementError, match=f"24, the limit is 20 .the maker.. {fits}"):
             place(dense_program(4), "ours")
-        assert l2l.load_device("esp32").kind == "mcu"
+        assert l2l.load_device("ice40").kind == "fpga"
 
 
 class TestLeftOut:
@@ -278,7 +279,7 @@ class TestLeftOut:
         [
             (DevicePackage((DeviceKind("cpu", "CPU", (FLASH,)),)),
              "left out, since kind 'cpu' is lnn2loihi's own; give another name"),
-            (DevicePackage((replace(MCU, figures=(FLASH, CLOCK)),)),
+            (DevicePackage((replace(FPGA, figures=(FLASH, CLOCK)),)),
              "left out, since figure 'clock' is lnn2loihi's own"),
             (DevicePackage(figures={"tpu": (FAN_IN,)}),
              "left out: kind 'tpu': is unknown; there are loihi, cpu, gpu"),
@@ -314,17 +315,17 @@ class TestLeftOut:
     def test_two_strangers_with_one_name(
         self, add: Callable[..., None], caplog: pytest.LogCaptureFixture
     ) -> None:
-        other = replace(MCU, figures=(replace(FLASH, unit="1"),))
-        add("one", DevicePackage((MCU,)), "one")
+        other = replace(FPGA, figures=(replace(FLASH, unit="1"),))
+        add("one", DevicePackage((FPGA,)), "one")
         add("two", DevicePackage((other,)), "two")
-        assert "kind 'mcu' is another thing in two (in" in self.said(caplog, "one")
+        assert "kind 'fpga' is another thing in two (in" in self.said(caplog, "one")
         assert "figure 'flash' is another thing in one (in" in self.said(caplog, "two")
-        assert "mcu" not in device_tables().kinds
+        assert "fpga" not in device_tables().kinds
 
     def test_what_two_say_alike_is_no_clash(self, add: Callable[..., None]) -> None:
         for name in ("one", "two"):
-            add(name, DevicePackage((MCU,), {"loihi": (FAN_IN,)}), name)
-        add("three", DevicePackage(KINDS, rules={"mcu": ()}))
+            add(name, DevicePackage((FPGA,), {"loihi": (FAN_IN,)}), name)
+        add("three", DevicePackage(KINDS, rules={"fpga": ()}))
         assert [report.state for report in DEVICES.reports()] == ["ok"] * 3
         assert FAN_IN in device_tables().kinds["loihi"].figures
 
@@ -332,36 +333,36 @@ class TestLeftOut:
         self, add: Callable[..., None], caplog: pytest.LogCaptureFixture
     ) -> None:
         size = replace(FAN_IN, name="size")
-        add("adds", DevicePackage(figures={"mcu": (size,)}), "adds")
-        add("brings", DevicePackage((MCU,), rules={"mcu": ("chips",)}), "brings")
+        add("adds", DevicePackage(figures={"fpga": (size,)}), "adds")
+        add("brings", DevicePackage((FPGA,), rules={"fpga": ("chips",)}), "brings")
         assert "which takes chips, cores_per_chip" in self.said(caplog, "brings")
-        assert "kind 'mcu': is unknown" in self.said(caplog, "adds")
+        assert "kind 'fpga': is unknown" in self.said(caplog, "adds")
         assert "size" not in device_tables().definitions
 
     def test_names_of_profiles(
         self, add: Callable[..., None], tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        one = folder_of(tmp_path / "one", loihi1=ESP32, mine=ESP32, both=ESP32)
+        one = folder_of(tmp_path / "one", loihi1=ICE40, mine=ICE40, both=ICE40)
         (one / ".toml").touch()
-        two = folder_of(tmp_path / "two", both=ESP32)
-        add("one", DevicePackage((MCU,), profiles=one), "one")
-        add("two", DevicePackage((MCU,), profiles=two), "two")
+        two = folder_of(tmp_path / "two", both=ICE40)
+        add("one", DevicePackage((FPGA,), profiles=one), "one")
+        add("two", DevicePackage((FPGA,), profiles=two), "two")
         reason = self.said(caplog, "one")
         assert "profile 'loihi1' is left out, since the name is lnn2loihi's own; rename" in reason
         assert "'both' is left out, since the name is of two (in this process) too" in reason
-        assert l2l.load_device("loihi1").kind == "loihi" and l2l.load_device("mine").kind == "mcu"
+        assert l2l.load_device("loihi1").kind == "loihi" and l2l.load_device("mine").kind == "fpga"
         assert "both" not in l2l.device_names()
 
     def test_a_broken_profile_is_named_and_the_others_are_there(
-        self, mcu: None, tmp_path: Path, caplog: pytest.LogCaptureFixture, run: Run
+        self, fpga: None, tmp_path: Path, caplog: pytest.LogCaptureFixture, run: Run
     ) -> None:
-        folder_of(tmp_path / "profiles", broken="kind = 3", esp32=ESP32)
+        folder_of(tmp_path / "profiles", broken="kind = 3", ice40=ICE40)
         DEVICES.add("again", DevicePackage(profiles=folder_of(tmp_path / "more", bad="a =")))
         try:
             with caplog.at_level(logging.WARNING, "lnn2loihi"):
                 for _ in range(2):
                     code, out, _ = run("devices")
-                    assert code == 0 and "esp32-c6" in out and "bad" not in out
+                    assert code == 0 and "ice40-up" in out and "bad" not in out
             assert caplog.text.count("bad.toml: is not valid TOML") == 1
             assert "a profile of __main__ (in this process) is left out" in caplog.text
             with pytest.raises(DeviceError, match="bad.toml: is not valid TOML"):
@@ -387,11 +388,11 @@ class TestLeftOut:
         (lambda: Definition("flash", "B", "limit", " "), "its meaning is no line of text"),
         (lambda: Definition("flash", "B", "limit", "x", largest=0.0), "its largest number is 0"),
         (lambda: Definition("flash", "B", "speed", "x"), "role"),  # pyright: ignore
-        (lambda: replace(MCU, name="my mcu"), "kind 'my mcu': its name is not made of"),
-        (lambda: replace(MCU, figures=(FLASH, ACTIVE, FLASH)), "it has two figures 'flash'"),
-        (lambda: replace(MCU, shown="active_power"), "shown is 'active_power', expected a requir"),
-        (lambda: replace(MCU, parts=(("a", "flash"),)), "parts names 'a', which is no figure"),
-        (lambda: replace(MCU, rules=("chips",)), "which takes chips, cores_per_chip, mesh_columns"),
+        (lambda: replace(FPGA, name="my fpga"), "kind 'my fpga': its name is not made of"),
+        (lambda: replace(FPGA, figures=(FLASH, ACTIVE, FLASH)), "it has two figures 'flash'"),
+        (lambda: replace(FPGA, shown="toggle_power"), "shown is 'toggle_power', expected a"),
+        (lambda: replace(FPGA, parts=(("a", "flash"),)), "parts names 'a', which is no figure"),
+        (lambda: replace(FPGA, rules=("chips",)), "which takes chips, cores_per_chip, mesh"),
         (lambda: replace(LOIHI, rules=(Rule(lambda draft: iter(())),)), "has no name; give a lnn2"),
         (lambda: replace(LOIHI, rules=(3,)), "the rule 3 has no name"),
         (lambda: replace(LOIHI, rules=("chips", RULES[-1])), "it has two rules 'chips'"),
@@ -410,7 +411,7 @@ def test_wrong_tables_are_refused_by_name(make: Callable[[], object], wrong: str
         make()
 
 
-NAMES = st.sampled_from(["loihi", "cpu", "mcu", "tpu"])
+NAMES = st.sampled_from(["loihi", "cpu", "fpga", "tpu"])
 FIGURES = st.lists(
     st.builds(
         Definition,
@@ -463,7 +464,7 @@ def test_whatever_packages_bring_ours_stays(packages: list[DevicePackage]) -> No
 @pytest.mark.parametrize("name", ["figures", "rules", "parts", "kinds"])
 def test_lists_become_tuples(name: str) -> None:
     if name == "kinds":
-        assert DevicePackage([MCU], {"loihi": [FAN_IN]}).kinds == (MCU,)  # pyright: ignore
+        assert DevicePackage([FPGA], {"loihi": [FAN_IN]}).kinds == (FPGA,)  # pyright: ignore
     else:
         changed: dict[str, Any] = {name: list(getattr(LOIHI, name))}
         assert replace(LOIHI, **changed) == LOIHI

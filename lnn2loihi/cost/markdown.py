@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lnn2loihi.cost.validation import ValidationRow
-from lnn2loihi.devices import COST_PARAMETERS, DEFINITIONS, Device
+from lnn2loihi.devices import Device, device_tables
 from lnn2loihi.tables import markdown_table
 
 
@@ -13,12 +13,11 @@ def parameter_markdown(device: Device) -> str:
     """The costs of a device with their ranges, grades and sources, as a Markdown table."""
     titles = ("figure", "symbol", "what it is the cost of", "value", "5 to 95 %", "grade", "source")
     rows: list[tuple[str, ...]] = []
-    for name in COST_PARAMETERS:
-        figure = device.get(name)
-        if figure is not None:
-            what = DEFINITIONS[name]
-            rows.append((f"`{name}`", what.symbol, what.meaning, str(figure), figure.range_text,
-                         figure.grade, figure.source))  # fmt: skip
+    for what in device_tables().kinds[device.kind].figures:
+        figure = device.get(what.name)
+        if what.role == "cost" and figure is not None:
+            rows.append((f"`{what.name}`", what.symbol, what.meaning, str(figure),
+                         figure.range_text, figure.grade, figure.source))  # fmt: skip
     return markdown_table(titles, rows)
 
 

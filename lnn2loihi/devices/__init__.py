@@ -11,6 +11,7 @@ from lnn2loihi.devices.figures import (
     GPU,
     GRADES,
     LOIHI,
+    MICROCONTROLLER,
     Definition,
     DeviceKind,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "GPU",
     "GRADES",
     "LOIHI",
+    "MICROCONTROLLER",
     "Definition",
     "Device",
     "DeviceKind",

@@ -231,8 +231,23 @@ CPU = DeviceKind("cpu", "CPU", (_FULL_POWER, _IDLE_POWER, _THREADS, _CLOCK),
                  shown="thermal_design_power", parts=_POWERS)  # fmt: skip
 GPU = DeviceKind("gpu", "GPU", (_FULL_POWER, _IDLE_POWER, _CLOCK),
                  shown="thermal_design_power", parts=_POWERS)  # fmt: skip
+#: Computed by the model of `lnn2loihi.cost.microcontroller`; its times are of its own code, so they
+#: have names of their own.
+MICROCONTROLLER = DeviceKind(
+    "mcu", "micro-controller",
+    (
+        _limit("flash_memory", "B", "memory for code and weights"),
+        _limit("working_memory", "B", "memory for states and messages"),
+        _CLOCK,
+        _cost("time_per_multiply_accumulate", "s", "t_mac", "a multiply-accumulate of a dense row"),
+        _cost("time_per_neuron_instruction", "s", "t_nin", "an instruction of a neuron program"),
+        _cost("active_power", "W", "P_run", "the part while it computes"),
+        _cost("sleep_power", "W", "P_sleep", "the part between two samples"),
+    ),
+    shown="active_power", parts=(("sleep_power", "active_power"),),
+)  # fmt: skip
 #: Our kinds.
-KINDS = (LOIHI, CPU, GPU)
+KINDS = (LOIHI, CPU, GPU, MICROCONTROLLER)
 #: The parameters of Loihi's time and energy, in the order in which they are sampled.
 COST_PARAMETERS: tuple[str, ...] = tuple(d.name for d in _CHIP if d.role == "cost")
 #: Every figure of our kinds, by name.
