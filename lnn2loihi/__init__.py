@@ -39,9 +39,11 @@ if TYPE_CHECKING:
         BoardLog,
         Calibration,
         CostEstimate,
+        MicrocontrollerEstimate,
         Workload,
         calibrate_profile,
         estimate,
+        estimate_microcontroller,
         read_board_log,
     )
     from lnn2loihi.devices import Device, Figure, device_names, load_device, save_device
@@ -114,7 +116,8 @@ if TYPE_CHECKING:
 _NAMES = {
     "comparison": "ComparisonResult compare",
     "cost": (
-        "BoardLog Calibration CostEstimate Workload calibrate_profile estimate read_board_log"
+        "BoardLog Calibration CostEstimate MicrocontrollerEstimate Workload calibrate_profile "
+        "estimate estimate_microcontroller read_board_log"
     ),
     "devices": "Device Figure device_names load_device save_device",
     "doctor": "DoctorReport examine",
@@ -199,6 +202,7 @@ __all__ = [
     "Lnn2LoihiError",
     "LoihiProgram",
     "Memory",
+    "MicrocontrollerEstimate",
     "MinGRULayer",
     "MinLSTMLayer",
     "Mismatch",
@@ -233,6 +237,7 @@ __all__ = [
     "device_names",
     "difference",
     "estimate",
+    "estimate_microcontroller",
     "examine",
     "export",
     "import_network",

@@ -28,8 +28,9 @@ RESULTS = {
     "ConvertedResult",
     "ConvertedStream", "ConvertedTrace", "CostEstimate", "DescriptionCandidate",
     "DescriptionProposal", "DoctorReport", "FloatResult", "Mismatch",
-    "NeuroBenchMetrics", "Placement", "ProfileResult", "ProfileRow", "Sensitivity",
-    "SimulationResult", "TrainableModule", "TrainableNetwork", "VerificationResult", "Violation",
+    "MicrocontrollerEstimate", "NeuroBenchMetrics", "Placement", "ProfileResult", "ProfileRow",
+    "Sensitivity", "SimulationResult", "TrainableModule", "TrainableNetwork", "VerificationResult",
+    "Violation",
 }  # fmt: skip
 #: Methods through which the parts of the library speak to each other.
 INTERNAL = {
@@ -254,6 +255,10 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     "estimate": lambda m: {
         "workload": m.workload, "device": m.device, "rate": None, "mode": "pipelined",
         "io": "none", "step_time": None, "draws": 100, "seed": 0,
+    },
+    "estimate_microcontroller": lambda m: {
+        "program": m.program, "device": "mcu-stm32u385", "rate": None, "copies": 1, "draws": 100,
+        "seed": 0,
     },
     "examine": lambda m: {"environment": None},
     "export": lambda m: {"source": m.program, "path": "a.onnx", "format": None},

@@ -6,9 +6,10 @@ draw by draw: what both do not know in the same way falls out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from lnn2loihi.cost.model import IO, Operation, Parameters, evaluate
 from lnn2loihi.devices import COST_PARAMETERS, Figure
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.frozen import read_only_mapping
+
+if TYPE_CHECKING:
+    from lnn2loihi.cost.microcontroller_model import MicrocontrollerBasis
 
 #: Fewest draws that give 5 % and 95 % quantiles, and most.
 DRAWS = (100, 1_000_000)
@@ -64,14 +68,7 @@ class Basis:
     def __post_init__(self) -> None:
         object.__setattr__(self, "figures", read_only_mapping(self.figures))
         problems = Problems(InputError, "basis of an estimate")
-        if set(self.figures) != set(COST_PARAMETERS):
-            problems.add(f"its figures are {', '.join(self.figures) or 'none'}, expected "
-                         f"{', '.join(COST_PARAMETERS)}")  # fmt: skip
-        for name, one in self.figures.items():
-            if not (one.low <= one.value <= one.high and one.low >= 0.0) or (
-                one.low == 0.0 < one.value
-            ):
-                problems.add(f"{name} is {one.value:g} in {one.low:g} to {one.high:g}")
+        problems.extend(range_problems(self.figures, COST_PARAMETERS))
         if self.io not in IO:
             problems.add(f"io is {self.io!r:.40}, expected one of {', '.join(IO)}")
         if not DRAWS[0] <= self.draws <= DRAWS[1] or self.seed < 0:
@@ -88,10 +85,7 @@ class Basis:
     @cached_property
     def parameters(self) -> Parameters:
         """The figures: their nominal values first, then their draws, float64 (1 + draws,) each."""
-        figures = {n: Figure(r.value, r.low, r.high, "1", "", "") for n, r in self.figures.items()}
-        drawn = sample(figures, self.draws, self.seed)
-        nominal = np.array([[r.value for r in self.figures.values()]])
-        return dict(zip(self.figures, np.concatenate([nominal, drawn]).T, strict=True))
+        return drawn(self.figures, self.draws, self.seed)
 
     @cached_property
     def results(self) -> Mapping[str, FloatArray]:
@@ -102,12 +96,7 @@ class Basis:
         """The same with one figure after the other at its low and its high end, all others at
         their nominal values: float64 (2 * figures,) each.
         """
-        names, ranges = list(self.figures), list(self.figures.values())
-        ends = np.repeat(np.array([[r.value for r in ranges]]), 2 * len(ranges), axis=0)
-        places = np.arange(len(ranges))
-        ends[2 * places, places] = [r.low for r in ranges]
-        ends[2 * places + 1, places] = [r.high for r in ranges]
-        return evaluate(self.demand, dict(zip(names, ends.T, strict=True)), self.operation)
+        return evaluate(self.demand, one_at_its_ends(self.figures), self.operation)
 
     @property
     def rate_met(self) -> float | None:
@@ -119,7 +108,40 @@ class Basis:
         return float(np.mean(self.results["sample_time"][1:] <= 1.0 / self.rate))
 
 
-def ratio_of(numerator: Basis, denominator: Basis, name: str) -> Interval:
+def range_problems(figures: Mapping[str, Range], expected: Collection[str]) -> Iterator[str]:
+    """What is wrong with the figures of a basis."""
+    if set(figures) != set(expected):
+        yield f"its figures are {', '.join(figures) or 'none'}, expected {', '.join(expected)}"
+    for name, one in figures.items():
+        if not (one.low <= one.value <= one.high and one.low >= 0.0) or (
+            one.low == 0.0 < one.value
+        ):
+            yield f"{name} is {one.value:g} in {one.low:g} to {one.high:g}"
+
+
+def drawn(figures: Mapping[str, Range], draws: int, seed: int) -> Parameters:
+    """Their nominal values first, then their draws, float64 (1 + draws,) each."""
+    known = {n: Figure(r.value, r.low, r.high, "1", "", "") for n, r in figures.items()}
+    nominal = np.array([[r.value for r in figures.values()]])
+    values = np.concatenate([nominal, sample(known, draws, seed)])
+    return dict(zip(figures, values.T, strict=True))
+
+
+def one_at_its_ends(figures: Mapping[str, Range]) -> Parameters:
+    """One figure after the other at its low and its high end, all others at their nominal values:
+    float64 (2 * figures,) each.
+    """
+    ranges = list(figures.values())
+    ends = np.repeat(np.array([[r.value for r in ranges]]), 2 * len(ranges), axis=0)
+    places = np.arange(len(ranges))
+    ends[2 * places, places] = [r.low for r in ranges]
+    ends[2 * places + 1, places] = [r.high for r in ranges]
+    return dict(zip(figures, ends.T, strict=True))
+
+
+def ratio_of(
+    numerator: Basis | MicrocontrollerBasis, denominator: Basis | MicrocontrollerBasis, name: str
+) -> Interval:
     """One estimate's quantity over another's, draw by draw.
 
     Args:
@@ -130,14 +152,16 @@ def ratio_of(numerator: Basis, denominator: Basis, name: str) -> Interval:
     return _combined(numerator, denominator, name, np.divide, "1")
 
 
-def difference_of(first: Basis, second: Basis, name: str, unit: str) -> Interval:
+def difference_of(
+    first: Basis | MicrocontrollerBasis, second: Basis | MicrocontrollerBasis, name: str, unit: str
+) -> Interval:
     """One estimate's quantity less another's, draw by draw; the unit is that of both."""
     return _combined(first, second, name, np.subtract, unit)
 
 
 def _combined(
-    first: Basis,
-    second: Basis,
+    first: Basis | MicrocontrollerBasis,
+    second: Basis | MicrocontrollerBasis,
     name: str,
     operation: Callable[[FloatArray, FloatArray], FloatArray],
     unit: str,

@@ -16,6 +16,7 @@ from lnn2loihi.cost.result import ENERGIES, CostEstimate, ParameterEffect
 from lnn2loihi.cost.workload import FALL_THROUGH, MODES, PIPELINED, Workload
 from lnn2loihi.devices import (
     COST_PARAMETERS,
+    MICROCONTROLLER,
     Device,
     Figure,
     device_tables,
@@ -141,7 +142,10 @@ def check_chip(device: Device, instead: str = "") -> None:
 
 
 def _check_device(workload: Workload, device: Device) -> None:
-    check_chip(device, f", a {device.kind} is measured")
+    other = f", a {device.kind} is measured"
+    if device.kind == MICROCONTROLLER.name:
+        other = ", estimate_microcontroller is for micro-controllers"
+    check_chip(device, other)
     problems = Problems(DeviceError, f"device {device.name!r}")
     chips, cores = device.count("chips"), device.count("cores_per_chip")
     if workload.chips > chips:

@@ -1,0 +1,326 @@
+"""Estimates what a program costs on a micro-controller: time and energy, with intervals.
+
+Nobody has measured these programs there. Times of a multiply-accumulate and powers come from
+published runs of another network on the same part; the time of a neuron instruction is assumed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Annotated, Any
+
+import numpy as np
+
+from lnn2loihi.arguments import checks_kinds
+from lnn2loihi.cost.basis import DRAWS, MET, Range, one_at_its_ends
+from lnn2loihi.cost.interval import Interval
+from lnn2loihi.cost.microcontroller_model import (
+    ENERGIES,
+    PARAMETERS,
+    MicrocontrollerBasis,
+    sample_seconds,
+)
+from lnn2loihi.cost.result import ParameterEffect
+from lnn2loihi.cost.sample_work import (
+    SPARSE_COST,
+    MicrocontrollerWork,
+    microcontroller_work,
+)
+from lnn2loihi.devices import MICROCONTROLLER, Device, known_devices, load_device, with_prefix
+from lnn2loihi.errors import DeviceError, Problems, RateError
+from lnn2loihi.kinds import Count, Natural, Rate, Within
+from lnn2loihi.program import LoihiProgram
+from lnn2loihi.tables import percent, text_table
+from lnn2loihi.tiers import CALIBRATED
+
+#: The term of a sample's time that a figure is the cost of.
+_TERMS = {"multiply_accumulates": PARAMETERS[0], "neurons": PARAMETERS[1]}
+_NOTES = (
+    f"all synapses are computed, whether messages are 0 or not; one of a sparse row counts as "
+    f"{SPARSE_COST} multiply-accumulates of a dense one, where that is less (assumed)",
+    "left out: encoding and decoding, reading sensors and sending answers, waking up, and all of "
+    "the board but the part",
+    "memory is the least that weights, parameters, states and messages take; code and stack come "
+    "on top",
+)
+
+
+@dataclass(frozen=True)
+class MicrocontrollerEstimate:
+    """Time and energy of a program on a micro-controller. Never a measurement.
+
+    All energies and times are per sample of one copy, and all intervals are 90 % intervals over
+    the ranges of the device's figures.
+
+    Attributes:
+        name: name of the network.
+        device: name of the device.
+        rate: samples per second of each copy that were asked for; None at full speed.
+        copies: copies of the network, each with a state of its own.
+        parts: micro-controllers that they take.
+        copies_per_part: copies that take turns on the fullest of them.
+        multiply_accumulates, neuron_instructions: work of a sample, see `MicrocontrollerWork`.
+        flash_memory, working_memory: bytes that the fullest part needs at least.
+        sample_time: the part computes so long for a sample.
+        latency: from a sample to its answer, for the copy whose turn is the last.
+        throughput: samples per second of all copies: the rate, or full speed.
+        energy: J per sample: `multiply_accumulates`, `neurons`, `sleep`, and their sum `total`.
+        power: W of all parts, by the same names, averaged from one sample to the next.
+        energy_delay_product: total energy times latency, J s.
+        sensitivity: effect of each figure, largest first.
+        rate_met: share of the draws in which the rate is met; None at full speed.
+        notes: what is left out, and other reservations.
+        basis: what it was computed from, for ratios and differences with other estimates.
+        tier: how far the figures are to be trusted.
+    """
+
+    name: str
+    device: str
+    rate: float | None
+    copies: int
+    parts: int
+    copies_per_part: int
+    multiply_accumulates: int
+    neuron_instructions: int
+    flash_memory: int
+    working_memory: int
+    sample_time: Interval
+    latency: Interval
+    throughput: Interval
+    energy: Mapping[str, Interval]
+    power: Mapping[str, Interval]
+    energy_delay_product: Interval
+    sensitivity: tuple[ParameterEffect, ...]
+    rate_met: float | None
+    notes: tuple[str, ...]
+    basis: MicrocontrollerBasis
+    tier: str = CALIBRATED
+
+    def summary(self) -> str:
+        """The estimate as text."""
+        speed = "full speed" if self.rate is None else f"{self.rate:g} samples a second each"
+        copies = f"{self.copies:,} cop{'y' if self.copies == 1 else 'ies'}"
+        parts = f"{self.parts:,} part{'s'[: self.parts > 1]}"
+        times = {"sample": self.sample_time, "latency": self.latency}
+        rate, total = self.throughput, self.energy["total"].value
+        lines = [
+            f"{self.name} on {self.device}: {copies} on {parts}, {speed}; {self.tier}",
+            f"a sample: {self.multiply_accumulates:,} multiply-accumulates, "
+            f"{self.neuron_instructions:,} neuron instructions",
+            f"memory, at least: {self.flash_memory:,} B of flash, {self.working_memory:,} B of RAM",
+            "",
+            text_table(("time", "value", "90 % interval"), [
+                *((name, with_prefix(i.value, "s"), i.range_text) for name, i in times.items()),
+                ("throughput", f"{rate.value:,.4g} /s", f"{rate.low:,.4g} to {rate.high:,.4g} /s"),
+            ]),
+            "",
+            text_table(("energy of a sample", "value", "90 % interval", "share", "power"), [
+                (name.replace("_", "-"), with_prefix(i.value, "J"), i.range_text,
+                 percent(i.value / total), with_prefix(self.power[name].value, "W"))
+                for name, i in self.energy.items()
+            ]),
+            "",
+            text_table(("what it hangs on", "grade", "total at low end", "total at high end"), [
+                (e.parameter, e.grade, with_prefix(e.total_at_low, "J"),
+                 with_prefix(e.total_at_high, "J"))
+                for e in self.sensitivity
+            ]),
+            "",
+        ]  # fmt: skip
+        return "\n".join([*lines, *(f"- {note}" for note in self.notes)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The estimate as plain data for JSON; every interval carries its unit."""
+        shown = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "basis"}
+        return {name: _plain(value) for name, value in shown.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (Interval, ParameterEffect)):
+        return asdict(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return [_plain(entry) for entry in value] if isinstance(value, tuple) else value
+
+
+@checks_kinds()
+def estimate_microcontroller(
+    program: LoihiProgram,
+    device: str | os.PathLike[str] | Device,
+    *,
+    rate: Rate | None = None,
+    copies: Count = 1,
+    draws: Annotated[int, Within(*DRAWS)] = 2000,
+    seed: Natural = 0,
+) -> MicrocontrollerEstimate:
+    """Estimates what a program costs on a micro-controller, computed one sample after the other.
+
+    Each figure is drawn from its range, as a split log-normal distribution; intervals are the 5 %
+    and 95 % quantiles of what comes out.
+
+    Args:
+        program: the program.
+        device: name or file of a profile of kind `mcu`, or a Device.
+        rate: samples per second of each copy; the part sleeps in between. None: full speed.
+        copies: independent copies of the network. They take turns on a part as long as it has room
+            for their states and meets the rate, at the upper end of the interval; what is left
+            goes to further parts, evenly.
+        draws: draws of the figures.
+        seed: seed of the draws; the same for all that is to be compared.
+
+    Raises:
+        InputError: lists arguments that make no sense.
+        DeviceError: the device is no micro-controller, or has no room for the program.
+        RateError: one copy alone cannot meet the rate; says what takes longest, and has.
+    """
+    found = load_device(device)
+    if found.kind != MICROCONTROLLER.name:
+        raise DeviceError(
+            f"device {found.name!r}",
+            f"is a {found.kind}; this model is of micro-controllers: {', '.join(_names())}",
+        )
+    _check_figures(found)
+    work = microcontroller_work(program)
+    most = _most_copies(work, found, copies)
+    figures = {name: found.figure(name) for name in PARAMETERS}
+    ranges = {name: Range(f.value, f.low, f.high) for name, f in figures.items()}
+    pace = None if rate is None else float(rate)
+    alone = MicrocontrollerBasis(work, ranges, pace, draws=draws, seed=seed)
+    if pace is not None:
+        _check_rate(alone, found)
+        longest = float(np.quantile(alone.results["sample_time"][1:], MET, method="higher"))
+        most = min(most, max(int(1.0 / (pace * longest)), 1))
+    basis = replace(alone, copies=copies, parts=-(-copies // most))
+    return _result(basis, found)
+
+
+def _check_figures(device: Device) -> None:
+    """Refuses times and powers of 0, of which nothing but sleep may be one."""
+    problems = Problems(DeviceError, f"device {device.name!r}")
+    for name in PARAMETERS[:-1]:
+        if device.value(name) == 0.0:
+            problems.add(f"{name} is 0, and nothing is for free; give it with its range")
+    problems.raise_if_any()
+
+
+def _names() -> list[str]:
+    return [device.name for _, device in known_devices() if device.kind == MICROCONTROLLER.name]
+
+
+def _lacking(work: MicrocontrollerWork, device: Device) -> list[str]:
+    """What there is no room for on a device, one copy of the network, a sentence each."""
+    needed = (
+        ("flash_memory", "flash memory", "weights and parameters", work.flash_memory),
+        ("working_memory", "RAM", "states and messages", work.working_memory(1)),
+    )
+    return [
+        f"{work.name!r} needs at least {bytes_:,} B of {memory} for its {what}, it has "
+        f"{device.count(figure):,} B"
+        for figure, memory, what, bytes_ in needed
+        if bytes_ > device.count(figure)
+    ]
+
+
+def _most_copies(work: MicrocontrollerWork, device: Device, copies: int) -> int:
+    """Of these copies, how many a part has room for.
+
+    Raises:
+        DeviceError: it has none for a single one; says how much, and what would fit.
+    """
+    problems = Problems(DeviceError, f"device {device.name!r}")
+    problems.extend(_lacking(work, device))
+    if problems:
+        roomy = [
+            other.name
+            for _, other in known_devices()
+            if other.kind == MICROCONTROLLER.name and not _lacking(work, other)
+        ]
+        there = f"; there is room on {', '.join(roomy)}" if roomy else ""
+        problems.add(f"fewer units or fewer bits a weight need less{there}")
+    problems.raise_if_any()
+    left = device.count("working_memory") - work.message_memory
+    return min(copies, left // work.state_memory) if work.state_memory else copies
+
+
+def _check_rate(alone: MicrocontrollerBasis, device: Device) -> None:
+    """Refuses a rate that one copy on a part does not meet, at the nominal figures."""
+    assert alone.rate is not None and alone.rate_met is not None
+    work, available = alone.work, 1.0 / alone.rate
+    needed = float(alone.results["sample_time"][0])
+    if needed <= available:
+        return
+    seconds = {n: float(s[0]) for n, s in sample_seconds(work, alone.parameters).items()}
+    counts = {
+        "multiply_accumulates": f"{work.multiply_accumulates:,} multiply-accumulates",
+        "neurons": f"{work.neuron_instructions:,} neuron instructions",
+    }
+    terms = " and ".join(f"{with_prefix(s, 's')} for {counts[n]}" for n, s in seconds.items())
+    longest = max(seconds, key=lambda name: seconds[name])
+    figure = device.figure(_TERMS[longest])
+    raise RateError(
+        f"{work.name!r} on {device.name} at {alone.rate:g} Hz",
+        f"a sample needs {with_prefix(needed, 's')} ({terms}), has {with_prefix(available, 's')}; "
+        f"the fastest rate is about {1.0 / needed:,.4g} Hz, and the ranges of the figures leave a "
+        f"probability of {alone.rate_met:.0%}; the {counts[longest].split(' ', 1)[1]} take longest "
+        f"({_TERMS[longest]} of {device.name}, {figure}, {figure.grade}): take fewer units or "
+        "another part",
+        needed,
+        available,
+    )
+
+
+def _effects(basis: MicrocontrollerBasis, device: Device) -> tuple[ParameterEffect, ...]:
+    ends = basis.evaluate(one_at_its_ends(basis.figures))
+    total, time = ends["total"], ends["sample_time"]
+    effects = [
+        ParameterEffect(
+            name, device.figure(name).grade, float(total[2 * i]), float(total[2 * i + 1]),
+            float(time[2 * i]), float(time[2 * i + 1]),
+        )
+        for i, name in enumerate(basis.figures)
+    ]  # fmt: skip
+    return tuple(sorted(effects, key=lambda effect: -effect.swing))
+
+
+def _notes(basis: MicrocontrollerBasis, device: Device) -> tuple[str, ...]:
+    notes, met, turns = [*_NOTES, *device.notes], basis.rate_met, basis.copies_per_part
+    if met is not None and met < MET:
+        notes.append(
+            f"the rate is met at the nominal figures, but not by the upper end of the interval: "
+            f"in {met:.0%} of the draws of their ranges"
+        )
+    if turns > 1:
+        notes.append(
+            f"{turns:,} copies take turns on a part and share its weights; the latency is that of "
+            "the last of them, if their samples come together"
+        )
+    return tuple(notes)
+
+
+def _result(basis: MicrocontrollerBasis, device: Device) -> MicrocontrollerEstimate:
+    work, drawn = basis.work, basis.results
+    power = {name: drawn[name] * basis.copies / drawn["interval"] for name in ENERGIES}
+    return MicrocontrollerEstimate(
+        name=work.name,
+        device=device.name,
+        rate=basis.rate,
+        copies=basis.copies,
+        parts=basis.parts,
+        copies_per_part=basis.copies_per_part,
+        multiply_accumulates=work.multiply_accumulates,
+        neuron_instructions=work.neuron_instructions,
+        flash_memory=work.flash_memory,
+        working_memory=work.working_memory(basis.copies_per_part),
+        sample_time=Interval.of(drawn["sample_time"], "s"),
+        latency=Interval.of(drawn["latency"], "s"),
+        throughput=Interval.of(drawn["throughput"], "Hz"),
+        energy={name: Interval.of(drawn[name], "J") for name in ENERGIES},
+        power={name: Interval.of(watts, "W") for name, watts in power.items()},
+        energy_delay_product=Interval.of(drawn["energy_delay_product"], "J*s"),
+        sensitivity=_effects(basis, device),
+        rate_met=basis.rate_met,
+        notes=_notes(basis, device),
+        basis=basis,
+    )
