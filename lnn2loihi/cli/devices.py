@@ -94,5 +94,6 @@ def _validate(markdown: bool, as_json: bool) -> None:
 
     rows = validation_table()
     text = validation_markdown(rows) if markdown else validation_summary(rows)
-    print_result([{**asdict(row), "met": row.met} for row in rows], text, as_json)
+    plain = [{**asdict(row), "met": row.met, "covered": row.covered} for row in rows]
+    print_result(plain, text, as_json)
     raise typer.Exit(FAILED_CHECK if any(row.verdict == "miss" for row in rows) else 0)

@@ -26,15 +26,15 @@ def validation_markdown(rows: Sequence[ValidationRow]) -> str:
     which figures each case set below it.
     """
     titles = ("case", "network", "split", "quantity", "measured", "model", "90 % interval",
-              "error", "verdict")  # fmt: skip
+              "in it", "error", "verdict")  # fmt: skip
     lines: list[tuple[str, ...]] = []
     seen: dict[str, ValidationRow] = {}
     for row in rows:
         first = row.case not in seen
         seen.setdefault(row.case, row)
         lines.append((row.case if first else "", row.title if first else "", row.split,
-                      row.quantity, row.measured_text, row.model_text, row.model.range_text,
-                      row.error_text, row.verdict))  # fmt: skip
+                      row.quantity, row.measured_text, row.model_text, row.range_text,
+                      row.covered_text, row.error_text, row.verdict))  # fmt: skip
     cases = []
     for row in seen.values():
         used = f" It set {', '.join(f'`{name}`' for name in row.sets)}." if row.sets else ""
