@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cost_recomputed import costs, drawn
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,6 +38,14 @@ E_SPIKE, T_OUT, T_LINK = (
     for name in ("energy_per_spike", "time_per_outgoing_message", "time_per_link_message")
 )
 P_ST, P_CORE = NOMINAL["static_power_per_chip"], NOMINAL["active_core_power"]
+#: Figures that the first specification of the model had, where they were others.
+FIRST_FIGURES = {
+    "static_power_per_chip": (0.23, 0.21, 0.28), "active_core_power": (4e-3, 2e-3, 6e-3),
+    "energy_per_synaptic_operation": (5e-12, 3e-12, 13e-12),
+    "energy_per_instruction": (5e-12, 1.5e-12, 15e-12),
+    "energy_per_message": (100e-12, 20e-12, 200e-12), "time_per_step": (1.15e-6, 0.2e-6, 1.8e-6),
+    "time_per_instruction": (1.7e-9, 1e-9, 3e-9),
+}  # fmt: skip
 
 
 def tiny(**given: Any) -> l2l.Workload:
@@ -160,21 +169,37 @@ class TestEquations:
         self, units: int, inputs: int, cores: int, expected: list[tuple[float, float, float]]
     ) -> None:
         """Dense CfCs with three heads and 50 instructions, in us and uJ: 5, 50 and 95 % of its
-        draws, with two digits. It does not say how many messages there are; every input and state
-        to every core are taken here. Its 50 % is the median, ours the nominal value.
+        draws, with two digits, at its figures: it has none at the sender. It does not say how many
+        messages there are; every input and state to every core are taken here. Its 50 % is the
+        median, ours the nominal value. At today's figures the equations say what an independent
+        recomputation says.
         """
         counts = {
             "cores": cores, "synaptic_operations": 3 * (inputs + units) * units,
             "neuron_updates": units, "instructions_per_update": 50,
             "messages": (inputs + units) * cores,
         }  # fmt: skip
-        found = l2l.estimate(workload_of_totals("CfC", counts, "by hand"), OHEO)
+        figures = {
+            name: replace(figure, value=value, low=low, high=high)
+            for name, figure in OHEO.figures.items()
+            for value, low, high in (
+                FIRST_FIGURES.get(name, (figure.value, figure.low, figure.high)),
+            )
+            if name not in ("energy_per_spike", "time_per_outgoing_message")
+        }
+        workload = workload_of_totals("CfC", counts, "by hand")
+        found = l2l.estimate(workload, replace(OHEO, figures=figures))
         energy = found.energy
         names = ("dynamic", "static_full_chip", "total_full_chip")
         intervals = found.step_time, *(energy[name] for name in names)
         for interval, printed in zip(intervals, expected, strict=True):
             ours = tuple(1e6 * n for n in (interval.low, interval.value, interval.high))
             assert ours == pytest.approx(printed, rel=0.1)
+        today = l2l.estimate(workload, OHEO)
+        again = costs({"chips": 1, **counts}, drawn("loihi2-oheo-gulch", 1))
+        assert today.step_time.value == pytest.approx(again["step time"][0], rel=1e-12)
+        for name, theirs in zip(names, ("dynamic energy", "static energy", "energy"), strict=True):
+            assert today.energy[name].value == pytest.approx(again[theirs][0], rel=1e-12)
 
     @given(
         seed=st.integers(0, 10**6), cores=st.integers(1, 40), period=st.integers(1, 4),
@@ -542,7 +567,7 @@ class TestWorkload:
 
     def test_totals_that_contradict_themselves(self) -> None:
         with pytest.raises(l2l.InputError) as caught:
-            workload_of_totals("n", {"cores": 0, "chips": True, "hops": -1, "spikes": 1,
+            workload_of_totals("n", {"cores": 0, "chips": True, "hops": -1, "axons": 1,
                                      "messages": "many"}, "s")  # fmt: skip
         assert len(caught.value.problems) == 5
         for busiest in (9, 101):
@@ -551,3 +576,8 @@ class TestWorkload:
             ):
                 workload_of_totals("n", {"cores": 10, "messages": 100,
                                          "busiest_messages_in": busiest}, "s")  # fmt: skip
+            with pytest.raises(l2l.InputError, match=f"busiest_messages_out is {busiest}, but"):
+                workload_of_totals("n", {"cores": 10, "messages": 100,
+                                         "busiest_messages_out": busiest}, "s")  # fmt: skip
+        with pytest.raises(l2l.InputError, match="spikes is 5, but only 3 messages are sent"):
+            workload_of_totals("n", {"messages": 3, "spikes": 5}, "s")

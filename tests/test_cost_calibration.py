@@ -21,21 +21,25 @@ from lnn2loihi import cli
 from lnn2loihi.cost import ProfilerLog, read_logs, workload_of_totals
 from lnn2loihi.cost.fitting import fit
 from lnn2loihi.cost.interval import Z95
+from lnn2loihi.cost.model import IO_FIGURES
 from lnn2loihi.devices import COST_PARAMETERS
 
 OHEO = l2l.load_device("loihi2-oheo-gulch")
-# Networks in each of which another figure tells: steps, synapses, updates, instructions, messages,
-# hops, cores.
+# Networks in each of which another figure tells: steps, synapses, updates, instructions, messages
+# that arrive, hops, cores, messages that leave, spikes, links.
 BENCH: tuple[dict[str, Any], ...] = (
     {"cores": 1, "neuron_updates": 2},
     {"cores": 1, "synaptic_operations": 1e6},
     {"cores": 1, "neuron_updates": 8000},
     {"cores": 1, "neuron_updates": 8000, "instructions_per_update": 200},
-    {"cores": 1, "messages": 100_000},
+    {"cores": 100, "messages": 100_000, "busiest_messages_in": 100_000, "spikes": 1000},
     {"cores": 1, "messages": 100_000, "hops": 10_000_000},
     {"cores": 120, "neuron_updates": 120},
+    {"cores": 100, "messages": 100_000, "busiest_messages_out": 100_000, "spikes": 1000},
+    {"cores": 100, "messages": 100_000, "spikes": 100_000},
+    {"cores": 100, "messages": 100_000, "link_messages": 100_000, "spikes": 1000},
 )
-FITTED = tuple(name for name in COST_PARAMETERS if not name.startswith("host"))
+FITTED = tuple(name for name in COST_PARAMETERS if name in OHEO.figures and name not in IO_FIGURES)
 
 
 def chip(**factors: float) -> l2l.Device:
@@ -95,6 +99,7 @@ class TestFit:
         assert {*found.unchanged} == {*FITTED} - moved.keys()
         static = moved["static_power_per_chip"]
         assert static.after.value == pytest.approx(0.253, rel=1e-3)
+        assert not {"time_per_spike", "board_power"} & {*found.unchanged}, "it has none"
         assert static.after.grade == "measured"
         assert (
             static.after.source == "fitted to 1 record of calibration logs; was 230 mW (measured)"
@@ -208,7 +213,9 @@ class TestFit:
         logs = [record(chip(), BENCH[1])]
         change = next(c for c in l2l.calibrate_profile(OHEO, logs).changes
                       if c.parameter == "static_power_per_chip")  # fmt: skip
-        prior = math.log(0.23 / 0.21) / Z95 * math.log(0.28 / 0.23) / Z95
+        static = OHEO.figure("static_power_per_chip")
+        prior = math.log(static.value / static.low) / Z95
+        prior *= math.log(static.high / static.value) / Z95
         spread = (prior**-1 + 0.002**-2) ** -0.5
         assert change.after.high / change.after.value == pytest.approx(
             math.exp(Z95 * spread), rel=1e-3
@@ -226,7 +233,7 @@ class TestRefused:
             3,
             {"name": "empty"},
             {**good, "name": "both", "workload": workload_of_totals("n", {}, "s")},
-            {**good, "name": "counts", "counts": {"spikes": 1, "cores": -1}},
+            {**good, "name": "counts", "counts": {"axons": 1, "cores": -1}},
             {**good, "name": "fields", "measured": {"power": 1, "total_power": "1.2 J",
                                                     "avg_time_per_step": -1}},
             {**good, "name": "values", "measured": {"total_power": math.nan,
@@ -242,7 +249,7 @@ class TestRefused:
             "record 1 ('empty'): measured holds nothing; give some of avg_time_per_step",
             "record 1 ('empty'): give either counts or a workload",
             "record 2 ('both'): give either counts or a workload",
-            "record 3 ('counts'): 'spikes' is unknown",
+            "record 3 ('counts'): 'axons' is unknown",
             "record 3 ('counts'): cores is -1",
             "record 4 ('fields'): measured has an unknown field 'power'",
             "record 4 ('fields'): total_power is '1.2 J', expected a number, or text in one of MW",
@@ -319,7 +326,7 @@ class TestFiles:
         assert read_logs(as_json) == read_logs(as_csv) == read_logs(logs)
         assert read_logs(read_logs(logs)) == read_logs(logs)
         found = l2l.calibrate_profile(OHEO, as_csv)
-        assert found.source == "7 records of logs.csv"
+        assert found.source == f"{len(BENCH)} records of logs.csv"
 
     def test_a_workload_with_the_counts_of_each_core(self, tmp_path: Path) -> None:
         workload = workload_of_totals("n", BENCH[1], "s")
@@ -387,7 +394,9 @@ def test_the_verb(
         assert end.value.code == 0
         text = capsys.readouterr().out
         assert "time_per_step" in text and "unchanged" in text
-    assert l2l.load_device(target).value("time_per_step") == pytest.approx(0.92e-6, rel=0.01)
+    assert l2l.load_device(target).value("time_per_step") == pytest.approx(
+        0.8 * OHEO.value("time_per_step"), rel=0.01
+    )
     logs.write_text("[]")
     target.unlink()
     monkeypatch.setattr(sys, "argv", [*command, "-o", str(target)])

@@ -30,24 +30,27 @@ from lnn2loihi.devices.writer import device_text
 OHEO = l2l.load_device("loihi2-oheo-gulch")
 # The table of parameters that the model was specified with: value, low, high.
 SPECIFIED = {
-    "static_power_per_chip": (0.23, 0.21, 0.28),
-    "active_core_power": (4.0e-3, 2e-3, 6e-3),
+    "static_power_per_chip": (0.23, 0.10, 0.28),
+    "active_core_power": (2.5e-3, 0.5e-3, 6e-3),
     "energy_per_step": (20e-9, 10e-9, 45e-9),
-    "energy_per_synaptic_operation": (5e-12, 3e-12, 13e-12),
+    "energy_per_synaptic_operation": (6.5e-12, 4e-12, 13e-12),
     "energy_per_neuron_update": (40e-12, 20e-12, 81e-12),
-    "energy_per_instruction": (5e-12, 1.5e-12, 15e-12),
-    "energy_per_message": (100e-12, 20e-12, 200e-12),
+    "energy_per_instruction": (10e-12, 3e-12, 30e-12),
+    "energy_per_spike": (15e-12, 5e-12, 60e-12),
+    "energy_per_message": (25e-12, 10e-12, 90e-12),
     "energy_per_hop": (3.5e-12, 2e-12, 5e-12),
-    "time_per_step": (1.15e-6, 0.2e-6, 1.8e-6),
+    "time_per_step": (1.3e-6, 1.0e-6, 1.8e-6),
     "time_per_synaptic_operation": (1.5e-9, 0.7e-9, 2.5e-9),
     "time_per_neuron_update": (4e-9, 2.5e-9, 8.4e-9),
-    "time_per_instruction": (1.7e-9, 1e-9, 3e-9),
+    "time_per_instruction": (1.4e-9, 0.8e-9, 2.5e-9),
     "time_per_message": (2e-9, 1e-9, 16e-9),
+    "time_per_outgoing_message": (2e-9, 0.5e-9, 5e-9),
 }
 LOIHI_FIGURES = {definition.name for definition in device_tables().kinds["loihi"].figures}
 ASSUMED = {
-    "energy_per_neuron_update", "energy_per_instruction", "energy_per_message", "energy_per_hop",
-    "time_per_message", "host_io_time", "host_power",
+    "energy_per_neuron_update", "energy_per_spike", "energy_per_message", "energy_per_hop",
+    "time_per_message", "time_per_outgoing_message", "time_per_link_message", "host_io_time",
+    "host_power", "time_per_board_message",
 }  # fmt: skip
 FIGURE = """
 [figures.{name}]
@@ -103,7 +106,16 @@ class TestShipped:
         for name, (value, low, high) in SPECIFIED.items():
             figure = OHEO.figure(name)
             assert (figure.value, figure.low, figure.high) == (value, low, high), name
-        assert {n for n in COST_PARAMETERS if OHEO.figure(n).grade == "assumed"} == ASSUMED
+        costs = {name: OHEO.get(name) for name in COST_PARAMETERS}
+        assert {n for n, f in costs.items() if f is not None and f.grade == "assumed"} == ASSUMED
+        absent = {name for name, figure in costs.items() if figure is None}
+        assert absent == {"time_per_spike", "board_power"} <= OHEO.not_public.keys()
+        loihi1 = l2l.load_device("loihi1")
+        spike, axon = (loihi1.value(f"energy_per_{what}") for what in ("spike", "message"))
+        assert (spike, axon) == (69.3e-12, 111e-12), "a spike once, each destination once"
+        for limit in (0, 1, 2):
+            parts = [SPECIFIED[f"energy_per_{what}"][limit] for what in ("spike", "message")]
+            assert sum(parts) == pytest.approx((40e-12, 15e-12, 150e-12)[limit])
         assert OHEO.count("neurons_per_core") == 8192 and OHEO.count("cores_per_chip") == 120
         assert OHEO.count("memory_per_core") == 196_608
         assert OHEO.count("synaptic_memory_per_core") == 131_072
@@ -201,7 +213,10 @@ class TestOwnFiles:
                 value, low, high, unit, text, data.draw(st.sampled_from([*GRADES]))
             )
         path = tmp_path_factory.mktemp("saved") / "mine.toml"
-        device = replace(OHEO, figures=figures, name="mine", source_file=str(path))
+        unknown = {name: why for name, why in OHEO.not_public.items() if name not in figures}
+        device = replace(
+            OHEO, figures=figures, not_public=unknown, name="mine", source_file=str(path)
+        )
         assert l2l.save_device(device, path) == path
         assert l2l.load_device(path) == device
 
@@ -224,7 +239,7 @@ class TestErrors:
         text += figure_text("static_power_per_chip", value='"a lot"', unit="mW")
         text += figure_text("energy_per_step", unit="ns")
         text += figure_text("active_core_power", unit="horses", grade="guessed", source=" ")
-        text += figure_text("energy_per_spike", unit="pJ")
+        text += figure_text("energy_per_stp", unit="pJ")
         text += figure_text("threads")
         text += "[figures.mesh_rows]\nvalue = true\nlow = 4\nhgh = 4\n"
         found = problems_of(write(tmp_path, text))
@@ -246,7 +261,7 @@ class TestErrors:
             "figures.active_core_power.unit 'horses' is unknown; a power is given in MW, kW, W",
             "figures.active_core_power.grade is 'guessed'; there are measured, calibrated",
             "figures.active_core_power.source is empty",
-            "'energy_per_spike' is not a figure that is known; is 'energy_per_step' meant?",
+            "'energy_per_stp' is not a figure that is known; is 'energy_per_step' meant?",
             "figures.threads belongs to cpu, this is a loihi",
             "figures.mesh_rows.value is true or false, expected a number",
             "figures.mesh_rows has an unknown key 'hgh'; is 'high' meant?",

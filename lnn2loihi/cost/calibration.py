@@ -218,7 +218,7 @@ def calibrate_profile(device: str | os.PathLike[str] | Device, logs: Logs) -> Ca
         unchanged=tuple(
             name
             for name, moved in zip(names, identified, strict=True)
-            if not moved and name not in IO_FIGURES
+            if not moved and name not in IO_FIGURES and found.get(name) is not None
         ),
         residuals=tuple(
             Residual(name, _label(o), o.unit, o.value, float(b), float(a))
