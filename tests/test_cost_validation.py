@@ -223,6 +223,40 @@ def test_the_document_says_first_what_intervals_cover() -> None:
     assert "13 of the 44 points" in paragraph and "not in this repository" in paragraph
 
 
+def test_what_the_document_says_of_misses_is_what_they_are(rows: Rows) -> None:
+    """Numbers of its prose; the tables are generated."""
+    prose = " ".join(DOCUMENT.partition("What it gets wrong, and why:")[2].split())
+    off = {key: 100.0 * (row.error or 0.0) for key, row in rows.items()}
+    for text, keys in (
+        ("the model is {0} and {1} % too low", [("V9c", "power"), ("V9d", "power")]),
+        ("**V3b** is {0} % too low", [("V3b", "power")]),
+        ("{0} to {1} % too slow", [("V8, n 10", "step time"), ("V8, n 25", "step time")]),
+        ("-{0}, +{1} or +{2} % with 6, 12 or 24",
+         [(f"V10, {cores} cores", "dynamic energy") for cores in (6, 12, 24)]),
+    ):  # fmt: skip
+        assert text.format(*(f"{abs(off[key]):.0f}" for key in keys)) in prose
+    assert all(abs(off[f"V9{letter}", "power"]) < 10.5 for letter in "ab")
+    slow = [1.0 + off[f"V2, n {n}, f 1", "step time"] / 100.0 for n in (6, 18)]
+    assert f"the step time is {slow[0]:.1f} to {slow[1]:.1f} times too long" in prose
+    model = rows["V9e", "step time"].model
+    assert model is not None and f"{7.45e-6 / model.value:.1f} times the model's" in prose
+    assert f"by up to a factor {7.45e-6 / model.value:.1f}." in " ".join(DOCUMENT.split())
+
+
+def test_what_the_document_says_of_the_median(
+    recomputed: Mapping[str, Mapping[str, np.ndarray]],
+) -> None:
+    """The nominal value is not the middle of the draws."""
+    shares = [
+        float(np.mean(values["dynamic energy"][1:] < values["dynamic energy"][0]))
+        for name, values in recomputed.items()
+        if not name.startswith("V11")
+    ]
+    told = re.search(r"that share is (0\.\d) to (0\.\d)", " ".join(DOCUMENT.split()))
+    assert told is not None
+    assert (float(told[1]), float(told[2])) == (round(min(shares), 1), round(max(shares), 1))
+
+
 def test_no_step_is_faster_than_any_that_was_measured() -> None:
     """The low end of the shortest step made latencies of small networks uncertain by a factor of
     4.5; a brochure's 200 ns stood behind it, and no measurement.
