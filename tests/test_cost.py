@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cost_recomputed import costs, drawn
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lnn2loihi as l2l
@@ -226,6 +226,43 @@ class TestEquations:
             np.testing.assert_allclose(additive[:, phase], p["time_per_step"] + slowest, rtol=1e-12)
             np.testing.assert_allclose(lower[:, phase], p["time_per_step"] + bound, rtol=1e-12)
         assert (lower <= additive * (1 + 1e-12)).all()
+
+    @settings(max_examples=40, deadline=None)
+    @given(data=st.data())
+    def test_totals_cost_what_a_recomputation_says(self, data: st.DataObject) -> None:
+        """Of a Loihi 2 and a Loihi 1, whose figures of a spike differ; any mode, any rate."""
+        device = data.draw(st.sampled_from(["loihi2-oheo-gulch", "loihi2-hala-point", "loihi1"]))
+        number = st.floats(0.0, 1e6)
+        counts: dict[str, float] = {
+            "chips": data.draw(st.integers(1, 1 if device.endswith("gulch") else 8)),
+            "cores": data.draw(st.integers(1, 120)), "latency_steps": data.draw(st.integers(1, 9)),
+            **{name: data.draw(number) for name in ("synaptic_operations", "neuron_updates",
+                                                    "messages", "hops", "link_messages")},
+        }  # fmt: skip
+        counts["spikes"] = data.draw(st.floats(0.0, 1.0)) * counts["messages"]
+        for busiest, total in (
+            ("busiest_synaptic_operations", "synaptic_operations"),
+            ("busiest_messages_in", "messages"), ("busiest_messages_out", "messages"),
+        ):  # fmt: skip
+            least = counts[total] / counts["cores"]
+            counts[busiest] = least + data.draw(st.floats(0.0, 1.0)) * (counts[total] - least)
+        if device != "loihi1":
+            counts["instructions_per_update"] = data.draw(st.floats(0.0, 200.0))
+        how: dict[str, Any] = {"mode": data.draw(st.sampled_from(["pipelined", "fall-through"]))}
+        workload = workload_of_totals("drawn", counts, "drawn")
+        found = l2l.estimate(workload, device, draws=100, **how)
+        if data.draw(st.booleans()) and how["mode"] == "fall-through":
+            how["rate"] = 0.5 / found.sample_time.value
+            found = l2l.estimate(workload, device, draws=100, **how)
+        again = costs(counts, drawn(device, 1), **how)
+        for name, interval in (
+            ("step time", found.step_time), ("lower bound", found.step_time_lower_bound),
+            ("latency", found.latency), ("energy", found.energy["total_full_chip"]),
+            ("dynamic energy", found.energy["dynamic"]),
+            ("static energy", found.energy["static_full_chip"]),
+            ("power", found.power["total_full_chip"]),
+        ):  # fmt: skip
+            assert interval.value == pytest.approx(again[name][0], rel=1e-9), name
 
     @given(seed=st.integers(0, 10**6), cores=st.integers(1, 6), period=st.integers(1, 4))
     def test_more_work_never_costs_less(self, seed: int, cores: int, period: int) -> None:
