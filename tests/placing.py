@@ -76,19 +76,11 @@ def synapse_counts(program: LoihiProgram, core: Core) -> dict[tuple[int, int], i
 
 
 def lists(program: LoihiProgram, core: Core) -> dict[tuple[int, int], tuple[int, int]]:
-    """For each axon into a core the weights that are stored, and the bytes."""
-    held = {s.population: s.stop - s.first for s in core.slices}
+    """For each axon into a core its synapses there, and the bytes of its list."""
     found = {}
     for (place, source), count in synapse_counts(program, core).items():
-        c = program.connections[place]
-        targets = held[c.target] * len(c.accumulators)
-        index_bits = 0
-        while 2**index_bits < targets:
-            index_bits += 1
-        sparse = -(-count * (c.mantissa_bits + index_bits) // 64)
-        dense = -(-targets * c.mantissa_bits // 64)
-        stored = count if sparse <= dense else targets
-        found[place, source] = (stored, 8 * (1 + min(sparse, dense)))
+        bits = 20 if program.connections[place].delay else 16
+        found[place, source] = (count, 8 * -(-(count * bits + 32) // 64))
     return found
 
 
@@ -98,12 +90,14 @@ def usage(program: LoihiProgram, core: Core) -> dict[str, int]:
     stored = lists(program, core)
     found: dict[str, Any] = {
         "neurons": sum(s.stop - s.first for s in core.slices),
+        "neuron_groups": len({s.population for s in core.slices}),
         "synapses": sum(synapse_counts(program, core).values()),
         "axons_in": len(stored),
         "synaptic_memory": sum(taken for _, taken in stored.values()),
         "state_memory": 0,
         "accumulator_memory": 0,
         "parameter_memory": 0,
+        "axon_memory": 8 * len(stored),
     }
     texts = {}
     for s in core.slices:
@@ -128,6 +122,7 @@ def usage(program: LoihiProgram, core: Core) -> dict[str, int]:
             ("state_memory", schedule.interleave * fewest_units([*state, 24])),
             ("accumulator_memory", -(-sum(slots.values()) // 2)),
             ("parameter_memory", fewest_units(parameters)),
+            ("axon_memory", sum(c.source == s.population for c in program.connections)),
         ):
             found[name] += 8 * units * (s.stop - s.first)
     found["program_words"] = sum(texts.values())

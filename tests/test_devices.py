@@ -26,6 +26,7 @@ from lnn2loihi.devices import (
 from lnn2loihi.devices.schema import TABLE_LIMIT
 from lnn2loihi.devices.units import UNITS, to_base
 from lnn2loihi.devices.writer import device_text
+from lnn2loihi.graph.precedent import ACCUMULATORS_UNKNOWN
 
 OHEO = l2l.load_device("loihi2-oheo-gulch")
 # The table of parameters that the model was specified with: value, low, high.
@@ -45,6 +46,15 @@ SPECIFIED = {
     "time_per_instruction": (1.4e-9, 0.8e-9, 2.5e-9),
     "time_per_message": (2e-9, 1e-9, 16e-9),
     "time_per_outgoing_message": (2e-9, 0.5e-9, 5e-9),
+}
+# What compile logs of public notebooks show, and the vendor's larger number or the same.
+LOGGED = {
+    "neurons_per_core": (4096, 8192),
+    "neuron_groups_per_core": (8, 8),
+    "axons_in_per_core": (16_000, 16_000),
+    "axons_out_per_core": (16_000, 16_000),
+    "memory_per_core": (120_000, 196_608),
+    "synaptic_memory_per_core": (8 * 12_000, 131_072),
 }
 LOIHI_FIGURES = {definition.name for definition in device_tables().kinds["loihi"].figures}
 ASSUMED = {
@@ -116,9 +126,15 @@ class TestShipped:
         for limit in (0, 1, 2):
             parts = [SPECIFIED[f"energy_per_{what}"][limit] for what in ("spike", "message")]
             assert sum(parts) == pytest.approx((40e-12, 15e-12, 150e-12)[limit])
-        assert OHEO.count("neurons_per_core") == 8192 and OHEO.count("cores_per_chip") == 120
-        assert OHEO.count("memory_per_core") == 196_608
-        assert OHEO.count("synaptic_memory_per_core") == 131_072
+
+    def test_the_limits_of_loihi2_are_those_of_compile_logs(self) -> None:
+        for name, (value, high) in LOGGED.items():
+            figure = OHEO.figure(name)
+            assert (figure.value, figure.low, figure.high) == (value, value, high), name
+            assert figure.grade == "logged" and "logs" in figure.source, name
+            assert ("technology brief" in figure.source) == (high > value), name
+        cores = OHEO.figure("cores_per_chip")
+        assert cores.value == 120 and "arXiv:2602.04717: 152 cores" in cores.source
 
     def test_boards_differ_from_the_chip_only_where_they_say_so(self) -> None:
         for name, chips, cores in (("kapoho-point", 8, 120), ("hala-point", 1152, 122)):
@@ -129,11 +145,12 @@ class TestShipped:
             assert board.not_public == OHEO.not_public and set(OHEO.notes) < set(board.notes)
 
     def test_limits_that_are_not_public_are_said_to_be(self) -> None:
-        for name in ("axons_in_per_core", "axons_out_per_core"):
+        for name in ("fan_in_per_neuron", "accumulators_per_neuron", "program_memory_per_core"):
             assert OHEO.get(name) is None and "not published" in OHEO.not_public[name]
-            assert l2l.load_device("loihi1").count(name) == 4096
-        with pytest.raises(l2l.DeviceError, match="'axons_in_per_core': axons.*not published"):
-            OHEO.figure("axons_in_per_core")
+        assert OHEO.not_public["accumulators_per_neuron"] == ACCUMULATORS_UNKNOWN
+        assert l2l.load_device("loihi1").count("axons_in_per_core") == 4096
+        with pytest.raises(l2l.DeviceError, match="'fan_in_per_neuron': .*not published"):
+            OHEO.figure("fan_in_per_neuron")
         with pytest.raises(l2l.DeviceError, match="no figure 'bogus'; a profile of your own"):
             OHEO.value("bogus")
 
@@ -155,16 +172,23 @@ class TestOwnFiles:
         text = 'title = "Mine"\nextends = "loihi2-oheo-gulch"\nnotes = ["A note."]\n'
         text += figure_text("static_power_per_chip", value=251, low=240, high=260, unit="mW",
                             grade="measured")  # fmt: skip
-        text += figure_text("axons_in_per_core", value=4096, low=4096, high=4096)
+        text += figure_text("synapses_per_chip", value=4096, low=4096, high=4096)
         device = l2l.load_device(write(tmp_path, text))
         assert (device.name, device.title, device.kind) == ("mine", "Mine", "loihi")
         assert device.figure("static_power_per_chip") == Figure(
             0.251, 0.24, 0.26, "W", "test", "measured"
         )
         assert device.value("time_per_step") == OHEO.value("time_per_step")
-        assert "axons_in_per_core" not in device.not_public, "it is known now"
-        assert "axons_out_per_core" in device.not_public
+        assert device.count("synapses_per_chip") == 4096
         assert device.notes == (*OHEO.notes, "A note.")
+
+    def test_a_figure_that_the_base_has_not_is_known_then(self, tmp_path: Path) -> None:
+        text = 'title = "Mine"\nextends = "loihi1"\n'
+        text += figure_text("energy_per_step", unit="nJ")
+        device = l2l.load_device(write(tmp_path, text))
+        base = l2l.load_device("loihi1").not_public
+        assert device.value("energy_per_step") == 1e-9
+        assert device.not_public == {k: v for k, v in base.items() if k != "energy_per_step"}
 
     def test_a_figure_can_be_taken_back(self, tmp_path: Path) -> None:
         text = 'title = "Mine"\nextends = "loihi2-oheo-gulch"\n[not_public]\nenergy_per_step = "no"'
@@ -194,7 +218,9 @@ class TestOwnFiles:
         text += figure_text("memory_per_core", value=1024, low=1024, high=1024, unit="B")
         found = problems_of(write(tmp_path, text))
         assert len(found) == 2
-        assert "synaptic_memory_per_core (128 KiB) is more than memory_per_core (1 KiB)" in found[0]
+        assert (
+            "synaptic_memory_per_core (96,000 B) is more than memory_per_core (1 KiB)" in (found[0])
+        )
         assert "state_per_neuron (4 KiB) is more than memory_per_core (1 KiB)" in found[1]
 
     @settings(max_examples=40, deadline=None)

@@ -173,7 +173,9 @@ def test_all_violations_are_listed() -> None:
         cores_per_chip=2,
     )  # fmt: skip
     found = violated(program, chip)
-    assert found.keys() == {rule.name for rule in RULES} - {"neurons_per_core"}
+    assert found.keys() == {rule.name for rule in RULES} - {
+        "neurons_per_core", "neuron_groups_per_core",
+    }  # fmt: skip
     assert violated(program, chip, objective="packed") == found
     assert found["delay"].has == 70
     assert "8 steps are too many" in found["delay"].remedy
@@ -205,6 +207,28 @@ def test_neurons_of_a_core_are_checked_however_it_was_cut() -> None:
     assert (violation.has, violation.limit) == (14, 5)
     assert violation.subject == "the neurons of layer_0 and readout"
     assert not list(rule.check(draft))
+
+
+def test_neuron_groups_of_a_core_are_checked_however_it_was_cut() -> None:
+    program = dense_program(12)
+    draft = packed_draft(program, device(), 1, activity_of(program, None))
+    crowded = Draft(program, device(neuron_groups_per_core=1), 1, draft.activity, draft.cut)
+    rule = next(rule for rule in RULES if rule.name == "neuron_groups_per_core")
+    (violation,) = rule.check(crowded)
+    assert (violation.has, violation.limit) == (2, 1)
+    assert violation.subject == "the neurons of layer_0 and readout"
+    assert not list(rule.check(draft))
+
+
+def test_fewer_weight_bits_are_no_way_to_save_memory() -> None:
+    program = dense_program(30, 40)
+    for limits in (
+        {"synaptic_memory_per_core": 200},
+        {"memory_per_core": 600, "synaptic_memory_per_core": 600},
+        {"neurons_per_core": 1, "cores_per_chip": 3},
+    ):
+        for violation in violated(program, device(**limits)).values():
+            assert "weight_bits" not in violation.fits and "bit (w" not in violation.remedy
 
 
 def test_a_violation_is_one_sentence_after_the_other() -> None:

@@ -16,6 +16,7 @@ from lnn2loihi.printable import is_line
 GRADES: Mapping[str, str] = {
     "measured": "read from an instrument on this kind of device",
     "calibrated": "derived from measurements of whole programs",
+    "logged": "read off public logs of the manufacturer's compiler",
     "vendor": "stated by the manufacturer",
     "assumed": "carried over from another device, or a guess that is said to be one",
 }
@@ -175,6 +176,8 @@ _CHIP = (
     _limit("mesh_rows", "1", "rows of routers on a chip", largest=1 << 8),
     _limit("cores_per_router", "1", "cores that share a router", largest=1 << 8),
     _limit("neurons_per_core", "1", "neurons of a core"),
+    _limit("neuron_groups_per_core", "1", "populations of which a core may hold neurons",
+           required=False),
     _limit("synapses_per_chip", "1", "synapses of a chip", required=False),
     _limit("axons_in_per_core", "1", "axons that reach a core", required=False),
     _limit("axons_out_per_core", "1", "axons that leave a core", required=False),
@@ -224,8 +227,9 @@ LOIHI = DeviceKind(
     parts=(("synaptic_memory_per_core", "memory_per_core"),
            ("state_per_neuron", "memory_per_core")),
     rules=("programmable_neurons", "weight_bits", "message_bits", "delay", "state_per_neuron",
-           "neurons_per_core", "synaptic_memory_per_core", "memory_per_core", "axons_in_per_core",
-           "axons_out_per_core", "synapses_per_chip", "chips"),
+           "neurons_per_core", "neuron_groups_per_core", "synaptic_memory_per_core",
+           "memory_per_core", "axons_in_per_core", "axons_out_per_core", "synapses_per_chip",
+           "chips"),
 )  # fmt: skip
 CPU = DeviceKind("cpu", "CPU", (_FULL_POWER, _IDLE_POWER, _THREADS, _CLOCK),
                  shown="thermal_design_power", parts=_POWERS)  # fmt: skip

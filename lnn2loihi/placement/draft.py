@@ -14,13 +14,14 @@ from lnn2loihi.formats import IntegerArray
 from lnn2loihi.frozen import ArrayEquality, read_only
 from lnn2loihi.placement.activity import Activity
 from lnn2loihi.placement.line import INPUT, NO_CHANGE, Change, Line, line_of
-from lnn2loihi.placement.memory import INSTRUCTION_BYTES
+from lnn2loihi.placement.memory import AXON_UNITS, INSTRUCTION_BYTES, UNIT_BYTES
 from lnn2loihi.placement.partition import Cut, Cutter, Limits, Times, packed
 from lnn2loihi.program import LoihiProgram
 
 #: Limits of a core by their names in profiles, what of a core they limit, and its unit.
 CORE_LIMITS: Mapping[str, tuple[str, str]] = {
     "neurons_per_core": ("neurons", ""),
+    "neuron_groups_per_core": ("neuron_groups", ""),
     "synaptic_memory_per_core": ("synaptic_memory", "B"),
     "memory_per_core": ("memory", "B"),
     "axons_in_per_core": ("axons_in", ""),
@@ -37,9 +38,8 @@ class Axons(ArrayEquality):
         source: int32 (axons,): neuron of its source.
         origin: int32 (axons,): place of the core that sends; -1 for the input.
         target: int32 (axons,): place of the core that is reached.
-        synapses: int32 (axons,): synapses on that core.
-        operations: int32 (axons,): synaptic operations of a message: the synapses, or all targets
-            where the list is dense.
+        synapses: int32 (axons,): synapses on that core, which are the synaptic operations of a
+            message.
     """
 
     connection: npt.NDArray[np.int32]
@@ -47,10 +47,9 @@ class Axons(ArrayEquality):
     origin: npt.NDArray[np.int32]
     target: npt.NDArray[np.int32]
     synapses: npt.NDArray[np.int32]
-    operations: npt.NDArray[np.int32]
 
     def __post_init__(self) -> None:
-        for name in ("connection", "source", "origin", "target", "synapses", "operations"):
+        for name in ("connection", "source", "origin", "target", "synapses"):
             object.__setattr__(self, name, read_only(getattr(self, name), np.int32))
 
 
@@ -88,15 +87,19 @@ class Draft:
         line, shares = self.line, self.cut.shares
         bytes_of = [line.neuron_bytes(share.neurons) for share in shares]
         words = np.array([line.program_words(share.neurons) for share in shares])
+        arriving = np.array([share.axons for share in shares])
+        leaving = np.array([m.axons for m in bytes_of])
         found = {
             "neurons": np.array([int(share.neurons.sum()) for share in shares]),
+            "neuron_groups": np.array([np.count_nonzero(share.neurons) for share in shares]),
             "synapses": np.array([share.synapses for share in shares]),
-            "axons_in": np.array([share.axons for share in shares]),
+            "axons_in": arriving,
             "axons_out": self.axons_out,
             "synaptic_memory": np.array([share.synaptic_memory for share in shares]),
             "state_memory": np.array([m.state for m in bytes_of]),
             "accumulator_memory": np.array([m.accumulators for m in bytes_of]),
             "parameter_memory": np.array([m.parameters for m in bytes_of]),
+            "axon_memory": UNIT_BYTES * AXON_UNITS * arriving + leaving,
             "program_memory": INSTRUCTION_BYTES * words,
             "program_words": words,
         }
@@ -114,18 +117,17 @@ class Draft:
         """All axons, core by core."""
         line = self.line
         stops = np.array([share.stop for share in self.cut.shares])
-        columns = [np.zeros((6, 0), np.int64)]
+        columns = [np.zeros((5, 0), np.int64)]
         for core, share in enumerate(self.cut.shares):
             for place, synapses in line.reached(share.first, share.stop, share.neurons):
                 link = line.links[place]
                 sources = np.flatnonzero(synapses)
-                stored, _ = link.lists(synapses[sources], share.neurons)
                 origin = np.full(sources.size, -1)
                 if link.source != INPUT:
                     positions = line.groups[link.source].positions[sources]
                     origin = np.searchsorted(stops, positions, "right")
                 ends = np.full_like(sources, place), sources, origin, np.full_like(sources, core)
-                columns.append(np.stack([*ends, synapses[sources], stored]))
+                columns.append(np.stack([*ends, synapses[sources]]))
         return Axons(*np.concatenate(columns, axis=1))
 
     @cached_property
@@ -166,7 +168,9 @@ def cutters_of(
     """One for each order of the line that may pay: mixed populations share the steps in which
     others wait.
     """
-    several = program.schedule.period > 1 and len(program.populations) > 1
-    orders = (False, True) if several else (False,)
+    limits = Limits.of(device)
+    together = int(min(len(program.populations), limits.groups))
+    several = program.schedule.period > 1 and together > 1
+    orders = (1, together) if several else (1,)
     lines = [line_of(program, activity, mixed, change) for mixed in orders]
-    return [Cutter(line, Limits.of(device), Times.of(device)) for line in lines]
+    return [Cutter(line, limits, Times.of(device)) for line in lines]

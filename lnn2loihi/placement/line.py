@@ -1,7 +1,7 @@
 """Everything that is to be placed, in a line from which cores are cut.
 
-A core is a stretch of the line. In blocks, populations stand one after the other; mixed, their
-neurons stand in turns, so that every core gets its share of each.
+A core is a stretch of the line. In blocks, populations stand one after the other; mixed, the
+neurons of some that follow each other stand in turns, so that every core gets its share of each.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.neurons.listing import listing
 from lnn2loihi.placement.activity import Activity
 from lnn2loihi.placement.memory import (
+    AXON_UNITS,
     INSTRUCTION_BYTES,
     UNIT_BYTES,
     NeuronMemory,
+    list_units,
     neuron_memory,
-    synapse_lists,
+    synapse_bits,
 )
 from lnn2loihi.placement.phases import arrivals, instructions
 from lnn2loihi.program import LoihiProgram
@@ -87,6 +89,7 @@ class Link:
         target: place of its target among the groups.
         fed: accumulators of a target neuron that it feeds.
         bits: width of its weights.
+        synapse_bits: bits that each of its synapses takes on a core.
         first: its first axon; it has one for each source neuron.
         rates: float64 (sources,): messages that are not zero, per update.
         arrivals: int64 (period,): updates whose messages arrive in each phase, 0 or 1.
@@ -97,6 +100,7 @@ class Link:
     target: int
     fed: int
     bits: int
+    synapse_bits: int
     first: int
     rates: FloatArray
     arrivals: IntegerArray
@@ -111,14 +115,6 @@ class Link:
         """Its axons among all."""
         return slice(self.first, self.first + self.size)
 
-    def lists(
-        self, synapses: IntegerArray, neurons: IntegerArray
-    ) -> tuple[IntegerArray, IntegerArray]:
-        """What axons with so many synapses store on a core with these neurons, (groups,): the
-        weights and the units that they take.
-        """
-        return synapse_lists(synapses, int(neurons[self.target]) * self.fed, self.bits)
-
 
 @dataclass(frozen=True)
 class _LinkTable:
@@ -130,8 +126,7 @@ class _LinkTable:
     first: IntegerArray
     size: IntegerArray
     target: IntegerArray
-    fed: IntegerArray
-    bits: IntegerArray
+    synapse_bits: IntegerArray
     rates: FloatArray
 
 
@@ -144,7 +139,8 @@ class Share:
         neurons: int64 (groups,): neurons of each population.
         synapses, axons: numbers.
         synaptic_memory: bytes.
-        operations: float64 (links,): synaptic operations per update of the source.
+        operations: float64 (links,): synaptic operations per update of the source, one for each
+            synapse of a message.
         messages: float64 (links,): messages that arrive, per update of the source.
     """
 
@@ -200,25 +196,12 @@ class Line:
         begin, size = links.first[ranks], links.size[ranks]
         lowest, highest = int(begin[0]), int(begin[-1] + size[-1])
         synapses = self._counts(first, stop, lowest, highest)
-        # Axons of a link with as many synapses take as much: a histogram of each, one after the
-        # other, says it for all.
-        bins = np.maximum.reduceat(synapses, begin - lowest) + 1
-        ends = np.cumsum(bins)
-        starts = ends - bins
-        place = synapses + np.repeat(starts, size)
-        alike = np.bincount(place, minlength=ends[-1])
-        sent = np.bincount(place, weights=links.rates[lowest:highest], minlength=ends[-1])
-        stored, taken = synapse_lists(
-            np.arange(ends[-1]) - np.repeat(starts, bins),
-            np.repeat(neurons[links.target[ranks]] * links.fed[ranks], bins),
-            np.repeat(links.bits[ranks], bins),
-        )
-        for link in np.flatnonzero(bins > 1):
-            own, number = slice(starts[link], ends[link]), links.place[ranks.start + link]
-            operations[number] = sent[own] @ stored[own]
-            messages[number] = sent[own][1:].sum()
-        axons = synapses.size - int(alike[starts].sum())
-        memory = UNIT_BYTES * int((alike * taken).sum())
+        rates, reached = links.rates[lowest:highest], synapses > 0
+        place = links.place[ranks]
+        operations[place] = np.add.reduceat(rates * synapses, begin - lowest)
+        messages[place] = np.add.reduceat(rates * reached, begin - lowest)
+        taken = list_units(synapses, np.repeat(links.synapse_bits[ranks], size))
+        axons, memory = int(np.count_nonzero(reached)), UNIT_BYTES * int(taken.sum())
         return Share(first, stop, neurons, held, axons, memory, operations, messages)
 
     def _ranks(self, neurons: IntegerArray) -> slice:
@@ -240,10 +223,10 @@ class Line:
         """The links in the order of their axons, which is that of their targets."""
         place = sorted(range(len(self.links)), key=lambda number: self.links[number].first)
         links = [self.links[number] for number in place]
-        columns = [(link.first, link.size, link.target, link.fed, link.bits) for link in links]
-        first, size, target, fed, bits = np.array(columns, np.int64).reshape(-1, 5).T
+        columns = [(link.first, link.size, link.target, link.synapse_bits) for link in links]
+        first, size, target, bits = np.array(columns, np.int64).reshape(-1, 4).T
         rates = np.concatenate([np.zeros(0), *(link.rates for link in links)])
-        return _LinkTable(np.array(place, np.int64), first, size, target, fed, bits, rates)
+        return _LinkTable(np.array(place, np.int64), first, size, target, bits, rates)
 
     def reached(
         self, first: int, stop: int, neurons: IntegerArray
@@ -261,12 +244,14 @@ class Line:
         ]
 
     def neuron_bytes(self, neurons: IntegerArray) -> NeuronMemory:
-        """Bytes that neurons, (groups,), take for state, accumulators and parameters."""
+        """Bytes that neurons, (groups,), take for state, accumulators, parameters, and axons that
+        leave.
+        """
         return NeuronMemory(*map(int, neurons @ self._bytes))
 
     @cached_property
     def _bytes(self) -> IntegerArray:
-        """Bytes of a neuron of each group, in the order of NeuronMemory, int64 (groups, 3)."""
+        """Bytes of a neuron of each group, in the order of NeuronMemory, int64 (groups, 4)."""
         return np.array([astuple(group.memory) for group in self.groups])
 
     def program_words(self, neurons: IntegerArray) -> int:
@@ -277,18 +262,21 @@ class Line:
     def memory(self, share: Share) -> int:
         """Bytes of everything on a core."""
         program = INSTRUCTION_BYTES * self.program_words(share.neurons)
-        return share.synaptic_memory + int((share.neurons @ self._bytes).sum()) + program
+        axons = UNIT_BYTES * AXON_UNITS * share.axons
+        neurons = int((share.neurons @ self._bytes).sum())
+        return share.synaptic_memory + neurons + axons + program
 
 
 def line_of(
-    program: LoihiProgram, activity: Activity, mixed: bool = False, change: Change = NO_CHANGE
+    program: LoihiProgram, activity: Activity, mixed: int = 1, change: Change = NO_CHANGE
 ) -> Line:
     """The line of a program.
 
     Args:
         program: what is to be placed.
         activity: how often its sources send.
-        mixed: populations in turns, not in blocks.
+        mixed: how many populations stand in turns at most; 1: all are blocks. A core that may
+            hold few of them gets few neurons where more are mixed.
         change: what is taken to be otherwise.
     """
     sizes = {program.input.name: program.input.size}
@@ -309,12 +297,14 @@ def line_of(
     return Line(groups, links, owner, starts, axon, incoming)
 
 
-def _ordered(sizes: Sequence[int], mixed: bool) -> tuple[IntegerArray, list[IntegerArray]]:
+def _ordered(sizes: Sequence[int], mixed: int) -> tuple[IntegerArray, list[IntegerArray]]:
     """The population of each place in the line, and the places of each population's neurons."""
     owner = np.repeat(np.arange(len(sizes)), sizes)
-    if mixed:
+    if mixed > 1:
+        sets = -(-len(sizes) // mixed)
+        together = np.arange(len(sizes)) * sets // len(sizes)
         parts = np.concatenate([(np.arange(size) + 0.5) / size for size in sizes])
-        owner = owner[np.argsort(parts, kind="stable")]
+        owner = owner[np.lexsort((parts, together[owner]))]
     return owner, [np.flatnonzero(owner == place) for place in range(len(sizes))]
 
 
@@ -333,7 +323,12 @@ def _groups(
                 name,
                 places.size,
                 programs.setdefault((population.program, population.ports), len(programs)),
-                neuron_memory(population, program.incoming(name), schedule.interleave),
+                neuron_memory(
+                    population,
+                    program.incoming(name),
+                    sum(c.source == name for c in program.connections),
+                    schedule.interleave,
+                ),
                 text.stored_count,
                 instructions(schedule, name, text),
                 population.turns.width,
@@ -361,6 +356,7 @@ def _links(
             places[c.target],
             len(c.accumulators),
             min(c.mantissa_bits, change.weight_bits or c.mantissa_bits),
+            synapse_bits(c),
             firsts[id(c)],
             activity.messages[c.source][: sizes[c.source]] / activity.updates,
             arrivals(schedule, c.source),

@@ -1,8 +1,8 @@
-"""The memory model of a core: what neurons and synapses take, in bytes.
+"""The memory model of a core: what neurons, synapses and axons take, in bytes.
 
-Public are the sizes: 192 KiB a core, of which 128 KiB can hold synapses, and neuron state in
-64-bit units. How the compiler lays things out is not; every constant below is an assumption, and
-docs/placement.md lists them.
+Public are compile logs of Lava's notebooks, which say for each core the words of 64 bit of its
+tables (AxonIn, Neurons, Synapses, AxonMap, AxonMem), and Intel's sizes (192 KiB a core, neuron
+state in units of 64 bit). What logs do not say is an assumption; docs/placement.md lists all of it.
 """
 
 from __future__ import annotations
@@ -10,20 +10,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from lnn2loihi.formats import WORD_BITS
+from lnn2loihi.formats import WORD_BITS, IntegerArray
 from lnn2loihi.graph.convolution import AnyConnection
 from lnn2loihi.graph.population import Population
 from lnn2loihi.neurons.listing import COUNTER
 
 #: A unit of memory: 64 bits. State is allocated in them (a LIF neuron takes one, Izhikevich three,
-#: reference section 3.2), and synapse lists are taken to begin at one.
+#: reference section 3.2), and logs count synapses in them.
 UNIT_BITS = 64
 UNIT_BYTES = UNIT_BITS // 8
-#: What an axon takes beside its synapses: a unit that says where its list is, how long, how wide
-#: its weights are, and by how much they are shifted and delayed (assumption).
+#: Bits of a synapse, its weight and the index of its target, whatever the width of the weight; and
+#: of one whose messages are delayed. Read off words and synapses in compile logs of lava-dl's
+#: notebooks: 26 words for an axon of 100 synapses, 12 for 43, 5 for 17, 3 for 10; with delays 63
+#: for 200 and 81 for 256 (energy-2.md, section 2; grade `logged`).
+SYNAPSE_BITS = 16
+DELAYED_SYNAPSE_BITS = 20
+#: Bits of an axon's list beside its synapses. The same logs fit 20 to 32; the upper end is taken
+#: (grade `logged`, a range).
+HEADER_BITS = 32
+#: Words of 64 bit for each entry of the tables of axons, those that arrive (AxonIn) and those that
+#: leave (AxonMap): logs add their entries up to a core's total like words (grade `logged`).
 AXON_UNITS = 1
 #: Memory of one instruction (assumption; the width of an instruction is not public).
 INSTRUCTION_BYTES = UNIT_BYTES
@@ -38,11 +44,13 @@ class NeuronMemory:
             each interleaved sequence.
         accumulators: input accumulators, each a ring of as many words as its longest delay needs.
         parameters: parameters of its own.
+        axons: its entries in the table of axons that leave, one for each connection.
     """
 
     state: int
     accumulators: int
     parameters: int
+    axons: int
 
 
 def units(widths: Iterable[int]) -> int:
@@ -60,13 +68,17 @@ def units(widths: Iterable[int]) -> int:
 
 
 def neuron_memory(
-    population: Population, incoming: Iterable[AnyConnection], interleave: int
+    population: Population,
+    incoming: Iterable[AnyConnection],
+    outgoing: int,
+    interleave: int,
 ) -> NeuronMemory:
     """Memory of each neuron of a population.
 
     Args:
         population: the neurons.
         incoming: connections into them; their delays are waited for in the accumulators.
+        outgoing: connections out of them.
         interleave: sequences that take turns, each with its own copy of the state.
     """
     program, turns = population.program, population.turns
@@ -80,33 +92,21 @@ def neuron_memory(
         state=UNIT_BYTES * interleave * units(bits for _, bits in states),
         accumulators=UNIT_BYTES * units([WORD_BITS] * sum(slots)),
         parameters=UNIT_BYTES * units(bits for _, bits in program.parameters),
+        axons=UNIT_BYTES * AXON_UNITS * outgoing,
     )
 
 
-def synapse_lists(
-    synapses: npt.NDArray[np.int64],
-    places: int | npt.NDArray[np.int64],
-    bits: int | npt.NDArray[np.int64],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """How axons store their synapses on one core: sparse or dense, whichever takes fewer units.
+def synapse_bits(connection: AnyConnection) -> int:
+    """Bits that each synapse of a connection takes."""
+    return DELAYED_SYNAPSE_BITS if connection.delay else SYNAPSE_BITS
 
-    A sparse list has a weight and the index of its target for each synapse; a dense one has a
-    weight for every target, and the chip works off all of them.
+
+def list_units(synapses: IntegerArray, bits: int | IntegerArray) -> IntegerArray:
+    """ceil((bits n + HEADER_BITS) / 64): units that the lists of axons take on one core.
 
     Args:
-        synapses: for each axon its synapses on this core, 0 where it does not reach it.
-        places: targets on this core: neurons times fed accumulators; of each axon, or of all.
-        bits: width of a weight, in the same way.
-
-    Returns:
-        For each axon the weights that are stored, which are the synaptic operations of a message,
-        and the units that the list takes with its header; 0 where there is no synapse.
+        synapses: for each axon its synapses on this core, n; 0 where it does not reach it, which
+            takes nothing.
+        bits: bits of a synapse, of each axon or of all, see `synapse_bits`.
     """
-    index_bits = np.frexp(places - 1)[1]  # the exponent of a whole number is its bit length
-    sparse = -(-synapses * (bits + index_bits) // UNIT_BITS)
-    dense = -(-places * bits // UNIT_BITS)
-    is_dense = sparse > dense
-    reached = synapses > 0
-    stored = np.where(is_dense, places, synapses)
-    taken = np.where(is_dense, dense, sparse) + AXON_UNITS * reached
-    return stored, taken
+    return -(-(bits * synapses + HEADER_BITS) // UNIT_BITS) * (synapses > 0)

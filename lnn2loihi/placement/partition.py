@@ -1,9 +1,11 @@
 """Cuts a line of neurons into cores.
 
-Whatever asks for less when a core has fewer neurons can be filled greedily: taking as many
+Whatever asks for no more when a core has fewer neurons can be filled greedily: taking as many
 neurons as fit, core by core, gives the fewest cores that any cut of this line can have. It holds
-for limits, and for a time that no core may exceed; so one procedure serves both objectives, and a
-packed placement never takes more cores than a balanced one.
+for the limits of `Limits`, neuron groups among them, since a part of a stretch has no population
+that the stretch has not; and for a time that no core may exceed. So one procedure serves both
+objectives, and a packed placement never takes more cores than a balanced one. It does not hold for
+axons that leave a core, which are known only after the cut: the rules look at them.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import numpy as np
 
 from lnn2loihi.devices import Device
 from lnn2loihi.placement.line import FloatArray, Line, Share
+from lnn2loihi.placement.memory import SYNAPSE_BITS
 
 #: How closely the longest time of a core is found, and the factor between times that are tried.
 PRECISION, STRIDE = 0.01, 1.2
@@ -32,20 +35,21 @@ class Limits:
     """What a core has; infinite where nobody says.
 
     Attributes:
-        neurons, axons_in: numbers.
+        neurons, axons_in, groups: numbers; a group is the neurons of one population.
         synaptic_memory, memory: bytes.
     """
 
     neurons: float
     axons_in: float
+    groups: float
     synaptic_memory: float
     memory: float
 
     @classmethod
     def of(cls, device: Device) -> Limits:
         """The limits of a device."""
-        figures = ("neurons_per_core", "axons_in_per_core", "synaptic_memory_per_core",
-                   "memory_per_core")  # fmt: skip
+        figures = ("neurons_per_core", "axons_in_per_core", "neuron_groups_per_core",
+                   "synaptic_memory_per_core", "memory_per_core")  # fmt: skip
         found = [device.get(name) for name in figures]
         return cls(*(math.inf if figure is None else figure.value for figure in found))
 
@@ -54,6 +58,7 @@ class Limits:
         return max(
             int(share.neurons.sum()) / self.neurons,
             share.axons / self.axons_in,
+            np.count_nonzero(share.neurons) / self.groups,
             share.synaptic_memory / self.synaptic_memory,
             line.memory(share) / self.memory,
         )
@@ -121,8 +126,7 @@ class Cutter:
         )
         self._arrivals = np.array([link.arrivals for link in line.links], np.float64)
         self._per_update = self._arrivals.sum(axis=1)
-        self._fewest_bits = min((link.bits for link in line.links), default=1)
-        # Dense lists and messages only add to it.
+        # Messages only add to it.
         rates = np.zeros(sum(link.size for link in line.links))
         for link, updates in zip(line.links, self._per_update, strict=True):
             rates[link.axons] = link.rates * updates
@@ -193,11 +197,11 @@ class Cutter:
         return best if best is not None and best.stop == low else line.share(first, low)
 
     def _end(self, first: int, longest: float) -> int:
-        """Where a stretch from `first` on surely ends: by neurons, by the bits of its weights, and
+        """Where a stretch from `first` on surely ends: by neurons, by the bits of its synapses, and
         by the time of what takes time for sure.
         """
         line = self.line
-        synapses = line.starts[first] + 8 * self._limits.synaptic_memory / self._fewest_bits
+        synapses = line.starts[first] + 8 * self._limits.synaptic_memory / SYNAPSE_BITS
         seconds = self._least[first] + longest
         ends = (
             float(line.neurons),

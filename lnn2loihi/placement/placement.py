@@ -38,7 +38,8 @@ class Core:
         x, y: column and row of its router on the chip.
         slices: its neurons.
         neurons, synapses, axons_in, axons_out: numbers.
-        synaptic_memory, state_memory, accumulator_memory, parameter_memory, program_memory: bytes.
+        synaptic_memory, state_memory, accumulator_memory, parameter_memory, axon_memory,
+            program_memory: bytes.
         program_words: instructions.
         seconds: time that its work takes in the chip step in which it has most, at the nominal
             figures of the device and the placement's activity: an estimate.
@@ -57,6 +58,7 @@ class Core:
     state_memory: int
     accumulator_memory: int
     parameter_memory: int
+    axon_memory: int
     program_memory: int
     program_words: int
     seconds: float
@@ -67,11 +69,16 @@ class Core:
         return f"core {self.chip}.{self.index}"
 
     @property
+    def neuron_groups(self) -> int:
+        """Populations of which it holds neurons."""
+        return len(self.slices)
+
+    @property
     def memory(self) -> int:
         """Bytes of everything on it."""
         return (
             self.synaptic_memory + self.state_memory + self.accumulator_memory
-            + self.parameter_memory + self.program_memory
+            + self.parameter_memory + self.axon_memory + self.program_memory
         )  # fmt: skip
 
 
@@ -146,7 +153,10 @@ class Placement(ArrayEquality):
             "device": self.device.name,
             "objective": self.objective,
             "chips": self.chips,
-            "cores": [{**asdict(core), "memory": core.memory} for core in self.cores],
+            "cores": [
+                {**asdict(core), "neuron_groups": core.neuron_groups, "memory": core.memory}
+                for core in self.cores
+            ],
             "traffic": asdict(self.traffic),
             "activity": self.activity,
             "bottleneck": self.bottleneck,

@@ -162,6 +162,11 @@ def neurons_per_core(draft: Draft) -> Iterator[Violation]:
     return _per_core(draft, "neurons_per_core")
 
 
+def neuron_groups_per_core(draft: Draft) -> Iterator[Violation]:
+    """Cores hold neurons of few enough populations."""
+    return _per_core(draft, "neuron_groups_per_core")
+
+
 def synaptic_memory_per_core(draft: Draft) -> Iterator[Violation]:
     """Cores have room for their synapses."""
     return _per_core(draft, "synaptic_memory_per_core")
@@ -241,12 +246,13 @@ RULES: tuple[Rule, ...] = (
     Rule(delay, ()),
     Rule(state_per_neuron, ("interleave", "devices")),
     Rule(neurons_per_core, ("units", "devices")),
-    Rule(synaptic_memory_per_core, ("weight_bits", "units", "inputs", "devices")),
-    Rule(memory_per_core, ("weight_bits", "interleave", "units", "inputs", "devices")),
+    Rule(neuron_groups_per_core, ("devices",)),
+    Rule(synaptic_memory_per_core, ("units", "inputs", "devices")),
+    Rule(memory_per_core, ("interleave", "units", "inputs", "devices")),
     Rule(axons_in_per_core, ("units", "inputs", "devices")),
     Rule(axons_out_per_core, ("units", "devices")),
     Rule(synapses_per_chip, ("units", "inputs", "devices")),
-    Rule(chips, ("chips", "weight_bits", "interleave", "units", "inputs", "devices")),
+    Rule(chips, ("chips", "interleave", "units", "inputs", "devices")),
 )
 
 #: Limits of which some are not public, and what a placement uses of each.

@@ -32,6 +32,7 @@ _PARTS = (
     "state_memory",
     "accumulator_memory",
     "parameter_memory",
+    "axon_memory",
     "program_memory",
 )
 

@@ -142,7 +142,8 @@ def _placement(
 def _cores(draft: Draft, positions: Positions) -> tuple[Core, ...]:
     columns, rows = positions.routers
     busiest = draft.cut.seconds.max(axis=1)
-    counts = {name: values for name, values in draft.usage.items() if name != "memory"}
+    sums = ("memory", "neuron_groups")
+    counts = {name: values for name, values in draft.usage.items() if name not in sums}
     return tuple(
         Core(
             chip=int(positions.chip[place]),

@@ -40,7 +40,7 @@ def workload(placement: Placement, counters: Counters) -> Workload:
         sent = activity.messages[connection.source][axons.source[own]].astype(np.float64)
         phase = arrivals(schedule, connection.source)
         target = axons.target[own]
-        work = np.bincount(target, weights=sent * axons.operations[own], minlength=cores)
+        work = np.bincount(target, weights=sent * axons.synapses[own], minlength=cores)
         operations += np.outer(phase, work / activity.updates)
         arrived = np.bincount(target, weights=sent, minlength=cores)
         messages += np.outer(phase, arrived / activity.updates)
