@@ -24,6 +24,7 @@ from lnn2loihi.defaults import PROGRAM_SUFFIX
 from lnn2loihi.errors import ArtifactError, Lnn2LoihiError
 from lnn2loihi.files import note_input, why_no_file, write_atomically
 from lnn2loihi.formats import FixedPoint
+from lnn2loihi.graph.precedent import with_precedent
 from lnn2loihi.manifest_connections import connection_entry, connection_of
 from lnn2loihi.manifest_values import fixed_point, flag, integer, listed, lists, taken, text
 from lnn2loihi.neurons.instructions import Bound, Instruction, NeuronProgram, Saturation
@@ -278,7 +279,7 @@ def _manifest(program: LoihiProgram, arrays: Arrays) -> dict[str, Any]:
         # Programs of one update for each sample are written as they always were.
         **({"substeps": program.substeps} if program.substeps > 1 else {}),
         "provenance": dict(program.provenance),
-        "warnings": list(program.warnings),
+        "warnings": list(with_precedent(program.warnings)),
         "table": [dict(row) for row in program.table],
     }
 

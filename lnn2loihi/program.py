@@ -19,6 +19,7 @@ from lnn2loihi.graph.connection import Connection
 from lnn2loihi.graph.convolution import LARGEST_COUNT, AnyConnection, Convolution
 from lnn2loihi.graph.population import Population
 from lnn2loihi.graph.port import InputPort
+from lnn2loihi.graph.precedent import precedent_warnings, with_precedent
 from lnn2loihi.graph.schedule import Schedule, derive_schedule
 from lnn2loihi.graph.sums import ProvedSums, partial_sums, reach_of
 from lnn2loihi.neurons.bounds import IntegerInterval, ProvedBounds
@@ -99,7 +100,8 @@ class LoihiProgram(ArrayEquality):
         substeps: how often each sample is sent, and all populations update for it; the messages
             of the last time are the answer.
         provenance: source hash and tool versions.
-        warnings: losses of precision that nobody asked for, a sentence each.
+        warnings: losses of precision that nobody asked for, a sentence each; after them what of
+            its structure has no public precedent, which is derived whenever a program is made.
         table: one row of plain values per stage: what quantization measured (see `quantize`).
         bounds: for each population the proved interval of every word; derived, not stored.
         saturations: for each population the words whose saturations executors count: what its
@@ -127,7 +129,7 @@ class LoihiProgram(ArrayEquality):
     def __post_init__(self) -> None:
         object.__setattr__(self, "populations", tuple(self.populations))
         object.__setattr__(self, "connections", tuple(self.connections))
-        object.__setattr__(self, "warnings", tuple(self.warnings))
+        object.__setattr__(self, "warnings", with_precedent(self.warnings))
         object.__setattr__(self, "provenance", read_only_mapping(self.provenance))
         object.__setattr__(self, "table", tuple(read_only_mapping(row) for row in self.table))
         problems = Problems(ProgramError, f"program {self.name!r}")
@@ -141,6 +143,8 @@ class LoihiProgram(ArrayEquality):
             problems.extend(f"{name}: {problem}" for problem in proved.problems)
         problems.raise_if_any()
         object.__setattr__(self, "bounds", read_only_mapping(bounds))
+        derived = precedent_warnings(self.populations, self.schedule.interleave)
+        object.__setattr__(self, "warnings", (*self.warnings, *derived))
         marks = {
             p.name: derived_saturations(p.program, bounds[p.name].words)
             if p.program.saturations is None

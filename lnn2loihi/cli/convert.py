@@ -137,6 +137,7 @@ def _described(program: l2l.LoihiProgram, show_listing: bool) -> tuple[dict[str,
             },
         },
         "ports": {p.name: p.turns.width for p in program.populations},
+        "warnings": list(program.warnings),
         "provenance": dict(program.provenance),
         "listings": {name: vars(found) for name, found in listings.items()},
     }

@@ -13,8 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-#: Most physical accumulators that take turns (a limit of this library; public examples of neurons
-#: have one or two).
+#: Most physical accumulators that take turns (a limit of this library; what public examples have
+#: stands in `lnn2loihi.graph.precedent`).
 LARGEST_PORTS = 8
 
 

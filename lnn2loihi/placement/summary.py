@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lnn2loihi.defaults import DEFAULT_TARGET
 from lnn2loihi.devices import with_prefix
+from lnn2loihi.graph.precedent import without_precedent
 from lnn2loihi.neurons.stock import are_stock
 from lnn2loihi.placement.draft import CORE_LIMITS
 from lnn2loihi.tables import percent, text_table
@@ -71,9 +72,11 @@ def placement_summary(placement: Placement) -> str:
         who = "neurons of Lava's own processes" if is_default else f"the target {placement.target}"
         lines += ["", f"Not proved about {who}:"]
         lines += [_item(text) for text in placement.unproved]
-    if placement.program.warnings and (stock or not is_default):
+    warnings = placement.program.warnings
+    warnings = warnings if stock or not is_default else without_precedent(warnings)
+    if warnings:
         lines += ["", "Warnings of the program:"]
-        lines += [_item(text) for text in placement.program.warnings]
+        lines += [_item(text) for text in warnings]
     lines += [""] * bool(device.notes) + [_item(note) for note in device.notes]
     return "\n".join(lines)
 

@@ -253,7 +253,7 @@ def _network(program: LoihiProgram, traces: Traces | None) -> Markup:
     if program.warnings:
         items = [element("li", warning) for warning in program.warnings]
         cards.append(
-            element("div", element("p", "Warnings of the quantization", class_="caption"),
+            element("div", element("p", "Warnings of the program", class_="caption"),
                     element("ul", *items, class_="small"), class_="card wide warning breakable")
         )  # fmt: skip
     return element("div", *cards, class_="grid")

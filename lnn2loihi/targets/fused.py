@@ -1,6 +1,7 @@
 """The target `fused`: the program as it is, one population for each stage."""
 
 from lnn2loihi.defaults import DEFAULT_TARGET
+from lnn2loihi.graph.precedent import ACCUMULATORS_UNKNOWN
 from lnn2loihi.targets.target import Target
 
 #: What is not proved whatever is done about accumulators.
@@ -14,8 +15,7 @@ FUSED = Target(
     DEFAULT_TARGET,
     exporter="lava",
     unproved=(
-        "More than two input accumulators on one neuron: public examples have one or two, a CfC "
-        "wants three.",
+        f"{ACCUMULATORS_UNKNOWN[0].upper()}{ACCUMULATORS_UNKNOWN[1:]}.",
         *UNPROVED,
     ),
 )
