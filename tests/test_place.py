@@ -19,9 +19,10 @@ import lnn2loihi as l2l
 from lnn2loihi.errors import DeviceError, InputError, PlacementError
 from lnn2loihi.neurons.listing import listing
 from lnn2loihi.placement.activity import activity_of
-from lnn2loihi.placement.draft import CORE_LIMITS
+from lnn2loihi.placement.draft import CORE_LIMITS, cutters_of
 from lnn2loihi.placement.line import line_of
 from lnn2loihi.placement.memory import DELAYED_SYNAPSE_BITS, SYNAPSE_BITS, list_units, units
+from lnn2loihi.placement.partition import Limits
 from lnn2loihi.placement.placement import Core, Placement
 from lnn2loihi.placement.verb import OBJECTIVES, place
 from lnn2loihi.program import LoihiProgram
@@ -103,6 +104,38 @@ def test_placements_are_sound_and_packed_takes_no_more_cores(
     assert len(packed.cores) <= len(balanced.cores)
     assert balanced.step_seconds <= packed.step_seconds * (1 + 1e-12)
     assert place(program, chip) == balanced
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 99), sizes(), st.floats(0.02, 0.6), st.integers(1, 400))
+def test_no_core_of_any_placement_sends_along_too_many_axons(
+    seed: int, shape: Sizes, part: float, axons: int
+) -> None:
+    program = random_program(seed, shape)
+    chip = device(**roomy(program, part), axons_out_per_core=axons)
+    for objective in OBJECTIVES:
+        try:
+            placement = place(program, chip, objective=objective)
+        except PlacementError as error:
+            assert {v.rule for v in error.violations} == {"axons_out_per_core"}
+        else:
+            assert_sound(placement)
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 99), st.floats(0.05, 0.5), st.integers(1, 3), st.integers(2, 12))
+def test_packed_cores_are_the_fewest_of_any_cut_of_their_line(
+    seed: int, part: float, groups: int, neurons: int
+) -> None:
+    program = random_program(seed, Sizes(3, (6, 5), 3, density=0.6))
+    chip = device(**roomy(program, part), neuron_groups_per_core=groups, neurons_per_core=neurons)
+    (cutter,) = cutters_of(program, chip, activity_of(program, None))
+    line, limits = cutter.line, Limits.of(chip)
+    fewest = [0]  # cores of the first neurons, by trying every last core
+    for stop in range(1, line.neurons + 1):
+        fits = [n for n in range(stop) if limits.used(line, line.share(n, stop)) <= 1.0]
+        fewest.append(1 + min(fewest[n] for n in {*fits, stop - 1}))
+    assert len(place(program, chip, objective="packed").cores) == fewest[-1]
 
 
 @settings(max_examples=15)

@@ -22,7 +22,7 @@ from lnn2loihi.errors import PlacementError
 from lnn2loihi.placement.activity import activity_of
 from lnn2loihi.placement.draft import Draft, packed_draft
 from lnn2loihi.placement.rules import RULES, Violation
-from lnn2loihi.placement.verb import place
+from lnn2loihi.placement.verb import OBJECTIVES, place
 from lnn2loihi.program import LoihiProgram
 
 
@@ -146,6 +146,21 @@ def test_axons_where_their_number_is_public(figure: str) -> None:
     few = found[figure].fits["units"]["layer_0"]
     assert fits(dense_program(few, 6), chip)
     assert not fits(dense_program(few + 1, 6), chip)
+
+
+def test_fewer_neurons_stand_on_a_core_where_too_many_axons_would_leave_it() -> None:
+    # 40 units fit on a core, and their 40 targets take five: 200 axons would leave the first one.
+    shape = Sizes(2, (40, 40), 0, 8, 8, 8, density=1.0)
+    program = random_program(0, shape)
+    need = place(program, device(neurons_per_core=1), objective="packed", chips=1).cores
+    memory = 8 * max(core.synaptic_memory for core in need)
+    chip = device(synaptic_memory_per_core=memory, cores_per_chip=99)
+    free = place(program, device(chip, axons_out_per_core=None), objective="packed")
+    limit = max(core.axons_out for core in free.cores) - 1
+    for objective in OBJECTIVES:
+        found = place(program, device(chip, axons_out_per_core=limit), objective=objective)
+        assert max(core.axons_out for core in found.cores) <= limit
+        assert len(found.cores) >= len(free.cores)
 
 
 def test_balanced_falls_back_to_the_packed_cores_where_axons_allow_no_more() -> None:

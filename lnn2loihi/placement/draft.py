@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +13,7 @@ from lnn2loihi.devices import Device
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.frozen import ArrayEquality, read_only
 from lnn2loihi.placement.activity import Activity
-from lnn2loihi.placement.line import INPUT, NO_CHANGE, Change, Line, line_of
+from lnn2loihi.placement.line import INPUT, NO_CHANGE, Change, Line, Share, line_of
 from lnn2loihi.placement.memory import AXON_UNITS, INSTRUCTION_BYTES, UNIT_BYTES
 from lnn2loihi.placement.partition import Cut, Cutter, Limits, Times, packed
 from lnn2loihi.program import LoihiProgram
@@ -27,6 +27,8 @@ CORE_LIMITS: Mapping[str, tuple[str, str]] = {
     "axons_in_per_core": ("axons_in", ""),
     "axons_out_per_core": ("axons_out", ""),
 }
+#: How often fewer neurons on a core are tried where too many axons leave it.
+ATTEMPTS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,4 +175,52 @@ def cutters_of(
     several = program.schedule.period > 1 and together > 1
     orders = (1, together) if several else (1,)
     lines = [line_of(program, activity, mixed, change) for mixed in orders]
-    return [Cutter(line, limits, Times.of(device)) for line in lines]
+    cutters = [Cutter(line, limits, Times.of(device)) for line in lines]
+    most = device.get("axons_out_per_core")
+    if most is None:
+        return cutters
+
+    def leaving(cutter: Cutter) -> IntegerArray:
+        return Draft(program, device, 1, activity, Cut(cutter, cutter.fewest)).axons_out
+
+    return [_with_few_axons(cutter, most.value, leaving) for cutter in cutters]
+
+
+def _with_few_axons(
+    cutter: Cutter, most: float, leaving: Callable[[Cutter], IntegerArray]
+) -> Cutter:
+    """A cutter whose fewest cores send along few enough axons: with fewer neurons on a core where
+    there are too many; the one that is given where that does not help.
+
+    Args:
+        cutter: what cuts.
+        most: axons that may leave a core.
+        leaving: counts those of each core, exactly.
+    """
+    tried = cutter
+    for _ in range(ATTEMPTS):
+        if _axons_at_most(tried.line, tried.fewest) <= most:
+            return tried
+        axons = leaving(tried)
+        worst = int(np.argmax(axons))
+        if axons[worst] <= most:
+            return tried
+        neurons = int(tried.fewest[worst].neurons.sum())
+        fewer = min(int(neurons * most / axons[worst]), neurons - 1)
+        if fewer < 1:
+            break
+        tried = tried.with_neurons(fewer)
+    return cutter
+
+
+def _axons_at_most(line: Line, shares: Sequence[Share]) -> int:
+    """An upper end of the axons that leave a core: as if each neuron reached all cores that hold
+    neurons of its targets.
+    """
+    neurons = np.array([share.neurons for share in shares])
+    cores = np.count_nonzero(neurons, axis=0)
+    reached = np.zeros(len(line.groups), np.int64)
+    for link in line.links:
+        if link.source != INPUT:
+            reached[link.source] += cores[link.target]
+    return int((neurons @ reached).max())

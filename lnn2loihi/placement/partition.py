@@ -5,14 +5,16 @@ neurons as fit, core by core, gives the fewest cores that any cut of this line c
 for the limits of `Limits`, neuron groups among them, since a part of a stretch has no population
 that the stretch has not; and for a time that no core may exceed. So one procedure serves both
 objectives, and a packed placement never takes more cores than a balanced one. It does not hold for
-axons that leave a core, which are known only after the cut: the rules look at them.
+axons that leave a core, which are known only after the cut: more cores make more of them. Where a
+device limits them, `lnn2loihi.placement.draft` lowers the limit of neurons until they fit, so the
+cores are the fewest under that limit; and the rules look at them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -133,6 +135,15 @@ class Cutter:
         synapses = np.concatenate([[0.0], np.cumsum(rates[line.axon])])[line.starts]
         neurons = np.cumsum(self._neuron.sum(axis=1)[line.owner])
         self._least = times.operation * synapses + np.concatenate([[0.0], neurons])
+
+    @cached_property
+    def fewest(self) -> list[Share]:
+        """The fewest cores within the limits, see `cut`."""
+        return self.cut()
+
+    def with_neurons(self, most: float) -> Cutter:
+        """The same with at most so many neurons on a core."""
+        return Cutter(self.line, replace(self._limits, neurons=most), self.times)
 
     @property
     def least_seconds(self) -> float:
@@ -255,7 +266,7 @@ class Cut:
 
 def packed(cutters: Sequence[Cutter]) -> Cut:
     """The fewest cores; of lines that take as many the faster one."""
-    cuts = [Cut(cutter, cutter.cut()) for cutter in cutters]
+    cuts = [Cut(cutter, cutter.fewest) for cutter in cutters]
     return min(cuts, key=lambda cut: (len(cut.shares), cut.step_time))
 
 
