@@ -172,12 +172,16 @@ class TestPackage:
             ("chips", Rule(fan_in_per_neuron)), "chips", LOIHI.parts,
         )  # fmt: skip
         text = (Path(l2l.__file__).parent / "hardware_profiles/loihi2-oheo-gulch.toml").read_text()
-        text = text.replace('kind = "loihi"', 'kind = "mesh"').replace("value = 8192", "value = 1")
-        profiles = folder_of(tmp_path / "profiles", meshy=text.replace("low = 8192", "low = 1"))
+        few = "[figures.neurons_per_core]\nvalue = {0}\nlow = {0}\n"
+        assert few.format(4096) in text
+        text = text.replace('kind = "loihi"', 'kind = "mesh"')
+        text = text.replace(few.format(4096), few.format(1))
+        profiles = folder_of(tmp_path / "profiles", meshy=text)
         add("mesh", DevicePackage((kind,), profiles=str(profiles)))
         assert [rule.name for rule in rules_of("mesh")] == ["chips", "fan_in_per_neuron"]
         program = dense_program(6)
         assert place(program, "meshy").device.kind == "mesh"
+        assert len(place(program, "meshy", objective="packed").cores) == program.neurons
         result = l2l.profile(program, [[[0.5] * 4] * 3], "meshy", against=())
         assert {row.device for row in result.rows} == {"meshy"} and result.rows[0].total_energy
         with pytest.raises(DeviceError, match="programs run on a Loihi or mesh of cores"):

@@ -347,6 +347,8 @@ def test_json() -> None:
     assert plain["cores"][0]["memory"] == placement.cores[0].memory
     assert plain["unchecked"] == list(placement.unchecked)
     assert plain["limits"]["neurons_per_core"] == 4096
+    assert plain["limits"].keys() == plain["limit_grades"].keys() == CORE_LIMITS.keys()
+    assert {*plain["limit_grades"].values()} == {"logged"}
 
 
 def test_unchecked_limits_say_what_is_used() -> None:

@@ -56,7 +56,7 @@ def test_a_device_of_ones_own_and_what_does_not_fit(
     )
     code, out, err = run(program, "--device", own)
     assert (code, out) == (1, "")
-    assert "a neuron of layer_0, 40 of them" in err and "(a guess). What fits: " in err
+    assert "a neuron of layer_0, 40 of them" in err and "(a guess; assumed). What fits: " in err
     code, out, _ = run(program, "-d", "loihi2-kapoho-point", "--chips", "2")
     assert code == 0 and "loihi2-kapoho-point, balanced" in out
 

@@ -250,5 +250,5 @@ def test_a_violation_is_one_sentence_after_the_other() -> None:
     found = violated(dense_program(30, 40), device(synaptic_memory_per_core=600))
     text = str(found["synaptic_memory_per_core"])
     assert text.startswith("a neuron of layer_0, 30 of them, one on each core: synaptic memory")
-    assert "B, the limit is 600 B (the test). What fits: " in text
+    assert "B, the limit is 600 B (the test; assumed). What fits: " in text
     assert np.isfinite(found["synaptic_memory_per_core"].has)

@@ -165,6 +165,11 @@ class Placement(ArrayEquality):
             "limits": {
                 name: self.device.value(name) for name in CORE_LIMITS if name in self.device.figures
             },
+            "limit_grades": {
+                name: self.device.figure(name).grade
+                for name in CORE_LIMITS
+                if name in self.device.figures
+            },
             "unchecked": list(self.unchecked),
             "target": self.target,
             "unproved": list(self.unproved),

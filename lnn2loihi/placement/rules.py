@@ -35,6 +35,8 @@ class Violation:
         unit: of both numbers; empty for counts.
         fits: the same as numbers: `weight_bits`, `units` and `inputs` (name -> size), `chips`,
             `interleave`, `devices`.
+        grade: how the limit is known, one of `lnn2loihi.devices.GRADES`; empty where no figure
+            of a device is the limit.
     """
 
     rule: str
@@ -45,13 +47,15 @@ class Violation:
     remedy: str = ""
     unit: str = ""
     fits: Mapping[str, Any] = field(default_factory=dict)
+    grade: str = ""
 
     def __str__(self) -> str:
         """One line: what has what, whose limit, and what would fit."""
         unit = f" {self.unit}" if self.unit else ""
+        grade = f"; {self.grade}" if self.grade else ""
         return (
             f"{self.subject}: {self.rule.replace('_', ' ')}: {self.has:,.10g}{unit}, the limit is "
-            f"{self.limit:,.10g}{unit} ({self.whose}). {self.remedy}"
+            f"{self.limit:,.10g}{unit} ({self.whose}{grade}). {self.remedy}"
         )
 
 
@@ -154,7 +158,7 @@ def state_per_neuron(draft: Draft) -> Iterator[Violation]:
         has = group.memory.state + group.memory.parameters
         if has > limit.value:
             yield Violation("state_per_neuron", group.name, has, limit.value, limit.source,
-                            unit="B")  # fmt: skip
+                            unit="B", grade=limit.grade)  # fmt: skip
 
 
 def neurons_per_core(draft: Draft) -> Iterator[Violation]:
@@ -196,7 +200,7 @@ def synapses_per_chip(draft: Draft) -> Iterator[Violation]:
     worst = int(np.argmax(synapses))
     if synapses[worst] > limit.value:
         yield Violation("synapses_per_chip", f"chip {worst}", float(synapses[worst]), limit.value,
-                        limit.source)  # fmt: skip
+                        limit.source, grade=limit.grade)  # fmt: skip
 
 
 def chips(draft: Draft) -> Iterator[Violation]:
@@ -205,9 +209,10 @@ def chips(draft: Draft) -> Iterator[Violation]:
     if needed > draft.chips:
         asked = draft.chips < figure.value
         whose = "the chips that were asked for" if asked else figure.source
+        grade = "" if asked else figure.grade
         cores = draft.device.count("cores_per_chip")
         subject = f"{draft.program.name} ({draft.cores:,} cores of {cores} a chip)"
-        yield Violation("chips", subject, needed, draft.chips, whose)
+        yield Violation("chips", subject, needed, draft.chips, whose, grade=grade)
 
 
 def _per_core(draft: Draft, figure: str) -> Iterator[Violation]:
@@ -223,7 +228,10 @@ def _per_core(draft: Draft, figure: str) -> Iterator[Violation]:
     for subject, cores in by_subject.items():
         worst = max(cores, key=lambda core: used[core])
         text = f"{subject}, {len(cores)} of them, one on each core" if len(cores) > 1 else subject
-        yield Violation(figure, text, float(used[worst]), limit.value, limit.source, unit=unit)
+        yield Violation(
+            figure, text, float(used[worst]), limit.value, limit.source, unit=unit,
+            grade=limit.grade,
+        )  # fmt: skip
 
 
 def _subject(draft: Draft, core: int) -> str:

@@ -93,15 +93,19 @@ def _limits_table(placement: Placement) -> str:
         limit = device.get(figure)
         most = None if limit is None else int(limit.value)
         share = "not public" if most is None else percent(max(used) / most)
-        rows.append((_words(name, unit), sum(used), max(used), most, share))
+        grade = None if limit is None else limit.grade
+        rows.append((_words(name, unit), sum(used), max(used), most, share, grade))
         for part in _PARTS * (name == "memory"):
             used = [getattr(core, part) for core in cores]
-            rows.append((f"  of it {_words(part, unit)}", sum(used), max(used), None, ""))
+            rows.append((f"  of it {_words(part, unit)}", sum(used), max(used), None, "", ""))
     available = device.count("cores_per_chip") * placement.chips
-    rows.append(("cores", len(cores), None, available, percent(len(cores) / available)))
-    chips = device.count("chips")
-    rows.append(("chips", placement.chips, None, chips, percent(placement.chips / chips)))
-    return text_table(("", "in all", "most on a core", "limit", "used"), rows)
+    for name, figure, has, limit in (
+        ("cores", "cores_per_chip", len(cores), available),
+        ("chips", "chips", placement.chips, device.count("chips")),
+    ):
+        grade = device.figure(figure).grade
+        rows.append((name, has, None, limit, percent(has / limit), grade))
+    return text_table(("", "in all", "most on a core", "limit", "used", "grade of the limit"), rows)
 
 
 def _words(name: str, unit: str) -> str:
