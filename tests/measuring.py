@@ -28,6 +28,8 @@ class Machine:
         ripple: watts that the idle power goes up and down from wait to wait.
         time: seconds since it was made.
         joules: of each kind.
+        share: part of the time of a call that it has the CPU; the rest is another process's.
+        worked: CPU seconds that this process has worked.
         waits: seconds of each sleep.
     """
 
@@ -36,10 +38,12 @@ class Machine:
     time: float = 0.0
     joules: dict[Kind, float] = field(default_factory=lambda: {"cpu": 0.0, "cuda": 0.0})
     waits: list[float] = field(default_factory=list)
+    share: float = 1.0
+    worked: float = 0.0
 
     @property
     def clock(self) -> Clock:
-        return Clock(lambda: self.time, self.wait)
+        return Clock(lambda: self.time, self.wait, lambda: self.worked)
 
     def wait(self, seconds: float) -> None:
         self.waits.append(seconds)
@@ -48,6 +52,7 @@ class Machine:
 
     def work(self, seconds: float, watts: Mapping[Kind, float]) -> None:
         """Works for so long, with so many watts above idle."""
+        self.worked += seconds * self.share
         self._pass(seconds, watts)
 
     def _pass(self, seconds: float, above: Mapping[Kind, float]) -> None:
@@ -114,6 +119,8 @@ class Backend(Session):
         error: what it raises.
         spoil: makes something else of its answers to whole sequences.
         most: largest batch that fits its memory.
+        slow: of so many calls one takes `slower` times as long: something else ran meanwhile.
+        slower: see `slow`.
         log: every time it was made the active one.
     """
 
@@ -127,12 +134,17 @@ class Backend(Session):
     log: list[str] = field(default_factory=list)
     name: str = ""
     spoil: Callable[[FloatArray], FloatArray] | None = None
+    slow: int = 0
+    slower: float = 100.0
+    calls: int = 0
     closed: int = 0
 
     def _work(self, seconds: float) -> None:
         if self.machine.time >= self.fails_at:
             raise self.error
-        self.machine.work(seconds, self.watts)
+        self.calls += 1
+        held_up = self.slow and self.calls % self.slow == 0
+        self.machine.work(seconds * (self.slower if held_up else 1.0), self.watts)
 
     def prepare(self, x: FloatArray, timespans: FloatArray | None) -> Any:
         if len(x) > self.most:

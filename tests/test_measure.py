@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from measuring import INPUTS, OUTPUTS, Backend, Machine, Meter, runner, samples
 
+from lnn2loihi.devices import load_device
 from lnn2loihi.errors import BackendMissingError, InputError
 from lnn2loihi.measure import (
     AGAINST,
@@ -27,18 +28,21 @@ from lnn2loihi.measure import (
     Settings,
     measure,
 )
-from lnn2loihi.measure.meter import MOST_WATTS
+from lnn2loihi.measure.estimated import GENERIC
+from lnn2loihi.measure.meter import MOST_WATTS, Kind
 from lnn2loihi.measure.results import ESTIMATED_LABEL
-from lnn2loihi.measure.runner import missing_runner
+from lnn2loihi.measure.runner import PYTHON, missing_runner
 from lnn2loihi.measure.stopwatch import (
     FEWEST_FOR_P99,
     FEWEST_STEPS,
     GAIN,
+    LONG_SEQUENCE,
     MOST_NUMBERS,
     Samples,
     best_batch,
     is_memory_error,
     latency,
+    sequence_task,
     streaming_task,
 )
 from lnn2loihi.measure.windows import QUOTED_REPEATS, QUOTED_SECONDS, QUOTED_STEPS
@@ -86,6 +90,52 @@ def test_streaming_and_batch() -> None:
     assert batch.seconds_per_sample == pytest.approx(seconds / (8 * batch.batch))
     assert [b for b, _ in batch.search] == [2**n for n in range(len(batch.search))]
     assert streaming.tier == "MEASURED"
+
+
+def test_one_sequence_in_a_compiled_loop() -> None:
+    """A call is so long that what a call costs is next to nothing."""
+    machine = Machine()
+    backend = Backend(machine, call=1e-4, sequence=1e-6)
+    rows = by_mode(measured(machine, runner(backend, sequences=True, loop="C")))
+    assert list(rows) == ["streaming", "sequence", "batch"]
+    row = rows["sequence"]
+    assert row.batch == 1 and row.status == "measured"
+    assert LONG_SEQUENCE <= 1e-4 + row.steps_per_call * 1e-6 < 5 * LONG_SEQUENCE
+    assert row.step_latency == row.sample_latency and row.latency_p50 is not None
+    assert row.latency_p50 == pytest.approx(1e-6 + 1e-4 / row.steps_per_call)
+    assert row.latency_p50 < 1.01e-6
+    assert row.latency_p99 is None  # of means over many samples it says nothing
+    assert row.throughput is not None
+    assert row.throughput.mean == pytest.approx(1.0 / row.latency_p50)
+    includes = {mode: row.includes for mode, row in rows.items()}
+    assert includes == {
+        "streaming": "Python call included", "sequence": "no Python call, loop in C", "batch": ""
+    }  # fmt: skip
+
+
+def test_a_loop_in_python_says_so() -> None:
+    machine = Machine()
+    rows = by_mode(measured(machine, runner(Backend(machine), loop=PYTHON)))
+    assert list(rows) == ["streaming", "batch"]
+    assert rows["batch"].includes == "Python loop included"
+
+
+@pytest.mark.parametrize(("seconds", "steps"), [(1.0, 64), (1e-5, 4096), (1e-9, None)])
+def test_a_sequence_is_as_long_as_it_has_to_be(seconds: float, steps: int | None) -> None:
+    machine = Machine()
+    backend = Backend(machine, call=0.0, sequence=seconds)
+    task = sequence_task(backend, Samples(samples(3, 4)), OUTPUTS, machine.clock)
+    most = MOST_NUMBERS // (INPUTS + OUTPUTS)
+    assert task.steps == (most if steps is None else steps) == task.samples
+    x, _ = next(task.inputs)
+    assert x.shape == (1, task.steps, INPUTS)
+    assert np.array_equal(x[0, :24], np.concatenate([samples(3, 4).reshape(-1, INPUTS)] * 2))
+
+
+def test_a_sequence_is_no_longer_than_there_is_time() -> None:
+    machine = Machine()
+    backend = Backend(machine, call=0.0, sequence=1e-6)
+    assert sequence_task(backend, Samples(samples()), OUTPUTS, machine.clock, 0.0).steps == 64
 
 
 def test_backends_take_turns() -> None:
@@ -157,6 +207,44 @@ def test_without_counters_an_interval_that_says_what_it_is() -> None:
         assert isinstance(row.energy, EstimatedEnergy) and row.energy_note == "no RAPL here"
         assert row.energy.high > row.energy.low > 0.0
     assert "TDP bound, not measured" in found.summary()
+
+
+@pytest.mark.parametrize(("share", "of"), [(1.0, "median call"), (0.5, "fastest call")])
+def test_the_low_end_of_an_interval_is_not_that_of_calls_which_were_held_up(
+    share: float, of: str
+) -> None:
+    """One call of ten takes 100 times as long; under load nine of ten do."""
+    machine = Machine(share=share)
+    backend = Backend(machine, slow=10, call=1e-3 if share == 1.0 else 0.1)
+    if share < 1.0:
+        backend.slower = 0.01  # the one that nothing held up
+    row = measured(machine, runner(backend), modes=["streaming"])[0]
+    assert isinstance(row.energy, EstimatedEnergy) and of in row.energy.source
+    assert row.throughput is not None and row.throughput.mean < 110.0
+    power = load_device(GENERIC).figure("thermal_design_power")
+    assert row.energy.low == pytest.approx(power.low * 1e-3)
+    assert row.energy.high == pytest.approx(power.high / row.throughput.mean)
+
+
+def test_rows_that_were_measured_under_load_say_so() -> None:
+    machine = Machine(share=0.5)
+    found = measured(machine, runner(Backend(machine), threads=1))
+    for row in found:
+        assert row.under_load == "it had the CPU for 50 % of the time of its calls"
+        assert row.to_dict()["under_load"] == row.under_load
+        assert row.busy_share == pytest.approx(0.5)
+    assert "2 of 2 rows were measured under load" in found.summary()
+    machine = Machine()
+    quiet = measured(machine, runner(Backend(machine)))
+    assert not any(row.under_load for row in quiet) and "under load" not in quiet.summary()
+
+
+@pytest.mark.parametrize(("kind", "threads"), [("cuda", None), ("cpu", None)])
+def test_who_waits_for_others_is_not_said_to_be_under_load(kind: Kind, threads: int | None) -> None:
+    """A GPU, or an executor that has processes of its own: this one has little to do."""
+    machine = Machine(share=0.1)
+    for row in measured(machine, runner(Backend(machine), kind=kind, threads=threads)):
+        assert row.busy_share is None and not row.under_load
 
 
 def test_energy_may_be_left_out() -> None:

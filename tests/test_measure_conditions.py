@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from lnn2loihi.measure.conditions import (
     Conditions,
     Snapshot,
     between,
+    load_text,
     read_conditions,
     read_snapshot,
 )
@@ -46,7 +48,8 @@ def test_a_server(tmp_path: Path) -> None:
     assert found.processor == "Some CPU @ 2.5GHz" and found.virtual is False
     assert found.governor == "performance, powersave" and found.turbo is False
     assert found.logical_cpus >= 1
-    assert read_snapshot(root) == Snapshot(0.25, (100, 4), 51.0, 7)
+    # 10 + 0 + 20 ticks of user, nice and system, and 0 + 1 of interrupts; 5 waited for disks.
+    assert read_snapshot(root, lambda: 1.5) == Snapshot(0.25, (100, 4), 51.0, 7, 31, 1.5)
 
 
 def test_a_virtual_machine_and_a_sensor(tmp_path: Path) -> None:
@@ -69,6 +72,57 @@ def test_what_happened_meanwhile() -> None:
     assert (found.load_before, found.load_after, found.stolen) == (0.5, 1.5, 0.1)
     assert (found.temperature_before, found.temperature_after, found.throttled) == (50.0, 61.0, 2)
     assert found.clock_overhead == 5e-8 and found.processor == "a CPU"
+
+
+SECOND = os.sysconf("SC_CLK_TCK")
+
+
+def after_ten_seconds(
+    busy: float, own: float, load: float = 0.0, stolen: float = 0.0
+) -> Conditions:
+    """Of two CPUs, after 10 s in which CPUs worked and were stolen for so many seconds."""
+    before = Snapshot(load, (0, 0), None, None, 0, 3.0)
+    ticks = (20 * SECOND, int(stolen * SECOND))
+    after = Snapshot(9.0, ticks, None, None, int(busy * SECOND), 3.0 + own)
+    return between(Conditions("a CPU", 2), before, after)
+
+
+def test_what_other_processes_did() -> None:
+    """What all worked less what this process worked; its own load is none."""
+    assert after_ten_seconds(10.0, 10.0).others == 0.0
+    assert after_ten_seconds(9.9, 10.0).others == 0.0  # ticks are counted, not measured
+    found = after_ten_seconds(18.0, 5.0, load=7.25)
+    assert found.others == pytest.approx(1.3)
+    assert load_text(found, None) == (
+        "other processes kept 1.3 of 2 CPUs busy (load average 7.25 before, 9.00 after)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [(after_ten_seconds(10.0, 10.0, load=8.0), ""),  # the load of before has ended
+     (after_ten_seconds(11.0, 10.0), ""),
+     (after_ten_seconds(10.0, 10.0, stolen=1.0), "took 5 % of the CPU time"),
+     (Conditions("a CPU", 2, load_before=3.5, load_after=4.0), "was 3.50 before and 4.00 after"),
+     (Conditions("a CPU", 2, load_before=0.3, load_after=4.0), ""),
+     (Conditions("a CPU", 2), "")],
+)  # fmt: skip
+def test_what_says_that_a_machine_was_not_idle(found: Conditions, words: str) -> None:
+    text = load_text(found, 1.0)
+    assert words in text and bool(text) == bool(words)
+
+
+def test_a_short_session_goes_by_the_load_average() -> None:
+    """Ticks of 10 ms say nothing of some milliseconds."""
+    before = Snapshot(4.0, (0, 0), None, None, 0, 0.0)
+    after = Snapshot(4.0, (SECOND // 2, 0), None, None, SECOND // 2, 0.0)
+    found = between(Conditions("a CPU", 2), before, after)
+    assert found.others is None and "load average was 4.00" in load_text(found, None)
+
+
+def test_a_thread_that_had_to_wait() -> None:
+    assert load_text(None, 0.99) == "" == load_text(None, None)
+    assert "had the CPU for 80 %" in load_text(Conditions("a CPU", 2), 0.8)
 
 
 def test_nothing_that_can_be_read(tmp_path: Path) -> None:

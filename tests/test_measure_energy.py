@@ -27,7 +27,12 @@ from lnn2loihi.measure import (
     measure,
 )
 from lnn2loihi.measure.clock import LONGEST_WAIT, Budget
-from lnn2loihi.measure.estimated import GENERIC, estimated_energy, profile_for
+from lnn2loihi.measure.estimated import (
+    GENERIC,
+    SampleTimes,
+    estimated_energy,
+    profile_for,
+)
 from lnn2loihi.measure.intervals import average, deviation, student
 from lnn2loihi.measure.meter import Kind
 from lnn2loihi.measure.results import ESTIMATED_LABEL, energy_text
@@ -242,8 +247,18 @@ def gpu() -> Device:
     return Device("gpu-test", "a GPU", "gpu", {"thermal_design_power": power})
 
 
+def constant(seconds: float) -> SampleTimes:
+    return SampleTimes(seconds, seconds)
+
+
+def test_the_low_end_takes_the_least_time_and_the_high_end_the_mean() -> None:
+    got = estimated_energy(cpu(), SampleTimes(1e-3, 5e-3, "fastest call"), 8)
+    assert (got.low, got.high) == pytest.approx((20 * 1e-3, 100 * 5e-3))
+    assert "low end of the fastest call, high end the mean" in got.source
+
+
 def test_an_interval_and_never_a_value() -> None:
-    got = estimated_energy(cpu(), 1e-3, 2)
+    got = estimated_energy(cpu(), constant(1e-3), 2)
     assert (got.low, got.high) == pytest.approx((20 * 2 / 8 * 1e-3, 100 * 2 / 8 * 1e-3))
     assert got.share == 0.25 and got.tier == "ESTIMATED" and got.label == ESTIMATED_LABEL
     assert not {"mean", "value", "total", "dynamic"} & set(vars(got))
@@ -251,21 +266,21 @@ def test_an_interval_and_never_a_value() -> None:
 
 
 def test_without_idle_power_the_low_end_is_what_the_profile_allows() -> None:
-    assert estimated_energy(cpu(None), 1.0, 8).low == 0.0
+    assert estimated_energy(cpu(None), constant(1.0), 8).low == 0.0
     generic = load_device(GENERIC)
-    got = estimated_energy(generic, 1.0, 2)
+    got = estimated_energy(generic, constant(1.0), 2)
     low, high = (getattr(generic.figure("thermal_design_power"), end) for end in ("low", "high"))
     assert (got.low, got.high) == (2 * low, 2 * high)
 
 
 def test_a_gpu_is_charged_as_a_whole() -> None:
-    got = estimated_energy(gpu(), 2.0, None)
+    got = estimated_energy(gpu(), constant(2.0), None)
     assert (got.low, got.high, got.share) == (1200.0, 1400.0, 1.0)
 
 
 def test_a_chip_has_no_such_bound() -> None:
     with pytest.raises(DeviceError, match="profile of a CPU or GPU"):
-        estimated_energy(load_device("loihi2-oheo-gulch"), 1.0, 1)
+        estimated_energy(load_device("loihi2-oheo-gulch"), constant(1.0), 1)
 
 
 @pytest.mark.parametrize(

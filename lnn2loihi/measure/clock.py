@@ -18,10 +18,12 @@ class Clock:
     Attributes:
         now: seconds from an arbitrary start, monotonic.
         sleep: waits so many seconds.
+        worked: CPU seconds that all threads of this process have worked.
     """
 
     now: Callable[[], float] = time.perf_counter
     sleep: Callable[[float], None] = time.sleep
+    worked: Callable[[], float] = time.process_time
 
     def overhead(self, readings: int = 200) -> float:
         """Seconds that one reading of the clock takes: the median of many."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from lnn2loihi.devices import Device, device_tables, known_devices, load_device
 from lnn2loihi.errors import DeviceError
@@ -15,20 +16,34 @@ from lnn2loihi.measure.runner import Runner
 GENERIC = "cpu-generic-thread"
 
 
-def estimated_energy(
-    device: Device, seconds_per_sample: float, threads: int | None
-) -> EstimatedEnergy:
+@dataclass(frozen=True)
+class SampleTimes:
+    """Measured times of a sample, for both ends of an interval.
+
+    Attributes:
+        least: seconds on a core that does nothing else, for the low end.
+        mean: mean seconds, at least `least`, for the high end.
+        least_of: which calls `least` is of.
+    """
+
+    least: float
+    mean: float
+    least_of: str = "median call"
+
+
+def estimated_energy(device: Device, times: SampleTimes, threads: int | None) -> EstimatedEnergy:
     """Between the share of the idle power and the share of the thermal design power.
 
     A CPU is charged with the share of its hardware threads that were used (of a profile with
     fewer, several times the profile), a GPU as a whole. The low end takes the lowest idle power of
-    the profile, the high end the highest thermal design power; a profile without idle power gives
-    the low end of its range of full power, or 0 W where that is one number. What memory, board and
-    power supply draw is in neither.
+    the profile and the least time of a sample, the high end the highest thermal design power and
+    the mean time, with all that held calls up in it; a profile without idle power gives the low
+    end of its range of full power, or 0 W where that is one number. What memory, board and power
+    supply draw is in neither.
 
     Args:
         device: profile of the CPU or GPU.
-        seconds_per_sample: measured time of a sample.
+        times: measured times of a sample.
         threads: threads that were used; None on a GPU, and where nobody knows: then the low end is
             that of one, the high end that of all.
 
@@ -49,9 +64,10 @@ def estimated_energy(
     low = idle.low if idle is not None else most.low if most.low < most.high else 0.0
     source = f"profile {device.name}: thermal design power {most.high:g} W ({most.source})"
     source += f"; low end {low:g} W" + ("" if idle is None else f", idle ({idle.source})")
+    source += f"; times of a sample: low end of the {times.least_of}, high end the mean"
     return EstimatedEnergy(
-        low=low * least * seconds_per_sample,
-        high=most.high * share * seconds_per_sample,
+        low=low * least * times.least,
+        high=most.high * share * times.mean,
         share=share,
         device=device.name,
         source=source,

@@ -28,6 +28,7 @@ from lnn2loihi.measure.stopwatch import (
     Task,
     batch_task,
     best_batch,
+    sequence_task,
     streaming_task,
     timed_calls,
 )
@@ -35,7 +36,7 @@ from lnn2loihi.measure.trial import Trial
 from lnn2loihi.measure.windows import Repeat, Window, active_window, idle_window
 from lnn2loihi.sequences import sequences
 
-MODES = ("streaming", "batch")
+MODES = ("streaming", "sequence", "batch")
 #: Shares of what is left of a budget: for warming up and finding batches, and for timing.
 _PREPARING, _TIMING = 0.3, 0.5
 #: Called with what is going on, and how much of it is done of how much in all.
@@ -69,7 +70,8 @@ def measure(
         runners: who is measured; see `runners`.
         x: samples, float (batch, time, inputs): sequences as the network will meet them.
         timespans: elapsed times (batch, time), where time is irregular.
-        modes: `streaming` (batch 1, step by step, the state carried) and `batch`.
+        modes: `streaming` (batch 1, one call a step, the state carried), `sequence` (batch 1, the
+            loop over the steps compiled; of backends that have one) and `batch`.
         batches: batches to measure, a row each; the one of highest throughput by default.
         energy: whether to read energy counters where there are any.
         quick: shorter windows and fewer repeats, for a look; energies are marked so.
@@ -95,7 +97,7 @@ def measure(
     ticking = clock or Clock()
     if counters is None:
         counters = find_counters() if energy else EnergyCounters({})
-    machine, before = read_conditions(root), read_snapshot(root)
+    machine, before = read_conditions(root), read_snapshot(root, ticking.worked)
     rounds = _Rounds(
         trials=trials,
         samples=samples,
@@ -107,7 +109,7 @@ def measure(
         score=score,
     )
     stopped = rounds.run()
-    machine = between(machine, before, read_snapshot(root), ticking.overhead())
+    machine = between(machine, before, read_snapshot(root, ticking.worked), ticking.overhead())
     rows = [trial.row(chosen, counters, profiles, machine) for trial in trials]
     return Measurements(tuple(rows), stopped, unused_profiles(profiles, everyone, rows))
 
@@ -150,6 +152,8 @@ def _trials(
             continue
         if "streaming" in modes and runner.streams:
             made.append(Trial(runner, "streaming", 1))
+        if "sequence" in modes and runner.sequences:
+            made.append(Trial(runner, "sequence", 1))
         if "batch" in modes:
             made += [Trial(runner, "batch", batch) for batch in batches or (None,)]
     return made
@@ -252,6 +256,8 @@ class _Rounds:
         session.activate()
         if trial.mode == "streaming":
             trial.task = streaming_task(session, self.samples)
+        elif trial.mode == "sequence":
+            trial.task = sequence_task(session, self.samples, outputs, self.clock, until)
         else:
             if trial.batch is None:
                 trial.batch, trial.search = best_batch(
@@ -275,7 +281,10 @@ class _Rounds:
                 fewest = -(-self.settings.calls // rounds) if trial.mode == "streaming" else 3
                 with _guarded(trial) as (session, task):
                     session.activate()
+                    begin, worked = self.clock.now(), self.clock.worked()
                     laps = timed_calls(task, self.clock, seconds, fewest, self._deadline)
+                    trial.worked += self.clock.worked() - worked
+                    trial.timed += self.clock.now() - begin
                     trial.rounds.append(laps)
         self.progress("timing", rounds, rounds)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lnn2loihi.frozen import read_only_mapping
-from lnn2loihi.measure.conditions import Conditions
+from lnn2loihi.measure.conditions import Conditions, load_text
 from lnn2loihi.measure.intervals import Average
 from lnn2loihi.measure.meter import Kind
 from lnn2loihi.tables import text_table
@@ -16,7 +16,7 @@ from lnn2loihi.tiers import ESTIMATED, MEASURED
 
 ESTIMATED_LABEL = "ESTIMATED: TDP bound, not measured"
 
-Mode = Literal["streaming", "batch"]
+Mode = Literal["streaming", "sequence", "batch"]
 #: `measured`; `partial`: stopped early, what was measured until then is kept; `failed`: an error,
 #: what was measured before it is kept; `missing`: something is not installed or not there.
 Status = Literal["measured", "partial", "failed", "missing"]
@@ -99,11 +99,12 @@ class EstimatedEnergy:
     """Energy of a sample where there are no counters: an interval, never a value.
 
     Attributes:
-        low: J a sample: the share of the device's idle power.
-        high: J a sample: the share of its thermal design power.
+        low: J a sample: the share of the device's idle power, for the least time that a sample
+            takes.
+        high: J a sample: the share of its thermal design power, for the mean time.
         share: share of the device's power that is charged, between 0 and 1.
         device: name of the device's profile.
-        source: where the two powers come from.
+        source: where the two powers come from, and which times they are multiplied by.
         label: says what it is, wherever it is shown.
     """
 
@@ -126,7 +127,8 @@ class Measurement:
 
     A step is one advance of all sequences of the batch by one sample each. In mode `streaming` a
     call is one step of one sequence, with the state carried, from the sample on the host to the
-    answer on the host. In mode `batch` a call is whole sequences.
+    answer on the host. In mode `sequence` a call is one long sequence, one sample after the other
+    in a compiled loop, with the state carried. In mode `batch` a call is whole sequences.
 
     Attributes:
         name: the backend in tables, with its device and threads.
@@ -134,15 +136,16 @@ class Measurement:
         device: the processor's own name.
         backend: what ran.
         precision: of weights and messages.
-        mode: `streaming` or `batch`.
+        mode: `streaming`, `sequence` or `batch`.
         batch: sequences side by side.
         threads: threads that it was given; None on a GPU.
         steps_per_call: steps of a call.
         status: see `Status`.
         reason: why it failed, is partial or missing; empty otherwise.
-        step_latency: of a step: a call in streaming; in batch a call divided by its steps.
+        step_latency: of a step: a call in streaming; else a call divided by its steps.
         sample_latency: from handing a sample over until its answer is there: the step in
-            streaming; in batch the whole call, because its answers come together.
+            streaming, and in a sequence, where each answer is computed before the next sample is
+            looked at; in batch the whole call, because its answers come together.
         throughput: samples a second, all sequences together.
         energy: read or estimated, or None; `energy_note` says why.
         energy_note: why there is no reading.
@@ -151,6 +154,10 @@ class Measurement:
         versions: versions of what ran.
         conditions: of the machine meanwhile.
         notes: what a reader should know.
+        includes: what the times include beside the network's own work, such as a call from Python
+            for each sample; empty where nothing is known.
+        busy_share: CPU seconds that the process worked, over the seconds of the timed loops, on a
+            CPU; None where nothing was timed.
     """
 
     name: str
@@ -174,6 +181,8 @@ class Measurement:
     versions: Mapping[str, str] = field(default_factory=dict)
     conditions: Conditions | None = None
     notes: tuple[str, ...] = ()
+    includes: str = ""
+    busy_share: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "accuracy", read_only_mapping(self.accuracy))
@@ -183,6 +192,11 @@ class Measurement:
     def tier(self) -> str | None:
         """How the times are known; None where there are none."""
         return None if self.throughput is None else MEASURED
+
+    @property
+    def under_load(self) -> str:
+        """What says that other work disturbed the times; empty where nothing does."""
+        return "" if self.throughput is None else load_text(self.conditions, self.busy_share)
 
     @property
     def latency_p50(self) -> float | None:
@@ -201,7 +215,7 @@ class Measurement:
 
     def to_dict(self) -> dict[str, Any]:
         """The measurement as plain data for JSON."""
-        data = {**vars(self), "tier": self.tier}
+        data = {**vars(self), "tier": self.tier, "under_load": self.under_load}
         for name in ("accuracy", "versions"):
             data[name] = dict(data[name])
         for name in ("step_latency", "sample_latency", "throughput", "conditions"):
@@ -257,6 +271,12 @@ class Measurements:
         )  # fmt: skip
         rows = [_summary_row(row) for row in self.rows]
         notes = [f"{row.name}, {row.mode}: {row.reason}" for row in self.rows if row.reason]
+        loaded = [row for row in self.rows if row.under_load]
+        if loaded:
+            notes.append(
+                f"{len(loaded)} of {len(self.rows)} rows were measured under load, for example "
+                f"{loaded[0].name}, {loaded[0].mode}: {loaded[0].under_load}"
+            )
         notes += [f"ended early: {self.stopped}"] if self.stopped else []
         notes += self.unused
         return "\n".join([text_table(columns, rows), *notes])

@@ -17,6 +17,9 @@ from lnn2loihi.measure.agreement import Truth
 from lnn2loihi.measure.meter import Kind
 from lnn2loihi.network import FloatArray
 
+#: What a backend's loop over the steps is, where it is one of Python.
+PYTHON = "Python"
+
 
 class Session(ABC):
     """A backend that is ready to run.
@@ -77,6 +80,10 @@ class Runner:
         output_size: outputs of a step.
         open: makes it ready; may raise anything.
         streams: whether it is measured step by step too.
+        sequences: whether it is measured on one long sequence too, because its loop over the steps
+            is compiled, and answers are in the host's memory as soon as they are computed.
+        loop: what its loop over the steps of a sequence is: PYTHON, what else compiles it, or
+            nothing where nobody knows.
         versions: versions of what runs.
         notes: what a reader should know.
         missing: why it cannot run here, and how to mend that; empty where it can.
@@ -92,6 +99,8 @@ class Runner:
     output_size: int
     open: Callable[[], Session]
     streams: bool = True
+    sequences: bool = False
+    loop: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     missing: str = ""

@@ -17,7 +17,7 @@ from lnn2loihi.measure.agreement import Truth
 from lnn2loihi.measure.conditions import board, read_conditions
 from lnn2loihi.measure.engine_session import EngineSession
 from lnn2loihi.measure.meter import Kind
-from lnn2loihi.measure.runner import Runner, Session, missing_runner
+from lnn2loihi.measure.runner import PYTHON, Runner, Session, missing_runner
 from lnn2loihi.measure.trial import one_line
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.plugins import EXPORTERS
@@ -39,6 +39,9 @@ AGAINST: Mapping[str, str] = {
     "cuda:torch": "PyTorch on the GPU",
 }
 _ENGINE, _EXPORTER = "cpu:engine", "onnx-float"
+#: Executors whose loop over the steps is compiled, and in what; those with one in Python.
+_COMPILED: Mapping[str, str] = {"c": "C"}
+_IN_PYTHON = ("blas", "reference")
 _UNCOMPARED = "its answers were compared with nothing: no importer makes a network of the module"
 
 
@@ -208,6 +211,8 @@ def _executor(subject: _Subject, name: str) -> Iterator[Runner]:
             output_size=program.output_population.size,
             open=partial(EngineSession, program, found.name, count),
             streams=count is None or count == min(subject.threads),
+            sequences=found.name in _COMPILED and count == min(subject.threads),
+            loop=_COMPILED.get(found.name, PYTHON if found.name in _IN_PYTHON else ""),
             versions=_versions("numpy"),
             truth=truth,
         )
@@ -238,6 +243,8 @@ def _onnxruntime(subject: _Subject, kind: Kind) -> Iterator[Runner]:
             threads=count,
             output_size=subject.outputs,
             open=partial(opened, count),
+            sequences=kind == "cpu" and count == min(subject.threads),
+            loop="onnxruntime",
             versions=_versions("onnxruntime", "onnxruntime-gpu", "onnx"),
             truth=subject.floats,
         )
@@ -284,6 +291,7 @@ def _torch(subject: _Subject, kind: Kind) -> Iterator[Runner]:
                 output_size=subject.outputs,
                 open=partial(form.open, count),
                 streams=form.streams,
+                loop=PYTHON if form.streams else "",
                 versions=_versions("torch", "ncps") | (_cuda_version() if kind == "cuda" else {}),
                 notes=() if subject.floats else (_UNCOMPARED,),
                 truth=subject.floats,

@@ -20,6 +20,9 @@ from lnn2loihi.network import FloatArray
 MOST_NUMBERS = 1 << 21
 FEWEST_STEPS = 16
 LARGEST_BATCH = 1 << 14
+#: A call of one sequence is made longer until it takes so long (seconds): then what a call costs,
+#: some 0.2 ms of Python for our engine, is a hundredth of it. It begins with so many steps.
+LONG_SEQUENCE, FIRST_STEPS = 0.02, 64
 #: A batch counts as faster from this gain on; so many in a row that are not end the search.
 GAIN = 1.03
 PATIENCE = 2
@@ -59,6 +62,13 @@ class Samples:
         spans = None if self.timespans is None else self.timespans.reshape(-1)[:most]
         return Samples(self.x.reshape(-1, self.x.shape[2])[:most], spans)
 
+    def long_sequence(self, steps: int) -> Samples:
+        """One sequence of so many steps: all samples behind each other, over and over."""
+        count, time, inputs = self.x.shape
+        chosen = np.arange(steps) % (count * time)
+        spans = None if self.timespans is None else self.timespans.reshape(-1)[None, chosen]
+        return Samples(self.x.reshape(-1, inputs)[None, chosen], spans)
+
 
 @dataclass
 class Task:
@@ -87,6 +97,29 @@ def streaming_task(session: Session, samples: Samples) -> Task:
     one = samples.one_sequence()
     steps = session.prepare_steps(one.x, one.timespans)
     return Task(session.open_stream(), cycle(steps), batch=1, steps=1)
+
+
+def sequence_task(
+    session: Session, samples: Samples, outputs: int, clock: Clock, until: float = float("inf")
+) -> Task:
+    """One sequence, so long that handing it over is next to nothing beside running it.
+
+    Args:
+        session: who runs.
+        samples: on what.
+        outputs: outputs of a step.
+        clock: the time.
+        until: time of the clock from which on it is made no longer.
+    """
+    most = max(MOST_NUMBERS // (samples.x.shape[2] + outputs), FEWEST_STEPS)
+    steps = min(FIRST_STEPS, most)
+    while True:
+        one = samples.long_sequence(steps)
+        task = Task(session.run, cycle([session.prepare(one.x, one.timespans)]), 1, steps)
+        laps = timed_calls(task, clock, 0.0, 2, until)
+        if min(laps) >= LONG_SEQUENCE or steps == most or clock.now() >= until:
+            return task
+        steps = min(4 * steps, most)
 
 
 def batch_task(session: Session, samples: Samples, batch: int, outputs: int) -> Task:
@@ -175,16 +208,20 @@ def is_memory_error(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(words in text for words in short)
 
 
-def latency(rounds: Sequence[Sequence[float]], divisor: int, what: str) -> Latency:
+def latency(
+    rounds: Sequence[Sequence[float]], divisor: int, what: str, single: bool = True
+) -> Latency:
     """Mean and percentiles of calls.
 
     Args:
         rounds: seconds of each call, round by round.
         divisor: what each is divided by: 1 for a call, its steps for a step.
         what: what one of them is.
+        single: whether each is timed by itself; of means over many the 99th percentile says
+            nothing about the slowest.
     """
     laps = np.concatenate([np.asarray(laps, np.float64) for laps in rounds]) / divisor
     p50, p99 = (float(value) for value in np.percentile(laps, [50, 99]))
     means = [sum(laps) / len(laps) / divisor for laps in rounds]
-    enough = laps.size >= FEWEST_FOR_P99
+    enough = single and laps.size >= FEWEST_FOR_P99
     return Latency(average(means, "s"), p50, p99 if enough else None, laps.size, what)

@@ -16,6 +16,8 @@ from lnn2loihi.profiling.result import Provenance
 from lnn2loihi.profiling.rows import BatchPoint, ProfileRow
 from lnn2loihi.tiers import MEASURED
 
+#: Modes that answer sample by sample, as a task with a rate has it.
+_SAMPLE_BY_SAMPLE = ("streaming", "sequence")
 #: What a measurement's status makes of a row.
 _STATUS = {"measured": "complete", "partial": "partial", "failed": "failed"}
 
@@ -23,7 +25,7 @@ _STATUS = {"measured": "complete", "partial": "partial", "failed": "failed"}
 def measured_rows(
     found: Iterable[Measurement], rate: float | None, profiles: Mapping[str, Device]
 ) -> list[ProfileRow]:
-    """A row for each measurement, and one at the rate for each that streams.
+    """A row for each measurement, and one at the rate for each that answers sample by sample.
 
     Args:
         found: measurements; those of missing backends have no row.
@@ -36,7 +38,8 @@ def measured_rows(
             continue
         row = _row(measurement, profiles)
         rows.append(row)
-        if rate is not None and measurement.mode == "streaming" and row.throughput is not None:
+        paceable = measurement.mode in _SAMPLE_BY_SAMPLE and row.throughput is not None
+        if rate is not None and paceable:
             rows.append(paced(row, rate))
     return rows
 
@@ -67,6 +70,8 @@ def _row(measurement: Measurement, profiles: Mapping[str, Device]) -> ProfileRow
         accuracy=judged(m.accuracy),
         source=m.backend,
         notes=tuple(notes),
+        includes=m.includes,
+        under_load=m.under_load,
     )
     return _with_energy(row, m.energy, profiles)
 

@@ -111,7 +111,7 @@ class ProfileRow:
         energy_tier: how energies are known; None where the row has none.
         precision: `w8a12`, `float32`, ...
         batch: sequences at a time.
-        mode: `pipelined`, `fall-through`, `streaming` or `batch`.
+        mode: `pipelined`, `fall-through`, `streaming`, `sequence` or `batch`.
         rate: samples per second to which it is paced; None at full speed.
         status: one of STATUSES.
         problems: why it is not complete, a sentence or two each.
@@ -138,6 +138,9 @@ class ProfileRow:
         total_energy_board: joules per sample with the chips of the board that idle, where there
             are some.
         basis: what an estimate was computed from, so that it can be drawn again.
+        includes: what measured times include beside the network's own work, such as a call from
+            Python for each sample; empty where that is not known, or nothing was measured.
+        under_load: what says that other work disturbed the measurement; empty where nothing does.
     """
 
     device: str
@@ -178,6 +181,8 @@ class ProfileRow:
     rate_met: float | None = None
     total_energy_board: Quantity | None = None
     basis: Basis | None = None
+    includes: str = ""
+    under_load: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "energy_parts", read_only_mapping(self.energy_parts))
@@ -209,6 +214,18 @@ class ProfileRow:
     def name(self) -> str:
         """What ran, or for an estimate where."""
         return self.title if self.backend == MODEL else self.backend
+
+    @property
+    def measured_how(self) -> str:
+        """How its times were measured, for a sentence: mode, what they include, under load."""
+        load = "measured under load" if self.under_load else ""
+        return ", ".join(text for text in (self.mode, self.includes, load) if text)
+
+    @property
+    def state(self) -> str:
+        """What stands behind its tier: `partial`, `failed`, `under load`, or nothing."""
+        load = "under load" if self.under_load else ""
+        return ", ".join(s for s in (self.status.replace("complete", ""), load) if s)
 
     @property
     def tiers(self) -> str:
@@ -353,10 +370,10 @@ def table_cells(row: ProfileRow) -> dict[str, Any]:
     return {
         "device": row.title,
         "backend": row.backend,
-        "tier": row.tiers if row.status == "complete" else f"{row.tiers} [{row.status}]",
+        "tier": f"{row.tiers} [{row.state}]" if row.state else row.tiers,
         "precision": row.precision,
         "batch": row.batch,
-        "mode": row.mode,
+        "mode": f"{row.mode} ({row.includes})" if row.includes else row.mode,
         "pace": row.pace,
         "cores": row.cores,
         "latency": latency,

@@ -78,7 +78,7 @@ COLUMNS: Mapping[str, Callable[[ProfileRow], object]] = {
     "device": lambda row: _lines(row.name, row.backend if row.backend == MODEL else row.title),
     "tier": lambda row: _tiers(row),
     "precision": lambda row: _lines(row.precision, f"batch {row.batch:,}"),
-    "mode": lambda row: _lines(row.mode, _taken(row)),
+    "mode": lambda row: _lines(row.mode, row.includes or None, _taken(row)),
     "latency": lambda row: _latency(row),
     "throughput": lambda row: row.throughput,
     "dynamic": lambda row: row.dynamic_energy,
@@ -126,8 +126,8 @@ def _tiers(row: ProfileRow) -> Markup:
     if row.energy_tier not in (None, row.tier):
         assert row.energy_tier is not None
         parts = [badge(row.tier), " time", element("br"), badge(row.energy_tier), " energy"]
-    if row.status != "complete":
-        parts += [element("br"), element("strong", row.status)]
+    if row.state:
+        parts += [element("br"), element("strong", row.state)]
     return joined(*parts)
 
 
