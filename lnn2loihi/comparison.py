@@ -20,7 +20,12 @@ from lnn2loihi.quantization.verb import network_hash
 from lnn2loihi.sequences import Sequences
 from lnn2loihi.simulation import encode, simulate
 from lnn2loihi.simulation.inputs import decoded, given
-from lnn2loihi.simulation.result import OnStep, SimulationResult, saturation_text
+from lnn2loihi.simulation.result import (
+    OnStep,
+    SimulationResult,
+    clipped_text,
+    saturation_text,
+)
 from lnn2loihi.tables import decibel, text_table
 from lnn2loihi.targets import Target, target_of
 
@@ -91,6 +96,7 @@ class ComparisonResult:
         saturated_words: how often `population.word` saturated (see SimulationResult); only words
             that did. None where the executor did not count.
         incomparable: why only the answers are compared; empty where all stages are.
+        input_values: input values of all samples, elapsed times among them; 0 where nobody knows.
     """
 
     stages: tuple[StageError, ...]
@@ -99,6 +105,13 @@ class ComparisonResult:
     executor: str
     saturated_words: Mapping[str, int] | None = None
     incomparable: str = ""
+    input_values: int = 0
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What makes the comparison say less, a sentence each."""
+        clipped = clipped_text(self.saturated, self.input_values)
+        return (clipped,) if clipped else ()
 
     @property
     def output(self) -> StageError:
@@ -127,6 +140,7 @@ class ComparisonResult:
             [
                 f"float network against integers ({self.executor}); input values outside the "
                 f"calibrated range: {self.saturated:,}; {saturation_text(self.saturated_words)}",
+                *(f"warning: {warning}" for warning in self.warnings),
                 *([self.incomparable] if self.incomparable else []),
                 text_table(headers, rows),
                 "",
@@ -142,6 +156,8 @@ class ComparisonResult:
             ],
             "worst": [{**vars(d), "difference": d.difference} for d in self.worst],
             "saturated": self.saturated,
+            "input_values": self.input_values,
+            "warnings": list(self.warnings),
             "saturated_words": None if self.saturated_words is None else dict(self.saturated_words),
             "executor": self.executor,
             "incomparable": self.incomparable,
@@ -234,6 +250,7 @@ def compared_run(
         run.executor,
         run.saturations,
         incomparable,
+        run.input_values,
     )
 
 

@@ -268,5 +268,6 @@ def _print(result: l2l.ProfileResult, written: list[Path], as_json: bool) -> Non
     files = [str(path) for path in written]
     text = f"{answer(result)}\n\n{result.summary()}"
     text += "".join(f"\nwritten: {path}" for path in files)
-    found: dict[str, Any] = {**result.to_dict(), "answer": str(answer(result)), "written": files}
+    words = {"answer": str(answer(result)), "warnings": list(result.warnings)}
+    found: dict[str, Any] = {**result.to_dict(), **words, "written": files}
     print_result(found, text, as_json)

@@ -69,7 +69,7 @@ def simulate(
     for name, words in (result.states or {}).items():
         arrays |= {f"{name}.{word}": values for word, values in words.items()}
     answers = live(result.outputs, given["lengths"])
-    count, steps, channels = given["x"].shape
+    count, steps, _ = given["x"].shape
     account = {
         "sequences": count,
         "steps": steps,
@@ -81,16 +81,18 @@ def simulate(
         "saturated_words": result.saturations,
         "executor": result.executor,
         "target": aim.name,
-        "warnings": list(loaded.warnings),
+        "input_values": result.input_values,
+        "warnings": [*loaded.warnings, *filter(None, [result.clipped_inputs])],
         "written": None if output is None else str(write_arrays(output, arrays)),
     }
     text = (
         f"{count} sequences of {'up to ' if len(answers) < count * steps else ''}{steps} samples, "
         "outputs between "
         f"{account['smallest']:g} and {account['largest']:g}; "
-        f"{account['saturated_inputs']:,} of {len(answers) * channels:,} input values outside the "
+        f"{account['saturated_inputs']:,} of {result.input_values:,} input values outside the "
         f"calibrated range; {saturation_text(result.saturations)}; {account['executor']}\n"
     )
+    text += f"warning: {result.clipped_inputs}\n" if result.clipped_inputs else ""
     if aim.name != DEFAULT_TARGET:
         text += f"prepared for {aim.name}"
         text += "" if aim.exact else ", which approximates the program: verify says how closely"

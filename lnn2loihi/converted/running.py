@@ -50,9 +50,12 @@ class ConvertedResult:
             listed = "".join(f"; initial state {s}: {n:,} saturated" for s, n in states.items())
             lines.append(
                 f"{name}: {batch:,} sequences of {time:,} samples; "
-                f"{result.saturated_inputs:,} input values outside the calibrated range; "
+                f"{result.saturated_inputs:,} of {result.input_values:,} input values outside the "
+                "calibrated range; "
                 f"{saturation_text(result.saturations)}{listed}; {result.executor}"
             )
+        clipped = {name: result.clipped_inputs for name, result in self.parts.items()}
+        lines += [f"warning: {name}: {text}" for name, text in clipped.items() if text]
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
     def __str__(self) -> str:

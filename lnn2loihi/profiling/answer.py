@@ -87,7 +87,8 @@ def answer(result: ProfileResult) -> Answer:
         )
     other = best_other(result, "total_energy", result.allow_estimated)
     quotient = _quotient(chip, other, "total_energy", result.allow_estimated)
-    sentences = [_cost(chip), _waiting(chip, result)]
+    sentences = [_cost(chip), *(f"Warning: {text}." for text in result.warnings)]
+    sentences += [_waiting(chip, result)]
     sentences += [_against(other, quotient) if other else _unmeasured(result)]
     sentences += [_latency(chip, result), _crossing(result), _host(result), _accuracy(chip)]
     return Answer(
@@ -196,7 +197,8 @@ def _latency(chip: ProfileRow, result: ProfileResult) -> str:
     text = f"An answer takes {chip.latency} on the chip, {chip.tier}"
     other = best_other(result, "latency", True)
     if other is not None and other.latency is not None:
-        text += f"; the fastest measured here is {other.latency.text()} ({other.name})"
+        text += f"; the fastest measured here is {other.latency.text()} ({other.name}, "
+        text += f"{other.measured_how})"
     return f"{text}."
 
 

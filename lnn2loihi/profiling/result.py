@@ -19,7 +19,7 @@ from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.rows import TABLE_PARTS, ProfileRow, table_cells
 from lnn2loihi.profiling.sides import HEADERS as SIDES_HEADERS
 from lnn2loihi.profiling.sides import Side
-from lnn2loihi.simulation.result import saturation_text
+from lnn2loihi.simulation.result import clipped_text, saturation_text
 from lnn2loihi.tables import text_table
 from lnn2loihi.targets.beside import claims_text
 from lnn2loihi.tiers import TIERS
@@ -47,6 +47,8 @@ class Subject:
             prepared program, the SHA-256 that of its source.
         unproved: what is not proved about that target, a sentence each.
         stock: whether all neurons are those of Lava's own processes.
+        input_values: input values of all samples, elapsed times among them; 0 where nobody
+            counted, as in profiles of before.
     """
 
     program: str
@@ -66,11 +68,18 @@ class Subject:
     target: str = DEFAULT_TARGET
     unproved: tuple[str, ...] = ()
     stock: bool = False
+    input_values: int = 0
 
     def __post_init__(self) -> None:
         if self.saturated_words is not None:
             counts = read_only_mapping(self.saturated_words)
             object.__setattr__(self, "saturated_words", counts)
+
+    @property
+    def saturated_inputs(self) -> str:
+        """How many input values saturated, of how many, as words: `3 of 256 input values`."""
+        of = f" of {self.input_values:,}" if self.input_values else ""
+        return f"{self.saturated:,}{of} input values"
 
 
 @dataclass(frozen=True)
@@ -256,6 +265,24 @@ class ProfileResult:
         """Whether every row is whole."""
         return not self.problems and all(row.status == "complete" for row in self.rows)
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What makes the figures say less than they seem to, a sentence each."""
+        clipped = clipped_text(self.subject.saturated, self.subject.input_values)
+        loads: dict[str, int] = {}
+        for row in self.rows:
+            if row.under_load and row.rate is None:
+                loads[row.under_load] = loads.get(row.under_load, 0) + 1
+        return (
+            *((clipped,) if clipped else ()),
+            *(
+                f"the machine was not idle while {count} row{'s' * (count != 1)} of this table "
+                f"w{'ere' if count != 1 else 'as'} measured: {load}. Their times are those of a "
+                "machine under load, and not for quoting"
+                for load, count in loads.items()
+            ),
+        )
+
     @checks_kinds()
     def row(self, device: str, **wanted: Any) -> ProfileRow:
         """The first row of a device (or backend) whose fields are as wanted.
@@ -295,7 +322,7 @@ class ProfileResult:
         lines = [
             f"{s.program} ({s.recipe}{prepared}): {s.neurons:,} neurons, {s.synapses:,} synapses; "
             f"counted on {s.samples:,} samples in {s.sequences:,} sequences by {s.executor}{pace}; "
-            f"{s.saturated:,} input values outside the calibrated range; "
+            f"{s.saturated_inputs} outside the calibrated range; "
             f"{saturation_text(s.saturated_words)}"
         ]
         lines += ["", *_numbered_tables(self.rows), ""] if self.rows else []
@@ -308,10 +335,11 @@ class ProfileResult:
     def remarks(self) -> list[tuple[str, str]]:
         """What did not work and what a reader should know, each once, and whom it is about."""
         said: dict[str, list[str]] = {}
+        warnings = [("warning", text) for text in self.warnings]
         for row in self.rows:
             for text in (*row.problems, *row.notes):
                 said.setdefault(text, []).append(row.label)
-        found = [
+        found = warnings + [
             (labels[0] + (f" and {len(labels) - 1} more" if len(labels) > 1 else ""), text)
             for text, labels in said.items()
         ]

@@ -140,7 +140,7 @@ def _table(result: ProfileResult) -> Markup:
     note = (
         "Energies are per sample; static is that of the full chip, and pro rata counts only the "
         f"network's share of it. Counted on {s.samples:,} samples in {s.sequences:,} sequences by "
-        f"{s.executor}; {s.saturated:,} input values outside the calibrated range; "
+        f"{s.executor}; {s.saturated_inputs} outside the calibrated range; "
         f"{saturation_text(s.saturated_words)}."
     )
     if result.quick:

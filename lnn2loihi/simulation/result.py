@@ -17,6 +17,7 @@ from lnn2loihi.frozen import ContentEquality
 from lnn2loihi.kinds import Natural
 from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.program import LoihiProgram
+from lnn2loihi.tables import percent
 
 #: Called with the chip steps done and the chip steps in all, for progress bars.
 OnStep = Callable[[int, int], None]
@@ -38,6 +39,24 @@ def saturation_totals(counts: SaturationCounts) -> dict[str, int]:
     """How often `population.word` saturated, over all neurons; only those that did."""
     totals = {f"{n}.{w}": int(c.sum()) for n, words in counts.items() for w, c in words.items()}
     return {name: total for name, total in totals.items() if total}
+
+
+def clipped_text(clipped: int, values: int) -> str:
+    """What there is to say of input values outside the calibrated range; empty where all fit.
+
+    Args:
+        clipped: how many.
+        values: of how many, elapsed times among them; 0 where nobody knows.
+    """
+    if not clipped:
+        return ""
+    of = f" of {values:,}" if values else ""
+    share = f" ({percent(clipped / values)})" if values else ""
+    return (
+        f"{clipped:,}{of} input values{share} lie outside the range that the program was "
+        "calibrated for and were clipped to its ends: what is said is of the clipped samples. "
+        "Check their units, or quantize with samples like these"
+    )
 
 
 def saturation_text(totals: Mapping[str, int] | None) -> str:
@@ -252,6 +271,18 @@ class SimulationResult(ContentEquality):
     def saturated_inputs(self) -> int:
         """Input values of all channels that were outside the calibrated range."""
         return int(self.saturated.sum())
+
+    @property
+    def input_values(self) -> int:
+        """Input values of all samples and channels, elapsed times among them."""
+        return self.counters.samples * self.saturated.size
+
+    @property
+    def clipped_inputs(self) -> str:
+        """A warning of input values outside the calibrated range: how many, and the share; empty
+        where all fit.
+        """
+        return clipped_text(self.saturated_inputs, self.input_values)
 
     @property
     def saturations(self) -> dict[str, int] | None:
