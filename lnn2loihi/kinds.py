@@ -47,6 +47,10 @@ class Within:
     low: float
     high: float
 
+    def holds(self, value: float) -> bool:
+        """Whether a number lies within; NaN does not."""
+        return bool(self.low <= value <= self.high)
+
 
 @dataclass(frozen=True)
 class OneOf:
@@ -60,10 +64,12 @@ class OneOf:
 Count = Annotated[int, Within(1, (1 << 31) - 1), "a whole number from 1 to 2**31 - 1"]
 #: A whole number that may be 0, such as a seed of random numbers.
 Natural = Annotated[int, Within(0, (1 << 63) - 1), "a whole number from 0 to 2**63 - 1"]
-#: Rates and times: far beyond every device, and so that quotients of them stay numbers.
-_IN_TIME = Within(1e-12, 1e12)
-Rate = Annotated[float, _IN_TIME, "samples per second, above 0"]
-Seconds = Annotated[float, _IN_TIME, "seconds, above 0"]
+#: Rates from a sample in eleven days on, and times: far beyond every device, and so that products
+#: and quotients of them stay numbers that can be read.
+RATES, _SECONDS = Within(1e-6, 1e12), Within(1e-12, 1e12)
+RATE_TEXT = "samples per second, from 1e-6 Hz to 1e12 Hz"
+Rate = Annotated[float, RATES, RATE_TEXT]
+Seconds = Annotated[float, _SECONDS, "seconds, from 1e-12 to 1e12"]
 #: Part of a whole.
 Share = Annotated[float, Within(0, 1), "a number from 0 to 1"]
 
@@ -219,7 +225,7 @@ def _limited(base: Any, *limits: Any) -> Kind:
 def _within(kind: Kind, limit: Within) -> Kind:
     fits = kind.fits
     return kind._replace(
-        fits=lambda value: fits(value) and bool(limit.low <= value <= limit.high),
+        fits=lambda value: fits(value) and limit.holds(value),
         wanted=f"{kind.wanted} from {limit.low:.10g} to {limit.high:.10g}",
     )
 

@@ -204,7 +204,7 @@ class TestErrors:
             ),
             (
                 ("profile", "{tmp}/net.l2l", "-i", "{tmp}/x.npy", "--budget", "-1"),
-                "budget_seconds is -1.0; give seconds for the measurements, above 0",
+                "budget_seconds is -1.0; give seconds for the measurements, from 1e-12 to 1e12",
             ),
         ],
     )

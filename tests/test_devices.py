@@ -435,10 +435,19 @@ class TestUnits:
             (2.5, "1", "2.5"),
             (6542.0, "Hz", "6.54 kHz"),
             (1e-21, "J", "0.00100 aJ"),
+            (1e-320, "J", "1.00e-320 J"),
+            (-2.5e17, "W", "-2.50e+17 W"),
+            (9e14, "J", "900,000 GJ"),
+            (1e60, "1", "1.00e+60"),
+            (1e18, "B", "1.00e+18 B"),
         ],
     )
     def test_prefixes(self, value: float, unit: str, text: str) -> None:
         assert with_prefix(value, unit) == text
+
+    @given(value=st.floats(allow_nan=False), unit=st.sampled_from(["1", "s", "J", "W", "B", "J*s"]))
+    def test_no_number_is_long(self, value: float, unit: str) -> None:
+        assert len(with_prefix(value, unit)) <= 24
 
     @given(value=st.floats(1e-17, 1e11), unit=st.sampled_from(["s", "J", "W"]))
     def test_a_prefix_keeps_three_digits(self, value: float, unit: str) -> None:

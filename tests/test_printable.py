@@ -136,6 +136,14 @@ def test_units_that_could_be_others_are_refused(text: str) -> None:
         sys.modules["lnn2loihi.cli.profile"]._rate(text)
 
 
+@pytest.mark.parametrize(
+    "text", ["1e-300", "1e-320", "1e13", "1e-7Hz", "9e-7", "1e400", "1001GHz", "9" * 300]
+)
+def test_rates_beyond_every_task_are_refused_with_the_limit(text: str) -> None:
+    with pytest.raises(l2l.InputError, match="give samples per second, from 1e-6 Hz to 1e12 Hz"):
+        sys.modules["lnn2loihi.cli.profile"]._rate(text)
+
+
 @pytest.mark.parametrize("recipe", ["w٨a12", "w8a١٢", "w8a12x１２"])
 def test_recipes_are_written_in_ascii(recipe: str) -> None:
     with pytest.raises(l2l.RecipeError):

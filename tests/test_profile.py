@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -152,9 +153,18 @@ class TestChips:
         with pytest.raises(l2l.DeviceError, match=words):
             l2l.profile(PROGRAM, X, devices=devices, against=())
 
-    @pytest.mark.parametrize("rate", [0, -1.0, float("nan"), float("inf"), "fast", True])
+    @pytest.mark.filterwarnings("error")
+    @pytest.mark.parametrize("rate", [1e-6, 1e-3])
+    def test_a_rate_of_days_gives_numbers(self, rate: float) -> None:
+        result = l2l.profile(PROGRAM, X, against=(), rate=rate)
+        text = f"{answer(result)}\n{result.summary()}"
+        assert not re.search(r"\binf\b|\bnan\b|\d{20}", text)
+
+    @pytest.mark.parametrize(
+        "rate", [0, -1.0, 9e-7, 1e-300, 1.1e12, 1e300, float("nan"), float("inf"), "fast", True]
+    )
     def test_rates_that_are_none(self, rate: Any) -> None:
-        with pytest.raises(l2l.InputError, match="samples per second, above 0"):
+        with pytest.raises(l2l.InputError, match="samples per second, from 1e-6 Hz to 1e12 Hz"):
             l2l.profile(PROGRAM, X, against=(), rate=rate)
 
     @pytest.mark.parametrize("budget", [0, -1, float("nan"), float("inf")])
@@ -162,8 +172,8 @@ class TestChips:
         with pytest.raises(l2l.InputError) as raised:
             l2l.profile(PROGRAM, X, against=(), rate=0, budget_seconds=budget)
         assert raised.value.problems == (
-            "rate is 0; give samples per second, above 0",
-            f"budget_seconds is {budget!r}; give seconds for the measurements, above 0",
+            "rate is 0; give samples per second, from 1e-6 Hz to 1e12 Hz",
+            f"budget_seconds is {budget!r}; give seconds for the measurements, from 1e-12 to 1e12",
         )
 
     def test_bad_samples_and_another_network(self) -> None:

@@ -256,8 +256,15 @@ def _rate(text: str) -> float:
         value = float(found[1]) * _FACTORS[(found[2] or "").lower()] if found else math.nan
     except ValueError:
         value = math.nan
+    with importing():
+        from lnn2loihi.kinds import RATE_TEXT, RATES
+
     if not value > 0.0:
-        raise l2l.InputError("--rate", f"{text!r} is no rate; give for example 100Hz, 2kHz or 1MHz")
+        raise l2l.InputError(
+            "--rate", f"{text[:40]!r} is no rate; give for example 100Hz, 2kHz or 1MHz"
+        )
+    if not RATES.holds(value):
+        raise l2l.InputError("--rate", f"{text[:40]!r} is {value:g} Hz; give {RATE_TEXT}")
     return value
 
 

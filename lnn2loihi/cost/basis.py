@@ -20,6 +20,7 @@ from lnn2loihi.cost.model import IO, Operation, Parameters, evaluate
 from lnn2loihi.devices import COST_PARAMETERS, Figure
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.frozen import read_only_mapping
+from lnn2loihi.kinds import RATE_TEXT, RATES
 
 if TYPE_CHECKING:
     from lnn2loihi.cost.microcontroller_model import MicrocontrollerBasis
@@ -73,8 +74,10 @@ class Basis:
             problems.add(f"io is {self.io!r:.40}, expected one of {', '.join(IO)}")
         if not DRAWS[0] <= self.draws <= DRAWS[1] or self.seed < 0:
             problems.add(f"it has {self.draws} draws of seed {self.seed}")
-        if not all(x is None or 0.0 < x < np.inf for x in (self.rate, self.step_time)):
-            problems.add(f"its rate is {self.rate} and its step time {self.step_time}")
+        if self.rate is not None and not RATES.holds(self.rate):
+            problems.add(f"its rate is {self.rate:g}; give {RATE_TEXT}")
+        if self.step_time is not None and not 0.0 < self.step_time < np.inf:
+            problems.add(f"its step time is {self.step_time:g}; give seconds, above 0")
         problems.raise_if_any()
 
     @property

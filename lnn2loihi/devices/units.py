@@ -26,6 +26,8 @@ DIMENSIONS: Mapping[str, str] = {
 }
 #: Units that `with_prefix` may scale although no profile uses them.
 _SCALED = ("s", "J", "W", "Hz", "J*s")
+#: Sizes of numbers that are written without an exponent.
+SMALLEST, LARGEST = 1e-21, 1e15
 _PREFIXES = {-18: "a", -15: "f", -12: "p", -9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G"}
 
 
@@ -48,12 +50,15 @@ def with_prefix(value: float, unit: str, digits: int = 3) -> str:
     """A value with the prefix that suits its size: 1.164e-6 s gives `1.16 us`.
 
     Args:
-        value: in the unit.
+        value: in the unit. What is more than three digits beyond the smallest and the largest
+            prefix, which nothing real is, has an exponent instead.
         unit: an SI unit; counts and bytes have no decimal prefix.
         digits: significant digits.
     """
     if not math.isfinite(value):
         return f"{value} {unit}"
+    if value and not SMALLEST <= abs(value) < LARGEST:
+        return f"{value:.{digits - 1}e}" + f" {unit}" * (unit != "1")
     if unit == "B":
         return _bytes(value)
     if unit == "1":

@@ -55,7 +55,7 @@ _CONDITIONS: Mapping[str, Callable[[Any], str]] = {
 }
 #: One device or several: names of profiles, files, or Device objects.
 Devices = str | os.PathLike[str] | Device | Sequence[str | os.PathLike[str] | Device]
-Budget = Annotated[Seconds, "seconds for the measurements, above 0"]
+Budget = Annotated[Seconds, "seconds for the measurements, from 1e-12 to 1e12"]
 #: Called with what is going on, and how much of it is done of how much in all.
 OnPhase = Callable[[str, int, int], None]
 

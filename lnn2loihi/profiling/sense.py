@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from lnn2loihi.kinds import RATE_TEXT, RATES
 from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.result import ProfileResult, RatePoint
 
@@ -15,10 +16,10 @@ _ABOVE_ZERO = (
 
 def nonsense(result: ProfileResult) -> Iterator[str]:
     """Each value that cannot be, by its place in the file."""
-    yield from _not_above("profile.rate", result.rate)
+    yield from _no_rate("profile.rate", result.rate)
     for number, row in enumerate(result.rows):
         place = f"profile.rows[{number}]"
-        yield from _not_above(f"{place}.rate", row.rate)
+        yield from _no_rate(f"{place}.rate", row.rate)
         yield from _not_above(f"{place}.batch", row.batch)
         for name in _ABOVE_ZERO:
             yield from _not_above(f"{place}.{name}", getattr(row, name))
@@ -29,6 +30,11 @@ def nonsense(result: ProfileResult) -> Iterator[str]:
             yield from _not_above(f"{place}.batch_search[{at}].throughput", point.throughput)
     for number, chip in enumerate(result.chips):
         yield from _curve_problems(f"profile.chips[{number}].rate_curve", chip.rate_curve)
+
+
+def _no_rate(place: str, rate: float | None) -> Iterator[str]:
+    if rate is not None and not RATES.holds(rate):
+        yield f"{place} is {rate:g}, expected {RATE_TEXT}"
 
 
 def _curve_problems(place: str, points: Sequence[RatePoint]) -> Iterator[str]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lnn2loihi.devices.units import with_prefix
+from lnn2loihi.devices.units import LARGEST, with_prefix
 from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.reporting.markup import NO_BREAK
 
@@ -20,10 +20,10 @@ _UNIT = re.compile(r"(\d) (?=[afpnµmkMG]?(?:Hz|J·s|s|J|W|B)\b|%)")
 
 def shown(value: float, unit: str) -> str:
     """A number with three digits and a prefix as a reader expects them: 2.30 µJ."""
-    if unit in ("", "1"):
+    if unit in ("", "1") and abs(value) < LARGEST:
         whole = abs(value) >= 1000.0 or value == int(value)
         return f"{value:,.0f}" if whole else f"{value:.3g}"
-    return typeset(with_prefix(value, unit))
+    return typeset(with_prefix(value, unit or "1"))
 
 
 def typeset(words: str) -> str:
