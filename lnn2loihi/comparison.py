@@ -287,11 +287,28 @@ def check_pair(network: LiquidNetwork, program: LoihiProgram) -> None:
         problems.add(f"the network has {network.input_size} inputs, the program {program.channels}")
     made_of = program.provenance.get("network")
     if not problems and made_of is not None and made_of != network_hash(network):
-        problems.add(
+        problems.add(_other_weights(network, program))
+    problems.raise_if_any()
+
+
+def _other_weights(network: LiquidNetwork, program: LoihiProgram) -> str:
+    """What is to be said of a network of the same sizes that the program was not made of."""
+    own, origin = network.source.get("sha256"), program.provenance.get("source.sha256")
+    if own is None or own != origin:
+        return (
             "the sizes fit, but the program was made of another network (other weights or another "
             "timespan); quantize this one, or compare with the one that the program was made of"
         )
-    problems.raise_if_any()
+    file = program.provenance.get("source.file", "file")
+    return (
+        f"both come from the same {file}, but the program was made of another network: it was "
+        "trained for the chip after that file was read (lnn2loihi.qat), as the programs of models/ "
+        "are, or the file was read with another timespan. The float weights after such training "
+        "are not in the program. profile and simulate take the program alone (no --network); give "
+        "the one that training returned (TrainableNetwork.network()); or quantize this one and take that "
+        f"program: lnn2loihi quantize NETWORK --calibrate SAMPLES --recipe {program.recipe} "
+        "--output OTHER.l2l"
+    )
 
 
 def _stage_error(

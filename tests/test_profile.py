@@ -21,6 +21,7 @@ from lnn2loihi import demo
 from lnn2loihi.devices import Figure
 from lnn2loihi.measure import (
     Average,
+    Conditions,
     EnergyReading,
     EstimatedEnergy,
     Latency,
@@ -185,6 +186,18 @@ class TestChips:
         with pytest.raises(l2l.InputError, match="against 'tpu' is unknown"):
             l2l.profile(PROGRAM, X, against=("tpu",))
 
+    @pytest.mark.parametrize("factor", [1.0, 1e6])
+    def test_clipped_inputs_are_a_warning_with_count_and_share(
+        self, factor: float, tmp_path: Path
+    ) -> None:
+        result = l2l.profile(PROGRAM, X * factor, against=())
+        clipped, values = result.subject.saturated, result.subject.input_values
+        assert values == X.size and bool(clipped) == (factor > 1.0) == bool(result.warnings)
+        words = f"{clipped:,} of {values:,} input values ({percent(clipped / values)}) lie outside"
+        page = l2l.report(result, PROGRAM, tmp_path / "x.html").read_text()
+        for text in (*result.warnings, str(answer(result)), result.summary(), page):
+            assert (words in text.replace("\N{NO-BREAK SPACE}", " ")) == bool(clipped)
+
     def test_encoded_samples_give_the_same(self) -> None:
         encoded = PROGRAM.input.encode(X)[0].astype(np.int32)
         a = l2l.profile(PROGRAM, X, against=()).rows
@@ -256,6 +269,45 @@ class TestMeasured:
         assert l2l.ratio(paced, chip).value == pytest.approx(
             paced.total_energy.middle / (chip.total_energy.middle if chip.total_energy else 1)
         )
+
+    def test_the_fastest_rival_says_what_its_time_includes(
+        self, with_measurements: Callable[..., None]
+    ) -> None:
+        loop = Latency(average(2e-7, "s"), 2e-7, None, 15, "one sample of a sequence")
+        with_measurements(
+            measurement(includes="Python call included"),
+            measurement(mode="sequence", includes="no Python call, loop in C",
+                        name="integer engine c", step_latency=loop, sample_latency=loop,
+                        throughput=average(5e6, "1/s")),
+        )  # fmt: skip
+        result = l2l.profile(PROGRAM, X, against=("cpu",), rate=100.0)
+        rival = "200 ns (integer engine c, sequence, no Python call, loop in C)"
+        assert f"the fastest measured here is {rival}" in str(answer(result))
+        text = result.summary()
+        assert "streaming (Python call included)" in text
+        assert "sequence (no Python call, loop in C)" in text
+        paced = result.row("integer engine c", rate=100.0)
+        assert paced.mode == "sequence" and paced.includes == "no Python call, loop in C"
+
+    def test_rows_that_were_measured_under_load_are_named(
+        self, with_measurements: Callable[..., None], tmp_path: Path
+    ) -> None:
+        busy = Conditions("a CPU", 2, load_before=8.25, load_after=9.5, others=1.5)
+        with_measurements(measurement(conditions=busy, busy_share=0.25), measurement(name="idle"))
+        result = l2l.profile(PROGRAM, X, against=("cpu",), rate=100.0)
+        load = (
+            "other processes kept 1.5 of 2 CPUs busy (load average 8.25 before, 9.50 after); it "
+            "had the CPU for 25 % of the time of its calls"
+        )
+        assert [row.under_load for row in result.rows if row.kind == "cpu"] == [load] * 2 + [""] * 2
+        (warning,) = result.warnings
+        assert "was not idle while 1 row of this table was measured: " + load in warning
+        assert f"Warning: {warning}." in str(answer(result)) and "[under load]" in result.summary()
+        assert result.conditions["others"] == "1.50 CPUs busy" and result.complete
+        page = l2l.report(result, PROGRAM, tmp_path / "x.html").read_text()
+        assert "under load" in page and "The machine was not idle".lower() in page.lower()
+        again = l2l.load_profile(result.save(tmp_path / "x.profile.json"))
+        assert again.warnings == result.warnings and "under load" in again.summary()
 
     def test_below_resolution_is_said_and_is_not_zero(
         self, with_measurements: Callable[..., None]
@@ -378,6 +430,39 @@ class TestVerbs:
         code, out, _ = run("report", files / "net.profile.json", "-p", files / "net.l2l",
                            "-o", files / "three.html", "--json")  # fmt: skip
         assert code == 0 and json.loads(out) == {"written": str(files / "three.html")}
+
+    def test_clipped_inputs_are_said_by_every_verb(self, run: Run, files: Path) -> None:
+        np.save(files / "far.npy", 1e4 * np.load(files / "x.npy"))
+        words = "80 of 80 input values (100.00 %) lie outside the range"
+        for verb, *more in (
+            ("profile", files / "net.l2l", "--against", "none"), ("simulate", files / "net.l2l"),
+            ("compare", self.NETWORK, files / "net.l2l"),
+        ):  # fmt: skip
+            code, out, _ = run(verb, *more, "-i", files / "far.npy")
+            assert code == 0 and f"warning: {words}" in " ".join(out.split())
+            code, out, _ = run(verb, *more, "-i", files / "far.npy", "--json")
+            assert code == 0 and any(words in warning for warning in json.loads(out)["warnings"])
+
+    def test_a_shipped_program_and_its_network_lead_on(self, run: Run, files: Path) -> None:
+        """The programs of models/ were trained for the chip after their networks were read."""
+        shipped = damped_sine.FOLDER / "w4a8x12.l2l"
+        code, _, err = run("profile", shipped, "-i", files / "x.npy", "--against", "none",
+                           "--network", self.NETWORK)  # fmt: skip
+        message = " ".join(err.split())
+        assert code == 1 and "both come from the same weights.safetensors" in message
+        assert "trained for the chip after that file was read" in message
+        recipe = l2l.load(shipped).recipe
+        told = (
+            f"lnn2loihi quantize NETWORK --calibrate SAMPLES --recipe {recipe} --output OTHER.l2l"
+        )
+        assert told in message
+        code, *_ = run("quantize", self.NETWORK, "--calibrate", files / "x.npy",
+                       "--recipe", recipe, "--output", files / "other.l2l")  # fmt: skip
+        assert code == 0
+        for program, *network in ((shipped,), (files / "other.l2l", "--network", self.NETWORK)):
+            code, *_ = run("profile", program, "-i", files / "x.npy", "--against", "none",
+                           "--target", "fused", *network)  # fmt: skip
+            assert code == 0
 
     def test_json_is_one_document(self, run: Run, files: Path) -> None:
         code, out, err = run("profile", files / "net.l2l", "-i", files / "x.npy", "--against",
