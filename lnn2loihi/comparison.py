@@ -305,9 +305,9 @@ def _other_weights(network: LiquidNetwork, program: LoihiProgram) -> str:
         "trained for the chip after that file was read (lnn2loihi.qat), as the programs of models/ "
         "are, or the file was read with another timespan. The float weights after such training "
         "are not in the program. profile and simulate take the program alone (no --network); give "
-        "the one that training returned (TrainableNetwork.network()); or quantize this one and take that "
-        f"program: lnn2loihi quantize NETWORK --calibrate SAMPLES --recipe {program.recipe} "
-        "--output OTHER.l2l"
+        "the one that training returned (TrainableNetwork.network()); or quantize this one and "
+        "take that program: lnn2loihi quantize NETWORK --calibrate SAMPLES --recipe "
+        f"{program.recipe} --output OTHER.l2l"
     )
 
 

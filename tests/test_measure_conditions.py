@@ -89,10 +89,10 @@ def after_ten_seconds(
 
 def test_what_other_processes_did() -> None:
     """What all worked less what this process worked; its own load is none."""
-    assert after_ten_seconds(10.0, 10.0).others == 0.0
-    assert after_ten_seconds(9.9, 10.0).others == 0.0  # ticks are counted, not measured
+    assert after_ten_seconds(10.0, 10.0).other_processes == 0.0
+    assert after_ten_seconds(9.9, 10.0).other_processes == 0.0  # ticks are counted, not measured
     found = after_ten_seconds(18.0, 5.0, load=7.25)
-    assert found.others == pytest.approx(1.3)
+    assert found.other_processes == pytest.approx(1.3)
     assert load_text(found, None) == (
         "other processes kept 1.3 of 2 CPUs busy (load average 7.25 before, 9.00 after)"
     )
@@ -117,7 +117,7 @@ def test_a_short_session_goes_by_the_load_average() -> None:
     before = Snapshot(4.0, (0, 0), None, None, 0, 0.0)
     after = Snapshot(4.0, (SECOND // 2, 0), None, None, SECOND // 2, 0.0)
     found = between(Conditions("a CPU", 2), before, after)
-    assert found.others is None and "load average was 4.00" in load_text(found, None)
+    assert found.other_processes is None and "load average was 4.00" in load_text(found, None)
 
 
 def test_a_thread_that_had_to_wait() -> None:

@@ -360,7 +360,7 @@ def test_they_are_measured() -> None:
         if row.status == "measured":
             assert row.throughput is not None and row.throughput.mean > 0 and row.accuracy
     kinds = {(row.kind, row.mode) for row in found if row.status == "measured"}
-    assert {("cpu", "streaming"), ("cpu", "batch")} <= kinds
+    assert {("cpu", "streaming"), ("cpu", "sequence"), ("cpu", "batch")} <= kinds
     assert json.loads(json.dumps(found.to_dict()))["rows"]
 
 

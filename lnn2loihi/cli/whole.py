@@ -61,6 +61,7 @@ def run(
         "saturated_words": {name: one.saturations for name, one in result.parts.items()},
         "saturated_states": {name: dict(one) for name, one in result.saturated_states.items()},
         "notes": list(result.notes),
+        "warnings": list(result.warnings),
         "written": written,
     }
     lines = [

@@ -155,7 +155,10 @@ class ConvertedProfile:
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain values."""
         return {
-            "parts": {name: result.to_dict() for name, result in self.parts.items()},
+            "parts": {
+                name: {**result.to_dict(), "warnings": list(result.warnings)}
+                for name, result in self.parts.items()
+            },
             "host": [
                 {**vars(h), "operators": list(h.operators), "reasons": list(h.reasons)}
                 for h in self.host

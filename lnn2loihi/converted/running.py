@@ -41,6 +41,12 @@ class ConvertedResult:
         """Input values of all chip parts that were outside the calibrated range."""
         return sum(result.saturated_inputs for result in self.parts.values())
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Chip parts whose inputs left the range that they were calibrated for, a sentence each."""
+        clipped = {name: result.clipped_inputs for name, result in self.parts.items()}
+        return tuple(f"{name}: {text}" for name, text in clipped.items() if text)
+
     def summary(self) -> str:
         """What was lost on the way, as text: a line for each chip part."""
         lines = []
@@ -54,8 +60,7 @@ class ConvertedResult:
                 "calibrated range; "
                 f"{saturation_text(result.saturations)}{listed}; {result.executor}"
             )
-        clipped = {name: result.clipped_inputs for name, result in self.parts.items()}
-        lines += [f"warning: {name}: {text}" for name, text in clipped.items() if text]
+        lines += [f"warning: {warning}" for warning in self.warnings]
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
     def __str__(self) -> str:

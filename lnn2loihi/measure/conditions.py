@@ -38,7 +38,7 @@ class Conditions:
         governor: frequency governors of the CPUs.
         turbo: whether the clock may rise above its base.
         load_before, load_after: load average of the last minute.
-        others: CPUs that other processes kept busy meanwhile, on average.
+        other_processes: CPUs that other processes kept busy meanwhile, on average.
         stolen: share of the CPU time that the host of a virtual machine took meanwhile.
         temperature_before, temperature_after: of the CPU, degrees Celsius.
         throttled: how often the CPU was slowed down by heat meanwhile.
@@ -53,7 +53,7 @@ class Conditions:
     turbo: bool | None = None
     load_before: float | None = None
     load_after: float | None = None
-    others: float | None = None
+    other_processes: float | None = None
     stolen: float | None = None
     temperature_before: float | None = None
     temperature_after: float | None = None
@@ -66,13 +66,13 @@ class Conditions:
         The load average after is no evidence: what was measured is part of it.
         """
         found: list[str] = []
-        if self.others is not None and self.others > BUSY_OTHERS:
+        if self.other_processes is not None and self.other_processes > BUSY_OTHERS:
             found.append(
-                f"other processes kept {self.others:.2g} of {self.logical_cpus} CPUs busy "
+                f"other processes kept {self.other_processes:.2g} of {self.logical_cpus} CPUs busy "
                 f"(load average {_load_text(self.load_before)} before, "
                 f"{_load_text(self.load_after)} after)"
             )
-        if self.others is None and (self.load_before or 0.0) > BUSY_LOAD:
+        if self.other_processes is None and (self.load_before or 0.0) > BUSY_LOAD:
             found.append(
                 f"the load average was {_load_text(self.load_before)} before and "
                 f"{_load_text(self.load_after)} after"
@@ -186,7 +186,7 @@ def between(
         conditions,
         load_before=before.load,
         load_after=after.load,
-        others=_others(conditions.logical_cpus, before, after),
+        other_processes=_others(conditions.logical_cpus, before, after),
         stolen=stolen,
         temperature_before=before.temperature,
         temperature_after=after.temperature,

@@ -269,19 +269,17 @@ class ProfileResult:
     def warnings(self) -> tuple[str, ...]:
         """What makes the figures say less than they seem to, a sentence each."""
         clipped = clipped_text(self.subject.saturated, self.subject.input_values)
-        loads: dict[str, int] = {}
-        for row in self.rows:
-            if row.under_load and row.rate is None:
-                loads[row.under_load] = loads.get(row.under_load, 0) + 1
-        return (
-            *((clipped,) if clipped else ()),
-            *(
-                f"the machine was not idle while {count} row{'s' * (count != 1)} of this table "
-                f"w{'ere' if count != 1 else 'as'} measured: {load}. Their times are those of a "
-                "machine under load, and not for quoting"
-                for load, count in loads.items()
-            ),
-        )
+        loaded = [row for row in self.rows if row.under_load and row.rate is None]
+        found = [clipped] if clipped else []
+        if loaded:
+            worst = max(loaded, key=lambda row: len(row.under_load))
+            found.append(
+                f"the machine was not idle while {len(loaded)} row{'s' * (len(loaded) != 1)} of "
+                f"this table w{'ere' if len(loaded) != 1 else 'as'} measured ({worst.label}: "
+                f"{worst.under_load}); their times are those of a machine under load, and not for "
+                "quoting"
+            )
+        return tuple(found)
 
     @checks_kinds()
     def row(self, device: str, **wanted: Any) -> ProfileRow:
@@ -337,7 +335,8 @@ class ProfileResult:
         said: dict[str, list[str]] = {}
         warnings = [("warning", text) for text in self.warnings]
         for row in self.rows:
-            for text in (*row.problems, *row.notes):
+            load = (f"measured under load: {row.under_load}",) if row.under_load else ()
+            for text in (*row.problems, *load, *row.notes):
                 said.setdefault(text, []).append(row.label)
         found = warnings + [
             (labels[0] + (f" and {len(labels) - 1} more" if len(labels) > 1 else ""), text)

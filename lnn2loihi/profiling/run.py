@@ -47,7 +47,7 @@ _CONDITIONS: Mapping[str, Callable[[Any], str]] = {
     "pinned_to": lambda cpus: ", ".join(map(str, cpus)),
     "virtual": lambda yes: "yes" if yes else "no",
     "turbo": lambda yes: "yes" if yes else "no",
-    "others": lambda cpus: f"{cpus:.2f} CPUs busy",
+    "other_processes": lambda cpus: f"{cpus:.2f} CPUs busy",
     "stolen": percent,
     "clock_overhead": lambda seconds: with_prefix(seconds, "s"),
     "temperature_before": lambda degrees: f"{degrees:.3g} degrees Celsius",
