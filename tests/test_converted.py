@@ -107,7 +107,11 @@ class TestPredict:
         module = encoder_decoder().quantize()
         found = module.run(100.0 * module.example["x"], module.example["z"])
         assert found.saturated_inputs > 0
-        assert f"{found.parts['encode'].saturated_inputs:,} input values outside" in str(found)
+        encode = found.parts["encode"]
+        counted = f"{encode.saturated_inputs:,} of {encode.input_values:,} input values"
+        assert f"{counted} outside" in str(found)
+        (warning,) = found.warnings
+        assert warning.startswith(f"encode: {counted} (") and f"warning: {warning}" in str(found)
         decoder = module.chip_parts[1]
         states = {"decoder": np.full((1, 4), 5.0)}
         start, lost = encoded_states(decoder.words, decoder.quantized(), states)
