@@ -101,10 +101,10 @@ def test_placements_are_sound_and_packed_takes_no_more_cores(
     found = {objective: place(program, chip, objective=objective) for objective in OBJECTIVES}
     for placement in found.values():
         assert_sound(placement)
-    packed, balanced = found["packed"], found["balanced"]
-    assert len(packed.cores) <= len(balanced.cores)
-    assert balanced.step_seconds <= packed.step_seconds * (1 + 1e-12)
-    assert place(program, chip) == balanced
+    packed, fast = found["packed"], found["fast"]
+    assert len(packed.cores) <= len(fast.cores)
+    assert fast.step_seconds <= packed.step_seconds * (1 + 1e-12)
+    assert place(program, chip) == fast
 
 
 @settings(max_examples=12)
@@ -251,7 +251,7 @@ def test_synapses_of_a_chip_fill_it() -> None:
         assert held <= program.synapses // 3
 
 
-def test_balanced_for_real_activity() -> None:
+def test_fast_for_real_activity() -> None:
     # Half of the sources are silent: what they feed is cheap, and gets fewer cores.
     program = random_program(5, Sizes(20, (60,), 0, message_bits=8, input_bits=8, density=1.0))
     x = np.zeros((3, 30, 20), np.int64)
@@ -264,7 +264,7 @@ def test_balanced_for_real_activity() -> None:
     assert quiet.traffic.messages < loud.traffic.messages
 
 
-def test_balanced_spends_no_cores_that_do_not_help() -> None:
+def test_fast_spends_no_cores_that_do_not_help() -> None:
     # With steps of a second nothing that neurons do matters.
     slow = device(time_per_step=1.0)
     assert len(place(dense_program(50), slow).cores) == 1
@@ -315,8 +315,8 @@ def test_units() -> None:
 
 def test_summary_is_readable() -> None:
     for program, objective in (
-        (dense_program(300), "balanced"),
-        (deep_program(), "balanced"),
+        (dense_program(300), "fast"),
+        (deep_program(), "fast"),
         (deep_program(), "packed"),
     ):
         placement = place(program, objective=objective)
@@ -373,8 +373,10 @@ def test_unchecked_limits_say_what_is_used() -> None:
 
 def test_arguments_are_checked() -> None:
     program = dense_program(5)
-    with pytest.raises(InputError, match="'fast' is none of balanced, packed"):
-        place(program, objective="fast")
+    with pytest.raises(InputError, match="'dense' is none of fast, packed"):
+        place(program, objective="dense")
+    with pytest.raises(InputError, match="'balanced' is called 'fast' now"):
+        place(program, objective="balanced")
     for chips in (0, 2, True, 1.0):
         with pytest.raises(InputError, match="has 1 to 1|give a whole number"):
             place(program, chips=chips)  # type: ignore[arg-type]

@@ -58,14 +58,15 @@ def test_a_device_of_ones_own_and_what_does_not_fit(
     assert (code, out) == (1, "")
     assert "a neuron of layer_0, 40 of them" in err and "(a guess; assumed). What fits: " in err
     code, out, _ = run(program, "-d", "loihi2-kapoho-point", "--chips", "2")
-    assert code == 0 and "loihi2-kapoho-point, balanced" in out
+    assert code == 0 and "loihi2-kapoho-point, fast" in out
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("--device", "loihi9"), "is unknown"),
-        (("--objective", "fast"), "is none of balanced, packed"),
+        (("--objective", "dense"), "is none of fast, packed"),
+        (("--objective", "balanced"), "'balanced' is called 'fast' now"),
         (("--chips", "3"), "has 1 to 1"),
         (("--input", "missing.npy"), "missing.npy"),
     ],

@@ -163,7 +163,7 @@ def test_fewer_neurons_stand_on_a_core_where_too_many_axons_would_leave_it() -> 
         assert len(found.cores) >= len(free.cores)
 
 
-def test_balanced_falls_back_to_the_packed_cores_where_axons_allow_no_more() -> None:
+def test_fast_falls_back_to_the_packed_cores_where_axons_allow_no_more() -> None:
     # On three cores, the one with three of seven neurons sends each to three cores.
     program = dense_program(7, outputs=0)
     assert len(place(program, device(cores_per_chip=3)).cores) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 from typing import Any
 
@@ -66,8 +67,9 @@ def counted(placement: Placement, sent: dict[str, np.ndarray]) -> dict[str, np.n
     schedule, period = program.schedule, program.schedule.period
     found = {
         name: np.zeros((period, len(cores)))
-        for name in ("synaptic_operations", "messages_in", "instructions", "neuron_updates")
-    }
+        for name in ("synaptic_operations", "messages_in", "instructions", "neuron_updates",
+                     "spikes", "messages_out")
+    }  # fmt: skip
     found["hops"] = np.zeros(period)
     updates = len(sent[program.input.name])
     far = 1000 * period  # long after the first sample
@@ -83,6 +85,8 @@ def counted(placement: Placement, sent: dict[str, np.ndarray]) -> dict[str, np.n
                     found["synaptic_operations"][phase, number] += non_zero * stored
                     found["messages_in"][phase, number] += non_zero
                     found["hops"][phase] += non_zero * hops
+                if origin is not None and schedule.turn(far + phase, first) is not None:
+                    found["messages_out"][phase, cores.index(origin)] += non_zero
         for part in core.slices:
             neurons = part.stop - part.first
             first = schedule.first_valid[part.population]
@@ -92,7 +96,40 @@ def counted(placement: Placement, sent: dict[str, np.ndarray]) -> dict[str, np.n
                 executed = text.update_count if due else text.waiting_count
                 found["instructions"][phase, number] += neurons * executed
                 found["neuron_updates"][phase, number] += neurons
+                spikes = np.count_nonzero(sent[part.population][:, part.first : part.stop])
+                found["spikes"][phase, number] += due * spikes / updates
     found["messages"] = found["messages_in"].sum(axis=1)
+    carried = link_counts(placement, sent)
+    found["link_messages"] = np.array([max(links.values(), default=0.0) for links in carried])
+    return found
+
+
+def link_counts(placement: Placement, sent: dict[str, np.ndarray]) -> list[dict[Any, float]]:
+    """For each phase the messages of an update on each link, message by message."""
+    program, schedule = placement.program, placement.program.schedule
+    found: list[dict[Any, float]] = [defaultdict(float) for _ in range(schedule.period)]
+    updates, far = len(sent[program.input.name]), 1000 * schedule.period
+    for core in placement.cores:
+        for place_, neuron in lists(program, core):
+            source = program.connections[place_].source
+            non_zero = np.count_nonzero(sent[source][:, neuron]) / updates
+            origin = home(placement, source, neuron)
+            first = schedule.first_valid.get(source, schedule.first_input)
+            (x, y), way = (0, 0) if origin is None else (origin.x, origin.y), []
+            way.append(("from", None if origin is None else (origin.chip, origin.index)))
+            while x != core.x:
+                step = 1 if core.x > x else -1
+                way.append(("row", x, y, step))
+                x += step
+            while y != core.y:
+                step = 1 if core.y > y else -1
+                way.append(("column", x, y, step))
+                y += step
+            way.append(("to", (core.chip, core.index)))
+            for phase in range(schedule.period):
+                if schedule.turn(far + phase - 1, first) is not None:
+                    for link in way:
+                        found[phase][link] += non_zero
     return found
 
 
@@ -103,6 +140,9 @@ def assert_counts(placement: Placement, sent: dict[str, np.ndarray], found: Work
         np.testing.assert_allclose(
             getattr(found, name), np.tile(expected, times), rtol=1e-12, atol=1e-12, err_msg=name
         )
+    entering = np.count_nonzero(sent[program.input.name]) / len(sent[program.input.name])
+    leaving = program.output_population.size
+    assert found.io_messages == pytest.approx(entering * program.substeps + leaving)
     assert found.period == program.steps_per_sample
     assert found.latency_steps == program.latency_steps
     assert found.interleave == program.schedule.interleave

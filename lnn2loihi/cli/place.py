@@ -39,11 +39,11 @@ def place(
     ] = "loihi2-oheo-gulch",
     target: TargetNames = DEFAULT_TARGET,
     objective: Annotated[
-        str, typer.Option(help="balanced (short steps) or packed (few cores).")
-    ] = "balanced",
+        str, typer.Option(help="fast (short steps) or packed (few cores).")
+    ] = "fast",
     chips: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(help="Chips that it may take; balanced uses them where they pay."),
+        typer.Option(help="Chips that it may take; fast uses them where they pay."),
     ] = None,
     samples: Annotated[
         Optional[Path],  # noqa: UP045

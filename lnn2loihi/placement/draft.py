@@ -15,7 +15,8 @@ from lnn2loihi.frozen import ArrayEquality, read_only
 from lnn2loihi.placement.activity import Activity
 from lnn2loihi.placement.line import INPUT, NO_CHANGE, Change, Line, Share, line_of
 from lnn2loihi.placement.memory import AXON_UNITS, INSTRUCTION_BYTES, UNIT_BYTES
-from lnn2loihi.placement.partition import Cut, Cutter, Limits, Times, packed
+from lnn2loihi.placement.nominal import Sending, Times
+from lnn2loihi.placement.partition import Cut, Cutter, Limits, packed
 from lnn2loihi.program import LoihiProgram
 
 #: Limits of a core by their names in profiles, what of a core they limit, and its unit.
@@ -175,7 +176,10 @@ def cutters_of(
     several = program.schedule.period > 1 and together > 1
     orders = (1, together) if several else (1,)
     lines = [line_of(program, activity, mixed, change) for mixed in orders]
-    cutters = [Cutter(line, limits, Times.of(device)) for line in lines]
+    cutters = [
+        Cutter(line, limits, Times.of(device), Sending.of(program, activity, line))
+        for line in lines
+    ]
     most = device.get("axons_out_per_core")
     if most is None:
         return cutters

@@ -12,6 +12,7 @@ its cost is not public either. Samples enter at the first router of the first ch
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -136,24 +137,57 @@ class Flow:
     @classmethod
     def of(cls, axons: Axons, messages: IntegerArray, cores: int) -> Flow:
         """The flow over axons, each with so many messages."""
-        pair = (axons.origin.astype(np.int64) + 1) * cores + axons.target
+        ends = axons.origin.astype(np.int64), axons.target.astype(np.int64)
+        return cls.between(*ends, messages, cores)
+
+    @classmethod
+    def between(
+        cls, origin: IntegerArray, target: IntegerArray, messages: IntegerArray, cores: int
+    ) -> Flow:
+        """The flow of messages whose ends are given, of which pairs may be there several times."""
+        pair = (origin + 1) * cores + target
         pairs, place = np.unique(pair, return_inverse=True)
         total = np.zeros(pairs.size, np.int64)
         np.add.at(total, place.reshape(-1), messages)
         return cls(pairs // cores - 1, pairs % cores, total)
 
+    @classmethod
+    def beside(cls, parts: Sequence[tuple[Flow, int, int]]) -> Flow:
+        """The flow of parts that have nothing to do with each other, each so often.
+
+        Args:
+            parts: the flow of a part, its cores, and how often it is there; their cores follow each
+                other.
+        """
+        found, before = [np.zeros((3, 0), np.int64)], 0
+        for flow, cores, times in parts:
+            first = before + cores * np.arange(times)[:, None]
+            origin = np.where(flow.origin < 0, -1, flow.origin + first)
+            messages = np.broadcast_to(flow.messages, origin.shape)
+            found.append(np.stack([origin, flow.target + first, messages]).reshape(3, -1))
+            before += cores * times
+        return cls(*np.concatenate(found, axis=1))
+
 
 def arrange(draft: Draft) -> Positions:
+    """Positions of the cores of a draft."""
+    flow = Flow.of(draft.axons, axon_messages(draft), draft.cores)
+    return settled(draft.chip, Mesh.of(draft.device, draft.chips_needed), flow)
+
+
+def settled(chip: IntegerArray, mesh: Mesh, flow: Flow) -> Positions:
     """Positions for which messages take few hops: neighbours in the line lie side by side, then
     pairs of cores of a chip change places as long as it helps.
+
+    Args:
+        chip: chip of each core, int64 (cores,).
+        mesh: the mesh.
+        flow: messages between them.
     """
-    mesh = Mesh.of(draft.device, draft.chips_needed)
-    chip = draft.chip
-    snake, slot = mesh.snake(), np.zeros(draft.cores, np.int64)
+    snake, slot = mesh.snake(), np.zeros(chip.size, np.int64)
     for number in range(mesh.chips):
         here = np.flatnonzero(chip == number)
         slot[here] = snake[: here.size]
-    flow = Flow.of(draft.axons, axon_messages(draft), draft.cores)
     swaps = max(MOST_SWAPS // mesh.chips, FEWEST_SWAPS)
     for number in range(mesh.chips):
         positions = Positions(chip, slot, mesh)

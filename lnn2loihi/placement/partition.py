@@ -3,11 +3,11 @@
 Whatever asks for no more when a core has fewer neurons can be filled greedily: taking as many
 neurons as fit, core by core, gives the fewest cores that any cut of this line can have. It holds
 for the limits of `Limits`, neuron groups among them, since a part of a stretch has no population
-that the stretch has not; and for a time that no core may exceed. So one procedure serves both
-objectives, and a packed placement never takes more cores than a balanced one. It does not hold for
-axons that leave a core, which are known only after the cut: more cores make more of them. Where a
-device limits them, `lnn2loihi.placement.draft` lowers the limit of neurons until they fit, so the
-cores are the fewest under that limit; and the rules look at them.
+that the stretch has not; and for a time that no core may exceed. So one procedure serves all cuts,
+and none takes fewer cores than the packed one. It does not hold for what a core sends, which is
+known only after the cut: it counts where cuts are compared, and more cores make more axons that
+leave them. Where a device limits these, `lnn2loihi.placement.draft` lowers the limit of neurons
+until they fit, so the cores are the fewest under that limit; and the rules look at them.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from functools import cached_property
 import numpy as np
 
 from lnn2loihi.devices import Device
-from lnn2loihi.placement.line import FloatArray, Line, Share
+from lnn2loihi.placement.line import INPUT, FloatArray, Line, Share
 from lnn2loihi.placement.memory import SYNAPSE_BITS
+from lnn2loihi.placement.nominal import Power, Sending, Times
 
 #: How closely the longest time of a core is found, and the factor between times that are tried.
 PRECISION, STRIDE = 0.01, 1.2
@@ -66,71 +67,21 @@ class Limits:
         )
 
 
-@dataclass(frozen=True)
-class Times:
-    """Nominal seconds of each operation on a core, and the shortest step."""
-
-    step: float
-    operation: float
-    update: float
-    instruction: float
-    message: float
-
-    @classmethod
-    def of(cls, device: Device) -> Times:
-        """The times of a device; 0 for instructions where it has none."""
-        instruction = device.get("time_per_instruction")
-        return cls(
-            device.value("time_per_step"),
-            device.value("time_per_synaptic_operation"),
-            device.value("time_per_neuron_update"),
-            0.0 if instruction is None else instruction.value,
-            device.value("time_per_message"),
-        )
-
-
-@dataclass(frozen=True)
-class Power:
-    """What a step costs beside its time.
-
-    Attributes:
-        chip: static power of a chip in W.
-        core: power of an allocated core in W; 0 where nobody says.
-        cores_per_chip: cores that share the static power.
-    """
-
-    chip: float
-    core: float
-    cores_per_chip: int
-
-    @classmethod
-    def of(cls, device: Device) -> Power:
-        """The power of a device."""
-        core = device.get("active_core_power")
-        chip = device.value("static_power_per_chip")
-        return cls(chip, 0.0 if core is None else core.value, device.count("cores_per_chip"))
-
-    def energy_delay(self, cut: Cut) -> float:
-        """Energy of a step, static and of allocated cores, times its duration, in J*s."""
-        cores = len(cut.shares)
-        power = self.chip * -(-cores // self.cores_per_chip) + self.core * cores
-        return power * cut.step_time**2
-
-
 class Cutter:
     """Cuts one line for one device."""
 
-    def __init__(self, line: Line, limits: Limits, times: Times) -> None:
-        self.line, self._limits, self.times = line, limits, times
-        #: Seconds of a neuron, (groups, period), and updates that arrive, (links, period).
+    def __init__(self, line: Line, limits: Limits, times: Times, sending: Sending) -> None:
+        self.line, self._limits, self.times, self.sending = line, limits, times, sending
+        #: Seconds of a neuron, (groups, period), and updates that arrive, (links, period), and in
+        #: a period, (links,).
         self._neuron = np.array(
             [times.update + times.instruction * group.instructions for group in line.groups]
         )
         self._arrivals = np.array([link.arrivals for link in line.links], np.float64)
-        self._per_update = self._arrivals.sum(axis=1)
+        self.per_update = self._arrivals.sum(axis=1)
         # Messages only add to it.
         rates = np.zeros(sum(link.size for link in line.links))
-        for link, updates in zip(line.links, self._per_update, strict=True):
+        for link, updates in zip(line.links, self.per_update, strict=True):
             rates[link.axons] = link.rates * updates
         synapses = np.concatenate([[0.0], np.cumsum(rates[line.axon])])[line.starts]
         neurons = np.cumsum(self._neuron.sum(axis=1)[line.owner])
@@ -143,7 +94,8 @@ class Cutter:
 
     def with_neurons(self, most: float) -> Cutter:
         """The same with at most so many neurons on a core."""
-        return Cutter(self.line, replace(self._limits, neurons=most), self.times)
+        limits = replace(self._limits, neurons=most)
+        return Cutter(self.line, limits, self.times, self.sending)
 
     @property
     def least_seconds(self) -> float:
@@ -157,6 +109,25 @@ class Cutter:
         work += self.times.operation * np.array([share.operations for share in shares])
         neurons = np.array([share.neurons for share in shares])
         return work @ self._arrivals + neurons @ self._neuron
+
+    def outgoing(self, shares: Sequence[Share]) -> FloatArray:
+        """Messages that leave each core in each phase, once for each core that they go to, its own
+        included, float64 (cores, period).
+        """
+        line, cores = self.line, len(shares)
+        reached = [np.zeros(link.size) for link in line.links]
+        for share in shares:
+            for place, synapses in line.reached(share.first, share.stop, share.neurons):
+                reached[place] += synapses > 0
+        stops = np.array([share.stop for share in shares])
+        found = np.zeros((cores, line.period))
+        for link, spread in zip(line.links, reached, strict=True):
+            if link.source != INPUT:
+                core = np.searchsorted(stops, line.groups[link.source].positions, "right")
+                sent = np.bincount(core, weights=link.rates * spread, minlength=cores)
+                # They arrive in the step after the one in which they are sent.
+                found += np.outer(sent, np.roll(link.arrivals, -1))
+        return found
 
     def cut(self, longest: float = math.inf, most: float = math.inf) -> list[Share]:
         """The fewest cores within the limits, none of which works longer in a period.
@@ -182,7 +153,7 @@ class Cutter:
         if longest == math.inf:
             return used
         work = self.times.operation * share.operations + self.times.message * share.messages
-        seconds = work @ self._per_update + share.neurons @ self._neuron.sum(axis=1)
+        seconds = work @ self.per_update + share.neurons @ self._neuron.sum(axis=1)
         return max(used, float(seconds) / longest)
 
     def _largest(self, first: int, longest: float, alike: int | None) -> Share:
@@ -254,14 +225,49 @@ class Cut:
         return self.cutter.line
 
     @cached_property
-    def seconds(self) -> FloatArray:
-        """Seconds that each core works in each phase, float64 (cores, period)."""
+    def work(self) -> FloatArray:
+        """Seconds that each core works in each phase on what it holds and what arrives, float64
+        (cores, period).
+        """
         return self.cutter.seconds(self.shares)
+
+    @cached_property
+    def seconds(self) -> FloatArray:
+        """The same with what it sends."""
+        times, found = self.cutter.times, self.work
+        if times.spike:
+            stops = np.array([share.stop for share in self.shares])
+            found = found + times.spike * self.cutter.sending.on(stops)
+        if times.outgoing:
+            found = found + times.outgoing * self.cutter.outgoing(self.shares)
+        return found
+
+    @cached_property
+    def longest(self) -> FloatArray:
+        """Seconds of the core that works longest in each phase, float64 (period,)."""
+        return self.seconds.max(axis=0)
 
     @property
     def step_time(self) -> float:
-        """Seconds of a chip step, the mean over the phases."""
-        return self.cutter.times.step + float(self.seconds.max(axis=0).mean())
+        """Seconds of a chip step, the mean over the phases; links are not known yet."""
+        return self.cutter.times.step + float(self.longest.mean())
+
+    def caused(self, power: Power) -> float:
+        """Energy in J of what messages cause in a period, without their hops."""
+        per_update = self.cutter.per_update
+        operations = np.sum([share.operations for share in self.shares], axis=0) @ per_update
+        messages = np.sum([share.messages for share in self.shares], axis=0) @ per_update
+        return float(power.operation * operations + power.message * messages)
+
+    def dynamic(self, power: Power) -> float:
+        """Dynamic energy in J of a chip step, the mean over the phases, without hops."""
+        counted = (power.fixed + self.caused(power)) / self.line.period
+        return counted + power.stepping(len(self.shares), self.step_time)
+
+    def energy_delay(self, power: Power) -> float:
+        """Energy of a step, static and dynamic, times its duration, in J*s."""
+        step_time, chips = self.step_time, power.chips(len(self.shares))
+        return (power.chip * chips * step_time + self.dynamic(power)) * step_time
 
 
 def packed(cutters: Sequence[Cutter]) -> Cut:
@@ -270,30 +276,50 @@ def packed(cutters: Sequence[Cutter]) -> Cut:
     return min(cuts, key=lambda cut: (len(cut.shares), cut.step_time))
 
 
-def balanced(cutters: Sequence[Cutter], cores: int, power: Power) -> Cut:
-    """The fewest cores whose steps have nearly the least product of energy and time.
-
-    More cores shorten a step, and each takes power; time counts twice, so that speed comes first.
+def spread(cutters: Sequence[Cutter], cores: int) -> list[Cut]:
+    """Cuts from the fewest cores, which is the packed one, to the fastest: each takes more cores
+    than the one before and has shorter steps.
 
     Args:
         cutters: lines to choose from.
         cores: cores that there are, at least as many as one of the packed lines takes.
-        power: what cores and chips take.
     """
     starts = [Cut(cutter, cutter.cut(most=cores)) for cutter in cutters]
     starts = [cut for cut in starts if len(cut.shares) <= cores]
-    tried = [(start, cut) for start in starts for cut in _tried(start, cores)]
-    enough = (1.0 + MEANINGFUL) * min(power.energy_delay(cut) for _, cut in tried)
-    start, few = min(
-        (pair for pair in tried if power.energy_delay(pair[1]) <= enough),
-        key=lambda pair: (len(pair[1].shares), power.energy_delay(pair[1])),
-    )
-    return _fewest_seconds(start, len(few.shares))
+    tried = [cut for start in starts for cut in _tried(start, cores)]
+    found: list[Cut] = []
+    for cut in sorted(tried, key=lambda cut: (len(cut.shares), cut.step_time)):
+        if not found or cut.step_time < found[-1].step_time:
+            found.append(cut)
+    return found
+
+
+def fast(cuts: Sequence[Cut], power: Power) -> int:
+    """Place of the fewest cores whose product of energy and time is nearly the least.
+
+    More cores shorten a step; each takes power, and messages go to more of them. Time counts twice,
+    so that speed comes first.
+
+    Args:
+        cuts: as `spread` gives them.
+        power: what cores and chips take.
+    """
+    products = [cut.energy_delay(power) for cut in cuts]
+    enough = (1.0 + MEANINGFUL) * min(products)
+    return next(place for place, product in enumerate(products) if product <= enough)
+
+
+def refined(cut: Cut, power: Power) -> Cut:
+    """A better cut of the same line on as many cores, where there is one."""
+    cores = len(cut.shares)
+    other = _fewest_seconds(cut, cores)
+    better = len(other.shares) == cores and other.step_time <= cut.step_time
+    return other if better and other.energy_delay(power) <= cut.energy_delay(power) else cut
 
 
 def _longest(cut: Cut) -> float:
     """Seconds that the core with most to do works in a period."""
-    return float(cut.seconds.sum(axis=1).max())
+    return float(cut.work.sum(axis=1).max())
 
 
 def _tried(start: Cut, cores: int) -> list[Cut]:

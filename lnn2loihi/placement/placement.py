@@ -104,11 +104,11 @@ class Placement(ArrayEquality):
     Attributes:
         program: what is placed, as its target has prepared it.
         device: where.
-        objective: `balanced` or `packed`.
+        objective: `fast` or `packed`, or `between` for another cut of its candidates.
         cores: in the order of the neurons that they hold.
         axons: every way of a message into a core.
         traffic: messages of a sample.
-        activity: where the messages were counted that the cores were balanced for.
+        activity: where the messages were counted that the cores were cut for.
         step_seconds: duration of a chip step, the mean over the phases, at the nominal figures of
             the device: an estimate, see `lnn2loihi.cost` for its range.
         unchecked: limits that nobody has published, with what the placement uses of each.

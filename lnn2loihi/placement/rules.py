@@ -34,7 +34,7 @@ class Violation:
         remedy: what would fit, found by trying; a sentence.
         unit: of both numbers; empty for counts.
         fits: the same as numbers: `weight_bits`, `units` and `inputs` (name -> size), `chips`,
-            `interleave`, `devices`.
+            `interleave`, `devices`, `copies`.
         grade: how the limit is known, one of `lnn2loihi.devices.GRADES`; empty where no figure
             of a device is the limit.
     """
