@@ -79,6 +79,8 @@ if TYPE_CHECKING:
     from lnn2loihi.lava import run_lava
     from lnn2loihi.metrics import NeuroBenchMetrics, network_metrics, program_metrics
     from lnn2loihi.network import FloatResult, Linear, LiquidNetwork
+    from lnn2loihi.placement.copies import CopiesPlacement
+    from lnn2loihi.placement.copying import place_copies
     from lnn2loihi.placement.placement import Placement
     from lnn2loihi.placement.rules import Violation
     from lnn2loihi.placement.verb import place
@@ -139,6 +141,8 @@ _NAMES = {
     "families.product.layer": "ProductLayer",
     "metrics": "NeuroBenchMetrics network_metrics program_metrics",
     "network": "FloatResult Linear LiquidNetwork",
+    "placement.copies": "CopiesPlacement",
+    "placement.copying": "place_copies",
     "placement.placement": "Placement",
     "placement.rules": "Violation",
     "placement.verb": "place",
@@ -180,6 +184,7 @@ __all__ = [
     "ConvertedResult",
     "ConvertedStream",
     "ConvertedTrace",
+    "CopiesPlacement",
     "CostEstimate",
     "Counters",
     "DenseLayer",
@@ -249,6 +254,7 @@ __all__ = [
     "network_metrics",
     "open_stream",
     "place",
+    "place_copies",
     "profile",
     "program_metrics",
     "propose_description",

@@ -19,6 +19,7 @@ import numpy as np
 _WANTED = {
     "Connection": "a Connection: Connection.from_dense(...) makes one of a matrix",
     "ConvertedModule": "a ConvertedModule: convert(module, *example) makes one",
+    "CopiesPlacement": "a CopiesPlacement: place_copies(program, device, copies) makes one",
     "Counters": "the counters of a simulation: simulate(program, x).counters",
     "Device": "a Device: load_device(name) makes one, device_names() lists the names",
     "LiquidNetwork": "a LiquidNetwork: import_network(module_or_checkpoint) makes one",

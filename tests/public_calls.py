@@ -26,7 +26,7 @@ from lnn2loihi.cost import workload_of_totals
 RESULTS = {
     "BoardLog", "Calibration", "ComparisonResult", "ConvertedComparison", "ConvertedModule",
     "ConvertedResult",
-    "ConvertedStream", "ConvertedTrace", "CostEstimate", "DescriptionCandidate",
+    "ConvertedStream", "ConvertedTrace", "CopiesPlacement", "CostEstimate", "DescriptionCandidate",
     "DescriptionProposal", "DoctorReport", "FloatResult", "Mismatch",
     "MicrocontrollerEstimate", "NeuroBenchMetrics", "Placement", "ProfileResult", "ProfileRow",
     "Sensitivity", "SimulationResult", "TrainableModule", "TrainableNetwork", "VerificationResult",
@@ -276,6 +276,10 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     "place": lambda m: {
         "program": m.program, "device": m.device, "objective": "packed", "chips": None,
         "counters": None,
+    },
+    "place_copies": lambda m: {
+        "program": m.program, "device": m.device, "copies": 3, "objective": "packed",
+        "chips": None, "counters": None,
     },
     "prepare": lambda m: {
         "source": m.network, "recipe": "w8a12", "calibrate": m.x, "calibrate_timespans": None,

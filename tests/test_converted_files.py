@@ -411,6 +411,8 @@ class TestCommandLine:
         assert (code, err) == (0, "") and out.count("BIT EXACT") == 2
         code, out, err = run("place", saved, "--json")
         assert (code, err) == (0, "") and sorted(json.loads(out)) == ["decode", "encode"]
+        code, out, err = run("place", saved, "--copies", "2")
+        assert (code, out) == (1, "") and "--copies: place of a converted module" in err
         page = tmp_path / "page.html"
         code, out, err = run("profile", saved, "-i", arrays, "--against", "none", "--report", page)
         assert (code, err) == (0, "") and "waits for" in out and page.is_file()

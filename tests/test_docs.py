@@ -83,7 +83,7 @@ def test_the_quickstart_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     Path("net.toml").write_text(_blocks("toml")[0])
     joined = README.replace("\\\n", "")
     commands = re.findall(r"^    lnn2loihi (\S.*?)(?:\s+#.*)?$", joined, re.MULTILINE)
-    assert len(commands) == 11
+    assert len(commands) == 12
     for command in commands:
         monkeypatch.setattr("sys.argv", ["lnn2loihi", *command.split()])
         try:

@@ -30,6 +30,8 @@ from lnn2loihi.startup import importing
 if TYPE_CHECKING:
     from lnn2loihi.targets.beside import Beside
 
+    Placed = l2l.Placement | l2l.CopiesPlacement
+
 
 @app.command()
 def place(
@@ -54,21 +56,25 @@ def place(
         ),
     ] = None,
     encoded: Encoded = False,
+    copies: Annotated[
+        int, typer.Option(help="Independent copies of the program that share the chips.")
+    ] = 1,
     as_json: Json = False,
 ) -> None:
-    """Place a program on cores and chips, under the limits of a device."""
+    """Place a program, or copies of it, on cores and chips, under the limits of a device."""
     with importing():
         from lnn2loihi.targets.beside import beside, claims_text
 
     options: dict[str, Any] = {"objective": objective, "chips": chips}
     if is_module(program):
-        refuse(program, "place", input=samples, encoded=encoded)
+        refuse(program, "place", input=samples, encoded=encoded, copies=copies != 1)
         _place_module(program, device, names_of(target), options, as_json)
         return
     loaded = l2l.load(program)
     given = None if samples is None else read_sequences(samples, loaded.timed, encoded)
     found = beside(loaded, names_of(target))
-    placements: list[l2l.Placement | None] = []
+    placements: list[Placed | None] = []
+    placing = l2l.place if copies == 1 else partial(l2l.place_copies, copies=copies)
     for place_of, one in enumerate(found):
         aim, prepared = one.target, one.program
         if prepared is None:
@@ -85,7 +91,7 @@ def place(
         # It is prepared already: the rules are left.
         aim = dataclasses.replace(aim, passes=())
         try:
-            placed = l2l.place(prepared, device, target=aim, counters=counters, **options)
+            placed = placing(prepared, device, target=aim, counters=counters, **options)
         except l2l.PlacementError as error:
             if len(found) == 1:
                 raise
@@ -132,7 +138,7 @@ def _place_module(
     print_result(found, "\n\n".join(texts), as_json)
 
 
-def _table(found: Sequence[Beside], placements: Sequence[l2l.Placement | None]) -> str:
+def _table(found: Sequence[Beside], placements: Sequence[Placed | None]) -> str:
     """Targets side by side."""
     from lnn2loihi.devices import with_prefix
     from lnn2loihi.tables import text_table
@@ -143,6 +149,8 @@ def _table(found: Sequence[Beside], placements: Sequence[l2l.Placement | None]) 
         taken: tuple[object, ...] = (None, None, None)
         if placement is not None:
             seconds = placement.step_seconds * placement.program.steps_per_sample
-            taken = len(placement.cores), placement.chips, with_prefix(seconds, "s")
+            cores = placement.cores
+            count = len(cores) if isinstance(cores, tuple) else cores
+            taken = count, placement.chips, with_prefix(seconds, "s")
         rows.append((*one.cells(), *taken))
     return text_table((*HEADERS, "cores", "chips", "time a sample (estimate)"), rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +10,11 @@ import numpy as np
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.cost.workload import Workload
 from lnn2loihi.placement.activity import Activity, activity_of
+from lnn2loihi.placement.blocks import copied_activity
+from lnn2loihi.placement.copies import CopiesPlacement
 from lnn2loihi.placement.counting import core_counts
 from lnn2loihi.placement.line import FloatArray
-from lnn2loihi.placement.links import mesh_counts
+from lnn2loihi.placement.links import beside, mesh_counts
 from lnn2loihi.placement.mesh import Mesh, Positions
 from lnn2loihi.placement.placement import Placement
 from lnn2loihi.program import LoihiProgram
@@ -20,7 +22,7 @@ from lnn2loihi.simulation.result import Counters
 
 
 @checks_kinds()
-def workload(placement: Placement, counters: Counters) -> Workload:
+def workload(placement: Placement | CopiesPlacement, counters: Counters) -> Workload:
     """Counts per chip step of each core and phase, from exact counters.
 
     All that a message causes (synaptic operations, its arrival, its hops, its way over links)
@@ -28,13 +30,17 @@ def workload(placement: Placement, counters: Counters) -> Workload:
     in which they are sent. Samples that are sent several times (`substeps`) make a period longer.
 
     Args:
-        placement: where the neurons are.
-        counters: non-zero messages of each source neuron, `simulate(program, x).counters`.
+        placement: where the neurons are. Of copies, counts are of all of them together, and each
+            does what the one does that was counted.
+        counters: non-zero messages of each source neuron, `simulate(program, x).counters`, of one
+            copy.
 
     Raises:
         InputError: the counters do not belong to the program.
     """
     activity = activity_of(placement.program, counters)
+    if isinstance(placement, CopiesPlacement):
+        return _of_copies(placement, activity)
     counts = core_counts(placement, activity)
     period = placement.program.schedule.period
     hops, links = mesh_counts(positions_of(placement), counts.flows, period)
@@ -60,6 +66,7 @@ def _workload(
     chips: int,
     names: tuple[str, ...],
     source: str,
+    copies: int = 1,
 ) -> Workload:
     schedule, times = program.schedule, program.substeps
     return Workload(
@@ -76,6 +83,7 @@ def _workload(
         core_names=names,
         source=source,
         **found.waiting,
+        copies=copies,
     )
 
 
@@ -85,6 +93,44 @@ def _in_and_out(program: LoihiProgram, activity: Activity) -> float:
     """
     entering = activity.messages[program.input.name].sum() / activity.updates
     return float(entering) * program.substeps + program.output_population.size
+
+
+def _of_copies(placement: CopiesPlacement, activity: Activity) -> Workload:
+    """Counts of all copies: those of each block as often as it is there, and messages on the mesh
+    where blocks lie.
+    """
+    program, device = placement.program, placement.device
+    counts = [
+        core_counts(block.placement, copied_activity(activity, block.copies))
+        for block in placement.blocks
+    ]
+    period = program.schedule.period
+    hops, links = np.zeros(period), np.zeros(period)
+    for filling in placement.fillings:
+        flows = beside([(one.flows, one.cores) for one in counts], filling.blocks)
+        found, heaviest = mesh_counts(filling.positions(device), flows, period)
+        hops += filling.times * found
+        links = np.maximum(links, heaviest)
+    by_phase = {
+        name: _all_cores([one.by_phase[name] for one in counts], placement)
+        for name in counts[0].by_phase
+    }
+    waiting = {
+        name: _all_cores([one.waiting[name] for one in counts], placement)
+        for name in counts[0].waiting
+    }
+    found = _Counted(by_phase, waiting, hops, links)
+    names, source = placement.core_names, f"{activity.text}, of one of {placement.copies:,} copies"
+    return _workload(program, found, activity, placement.chips, names, source, placement.copies)
+
+
+def _all_cores(counts: Sequence[FloatArray], placement: CopiesPlacement) -> FloatArray:
+    """Counts of all cores, (..., cores), of those of each block."""
+    parts = []
+    for filling in placement.fillings:
+        chips = [np.tile(block, n) for block, n in zip(counts, filling.blocks, strict=True)]
+        parts.append(np.tile(np.concatenate(chips, axis=-1), filling.times))
+    return np.concatenate(parts, axis=-1)
 
 
 def positions_of(placement: Placement) -> Positions:
