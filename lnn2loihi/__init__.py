@@ -46,6 +46,11 @@ if TYPE_CHECKING:
         estimate_microcontroller,
         read_board_log,
     )
+    from lnn2loihi.cost.experiment import (
+        ExperimentResult,
+        analyse_experiment,
+        write_experiment,
+    )
     from lnn2loihi.devices import Device, Figure, device_names, load_device, save_device
     from lnn2loihi.doctor import DoctorReport, examine
     from lnn2loihi.errors import (
@@ -121,6 +126,7 @@ _NAMES = {
         "BoardLog Calibration CostEstimate MicrocontrollerEstimate Workload calibrate_profile "
         "estimate estimate_microcontroller read_board_log"
     ),
+    "cost.experiment": "ExperimentResult analyse_experiment write_experiment",
     "devices": "Device Figure device_names load_device save_device",
     "doctor": "DoctorReport examine",
     "errors": (
@@ -193,6 +199,7 @@ __all__ = [
     "Device",
     "DeviceError",
     "DoctorReport",
+    "ExperimentResult",
     "Figure",
     "GRULayer",
     "FloatResult",
@@ -236,6 +243,7 @@ __all__ = [
     "WiredMemory",
     "Workload",
     "__version__",
+    "analyse_experiment",
     "calibrate_profile",
     "compare",
     "convert",
@@ -270,6 +278,7 @@ __all__ = [
     "simulate_stream",
     "stock_target",
     "verify",
+    "write_experiment",
     "workload",
 ]
 

@@ -27,7 +27,7 @@ RESULTS = {
     "BoardLog", "Calibration", "ComparisonResult", "ConvertedComparison", "ConvertedModule",
     "ConvertedResult",
     "ConvertedStream", "ConvertedTrace", "CopiesPlacement", "CostEstimate", "DescriptionCandidate",
-    "DescriptionProposal", "DoctorReport", "FloatResult", "Mismatch",
+    "DescriptionProposal", "DoctorReport", "ExperimentResult", "FloatResult", "Mismatch",
     "MicrocontrollerEstimate", "NeuroBenchMetrics", "Placement", "ProfileResult", "ProfileRow",
     "Sensitivity", "SimulationResult", "TrainableModule", "TrainableNetwork", "VerificationResult",
     "Violation",
@@ -247,6 +247,10 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     "Workload.steps_per_sample": lambda m: {"self": m.workload, "mode": "pipelined"},
     "BoardLog.record": lambda m: {"self": m.board_log, "workload": m.workload},
     "read_board_log": lambda m: {"logs": "run.json"},
+    "analyse_experiment": lambda m: {
+        "device": m.device, "logs": "log.jsonl", "cores": {"floor": 1}, "relative_error": 0.02,
+    },
+    "write_experiment": lambda m: {"folder": "experiment"},
     "calibrate_profile": lambda m: {"device": m.device, "logs": m.logs},
     "compare": lambda m: {
         "network": m.network, "program": m.program, "x": m.x, "timespans": None,

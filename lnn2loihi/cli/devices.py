@@ -1,7 +1,10 @@
-"""The verb devices: list and show profiles, refit one from measurements, validate the model."""
+"""The verb devices: list and show profiles, refit one from measurements, validate the model, and
+write the experiment for owners of boards.
+"""
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Optional
@@ -23,6 +26,26 @@ def devices(
         Optional[Path],  # noqa: UP045
         typer.Option(help="Refit its costs to measurements: .json or .csv, see docs/cost.md."),
     ] = None,
+    experiment: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            help="Write a two-hour measuring plan for the owner of a board: a folder, see "
+            "docs/experiment.md."
+        ),
+    ] = None,
+    experiment_log: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(
+            help="Refit its costs to what measure.py of that folder has logged; may be repeated."
+        ),
+    ] = None,
+    cores: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            metavar="CASE=N",
+            help="With --experiment-log: cores that the compiler took; may be repeated.",
+        ),
+    ] = None,
     output: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--output", "-o", help="Write the (refitted) profile: .toml."),
@@ -36,14 +59,27 @@ def devices(
     as_json: Json = False,
 ) -> None:
     """List the devices that are known, or show, refit and write the profile of one."""
-    if name is None and (calibrate or output):
+    if cores and not experiment_log:
+        raise l2l.InputError("--cores", "says what --experiment-log leaves open: give both")
+    if experiment is not None:
+        given = {"a device": name, "--calibrate": calibrate, "--experiment-log": experiment_log,
+                 "--output": output, "--validation": validation}  # fmt: skip
+        if others := [option for option, value in given.items() if value]:
+            raise l2l.InputError("--experiment", f"goes alone, without {', '.join(others)}")
+        _write_experiment(experiment, as_json)
+        return
+    if name is None and (calibrate or experiment_log or output):
         raise l2l.InputError("devices", "name the device whose profile is meant")
+    if calibrate and experiment_log:
+        raise l2l.InputError("--calibrate", "and --experiment-log are two ways: give one of them")
     if validation:
         if name is not None:
             raise l2l.InputError("--validation", "its cases name their devices; give no device")
         _validate(markdown, as_json)
     elif name is None:
         _list(as_json)
+    elif experiment_log:
+        _analyse(name, experiment_log, cores or [], output, as_json)
     else:
         _show(name, calibrate, output, markdown, as_json)
 
@@ -85,6 +121,40 @@ def _show(
         written = l2l.save_device(device, output)
         result, text = {**result, "written": str(written)}, f"{text}\n\nwritten: {written}"
     print_result(result, text, as_json)
+
+
+def _write_experiment(folder: Path, as_json: bool) -> None:
+    written = l2l.write_experiment(folder)
+    script = shlex.quote(str(written / "measure.py"))
+    text = (
+        f"written: {written}\n\npython {script} --sim            # anywhere, a minute\n"
+        f"python {script} --measure energy # on a board; README.md there says what, and when"
+    )
+    print_result({"written": str(written)}, text, as_json)
+
+
+def _analyse(
+    name: str, logs: list[Path], texts: list[str], output: Path | None, as_json: bool
+) -> None:
+    keep_inputs([output], name, *logs)
+    found = l2l.analyse_experiment(name, logs, cores=_cores(texts))
+    result, text = found.to_dict(), found.summary()
+    if output is not None:
+        written = l2l.save_device(found.device, output)
+        result, text = {**result, "written": str(written)}, f"{text}\n\nwritten: {written}"
+    print_result(result, text, as_json)
+
+
+def _cores(texts: list[str]) -> dict[str, int]:
+    """Cores of cases, of texts such as cores-060=61."""
+    found: dict[str, int] = {}
+    for text in texts:
+        case, _, number = text.partition("=")
+        if not (number.isascii() and number.isdecimal() and len(number) < 6):
+            raise l2l.InputError("--cores", f"is {text!r:.60}, expected CASE=N: cores-060=61")
+        if found.setdefault(case, int(number)) != int(number):
+            raise l2l.InputError("--cores", f"{case} is given twice, {found[case]} and {number}")
+    return found
 
 
 def _validate(markdown: bool, as_json: bool) -> None:

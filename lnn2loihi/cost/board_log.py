@@ -30,7 +30,7 @@ _MEASURED: Mapping[str, float] = {
 }  # fmt: skip
 #: What a board can have measured at all, in the units of the line: a nanosecond to an hour (a step
 #: takes hundreds of nanoseconds), a microwatt to a megawatt (the largest system takes kilowatts).
-_PLAUSIBLE: Mapping[str, tuple[float, float]] = {
+PLAUSIBLE: Mapping[str, tuple[float, float]] = {
     "avg_time_per_step": (1e-3, 3.6e9),
     "total_power": (1e-6, 1e6),
     "static_total_power": (1e-6, 1e6),
@@ -166,12 +166,12 @@ def _line(path: Path, problems: Problems) -> dict[str, Any] | None:
         )
     if "error" in line:
         found.append(f"its run failed ({line['error']!r:.100}): run it again")
-    found += [f"{n} is no line of text" for n in _TEXTS if not _is_text(line.get(n))]
-    if _is_text(line.get("date")) and not _is_date(line["date"]):
+    found += [f"{n} is no line of text" for n in _TEXTS if not is_text(line.get(n))]
+    if is_text(line.get("date")) and not is_date(line["date"]):
         found.append(f"date is {line['date']!r:.40}, expected a day such as 2026-11-30")
     found += [
         f"{n} is {line.get(n)!r:.40}" for n in _PLACE
-        if not (line.setdefault(n, None) is None or _is_text(line[n]))
+        if not (line.setdefault(n, None) is None or is_text(line[n]))
     ]  # fmt: skip
     if line["board"] is None and line["partition"] is None:
         found.append("names neither a board nor a partition")
@@ -180,7 +180,7 @@ def _line(path: Path, problems: Problems) -> dict[str, Any] | None:
         least = 0 if name == "mismatches" else 1
         if type(value) is not int or not least <= value < 1 << 53:
             found.append(f"{name} is {value!r:.40}, expected a whole number")
-    for name, (least, most) in _PLAUSIBLE.items():
+    for name, (least, most) in PLAUSIBLE.items():
         value = line.get(name, 1.0)
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not number or not least <= value <= most:
@@ -198,7 +198,7 @@ def _line(path: Path, problems: Problems) -> dict[str, Any] | None:
     return None if found else line
 
 
-def _is_date(text: str) -> bool:
+def is_date(text: str) -> bool:
     """Whether it is a day as ISO 8601 writes it, as run.py does: so that later days sort later."""
     try:
         return datetime.date.fromisoformat(text).isoformat() == text
@@ -206,5 +206,6 @@ def _is_date(text: str) -> bool:
         return False
 
 
-def _is_text(value: object) -> bool:
+def is_text(value: object) -> bool:
+    """Whether it is a line of text, neither empty nor long."""
     return is_line(value) and 0 < len(str(value)) <= 200
