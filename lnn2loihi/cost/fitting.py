@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lnn2loihi.cost.interval import FloatArray
+from lnn2loihi.cost.interval import Z95, FloatArray
 
 #: Maps shifts of the parameters' logarithms, (sets, parameters), to residuals, (sets, residuals).
 Residuals = Callable[[FloatArray], FloatArray]
@@ -16,6 +16,9 @@ Residuals = Callable[[FloatArray], FloatArray]
 _ROUNDS = 200
 _DIFFERENCE = 1e-5
 _SMALLEST_STEP = 1e-8
+#: By how much the cost of another minimum has to be lower, to be more than noise (three standard
+#: deviations), and how many rounds it is given.
+_BETTER, _FEWER_ROUNDS = 9.0, 30
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,34 @@ def fit(
     """
     open_ones = (below > 0.0) & (above > 0.0)
     moving = open_ones if free is None else open_ones & free
-    shifts = np.zeros(below.size)
-    damping, cost = 1e-3, _cost(residuals, shifts[None], below, above)[0]
-    for _ in range(_ROUNDS):
+    shifts, cost = _descended(residuals, np.zeros(below.size), moving, below, above)
+    # The largest of several times counts in a step: of those that are not the largest at first the
+    # slopes say nothing, so what they would do at their upper end is tried too.
+    for hidden in _without_slope(residuals, moving):
+        start = np.zeros(below.size)
+        start[hidden] = Z95 * above[hidden]
+        other, its_cost = _descended(residuals, start, moving, below, above, _FEWER_ROUNDS)
+        if its_cost < cost - _BETTER:
+            shifts, cost = other, its_cost
+    jacobian = _jacobian(residuals, shifts, open_ones)
+    prior = np.sqrt(below * above)[open_ones]
+    deviations = np.zeros(below.size)
+    covariance = np.linalg.inv(jacobian.T @ jacobian + np.diag(prior**-2.0))
+    deviations[open_ones] = np.sqrt(np.diag(covariance))
+    return Fit(shifts, deviations)
+
+
+def _descended(
+    residuals: Residuals,
+    shifts: FloatArray,
+    moving: npt.NDArray[np.bool_],
+    below: FloatArray,
+    above: FloatArray,
+    rounds: int = _ROUNDS,
+) -> tuple[FloatArray, float]:
+    """The nearest minimum from some shifts on, and its cost."""
+    damping, cost = 1e-3, float(_cost(residuals, shifts[None], below, above)[0])
+    for _ in range(rounds):
         jacobian = _jacobian(residuals, shifts, moving)
         prior = np.where(shifts[moving] < 0.0, below[moving], above[moving])
         gradient = jacobian.T @ residuals(shifts[None])[0] + shifts[moving] / prior**2
@@ -66,15 +94,16 @@ def fit(
         if not costs[best] < cost:
             break
         step = float(np.abs(trials[best] - shifts).max())
-        shifts, cost, damping = trials[best], costs[best], float(max(ladder[best], 1e-9))
+        shifts, cost, damping = trials[best], float(costs[best]), float(max(ladder[best], 1e-9))
         if step < _SMALLEST_STEP:
             break
-    jacobian = _jacobian(residuals, shifts, open_ones)
-    prior = np.sqrt(below * above)[open_ones]
-    deviations = np.zeros(below.size)
-    covariance = np.linalg.inv(jacobian.T @ jacobian + np.diag(prior**-2.0))
-    deviations[open_ones] = np.sqrt(np.diag(covariance))
-    return Fit(shifts, deviations)
+    return shifts, cost
+
+
+def _without_slope(residuals: Residuals, moving: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+    """Parameters that no residual depends on at first: times that hide behind longer ones, say."""
+    slopes = _jacobian(residuals, np.zeros(moving.size), moving)
+    return np.flatnonzero(moving)[(slopes == 0.0).all(axis=0)]
 
 
 def _cost(

@@ -166,8 +166,8 @@ class Scale:
     small: bool = False
 
     def blocks(self, number: int) -> int:
-        """Blocks, at most 4 in small."""
-        return min(number, 4) if self.small else number
+        """Blocks, at most 3 in small."""
+        return min(number, 3) if self.small else number
 
     def neurons(self, number: int) -> int:
         """Neurons, one for every 20 in small."""
