@@ -296,7 +296,8 @@ class TestRecovery:
             device, tmp_path / "b", [line for line in logged if line["measure"] == "energy"]
         )
         assert powers.growth is None and "static_power_per_chip" in powers.identified
-        json.dumps(times.to_dict()), json.dumps(powers.to_dict())
+        for found in (times, powers):
+            assert json.loads(json.dumps(found.to_dict()))["board"] == "ncl-1"
 
     def test_one_minute_gives_the_idle_power(self, device: Device, tmp_path: Path) -> None:
         rng = np.random.default_rng(12)
