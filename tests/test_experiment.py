@@ -30,9 +30,9 @@ from lnn2loihi.neurons.stock import StockNeuron
 
 OHEO = "loihi2-oheo-gulch"
 #: Draws of boards; each has some 14 identified figures.
-BOARDS = 10
-#: A core's words of 64 bits for synapses, and neurons: docs/placement.md.
-WORDS, NEURONS = 12_000, 4096
+BOARDS = 8
+#: A core's words of 64 bits for synapses and in all, and neurons: docs/placement.md.
+WORDS, ALL_WORDS, NEURONS = 12_000, 15_000, 4096
 
 
 @pytest.fixture(scope="module")
@@ -55,14 +55,19 @@ class TestCases:
             if case.name == "floor" or case.is_padded:
                 continue
             words = {name: 0 for name, _, _ in case.processes}
+            tables = dict(words)
             for wire in case.wires:
                 words[wire.target] += wire.count * math.ceil((16 * wire.fan + 32) / 64)
+                tables[wire.target] += wire.count
+                tables[wire.source] += wire.count
             for name, kind, size in case.processes:
                 if kind == SOURCE:
                     continue
                 assert size <= NEURONS and words[name] <= WORDS, (case.name, name)
                 full = 2 * words[name] > WORDS or 2 * size > NEURONS
                 assert full, (case.name, name, words[name])
+                # Three words a neuron: state, accumulator, parameters.
+                assert words[name] + tables[name] + 3 * size <= ALL_WORDS, (case.name, name)
             assert case.cores <= 120
 
     def test_rules_of_wires_name_neurons_that_are_there(self) -> None:
@@ -183,8 +188,8 @@ class TestRecovery:
             "energy_per_neuron_update", "energy_per_instruction", "energy_per_message",
         }  # fmt: skip
         assert {name for name in always if len(each.get(name, ())) < BOARDS} == set()
-        assert len(inside) > 130 and 0.84 <= np.mean(inside) <= 0.96
-        # 10 draws of 90 %: fewer than 6 inside has a probability of 1 in 600.
+        assert len(inside) > 105 and 0.84 <= np.mean(inside) <= 0.96
+        # 8 draws of 90 %: fewer than 5 inside has a probability of 1 in 200.
         assert {name: np.mean(each[name]) for name in always if np.mean(each[name]) < 0.6} == {}
 
     @pytest.mark.parametrize("seed", range(3))

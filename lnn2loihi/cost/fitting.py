@@ -17,8 +17,8 @@ _ROUNDS = 200
 _DIFFERENCE = 1e-5
 _SMALLEST_STEP = 1e-8
 #: By how much the cost of another minimum has to be lower, to be more than noise (three standard
-#: deviations), and how many rounds it is given.
-_BETTER, _FEWER_ROUNDS = 9.0, 30
+#: deviations), and after how many rounds that is looked at.
+_BETTER, _FEWER_ROUNDS = 9.0, 10
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def fit(
         start[hidden] = Z95 * above[hidden]
         other, its_cost = _descended(residuals, start, moving, below, above, _FEWER_ROUNDS)
         if its_cost < cost - _BETTER:
-            shifts, cost = other, its_cost
+            shifts, cost = _descended(residuals, other, moving, below, above)
     jacobian = _jacobian(residuals, shifts, open_ones)
     prior = np.sqrt(below * above)[open_ones]
     deviations = np.zeros(below.size)

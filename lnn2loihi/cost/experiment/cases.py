@@ -32,8 +32,9 @@ BLOCK, ACTIVE = 220, 100
 LARGE, RECEIVER = 4000, 2100
 #: Neurons of a block of medium size, and synapses of each: 6,656 words.
 MEDIUM, FAN = 512, 48
-#: Neurons that send in the cases about synapses: 40 lists of 1,000 synapses are 10,040 words.
-SENDERS = 40
+#: Neurons that send in the cases about synapses: 32 lists of 1,000 synapses are 8,032 words, beside
+#: the states of those that hear them.
+SENDERS = 32
 #: Mean way between two routers of a mesh of 8 by 4 that are drawn at random: (8 - 1 / 8) / 3 and
 #: (4 - 1 / 4) / 3 steps. Where the compiler puts which block is not known.
 MEAN_HOPS = (8.0 - 1.0 / 8.0) / 3.0 + (4.0 - 1.0 / 4.0) / 3.0
@@ -261,8 +262,9 @@ def _messages(scale: Scale) -> Iterator[Case]:
             " time of a message where it leaves", processes, (*wires, *out), power=False,
             active=sends,
         )  # fmt: skip
-    # 48: 4,800 lists of one synapse are 4,800 words beside the 6,720 of the block that hears them.
-    for sources in (16, 48):
+    # 32: 3,200 lists of one synapse, and as many entries in the table of what arrives, beside the
+    # 6,720 words of the block that hears them, are less than the 15,000 words of a core.
+    for sources in (16, 32):
         count = scale.blocks(sources)
         processes, wires, sends = _sending(scale, count + 1, count)
         into = tuple(Wire(_block(i), _block(count), 0, n, 1) for i in range(count))
