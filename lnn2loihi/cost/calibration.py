@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lnn2loihi.arguments import checks_kinds
-from lnn2loihi.cost.demand import demand_of
+from lnn2loihi.cost.demand import Demand, demand_of
 from lnn2loihi.cost.estimate import check_chip, parameters_of
 from lnn2loihi.cost.fitting import Fit, fit
 from lnn2loihi.cost.interval import Z95, FloatArray, deviations
@@ -193,12 +193,14 @@ def calibrate_profile(device: str | os.PathLike[str] | Device, logs: Logs) -> Ca
     below, above = np.array([_prior(figure) for figure in figures.values()]).T
     nominal = np.array([figure.value for figure in figures.values()])
     cores = found.count("cores_per_chip")
+    demands = [demand_of(w, PIPELINED, cores, w.chips) for w in (r.log.workload for r in runs)]
     measured = np.log([o.value for o in observations])
     errors = np.array([o.error for o in observations])
 
     def predict(shifts: FloatArray) -> FloatArray:
         sets = dict(zip(names, (nominal * np.exp(shifts)).T, strict=True))
-        return np.stack([values for run in runs for values in _predict(run, sets, cores)], axis=1)
+        pairs = zip(runs, demands, strict=True)
+        return np.stack([values for pair in pairs for values in _predict(*pair, sets)], axis=1)
 
     def residuals(shifts: FloatArray) -> FloatArray:
         return (np.log(predict(shifts)) - measured) / errors
@@ -291,11 +293,8 @@ def _run(log: ProfilerLog) -> _Run:
     return _Run(log, time, tuple(found))
 
 
-def _predict(
-    run: _Run, sets: Mapping[str, FloatArray], cores_per_chip: int
-) -> Iterator[FloatArray]:
+def _predict(run: _Run, demand: Demand, sets: Mapping[str, FloatArray]) -> Iterator[FloatArray]:
     """The model's values of a run's observations for each set of parameters, (sets,) each."""
-    demand = demand_of(run.log.workload, PIPELINED, cores_per_chip, run.log.workload.chips)
     found = evaluate(demand, sets, Operation(step_time=run.step_time))
     # Energies are of one copy, measured is what all of them take.
     copies = demand.copies
