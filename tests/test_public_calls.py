@@ -21,6 +21,7 @@ from lnn2loihi.simulation.reference import run_reference
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 from board_lines import printed  # noqa: E402
+from experiment_logs import drawn, lines, written  # noqa: E402
 from public_calls import ARGUMENTS, Made, Public, public_calls  # noqa: E402  needs PyTorch
 from torch import nn  # noqa: E402
 
@@ -82,6 +83,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
         torch.save({"weight": torch.zeros(2)}, "a.pt")
         Path("a.net").write_bytes(NET)
         printed(Path("run.json"))
+        idle = lines(drawn(l2l.load_device("loihi2-oheo-gulch"), np.random.default_rng(0)),
+                     np.random.default_rng(0))[1]  # fmt: skip
+        written(Path("log.jsonl"), [idle])
         yield found
 
 

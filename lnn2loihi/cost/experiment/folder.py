@@ -53,8 +53,6 @@ def write_experiment(folder: str | os.PathLike[str]) -> Path:
         InputError: it is a file, holds something else, such as a log, or cannot be written.
     """
     path = Path(folder)
-    if path.exists() and not path.is_dir():
-        raise InputError(str(path), f"{why_no_folder(path)}: give a new folder")
     made = plan()
     shipped = files("lnn2loihi.cost.experiment") / "script"
     content = {name: (shipped / name).read_bytes() for name in SHIPPED}
@@ -64,6 +62,8 @@ def write_experiment(folder: str | os.PathLike[str]) -> Path:
     lines = [json.dumps(line) for case in padded for line in _lines(made["sha256"], case)]
     content[TEMPLATE] = "".join(f"{line}\n" for line in lines).encode()
     try:
+        if path.exists() and not path.is_dir():
+            raise InputError(str(path), f"{why_no_folder(path)}: give a new folder")
         return write_folder_atomically(path, content)
     except OSError as error:
         raise InputError(str(path), f"cannot be written: {error.strerror}") from error
