@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 from lnn2loihi.printable import printable
 
-#: Columns of a paragraph.
+#: Columns of a paragraph, and of a table that has to fit.
 WIDTH = 100
+#: Columns between two of a table.
+_GAP = 2
 
 
 def text_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -38,6 +40,48 @@ def text_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
     rule = "  ".join("-" * width for width in widths)
     return "\n".join([line(headers), rule, *(line(row) for row in cells)])
+
+
+def fitted_tables(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    """The same as several tables that are at most WIDTH wide each, where one would be wider.
+
+    The first column, which says which row it is, stands in each of them. Columns keep their order;
+    a cell that is too wide by itself goes on in the next line.
+
+    Args:
+        headers: column titles.
+        rows: cells, as for `text_table`.
+    """
+    cells = [[_cell(value) for value in row] for row in rows]
+    columns = zip(headers, *cells, strict=True)
+    widths = [max(map(len, column)) for column in columns]
+    room = WIDTH - widths[0]
+    parts: list[list[int]] = []
+    left = 0
+    for place, width in enumerate(widths[1:], 1):
+        needed = min(width, room - _GAP) + _GAP
+        if not parts or needed > left:
+            parts.append([])
+            left = room
+        parts[-1].append(place)
+        left -= needed
+    return [_wrapped_table(headers, rows, [0, *part], room - _GAP) for part in parts]
+
+
+def _wrapped_table(
+    headers: Sequence[str], rows: Sequence[Sequence[object]], columns: Sequence[int], most: int
+) -> str:
+    """Some columns of a table, texts in lines of a width at most."""
+    lines: list[list[object]] = []
+    for row in rows:
+        shown = [row[place] for place in columns]
+        folded = [
+            textwrap.wrap(printable(value), most) or [""] if isinstance(value, str) else [value]
+            for value in shown
+        ]
+        height = max(map(len, folded))
+        lines += [[cell[at] if at < len(cell) else "" for cell in folded] for at in range(height)]
+    return text_table([headers[place] for place in columns], lines)
 
 
 def paragraph(head: str, text: str) -> str:

@@ -30,7 +30,8 @@ from lnn2loihi.measure import (
 )
 from lnn2loihi.models import damped_sine
 from lnn2loihi.profiling.answer import answer
-from lnn2loihi.profiling.rows import TABLE_PARTS, Accuracy, ProfileRow
+from lnn2loihi.profiling.row_tables import COLUMNS
+from lnn2loihi.profiling.rows import Accuracy, ProfileRow
 from lnn2loihi.tables import percent
 from lnn2loihi.tiers import TIERS
 
@@ -528,5 +529,5 @@ class TestDocument:
         for field in dataclasses.fields(ProfileRow):
             if field.name not in UNLISTED:
                 assert f"`{field.name}`" in text, field.name
-        for column in (name for part in TABLE_PARTS for name in part):
+        for column in COLUMNS:
             assert f"| {column} |" in text, column

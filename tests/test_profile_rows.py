@@ -26,8 +26,8 @@ from lnn2loihi.profiling.answer import answer
 from lnn2loihi.profiling.curves import crossovers, curves_of, paced_energy
 from lnn2loihi.profiling.measured import paced
 from lnn2loihi.profiling.quantity import Quantity
+from lnn2loihi.profiling.ratios import DIVISIBLE, ratio
 from lnn2loihi.profiling.result import ProfileResult
-from lnn2loihi.profiling.rows import DIVISIBLE, ratio
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,9 @@ What the columns mean: docs/profile.md.
 
 from lnn2loihi.profiling.curves import Crossover, Curve, crossovers, curves_of
 from lnn2loihi.profiling.quantity import Quantity
+from lnn2loihi.profiling.ratios import difference, ratio
 from lnn2loihi.profiling.result import ChipProfile, ProfileResult
-from lnn2loihi.profiling.rows import Accuracy, ProfileRow, difference, ratio
+from lnn2loihi.profiling.rows import Accuracy, ProfileRow
 from lnn2loihi.profiling.run import profile
 from lnn2loihi.profiling.storage import load_profile, save_profile
 from lnn2loihi.tiers import TIERS

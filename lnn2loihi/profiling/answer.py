@@ -10,8 +10,9 @@ from lnn2loihi.devices import with_prefix
 from lnn2loihi.errors import InputError
 from lnn2loihi.profiling.curves import crossover_text, crossovers, curves_of
 from lnn2loihi.profiling.quantity import Quantity
+from lnn2loihi.profiling.ratios import ratio
 from lnn2loihi.profiling.result import ProfileResult
-from lnn2loihi.profiling.rows import CHIP, ProfileRow, ratio
+from lnn2loihi.profiling.rows import CHIP, ProfileRow
 from lnn2loihi.tables import percent
 from lnn2loihi.tiers import ESTIMATED
 

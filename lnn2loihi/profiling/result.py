@@ -16,11 +16,12 @@ from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.metrics import NeuroBenchMetrics
 from lnn2loihi.printable import printable_lines
 from lnn2loihi.profiling.quantity import Quantity
-from lnn2loihi.profiling.rows import TABLE_PARTS, ProfileRow, table_cells
+from lnn2loihi.profiling.row_tables import row_tables
+from lnn2loihi.profiling.rows import ProfileRow
 from lnn2loihi.profiling.sides import HEADERS as SIDES_HEADERS
 from lnn2loihi.profiling.sides import Side
 from lnn2loihi.simulation.result import clipped_text, saturation_text
-from lnn2loihi.tables import text_table
+from lnn2loihi.tables import fitted_tables
 from lnn2loihi.targets.beside import claims_text
 from lnn2loihi.tiers import TIERS
 
@@ -323,7 +324,9 @@ class ProfileResult:
             f"{s.saturated_inputs} outside the calibrated range; "
             f"{saturation_text(s.saturated_words)}"
         ]
-        lines += ["", *_numbered_tables(self.rows), ""] if self.rows else []
+        for table in row_tables(self.rows) if self.rows else ():
+            lines += ["", table]
+        lines += [""] * bool(self.rows)
         lines += [*_sides_texts(self.sides), ""] if self.sides else []
         used = {tier for row in self.rows for tier in (row.tier, row.energy_tier) if tier}
         lines += [f"{tier}: {meaning}" for tier, meaning in TIERS.items() if tier in used]
@@ -361,16 +364,7 @@ def _sides_texts(sides: Sequence[Side]) -> list[str]:
     for part, headers in enumerate(SIDES_HEADERS):
         rows = [side.cells()[part] for side in sides]
         cells = [[str(c) if isinstance(c, Quantity) else c for c in row] for row in rows]
-        lines += ["", text_table(headers, cells)]
+        for table in fitted_tables(headers, cells):
+            lines += ["", table]
     refusals = [(side.target, side.refusal) for side in sides]
     return [*lines, "", claims_text([side.claims for side in sides], refusals)]
-
-
-def _numbered_tables(rows: Sequence[ProfileRow]) -> list[str]:
-    """The one table in two parts, since it is wider than a terminal: what runs, what it costs."""
-    cells = [{"row": number, **table_cells(row)} for number, row in enumerate(rows, 1)]
-    tables: list[str] = []
-    for columns in TABLE_PARTS:
-        headers = ("row", *columns)
-        tables += [text_table(headers, [[row[name] for name in headers] for row in cells]), ""]
-    return tables[:-1]
