@@ -9,10 +9,17 @@ PROFILE_SUFFIX = ".profile.json"
 #: Of saved modules: programs, host parts and how they belong together.
 MODULE_SUFFIX = ".l2m"
 DEFAULT_RECIPE = "w8a12"
-DEFAULT_DEVICES = ("loihi2-oheo-gulch",)
+DEFAULT_DEVICES = ("loihi2-oheo-gulch", "mcu-stm32u385")
+#: Placements that `profile` may be asked for; `auto` is the cheapest that meets the rate, or
+#: without a rate both others.
+AUTO, FAST, PACKED = "auto", "fast", "packed"
+PLACEMENTS = (AUTO, FAST, PACKED)
 #: What is compared where nobody has named anything, and in place of names: all that there are.
 DEFAULT_EXECUTORS = ("reference", "lava")
 ALL = "all"
+#: Where samples come from and answers go to: nowhere off the chip; the board that it sits on; a
+#: host with which each sample makes a round trip.
+IO = ("none", "on-board", "host")
 #: What programs are prepared for where nobody has said anything.
 DEFAULT_TARGET = "fused"
 #: Names of those that the verb profile puts side by side where nobody has said anything.

@@ -50,7 +50,7 @@ def chip_row(rate: float | None = RATE, mode: str = "fall-through", **changes: A
         total_energy=around(dynamic + static, "J"),
         total_energy_pro_rata=around(dynamic + share, "J"), energy_parts=parts,
         energy_delay_product=around((dynamic + static) * 1.5e-5, "J*s"),
-        accuracy=Accuracy("mse", 0.0052), source="exact counters",
+        accuracy=Accuracy("mse", 0.0052), source="exact counters", placement="packed",
     )  # fmt: skip
     return dataclasses.replace(row, **changes)
 

@@ -12,6 +12,7 @@ from profile_rows import (
     CPU_IDLE_WATTS,
     RATE,
     STATIC_WATTS,
+    around,
     bounded_row,
     chip_profile,
     chip_row,
@@ -26,8 +27,9 @@ from lnn2loihi.profiling.answer import answer
 from lnn2loihi.profiling.curves import crossovers, curves_of, paced_energy
 from lnn2loihi.profiling.measured import paced
 from lnn2loihi.profiling.quantity import Quantity
-from lnn2loihi.profiling.ratios import DIVISIBLE, ratio
+from lnn2loihi.profiling.ratios import DIVISIBLE, difference, ratio
 from lnn2loihi.profiling.result import ProfileResult
+from lnn2loihi.profiling.row_tables import row_tables
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +114,14 @@ class TestRatio:
 
     @pytest.mark.parametrize("quantity", DIVISIBLE)
     def test_every_quantity_divides_itself(self, quantity: str) -> None:
-        row = chip_row()
-        assert ratio(row, row, quantity).value == 1.0
+        row = chip_row(total_energy_board=around(1.0, "J"))
+        assert ratio(row, row, quantity) == Quantity.exact(1.0, "1")
+        assert difference(row, row, quantity).high == 0.0
+
+    def test_nothing_is_divided_by_zero(self) -> None:
+        bare = chip_row(static_energy=Quantity.exact(0.0, "J"))
+        with pytest.raises(l2l.InputError, match="static energy .* of the second is 0"):
+            ratio(chip_row(), bare, "static_energy")
 
 
 class TestRows:
@@ -215,13 +223,17 @@ class TestCurves:
 
 
 class TestAnswer:
-    def test_less_energy_with_a_ratio(self, program: l2l.LoihiProgram) -> None:
+    def test_the_chip_its_rival_and_their_ratio(self, program: l2l.LoihiProgram) -> None:
         rows = (chip_row(None), chip_row(), measured_row(), paced(measured_row(), RATE))
         found = answer(example_result(program, rows))
-        assert found.title.startswith(
-            "At 100 Hz, Loihi 2, Oheo Gulch (1 chip) is estimated to need"
+        assert found.title == (
+            "At 100 Hz, Loihi 2, Oheo Gulch (1 chip), packed on 2 cores, fall-through, is "
+            "estimated to take 2.30 mJ (1.84 to 2.76 mJ) a sample; onnxruntime on CPU, 1 thread "
+            "70.1 mJ (68.7 to 71.5 mJ)"
         )
-        assert "less energy than onnxruntime" in found.title
+        assert "70.1 mJ (68.7 to 71.5 mJ) a sample at 100 Hz (CALIBRATED-ESTIMATE): 30 times " in (
+            str(found)
+        )
         assert [figure.tier for figure in found.figures] == [
             "CALIBRATED-ESTIMATE", "CALIBRATED-ESTIMATE", "CALIBRATED-ESTIMATE", "MEASURED",
         ]  # fmt: skip
@@ -229,29 +241,55 @@ class TestAnswer:
     def test_more_energy(self, program: l2l.LoihiProgram) -> None:
         cheap = paced(measured_row(idle_power=Quantity.exact(1e-3, "W")), RATE)
         found = answer(example_result(program, (chip_row(None), chip_row(), cheap)))
-        assert "more energy than" in found.title
+        assert "the chip takes 7.4 times (5.7 to 9.4) as much." in str(found)
 
     def test_no_clear_difference(self, program: l2l.LoihiProgram) -> None:
         same = measured_row(rate=RATE, total_energy=chip_row().total_energy)
-        assert "no clear difference" in answer(example_result(program, (chip_row(), same))).title
+        text = str(answer(example_result(program, (chip_row(), same))))
+        assert "1 times (0.67 to 1.5) as much, which is no clear difference." in text
+
+    def test_the_cheapest_rival_decides_energy_and_the_fastest_measured_one_latency(
+        self, program: l2l.LoihiProgram
+    ) -> None:
+        mcu = measured_row("cost model", kind="mcu", title="STM32 (Cortex)", rate=RATE,
+                           total_energy=Quantity.exact(1e-6, "J"), tier="CALIBRATED-ESTIMATE",
+                           latency=Quantity.exact(1e-9, "s"))  # fmt: skip
+        slow = paced(measured_row("slow one", seconds=1e-3), RATE)
+        rows = (chip_row(), slow, paced(measured_row(), RATE), mcu)
+        found = answer(example_result(program, rows))
+        assert found.title.endswith("; a micro-controller (STM32) 1.00 uJ")
+        assert "the fastest measured here takes 25.0 us (onnxruntime" in str(found)
 
     def test_no_ratio_with_a_bound(self, program: l2l.LoihiProgram) -> None:
         rows = (chip_row(), paced(bounded_row(), RATE))
         text = str(answer(example_result(program, rows)))
-        assert "No energy of a CPU or GPU was measured" in text and "times" not in text
+        assert "No energy of a CPU or GPU was measured" in text and "as much" not in text
         asked = str(answer(example_result(program, rows, allow_estimated=True)))
-        assert "ESTIMATED" in asked and "times" in asked
+        assert "ESTIMATED" in asked and "as much" in asked
 
     def test_no_chip(self, program: l2l.LoihiProgram) -> None:
         found = answer(example_result(program, (failed_row(),), chips=()))
         assert found.title == "No estimate for a Loihi chip"
         assert "9,000 neurons" in found.sentences[0] and not found.figures
 
-    def test_host_input_and_output(self, program: l2l.LoihiProgram) -> None:
+    def test_input_and_output(self, program: l2l.LoihiProgram) -> None:
         rows = (chip_row(None),)
         assert "not counted" in str(answer(example_result(program, rows, rate=None)))
-        counted = example_result(program, rows, rate=None, host_io=True)
-        assert "are counted (--io)" in str(answer(counted))
+        counted = example_result(program, rows, rate=None, io="host")
+        assert "are counted, time and power (--io host)" in str(answer(counted))
+
+
+@given(
+    names=st.lists(st.text(max_size=150), min_size=1, max_size=4),
+    backend=st.text(max_size=150),
+    rates=st.lists(st.floats(1e-6, 1e12), min_size=1, max_size=4),
+)
+def test_tables_are_as_wide_as_a_page(names: list[str], backend: str, rates: list[float]) -> None:
+    rows = [chip_row(rate, title=name, backend=backend) for name, rate in zip(names, rates)]  # noqa: B905
+    tables = row_tables([*rows, measured_row(), bounded_row(), failed_row()])
+    lines = [line for table in tables for line in table.splitlines()]
+    assert max(map(len, lines)) <= 100
+    assert all("row" in table.splitlines()[0] for table in tables)
 
 
 def test_a_chip_profile_checks_itself() -> None:

@@ -156,7 +156,8 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("change", "words"),
         [
-            (lambda d: d.update(schema=99), "has schema 99, this version reads 1"),
+            (lambda d: d.update(schema=99), "has schema 99, this version reads 2"),
+            (lambda d: d.update(schema=1), "has schema 1, .* profile again"),
             (lambda d: d.update(format="x"), "is no profile"),
             (lambda d: d["profile"].pop("rows"), "profile has no rows"),
             (lambda d: d["profile"].update(extra=1), "unknown entry 'extra'"),
@@ -200,9 +201,9 @@ class TestRefusals:
         [
             b"", b"{", b"\xff\xfe\x00", b"[" * 200_000, b"null", b"7",
             b'{"format": [], "schema": {}}',
-            b'{"format": "lnn2loihi profile", "schema": 1, "profile": null}',
-            b'{"format": "lnn2loihi profile", "schema": 1, "profile": NaN}',
-            b'{"format": "lnn2loihi profile", "schema": 1, "profile": ' + b"9" * 9999 + b"}",
+            b'{"format": "lnn2loihi profile", "schema": 2, "profile": null}',
+            b'{"format": "lnn2loihi profile", "schema": 2, "profile": NaN}',
+            b'{"format": "lnn2loihi profile", "schema": 2, "profile": ' + b"9" * 9999 + b"}",
         ],
     )  # fmt: skip
     def test_what_is_no_profile(self, tmp_path: Path, content: bytes) -> None:

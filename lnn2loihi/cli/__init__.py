@@ -23,7 +23,7 @@ with importing():
     import typer
 
     from lnn2loihi.cli import convert, demo, devices, export, place, profile, run, whole
-    from lnn2loihi.cli.common import BAD_INPUT, app, results_printed
+    from lnn2loihi.cli.common import BAD_INPUT, WORDS, app, results_printed
 
     try:  # typer carries its own copy of click since 0.20
         from typer._click.exceptions import ClickException
@@ -80,7 +80,9 @@ def main() -> None:
         _complain(str(error), error.exit_code)
     except ClickException as error:
         # Without a verb, some versions print the help and raise an error without a text.
-        message = f"{error.format_message()} (see lnn2loihi --help)"
+        words = WORDS.get(getattr(error, "option_name", ""), ())
+        which = f" It takes one of {', '.join(words)}." if words else ""
+        message = f"{error.format_message()}{which} (see lnn2loihi --help)"
         _complain(message if sys.argv[1:] else _nothing_done(), BAD_INPUT)
     except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted", INTERRUPTED)

@@ -93,6 +93,28 @@ TargetNames = Annotated[
 ]
 
 
+#: Options that take one of a few words, and these.
+WORDS: dict[str, tuple[str, ...]] = {}
+
+
+def one_of(option: str, words: tuple[str, ...]) -> Callable[[str], str]:
+    """What checks the value of an option: before anything else is looked at, since an option whose
+    value was left out takes what follows for it.
+
+    Args:
+        option: its name.
+        words: what it takes.
+    """
+    WORDS[option] = words
+
+    def check(value: str) -> str:
+        if value not in words:
+            raise l2l.InputError(option, f"{value!r:.40} is none of {', '.join(words)}")
+        return value
+
+    return check
+
+
 def names_of(text: str) -> list[str]:
     """Names of targets that commas separate, each once; `all` stands for every one."""
     with importing():

@@ -28,13 +28,14 @@ from lnn2loihi.cli.common import (
     is_module,
     keep_inputs,
     names_of,
+    one_of,
     print_result,
     progress_bars,
     read_sequences,
     refuse_import_options,
 )
 from lnn2loihi.cli.whole import loaded_call, refuse
-from lnn2loihi.defaults import DEFAULT_DEVICES, MODULE_SUFFIX, SIDE_BY_SIDE
+from lnn2loihi.defaults import AUTO, DEFAULT_DEVICES, IO, MODULE_SUFFIX, PLACEMENTS, SIDE_BY_SIDE
 from lnn2loihi.defaults import PROFILE_SUFFIX as SUFFIX
 from lnn2loihi.startup import importing
 
@@ -53,6 +54,30 @@ BoardLogs = Annotated[
         help="What run.py of a folder (export --format loihi2) has printed on a board; may repeat: "
         "run.json, time.json, energy.json."
     ),
+]
+
+
+PlacementName = Annotated[
+    str,
+    typer.Option(
+        help="packed (fewest cores), fast (least energy times time), or auto: the cheapest that "
+        "meets the rate, without one both.",
+        callback=one_of("--placement", PLACEMENTS),
+    ),
+]
+ClosedLoop = Annotated[
+    bool,
+    typer.Option("--closed-loop", help="The next sample waits for the answer: no pipelining."),
+]
+InputOutput = Annotated[
+    str,
+    typer.Option(
+        help="Where samples come from: none (they stay on the chip), on-board, or host.",
+        callback=one_of("--io", IO),
+    ),
+]
+Copies = Annotated[
+    int, typer.Option(help="Independent copies of the network that share each device.")
 ]
 
 
@@ -89,12 +114,10 @@ def profile(
         Optional[Path],  # noqa: UP045
         typer.Option(help="What the answers should be: .npy, or .npz with targets."),
     ] = None,
-    io: Annotated[
-        str,
-        typer.Option(
-            help="Where samples come from: none (they stay on the chip), on-board, or host."
-        ),
-    ] = "none",
+    placement: PlacementName = AUTO,
+    closed_loop: ClosedLoop = False,
+    io: InputOutput = IO[0],
+    copies: Copies = 1,
     quick: Annotated[
         bool, typer.Option("--quick", help="Shorter measurements, not for quoting.")
     ] = False,
@@ -130,7 +153,10 @@ def profile(
         "beside": others,
         "against": () if against == "none" else against,
         "rate": None if rate is None else _rate(rate),
+        "placement": placement,
+        "closed_loop": closed_loop,
         "io": io,
+        "copies": copies,
         "quick": quick,
         "allow_estimated": allow_estimated,
         "budget_seconds": budget,
@@ -155,9 +181,7 @@ def profile(
             targets=None if targets is None else read_array(targets, "targets"),
             progress=on_step,
         )
-    written: list[Path] = []
-    if output is not None:
-        written.append(result.save(output))
+    written = [] if output is None else [result.save(output)]
     if page is not None:
         written.append(l2l.report(result, loaded, page, network=source, **given))
     _print(result, written, as_json)

@@ -23,7 +23,7 @@ from lnn2loihi.placement.placement import Placement
 from lnn2loihi.placement.verb import place
 from lnn2loihi.profiling import ProfileResult, profile
 from lnn2loihi.quantization.state_words import encoded_states
-from lnn2loihi.tables import percent, text_table
+from lnn2loihi.tables import fitted_tables, percent
 from lnn2loihi.verification.verb import VerificationResult, verify
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class ConvertedProfile:
             lines += [f"chip part {name}", result.summary(), ""]
         lines += [
             "steps of the chip for each sequence",
-            text_table(
+            *fitted_tables(
                 ("part", "samples", "first answer after", "steps a sample", "steps in all",
                  "values in, a sample", "values out", "waits for"),
                 [(s.part, s.samples, s.latency, s.period, s.steps, s.values_in, s.values_out,
@@ -143,7 +143,7 @@ class ConvertedProfile:
                 for h in self.host
             ]
             headers = ("host part", "consists of", "multiply-adds of the example", "parameters")
-            lines += ["", text_table(headers, rows)]
+            lines += ["", *fitted_tables(headers, rows)]
         if self.share_on_chip is not None:
             lines.append(f"on the chip: {percent(self.share_on_chip)} of all multiply-adds")
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])

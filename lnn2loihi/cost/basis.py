@@ -16,7 +16,8 @@ import numpy as np
 from lnn2loihi.arguments import checks_fields
 from lnn2loihi.cost.demand import Demand
 from lnn2loihi.cost.interval import FloatArray, Interval, sample
-from lnn2loihi.cost.model import IO, Operation, Parameters, evaluate
+from lnn2loihi.cost.model import Operation, Parameters, evaluate
+from lnn2loihi.defaults import IO
 from lnn2loihi.devices import COST_PARAMETERS, Figure
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.frozen import read_only_mapping

@@ -11,9 +11,10 @@ from lnn2loihi.cost.basis import DRAWS, MET, Basis, Range
 from lnn2loihi.cost.bottleneck import Bottleneck, bottleneck_of
 from lnn2loihi.cost.demand import demand_of
 from lnn2loihi.cost.interval import FloatArray, Interval
-from lnn2loihi.cost.model import HOST, IO, NO_IO, ON_BOARD
+from lnn2loihi.cost.model import HOST, NO_IO, ON_BOARD
 from lnn2loihi.cost.result import ENERGIES, CostEstimate, ParameterEffect
 from lnn2loihi.cost.workload import FALL_THROUGH, MODES, PIPELINED, Workload
+from lnn2loihi.defaults import IO
 from lnn2loihi.devices import (
     COST_PARAMETERS,
     MICROCONTROLLER,

@@ -90,8 +90,8 @@ class MicrocontrollerBasis:
             For each quantity float64 (sets,): `sample_time`, `latency`, `interval` (from one
             sample of a copy to the next), `throughput` (of all copies), `energy_delay_product`,
             and the energies by the names of ENERGIES. The names are those of an estimate of the
-            chip, `total_full_chip` and `total_pro_rata` among them, where the same is meant, so
-            that the two can be divided draw by draw.
+            chip, `dynamic`, `static_full_chip`, `total_full_chip` and `total_pro_rata` among them,
+            where the same is meant, so that the two can be divided draw by draw.
         """
         seconds = sample_seconds(self.work, p)
         time = np.sum(list(seconds.values()), axis=0)
@@ -101,8 +101,10 @@ class MicrocontrollerBasis:
         if self.rate is not None:
             asleep = np.maximum(self.parts / self.copies * interval - time, 0.0)
         found = {name: p["active_power"] * spent for name, spent in seconds.items()}
+        dynamic = np.sum(list(found.values()), axis=0)
         found["sleep"] = p["sleep_power"] * asleep
-        found["total"] = np.sum(list(found.values()), axis=0)
+        found["total"] = dynamic + found["sleep"]
+        found |= {"dynamic": dynamic, "static_full_chip": found["sleep"]}
         found |= dict.fromkeys(("total_full_chip", "total_pro_rata"), found["total"])
         return found | {
             "sample_time": time,

@@ -13,15 +13,14 @@ import numpy as np
 from lnn2loihi.cost.demand import Demand
 from lnn2loihi.cost.interval import FloatArray
 from lnn2loihi.cost.workload import FALL_THROUGH
+from lnn2loihi.defaults import IO
 
 #: What a core spends the time of a step on.
 RESOURCES = ("synapses", "neurons", "messages", "sending")
 #: Terms of the dynamic energy.
 DYNAMIC_TERMS = ("steps", "synapses", "neurons", "spikes", "messages", "hops", "active_cores")
-#: Where samples come from and answers go to: nowhere off the chip; the board that it sits on; a
-#: host with which each sample makes a round trip.
-NO_IO, ON_BOARD, HOST = "none", "on-board", "host"
-IO = (NO_IO, ON_BOARD, HOST)
+#: Where samples come from and answers go to, see `IO`.
+NO_IO, ON_BOARD, HOST = IO
 #: Figures that count only where samples come from somewhere.
 IO_FIGURES = ("host_io_time", "host_power", "time_per_board_message", "board_power")
 #: Times of the loads, in their order, and the resource that each is of.

@@ -7,25 +7,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lnn2loihi.cost import CostEstimate, Workload, estimate
-from lnn2loihi.cost.workload import MODES
-from lnn2loihi.devices import Device
+from lnn2loihi.cost import CostEstimate, Interval, estimate
+from lnn2loihi.cost.workload import FALL_THROUGH, PIPELINED
+from lnn2loihi.defaults import AUTO
+from lnn2loihi.devices import Device, with_prefix
 from lnn2loihi.errors import DeviceError, PlacementError, RateError
-from lnn2loihi.placement.placement import Placement
-from lnn2loihi.placement.verb import place
-from lnn2loihi.placement.workload import workload
+from lnn2loihi.profiling.choice import Placed, placed_for
+from lnn2loihi.profiling.core_loads import loads_of
 from lnn2loihi.profiling.quantity import Quantity
-from lnn2loihi.profiling.result import (
-    ChipProfile,
-    CoreLoad,
-    EnergySensitivity,
-    Provenance,
-    RatePoint,
-)
-from lnn2loihi.profiling.rows import CHIP, MODEL, Accuracy, ProfileRow
-from lnn2loihi.program import LoihiProgram
-from lnn2loihi.simulation.result import Counters
-from lnn2loihi.targets import Target
+from lnn2loihi.profiling.request import ChipRequest
+from lnn2loihi.profiling.result import ChipProfile, EnergySensitivity, Provenance, RatePoint
+from lnn2loihi.profiling.rows import CHIP, MODEL, ProfileRow
 from lnn2loihi.tiers import CALIBRATED
 
 #: Points of the curve of energy against rate, and its lowest rate.
@@ -35,39 +27,18 @@ PARTS = ("active_cores", "synapses", "neurons", "spikes", "messages", "hops", "s
 
 
 @dataclasses.dataclass(frozen=True)
-class ChipRequest:
-    """What is asked of every chip.
-
-    Attributes:
-        program: the program, as its target has prepared it.
-        target: what for.
-        counters: of the user's samples.
-        rate: samples per second, or None.
-        io: where samples come from, as for `estimate`.
-        accuracy: of the integers.
-    """
-
-    program: LoihiProgram
-    target: Target
-    counters: Counters
-    rate: float | None
-    io: str
-    accuracy: Accuracy | None
-
-
-@dataclasses.dataclass(frozen=True)
 class ChipAnswer:
     """What became of one device.
 
     Attributes:
         rows: its rows.
-        chip: its placement and curves; None where nothing could be placed.
+        chips: its placements and curves; none where nothing could be placed.
         provenance: its figures.
         too_slow: why it cannot meet the rate, or None.
     """
 
     rows: tuple[ProfileRow, ...]
-    chip: ChipProfile | None = None
+    chips: tuple[ChipProfile, ...] = ()
     provenance: tuple[Provenance, ...] = ()
     too_slow: RateError | None = None
 
@@ -79,38 +50,73 @@ def profile_chip(device: Device, request: ChipRequest) -> ChipAnswer:
     meet is handed back in words.
     """
     try:
-        # It is prepared already: the rules are left.
-        rules = dataclasses.replace(request.target, passes=())
-        placement = place(request.program, device, target=rules, counters=request.counters)
-        counts = workload(placement, request.counters)
-        full = {mode: estimate(counts, device, mode=mode, io=request.io) for mode in _modes(counts)}
+        found = placed_for(device, request)
     except (PlacementError, DeviceError) as error:
-        return ChipAnswer((_failed(device, request, MODES[0], None, error.problems),))
-    rows = [_row(device, request, found) for found in full.values()]
-    paces = [full[MODES[0]]]
-    too_slow: RateError | None = None
-    if request.rate is not None:
-        for mode in full:
-            try:
-                found = estimate(counts, device, mode=mode, rate=request.rate, io=request.io)
-            except RateError as error:
-                too_slow = error if mode == MODES[0] else too_slow
-                rows.append(_failed(device, request, mode, request.rate, error.problems))
-            else:
-                rows.append(_row(device, request, found))
-                paces += [found] if mode == MODES[0] else []
-    chip = _chip(device, placement, counts, paces, request)
-    return ChipAnswer(tuple(rows), chip, _provenance(device), too_slow)
+        return ChipAnswer((_refused(device, request, error.problems),))
+    notes = _notes(request, found)
+    rows = [_row(device, request, one, cost, notes) for one in found for cost in one.full.values()]
+    chips: list[ChipProfile] = []
+    too_slow: list[RateError] = []
+    for one in found:
+        paced: dict[str, CostEstimate] = {}
+        if request.rate is not None:
+            paced, refused = _at_rate(device, request, one, request.rate)
+            rows += [_row(device, request, one, cost, notes) for cost in paced.values()]
+            rows += [_too_slow(device, request, one, *pair) for pair in refused.items()]
+            too_slow += [] if paced else [refused[tuple(one.full)[-1]]]
+        chips.append(_chip(device, one, paced, request))
+    whole = too_slow[0] if len(too_slow) == len(found) else None
+    return ChipAnswer(tuple(rows), tuple(chips), _provenance(device), whole)
 
 
-def _modes(counts: Workload) -> Sequence[str]:
-    """The ways that differ for this network."""
-    steps = {mode: counts.steps_per_sample(mode) for mode in MODES}
-    return MODES if steps[MODES[0]] != steps[MODES[1]] else MODES[:1]
+def _at_rate(
+    device: Device, request: ChipRequest, one: Placed, rate: float
+) -> tuple[dict[str, CostEstimate], dict[str, RateError]]:
+    """Estimates at a rate by mode, and why there is none."""
+    paced: dict[str, CostEstimate] = {}
+    refused: dict[str, RateError] = {}
+    for mode in one.full:
+        try:
+            paced[mode] = estimate(one.counts, device, mode=mode, rate=rate, io=request.io)
+        except RateError as error:
+            refused[mode] = _explained(error, request, one, mode)
+    return paced, refused
 
 
-def _row(device: Device, request: ChipRequest, found: CostEstimate) -> ProfileRow:
+def _explained(error: RateError, request: ChipRequest, one: Placed, mode: str) -> RateError:
+    """The error, and what else there is not: a faster placement, or the other mode."""
+    words = ""
+    if request.placement == AUTO:
+        words += ". No placement that there is room for is more likely to meet it"
+    if request.closed_loop:
+        fastest = with_prefix(1.0 / one.full[mode].sample_time.value, "Hz")
+        words += ". A closed loop forbids pipelining (--closed-loop), and falling through reaches "
+        words += fastest
+    return RateError(error.subject, error.problems[0] + words, error.needed, error.available)
+
+
+def _notes(request: ChipRequest, found: Sequence[Placed]) -> tuple[str, ...]:
+    """What has to be said of how the rows were chosen, so that nothing is left out in silence."""
+    notes: list[str] = []
+    (modes,) = {tuple(one.full) for one in found}
+    if request.closed_loop:
+        notes.append("in a closed loop nothing is pipelined, and pipelined rows are left out")
+    elif PIPELINED not in modes:
+        notes.append("pipelined it runs as it does falling through: an answer comes in one step")
+    if request.placement == AUTO and request.rate is None and len(found) == 1:
+        notes.append("the placement that is packed is the fast one too")
+    return tuple(notes)
+
+
+def _row(
+    device: Device,
+    request: ChipRequest,
+    one: Placed,
+    found: CostEstimate,
+    notes: tuple[str, ...],
+) -> ProfileRow:
     energy = {name: Quantity.of(interval) for name, interval in found.energy.items()}
+    of_device = set(device.notes)  # said once, of the device
     return ProfileRow(
         device=device.name,
         title=device.title,
@@ -136,17 +142,18 @@ def _row(device: Device, request: ChipRequest, found: CostEstimate) -> ProfileRo
         energy_delay_product=Quantity.of(found.energy_delay_product),
         accuracy=request.accuracy,
         total_energy_board=energy["total_board"] if energy["static_idle_chips"].high else None,
+        placement=one.objective,
         io=found.io,
+        copies=found.copies,
         rate_met=found.rate_met,
         source=f"{found.source}; {device.name}",
-        notes=found.notes,
+        notes=(*(note for note in found.notes if note not in of_device), *notes),
         basis=found.basis,
     )
 
 
-def _failed(
-    device: Device, request: ChipRequest, mode: str, rate: float | None, why: Sequence[str]
-) -> ProfileRow:
+def _refused(device: Device, request: ChipRequest, why: Sequence[str]) -> ProfileRow:
+    """A device that has no room, or lacks a figure."""
     return ProfileRow(
         device=device.name,
         title=device.title,
@@ -155,59 +162,62 @@ def _failed(
         tier=CALIBRATED,
         precision=request.program.recipe,
         batch=1,
-        mode=mode,
-        rate=rate,
+        mode=FALL_THROUGH if request.closed_loop else PIPELINED,
         status="failed",
         problems=tuple(why),
+        placement="" if request.placement == AUTO else request.placement,
+        io=request.io,
+        copies=request.copies,
+    )
+
+
+def _too_slow(
+    device: Device, request: ChipRequest, one: Placed, mode: str, error: RateError
+) -> ProfileRow:
+    """A rate that a placement does not meet in a mode, and how probably it does all the same."""
+    assert request.rate is not None
+    return dataclasses.replace(
+        _refused(device, request, error.problems),
+        mode=mode,
+        rate=request.rate,
+        chips=one.placement.chips,
+        cores=one.full[mode].cores,
+        placement=one.objective,
+        rate_met=one.met(mode, request.rate),
     )
 
 
 def _chip(
-    device: Device,
-    placement: Placement,
-    counts: Workload,
-    paces: Sequence[CostEstimate],
-    request: ChipRequest,
+    device: Device, one: Placed, paced: dict[str, CostEstimate], request: ChipRequest
 ) -> ChipProfile:
-    """What the page draws of a device.
+    """What the page draws of a placement, in the mode that is fastest of those allowed.
 
     Args:
         device: the device.
-        placement: where the program stands.
-        counts: what it does there.
-        paces: in pipelined operation at full speed, and at the rate where it can be met.
+        one: where the program stands, and what it does there.
+        paced: estimates at the rate, where one was asked for and can be met.
         request: what was asked.
     """
-    full = paces[0]
-    cores = tuple(
-        CoreLoad(
-            chip=core.chip,
-            index=core.index,
-            x=core.x,
-            y=core.y,
-            populations=", ".join(map(str, core.slices)),
-            neurons=core.neurons,
-            synapses=core.synapses,
-            memory=core.memory,
-            seconds=full.bottleneck[name],
-        )
-        for core, name in zip(placement.cores, counts.core_names, strict=True)
-    )  # fmt: skip
+    mode, full = tuple(one.full.items())[-1]
+    paces = [full, *(found for name, found in paced.items() if name == mode)]
     return ChipProfile(
         device=device.name,
         title=device.title,
         mesh_columns=device.count("mesh_columns"),
         mesh_rows=device.count("mesh_rows"),
         cores_per_router=device.count("cores_per_router"),
-        chips=placement.chips,
+        chips=one.placement.chips,
         memory_per_core=device.count("memory_per_core"),
-        cores=cores,
-        bottleneck=list(counts.core_names).index(full.bottleneck_core),
-        placement=placement.summary(),
-        unchecked=tuple(placement.unchecked),
-        rate_curve=_rate_curve(device, counts, full, request),
+        cores=loads_of(one.placement, full.bottleneck),
+        bottleneck=list(one.counts.core_names).index(full.bottleneck_core),
+        placement=one.placement.summary(),
+        unchecked=tuple(one.placement.unchecked),
+        rate_curve=_rate_curve(full, request.rate),
         sensitivities=tuple(map(_sensitivity, paces)),
-        activity=dict(counts.per_sample()),
+        activity=dict(one.counts.per_sample()),
+        objective=one.objective,
+        mode=mode,
+        copies=request.copies,
     )
 
 
@@ -216,16 +226,17 @@ def _sensitivity(found: CostEstimate) -> EnergySensitivity:
     return EnergySensitivity(pace, found.energy["total_full_chip"].value, found.sensitivity)
 
 
-def _rate_curve(
-    device: Device, counts: Workload, full: CostEstimate, request: ChipRequest
-) -> tuple[RatePoint, ...]:
-    """Energy against rate, in pipelined operation, from slow to full speed."""
+def _rate_curve(full: CostEstimate, asked: float | None) -> tuple[RatePoint, ...]:
+    """Energy against rate, from slow to full speed."""
     fastest = 1.0 / full.sample_time.value
-    lowest = min(LOWEST_RATE, fastest / 10.0, request.rate or LOWEST_RATE)
+    lowest = min(LOWEST_RATE, fastest / 10.0, asked or LOWEST_RATE)
     points: list[RatePoint] = []
     for rate in np.geomspace(lowest, fastest * (1.0 - 1e-9), CURVE_POINTS):
-        found = estimate(counts, device, rate=float(rate), io=request.io).energy
-        totals = (Quantity.of(found[f"total_{share}"]) for share in ("full_chip", "pro_rata"))
+        drawn = dataclasses.replace(full.basis, rate=float(rate)).results
+        totals = (
+            Quantity.of(Interval.of(drawn[f"total_{share}"], "J"))
+            for share in ("full_chip", "pro_rata")
+        )
         points.append(RatePoint(float(rate), *totals))
     return tuple(points)
 

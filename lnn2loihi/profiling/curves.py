@@ -22,7 +22,7 @@ class Curve:
 
     Attributes:
         label: of what.
-        kind: `loihi`, `cpu` or `gpu`.
+        kind: `loihi`, `cpu`, `gpu` or `mcu`.
         tier: how it is known.
         rates: samples per second, rising.
         energies: joules per sample at each.
@@ -73,8 +73,8 @@ def _chip_curves(chip: ChipProfile) -> list[Curve]:
     full = tuple(point.total_energy for point in chip.rate_curve)
     share = tuple(point.total_energy_pro_rata for point in chip.rate_curve)
     return [
-        Curve(chip.title, CHIP, tier, rates, full),
-        Curve(f"{chip.title}, pro rata", CHIP, tier, rates, share, pro_rata=True),
+        Curve(chip.placed, CHIP, tier, rates, full),
+        Curve(f"{chip.placed}, pro rata", CHIP, tier, rates, share, pro_rata=True),
     ]
 
 
@@ -82,16 +82,18 @@ def _row_curve(row: ProfileRow, lowest: float) -> list[Curve]:
     """Energy at full speed plus idle power until the next sample, up to the rate it reaches."""
     if not (row.energy_tier and row.idle_power and row.throughput and row.total_energy):
         return []
-    highest = row.throughput.middle
+    highest = row.throughput.middle / row.copies
     if not 0.0 < lowest < highest:
         return []
     rates = tuple(lowest * (highest / lowest) ** (i / (POINTS - 1)) for i in range(POINTS))
-    energies = tuple(paced_energy(row, rate) for rate in rates)
+    energies = tuple(paced_energy(row, rate * row.copies) for rate in rates)
     return [Curve(row.name, row.kind, paced_tier(row), rates, energies)]
 
 
 def paced_energy(row: ProfileRow, rate: float) -> Quantity:
-    """Total energy per sample at a rate, of a row at full speed that has an idle power."""
+    """Total energy per sample of a row at full speed that has an idle power, at samples per second
+    of the device; of copies they are those of all of them.
+    """
     assert row.total_energy is not None and row.idle_power is not None
     assert row.throughput is not None
     waiting = max(1.0 / rate - 1.0 / row.throughput.middle, 0.0)

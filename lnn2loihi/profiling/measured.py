@@ -23,7 +23,10 @@ _STATUS = {"measured": "complete", "partial": "partial", "failed": "failed"}
 
 
 def measured_rows(
-    found: Iterable[Measurement], rate: float | None, profiles: Mapping[str, Device]
+    found: Iterable[Measurement],
+    rate: float | None,
+    profiles: Mapping[str, Device],
+    copies: int = 1,
 ) -> list[ProfileRow]:
     """A row for each measurement, and one at the rate for each that answers sample by sample.
 
@@ -31,16 +34,17 @@ def measured_rows(
         found: measurements; those of missing backends have no row.
         rate: samples per second, or None.
         profiles: of the caller's CPUs and GPUs by name.
+        copies: independent copies of the network that a device serves one after the other.
     """
     rows: list[ProfileRow] = []
     for measurement in found:
         if measurement.status == "missing":
             continue
         row = _row(measurement, profiles)
-        rows.append(row)
-        paceable = measurement.mode in _SAMPLE_BY_SAMPLE and row.throughput is not None
-        if rate is not None and paceable:
-            rows.append(paced(row, rate))
+        single = measurement.mode in _SAMPLE_BY_SAMPLE
+        rows.append(taking_turns(row, copies) if single else row)
+        if rate is not None and single and row.throughput is not None:
+            rows.append(paced(row, rate, copies))
     return rows
 
 
@@ -140,10 +144,44 @@ def _with_product(row: ProfileRow) -> ProfileRow:
     return dataclasses.replace(row, energy_delay_product=product)
 
 
-def paced(row: ProfileRow, rate: float) -> ProfileRow:
+def taking_turns(row: ProfileRow, copies: int, devices: int = 1) -> ProfileRow:
+    """The row for copies of the network that are served one after the other: the last one waits
+    for all that are before it.
+
+    Args:
+        row: of a single copy.
+        copies: how many there are.
+        devices: how many such devices they are spread over, evenly.
+    """
+    if copies == 1 or row.latency is None:
+        return dataclasses.replace(row, copies=copies)
+    turns = -(-copies // devices)
+    note = (
+        f"measured with one copy: {turns:,} take turns on {'a' if devices > 1 else 'the'} device, "
+        "and the latency is that of the last of them, if their samples come together"
+    )
+    made = dataclasses.replace(
+        row,
+        copies=copies,
+        devices=devices,
+        latency=row.latency.times(turns),
+        latency_p50=None,
+        latency_p99=None,
+        notes=(*row.notes, note),
+    )
+    return _with_product(made)
+
+
+def paced(row: ProfileRow, rate: float, copies: int = 1) -> ProfileRow:
     """The row at a rate: the device waits between samples, and its idle power counts.
 
-    Its latency stays as it was measured at full speed.
+    Its latency stays as it was measured at full speed. Copies are served one after the other, by
+    as many devices as keep up.
+
+    Args:
+        row: at full speed, of a single copy.
+        rate: samples per second of each copy.
+        copies: copies of the network.
     """
     assert row.throughput is not None
     if row.throughput.middle < rate:
@@ -151,6 +189,7 @@ def paced(row: ProfileRow, rate: float) -> ProfileRow:
         return dataclasses.replace(
             _without_numbers(row),
             rate=rate,
+            copies=copies,
             status="failed",
             problems=(
                 f"cannot keep up with {rate:g} Hz: a sample needs "
@@ -158,18 +197,28 @@ def paced(row: ProfileRow, rate: float) -> ProfileRow:
                 f"{Quantity.exact(available, 's').text()}",
             ),
         )
-    changes: dict[str, object] = {"rate": rate, "throughput": Quantity.exact(rate, "Hz")}
+    devices = -(-copies // int(row.throughput.middle / rate))
+    shared = rate * copies / devices
+    changes: dict[str, object] = {"rate": rate, "throughput": Quantity.exact(rate * copies, "Hz")}
     if row.total_energy is not None and row.idle_power is not None:
-        idle = row.idle_power.times(1.0 / rate, "J")
+        idle = row.idle_power.times(1.0 / shared, "J")
         changes |= {
             "energy_tier": paced_tier(row),
-            "total_energy": paced_energy(row, rate),
+            "total_energy": paced_energy(row, shared),
             "static_energy": None if row.static_energy is None else idle,
             "source": f"{row.source}; at the rate computed: energy at full speed plus idle power "
             "until the next sample",
         }
-    made = dataclasses.replace(row, **changes)  # pyright: ignore[reportArgumentType]
-    return _with_product(dataclasses.replace(made, notes=()))
+    notes: list[str] = []
+    if devices > 1:
+        notes.append(f"it takes {devices:,} such devices to serve {copies:,} copies at {rate:g} Hz")
+    if row.throughput.low < shared:
+        notes.append(
+            f"it keeps up with {shared:,.6g} samples a second at the mean that was measured, and "
+            f"not at the low end of its interval ({row.throughput.range_text()})"
+        )
+    made = dataclasses.replace(row, **changes, notes=tuple(notes))  # pyright: ignore[reportArgumentType]
+    return _with_product(taking_turns(made, copies, devices))
 
 
 def _without_numbers(row: ProfileRow) -> ProfileRow:

@@ -19,8 +19,8 @@ DIVISIBLE: Mapping[str, str] = {
     "avg_time_per_step": "tier",
     "throughput": "tier",
 }
-#: The same by the names of estimates.
-_ESTIMATED: Mapping[str, str] = {
+#: The same by the names of what an estimate is computed from, see `Basis.results`.
+ESTIMATED_NAMES: Mapping[str, str] = {
     "dynamic_energy": "dynamic",
     "static_energy": "static_full_chip",
     "static_energy_pro_rata": "static_pro_rata",
@@ -28,6 +28,9 @@ _ESTIMATED: Mapping[str, str] = {
     "total_energy_pro_rata": "total_pro_rata",
     "total_energy_board": "total_board",
     "avg_time_per_step": "step_time",
+    "energy_delay_product": "energy_delay_product",
+    "latency": "latency",
+    "throughput": "throughput",
 }
 
 
@@ -55,11 +58,18 @@ def ratio(
     Raises:
         InputError: lists why the two must not be divided: a dynamic by a total energy, a full
             chip by a share of one, one at full speed and one paced, a tier ESTIMATED, or a number
-            that is not there.
+            that is not there, or is 0 and below.
     """
     name, above, below = _comparable("ratio", numerator, denominator, quantity, allow_estimated)
+    if below.low == below.high == 0.0:
+        raise InputError(
+            f"ratio of {numerator.label!r} and {denominator.label!r}",
+            f"{_meaning(name)} of the second is 0: nothing is a multiple of it",
+        )
+    if numerator == denominator:
+        return Quantity.exact(1.0, "1")
     if numerator.basis is not None and denominator.basis is not None:
-        known = _ESTIMATED.get(name, name)
+        known = ESTIMATED_NAMES[name]
         return Quantity.of(ratio_of(numerator.basis, denominator.basis, known))
     return above.over(below)
 
@@ -87,8 +97,10 @@ def difference(
         InputError: as for `ratio`.
     """
     name, more, less = _comparable("difference", first, second, quantity, allow_estimated)
+    if first == second:
+        return Quantity.exact(0.0, more.unit)
     if first.basis is not None and second.basis is not None:
-        known = _ESTIMATED.get(name, name)
+        known = ESTIMATED_NAMES[name]
         return Quantity.of(difference_of(first.basis, second.basis, known, more.unit))
     return more.less(less)
 

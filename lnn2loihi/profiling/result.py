@@ -10,14 +10,15 @@ from typing import Any
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.cost import ParameterEffect
 from lnn2loihi.cost.model import NO_IO
-from lnn2loihi.defaults import DEFAULT_TARGET
+from lnn2loihi.cost.workload import PIPELINED
+from lnn2loihi.defaults import AUTO, DEFAULT_TARGET
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.metrics import NeuroBenchMetrics
 from lnn2loihi.printable import printable_lines
 from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.row_tables import row_tables
-from lnn2loihi.profiling.rows import ProfileRow
+from lnn2loihi.profiling.rows import ProfileRow, placed_on
 from lnn2loihi.profiling.sides import HEADERS as SIDES_HEADERS
 from lnn2loihi.profiling.sides import Side
 from lnn2loihi.simulation.result import clipped_text, saturation_text
@@ -162,6 +163,9 @@ class ChipProfile:
         rate_curve: energy against sample rate.
         sensitivities: at full speed, and at the rate where one was asked for.
         activity: what one sample causes, by the names of the counts.
+        objective: how it was placed: `packed`, `fast` or `between`; empty where nobody says.
+        mode: how samples follow each other in its curve.
+        copies: copies of the network that are placed together.
     """
 
     device: str
@@ -178,6 +182,16 @@ class ChipProfile:
     rate_curve: tuple[RatePoint, ...]
     sensitivities: tuple[EnergySensitivity, ...]
     activity: Mapping[str, float]
+    objective: str = ""
+    mode: str = PIPELINED
+    copies: int = 1
+
+    @property
+    def placed(self) -> str:
+        """What stands for it in a chart: the device, how it was placed, on how many cores."""
+        how = f"{placed_on(self.objective, len(self.cores))}, {self.mode}"
+        copies = f", {self.copies:,} copies" if self.copies > 1 else ""
+        return f"{self.title}, {how}{copies}" if self.objective else self.title
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "activity", read_only_mapping(self.activity))
@@ -228,6 +242,11 @@ class ProfileResult:
         provenance: where the numbers come from.
         rate: samples per second that the task asks for; None where not given.
         io: where samples come from, as for `estimate`.
+        placement: what was asked for: `auto`, `fast` or `packed`.
+        closed_loop: whether the next sample waits for the answer to this one, so that nothing is
+            pipelined.
+        copies: independent copies of the network that share each device.
+        notes: by the title of a device, what a reader should know of it.
         quick: whether windows of measurement were shorter than a quoted figure needs.
         allow_estimated: whether ESTIMATED numbers take part in ratios.
         versions: of everything that computed something.
@@ -247,6 +266,10 @@ class ProfileResult:
     provenance: tuple[Provenance, ...] = ()
     rate: float | None = None
     io: str = NO_IO
+    placement: str = AUTO
+    closed_loop: bool = False
+    copies: int = 1
+    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     quick: bool = False
     allow_estimated: bool = False
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -258,7 +281,7 @@ class ProfileResult:
     sides: tuple[Side, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("versions", "conditions"):
+        for name in ("versions", "conditions", "notes"):
             object.__setattr__(self, name, read_only_mapping(getattr(self, name)))
 
     @property
@@ -317,6 +340,8 @@ class ProfileResult:
         """The table, what it was counted on, and what did not work, as text."""
         s = self.subject
         pace = "" if self.rate is None else f", asked for at {self.rate:g} Hz"
+        pace += ", in a closed loop: nothing is pipelined" * self.closed_loop
+        pace += f", {self.copies:,} copies (figures are of one)" if self.copies > 1 else ""
         prepared = "" if s.target == DEFAULT_TARGET else f", prepared for {s.target}"
         lines = [
             f"{s.program} ({s.recipe}{prepared}): {s.neurons:,} neurons, {s.synapses:,} synapses; "
@@ -345,6 +370,7 @@ class ProfileResult:
             (labels[0] + (f" and {len(labels) - 1} more" if len(labels) > 1 else ""), text)
             for text, labels in said.items()
         ]
+        found += [(title, text) for title, texts in self.notes.items() for text in texts]
         # Of the default one, placements say it as unchecked; of others, what stands beside them.
         if (self.subject.stock or self.subject.target != DEFAULT_TARGET) and not self.sides:
             who = f"target {self.subject.target}"
@@ -360,7 +386,12 @@ class ProfileResult:
 
 def _sides_texts(sides: Sequence[Side]) -> list[str]:
     """Targets side by side: what each makes of the program, what that costs, what is proved."""
-    lines = [f"Targets side by side on {sides[0].device} (estimates, pipelined at full speed):"]
+    first = sides[0]
+    io = f", io {first.io}" if first.io != NO_IO else ""
+    lines = [
+        f"Targets side by side on {first.device} (estimates of one copy, {first.placement}, "
+        f"{first.mode} at full speed{io}):"
+    ]
     for part, headers in enumerate(SIDES_HEADERS):
         rows = [side.cells()[part] for side in sides]
         cells = [[str(c) if isinstance(c, Quantity) else c for c in row] for row in rows]

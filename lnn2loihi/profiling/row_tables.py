@@ -33,6 +33,7 @@ COLUMNS: Mapping[str, Callable[[ProfileRow], object]] = {
     "mode": lambda row: f"{row.mode} ({row.includes})" if row.includes else row.mode,
     "pace": lambda row: row.pace,
     "copies": lambda row: row.copies,
+    "devices": lambda row: row.devices,
     "io": lambda row: row.io,
     "rate met": lambda row: None if row.rate_met is None else f"{row.rate_met:.0%}",
     "latency": _latency,

@@ -6,17 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lnn2loihi.cost.basis import Basis
+from lnn2loihi.cost.microcontroller_model import MicrocontrollerBasis
 from lnn2loihi.cost.model import NO_IO
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.measure.meter import DEVICE_KINDS
+from lnn2loihi.placement.search import BETWEEN
 from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.tables import percent
 from lnn2loihi.tiers import CALIBRATED, MEASURED, TIERS
 
-#: Kind of the rows of devices that the program was placed on, of whatever kind they are; and all.
-CHIP = "loihi"
-ROW_KINDS = (CHIP, *DEVICE_KINDS.values())
+#: Kind of the rows of devices that the program was placed on, of whatever kind they are; of
+#: micro-controllers, whose cost is estimated too; and all.
+CHIP, MICROCONTROLLER = "loihi", "mcu"
+ROW_KINDS = (CHIP, *DEVICE_KINDS.values(), MICROCONTROLLER)
 #: Backend of rows that nothing ran for.
 MODEL = "cost model"
 #: What became of a row.
@@ -30,6 +33,19 @@ ENERGIES: Mapping[str, str] = {
     "total_energy_pro_rata": "total energy (pro rata)",
     "total_energy_board": "total energy (board, idle chips included)",
 }
+
+
+def placed_on(objective: str, cores: int | None) -> str:
+    """How and where a network was placed, in words: `packed on 1 core`.
+
+    Args:
+        objective: `packed`, `fast` or `between`; empty where nothing was placed.
+        cores: how many it takes, where that is known.
+    """
+    words = "between packed and fast" if objective == BETWEEN else objective
+    if not words or cores is None:
+        return words
+    return f"{words} on {cores:,} core{'s'[: cores != 1]}"
 
 
 @dataclass(frozen=True)
@@ -80,7 +96,7 @@ class ProfileRow:
     Attributes:
         device: name of a profile of hardware_profiles/, or of the processor that was measured.
         title: its name for people.
-        kind: `loihi` for whatever the program was placed on, `cpu` or `gpu`.
+        kind: `loihi` for whatever the program was placed on, `cpu`, `gpu` or `mcu`.
         backend: what ran there, the name of a runner; MODEL for an estimate.
         tier: how times are known, one of TIERS.
         energy_tier: how energies are known; None where the row has none.
@@ -109,6 +125,7 @@ class ProfileRow:
         io: where samples come from; `none` where input and output are not counted.
         copies: independent copies of the network that share the device; all numbers but the
             throughput are of one of them.
+        devices: how many such devices the copies take.
         rate_met: share of the draws in which the rate is met, for an estimate at a rate.
         total_energy_board: joules per sample with the chips of the board that idle, where there
             are some.
@@ -153,9 +170,10 @@ class ProfileRow:
     placement: str = ""
     io: str = NO_IO
     copies: int = 1
+    devices: int = 1
     rate_met: float | None = None
     total_energy_board: Quantity | None = None
-    basis: Basis | None = None
+    basis: Basis | MicrocontrollerBasis | None = None
     includes: str = ""
     under_load: str = ""
 
@@ -172,6 +190,11 @@ class ProfileRow:
                 found.add(f"{name} is {value!r:.60}, expected one of {allowed}")
         if self.energy_tier is None and any(getattr(self, name) for name in ENERGIES):
             found.add("it has energies without a tier")
+        for name in ("copies", "devices"):
+            if getattr(self, name) < 1:
+                found.add(f"{name} is {getattr(self, name)}, expected 1 or more")
+        if self.rate_met is not None and not 0.0 <= self.rate_met <= 1.0:
+            found.add(f"rate_met is {self.rate_met:g}, expected a share from 0 to 1")
         found.raise_if_any()
 
     @property
@@ -182,8 +205,24 @@ class ProfileRow:
     @property
     def label(self) -> str:
         """What stands for the row in a chart or a sentence."""
-        how = self.mode if self.batch == 1 else f"batch {self.batch:,}"
-        return f"{self.name}, {how}, {self.pace}"
+        return f"{self.name}, {self.how}, {self.pace}"
+
+    @property
+    def how(self) -> str:
+        """How the network runs: `packed on 1 core, fall-through, io host, 100 copies`."""
+        parts = [
+            self.placed,
+            self.mode if self.batch == 1 else f"batch {self.batch:,}",
+            f"io {self.io}" if self.io != NO_IO else "",
+            f"{self.copies:,} copies" if self.copies > 1 else "",
+            f"{self.devices:,} devices" if self.devices > 1 else "",
+        ]
+        return ", ".join(part for part in parts if part)
+
+    @property
+    def placed(self) -> str:
+        """Where the network was placed: `packed on 1 core`; empty where it was not."""
+        return placed_on(self.placement, self.cores)
 
     @property
     def name(self) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 import os
-import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -16,9 +14,15 @@ from lnn2loihi.artifact import fingerprint
 from lnn2loihi.comparison import check_pair
 from lnn2loihi.conversion import import_network
 from lnn2loihi.cost.board_log import BoardLog
-from lnn2loihi.cost.model import IO, NO_IO
-from lnn2loihi.defaults import DEFAULT_DEVICES, DEFAULT_TARGET
-from lnn2loihi.devices import Device, device_tables, known_devices, load_device, with_prefix
+from lnn2loihi.cost.model import NO_IO
+from lnn2loihi.defaults import AUTO, DEFAULT_DEVICES, DEFAULT_TARGET, FAST, IO, PACKED, PLACEMENTS
+from lnn2loihi.devices import (
+    MICROCONTROLLER,
+    Device,
+    device_tables,
+    known_devices,
+    load_device,
+)
 from lnn2loihi.errors import DeviceError, Problems
 from lnn2loihi.kinds import Count, OneOf, Rate, Seconds
 from lnn2loihi.measure import Measurements, Runner, measure, runners
@@ -28,31 +32,24 @@ from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.neurons.stock import are_stock
 from lnn2loihi.profiling.accuracy import Judge, judge_for, judged
 from lnn2loihi.profiling.board import board_rows
-from lnn2loihi.profiling.chips import ChipAnswer, ChipRequest, profile_chip
+from lnn2loihi.profiling.chips import ChipAnswer, profile_chip
+from lnn2loihi.profiling.circumstances import circumstances
 from lnn2loihi.profiling.measured import measured_rows, row_provenance
+from lnn2loihi.profiling.microcontrollers import microcontroller_rows
+from lnn2loihi.profiling.request import ChipRequest
 from lnn2loihi.profiling.result import ProfileResult, Subject
-from lnn2loihi.profiling.sides import Side, sides_of
+from lnn2loihi.profiling.rows import ProfileRow
+from lnn2loihi.profiling.sides import Side, Way, sides_of
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.sequences import Sequences
 from lnn2loihi.simulation import simulate
 from lnn2loihi.simulation.inputs import decoded, given
 from lnn2loihi.simulation.result import SimulationResult
-from lnn2loihi.tables import percent
 from lnn2loihi.targets import Target, target_of
 from lnn2loihi.targets.beside import names_of, not_proved
-from lnn2loihi.version import VERSION
 
-#: How conditions that are no plain text are written.
-_CONDITIONS: Mapping[str, Callable[[Any], str]] = {
-    "pinned_to": lambda cpus: ", ".join(map(str, cpus)),
-    "virtual": lambda yes: "yes" if yes else "no",
-    "turbo": lambda yes: "yes" if yes else "no",
-    "other_processes": lambda cpus: f"{cpus:.2f} CPUs busy",
-    "stolen": percent,
-    "clock_overhead": lambda seconds: with_prefix(seconds, "s"),
-    "temperature_before": lambda degrees: f"{degrees:.3g} degrees Celsius",
-    "temperature_after": lambda degrees: f"{degrees:.3g} degrees Celsius",
-}
+#: Fields of a request that the result tells again.
+_TOLD = ("rate", "io", "placement", "closed_loop", "copies")
 #: One device or several: names of profiles, files, or Device objects.
 Devices = str | os.PathLike[str] | Device | Sequence[str | os.PathLike[str] | Device]
 Budget = Annotated[Seconds, "seconds for the measurements, from 1e-12 to 1e12"]
@@ -77,7 +74,10 @@ def profile(
     encoded: bool = False,
     targets: npt.ArrayLike | None = None,
     metric: str | None = None,
+    placement: Annotated[str, OneOf(PLACEMENTS)] = AUTO,
+    closed_loop: bool = False,
     io: Annotated[str, OneOf(IO)] = NO_IO,
+    copies: Count = 1,
     quick: bool = False,
     allow_estimated: bool = False,
     batches: Sequence[Count] | None = None,
@@ -89,21 +89,26 @@ def profile(
     """Says what a program costs on Loihi devices, against what is measured on this machine.
 
     The program is placed on each device, and time and energy are estimated from the exact counters
-    of a simulation of `x`, pipelined and fall-through, at full speed and at the rate. The backends
-    in `against` are measured on the same samples. What fails is marked in its row.
+    of a simulation of `x`; a micro-controller is estimated beside it, and backends are measured on
+    the same samples. What fails is marked in its row.
 
     Args:
         program: the integers.
-        x: (batch, time, inputs), or a list of sequences (time, inputs), as the network will meet
-            them.
+        x: (batch, time, inputs), or a list of sequences (time, inputs), as the network meets them.
         devices: names of hardware profiles, or files, or Device objects. The program is placed on
-            those whose kind has rules, such as a Loihi; a CPU's or GPU's bounds the energy of what
-            is measured, where no counter can be read.
+            those whose kind has rules, such as a Loihi; micro-controllers are estimated; that of a
+            CPU or GPU bounds the energy of what is measured, where no counter can be read.
         against: what is measured here, see `lnn2loihi.measure.runners`; () for nothing.
-        rate: samples per second that the task asks for; None for full speed alone.
+        rate: samples per second of each copy that the task asks for; None for full speed alone.
         target: what it is prepared for, to be placed; what is measured here runs it as it is.
         beside: names of targets that are to stand side by side with it on the first device, each
             placed, estimated, compared with the program and judged; `all` for every one.
+        placement: `packed` (the fewest cores), `fast` (the least product of energy and time), or
+            `auto`: with a rate the cheapest whose interval meets it, without one both.
+        closed_loop: whether the next sample waits for the answer to this one: nothing is pipelined.
+        io: where samples come from, as for `estimate`.
+        copies: independent copies of the network that share the chips, or take turns on a
+            processor. Figures are of a sample of one copy.
         network: the float network, for onnxruntime, PyTorch, agreement and NeuroBench's metrics.
         module: the live PyTorch module, in place of the network.
         lengths: samples of each sequence, (batch,); all of them by default. All is of these alone,
@@ -112,7 +117,6 @@ def profile(
         encoded: whether x (and timespans) holds encoded messages, as for `simulate`.
         targets: what answers should be: numbers (batch, time, outputs), classes (batch[, time]).
         metric: "mse" or "accuracy"; found from the targets where absent.
-        io: where samples come from, as for `estimate`.
         quick: shorter measurements, for a look; marked so.
         allow_estimated: whether ESTIMATED energies (bounds from data sheets) take part in ratios.
         batches: batches to measure; the best one by default.
@@ -123,16 +127,16 @@ def profile(
 
     Raises:
         DeviceError: lists devices that are unknown; or none of them is a Loihi.
-        RateError: no device can meet the rate: what a sample needs, and has.
-        InputError: x, targets, a rate, a budget or a name in `against` make no sense, or the
-            network is not the one that the program was made of.
+        RateError: no device can meet the rate: what a sample needs, which term takes longest.
+        InputError: x, targets, a rate, a budget or a name in `against` make no sense, or another
+            network than that of the program.
         TargetError: the target cannot prepare the program.
         BackendMissingError: a backend that was demanded by name is not there.
     """
     aim = target_of(target)
     others, prepared = _others(aim, beside), aim.prepare(program)
     board = board_rows(board_log, program, (aim, *others))
-    chips, processors = _devices(devices)
+    chips, controllers, processors = _devices(devices)
     asked = given(program, x, lengths, timespans, encoded)
     data = decoded(program, asked).floats(f"program {program.name!r}")
     network = _network(program, network, module)
@@ -140,32 +144,50 @@ def profile(
     run, problems = _simulated(program, prepared, aim, asked, encoded)
     judge = judge_for(run.outputs.shape, data, targets, metric, network)
     accuracy = None if judge is None else judged(judge(run.outputs))
-    request = ChipRequest(prepared, aim, run.counters, rate, io, accuracy)
+    how = (placement, closed_loop, copies)
+    request = ChipRequest(prepared, aim, run.counters, rate, io, accuracy, *how)
     answers = _estimated(chips, request, progress)
-    measured = _measured(
-        backends, data, processors, quick=quick, batches=batches, budget_seconds=budget_seconds,
-        score=judge, progress=progress,
-    )  # fmt: skip
-    rows = [row for answer in answers for row in answer.rows]
-    rows += [*board, *measured_rows(measured, rate, {one.name: one for one in processors})]
+    measured = _measured(backends, data, processors, quick=quick, batches=batches, score=judge,
+                         budget_seconds=budget_seconds, progress=progress)  # fmt: skip
+    rows = [row for answer in answers for row in answer.rows] + board
+    rows += _processor_rows(program, request, controllers, processors, measured)
+    data_of_sides = (asked, data, judge, encoded)
     return ProfileResult(
         subject=_subject(program, request, run, data),
-        rows=tuple(rows),
-        chips=tuple(answer.chip for answer in answers if answer.chip is not None),
         metrics=_metrics(prepared, run, network, data, rate),
-        provenance=(*row_provenance(rows), *(e for one in answers for e in one.provenance)),
-        rate=rate,
-        io=io,
-        quick=quick,
-        allow_estimated=allow_estimated,
-        versions=_versions(measured),
-        conditions=_conditions(measured, data),
-        command=command,
-        created=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        absent=_absent(measured),
         problems=(*problems, *_ended(measured)),
-        sides=_sides(program, (aim, *others), chips[0], asked, data, judge, io, encoded),
-    )
+        sides=_sides(program, (aim, *others), chips[0], request, answers[0], *data_of_sides),
+        **_tables(rows, answers, (*chips, *controllers)),
+        **circumstances(measured, data),
+        **{name: getattr(request, name) for name in _TOLD},
+        quick=quick, allow_estimated=allow_estimated, command=command,
+    )  # fmt: skip
+
+
+def _processor_rows(
+    program: LoihiProgram,
+    request: ChipRequest,
+    controllers: Sequence[Device],
+    processors: Sequence[Device],
+    measured: Measurements,
+) -> list[ProfileRow]:
+    """Rows of micro-controllers, CPUs and GPUs: they run the program as it is."""
+    accuracy = request.accuracy if request.target.exact else None
+    rows = microcontroller_rows(program, controllers, request.rate, request.copies, accuracy)
+    profiles = {one.name: one for one in processors}
+    return rows + measured_rows(measured, request.rate, profiles, request.copies)
+
+
+def _tables(
+    rows: Sequence[ProfileRow], answers: Sequence[ChipAnswer], devices: Sequence[Device]
+) -> dict[str, Any]:
+    """The rows, what was placed where, where the numbers come from, and notes on devices."""
+    return {
+        "rows": tuple(rows),
+        "chips": tuple(chip for answer in answers for chip in answer.chips),
+        "provenance": (*row_provenance(rows), *(e for one in answers for e in one.provenance)),
+        "notes": {one.title: tuple(one.notes) for one in devices if one.notes},
+    }
 
 
 def _others(target: Target, beside: Sequence[str] | str) -> list[Target]:
@@ -178,10 +200,11 @@ def _sides(
     program: LoihiProgram,
     targets: Sequence[Target],
     device: Device,
+    request: ChipRequest,
+    first: ChipAnswer,
     given: Sequences,
     data: Sequences,
     judge: Judge | None,
-    io: str,
     encoded: bool,
 ) -> tuple[Side, ...]:
     """Targets side by side, where there are several, or one that only approximates."""
@@ -194,7 +217,16 @@ def _sides(
     def run(one: LoihiProgram) -> SimulationResult:
         return simulate(one, given.x, **options)
 
-    return sides_of(program, targets, device, io, run, data, judge)
+    how = Way(device, _objective(request, first), request.closed_loop, request.io)
+    return sides_of(program, targets, how, run, data, judge)
+
+
+def _objective(request: ChipRequest, first: ChipAnswer) -> str:
+    """How targets are placed side by side: as was asked for, or as the rate chose."""
+    if request.placement != AUTO:
+        return request.placement
+    packed = request.rate is not None and any(one.objective == PACKED for one in first.chips)
+    return PACKED if packed else FAST
 
 
 def _network(
@@ -256,7 +288,7 @@ def _estimated(
         answers.append(profile_chip(device, request))
     report("placing and estimating", len(chips), len(chips))
     too_slow = [answer.too_slow for answer in answers if answer.too_slow is not None]
-    if too_slow and len(too_slow) == sum(answer.chip is not None for answer in answers):
+    if too_slow and len(too_slow) == sum(bool(answer.chips) for answer in answers):
         raise too_slow[0]
     return answers
 
@@ -267,8 +299,8 @@ def _names(against: Sequence[str] | str) -> tuple[str, ...]:
     return tuple(against)
 
 
-def _devices(devices: Devices) -> tuple[list[Device], list[Device]]:
-    """Those that the program is placed on, and the others."""
+def _devices(devices: Devices) -> tuple[list[Device], list[Device], list[Device]]:
+    """Those that the program is placed on, micro-controllers, and the others."""
     listed = [devices] if isinstance(devices, (str, os.PathLike, Device)) else list(devices)
     problems = Problems(DeviceError, "devices")
     found: list[Device] = []
@@ -283,7 +315,9 @@ def _devices(devices: Devices) -> tuple[list[Device], list[Device]]:
     if not chips:
         known = ", ".join(device.name for _, device in known_devices() if placeable(device.kind))
         raise DeviceError("devices", f"give at least one Loihi to place the program on: {known}")
-    return chips, [device for device in found if not placeable(device.kind)]
+    others = [device for device in found if not placeable(device.kind)]
+    controllers = [device for device in others if device.kind == MICROCONTROLLER.name]
+    return chips, controllers, [device for device in others if device not in controllers]
 
 
 def _subject(
@@ -336,31 +370,3 @@ def _metrics(
         )
         found.insert(0, float_metrics)
     return tuple(found)
-
-
-def _versions(measured: Measurements) -> Mapping[str, str]:
-    found = {"lnn2loihi": VERSION, "Python": platform.python_version(), "numpy": np.__version__}
-    for row in measured:
-        found |= row.versions
-    return found
-
-
-def _conditions(measured: Measurements, data: Sequences) -> Mapping[str, str]:
-    """Of the machine, as one line each; what cannot be read is left out."""
-    known = next((row.conditions for row in measured if row.conditions is not None), None)
-    found = {"system": f"{platform.system()} {platform.machine()}"}
-    if data.padded:
-        steps = data.x.shape[0] * data.x.shape[1]
-        found["sequences"] = (
-            f"of unequal length; what is measured runs on {steps:,} sample-steps, of which "
-            f"{steps - data.samples:,} are padding"
-        )
-    for name, value in vars(known).items() if known is not None else ():
-        if value not in (None, ()):
-            found[name.replace("_", " ")] = _CONDITIONS.get(name, str)(value)
-    return found
-
-
-def _absent(measured: Measurements) -> tuple[str, ...]:
-    missing = (f"{row.name}: {row.reason}" for row in measured if row.status == "missing")
-    return tuple(dict.fromkeys((*missing, *measured.unused)))

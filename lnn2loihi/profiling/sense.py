@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
+from lnn2loihi.cost import Interval
+from lnn2loihi.cost.basis import Basis
+from lnn2loihi.cost.microcontroller_model import MicrocontrollerBasis
+from lnn2loihi.defaults import IO, PLACEMENTS
 from lnn2loihi.kinds import RATE_TEXT, RATES
 from lnn2loihi.profiling.quantity import Quantity
+from lnn2loihi.profiling.ratios import ESTIMATED_NAMES
 from lnn2loihi.profiling.result import ProfileResult, RatePoint
+from lnn2loihi.profiling.rows import CHIP, MICROCONTROLLER, ProfileRow
+
+#: Numbers that are drawn again, at most, to check the rows of a file (a limit of this library:
+#: some seconds; a row of Hala Point takes 10**6).
+LARGEST_DRAWS = 1 << 24
 
 #: Quantities of a row that are above 0.
 _ABOVE_ZERO = (
@@ -17,6 +30,10 @@ _ABOVE_ZERO = (
 def nonsense(result: ProfileResult) -> Iterator[str]:
     """Each value that cannot be, by its place in the file."""
     yield from _no_rate("profile.rate", result.rate)
+    yield from _not_above("profile.copies", result.copies)
+    for name, value, words in (("io", result.io, IO), ("placement", result.placement, PLACEMENTS)):
+        if value not in words:
+            yield f"profile.{name} is {value!r:.40}, expected one of {', '.join(words)}"
     for number, row in enumerate(result.rows):
         place = f"profile.rows[{number}]"
         yield from _no_rate(f"{place}.rate", row.rate)
@@ -28,6 +45,7 @@ def nonsense(result: ProfileResult) -> Iterator[str]:
         for at, point in enumerate(row.batch_search):
             yield from _not_above(f"{place}.batch_search[{at}].batch", point.batch)
             yield from _not_above(f"{place}.batch_search[{at}].throughput", point.throughput)
+    yield from _basis_problems(result.rows)
     for number, chip in enumerate(result.chips):
         yield from _curve_problems(f"profile.chips[{number}].rate_curve", chip.rate_curve)
 
@@ -50,3 +68,60 @@ def _not_above(place: str, value: float | Quantity | None) -> Iterator[str]:
     number = value.middle if isinstance(value, Quantity) else value
     if number is not None and not number > 0.0:
         yield f"{place} is {number:g}, expected a number above 0"
+
+
+def _basis_problems(rows: Sequence[ProfileRow]) -> Iterator[str]:
+    """Rows whose numbers are not those that their basis gives, computed again."""
+    left = LARGEST_DRAWS
+    for number, row in enumerate(rows):
+        place = f"profile.rows[{number}]"
+        if row.basis is None:
+            continue
+        left -= _draws_of(row.basis)
+        if left < 0:
+            yield f"{place}.basis: it takes too much to draw it and those before it again"
+            return
+        yield from (f"{place}.{problem}" for problem in _disagreements(row, row.basis))
+
+
+def _draws_of(basis: Basis | MicrocontrollerBasis) -> int:
+    """Numbers that are drawn and multiplied for it, about."""
+    counts = len(basis.figures)
+    if isinstance(basis, Basis):
+        counts += sum(map(len, basis.demand.loads)) + len(basis.demand.link_messages)
+    return (1 + basis.draws) * counts
+
+
+def _disagreements(row: ProfileRow, basis: Basis | MicrocontrollerBasis) -> Iterator[str]:
+    if isinstance(basis, Basis):
+        demand = basis.demand
+        named = {"kind": CHIP, "mode": demand.mode, "chips": demand.chips, "cores": demand.cores,
+                 "io": basis.io, "copies": demand.copies, "rate": basis.rate}  # fmt: skip
+    else:
+        named = {"kind": MICROCONTROLLER, "copies": basis.copies, "devices": basis.parts,
+                 "rate": basis.rate}  # fmt: skip
+    for name, expected in named.items():
+        if getattr(row, name) != expected:
+            yield f"{name} is {getattr(row, name)!r:.40}, its basis says {expected!r:.40}"
+    with np.errstate(all="ignore"):
+        results, met = basis.results, basis.rate_met
+        for name, known in ESTIMATED_NAMES.items():
+            found = getattr(row, name)
+            if found is None:
+                continue
+            if known not in results or not _alike(found, Interval.of(results[known], found.unit)):
+                yield f"{name} is {found}, which is not what its basis gives"
+    if row.rate_met is not None and (met is None or abs(row.rate_met - met) > 1e-9):
+        yield f"rate_met is {row.rate_met:g}, which is not what its basis gives"
+
+
+def _alike(found: Quantity, computed: Interval) -> bool:
+    """Whether they are the same, but for the last digits of another machine."""
+    ends = zip(
+        (found.value, found.low, found.high),
+        (computed.value, computed.low, computed.high),
+        strict=True,
+    )
+    return all(
+        a is not None and math.isfinite(b) and math.isclose(a, b, rel_tol=1e-6) for a, b in ends
+    )

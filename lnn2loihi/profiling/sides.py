@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lnn2loihi.cost import estimate
+from lnn2loihi.cost.model import NO_IO
+from lnn2loihi.cost.workload import FALL_THROUGH, PIPELINED
+from lnn2loihi.defaults import FAST
 from lnn2loihi.devices import Device
 from lnn2loihi.errors import DeviceError, PlacementError
 from lnn2loihi.placement.verb import place
@@ -34,6 +37,28 @@ HEADERS = (
 
 
 @dataclass(frozen=True)
+class Way:
+    """How targets that stand side by side are placed and run.
+
+    Attributes:
+        device: where.
+        objective: `packed` or `fast`.
+        closed_loop: whether nothing is pipelined.
+        io: where samples come from, as for `estimate`.
+    """
+
+    device: Device
+    objective: str
+    closed_loop: bool
+    io: str
+
+    @property
+    def mode(self) -> str:
+        """How samples follow each other."""
+        return FALL_THROUGH if self.closed_loop else PIPELINED
+
+
+@dataclass(frozen=True)
 class Side:
     """One target's.
 
@@ -43,7 +68,7 @@ class Side:
         accumulators: physical accumulators of a neuron, the most.
         steps_per_sample, latency_steps: chip steps between samples, and to an answer.
         cores, chips: what is taken.
-        sample_time, latency, total_energy: estimates at full speed, pipelined; energy with the
+        sample_time, latency, total_energy: estimates at full speed, of one copy; energy with the
             static power of the full chip. None where it could not be placed.
         compared, differ: values of the answers that were compared with those of the program as it
             is, and those that differ.
@@ -60,6 +85,8 @@ class Side:
             neither targets nor a float network.
         unchanged: whether the target left the program as it is.
         executor: what ran it.
+        placement, mode: how it was placed: `packed` or `fast`; and how samples follow each other.
+        io: where samples come from.
         warning: that its answers are far from those of the program, with the outputs and what to
             do; empty where they are close, or equal.
     """
@@ -88,6 +115,9 @@ class Side:
     unchanged: bool = False
     executor: str = ""
     warning: str = ""
+    placement: str = FAST
+    mode: str = PIPELINED
+    io: str = NO_IO
 
     @property
     def distance(self) -> str | None:
@@ -127,8 +157,7 @@ class Side:
 def sides_of(
     program: LoihiProgram,
     targets: Sequence[str | Target],
-    device: Device,
-    io: str,
+    how: Way,
     run: Callable[[LoihiProgram], SimulationResult],
     data: Sequences,
     judge: Judge | None = None,
@@ -138,8 +167,7 @@ def sides_of(
     Args:
         program: as it is.
         targets: what for.
-        device: where.
-        io: where samples come from, as for `estimate`.
+        how: where and how they are placed and run.
         run: runs a program on the user's samples.
         data: these; only answers within their sequences are compared.
         judge: what judges answers.
@@ -152,7 +180,10 @@ def sides_of(
     same: Side | None = None  # of targets that leave the program and the device's rules alone
     for made in beside(program, targets):
         aim = made.target
-        who = Side(aim.name, device.name, unproved=aim.unproved, exact=aim.exact)
+        who = Side(
+            aim.name, how.device.name, unproved=aim.unproved, exact=aim.exact,
+            placement=how.objective, mode=how.mode, io=how.io,
+        )  # fmt: skip
         alike = made.unchanged and aim.rules is None
         if made.program is None:
             side = replace(who, refusal=made.refusal)
@@ -161,7 +192,7 @@ def sides_of(
             side = replace(same, target=aim.name, unproved=unproved, exact=aim.exact)
         else:
             answers = expected if made.unchanged else run(made.program)
-            side = _side(who, made, expected, answers, data, judge, device, io)
+            side = _side(who, made, expected, answers, data, judge, how)
             same = side if alike else same
         found.append(side)
     return tuple(found)
@@ -174,8 +205,7 @@ def _side(
     found: SimulationResult,
     data: Sequences,
     judge: Judge | None,
-    device: Device,
-    io: str,
+    how: Way,
 ) -> Side:
     aim, program = made.target, made.program
     assert program is not None
@@ -205,8 +235,12 @@ def _side(
         )  # fmt: skip
     try:
         # It is prepared already: the rules are left.
-        placed = place(program, device, target=replace(aim, passes=()), counters=found.counters)
-        cost = estimate(workload(placed, found.counters), device, io=io)
+        placed = place(
+            program, how.device, target=replace(aim, passes=()), objective=how.objective,
+            counters=found.counters,
+        )  # fmt: skip
+        counts = workload(placed, found.counters)
+        cost = estimate(counts, how.device, mode=how.mode, io=how.io)
     except (PlacementError, DeviceError) as error:
         return replace(side, refusal="; ".join(error.problems))
     return replace(

@@ -130,7 +130,8 @@ def _decoded(kind: Any, value: Any, place: str, problems: list[str]) -> Any:
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
-        (inner,) = (a for a in arguments if a is not type(None))
+        kinds = [a for a in arguments if a is not type(None)]
+        inner = next((kind for kind in kinds if _has_fields(kind, value)), kinds[0])
         return _decoded(inner, value, place, problems)
     if origin is tuple:
         return _list(arguments[0], value, place, problems)
@@ -148,6 +149,14 @@ def _decoded(kind: Any, value: Any, place: str, problems: list[str]) -> Any:
             k: _decoded(arguments[1], v, f"{place}.{k:.40}", problems) for k, v in value.items()
         }
     return _scalar(kind, value, place, problems)
+
+
+def _has_fields(kind: Any, value: Any) -> bool:
+    """Whether a table has what a record of that kind cannot do without."""
+    if not dataclasses.is_dataclass(kind) or not isinstance(value, dict):
+        return False
+    needed = {f.name for f in dataclasses.fields(kind) if f.default is dataclasses.MISSING}
+    return needed <= value.keys()
 
 
 def _list(kind: Any, value: Any, place: str, problems: list[str]) -> Any:

@@ -31,7 +31,12 @@ TOP = 44.0
 #: Shades of load in the style sheet.
 SHADES = 5
 #: Causes of a core's time, and their names.
-RESOURCES = {"synapses": "synapses", "neurons": "neuron programs", "messages": "messages"}
+RESOURCES = {
+    "synapses": "synapses",
+    "neurons": "neuron programs",
+    "messages": "messages that arrive",
+    "sending": "sending",
+}
 
 
 def mesh(chip: ChipProfile) -> Markup:

@@ -38,6 +38,7 @@ CAUSES = {
     "active_cores": "active cores",
     "synapses": "synapses",
     "neurons": "neurons",
+    "spikes": "spikes",
     "messages": "messages",
     "hops": "hops",
     "steps": "steps",

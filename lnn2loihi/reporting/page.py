@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import resources
 
-from lnn2loihi.cost.workload import FALL_THROUGH
 from lnn2loihi.profiling.answer import KeyFigure, answer
 from lnn2loihi.profiling.curves import crossover_text, crossovers, curves_of
 from lnn2loihi.profiling.result import ChipProfile, EnergySensitivity, ProfileResult
 from lnn2loihi.profiling.rows import ProfileRow
+from lnn2loihi.profiling.speaking import full_speed, rows_of_chips
 from lnn2loihi.program import MEASURED_WITH_MEANS, LoihiProgram
 from lnn2loihi.reporting.axis import number_of, range_of, shown, typeset
 from lnn2loihi.reporting.batch_chart import energy_against_batch
@@ -162,8 +162,9 @@ def _sides(result: ProfileResult) -> Markup | None:
     if not result.sides:
         return None
     note = (
-        "What each target makes of the program, pipelined at full speed; all estimated, energy "
-        "with the static power of the full chip. Spread is the standard deviation of the program's "
+        f"What each target makes of the program, one copy of it, {result.sides[0].placement}, "
+        f"{result.sides[0].mode} at full speed; all estimated, energy with the static power of the "
+        "full chip. Spread is the standard deviation of the program's "
         "answers, of the output that is off most."
     )
     refused = [(side.target, side.refusal) for side in result.sides if side.refusal]
@@ -217,14 +218,13 @@ def _energy(result: ProfileResult) -> Markup:
 
 
 def _by_cause(result: ProfileResult) -> list[ProfileRow]:
-    """Two rows of each chip: the pipeline at full speed, and what the answer speaks of."""
-    rows = [row for row in result.rows if row.energy_parts]
-    falling = {row.device for row in rows if row.rate is not None and row.mode == FALL_THROUGH}
-    return [
-        row
-        for row in rows
-        if (row.mode == FALL_THROUGH) == (row.rate is not None and row.device in falling)
-    ]
+    """Of each chip and placement what the answer speaks of, and the same at full speed."""
+    found: list[ProfileRow] = []
+    for rows in rows_of_chips(result).values():
+        for row in rows:
+            full = full_speed(result, row)
+            found += [one for one in (full, row) if one is not None and one not in found]
+    return [row for row in found if row.energy_parts]
 
 
 def _network(program: LoihiProgram, traces: Traces | None) -> Markup:
@@ -277,7 +277,7 @@ def _chip(chip: ChipProfile) -> Markup:
                 class_="card wide breakable") if chip.placement else None,
     ]  # fmt: skip
     grid = element("div", *cards, class_="grid", style="margin-bottom:14px")
-    return joined(element("p", chip.title, class_="caption"), grid)
+    return joined(element("p", chip.placed, class_="caption"), grid)
 
 
 def _tornado(found: EnergySensitivity) -> Markup | None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from lnn2loihi.cost.basis import MET
+from lnn2loihi.cost.model import NO_IO
 from lnn2loihi.metrics import NeuroBenchMetrics
 from lnn2loihi.precision import worst_text
 from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.result import ProfileResult, Provenance
 from lnn2loihi.profiling.rows import MODEL, Accuracy, ProfileRow
+from lnn2loihi.profiling.sentences import odds
 from lnn2loihi.profiling.sides import HEADERS, Side
 from lnn2loihi.reporting.axis import number_of, range_of, shown, typeset
 from lnn2loihi.reporting.marks import badge
@@ -78,7 +81,7 @@ COLUMNS: Mapping[str, Callable[[ProfileRow], object]] = {
     "device": lambda row: _lines(row.name, row.backend if row.backend == MODEL else row.title),
     "tier": lambda row: _tiers(row),
     "precision": lambda row: _lines(row.precision, f"batch {row.batch:,}"),
-    "mode": lambda row: _lines(row.mode, row.includes or None, _taken(row)),
+    "mode": lambda row: _lines(row.mode, row.includes or None, _taken(row), *_shared(row)),
     "latency": lambda row: _latency(row),
     "throughput": lambda row: row.throughput,
     "dynamic": lambda row: row.dynamic_energy,
@@ -139,23 +142,37 @@ def _lines(first: object, *others: str | None) -> Markup:
 def _taken(row: ProfileRow) -> str | None:
     """What of a device a row takes."""
     if row.cores is not None:
-        chips = f" on {row.chips:,} chips" if row.chips and row.chips > 1 else ""
-        return f"{row.cores:,} core{'s' * (row.cores != 1)}{chips}"
+        chips = f" of {row.chips:,} chips" if row.chips and row.chips > 1 else ""
+        return (row.placed or f"{row.cores:,} core{'s' * (row.cores != 1)}") + chips
     if row.threads is not None:
         return f"{row.threads:,} thread{'s' * (row.threads != 1)}"
     return None
 
 
+def _shared(row: ProfileRow) -> Iterator[str]:
+    """Where its samples come from, who shares the device, and how surely the rate is met."""
+    if row.io != NO_IO:
+        yield f"io {row.io}"
+    if row.copies > 1:
+        devices = f" on {row.devices:,} devices" if row.devices > 1 else ""
+        yield f"{row.copies:,} copies{devices}"
+    if row.rate_met is not None and row.rate_met < MET:
+        yield f"meets the rate with {odds(row)}"
+
+
 def _total(row: ProfileRow) -> object:
-    """The total energy, and below it what it is with the network's share of the chip only."""
-    share = row.total_energy_pro_rata
-    if row.total_energy is None or share is None:
+    """The total energy, and below it what it is with the network's share of the chip only, and
+    with the whole board where chips of it idle.
+    """
+    beside = {"pro rata": row.total_energy_pro_rata, "whole board": row.total_energy_board}
+    known = {words: quantity for words, quantity in beside.items() if quantity is not None}
+    if row.total_energy is None or not known:
         return row.total_energy
-    return joined(
-        _inside(row.total_energy),
-        element("span", f"pro rata {number_of(share)}", class_="range share"),
-        element("span", range_of(share), class_="range"),
-    )
+    parts = [_inside(row.total_energy)]
+    for words, quantity in known.items():
+        parts.append(element("span", f"{words} {number_of(quantity)}", class_="range share"))
+        parts.append(element("span", range_of(quantity), class_="range"))
+    return joined(*parts)
 
 
 def _latency(row: ProfileRow) -> object:
