@@ -162,7 +162,9 @@ class TestRates:
 
     def test_input_and_output_that_take_longest_are_named(self) -> None:
         for rate in (10.0, 100.0):
-            assert "input and output through a host" in answer(found(rate=rate, io="host")).title
+            text = answer(found(rate=rate, io="host"))
+            assert "input and output through a host" in text.title
+            assert "(CALIBRATED-ESTIMATE, without input and output): the chip takes" in str(text)
         with pytest.raises(l2l.RateError, match="input and output take longest, 4.26 ms a sample"):
             found(rate=500.0, io="host")
 

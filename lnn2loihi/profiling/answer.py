@@ -67,10 +67,10 @@ def answer(result: ProfileResult) -> Answer:
             (),
         )
     chip, rival = chips[0], cheapest_rival(result, result.allow_estimated)
-    found = [sentences.cost(one) for one in chips]
-    found += [f"Warning: {text}." for text in result.warnings]
+    found = [sentences.cost(chip), *(f"Warning: {text}." for text in result.warnings)]
     found += [sentences.rate(chip, result), sentences.closed_loop(result)]
-    found += [sentences.waiting(chip, result), sentences.placements(chips)]
+    found += [sentences.waiting(chip, result), *map(sentences.cost, chips[1:])]
+    found += [sentences.placements(chips)]
     found += [sentences.against(chip, rival, result.allow_estimated)]
     found += [sentences.too_slow(result), sentences.unmeasured(result)]
     found += [sentences.latency(chip, result), *sentences.other_chips(chip, result)]

@@ -171,7 +171,8 @@ def against(chip: ProfileRow, rival: ProfileRow | None, estimated: bool) -> str:
     text = (
         f"The cheapest that was found beside it, {who(rival)}"
         f"{f' on {rival.title}' * (rival.title not in (rival.name, ''))}, takes "
-        f"{rival.total_energy} a sample {pace(rival)} ({rival.energy_tier})"
+        f"{rival.total_energy} a sample {pace(rival)} ({rival.energy_tier}"
+        f"{', without input and output' * (chip.io != rival.io)})"
     )
     found = quotient(chip, rival, "total_energy", estimated)
     if found is None:
