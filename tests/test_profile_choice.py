@@ -146,6 +146,8 @@ class TestRates:
 
         _, high = self._edge(surely)
         result = found(rate=high)
+        assert "Only pipelined meets" not in str(answer(result))
+        assert "Pipelined is likelier to meet" in str(answer(result))
         (row,) = chip_rows(result)
         assert row.rate_met is not None and row.rate_met < 0.95
         assert f"meets the rate with a probability of {100 * row.rate_met:.0f} % only" in (
@@ -196,6 +198,12 @@ class TestBoards:
         assert row.total_energy_board.middle == pytest.approx(8 * row.total_energy.middle, rel=1e-3)
         assert "with the whole board, of which 7 chips idle" in str(answer(result))
         assert "total, board" in result.summary() and "whole board" in page(result, SHIPPED, None)
+
+    def test_chips_are_compared_draw_by_draw(self) -> None:
+        devices = (DEVICE, "loihi2-kapoho-point")
+        text = str(answer(found(rate=100.0, devices=devices)))
+        assert ": 1 times that of Loihi 2, Oheo Gulch (1 chip); 18.4 mJ (" in text
+        assert text.count("of which 7 chips idle") == 1
 
     def test_one_chip_has_no_idle_ones(self) -> None:
         result = found(rate=100.0)

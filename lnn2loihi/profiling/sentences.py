@@ -97,13 +97,19 @@ def cost(chip: ProfileRow) -> str:
     if share is not None:
         cores = f"{chip.cores:,} core{'s' * (chip.cores != 1)}" if chip.cores else "its cores"
         text += f"; {share} if only the share of {cores} counts"
-    if chip.total_energy_board is not None:
-        idle = ""
-        if isinstance(chip.basis, Basis):
-            count = chip.basis.demand.board_chips - chip.basis.demand.chips
-            idle = f", of which {count:,} chip{'s idle' if count != 1 else ' idles'}"
-        text += f"; {chip.total_energy_board} with the whole board{idle}"
+    text += _with_board(chip)
     return f"{text}. This is a {chip.energy_tier}: nothing here ran on silicon."
+
+
+def _with_board(row: ProfileRow) -> str:
+    """What a sample takes with the chips of the board that idle, where there are some."""
+    if row.total_energy_board is None:
+        return ""
+    idle = ""
+    if isinstance(row.basis, Basis):
+        count = row.basis.demand.board_chips - row.basis.demand.chips
+        idle = f", of which {count:,} chip{'s idle' if count != 1 else ' idles'}"
+    return f"; {row.total_energy_board} with the whole board{idle}"
 
 
 def rate(chip: ProfileRow, result: ProfileResult) -> str:
@@ -117,8 +123,9 @@ def rate(chip: ProfileRow, result: ProfileResult) -> str:
          and row.mode != chip.mode and row.backend == chip.backend), None
     )  # fmt: skip
     if chip.mode == PIPELINED and falling is not None:
+        pipelined = "Only pipelined meets" if surely_met(chip) else "Pipelined is likelier to meet"
         text = (
-            f"Only pipelined meets {with_prefix(chip.rate, 'Hz')}: a new sample enters while "
+            f"{pipelined} {with_prefix(chip.rate, 'Hz')}: a new sample enters while "
             f"others are under way, and an answer then takes {chip.latency}; falling through, on "
             f"the same cores, would meet it with {odds(falling)}."
         )
@@ -262,7 +269,7 @@ def other_chips(chip: ProfileRow, result: ProfileResult) -> list[str]:
         if energies is not None:
             found.append(
                 f"{row.title}, {how(row)}, would take {row.total_energy} a sample {pace(row)}: "
-                f"{times(energies)} that of {chip.title}."
+                f"{times(energies)} that of {chip.title}{_with_board(row)}."
             )
     return found
 
