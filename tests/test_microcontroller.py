@@ -320,7 +320,7 @@ class TestRefused:
 
     def test_nothing_is_for_free_but_sleep(self) -> None:
         found = l2l.estimate_microcontroller(
-            self.program, with_figures(U385, sleep_power=0.0), rate=1e-12
+            self.program, with_figures(U385, sleep_power=0.0), rate=1e-6
         )
         assert found.energy["sleep"] == Interval(0.0, 0.0, 0.0, "J") and found.summary()
         free = with_figures(U385, active_power=0.0, time_per_neuron_instruction=0.0)
