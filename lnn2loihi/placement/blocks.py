@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -20,7 +21,12 @@ from lnn2loihi.placement.draft import Draft, packed_draft
 from lnn2loihi.placement.search import Request
 from lnn2loihi.program import InputPort, LoihiProgram, Population
 
+#: Copied programs that are kept: numbers of copies are tried again for each number in all, and a
+#: program proves itself anew whenever it is made. They are small, since one core holds them.
+KEPT = 32
 
+
+@lru_cache(maxsize=KEPT)
 def copied(program: LoihiProgram, copies: int) -> LoihiProgram:
     """So many copies of a program as one; the program itself for one copy.
 
