@@ -31,7 +31,7 @@ def three(folder: Path) -> list[Path]:
 def test_a_log_becomes_a_row_that_is_measured(tmp_path: Path) -> None:
     log = l2l.read_board_log(three(tmp_path))
     assert (log.step_time, log.total_power, log.static_power) == (5e-6, 0.5, 0.4)
-    result = l2l.profile(looped(), X, against=(), board_log=log)
+    result = l2l.profile(looped(), X, against=(), frontier=False, board_log=log)
     (row,) = [row for row in result.rows if row.backend == "board"]
     assert (row.tier, row.energy_tier, row.status) == ("MEASURED", "MEASURED", "complete")
     assert row.throughput is not None and row.throughput.value == pytest.approx(1e5)
@@ -65,19 +65,21 @@ def test_a_log_may_be_of_any_target_that_is_named(tmp_path: Path) -> None:
     log = l2l.read_board_log(path)
     x = np.zeros((1, 3, made.channels))
     for names in (("split",), ("fused", "split"), ("split", "fused")):
-        result = l2l.profile(made, x, against=(), target=names[0], beside=names[1:], board_log=log)
+        result = l2l.profile(
+            made, x, against=(), frontier=False, target=names[0], beside=names[1:], board_log=log
+        )
         (row,) = [row for row in result.rows if row.backend == "board"]
         step = row.avg_time_per_step
         assert step is not None and row.throughput is not None and step.value == 5e-6
         assert row.throughput.value == pytest.approx(1 / (5e-6 * split.steps_per_sample))
         assert any("through the host are included" in note for note in row.notes)
     with pytest.raises(InputError, match="prepared for fused it has .*for split_graph it has"):
-        l2l.profile(made, x, against=(), beside="split_graph", board_log=log)
+        l2l.profile(made, x, against=(), frontier=False, beside="split_graph", board_log=log)
 
 
 def test_what_was_not_measured_stays_open(tmp_path: Path) -> None:
     log = l2l.read_board_log(printed(tmp_path / "a.json", mismatches=3))
-    result = l2l.profile(looped(), X, against=(), board_log=log)
+    result = l2l.profile(looped(), X, against=(), frontier=False, board_log=log)
     (row,) = [row for row in result.rows if row.backend == "board"]
     assert row.status == "partial" and "3 integers differ" in row.problems[0]
     assert row.throughput is None and row.total_energy is None and row.energy_tier is None
@@ -86,7 +88,7 @@ def test_what_was_not_measured_stays_open(tmp_path: Path) -> None:
 def test_logs_of_other_programs_are_refused(tmp_path: Path) -> None:
     log = l2l.read_board_log(printed(tmp_path / "a.json", program_sha256="b" * 64))
     with pytest.raises(InputError, match="give the program and the target that were exported"):
-        l2l.profile(looped(), X, against=(), board_log=log)
+        l2l.profile(looped(), X, against=(), frontier=False, board_log=log)
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ class TestSamples:
     ) -> None:
         loaded = l2l.load(program)
         x = np.rint(np.load(samples))
-        result = l2l.profile(loaded, x, against=(), network=damped_sine.load())
+        result = l2l.profile(loaded, x, against=(), frontier=False, network=damped_sine.load())
         call = self.verbs(tmp_path, program, result.save(tmp_path / "net.profile.json"))[verb]
         found: list[Any] = []
         options: list[object] = []

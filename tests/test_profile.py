@@ -75,7 +75,7 @@ def with_measurements(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 class TestChips:
     def test_every_way_of_running_has_a_row_with_exact_counts(self) -> None:
-        result = l2l.profile(PROGRAM, X, against=(), rate=100.0)
+        result = l2l.profile(PROGRAM, X, against=(), frontier=False, rate=100.0)
         assert [(row.placement, row.mode, row.rate) for row in result.rows] == [
             ("packed", "fall-through", None), ("packed", "pipelined", None),
             ("packed", "fall-through", 100.0), ("packed", "pipelined", 100.0),
@@ -96,7 +96,7 @@ class TestChips:
         assert dict(chip.activity) == dict(counts.per_sample())
 
     def test_the_rate_curve_falls_to_full_speed(self) -> None:
-        chips = l2l.profile(PROGRAM, X, against=()).chips
+        chips = l2l.profile(PROGRAM, X, against=(), frontier=False).chips
         assert [chip.objective for chip in chips] == ["packed", "fast"]
         for chip in chips:
             energies = [point.total_energy.middle for point in chip.rate_curve]
@@ -108,14 +108,14 @@ class TestChips:
         layer = dataclasses.replace(NETWORK, layers=NETWORK.layers[:1], readout=None)
         program = l2l.quantize(layer, calibrate=X)
         assert program.latency_steps == 1
-        result = l2l.profile(program, X, DEVICE, against=(), rate=10.0)
+        result = l2l.profile(program, X, DEVICE, against=(), frontier=False, rate=10.0)
         assert [row.mode for row in result.rows] == ["fall-through", "fall-through"]
         assert "pipelined it runs as it does falling through" in result.summary()
 
     def test_input_and_output_count_where_they_are_asked_for_and_say_so(self) -> None:
         found = {}
         for io in ("none", "on-board", "host"):
-            result = l2l.profile(PROGRAM, X, DEVICE, against=(), io=io)
+            result = l2l.profile(PROGRAM, X, DEVICE, against=(), frontier=False, io=io)
             row = result.rows[0]
             assert row.total_energy is not None and (result.io, row.io) == (io, io)
             assert (f"io {io}" in row.label) == (io != "none")
@@ -133,7 +133,9 @@ class TestChips:
             "cores_per_chip": Figure(1, 1, 1, "1", "test", "assumed"),
         }
         small = dataclasses.replace(device, name="tiny", figures=tiny)
-        result = l2l.profile(PROGRAM, X, devices=(small, DEVICE), against=(), rate=100.0)
+        result = l2l.profile(
+            PROGRAM, X, devices=(small, DEVICE), against=(), frontier=False, rate=100.0
+        )
         failed = result.row("tiny")
         assert failed.status == "failed" and failed.total_energy is None
         assert any("64" in problem for problem in failed.problems)
@@ -152,7 +154,9 @@ class TestChips:
             "time_per_step": Figure(0.1, 0.1, 0.1, "s", "test", "assumed")
         }
         slow = dataclasses.replace(device, name="slow", figures=figures)
-        result = l2l.profile(PROGRAM, X, devices=(DEVICE, slow), against=(), rate=100.0)
+        result = l2l.profile(
+            PROGRAM, X, devices=(DEVICE, slow), against=(), frontier=False, rate=100.0
+        )
         rows = [row for row in result.rows if row.device == "slow" and row.rate == 100.0]
         assert [row.status for row in rows] == ["failed", "failed"]
         assert (
@@ -175,7 +179,7 @@ class TestChips:
     @pytest.mark.filterwarnings("error")
     @pytest.mark.parametrize("rate", [1e-6, 1e-3])
     def test_a_rate_of_days_gives_numbers(self, rate: float) -> None:
-        result = l2l.profile(PROGRAM, X, against=(), rate=rate)
+        result = l2l.profile(PROGRAM, X, against=(), frontier=False, rate=rate)
         text = f"{answer(result)}\n{result.summary()}"
         assert not re.search(r"\binf\b|\bnan\b|\d{20}", text)
 
@@ -208,7 +212,7 @@ class TestChips:
     def test_clipped_inputs_are_a_warning_with_count_and_share(
         self, factor: float, tmp_path: Path
     ) -> None:
-        result = l2l.profile(PROGRAM, X * factor, against=())
+        result = l2l.profile(PROGRAM, X * factor, against=(), frontier=False)
         clipped, values = result.subject.saturated, result.subject.input_values
         assert values == X.size and bool(clipped) == (factor > 1.0) == bool(result.warnings)
         words = f"{clipped:,} of {values:,} input values ({percent(clipped / values)}) lie outside"
@@ -218,8 +222,8 @@ class TestChips:
 
     def test_encoded_samples_give_the_same(self) -> None:
         encoded = PROGRAM.input.encode(X)[0].astype(np.int32)
-        a = l2l.profile(PROGRAM, X, against=()).rows
-        b = l2l.profile(PROGRAM, encoded, against=(), encoded=True).rows
+        a = l2l.profile(PROGRAM, X, against=(), frontier=False).rows
+        b = l2l.profile(PROGRAM, encoded, against=(), frontier=False, encoded=True).rows
         assert a == b
 
 
@@ -237,13 +241,15 @@ class TestAccuracy:
             ({}, None),
         )
         for options, expected in cases:
-            found = l2l.profile(PROGRAM, X, against=(), **options).rows[0].accuracy
+            found = l2l.profile(PROGRAM, X, against=(), frontier=False, **options).rows[0].accuracy
             assert (
                 found == expected
                 or found is not None
                 and found.value == pytest.approx(expected.value if expected else 0.0)
             )
-        agreement = l2l.profile(PROGRAM, X, against=(), network=NETWORK).rows[0].accuracy
+        agreement = (
+            l2l.profile(PROGRAM, X, against=(), frontier=False, network=NETWORK).rows[0].accuracy
+        )
         truth = NETWORK.evaluate(X).outputs
         shares = np.sqrt(np.mean((outputs - truth) ** 2, axis=(0, 1))) / truth.std(axis=(0, 1))
         worst = f"output {shares.argmax()} of 2"
@@ -298,7 +304,7 @@ class TestMeasured:
                         name="integer engine c", step_latency=loop, sample_latency=loop,
                         throughput=average(5e6, "1/s")),
         )  # fmt: skip
-        result = l2l.profile(PROGRAM, X, against=("cpu",), rate=100.0)
+        result = l2l.profile(PROGRAM, X, against=("cpu",), frontier=False, rate=100.0)
         rival = "200 ns (integer engine c, sequence, no Python call, loop in C)"
         assert f"the fastest measured here takes {rival}" in str(answer(result))
         text = result.summary()
@@ -312,7 +318,7 @@ class TestMeasured:
     ) -> None:
         busy = Conditions("a CPU", 2, load_before=8.25, load_after=9.5, other_processes=1.5)
         with_measurements(measurement(conditions=busy, busy_share=0.25), measurement(name="idle"))
-        result = l2l.profile(PROGRAM, X, against=("cpu",), rate=100.0)
+        result = l2l.profile(PROGRAM, X, against=("cpu",), frontier=False, rate=100.0)
         load = (
             "other processes kept 1.5 of 2 CPUs busy (load average 8.25 before, 9.50 after); it "
             "had the CPU for 25 % of the time of its calls"
@@ -334,7 +340,9 @@ class TestMeasured:
         reading = measurement().energy
         assert isinstance(reading, EnergyReading)
         with_measurements(measurement(energy=dataclasses.replace(reading, dynamic=None)))
-        row = l2l.profile(PROGRAM, X, against=("cpu",)).row("onnxruntime on CPU, 1 thread")
+        row = l2l.profile(PROGRAM, X, against=("cpu",), frontier=False).row(
+            "onnxruntime on CPU, 1 thread"
+        )
         assert row.dynamic_energy is None
         assert any("below resolution" in note for note in row.notes)
 
@@ -343,7 +351,7 @@ class TestMeasured:
     ) -> None:
         bound = EstimatedEnergy(2e-5, 9e-5, 1.0, "cpu-generic-thread", "a guess")
         with_measurements(measurement(energy=bound))
-        result = l2l.profile(PROGRAM, X, against=("cpu",), rate=100.0)
+        result = l2l.profile(PROGRAM, X, against=("cpu",), frontier=False, rate=100.0)
         for rate in (None, 100.0):
             row = result.row("onnxruntime on CPU, 1 thread", rate=rate)
             assert row.energy_tier == "ESTIMATED" and row.total_energy is not None
@@ -359,7 +367,9 @@ class TestMeasured:
         """Another board's power times this machine's time is the energy of neither."""
         measure_for_moments(monkeypatch)
         others = ("cpu-raspberry-pi-4", "gpu-jetson-orin-nano")
-        result = l2l.profile(PROGRAM, X, devices=(DEVICE, *others), against=against, quick=True)
+        result = l2l.profile(
+            PROGRAM, X, devices=(DEVICE, *others), against=against, frontier=False, quick=True
+        )
         for name in others:
             (text,) = (text for text in result.absent if text.startswith(f"profile {name} ("))
             assert "is used in no row" in text and text in result.summary()
@@ -380,7 +390,7 @@ class TestMeasured:
                         throughput=None, reason="no GPU: get one"),
             stopped="interrupted",
         )  # fmt: skip
-        result = l2l.profile(PROGRAM, X, against=("cpu", "cuda"))
+        result = l2l.profile(PROGRAM, X, against=("cpu", "cuda"), frontier=False)
         gpu = result.row("PyTorch on GPU")
         assert gpu.status == "failed" and gpu.kind == "gpu"
         assert gpu.problems == ("RuntimeError: CUDA error: device lost",)
@@ -394,7 +404,9 @@ class TestMeasured:
 
     def test_backends_are_really_measured(self, monkeypatch: pytest.MonkeyPatch) -> None:
         measure_for_moments(monkeypatch)
-        result = l2l.profile(PROGRAM, X, against=("cpu:engine",), quick=True, network=NETWORK)
+        result = l2l.profile(
+            PROGRAM, X, against=("cpu:engine",), frontier=False, quick=True, network=NETWORK
+        )
         rows = [row for row in result.rows if row.kind == "cpu"]
         assert rows and all(row.tier == "MEASURED" for row in rows)
         assert result.quick and "processor" in result.conditions
@@ -406,7 +418,9 @@ class TestTimeThatIsIrregular:
         network = dataclasses.replace(network, timespan=None)
         x, spans = random_samples(1, 2, 12, 3), np.random.default_rng(0).uniform(0.5, 2, (2, 12))
         program = l2l.quantize(network, calibrate=x, calibrate_timespans=spans)
-        result = l2l.profile(program, x, against=(), network=network, timespans=spans)
+        result = l2l.profile(
+            program, x, against=(), frontier=False, network=network, timespans=spans
+        )
         assert result.complete and len(result.metrics) == 2
         assert result.subject.inputs == 3
         with pytest.raises(l2l.InputError, match="timespans"):

@@ -34,7 +34,7 @@ SAMPLES = damped_sine.example(4, 20, 1)[0]
 @functools.cache
 def found(**options: Any) -> ProfileResult:
     """A profile of damped_sine with nothing measured."""
-    return l2l.profile(SHIPPED, SAMPLES, against=(), **options)
+    return l2l.profile(SHIPPED, SAMPLES, against=(), frontier=False, **options)
 
 
 class TestPlacement:
@@ -100,13 +100,13 @@ class TestPlacement:
         device = l2l.load_device(DEVICE)
         figures = dict(device.figures) | {"cores_per_chip": Figure(1, 1, 1, "1", "t", "assumed")}
         one = dataclasses.replace(device, name="one", figures=figures)
-        result = l2l.profile(program, X, one, against=())
+        result = l2l.profile(program, X, one, against=(), frontier=False)
         assert {row.placement for row in result.rows} == {"packed"}
         assert "the placement that is packed is the fast one too" in result.summary()
 
     def test_side_by_side_they_are_placed_as_the_answer_says(self) -> None:
         for rate, words in ((100.0, "packed"), (None, "fast")):
-            result = l2l.profile(PROGRAM, X, against=(), rate=rate, beside="split")
+            result = l2l.profile(PROGRAM, X, against=(), frontier=False, rate=rate, beside="split")
             assert {side.placement for side in result.sides} == {words}
             assert f"(estimates of one copy, {words}, pipelined at full speed)" in result.summary()
 
@@ -272,7 +272,9 @@ class TestCopies:
 class TestBasis:
     """Rows of a file say what their basis gives."""
 
-    RESULT = l2l.profile(PROGRAM, X, (DEVICE, "mcu-stm32u385"), against=(), rate=RATE)
+    RESULT = l2l.profile(
+        PROGRAM, X, (DEVICE, "mcu-stm32u385"), against=(), frontier=False, rate=RATE
+    )
 
     def test_nothing_is_lost(self, tmp_path: Path) -> None:
         again = l2l.load_profile(self.RESULT.save(tmp_path / "a.profile.json"))

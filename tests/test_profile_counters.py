@@ -126,7 +126,7 @@ def profiled(
     counters = EnergyCounters({"cpu": tree.meter(), "cuda": gpu})
     monkeypatch.setattr(measuring, "find_counters", lambda: counters)
     return l2l.profile(
-        PROGRAM, X, against=("cpu", "cuda"), rate=100.0, quick=True, batches=[2]
+        PROGRAM, X, against=("cpu", "cuda"), frontier=False, rate=100.0, quick=True, batches=[2]
     ), library
 
 

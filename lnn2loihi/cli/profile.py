@@ -299,6 +299,8 @@ def _print(result: l2l.ProfileResult, written: list[Path], as_json: bool) -> Non
     files = [str(path) for path in written]
     text = f"{answer(result)}\n\n{result.summary()}"
     text += "".join(f"\nwritten: {path}" for path in files)
-    words = {"answer": str(answer(result)), "warnings": list(result.warnings)}
+    words: dict[str, Any] = {"answer": str(answer(result)), "warnings": list(result.warnings)}
+    if result.frontier is not None:
+        words["where_the_chip_wins"] = result.frontier.sentence
     found: dict[str, Any] = {**result.to_dict(), **words, "written": files}
     print_result(found, text, as_json)

@@ -9,6 +9,7 @@ What the columns mean: docs/profile.md.
 """
 
 from lnn2loihi.profiling.curves import Crossover, Curve, crossovers, curves_of
+from lnn2loihi.profiling.frontier import Frontier
 from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.ratios import difference, ratio
 from lnn2loihi.profiling.result import ChipProfile, ProfileResult
@@ -23,6 +24,7 @@ __all__ = [
     "ChipProfile",
     "Crossover",
     "Curve",
+    "Frontier",
     "ProfileResult",
     "ProfileRow",
     "Quantity",

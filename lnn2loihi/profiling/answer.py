@@ -19,6 +19,9 @@ from lnn2loihi.profiling.speaking import (
     surely_met,
 )
 
+#: How a sentence begins that warns.
+WARNING = "Warning: "
+
 
 @dataclass(frozen=True)
 class KeyFigure:
@@ -67,14 +70,17 @@ def answer(result: ProfileResult) -> Answer:
             (),
         )
     chip, rival = chips[0], cheapest_rival(result, result.allow_estimated)
-    found = [sentences.cost(chip), *(f"Warning: {text}." for text in result.warnings)]
+    found = [sentences.cost(chip), *(f"{WARNING}{text}." for text in result.warnings)]
     found += [sentences.rate(chip, result), sentences.closed_loop(result)]
     found += [sentences.waiting(chip, result), *map(sentences.cost, chips[1:])]
     found += [sentences.placements(chips)]
     found += [sentences.against(chip, rival, result.allow_estimated)]
     found += [sentences.too_slow(result), sentences.unmeasured(result)]
     found += [sentences.latency(chip, result), *sentences.other_chips(chip, result)]
-    found += [crossover_text(crossovers(curves_of(result), result.allow_estimated))]
+    if result.frontier is not None:
+        found += [result.frontier.sentence]
+    else:
+        found += [crossover_text(crossovers(curves_of(result), result.allow_estimated))]
     found += [sentences.copies(result), sentences.input_and_output(result)]
     found += [sentences.accuracy(chip)]
     return Answer(

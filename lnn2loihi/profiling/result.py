@@ -16,6 +16,7 @@ from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.metrics import NeuroBenchMetrics
 from lnn2loihi.printable import printable_lines
+from lnn2loihi.profiling.frontier import Frontier
 from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.row_tables import row_tables
 from lnn2loihi.profiling.rows import ProfileRow, placed_on
@@ -257,6 +258,8 @@ class ProfileResult:
         problems: what did not work beside the rows.
         sides: where targets were to stand side by side, what each makes of the program and what
             that costs.
+        frontier: where the chip needs least energy, by rate and number of copies; None where
+            nobody has looked, or the chip has no room.
     """
 
     subject: Subject
@@ -279,6 +282,7 @@ class ProfileResult:
     absent: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     sides: tuple[Side, ...] = ()
+    frontier: Frontier | None = None
 
     def __post_init__(self) -> None:
         for name in ("versions", "conditions", "notes"):
@@ -377,6 +381,8 @@ class ProfileResult:
             found += [(who, f"not proved: {text}") for text in self.subject.unproved]
         found += [("warning", side.warning) for side in self.sides if side.warning]
         found += [("profile", text) for text in self.problems]
+        if self.frontier is not None:
+            found += [("where the chip wins", text) for text in self.frontier.left_out]
         return found + [("not on this machine", text) for text in self.absent]
 
     def __str__(self) -> str:

@@ -34,6 +34,8 @@ from lnn2loihi.profiling.accuracy import Judge, judge_for, judged
 from lnn2loihi.profiling.board import board_rows
 from lnn2loihi.profiling.chips import ChipAnswer, profile_chip
 from lnn2loihi.profiling.circumstances import circumstances
+from lnn2loihi.profiling.contest import Contest
+from lnn2loihi.profiling.frontier import Frontier
 from lnn2loihi.profiling.measured import measured_rows, row_provenance
 from lnn2loihi.profiling.microcontrollers import microcontroller_rows
 from lnn2loihi.profiling.request import ChipRequest
@@ -78,6 +80,7 @@ def profile(
     closed_loop: bool = False,
     io: Annotated[str, OneOf(IO)] = NO_IO,
     copies: Count = 1,
+    frontier: bool = True,
     quick: bool = False,
     allow_estimated: bool = False,
     batches: Sequence[Count] | None = None,
@@ -117,6 +120,7 @@ def profile(
         encoded: whether x (and timespans) holds encoded messages, as for `simulate`.
         targets: what answers should be: numbers (batch, time, outputs), classes (batch[, time]).
         metric: "mse" or "accuracy"; found from the targets where absent.
+        frontier: whether to find where the chip wins, which takes a second or two.
         quick: shorter measurements, for a look; marked so.
         allow_estimated: whether ESTIMATED energies (bounds from data sheets) take part in ratios.
         batches: batches to measure; the best one by default.
@@ -133,7 +137,7 @@ def profile(
         TargetError: the target cannot prepare the program.
         BackendMissingError: a backend that was demanded by name is not there.
     """
-    aim = target_of(target)
+    aim, how = target_of(target), (placement, closed_loop, copies)
     others, prepared = _others(aim, beside), aim.prepare(program)
     board = board_rows(board_log, program, (aim, *others))
     chips, controllers, processors = _devices(devices)
@@ -144,24 +148,48 @@ def profile(
     run, problems = _simulated(program, prepared, aim, asked, encoded)
     judge = judge_for(run.outputs.shape, data, targets, metric, network)
     accuracy = None if judge is None else judged(judge(run.outputs))
-    how = (placement, closed_loop, copies)
     request = ChipRequest(prepared, aim, run.counters, rate, io, accuracy, *how)
     answers = _estimated(chips, request, progress)
-    measured = _measured(backends, data, processors, quick=quick, batches=batches, score=judge,
-                         budget_seconds=budget_seconds, progress=progress)  # fmt: skip
+    told = {"quick": quick, "batches": batches, "score": judge, "budget_seconds": budget_seconds}
+    measured = _measured(backends, data, processors, progress=progress, **told)
     rows = [row for answer in answers for row in answer.rows] + board
     rows += _processor_rows(program, request, controllers, processors, measured)
-    data_of_sides = (asked, data, judge, encoded)
+    data_of_sides, wins = (asked, data, judge, encoded), allow_estimated if frontier else None
     return ProfileResult(
         subject=_subject(program, request, run, data),
         metrics=_metrics(prepared, run, network, data, rate),
         problems=(*problems, *_ended(measured)),
         sides=_sides(program, (aim, *others), chips[0], request, answers[0], *data_of_sides),
-        **_tables(rows, answers, (*chips, *controllers)),
-        **circumstances(measured, data),
+        frontier=_frontier(program, request, (chips, controllers), answers, rows, wins),
+        **_tables(rows, answers, (*chips, *controllers)), **circumstances(measured, data),
         **{name: getattr(request, name) for name in _TOLD},
         quick=quick, allow_estimated=allow_estimated, command=command,
     )  # fmt: skip
+
+
+def _frontier(
+    program: LoihiProgram,
+    request: ChipRequest,
+    devices: tuple[Sequence[Device], Sequence[Device]],
+    answers: Sequence[ChipAnswer],
+    rows: Sequence[ProfileRow],
+    allow_estimated: bool | None,
+) -> Frontier | None:
+    """Where the first chip that the program has been placed on wins, if that is asked.
+
+    Args:
+        program: the program as it is.
+        request: what is asked of the chips.
+        devices: chips, and micro-controllers.
+        answers: what became of each chip.
+        rows: of the table.
+        allow_estimated: whether ESTIMATED energies may win; None where nobody asks.
+    """
+    chips, controllers = devices
+    placed = [device for device, one in zip(chips, answers, strict=True) if one.chips]
+    if allow_estimated is None or not placed:
+        return None
+    return Contest(program, request, placed[0], controllers, rows, allow_estimated).frontier()
 
 
 def _processor_rows(

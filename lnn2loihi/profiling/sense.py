@@ -12,6 +12,7 @@ from lnn2loihi.cost.basis import Basis
 from lnn2loihi.cost.microcontroller_model import MicrocontrollerBasis
 from lnn2loihi.defaults import IO, PLACEMENTS
 from lnn2loihi.kinds import RATE_TEXT, RATES
+from lnn2loihi.profiling.frontier import Frontier
 from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.ratios import ESTIMATED_NAMES
 from lnn2loihi.profiling.result import ProfileResult, RatePoint
@@ -48,6 +49,29 @@ def nonsense(result: ProfileResult) -> Iterator[str]:
     yield from _basis_problems(result.rows)
     for number, chip in enumerate(result.chips):
         yield from _curve_problems(f"profile.chips[{number}].rate_curve", chip.rate_curve)
+    if result.frontier is not None:
+        yield from _frontier_problems("profile.frontier", result.frontier)
+
+
+def _frontier_problems(place: str, frontier: Frontier) -> Iterator[str]:
+    for number, rate in enumerate(frontier.rates):
+        yield from _not_above(f"{place}.rates[{number}]", rate)
+    if any(b <= a for a, b in zip(frontier.rates, frontier.rates[1:], strict=False)):
+        yield f"{place}: its rates do not ascend"
+    for number, row in enumerate(frontier.rows):
+        here = f"{place}.rows[{number}]"
+        for at, curve in enumerate(row.curves):
+            yield from _not_above(f"{here}.curves[{at}].fastest", curve.fastest)
+            for n, energy in enumerate(curve.energies):
+                yield from _not_above(f"{here}.curves[{at}].energies[{n}]", energy)
+            for n, parts in enumerate(curve.parts):
+                yield from _not_above(f"{here}.curves[{at}].parts[{n}]", parts)
+        for at, one in enumerate(row.stretches):
+            for name in ("low", "high", "begins"):
+                yield from _not_above(f"{here}.stretches[{at}].{name}", getattr(one, name))
+        for at, one in enumerate(row.crossovers):
+            yield from _not_above(f"{here}.crossovers[{at}].rate", one.rate)
+        yield from _not_above(f"{here}.takeover.rate", row.takeover.rate)
 
 
 def _no_rate(place: str, rate: float | None) -> Iterator[str]:
