@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lnn2loihi.cost.workload import PIPELINED
+from lnn2loihi.measure.meter import DEVICE_KINDS
 from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.rows import CHIP, ProfileRow
 from lnn2loihi.reporting.axis import Axis
@@ -28,7 +29,8 @@ def energy_against_batch(rows: Sequence[ProfileRow]) -> Markup | None:
     """Energy per sample of each backend at its batches, and the chip as a level line."""
     found: dict[str, list[ProfileRow]] = {}
     for row in rows:
-        if row.kind != CHIP and row.rate is None and row.total_energy is not None:
+        batched = row.kind in DEVICE_KINDS.values()
+        if batched and row.rate is None and row.total_energy is not None:
             found.setdefault(row.name, []).append(row)
     if not found:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -189,7 +190,8 @@ def energy_by_cause(rows: Sequence[ProfileRow]) -> Markup | None:
         whole = dict(dynamic)
         if row.static_energy is not None:
             whole["static"] = row.static_energy.middle
-        parts.append(text(0, y + 10, typeset(row.label), class_="t strong"))
+        words, y = _title(row, y)
+        parts.append(words)
         for words, shares in (("total", whole), ("of it dynamic", dynamic)):
             parts.append(_shares(y + 16, words, shares))
             y += 30.0
@@ -197,6 +199,18 @@ def energy_by_cause(rows: Sequence[ProfileRow]) -> Markup | None:
         y += 28.0
     keys = legend((box_key(f"cause {c}"), words) for c, words in CAUSES.items() if c in seen)
     return joined(drawing(y - 8, "Energy per sample by cause", *parts), keys)
+
+
+def _title(row: ProfileRow, y: float) -> tuple[Markup, float]:
+    """What a bar is of and how that runs, as lines, and where the last of them stands."""
+    most = int(WIDTH / CHARACTER) - 4
+    lines = [(part, "t strong") for part in textwrap.wrap(row.name, most)]
+    lines += [(part, "t") for part in textwrap.wrap(f"{row.how}, {row.pace}", most)]
+    drawn = [
+        text(0, y + 10 + 15 * n, typeset(words), class_=class_)
+        for n, (words, class_) in enumerate(lines)
+    ]
+    return joined(*drawn), y + 15 * (len(lines) - 1)
 
 
 def _shares(y: float, words: str, shares: dict[str, float]) -> Markup:

@@ -1,7 +1,10 @@
-"""How tiers and devices look: what was measured is filled, what was estimated is hollow."""
+"""How tiers and devices look: what was measured is filled, what was estimated is hollow;
+micro-controllers are squares.
+"""
 
 from __future__ import annotations
 
+from lnn2loihi.profiling.rows import MICROCONTROLLER
 from lnn2loihi.reporting.chart import key, line, rectangle
 from lnn2loihi.reporting.markup import Markup, element, joined
 from lnn2loihi.tiers import BOUND, CALIBRATED, ESTIMATED, MEASURED, TIERS
@@ -21,8 +24,13 @@ def badge(tier: str) -> Markup:
 
 
 def point(x: float, y: float, tier: str, kind: str, size: float = 5.0) -> Markup:
-    """A point: filled where measured, a ring where calibrated, a diamond where estimated."""
+    """A point: filled where measured, a ring where calibrated, a diamond where estimated; a square
+    for a micro-controller.
+    """
     classes = f"mark {TIER_CLASS[tier]} {kind}"
+    if kind == MICROCONTROLLER:
+        side = 1.8 * size
+        return rectangle(x - side / 2, y - side / 2, side, side, classes)
     if tier in (MEASURED, CALIBRATED):
         return element("circle", cx=x, cy=y, r=size, class_=classes)
     s = size * 1.25

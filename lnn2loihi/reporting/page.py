@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import resources
 
-from lnn2loihi.profiling.answer import KeyFigure, answer
+from lnn2loihi.graph.precedent import NO_PRECEDENT
+from lnn2loihi.profiling.answer import WARNING, KeyFigure, answer
 from lnn2loihi.profiling.curves import crossover_text, crossovers, curves_of
+from lnn2loihi.profiling.frontier import Frontier
 from lnn2loihi.profiling.result import ChipProfile, EnergySensitivity, ProfileResult
 from lnn2loihi.profiling.rows import ProfileRow
 from lnn2loihi.profiling.speaking import full_speed, rows_of_chips
@@ -20,6 +22,7 @@ from lnn2loihi.reporting.energy_charts import (
     energy_against_rate,
     energy_by_cause,
 )
+from lnn2loihi.reporting.frontier_chart import frontier_chart, not_drawn
 from lnn2loihi.reporting.marks import badge
 from lnn2loihi.reporting.markup import Markup, element, joined
 from lnn2loihi.reporting.network_drawing import network_drawing, thinning
@@ -38,6 +41,8 @@ from lnn2loihi.simulation.result import saturation_text
 from lnn2loihi.targets.beside import unproved_of
 from lnn2loihi.tiers import TIERS
 
+#: Warnings of a program that stand at the top of the page.
+LEADING = 4
 #: Sections and their anchors, in order.
 SECTIONS = {
     "table": "All numbers",
@@ -54,7 +59,7 @@ def page(result: ProfileResult, program: LoihiProgram, traces: Traces | None) ->
     sections = sections_of(result, program, traces)
     return document(
         f"{result.subject.program}: what it costs on Loihi 2",
-        _header(result),
+        _header(result, program),
         [(name, SECTIONS[name], content) for name, content in sections.items() if content],
         result.versions.get("lnn2loihi", ""),
     )
@@ -106,21 +111,43 @@ def document(
     return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
 
 
-def _header(result: ProfileResult) -> Markup:
+def _header(result: ProfileResult, program: LoihiProgram) -> Markup:
     found, s = answer(result), result.subject
     line = (
         f"{s.program} · {s.recipe} · {s.neurons:,} neurons, {s.synapses:,} synapses · one sample "
         f"per {'chip step' if s.period == 1 else f'{s.period} chip steps'}, answer after "
         f"{s.latency_steps}"
     )
-    sentences = [element("li", typeset(sentence)) for sentence in found.sentences]
+    said = [text for text in found.sentences if not text.startswith(WARNING)]
+    sentences = [element("li", typeset(sentence)) for sentence in said]
     return element(
         "header",
         element("p", line, class_="eyebrow"),
         element("h1", typeset(found.title)),
+        _warnings(result, program),
         element("div", element("ul", *sentences), class_="answer"),
         element("div", *map(_tile, found.figures), class_="tiles") if found.figures else None,
     )
+
+
+def _warnings(result: ProfileResult, program: LoihiProgram) -> Markup | None:
+    """What makes the figures say less than they seem to, where nobody overlooks it."""
+    words = {name: count for name, count in (result.subject.saturated_words or {}).items() if count}
+    texts = [*result.warnings]
+    texts += [f"While it was counted, {saturation_text(words)}"] if words else []
+    # What no public program does first; the others stand with the network.
+    texts += sorted(program.warnings, key=lambda text: NO_PRECEDENT not in text)[:LEADING]
+    items = [element("li", typeset(text)) for text in texts]
+    if len(program.warnings) > LEADING:
+        left = len(program.warnings) - LEADING
+        more = f"{left:,} more warning{'s'[: left > 1]} of the program"
+        items.append(element("li", element("a", more, href="#network")))
+    if not items:
+        return None
+    return element(
+        "div", element("p", "Warnings", class_="caption"), element("ul", *items, class_="small"),
+        class_="card warning first",
+    )  # fmt: skip
 
 
 def _tile(figure: KeyFigure) -> Markup:
@@ -214,7 +241,26 @@ def _energy(result: ProfileResult) -> Markup:
          "Sequences side by side. The chip takes samples one by one."),
     ]  # fmt: skip
     cards = [figure(caption, chart, note) for caption, chart, note in charts if chart]
+    found = result.frontier
+    if found is not None:
+        cards.insert(0, _frontier(found))
     return element("div", *cards, class_="grid") if cards else Markup()
+
+
+def _frontier(found: Frontier) -> Markup:
+    """Where the chip wins, by rate and number of copies."""
+    others = not_drawn(found)
+    note = joined(
+        typeset(found.sentence),
+        element("br"),
+        "Energy of a sample of one copy with the static power of the full chip, shared by the "
+        "copies; a competitor is in it where it meets the rate by the upper end of its interval. "
+        "On the map the line is the rate from which on the chip is the cheapest, the bars are 90 % "
+        "of the draws.",
+        f" Not drawn, but in the contest: {', '.join(others)}." if others else "",
+        *(joined(element("br"), typeset(f"{text}.")) for text in found.left_out),
+    )
+    return figure("Where the chip wins", frontier_chart(found), note, wide=True)
 
 
 def _by_cause(result: ProfileResult) -> list[ProfileRow]:
