@@ -196,18 +196,24 @@ def _won(
 
 
 def _edge(area: Area, rows: Sequence[FrontierRow]) -> list[Markup]:
-    """From which rate on the chip wins: a line through all numbers of copies, and intervals."""
+    """From which rate on the chip wins: a line through all numbers of copies, and its intervals as
+    bars and as a band.
+    """
     parts: list[Markup] = []
     points: list[tuple[float, float]] = []
+    ends: list[tuple[tuple[float, float], tuple[float, float]]] = []
     for place, row in enumerate(rows):
         rate, y = row.takeover.rate, area.top + ROW * place + 28.0
         if rate is None:
             continue
         (low, _), (high, _) = (area.at(end, 0.0) for end in (rate.low, rate.high))
+        ends.append(((low, y), (high, y)))
         parts.append(line(low, y, high, y, "frontier-range"))
         parts += [line(x, y - 3, x, y + 3, "frontier-range") for x in (low, high)]
         if rate.value is not None:
             points.append((area.at(rate.value, 0.0)[0], y))
+    around = [low for low, _ in ends] + [high for _, high in reversed(ends)]
+    parts.insert(0, path(around, "frontier-band", close=True))
     parts.append(path(points, "frontier-line"))
     parts += [element("circle", cx=x, cy=y, r=3.5, class_="frontier-point") for x, y in points]
     return parts

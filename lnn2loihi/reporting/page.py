@@ -255,8 +255,8 @@ def _frontier(found: Frontier) -> Markup:
         element("br"),
         "Energy of a sample of one copy with the static power of the full chip, shared by the "
         "copies; a competitor is in it where it meets the rate by the upper end of its interval. "
-        "On the map the line is the rate from which on the chip is the cheapest, the bars are 90 % "
-        "of the draws.",
+        "On the map the line is the rate from which on the chip is the cheapest, bars and band are "
+        "90 % of the draws that have one.",
         f" Not drawn, but in the contest: {', '.join(others)}." if others else "",
         *(joined(element("br"), typeset(f"{text}.")) for text in found.left_out),
     )
