@@ -330,6 +330,9 @@ class TestContest:
                                     idle_power=Quantity(None, 1e-12, 1e-11, "W"))  # fmt: skip
         plain, allowed = (frontier_of((cheap,), may, (1,)) for may in (False, True))
         assert f"the bounds of {row.name} (ESTIMATED) reach below that" in plain.sentence
+        two = dataclasses.replace(plain, rows=(*plain.rows, dataclasses.replace(
+            plain.rows[0], copies=2)))  # fmt: skip
+        assert two.sentence.count("(ESTIMATED) reach below that") == 2  # of each number of copies
         assert f"on {row.name} (ESTIMATED) up to" in allowed.sentence
 
 

@@ -52,9 +52,9 @@ def sentence_of(frontier: Frontier) -> str:
     rows = [frontier.rows[0]]
     if frontier.telling is not rows[0]:
         rows.append(frontier.telling)
-    texts = [text for row in rows for text in _row_texts(row)]
+    texts = [text for row in rows for text in _row_texts(frontier, row)]
     last, names = rows[-1], names_of(rows[-1].curves)
-    texts += [*_named(frontier, last, names), *_bounded(frontier, last, names)]
+    texts += _named(frontier, last, names)
     if len(frontier.rows) > 1 and not any(_wins(row) for row in frontier.rows):
         most = copies_text(frontier.rows[-1].copies)
         texts.append(f"{names[last.chip.label]} wins with no number of copies, up to {most}")
@@ -67,7 +67,7 @@ def _wins(row: FrontierRow) -> bool:
     return any(one.winner == row.chip.label for one in row.stretches)
 
 
-def _row_texts(row: FrontierRow) -> Iterator[str]:
+def _row_texts(frontier: Frontier, row: FrontierRow) -> Iterator[str]:
     names = names_of(row.curves)
     whose = "a single copy" if row.copies == 1 else f"each of {row.copies:,} copies on the chip"
     parts = [
@@ -76,6 +76,7 @@ def _row_texts(row: FrontierRow) -> Iterator[str]:
     ]
     listed = ", ".join(parts[:-1]) + (", and " if len(parts) > 1 else "") + parts[-1]
     yield f"{whose} needs least energy a sample {listed}"
+    yield from _bounded(frontier, row, names)
     chip, never = names[row.chip.label], row.takeover.never
     if _wins(row) and never > 0.0:
         yield f"in {share_text(never)} of the draws somebody is cheaper than {chip} at its fastest"
