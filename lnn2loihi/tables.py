@@ -92,6 +92,16 @@ def paragraph(head: str, text: str) -> str:
     )  # fmt: skip
 
 
+def wrapped(text: str) -> str:
+    """A text whose lines have at most WIDTH columns; what continues one is indented."""
+    return "\n".join(
+        line if len(line) <= WIDTH else textwrap.fill(
+            line, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        )
+        for line in text.splitlines()
+    )  # fmt: skip
+
+
 def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A table in Markdown, for pages that hold what a command prints.
 

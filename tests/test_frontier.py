@@ -300,7 +300,7 @@ class TestContest:
     def test_the_number_that_was_asked_for_is_one_of_them(self) -> None:
         found = frontier_of(copies=7)
         assert [row.copies for row in found.rows] == [1, 7, 10]
-        assert found.telling.copies == 7 and "each of 7 copies" in found.sentence
+        assert found.telling.copies == 7 and "Each of 7 copies" in found.sentence
 
     def test_copies_stop_where_the_device_is_full(self) -> None:
         small = dataclasses.replace(
@@ -329,7 +329,7 @@ class TestContest:
         cheap = dataclasses.replace(row, total_energy=Quantity(None, 1e-12, 1e-11, "J"),
                                     idle_power=Quantity(None, 1e-12, 1e-11, "W"))  # fmt: skip
         plain, allowed = (frontier_of((cheap,), may, (1,)) for may in (False, True))
-        assert f"the bounds of {row.name} (ESTIMATED) reach below that" in plain.sentence
+        assert f"The bounds of {row.name} (ESTIMATED) reach below that" in plain.sentence
         two = dataclasses.replace(plain, rows=(*plain.rows, dataclasses.replace(
             plain.rows[0], copies=2)))  # fmt: skip
         assert two.sentence.count("(ESTIMATED) reach below that") == 2  # of each number of copies
@@ -340,7 +340,7 @@ class TestWords:
     def test_the_sentence_says_who_wins_and_how_the_chip_runs(self, found: Frontier) -> None:
         text = found.sentence
         assert text.startswith("A single copy needs least energy a sample on ")
-        assert f"each of {found.telling.copies:,} copies on the chip" in text
+        assert f"Each of {found.telling.copies:,} copies on the chip" in text
         assert ("fall-through" in text or "pipelined" in text) and text.endswith(".")
         for one in (*found.rows[0].stretches, *found.telling.stretches):
             assert l2l.devices.with_prefix(one.high, "Hz") in text

@@ -295,6 +295,7 @@ def _rate(text: str) -> float:
 def _print(result: l2l.ProfileResult, written: list[Path], as_json: bool) -> None:
     with importing():
         from lnn2loihi.profiling.answer import answer
+        from lnn2loihi.tables import wrapped
 
     files = [str(path) for path in written]
     text = f"{answer(result)}\n\n{result.summary()}"
@@ -303,4 +304,4 @@ def _print(result: l2l.ProfileResult, written: list[Path], as_json: bool) -> Non
     if result.frontier is not None:
         words["where_the_chip_wins"] = result.frontier.sentence
     found: dict[str, Any] = {**result.to_dict(), **words, "written": files}
-    print_result(found, text, as_json)
+    print_result(found, wrapped(text), as_json)

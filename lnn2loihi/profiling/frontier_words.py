@@ -48,7 +48,9 @@ def how_text(how: str) -> str:
 
 
 def sentence_of(frontier: Frontier) -> str:
-    """Who needs least energy a sample, for one copy and for the most telling number of them."""
+    """Who needs least energy a sample, for one copy and for the most telling number of them: a
+    sentence for each, and what has to be said beside.
+    """
     rows = [frontier.rows[0]]
     if frontier.telling is not rows[0]:
         rows.append(frontier.telling)
@@ -58,9 +60,8 @@ def sentence_of(frontier: Frontier) -> str:
     if len(frontier.rows) > 1 and not any(_wins(row) for row in frontier.rows):
         most = copies_text(frontier.rows[-1].copies)
         texts.append(f"{names[last.chip.label]} wins with no number of copies, up to {most}")
-    counted = f"with io {frontier.io} " if frontier.io != NO_IO else ""
-    whole = counted + "; ".join(texts)
-    return f"{whole[:1].upper()}{whole[1:]}."
+    texts[0] = (f"with io {frontier.io} " if frontier.io != NO_IO else "") + texts[0]
+    return " ".join(f"{text[:1].upper()}{text[1:]}." for text in texts)
 
 
 def _wins(row: FrontierRow) -> bool:

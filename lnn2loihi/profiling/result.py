@@ -367,8 +367,7 @@ class ProfileResult:
         said: dict[str, list[str]] = {}
         warnings = [("warning", text) for text in self.warnings]
         for row in self.rows:
-            load = (f"measured under load: {row.under_load}",) if row.under_load else ()
-            for text in (*row.problems, *load, *row.notes):
+            for text in (*row.problems, *row.notes):
                 said.setdefault(text, []).append(row.label)
         found = warnings + [
             (labels[0] + (f" and {len(labels) - 1} more" if len(labels) > 1 else ""), text)
