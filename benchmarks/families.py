@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,13 +30,14 @@ from accuracy_tasks import BRIEFLY, Task, task_named
 from families_plots import plot_sine, plot_tasks
 from families_sine import FAMILIES as SINE_FAMILIES
 from families_sine import sine_rows, sine_tables
-from families_tables import NAMES, mean_and_range
+from families_tables import NAMES, compared, mean_and_range, ranged, three
 from rich.console import Console
 
 from lnn2loihi.artifact import load as load_program
 from lnn2loihi.artifact import save
 from lnn2loihi.conversion import import_network
-from lnn2loihi.cost import estimate
+from lnn2loihi.cost import CostEstimate, estimate
+from lnn2loihi.cost.basis import ratio_of
 from lnn2loihi.files import write_atomically
 from lnn2loihi.measure import Settings, measure, runners
 from lnn2loihi.models.families import FAMILIES, FOLDER, QAT_RECIPE, TASKS
@@ -63,6 +64,8 @@ TURNS = Settings(warm_up=0.1, rounds=15, slice=0.05)
 #: What is shipped.
 SHIPPED_SEED = 1
 DEVICE = "loihi2-oheo-gulch"
+#: Time and energy are compared at full speed: placed for it, a new sample every period.
+OBJECTIVE, MODE = "fast", "pipelined"
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,9 @@ class Chip:
         cores: cores of the placement.
         latency_us, energy_uj: nominal, low, high; estimates. Energy is that of one sample, all in
             all, at full speed.
+        beside: the family of the first program, with which the next two compare.
+        latency_ratio, energy_ratio: over those of the family beside it, draw by draw: nominal, low,
+            high.
         cpu_us: median time of a step of one sequence in the C engine on one thread, measured.
     """
 
@@ -109,6 +115,9 @@ class Chip:
     cores: int
     latency_us: tuple[float, float, float]
     energy_uj: tuple[float, float, float]
+    beside: str
+    latency_ratio: tuple[float, float, float]
+    energy_ratio: tuple[float, float, float]
     cpu_us: float
 
 
@@ -209,23 +218,34 @@ def cpu_times(programs: Sequence[LoihiProgram], x: Any) -> list[float]:
     return [1e6 * (row.latency_p50 or float("nan")) for row in found]
 
 
-def chip(task: Task, family: str, program: LoihiProgram, cpu_us: float) -> Chip:
-    """Sizes and costs of a program."""
+def costs(task: Task, program: LoihiProgram) -> CostEstimate:
+    """Time and energy of a sample on the chip, from messages of test sequences."""
     counters = simulate(program, task.test.x[:ACTIVITY]).counters
-    placement = place(program, DEVICE, counters=counters)
-    cost = estimate(workload(placement, counters), DEVICE)
-    recurrent = [p for p in program.populations if p.name != program.output]
-    per_update = sum(p.size * p.program.instruction_count for p in recurrent)
-    every = sum(p.size * p.program.instruction_count for p in program.populations)
-    latency, energy = cost.latency, cost.energy["total_full_chip"]
-    return Chip(
-        family, program.synapses, program.neurons,
-        per_update / sum(p.size for p in recurrent), every * program.substeps,
-        program.steps_per_sample, program.latency_steps, cost.cores,
-        (1e6 * latency.value, 1e6 * latency.low, 1e6 * latency.high),
-        (1e6 * energy.value, 1e6 * energy.low, 1e6 * energy.high),
-        cpu_us,
-    )  # fmt: skip
+    placement = place(program, DEVICE, objective=OBJECTIVE, counters=counters)
+    return estimate(workload(placement, counters), DEVICE, mode=MODE)
+
+
+def chips(task: Task, programs: Mapping[str, LoihiProgram], cpu_us: Sequence[float]) -> list[Chip]:
+    """Sizes and costs of programs, and how these compare with those of the first one."""
+    found = {family: costs(task, program) for family, program in programs.items()}
+    beside = next(iter(found))
+    rows = []
+    for (family, program), measured in zip(programs.items(), cpu_us, strict=True):
+        cost, other = found[family], found[beside]
+        recurrent = [p for p in program.populations if p.name != program.output]
+        per_update = sum(p.size * p.program.instruction_count for p in recurrent)
+        every = sum(p.size * p.program.instruction_count for p in program.populations)
+        ratios = (ratio_of(cost.basis, other.basis, n) for n in ("latency", "total_full_chip"))
+        rows.append(
+            Chip(
+                family, program.synapses, program.neurons,
+                per_update / sum(p.size for p in recurrent), every * program.substeps,
+                program.steps_per_sample, program.latency_steps, cost.cores,
+                three(cost.latency, 1e6), three(cost.energy["total_full_chip"], 1e6),
+                beside, *map(three, ratios), measured,
+            )
+        )  # fmt: skip
+    return rows
 
 
 def accuracy_table(rows: Sequence[Accuracy]) -> str:
@@ -256,20 +276,20 @@ def accuracy_table(rows: Sequence[Accuracy]) -> str:
 
 def chip_table(rows: Sequence[Chip]) -> str:
     """Sizes and costs of the programs of the recipe PTQ."""
-
-    def ranged(values: tuple[float, float, float]) -> str:
-        return f"{values[0]:.3g} ({values[1]:.2g} to {values[2]:.2g})"
-
+    beside = NAMES[rows[0].beside]
     headers = (
         "family", "synapses", "neurons", "instructions a neuron", "instructions a sample",
-        "steps a sample", "steps to the answer", "cores", "latency [us], estimated",
-        "energy a sample [uJ], estimated", "CPU, a step [us], measured",
+        "steps a sample", "steps to the answer", f"cores, `{OBJECTIVE}`",
+        f"latency [us], {MODE}, estimated", f"energy a sample [uJ], {MODE}, estimated",
+        f"latency over that of {beside}", f"energy over that of {beside}",
+        "CPU, a step [us], measured",
     )  # fmt: skip
     lines = [
         (
             NAMES[row.family], row.synapses, row.neurons, f"{row.instructions:.0f}",
             row.instructions_per_sample, row.steps, row.latency_steps, row.cores,
-            ranged(row.latency_us), ranged(row.energy_uj), f"{row.cpu_us:.1f}",
+            ranged(row.latency_us), ranged(row.energy_uj),
+            compared(row.latency_ratio), compared(row.energy_ratio), f"{row.cpu_us:.1f}",
         )
         for row in rows
     ]  # fmt: skip
@@ -291,12 +311,12 @@ def run_tasks(given: argparse.Namespace, console: Console) -> dict[str, Any]:
                 rows.append(row)
                 shipped.setdefault(family, program)
         times = cpu_times(list(shipped.values()), task.test.x[:TIMED])
-        chips = [chip(task, *pair, us) for pair, us in zip(shipped.items(), times, strict=True)]
+        found = chips(task, shipped, times)
         print(f"\n== {name}, {UNITS} units; beside it: {task.beside}\n")
         print(accuracy_table(rows))
-        print(f"\nthe {PTQ} programs of seed 1\n\n{chip_table(chips)}")
+        print(f"\nthe {PTQ} programs of seed 1\n\n{chip_table(found)}")
         results[name] = {
-            "accuracy": [asdict(row) for row in rows], "chip": [asdict(row) for row in chips]
+            "accuracy": [asdict(row) for row in rows], "chip": [asdict(row) for row in found]
         }  # fmt: skip
     if given.plots:
         plot_tasks(given.plots, results)

@@ -1,29 +1,36 @@
 """What an LTC costs on the chip, next to a CfC that predicts as well; and what integers cost it.
 
     python benchmarks/ltc.py --data ../shared/data --out out/families
+    python benchmarks/ltc.py --data ../shared/data --without-training
 
-Takes the LTC of models/families on HalfCheetah and its program, and trains fully connected CfCs of
-several sizes alike, unless they are in the folder already. Beside it stand the CfC whose validation
-error on the chip is the closest to the LTC's, and the one whose test error is: what all need on the
-chip. Then the accuracy of the LTC in floats and integers, and how many messages stand at the ends
-of formats. Accuracies of integers are what programs answer in the C engine; time and energy on the
-chip are estimates (docs/cost.md).
+The first line takes the LTC of models/families on HalfCheetah and its program, and trains fully
+connected CfCs of several sizes alike, unless they are in the folder already. Beside it stand the
+CfC whose validation error on the chip is the closest to the LTC's, and the one whose test error is:
+what all need on the chip. Then the accuracy of the LTC in floats and integers, and how many
+messages stand at the ends of formats. The second line trains nothing: it costs the LTC and the CfC
+of models/families, and smaller CfCs with the weights that their training would begin with, which
+have as many neurons, and two synapses more than after it. Accuracies of integers are what programs
+answer in the C engine; time and energy on the chip are estimates, and so are ratios of them, which
+are drawn together (docs/cost.md).
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from accuracy_tasks import Task, task_named
+from families_tables import compared, ranged, three
 from rich.console import Console
 
 from lnn2loihi.conversion import import_network
-from lnn2loihi.cost import estimate
+from lnn2loihi.cost import CostEstimate, estimate
+from lnn2loihi.cost.basis import ratio_of
 from lnn2loihi.models import families
+from lnn2loihi.models.families.modules import build
 from lnn2loihi.models.families.train import load_sequences, train
 from lnn2loihi.models.training import save_network
 from lnn2loihi.network import LiquidNetwork
@@ -40,7 +47,12 @@ SIZES = (6, 8, 10, 12, 16, 20, 24, 28)
 #: Recipes of post-training quantization; the program after training for the chip is shipped.
 RECIPES = ("w8a12", "w8a10", "w8a8x12", "w6a10", "w4a12", "w4a8x12")
 CALIBRATION, ACTIVITY = 256, 64
+#: Units of the CfCs that are costed without training: those whose errors are the closest to the
+#: LTC's after it.
+COSTED = (16, 8)
 DEVICE = "loihi2-oheo-gulch"
+#: Time and energy are compared at full speed: placed for it, a new sample every period.
+OBJECTIVE, MODE = "fast", "pipelined"
 
 
 @dataclass(frozen=True)
@@ -49,37 +61,63 @@ class Cost:
 
     Attributes:
         program: the program.
-        cores: of its placement.
         messages: that are not zero, in the mean over samples, measured.
-        latency, energy: estimates with low and high, in microseconds and microjoules.
+        estimated: its time and energy.
     """
 
     program: LoihiProgram
-    cores: int
     messages: float
-    latency: tuple[float, float, float]
-    energy: tuple[float, float, float]
+    estimated: CostEstimate
 
-    def row(self, name: str) -> list[object]:
-        """Cells of the table."""
-        program = self.program
+    def row(self, name: str, first: Cost) -> list[object]:
+        """Cells of the table, with what the first one takes over what this one does."""
+        program, found = self.program, self.estimated
         every = sum(p.size * p.program.instruction_count for p in program.populations)
-        shown = (f"{v:.3g} ({a:.2g} to {b:.2g})" for v, a, b in (self.latency, self.energy))
+        ratios = (
+            ratio_of(first.estimated.basis, found.basis, n) for n in ("latency", "total_full_chip")
+        )
         return [
             name, program.neurons, program.synapses, program.steps_per_sample,
-            program.latency_steps, self.cores, every * program.substeps, round(self.messages),
-            *shown,
+            program.latency_steps, found.cores, every * program.substeps, round(self.messages),
+            ranged(three(found.latency, 1e6)),
+            ranged(three(found.energy["total_full_chip"], 1e6)),
+            *(compared(three(ratio)) for ratio in ratios),
         ]  # fmt: skip
 
 
 def cost_of(program: LoihiProgram, task: Task) -> Cost:
     """Counts of messages on test sequences, and the estimate from them."""
     counters = simulate(program, task.test.x[:ACTIVITY]).counters
-    found = estimate(workload(place(program, DEVICE, counters=counters), counters), DEVICE)
+    placement = place(program, DEVICE, objective=OBJECTIVE, counters=counters)
+    found = estimate(workload(placement, counters), DEVICE, mode=MODE)
     messages = sum(int(counts.sum()) for counts in counters.non_zero.values()) / counters.samples
-    latency, energy = found.latency, found.energy["total_full_chip"]
-    both = ((1e6 * i.value, 1e6 * i.low, 1e6 * i.high) for i in (latency, energy))
-    return Cost(program, found.cores, messages, *both)
+    return Cost(program, messages, found)
+
+
+def cost_table(programs: Mapping[str, LoihiProgram], task: Task) -> str:
+    """What programs need on the chip, and what the first one takes over each."""
+    costs = {name: cost_of(program, task) for name, program in programs.items()}
+    headers = ["`w8a12`", "neurons", "synapses", "steps a sample", "steps to the answer",
+               f"cores, `{OBJECTIVE}`", "instructions a sample", "messages a sample, measured",
+               f"latency [us], {MODE}, estimated", f"energy a sample [uJ], {MODE}, estimated",
+               "latency of the LTC over it", "energy of the LTC over it"]  # fmt: skip
+    first = next(iter(costs.values()))
+    return markdown_table(headers, [cost.row(name, first) for name, cost in costs.items()])
+
+
+def costs_without_training(ltc: LiquidNetwork, task: Task) -> str:
+    """The cost table of what is shipped, and of smaller CfCs with the weights that training begins
+    with.
+    """
+    found = {f"LTC, {ltc.units} units": ltc}
+    other = families.load("halfcheetah", "cfc")
+    found[f"CfC, {other.units} units"] = other
+    for units in COSTED:
+        channels, outputs = task.train.x.shape[2], task.train.y.shape[2]
+        module, _ = build("cfc", channels, units, outputs, SEED)
+        found[f"CfC, {units} units, not trained"] = import_network(module)
+    calibration = task.train.x[:CALIBRATION]
+    return cost_table({n: quantize(net, calibration) for n, net in found.items()}, task)
 
 
 def cfc(units: int, given: argparse.Namespace) -> LiquidNetwork:
@@ -120,11 +158,8 @@ def beside(networks: dict[str, LiquidNetwork], task: Task, given: argparse.Names
                "test MSE: `w8a12`"]  # fmt: skip
     errors = markdown_table(headers, lines)
     closest = [min(others, key=lambda n: abs(chip[n][i] - chip[first][i])) for i in range(2)]
-    headers = ["`w8a12`", "neurons", "synapses", "steps a sample", "steps to the answer", "cores",
-               "instructions a sample", "messages a sample, measured", "latency [us], estimated",
-               "energy a sample [uJ], estimated"]  # fmt: skip
     shown = dict.fromkeys([first, *closest])
-    costs = markdown_table(headers, [cost_of(programs[n], task).row(n) for n in shown])
+    costs = cost_table({n: programs[n] for n in shown}, task)
     said = f"closest by validation: {closest[0]}; by test: {closest[1]}"
     return f"{errors}\n\n{said}\n\n{costs}\n"
 
@@ -156,13 +191,21 @@ def main() -> None:
     """Trains, measures and prints."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with the data sets")
-    parser.add_argument("--out", type=Path, required=True, help="folder of what is trained")
+    parser.add_argument("--out", type=Path, help="folder of what is trained")
+    parser.add_argument(
+        "--without-training", action="store_true", help="costs, and the LTC; trains nothing"
+    )
     given = parser.parse_args()
+    if given.out is None and not given.without_training:
+        parser.error("give --out, or --without-training")
     task = task_named("halfcheetah", given.data)
     ltc = families.load("halfcheetah", "ltc")
-    networks = {f"LTC, {ltc.units} units": ltc}
-    networks |= {f"CfC, {units} units": cfc(units, given) for units in SIZES}
-    print(beside(networks, task, given))
+    if given.without_training:
+        print(costs_without_training(ltc, task), end="\n\n")
+    else:
+        networks = {f"LTC, {ltc.units} units": ltc}
+        networks |= {f"CfC, {units} units": cfc(units, given) for units in SIZES}
+        print(beside(networks, task, given))
     print(accuracies(ltc, task))
 
 

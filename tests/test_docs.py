@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
+from conftest import Run
 from measuring import measure_for_moments
 
 from lnn2loihi import cli
@@ -66,6 +67,19 @@ def test_commands_have_the_options_that_verbs_take(document: str, command: str) 
     own = verbs.get_command(verbs.make_context("lnn2loihi", [verb]), verb)
     assert own is not None, f"{document}: {verb} is no verb"
     own.make_context(verb, arguments)
+
+
+def test_targets_side_by_side_are_those_of_the_command(run: Run) -> None:
+    """The table of docs/targets.md is what its command prints."""
+    text = (ROOT / "docs" / "targets.md").read_text()
+    found = re.search(r"    \$ lnn2loihi (place models/\S+ .*)\n((?:    .*\n|\n)+)", text)
+    assert found is not None
+    verb, path, *options = shlex.split(found[1])
+    if not (ROOT / path).is_file():
+        pytest.skip("the models are not there")
+    code, out, err = run(verb, ROOT / path, *options)
+    shown = [line.removeprefix("    ") for line in found[2].rstrip().splitlines()]
+    assert (code, err, out.splitlines()[: len(shown)]) == (0, "", shown)
 
 
 def test_the_quickstart_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

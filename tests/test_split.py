@@ -495,6 +495,7 @@ class TestSideBySide:
                 ["split", "12", str(PLAIN.synapses), "2", "2", "5"],
                 ["split_graph", "42", str(PLAIN.synapses + 50), "2", "3", "7"],
             ]
+            assert rows[4].startswith("Placed fast; pipelined, ")
         code, out, _ = run("place", program, "--target", "fused,split", "--json")
         found = json.loads(out)["targets"]
         assert [one["target"] for one in found] == ["fused", "split"]

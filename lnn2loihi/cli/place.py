@@ -101,7 +101,7 @@ def place(
     if len(found) == 1 and placements[0] is not None:
         print_result(placements[0].to_dict(), placements[0].summary(), as_json)
         return
-    texts = [_table(found, placements)]
+    texts = [_table(found, placements, objective)]
     refusals = [(one.target.name, one.refusal) for one in found]
     texts.append(claims_text([one.claims for one in found], refusals))
     texts += [placement.summary() for placement in placements if placement is not None]
@@ -138,8 +138,9 @@ def _place_module(
     print_result(found, "\n\n".join(texts), as_json)
 
 
-def _table(found: Sequence[Beside], placements: Sequence[Placed | None]) -> str:
-    """Targets side by side."""
+def _table(found: Sequence[Beside], placements: Sequence[Placed | None], objective: str) -> str:
+    """Targets side by side, and how they are placed and run."""
+    from lnn2loihi.cost.workload import PIPELINED
     from lnn2loihi.devices import with_prefix
     from lnn2loihi.tables import text_table
     from lnn2loihi.targets.beside import HEADERS
@@ -153,4 +154,8 @@ def _table(found: Sequence[Beside], placements: Sequence[Placed | None]) -> str:
             count = len(cores) if isinstance(cores, tuple) else cores
             taken = count, placement.chips, with_prefix(seconds, "s")
         rows.append((*one.cells(), *taken))
-    return text_table((*HEADERS, "cores", "chips", "time a sample (estimate)"), rows)
+    table = text_table((*HEADERS, "cores", "chips", "time a sample (estimate)"), rows)
+    return (
+        f"{table}\n\nPlaced {objective}; {PIPELINED}, a new sample enters every period; times at "
+        "the nominal figures."
+    )
