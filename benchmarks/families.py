@@ -5,12 +5,14 @@
         [--train-again] [--json FILE] [--plots FOLDER]
     python benchmarks/families.py --sine --out out/families [--seeds 3]
         [--seeds-of ltc=1] [--json FILE] [--plots FOLDER]
+    python benchmarks/families.py --sine --without-training
 
 The first line takes the float network and the `w4a8x12` program of models/families for seed 1,
 trains those of the other seeds, and prints for each family the float network, `w8a12` after
 post-training quantization and `w4a8x12` after training for the chip. The second trains small
 networks of about as many parameters on clean and on noisy damped sine waves, at the learning rate
-that validation chooses for each family. What is trained is written to a folder for each seed and
+that validation chooses for each family; the third prints their memory on the cores with the
+weights that training begins with. What is trained is written to a folder for each seed and
 taken from there the next time. Accuracies of integers are what the programs answer in the C engine,
 bit for bit what the chip would; time and energy on the chip are estimates (docs/cost.md).
 """
@@ -29,7 +31,7 @@ from accuracy import trained_for_the_chip
 from accuracy_tasks import BRIEFLY, Task, task_named
 from families_plots import plot_sine, plot_tasks
 from families_sine import FAMILIES as SINE_FAMILIES
-from families_sine import sine_rows, sine_tables
+from families_sine import memory_before_training, sine_rows, sine_tables
 from families_tables import NAMES, compared, mean_and_range, ranged, three
 from rich.console import Console
 
@@ -125,7 +127,7 @@ def options() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, help="folder with the data sets")
-    parser.add_argument("--out", type=Path, required=True, help="folder of what is trained")
+    parser.add_argument("--out", type=Path, help="folder of what is trained")
     parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--families", help="some of them; by default all")
     parser.add_argument("--seeds", type=int, default=3)
@@ -135,11 +137,18 @@ def options() -> argparse.Namespace:
         "--train-again", action="store_true", help="takes nothing from models/families"
     )
     parser.add_argument("--sine", action="store_true", help="damped sine waves instead of tasks")
+    parser.add_argument(
+        "--without-training", action="store_true", help="with --sine: memory on the cores alone"
+    )
     parser.add_argument("--json", type=Path, help="also writes everything to this file")
     parser.add_argument("--plots", type=Path, help="also draws figures into this folder")
     given = parser.parse_args()
     if given.data is None and not given.sine:
         parser.error("give --data, or --sine")
+    if given.without_training and not given.sine:
+        parser.error("--without-training goes with --sine")
+    if given.out is None and not given.without_training:
+        parser.error("give --out")
     return given
 
 
@@ -326,6 +335,9 @@ def run_tasks(given: argparse.Namespace, console: Console) -> dict[str, Any]:
 def run_sine(given: argparse.Namespace, console: Console) -> dict[str, Any]:
     """All families on damped sine waves."""
     families = SINE_FAMILIES if given.families is None else given.families.split(",")
+    if given.without_training:
+        print(memory_before_training(families))
+        return {}
     seeds = {family: seeds_of(family, given) for family in families}
     rows = sine_rows(given.out, seeds, console)
     print(sine_tables(rows))

@@ -102,7 +102,7 @@ def plot_tasks(folder: Path, results: Mapping[str, Mapping[str, Any]]) -> None:
             )  # fmt: skip
         axis.set_xscale("log")
         axis.set_title(task)
-        axis.set_xlabel("energy a sample [uJ], estimated, 5 to 95 %")
+        axis.set_xlabel("energy a sample [uJ], estimated, 5 to 95 %\nplaced fast, pipelined")
         axis.set_ylabel(f"{key}, w8a12 (mean, range)")
         axis.grid(alpha=0.3, which="both", lw=0.4)
     axes[0][-1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)

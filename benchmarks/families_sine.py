@@ -8,6 +8,7 @@ smallest is that of all its networks.
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from lnn2loihi.models.families.modules import build, parameter_count, units_for
 from lnn2loihi.models.training import fit, save_network
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.placement.verb import place
+from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantization.verb import quantize
 from lnn2loihi.simulation import simulate
 from lnn2loihi.tables import markdown_table
@@ -178,6 +180,31 @@ def errors(answer: Callable[[Any], Any]) -> tuple[float, ...]:
     return tuple(found)
 
 
+def program_of(network: LiquidNetwork) -> LoihiProgram:
+    """Integers; calibrated with noise, so that noisy inputs do not leave the range."""
+    return quantize(network, waves(256, NOISES[2], 77)[0], RECIPE)
+
+
+def memory_on_cores(program: LoihiProgram) -> int:
+    """Bytes on the fewest cores, by the placement's model."""
+    return sum(core.memory for core in place(program, objective="packed").cores)
+
+
+def memory_before_training(families: Iterable[str]) -> str:
+    """Memory on the cores with the weights that training begins with, seed 1: what counts are
+    synapses and instructions, of which training changes next to none.
+    """
+    lines = []
+    for family in families:
+        units = units_for(family, PARAMETERS, 1, 1, 1)
+        module, said = build(family, 1, units, 1, 1)
+        with tempfile.TemporaryDirectory() as folder:
+            network = import_network(save_network(module, Path(folder), family, said))
+        program = program_of(network)
+        lines.append([NAMES[family], units, program.synapses, memory_on_cores(program)])
+    return markdown_table(["family", "units", "synapses", "on the cores, `packed` [B]"], lines)
+
+
 def sine_row(training: Training, rates: tuple[float, ...], folder: Path) -> SineRow:
     """Trains and measures; what was trained before is taken from the folder."""
     family, seed = training.family, training.seed
@@ -189,15 +216,14 @@ def sine_row(training: Training, rates: tuple[float, ...], folder: Path) -> Sine
         errors(lambda x: network.evaluate(x).outputs),
     )  # fmt: skip
     try:
-        # Calibrated with noise, so that noisy inputs do not leave the range.
-        program = quantize(network, waves(256, NOISES[2], 77)[0], RECIPE)
+        program = program_of(network)
     except QuantizationError as error:  # an LTC whose denominators spread too far
         return replace(row, refused=str(error))
     every = sum(p.size * p.program.instruction_count for p in program.populations)
     return replace(
         row,
         chip_mse=errors(lambda x: simulate(program, x).outputs),
-        bytes_chip=sum(core.memory for core in place(program, objective="packed").cores),
+        bytes_chip=memory_on_cores(program),
         instructions_per_sample=program.substeps * every,
         steps=program.steps_per_sample,
     )
@@ -235,7 +261,7 @@ def sine_tables(rows: list[SineRow]) -> str:
             f"\n== trained with noise {noise:g}: mean squared error by noise of the test\n"
         )
         parts.append(error_table(own))
-    headers = ["family", "units", "parameters", "in float32 [B]", "on the cores [B]",
+    headers = ["family", "units", "parameters", "in float32 [B]", "on the cores, `packed` [B]",
                "training step [ms]", "PyTorch, a sample [us]", "instructions a sample",
                "steps a sample"]  # fmt: skip
     times = speeds({row.family: row.units for row in first})
