@@ -53,6 +53,8 @@ COSTED = (16, 8)
 DEVICE = "loihi2-oheo-gulch"
 #: Time and energy are compared at full speed: placed for it, a new sample every period.
 OBJECTIVE, MODE = "fast", "pipelined"
+#: And at a rate, in Hz, that asks for no speed: on the fewest cores, sample by sample.
+RATE, SLOW, SLOW_MODE = 100.0, "packed", "fall-through"
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,14 @@ class Cost:
     Attributes:
         program: the program.
         messages: that are not zero, in the mean over samples, measured.
-        estimated: its time and energy.
+        estimated: its time and energy at full speed.
+        slow: the same at RATE.
     """
 
     program: LoihiProgram
     messages: float
     estimated: CostEstimate
+    slow: CostEstimate
 
     def row(self, name: str, first: Cost) -> list[object]:
         """Cells of the table, with what the first one takes over what this one does."""
@@ -82,16 +86,20 @@ class Cost:
             ranged(three(found.latency, 1e6)),
             ranged(three(found.energy["total_full_chip"], 1e6)),
             *(compared(three(ratio)) for ratio in ratios),
+            self.slow.cores, compared(three(self.slow.energy["total_full_chip"], 1e3)),
         ]  # fmt: skip
 
 
 def cost_of(program: LoihiProgram, task: Task) -> Cost:
     """Counts of messages on test sequences, and the estimate from them."""
     counters = simulate(program, task.test.x[:ACTIVITY]).counters
-    placement = place(program, DEVICE, objective=OBJECTIVE, counters=counters)
-    found = estimate(workload(placement, counters), DEVICE, mode=MODE)
     messages = sum(int(counts.sum()) for counts in counters.non_zero.values()) / counters.samples
-    return Cost(program, messages, found)
+    fast, packed = (
+        workload(place(program, DEVICE, objective=objective, counters=counters), counters)
+        for objective in (OBJECTIVE, SLOW)
+    )
+    at_rate = estimate(packed, DEVICE, rate=RATE, mode=SLOW_MODE)
+    return Cost(program, messages, estimate(fast, DEVICE, mode=MODE), at_rate)
 
 
 def cost_table(programs: Mapping[str, LoihiProgram], task: Task) -> str:
@@ -100,7 +108,8 @@ def cost_table(programs: Mapping[str, LoihiProgram], task: Task) -> str:
     headers = ["`w8a12`", "neurons", "synapses", "steps a sample", "steps to the answer",
                f"cores, `{OBJECTIVE}`", "instructions a sample", "messages a sample, measured",
                f"latency [us], {MODE}, estimated", f"energy a sample [uJ], {MODE}, estimated",
-               "latency of the LTC over it", "energy of the LTC over it"]  # fmt: skip
+               "latency of the LTC over it", "energy of the LTC over it", f"cores, `{SLOW}`",
+               f"energy a sample at {RATE:g} Hz [mJ], {SLOW_MODE}, estimated"]  # fmt: skip
     first = next(iter(costs.values()))
     return markdown_table(headers, [cost.row(name, first) for name, cost in costs.items()])
 

@@ -46,6 +46,17 @@ def rows(text: str) -> dict[str, list[float]]:
     return found
 
 
+def cost_rows(text: str) -> dict[str, tuple[list[str], list[str]]]:
+    """Lines of costs, of the example or of the document: counts, and estimates with their units."""
+    found = {}
+    for line in text.splitlines():
+        cells = [c.strip() for c in (line.split("|") if "|" in line else line.split("  ")) if c]
+        cells = [cell for cell in cells if cell]
+        if len(cells) == 8 and cells[4].isdigit():
+            found[cells[0]] = (cells[1:5], cells[5:])
+    return found
+
+
 def test_pictures_follow_from_the_seed() -> None:
     once, again = data.flights(5, 20, 3), data.flights(5, 20, 3)
     np.testing.assert_array_equal(once.pictures, again.pictures)
@@ -85,7 +96,14 @@ def test_the_example_is_as_good_as_the_card_says(
     assert len(found) == 5
     for name, values in found.items():
         np.testing.assert_allclose(values, card[name], rtol=CLOSE, err_msg=name)
-    assert "one program" in printed and "an estimate" in printed
+    assert "fast, pipelined: estimates" in printed
+    costs, told = cost_rows(printed), cost_rows((ROOT / "docs" / "lava-dl.md").read_text("utf-8"))
+    assert set(costs) == {"front", "core", "one program"}
+    for name, (counts, estimated) in costs.items():
+        assert counts == told[name][0], name
+        for own, in_document in zip(estimated, told[name][1], strict=True):
+            assert own.split()[1] == in_document.split()[1], name
+            assert float(own.split()[0]) == pytest.approx(float(in_document.split()[0]), rel=CLOSE)
     both = l2l.load(tmp_path / "moving_ball.l2l")
     assert both.name == "moving_ball" and both.channels == data.SIZE**2
 

@@ -91,7 +91,8 @@ def profile(
         typer.Option(
             "--device",
             "-d",
-            help="Loihi, or profile of this CPU or GPU: see lnn2loihi devices; may repeat.",
+            help="Loihi, micro-controller, or profile of this CPU or GPU: see lnn2loihi devices; "
+            "may repeat.",
         ),
     ] = None,
     target: TargetNames = SIDE_BY_SIDE,
