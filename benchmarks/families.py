@@ -244,14 +244,16 @@ def chips(task: Task, programs: Mapping[str, LoihiProgram], cpu_us: Sequence[flo
         recurrent = [p for p in program.populations if p.name != program.output]
         per_update = sum(p.size * p.program.instruction_count for p in recurrent)
         every = sum(p.size * p.program.instruction_count for p in program.populations)
-        ratios = (ratio_of(cost.basis, other.basis, n) for n in ("latency", "total_full_chip"))
+        slower, dearer = (
+            three(ratio_of(cost.basis, other.basis, n)) for n in ("latency", "total_full_chip")
+        )
         rows.append(
             Chip(
                 family, program.synapses, program.neurons,
                 per_update / sum(p.size for p in recurrent), every * program.substeps,
                 program.steps_per_sample, program.latency_steps, cost.cores,
                 three(cost.latency, 1e6), three(cost.energy["total_full_chip"], 1e6),
-                beside, *map(three, ratios), measured,
+                beside, slower, dearer, measured,
             )
         )  # fmt: skip
     return rows
