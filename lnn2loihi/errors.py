@@ -5,7 +5,7 @@ Library code raises these types only; the command line prints them as one clean 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lnn2loihi.printable import printable, printable_lines
@@ -99,12 +99,23 @@ class RateError(InputError):
     Attributes:
         needed: seconds that a sample needs, at the nominal figures.
         available: seconds that the rate leaves for it.
+        fact: what it needs and has, without the advice.
+        advice: what might help, by its kind; it ends the problem.
     """
 
-    def __init__(self, subject: str, problem: str, needed: float, available: float) -> None:
+    def __init__(
+        self,
+        subject: str,
+        problem: str,
+        needed: float,
+        available: float,
+        advice: Mapping[str, str] | None = None,
+    ) -> None:
         self.needed = needed
         self.available = available
-        super().__init__(subject, problem)
+        self.fact = problem
+        self.advice = dict(advice or {})
+        super().__init__(subject, "; ".join([problem, *self.advice.values()]))
 
 
 class PlacementError(Lnn2LoihiError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Sequence
 
@@ -125,6 +126,22 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3g}"
     return printable(str(value))
+
+
+def percent_met(share: float) -> str:
+    """A share of draws in whole percent, rounded down, so that what is short of a threshold never
+    prints as the threshold; it is neither all of them nor none unless it is.
+    """
+    if share in (0.0, 1.0):
+        return f"{100 * share:.0f} %"
+    if 0.01 <= share <= 0.99:
+        return f"{math.floor(100.0 * share + 1e-9)} %"
+    return "less than 1 %" if share < 0.01 else "more than 99 %"
+
+
+def counted(count: int, one: str, several: str = "") -> str:
+    """A count with its noun: `1 sample`, `2 samples`."""
+    return f"{count:,} {one if count == 1 else several or one + 's'}"
 
 
 def percent(share: float) -> str:

@@ -109,7 +109,10 @@ class TestChips:
         program = l2l.quantize(layer, calibrate=X)
         assert program.latency_steps == 1
         result = l2l.profile(program, X, DEVICE, against=(), frontier=False, rate=10.0)
-        assert [row.mode for row in result.rows] == ["fall-through", "fall-through"]
+        assert [row.mode for row in result.rows if row.kind == "loihi"] == [
+            "fall-through",
+            "fall-through",
+        ]
         assert "pipelined it runs as it does falling through" in result.summary()
 
     def test_input_and_output_count_where_they_are_asked_for_and_say_so(self) -> None:
@@ -506,7 +509,8 @@ class TestVerbs:
                              "--json")  # fmt: skip
         found = json.loads(out)
         assert (code, err) == (0, "") and found["io"] == "host"
-        assert {row["device"] for row in found["rows"]} == {"loihi1", DEVICE}
+        there = {row["device"] for row in found["rows"]}
+        assert {"loihi1", DEVICE, "mcu-stm32u385"} <= there
 
     @pytest.mark.parametrize(
         ("options", "words"),

@@ -80,5 +80,5 @@ def test_titles_of_bars_fit_the_drawing(copies: int) -> None:
     for words in re.findall(r"<text [^>]*>([^<]*)</text>", drawn):
         assert CHARACTER * len(words) <= WIDTH
     text = re.sub(r"<[^>]*>", " ", drawn).replace("\u00a0", " ")
-    for part in ("fast on", "fall-through", "on-board", "123456 Hz"):
+    for part in ("fast on", "fall-through", "on-board", "123.456 kHz"):
         assert part in " ".join(text.split())

@@ -91,8 +91,8 @@ def profile(
         typer.Option(
             "--device",
             "-d",
-            help="Loihi, micro-controller, or profile of this CPU or GPU: see lnn2loihi devices; "
-            "may repeat.",
+            help="Loihi, micro-controller, or profile of this CPU or GPU; may repeat. A default Loihi "
+            "or micro-controller joins where none is named.",
         ),
     ] = None,
     target: TargetNames = SIDE_BY_SIDE,
@@ -197,8 +197,10 @@ def _profile_module(
     with progress_bars("") as on_step:
         result = module.profile(*args, options={**options, "progress": on_step}, **keywords)
     written = [] if page is None else [str(module.report(page, *args, options=options, **keywords))]
+    with importing():
+        from lnn2loihi.tables import wrapped
     text = result.summary() + "".join(f"\nwritten: {path}" for path in written)
-    print_result({**result.to_dict(), "written": written}, text, as_json)
+    print_result({**result.to_dict(), "written": written}, wrapped(text), as_json)
     raise typer.Exit(0 if all(one.chips for one in result.parts.values()) else FAILED_CHECK)
 
 
@@ -295,14 +297,11 @@ def _rate(text: str) -> float:
 
 def _print(result: l2l.ProfileResult, written: list[Path], as_json: bool) -> None:
     with importing():
-        from lnn2loihi.profiling.answer import answer
+        from lnn2loihi.profiling.answer import answer, words_of
         from lnn2loihi.tables import wrapped
 
     files = [str(path) for path in written]
     text = f"{answer(result)}\n\n{result.summary()}"
     text += "".join(f"\nwritten: {path}" for path in files)
-    words: dict[str, Any] = {"answer": str(answer(result)), "warnings": list(result.warnings)}
-    if result.frontier is not None:
-        words["where_the_chip_wins"] = result.frontier.sentence
-    found: dict[str, Any] = {**result.to_dict(), **words, "written": files}
+    found: dict[str, Any] = {**result.to_dict(), **words_of(result), "written": files}
     print_result(found, wrapped(text), as_json)

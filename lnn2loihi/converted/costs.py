@@ -22,6 +22,7 @@ from lnn2loihi.options import check_options
 from lnn2loihi.placement.placement import Placement
 from lnn2loihi.placement.verb import place
 from lnn2loihi.profiling import ProfileResult, profile
+from lnn2loihi.profiling.answer import answer, words_of
 from lnn2loihi.quantization.state_words import encoded_states
 from lnn2loihi.tables import fitted_tables, percent
 from lnn2loihi.verification.verb import VerificationResult, verify
@@ -127,7 +128,7 @@ class ConvertedProfile:
         """All of it as text."""
         lines: list[str] = []
         for name, result in self.parts.items():
-            lines += [f"chip part {name}", result.summary(), ""]
+            lines += [f"chip part {name}", str(answer(result)), "", result.summary(), ""]
         lines += [
             "steps of the chip for each sequence",
             *fitted_tables(
@@ -156,7 +157,7 @@ class ConvertedProfile:
         """All of it as plain values."""
         return {
             "parts": {
-                name: {**result.to_dict(), "warnings": list(result.warnings)}
+                name: {**result.to_dict(), **words_of(result)}
                 for name, result in self.parts.items()
             },
             "host": [

@@ -10,11 +10,13 @@ import numpy as np
 from lnn2loihi.cost.basis import Basis
 from lnn2loihi.cost.demand import core_loads
 from lnn2loihi.cost.model import HOST, NO_IO, RESOURCES, resource_seconds, step_times
-from lnn2loihi.cost.workload import FALL_THROUGH, Workload
+from lnn2loihi.cost.workload import Workload
 from lnn2loihi.devices import Device, with_prefix
 
 #: Resources that are no core's: input and output, the shortest step, the heaviest link.
 IO_RESOURCE, STEPS, LINK = "input and output", "steps", "link"
+#: Kinds of advice: another placement, the other mode.
+CORES, MODE = "cores", "mode"
 #: The figure that speaks for each of them.
 _FIGURES: Mapping[str, str] = {
     STEPS: "time_per_step",
@@ -45,8 +47,8 @@ class Bottleneck:
     loads: Mapping[str, Mapping[str, float]]
     figure: str
 
-    def text(self, mode: str) -> str:
-        """What limits the speed, whose it is, and what can be done about it."""
+    def text(self) -> str:
+        """What limits the speed, and whose it is."""
         seconds = with_prefix(self.seconds, "s")
         if self.resource == IO_RESOURCE:
             return (
@@ -54,19 +56,27 @@ class Bottleneck:
                 "makes it faster"
             )
         if self.resource == STEPS:
-            text = (
+            return (
                 f"the shortest chip step itself takes longest, {seconds} a sample ({self.figure})"
             )
-        elif self.resource == LINK:
-            text = (
+        if self.resource == LINK:
+            return (
                 f"the heaviest link of the mesh takes longest, {seconds} a sample ({self.figure})"
             )
-        else:
-            text = (
-                f"{self.core} takes longest, by its {self.resource}, {seconds} a sample: place on "
-                "more cores (fast)"
-            )
-        return text + ("; pipelined mode takes fewer steps a sample" * (mode == FALL_THROUGH))
+        return f"{self.core} takes longest, by its {self.resource}, {seconds} a sample"
+
+    def advice(self, fewer_steps: bool) -> dict[str, str]:
+        """What can be done about it, by kind: CORES or MODE.
+
+        Args:
+            fewer_steps: whether pipelined mode takes fewer steps a sample than this one.
+        """
+        found: dict[str, str] = {}
+        if self.resource in RESOURCES:
+            found[CORES] = "place on more cores (fast)"
+        if fewer_steps and self.resource != IO_RESOURCE:
+            found[MODE] = "pipelined mode takes fewer steps a sample"
+        return found
 
 
 def bottleneck_of(workload: Workload, basis: Basis, device: Device) -> Bottleneck:

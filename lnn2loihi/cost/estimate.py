@@ -22,10 +22,12 @@ from lnn2loihi.devices import (
     Figure,
     device_tables,
     load_device,
+    rate_text,
     with_prefix,
 )
 from lnn2loihi.errors import DeviceError, Problems, RateError
 from lnn2loihi.kinds import Natural, OneOf, Rate, Seconds, Within
+from lnn2loihi.tables import percent_met
 
 #: Terms that are left out, with a note, where a device has no figure for them, and the counts of a
 #: sample that make them matter.
@@ -179,19 +181,23 @@ def _check_rate(workload: Workload, device: Device, basis: Basis, longest: Bottl
     if needed <= available:
         return
     steps = basis.demand.steps
+    pipelined = workload.steps_per_sample(PIPELINED)
     parts = f"{steps:g} step{'s'[: steps != 1]} of "
     parts += with_prefix(float(basis.results["step_time"][0]), "s")
     outside = {HOST: "the host", ON_BOARD: "the board"}.get(basis.io)
     parts += f" and input and output through {outside}" if outside else ""
     copies = f", {basis.demand.copies:,} copies" if basis.demand.copies > 1 else ""
     raise RateError(
-        f"{workload.name!r} on {device.name}{copies}, {basis.demand.mode}, at {basis.rate:g} Hz",
+        f"{workload.name!r} on {device.name}{copies}, {basis.demand.mode}, "
+        f"at {rate_text(basis.rate)}",
         f"a sample needs {with_prefix(needed, 's')} ({parts}), has "
-        f"{with_prefix(available, 's')}; the fastest rate is about {1.0 / needed:,.4g} Hz, and "
-        f"the ranges of the figures leave a probability of {basis.rate_met:.0%}; "
-        f"{longest.text(basis.demand.mode)}",
+        f"{with_prefix(available, 's')}; the fastest rate is about "
+        f"{with_prefix(1.0 / needed, 'Hz', 4)}, and "
+        f"the ranges of the figures leave a probability of {percent_met(basis.rate_met)}; "
+        f"{longest.text()}",
         needed,
         available,
+        longest.advice(pipelined < basis.demand.steps),
     )
 
 
@@ -207,7 +213,7 @@ def _result(
     if met is not None and met < MET:
         notes.append(
             f"the rate is met at the nominal figures, but not by the upper end of the interval: "
-            f"in {met:.0%} of the draws of their ranges"
+            f"in {percent_met(met)} of the draws of their ranges"
         )
     idle = demand.board_chips - demand.chips
     if idle:

@@ -28,11 +28,18 @@ from lnn2loihi.cost.sample_work import (
     MicrocontrollerWork,
     microcontroller_work,
 )
-from lnn2loihi.devices import MICROCONTROLLER, Device, known_devices, load_device, with_prefix
+from lnn2loihi.devices import (
+    MICROCONTROLLER,
+    Device,
+    known_devices,
+    load_device,
+    rate_text,
+    with_prefix,
+)
 from lnn2loihi.errors import DeviceError, Problems, RateError
 from lnn2loihi.kinds import Count, Natural, Rate, Within
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.tables import percent, text_table
+from lnn2loihi.tables import percent, percent_met, text_table
 from lnn2loihi.tiers import CALIBRATED
 
 #: The term of a sample's time that a figure is the cost of.
@@ -260,10 +267,11 @@ def _check_rate(alone: MicrocontrollerBasis, device: Device) -> None:
     longest = max(seconds, key=lambda name: seconds[name])
     figure = device.figure(_TERMS[longest])
     raise RateError(
-        f"{work.name!r} on {device.name} at {alone.rate:g} Hz",
+        f"{work.name!r} on {device.name} at {rate_text(alone.rate)}",
         f"a sample needs {with_prefix(needed, 's')} ({terms}), has {with_prefix(available, 's')}; "
-        f"the fastest rate is about {1.0 / needed:,.4g} Hz, and the ranges of the figures leave a "
-        f"probability of {alone.rate_met:.0%}; the {counts[longest].split(' ', 1)[1]} take longest "
+        f"the fastest rate is about {with_prefix(1.0 / needed, 'Hz', 4)}, and the ranges of the "
+        f"figures leave a probability of {percent_met(alone.rate_met)}; the "
+        f"{counts[longest].split(' ', 1)[1]} take longest "
         f"({_TERMS[longest]} of {device.name}, {figure}, {figure.grade}): take fewer units or "
         "another part",
         needed,
@@ -289,7 +297,7 @@ def _notes(basis: MicrocontrollerBasis, device: Device) -> tuple[str, ...]:
     if met is not None and met < MET:
         notes.append(
             f"the rate is met at the nominal figures, but not by the upper end of the interval: "
-            f"in {met:.0%} of the draws of their ranges"
+            f"in {percent_met(met)} of the draws of their ranges"
         )
     if turns > 1:
         notes.append(

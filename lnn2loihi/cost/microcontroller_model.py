@@ -90,8 +90,9 @@ class MicrocontrollerBasis:
             For each quantity float64 (sets,): `sample_time`, `latency`, `interval` (from one
             sample of a copy to the next), `throughput` (of all copies), `energy_delay_product`,
             and the energies by the names of ENERGIES. The names are those of an estimate of the
-            chip, `dynamic`, `static_full_chip`, `total_full_chip` and `total_pro_rata` among them,
-            where the same is meant, so that the two can be divided draw by draw.
+            chip, `dynamic`, `static_full_chip`, `total_full_chip`, `total_pro_rata` and
+            `total_board` among them, where the same is meant, so that the two can be divided draw
+            by draw.
         """
         seconds = sample_seconds(self.work, p)
         time = np.sum(list(seconds.values()), axis=0)
@@ -105,7 +106,8 @@ class MicrocontrollerBasis:
         found["sleep"] = p["sleep_power"] * asleep
         found["total"] = dynamic + found["sleep"]
         found |= {"dynamic": dynamic, "static_full_chip": found["sleep"]}
-        found |= dict.fromkeys(("total_full_chip", "total_pro_rata"), found["total"])
+        wholes = ("total_full_chip", "total_pro_rata", "total_board")
+        found |= dict.fromkeys(wholes, found["total"])
         return found | {
             "sample_time": time,
             "latency": latency,

@@ -17,7 +17,7 @@ from lnn2loihi.devices.figures import (
 )
 from lnn2loihi.devices.packages import DEVICES, DevicePackage, DeviceTables, device_tables
 from lnn2loihi.devices.reader import device_names, known_devices, load_device
-from lnn2loihi.devices.units import with_prefix
+from lnn2loihi.devices.units import rate_text, with_prefix
 from lnn2loihi.devices.writer import save_device
 
 __all__ = [
@@ -40,5 +40,6 @@ __all__ = [
     "known_devices",
     "load_device",
     "save_device",
+    "rate_text",
     "with_prefix",
 ]

@@ -46,6 +46,21 @@ def to_base(value: float, unit: str) -> float:
     return float(Decimal(repr(value)) * Decimal(repr(UNITS[base][unit])))
 
 
+def rate_text(rate: float) -> str:
+    """A rate that somebody has chosen, with the digits that it has, at least three and at most six:
+    `100 Hz`, `176 kHz`, `12.345 kHz`.
+    """
+    texts = [with_prefix(rate, "Hz", digits) for digits in range(3, 7)]
+    exact = (text for text in texts if math.isclose(_hertz(text), rate, rel_tol=1e-9))
+    return next(exact, texts[-1])
+
+
+def _hertz(text: str) -> float:
+    number, _, unit = text.partition(" ")
+    factors = {f"{prefix}Hz": 10.0**power for power, prefix in _PREFIXES.items()}
+    return float(number.replace(",", "")) * factors[unit]
+
+
 def with_prefix(value: float, unit: str, digits: int = 3) -> str:
     """A value with the prefix that suits its size: 1.164e-6 s gives `1.16 us`.
 

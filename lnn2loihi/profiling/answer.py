@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lnn2loihi.devices import with_prefix
-from lnn2loihi.profiling import sentences
+from lnn2loihi.profiling import rival_sentences, sentences
 from lnn2loihi.profiling.curves import crossover_text, crossovers, curves_of
 from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.result import ProfileResult
@@ -15,6 +16,7 @@ from lnn2loihi.profiling.speaking import (
     bounded_rival,
     cheapest_rival,
     chip_rows,
+    controllers,
     fastest_measured,
     surely_met,
 )
@@ -71,11 +73,13 @@ def answer(result: ProfileResult) -> Answer:
         )
     chip, rival = chips[0], cheapest_rival(result, result.allow_estimated)
     found = [sentences.cost(chip), *(f"{WARNING}{text}." for text in result.warnings)]
-    found += [sentences.rate(chip, result), sentences.closed_loop(result)]
+    found += [sentences.rate(chip, result), sentences.cheaper_pipelined(chip, result)]
+    found += [sentences.closed_loop(result)]
     found += [sentences.waiting(chip, result), *map(sentences.cost, chips[1:])]
     found += [sentences.placements(chips)]
-    found += [sentences.against(chip, rival, result.allow_estimated)]
-    found += [sentences.too_slow(result), sentences.unmeasured(result)]
+    found += [rival_sentences.against(chip, rival, result.allow_estimated)]
+    found += rival_sentences.other_controllers(chip, rival, result)
+    found += [rival_sentences.too_slow(result), rival_sentences.unmeasured(result)]
     found += [sentences.latency(chip, result), *sentences.other_chips(chip, result)]
     if result.frontier is not None:
         found += [result.frontier.sentence]
@@ -84,24 +88,35 @@ def answer(result: ProfileResult) -> Answer:
     found += [sentences.copies(result), sentences.input_and_output(result)]
     found += [sentences.accuracy(chip)]
     return Answer(
-        _title(chips, rival),
+        _title(chips, rival, result),
         tuple(sentence for sentence in found if sentence),
         _figures(chip, result),
     )
 
 
-def _title(chips: Sequence[ProfileRow], rival: ProfileRow | None) -> str:
+def words_of(result: ProfileResult) -> dict[str, Any]:
+    """The answer, what warns and where the chip wins, for JSON beside the profile itself."""
+    found: dict[str, Any] = {"answer": str(answer(result)), "warnings": list(result.warnings)}
+    if result.frontier is not None:
+        found["where_the_chip_wins"] = result.frontier.sentence
+    return found
+
+
+def _title(chips: Sequence[ProfileRow], rival: ProfileRow | None, result: ProfileResult) -> str:
     """One sentence: what a sample takes on the chip, placed and run how, and on its rival."""
     first = chips[0]
     text = sentences.sentence_case(sentences.pace(first))
     text += f", {first.title}, {sentences.how(first)}, is estimated to take {first.total_energy}"
-    text += " a sample"
+    text += f" a sample{sentences.board_beside(first)}"
     for other in chips[1:]:
-        text += f", or {other.total_energy} {sentences.how(other)}"
+        text += f", or {other.total_energy} {sentences.how(other)}{sentences.board_beside(other)}"
     if not surely_met(first):
         text += f", and meets the rate with {sentences.odds(first)} only"
     if rival is not None:
         text += f"; {sentences.who(rival)} {rival.total_energy}"
+        text += rival_sentences.uncounted(first, rival)
+    elif controllers(result) and result.rate is not None:
+        text += "; no micro-controller surely keeps up"
     return text
 
 

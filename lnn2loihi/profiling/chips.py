@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from lnn2loihi.cost import CostEstimate, Interval, estimate
+from lnn2loihi.cost.bottleneck import CORES, MODE
 from lnn2loihi.cost.workload import FALL_THROUGH, PIPELINED
-from lnn2loihi.defaults import AUTO
-from lnn2loihi.devices import Device, with_prefix
+from lnn2loihi.defaults import AUTO, PACKED
+from lnn2loihi.devices import Device, rate_text, with_prefix
 from lnn2loihi.errors import DeviceError, PlacementError, RateError
-from lnn2loihi.profiling.choice import Placed, placed_for
+from lnn2loihi.profiling.choice import Placed, has_faster, placed_for
 from lnn2loihi.profiling.core_loads import loads_of
 from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.request import ChipRequest
@@ -79,20 +80,32 @@ def _at_rate(
         try:
             paced[mode] = estimate(one.counts, device, mode=mode, rate=rate, io=request.io)
         except RateError as error:
-            refused[mode] = _explained(error, request, one, mode)
+            refused[mode] = _explained(error, device, request, one, mode)
     return paced, refused
 
 
-def _explained(error: RateError, request: ChipRequest, one: Placed, mode: str) -> RateError:
-    """The error, and what else there is not: a faster placement, or the other mode."""
-    words = ""
+def _explained(
+    error: RateError, device: Device, request: ChipRequest, one: Placed, mode: str
+) -> RateError:
+    """The error, and what else there is not: a faster placement, or the other mode. What cannot
+    help is not advised.
+    """
+    words, advice = "", dict(error.advice)
+    faster = request.placement == PACKED and has_faster(device, request)
+    if not faster:
+        advice.pop(CORES, None)
+    if PIPELINED not in one.full:
+        advice.pop(MODE, None)
+    if request.placement == PACKED and not faster:
+        words += ". The placement that is packed is the fast one too"
     if request.placement == AUTO:
         words += ". No placement that there is room for is more likely to meet it"
     if request.closed_loop:
         fastest = with_prefix(1.0 / one.full[mode].sample_time.value, "Hz")
         words += ". A closed loop forbids pipelining (--closed-loop), and falling through reaches "
         words += fastest
-    return RateError(error.subject, error.problems[0] + words, error.needed, error.available)
+    problem = "; ".join([error.fact, *advice.values()]) + words
+    return RateError(error.subject, problem, error.needed, error.available)
 
 
 def _notes(request: ChipRequest, found: Sequence[Placed]) -> tuple[str, ...]:
@@ -222,7 +235,7 @@ def _chip(
 
 
 def _sensitivity(found: CostEstimate) -> EnergySensitivity:
-    pace = "full speed" if found.rate is None else f"at {found.rate:g} Hz"
+    pace = "full speed" if found.rate is None else f"at {rate_text(found.rate)}"
     return EnergySensitivity(pace, found.energy["total_full_chip"].value, found.sensitivity)
 
 

@@ -74,25 +74,38 @@ def placed_for(device: Device, request: ChipRequest) -> tuple[Placed, ...]:
         PlacementError: the device has no room; lists all limits that are exceeded.
         DeviceError: it lacks a figure.
     """
-    options: dict[str, Any] = {
-        # It is prepared already: the rules are left.
-        "target": replace(request.target, passes=()), "counters": request.counters
-    }  # fmt: skip
-    program, copies = request.program, request.copies
+    options, program, copies = _options(request), request.program, request.copies
     if request.placement != AUTO:
         options["objective"] = request.placement
         if copies > 1:
             return (Placed.of(place_copies(program, device, copies, **options), device, request),)
         return (Placed.of(place(program, device, **options), device, request),)
-    if copies > 1:
-        found = copies_candidates(program, device, copies, **options)
-    else:
-        found = candidates(program, device, **options)
+    found = _candidates(device, request)
     choice = _Choice(device, request, found)
     if request.rate is not None:
         return (choice.cheapest(request.rate),)
     ends = [n for n, one in enumerate(found) if n == 0 or one.objective == FAST]
     return tuple(choice.placed(number) for number in ends)
+
+
+def has_faster(device: Device, request: ChipRequest) -> bool:
+    """Whether any placement has shorter steps than the packed one."""
+    return len(_candidates(device, request)) > 1
+
+
+def _candidates(
+    device: Device, request: ChipRequest
+) -> tuple[Candidate, ...] | tuple[CopiesCandidate, ...]:
+    """How the program, or its copies, can be placed, from the fewest cores to the fastest."""
+    options = _options(request)
+    if request.copies > 1:
+        return copies_candidates(request.program, device, request.copies, **options)
+    return candidates(request.program, device, **options)
+
+
+def _options(request: ChipRequest) -> dict[str, Any]:
+    """What placing is told: the program is prepared already, so the rules of its target alone."""
+    return {"target": replace(request.target, passes=()), "counters": request.counters}
 
 
 class _Choice:

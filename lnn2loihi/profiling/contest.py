@@ -11,7 +11,7 @@ import numpy as np
 
 from lnn2loihi.cost import estimate_microcontroller
 from lnn2loihi.defaults import AUTO, FAST, PACKED
-from lnn2loihi.devices import MICROCONTROLLER, Device, known_devices
+from lnn2loihi.devices import Device
 from lnn2loihi.errors import DeviceError, PlacementError
 from lnn2loihi.measure.meter import DEVICE_KINDS
 from lnn2loihi.placement.candidates import Candidate, candidates
@@ -21,6 +21,7 @@ from lnn2loihi.profiling.competitors import chip, measured, microcontroller
 from lnn2loihi.profiling.crossing import Competitor
 from lnn2loihi.profiling.frontier import COPIES, Frontier
 from lnn2loihi.profiling.frontier_words import copies_text
+from lnn2loihi.profiling.microcontrollers import known_controllers
 from lnn2loihi.profiling.request import ChipRequest
 from lnn2loihi.profiling.rows import ProfileRow
 from lnn2loihi.profiling.verdict import verdict
@@ -132,8 +133,7 @@ class Contest:
 
     def _rivals(self, copies: int, left_out: list[str]) -> Iterator[Competitor]:
         """Micro-controllers and what was measured, one of each name."""
-        others = [one for _, one in known_devices() if one.kind == MICROCONTROLLER.name]
-        for device in {one.name: one for one in (*others, *self.controllers)}.values():
+        for device in {one.name: one for one in (*known_controllers(), *self.controllers)}.values():
             try:
                 found = estimate_microcontroller(self.program, device, copies=copies)
             except DeviceError as error:

@@ -9,6 +9,7 @@ from lnn2loihi.devices import with_prefix
 from lnn2loihi.profiling.frontier import EnergyCurve, Frontier, FrontierRow, Stretch
 from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.rows import CHIP
+from lnn2loihi.tables import percent_met
 from lnn2loihi.tiers import ESTIMATED
 
 #: How near two rates are the same one.
@@ -32,9 +33,7 @@ def names_of(curves: Sequence[EnergyCurve]) -> dict[str, str]:
 
 def share_text(share: float) -> str:
     """A share of draws, which is neither all nor none of them."""
-    if 0.01 <= share <= 0.99:
-        return f"{100 * share:.0f} %"
-    return "less than 1 %" if share < 0.01 else "more than 99 %"
+    return percent_met(min(max(share, 1e-9), 1.0 - 1e-9))
 
 
 def copies_text(copies: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 
-from lnn2loihi.devices import Device, load_device
+from lnn2loihi.devices import Device, load_device, rate_text
 from lnn2loihi.measure import EnergyReading, EstimatedEnergy, Measurement
 from lnn2loihi.measure.intervals import Average
 from lnn2loihi.measure.meter import DEVICE_KINDS
@@ -192,7 +192,7 @@ def paced(row: ProfileRow, rate: float, copies: int = 1) -> ProfileRow:
             copies=copies,
             status="failed",
             problems=(
-                f"cannot keep up with {rate:g} Hz: a sample needs "
+                f"cannot keep up with {rate_text(rate)}: a sample needs "
                 f"{Quantity.exact(needed, 's').text()}, has "
                 f"{Quantity.exact(available, 's').text()}",
             ),
@@ -211,7 +211,9 @@ def paced(row: ProfileRow, rate: float, copies: int = 1) -> ProfileRow:
         }
     notes: list[str] = []
     if devices > 1:
-        notes.append(f"it takes {devices:,} such devices to serve {copies:,} copies at {rate:g} Hz")
+        notes.append(
+            f"it takes {devices:,} such devices to serve {copies:,} copies at {rate_text(rate)}"
+        )
     if row.throughput.low < shared:
         notes.append(
             f"it keeps up with {shared:,.6g} samples a second at the mean that was measured, and "

@@ -12,6 +12,7 @@ from lnn2loihi.cost import ParameterEffect
 from lnn2loihi.cost.model import NO_IO
 from lnn2loihi.cost.workload import PIPELINED
 from lnn2loihi.defaults import AUTO, DEFAULT_TARGET
+from lnn2loihi.devices import rate_text
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.metrics import NeuroBenchMetrics
@@ -23,7 +24,7 @@ from lnn2loihi.profiling.rows import ProfileRow, placed_on
 from lnn2loihi.profiling.sides import HEADERS as SIDES_HEADERS
 from lnn2loihi.profiling.sides import Side
 from lnn2loihi.simulation.result import clipped_text, saturation_text
-from lnn2loihi.tables import fitted_tables
+from lnn2loihi.tables import counted, fitted_tables
 from lnn2loihi.targets.beside import claims_text
 from lnn2loihi.tiers import TIERS
 
@@ -343,13 +344,14 @@ class ProfileResult:
     def summary(self) -> str:
         """The table, what it was counted on, and what did not work, as text."""
         s = self.subject
-        pace = "" if self.rate is None else f", asked for at {self.rate:g} Hz"
+        pace = "" if self.rate is None else f", asked for at {rate_text(self.rate)}"
         pace += ", in a closed loop: nothing is pipelined" * self.closed_loop
         pace += f", {self.copies:,} copies (figures are of one)" if self.copies > 1 else ""
         prepared = "" if s.target == DEFAULT_TARGET else f", prepared for {s.target}"
         lines = [
             f"{s.program} ({s.recipe}{prepared}): {s.neurons:,} neurons, {s.synapses:,} synapses; "
-            f"counted on {s.samples:,} samples in {s.sequences:,} sequences by {s.executor}{pace}; "
+            f"counted on {counted(s.samples, 'sample')} in {counted(s.sequences, 'sequence')} by "
+            f"{s.executor}{pace}; "
             f"{s.saturated_inputs} outside the calibrated range; "
             f"{saturation_text(s.saturated_words)}"
         ]
@@ -373,7 +375,11 @@ class ProfileResult:
             (labels[0] + (f" and {len(labels) - 1} more" if len(labels) > 1 else ""), text)
             for text, labels in said.items()
         ]
-        found += [(title, text) for title, texts in self.notes.items() for text in texts]
+        shared: dict[str, list[str]] = {}
+        for title, texts in self.notes.items():
+            for text in texts:
+                shared.setdefault(text, []).append(title)
+        found += [(", ".join(titles), text) for text, titles in shared.items()]
         # Of the default one, placements say it as unchecked; of others, what stands beside them.
         if (self.subject.stock or self.subject.target != DEFAULT_TARGET) and not self.sides:
             who = f"target {self.subject.target}"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.rows import ProfileRow
-from lnn2loihi.tables import fitted_tables
+from lnn2loihi.tables import fitted_tables, percent_met
 
 
 def _latency(row: ProfileRow) -> str | None:
@@ -35,7 +35,7 @@ COLUMNS: Mapping[str, Callable[[ProfileRow], object]] = {
     "copies": lambda row: row.copies,
     "devices": lambda row: row.devices,
     "io": lambda row: row.io,
-    "rate met": lambda row: None if row.rate_met is None else f"{row.rate_met:.0%}",
+    "rate met": lambda row: None if row.rate_met is None else percent_met(row.rate_met),
     "latency": _latency,
     "throughput": lambda row: _shown(row.throughput),
     "dynamic": lambda row: _shown(row.dynamic_energy),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from lnn2loihi.cost.basis import Basis
 from lnn2loihi.cost.microcontroller_model import MicrocontrollerBasis
 from lnn2loihi.cost.model import NO_IO
+from lnn2loihi.devices import rate_text
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.measure.meter import DEVICE_KINDS
@@ -200,7 +201,7 @@ class ProfileRow:
     @property
     def pace(self) -> str:
         """`full speed`, or the rate."""
-        return "full speed" if self.rate is None else f"at {self.rate:g} Hz"
+        return "full speed" if self.rate is None else f"at {rate_text(self.rate)}"
 
     @property
     def label(self) -> str:

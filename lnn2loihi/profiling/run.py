@@ -37,7 +37,7 @@ from lnn2loihi.profiling.circumstances import circumstances
 from lnn2loihi.profiling.contest import Contest
 from lnn2loihi.profiling.frontier import Frontier
 from lnn2loihi.profiling.measured import measured_rows, row_provenance
-from lnn2loihi.profiling.microcontrollers import microcontroller_rows
+from lnn2loihi.profiling.microcontrollers import known_controllers, microcontroller_rows
 from lnn2loihi.profiling.request import ChipRequest
 from lnn2loihi.profiling.result import ProfileResult, Subject
 from lnn2loihi.profiling.rows import ProfileRow
@@ -91,16 +91,16 @@ def profile(
 ) -> ProfileResult:
     """Says what a program costs on Loihi devices, against what is measured on this machine.
 
-    The program is placed on each device, and time and energy are estimated from the exact counters
-    of a simulation of `x`; a micro-controller is estimated beside it, and backends are measured on
-    the same samples. What fails is marked in its row.
+    The program is placed on each device and estimated from the exact counters of a simulation of
+    `x`; backends are measured on the same samples. What fails is marked in its row.
 
     Args:
         program: the integers.
         x: (batch, time, inputs), or a list of sequences (time, inputs), as the network meets them.
         devices: names of hardware profiles, or files, or Device objects. The program is placed on
-            those whose kind has rules, such as a Loihi; micro-controllers are estimated; that of a
-            CPU or GPU bounds the energy of what is measured, where no counter can be read.
+            those whose kind has rules, such as a Loihi; micro-controllers are estimated, and the
+            cheapest known one too; that of a CPU or GPU bounds the energy of what is measured.
+            The default micro-controller, or Loihi beside those alone, joins where none is named.
         against: what is measured here, see `lnn2loihi.measure.runners`; () for nothing.
         rate: samples per second of each copy that the task asks for; None for full speed alone.
         target: what it is prepared for, to be placed; what is measured here runs it as it is.
@@ -114,8 +114,7 @@ def profile(
             processor. Figures are of a sample of one copy.
         network: the float network, for onnxruntime, PyTorch, agreement and NeuroBench's metrics.
         module: the live PyTorch module, in place of the network.
-        lengths: samples of each sequence, (batch,); all of them by default. All is of these alone,
-            but for what is measured: backends run on whole arrays, filled with a sample.
+        lengths: samples of each sequence, (batch,). Only what is measured runs on whole arrays.
         timespans: elapsed times (batch, time), where time is irregular.
         encoded: whether x (and timespans) holds encoded messages, as for `simulate`.
         targets: what answers should be: numbers (batch, time, outputs), classes (batch[, time]).
@@ -201,7 +200,9 @@ def _processor_rows(
 ) -> list[ProfileRow]:
     """Rows of micro-controllers, CPUs and GPUs: they run the program as it is."""
     accuracy = request.accuracy if request.target.exact else None
-    rows = microcontroller_rows(program, controllers, request.rate, request.copies, accuracy)
+    rows = microcontroller_rows(
+        program, controllers, request.rate, request.copies, accuracy, known_controllers()
+    )
     profiles = {one.name: one for one in processors}
     return rows + measured_rows(measured, request.rate, profiles, request.copies)
 
@@ -209,12 +210,16 @@ def _processor_rows(
 def _tables(
     rows: Sequence[ProfileRow], answers: Sequence[ChipAnswer], devices: Sequence[Device]
 ) -> dict[str, Any]:
-    """The rows, what was placed where, where the numbers come from, and notes on devices."""
+    """The rows, what was placed where, where the numbers come from, and notes on devices of the
+    table.
+    """
+    there = {row.device for row in rows}
+    named = {one.name: one for one in (*known_controllers(), *devices)}.values()
     return {
         "rows": tuple(rows),
         "chips": tuple(chip for answer in answers for chip in answer.chips),
         "provenance": (*row_provenance(rows), *(e for one in answers for e in one.provenance)),
-        "notes": {one.title: tuple(one.notes) for one in devices if one.notes},
+        "notes": {one.title: tuple(one.notes) for one in named if one.notes and one.name in there},
     }
 
 
@@ -340,12 +345,16 @@ def _devices(devices: Devices) -> tuple[list[Device], list[Device], list[Device]
     problems.raise_if_any()
     placeable = device_tables().placeable
     chips = [device for device in found if placeable(device.kind)]
+    others = [device for device in found if not placeable(device.kind)]
+    controllers = [device for device in others if device.kind == MICROCONTROLLER.name]
+    loihi, beside = map(load_device, DEFAULT_DEVICES)
+    if controllers and not chips:
+        chips = [loihi]
     if not chips:
         known = ", ".join(device.name for _, device in known_devices() if placeable(device.kind))
         raise DeviceError("devices", f"give at least one Loihi to place the program on: {known}")
-    others = [device for device in found if not placeable(device.kind)]
-    controllers = [device for device in others if device.kind == MICROCONTROLLER.name]
-    return chips, controllers, [device for device in others if device not in controllers]
+    processors = [device for device in others if device not in controllers]
+    return chips, controllers or [beside], processors
 
 
 def _subject(

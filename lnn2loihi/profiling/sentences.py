@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from lnn2loihi.cost.basis import Basis
+from lnn2loihi.cost.basis import Basis, Range, ratio_of
 from lnn2loihi.cost.model import HOST, ON_BOARD
 from lnn2loihi.cost.workload import PIPELINED
-from lnn2loihi.devices import with_prefix
+from lnn2loihi.devices import rate_text, with_prefix
 from lnn2loihi.errors import InputError
 from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.ratios import ratio
 from lnn2loihi.profiling.result import ProfileResult
 from lnn2loihi.profiling.rows import MICROCONTROLLER, ProfileRow
 from lnn2loihi.profiling.speaking import (
-    bounded_rival,
     fastest_measured,
     full_speed,
-    measured_energy,
     rows_of_chips,
     surely_met,
 )
-from lnn2loihi.tables import percent
+from lnn2loihi.tables import percent, percent_met
 
 #: What of a total is so much that the rest needs no digits.
 NEARLY_ALL = 0.999
+#: From which share of static power on an energy says nothing of the network: what the network
+#: causes is then less than a twentieth, far less than what the idle power is not known to.
+NO_PROPERTY = 0.95
+#: What of an energy a mode has to save to be spoken of, as for placements (choice.NO_DIFFERENCE);
+#: and by how much the whole board has to need more than the chip to stand in the title.
+WORTH_SAYING, BOARD_MATTERS = 0.01, 1.1
 #: What input and output go through, in words.
 _THROUGH = {HOST: "a host", ON_BOARD: "the board"}
 _STATIC_POWER = "static_power_per_chip"
@@ -57,10 +62,8 @@ def how(row: ProfileRow) -> str:
 
 def odds(row: ProfileRow) -> str:
     """How probably the rate is met: a share of draws is neither certain nor impossible."""
-    share = row.rate_met or 0.0
-    if 0.01 <= share <= 0.99:
-        return f"a probability of {100 * share:.0f} %"
-    return f"a probability {'below 1' if share < 0.01 else 'above 99'} %"
+    share = min(max(row.rate_met or 0.0, 1e-9), 1.0 - 1e-9)
+    return f"a probability of {percent_met(share)}"
 
 
 def times(quotient: Quantity) -> str:
@@ -112,20 +115,25 @@ def _with_board(row: ProfileRow) -> str:
     return f"; {row.total_energy_board} with the whole board{idle}"
 
 
+def board_beside(row: ProfileRow) -> str:
+    """What the whole board takes, where that is clearly more than the chip: for the title."""
+    board, total = row.total_energy_board, row.total_energy
+    if board is None or total is None or board.middle <= BOARD_MATTERS * total.middle:
+        return ""
+    return f" ({board} with the whole board)"
+
+
 def rate(chip: ProfileRow, result: ProfileResult) -> str:
     """In which mode the rate is met, and how surely."""
     text = ""
     if chip.rate is None or chip.latency is None:
         return text
-    falling = next(
-        (row for row in result.rows
-         if (row.device, row.placement, row.rate) == (chip.device, chip.placement, chip.rate)
-         and row.mode != chip.mode and row.backend == chip.backend), None
-    )  # fmt: skip
+    falling = next((row for row in _other_modes(chip, result) if row.placement == chip.placement),
+                   None)  # fmt: skip
     if chip.mode == PIPELINED and falling is not None:
         pipelined = "Only pipelined meets" if surely_met(chip) else "Pipelined is likelier to meet"
         text = (
-            f"{pipelined} {with_prefix(chip.rate, 'Hz')}: a new sample enters while "
+            f"{pipelined} {rate_text(chip.rate)}: a new sample enters while "
             f"others are under way, and an answer then takes {chip.latency}; falling through, on "
             f"the same cores, would meet it with {odds(falling)}."
         )
@@ -136,6 +144,39 @@ def rate(chip: ProfileRow, result: ProfileResult) -> str:
             f"with {odds(chip)}."
         )
     return text
+
+
+def _other_modes(chip: ProfileRow, result: ProfileResult) -> list[ProfileRow]:
+    """The rows of the same chip at the same rate in the other mode."""
+    return [
+        row
+        for row in result.rows
+        if (row.device, row.rate, row.backend) == (chip.device, chip.rate, chip.backend)
+        and row.mode != chip.mode
+    ]
+
+
+def cheaper_pipelined(chip: ProfileRow, result: ProfileResult) -> str:
+    """That a pipeline takes less at the same rate, and how long an answer then takes."""
+    pipelined = [
+        row
+        for row in _other_modes(chip, result)
+        if row.mode == PIPELINED and row.total_energy is not None and surely_met(row)
+    ]
+    least = min(pipelined, key=lambda row: row.total_energy.middle, default=None)  # pyright: ignore[reportOptionalMemberAccess]
+    if chip.rate is None or chip.total_energy is None or least is None:
+        return ""
+    assert least.total_energy is not None
+    if least.total_energy.middle > (1.0 - WORTH_SAYING) * chip.total_energy.middle:
+        return ""
+    found = quotient(least, chip, "total_energy")
+    where = "on the same cores" if least.placed == chip.placed else least.placed
+    much = "" if found is None else f", {times(found)} that"
+    return (
+        f"Pipelined, {where}, it would take {least.total_energy} a sample{much}, and an answer "
+        f"would take {least.latency} in place of {chip.latency}: where the next sample does not "
+        "wait for the answer, that is cheaper."
+    )
 
 
 def closed_loop(result: ProfileResult) -> str:
@@ -152,75 +193,72 @@ def waiting(chip: ProfileRow, result: ProfileResult) -> str:
     """How much of it is static power, whose it is, and how well it is known."""
     if chip.static_energy is None or chip.total_energy is None or not chip.total_energy.value:
         return ""
+    static = None if chip.basis is None else chip.basis.figures.get(_STATIC_POWER)
+    if chip.static_energy.middle <= 0.0:
+        return (
+            "None of that is static power, because the device is said to draw none while it waits."
+        )
     share = chip.static_energy.middle / chip.total_energy.value
-    percentage = "More than 99.9 %" if share > NEARLY_ALL else f"{100 * share:.3g} %"
-    text = f"{percentage} of that is static power, drawn whether the chip works or waits"
+    text = f"{_share(share)} of that is static power, drawn whether the chip works or waits"
     full = full_speed(result, chip)
     if chip.rate is not None and full is not None and full.throughput is not None:
         needed, available = chip.copies / full.throughput.middle, 1.0 / chip.rate
         text += f": a sample needs {with_prefix(needed, 's')}"
         text += f" of the {with_prefix(available, 's')} it has"
-    static = None if chip.basis is None else chip.basis.figures.get(_STATIC_POWER)
-    if static is None or static.value <= 0.0 or share < 0.5:
-        return f"{text}."
-    factor = max(static.value / static.low, static.high / static.value)
-    return (
-        f"{text}. So it is the idle power of the chip ({with_prefix(static.value, 'W')}, in the "
-        f"range of {with_prefix(static.low, 'W')} to {with_prefix(static.high, 'W')}, known to a "
-        f"factor of {digits(factor)}) and no property of the network."
-    )
-
-
-def against(chip: ProfileRow, rival: ProfileRow | None, estimated: bool) -> str:
-    """What the cheapest rival takes, and how many times that the chip does."""
-    if rival is None:
-        return ""
-    text = (
-        f"The cheapest that was found beside it, {who(rival)}"
-        f"{f' on {rival.title}' * (rival.title not in (rival.name, ''))}, takes "
-        f"{rival.total_energy} a sample {pace(rival)} ({rival.energy_tier}"
-        f"{', without input and output' * (chip.io != rival.io)})"
-    )
-    found = quotient(chip, rival, "total_energy", estimated)
-    if found is None:
-        return f"{text}; the two are not of a kind that can be divided."
-    if found.high < 1.0:
-        inverse = quotient(rival, chip, "total_energy", estimated)
-        assert inverse is not None
-        return f"{text}: {times(inverse)} what the chip takes."
-    unclear = ", which is no clear difference" * (found.low <= 1.0)
-    return f"{text}: the chip takes {times(found)} as much{unclear}."
-
-
-def too_slow(result: ProfileResult) -> str:
-    """Which micro-controllers do not keep up."""
-    names = [
-        who(row)
-        for row in result.rows
-        if row.kind == MICROCONTROLLER and row.status == "failed" and row.rate == result.rate
-    ]
-    if not names or result.rate is None:
-        return ""
-    one = len(names) == 1
-    return (
-        f"{sentence_case(', '.join(names))} {'does' if one else 'do'} not keep up with "
-        f"{result.rate:g} Hz, or {'has' if one else 'have'} no room for it: the remarks say why."
-    )
-
-
-def unmeasured(result: ProfileResult) -> str:
-    """That no joules were measured, and what bounds there are instead."""
-    if measured_energy(result):
-        return ""
-    bounds = bounded_rival(result)
-    text = "No energy of a CPU or GPU was measured here"
-    if bounds is None:
+    if share < NO_PROPERTY:
+        return f"{text}. {_rest(chip, share)}"
+    if static is None or static.value <= 0.0:
         return f"{text}."
     return (
-        f"{text}. Its data sheet only bounds it: {bounds.total_energy} a sample for "
-        f"{bounds.name} on {bounds.title} (ESTIMATED), which takes part in no ratio unless asked "
-        "for (--allow-estimated)."
+        f"{text}. So it is the idle power of the chip ({_known(static)}) and no property of the "
+        "network."
     )
+
+
+def _share(share: float) -> str:
+    """A share of an energy, rounded down."""
+    if share > NEARLY_ALL:
+        return "More than 99.9 %"
+    return f"{math.floor(1000.0 * share) / 10.0:g} %" if share >= 0.001 else "Less than 0.1 %"
+
+
+def _rest(chip: ProfileRow, share: float) -> str:
+    """What is not static power."""
+    assert chip.total_energy is not None and chip.total_energy.value
+    through = chip.energy_parts.get("io")
+    outside = 0.0 if through is None else through.middle / chip.total_energy.value
+    own = max(1.0 - share - outside, 0.0)
+    rest = "The rest"
+    if outside > 0.0:
+        passing = _share(outside)
+        rest = f"{passing} is input and output, and the rest"
+    return (
+        f"{rest}, {with_prefix(own * chip.total_energy.value, 'J')} or "
+        f"{100.0 * own:.2g} %, is what the sample itself causes on the chip: a property of the "
+        "network."
+    )
+
+
+def _known(figure: Range) -> str:
+    """A power and how well it is known: `230 mW, in the range of 100 mW to 280 mW, ...`."""
+    value, low, high = (with_prefix(w, "W") for w in (figure.value, figure.low, figure.high))
+    if low == high:
+        return f"{value}, whose range nobody has given"
+    factor = max(figure.value / figure.low, figure.high / figure.value) if figure.low else math.inf
+    known = f", known to a factor of {digits(factor)}" if math.isfinite(factor) else ""
+    return f"{value}, in the range of {low} to {high}{known}"
+
+
+def boards_quotient(above: ProfileRow, below: ProfileRow) -> Quantity | None:
+    """How many times what one row needs the other does with the whole board of each, where chips
+    of one idle.
+    """
+    if above.total_energy_board is None and below.total_energy_board is None:
+        return None
+    if above.basis is not None and below.basis is not None:
+        return Quantity.of(ratio_of(above.basis, below.basis, "total_board"))
+    totals = [row.total_energy_board or row.total_energy for row in (above, below)]
+    return None if None in totals else totals[0].over(totals[1])  # pyright: ignore[reportOptionalMemberAccess, reportArgumentType]
 
 
 def latency(chip: ProfileRow, result: ProfileResult) -> str:
@@ -267,9 +305,11 @@ def other_chips(chip: ProfileRow, result: ProfileResult) -> list[str]:
         row = rows[0]
         energies = None if device == chip.device else quotient(row, chip, "total_energy")
         if energies is not None:
+            boards = boards_quotient(row, chip)
+            whole = "" if boards is None else f", {times(boards)} that of the other board"
             found.append(
                 f"{row.title}, {how(row)}, would take {row.total_energy} a sample {pace(row)}: "
-                f"{times(energies)} that of {chip.title}{_with_board(row)}."
+                f"{times(energies)} that of {chip.title}{_with_board(row)}{whole}."
             )
     return found
 

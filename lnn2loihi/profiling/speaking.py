@@ -46,7 +46,8 @@ def surely_met(row: ProfileRow) -> bool:
 
 
 def cheapest_rival(result: ProfileResult, estimated: bool) -> ProfileRow | None:
-    """The row of another device that takes least energy at the same pace.
+    """The row of another device that takes least energy at the same pace, of those that meet the
+    rate surely.
 
     Args:
         result: the profile.
@@ -59,8 +60,25 @@ def cheapest_rival(result: ProfileResult, estimated: bool) -> ProfileRow | None:
         and row.total_energy is not None
         and row.rate == result.rate
         and (estimated or row.energy_tier != ESTIMATED)
+        and surely_met(row)
+        and keeps_up(result, row)
     ]
     return min(rows, key=lambda row: row.total_energy.middle, default=None)  # pyright: ignore[reportOptionalMemberAccess]
+
+
+def keeps_up(result: ProfileResult, row: ProfileRow) -> bool:
+    """Whether what was measured meets the rate at the low end of its speed too; of an estimate
+    `surely_met` says it.
+    """
+    full = None if row.rate is None or row.basis is not None else full_speed(result, row)
+    if full is None or full.throughput is None or row.rate is None:
+        return True
+    return full.throughput.low >= row.rate * -(-row.copies // row.devices) * (1.0 - 1e-9)
+
+
+def controllers(result: ProfileResult) -> list[ProfileRow]:
+    """The rows of micro-controllers at the pace that was asked for, whatever became of them."""
+    return [r for r in result.rows if r.kind == MICROCONTROLLER and r.rate == result.rate]
 
 
 def measured_energy(result: ProfileResult) -> bool:
@@ -103,8 +121,8 @@ def full_speed(result: ProfileResult, row: ProfileRow) -> ProfileRow | None:
             other
             for other in result.rows
             if other.rate is None
-            and (other.device, other.backend, other.placement, other.mode)
-            == (row.device, row.backend, row.placement, row.mode)
+            and (other.device, other.backend, other.placement, other.mode, other.batch)
+            == (row.device, row.backend, row.placement, row.mode, row.batch)
         ),
         None,
     )

@@ -17,9 +17,11 @@ from lnn2loihi.converted.running import pass_through
 from lnn2loihi.converted.structure import Given, places
 from lnn2loihi.errors import InputError
 from lnn2loihi.files import write_atomically
+from lnn2loihi.profiling.answer import answer
+from lnn2loihi.reporting.axis import typeset
 from lnn2loihi.reporting.chart import CHARACTER, WIDTH, drawing, path, rectangle, text
 from lnn2loihi.reporting.markup import Markup, element, joined
-from lnn2loihi.reporting.page import SECTIONS, document, sections_of
+from lnn2loihi.reporting.page import SECTIONS, answer_of, document, sections_of
 from lnn2loihi.reporting.tables import table
 from lnn2loihi.tables import decibel, percent
 from lnn2loihi.version import VERSION
@@ -79,9 +81,14 @@ def converted_page(
     ]
     for number, (name, result) in enumerate(costs.parts.items()):
         own = sections_of(result, programs[name], None)
-        inside = joined(*(
-            joined(element("h3", SECTIONS[key]), content) for key, content in own.items() if content
-        ))  # fmt: skip
+        inside = joined(
+            element("h3", typeset(answer(result).title)),
+            answer_of(result, programs[name], f"chip-{number}"),
+            *(
+                joined(element("h3", SECTIONS[key]), content)
+                for key, content in own.items() if content
+            ),
+        )  # fmt: skip
         blocks.append((f"chip-{number}", f"Chip part {name}", inside))
     return document(
         f"{converted.name}: on the chip and on the host",

@@ -38,6 +38,7 @@ from lnn2loihi.reporting.tables import (
 )
 from lnn2loihi.reporting.traces import Traces, traces_chart
 from lnn2loihi.simulation.result import saturation_text
+from lnn2loihi.tables import counted
 from lnn2loihi.targets.beside import unproved_of
 from lnn2loihi.tiers import TIERS
 
@@ -111,26 +112,40 @@ def document(
     return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
 
 
-def _header(result: ProfileResult, program: LoihiProgram) -> Markup:
-    found, s = answer(result), result.subject
-    line = (
-        f"{s.program} · {s.recipe} · {s.neurons:,} neurons, {s.synapses:,} synapses · one sample "
-        f"per {'chip step' if s.period == 1 else f'{s.period} chip steps'}, answer after "
-        f"{s.latency_steps}"
-    )
+def answer_of(result: ProfileResult, program: LoihiProgram, anchor: str = "network") -> Markup:
+    """The answer in words with its figures, below what warns.
+
+    Args:
+        result: the profile.
+        program: its program.
+        anchor: of the section with all warnings of the program.
+    """
+    found = answer(result)
     said = [text for text in found.sentences if not text.startswith(WARNING)]
     sentences = [element("li", typeset(sentence)) for sentence in said]
-    return element(
-        "header",
-        element("p", line, class_="eyebrow"),
-        element("h1", typeset(found.title)),
-        _warnings(result, program),
+    return joined(
+        _warnings(result, program, anchor),
         element("div", element("ul", *sentences), class_="answer"),
         element("div", *map(_tile, found.figures), class_="tiles") if found.figures else None,
     )
 
 
-def _warnings(result: ProfileResult, program: LoihiProgram) -> Markup | None:
+def _header(result: ProfileResult, program: LoihiProgram) -> Markup:
+    s = result.subject
+    line = (
+        f"{s.program} · {s.recipe} · {s.neurons:,} neurons, {s.synapses:,} synapses · one sample "
+        f"per {'chip step' if s.period == 1 else f'{s.period} chip steps'}, answer after "
+        f"{s.latency_steps}"
+    )
+    return element(
+        "header",
+        element("p", line, class_="eyebrow"),
+        element("h1", typeset(answer(result).title)),
+        answer_of(result, program),
+    )
+
+
+def _warnings(result: ProfileResult, program: LoihiProgram, anchor: str) -> Markup | None:
     """What makes the figures say less than they seem to, where nobody overlooks it."""
     words = {name: count for name, count in (result.subject.saturated_words or {}).items() if count}
     texts = [*result.warnings]
@@ -141,7 +156,7 @@ def _warnings(result: ProfileResult, program: LoihiProgram) -> Markup | None:
     if len(program.warnings) > LEADING:
         left = len(program.warnings) - LEADING
         more = f"{left:,} more warning{'s'[: left > 1]} of the program"
-        items.append(element("li", element("a", more, href="#network")))
+        items.append(element("li", element("a", more, href=f"#{anchor}")))
     if not items:
         return None
     return element(
@@ -166,8 +181,9 @@ def _table(result: ProfileResult) -> Markup:
     s = result.subject
     note = (
         "Energies are per sample; static is that of the full chip, and pro rata counts only the "
-        f"network's share of it. Counted on {s.samples:,} samples in {s.sequences:,} sequences by "
-        f"{s.executor}; {s.saturated_inputs} outside the calibrated range; "
+        f"network's share of it. Counted on {counted(s.samples, 'sample')} in "
+        f"{counted(s.sequences, 'sequence')} by {s.executor}; {s.saturated_inputs} outside "
+        "the calibrated range; "
         f"{saturation_text(s.saturated_words)}."
     )
     if result.quick:
