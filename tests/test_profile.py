@@ -454,7 +454,7 @@ class TestVerbs:
         )  # fmt: skip
         assert (code, err) == (0, "")
         assert out.startswith(
-            "At 2000 Hz, Loihi 2, Oheo Gulch (1 chip), packed on 1 core, fall-through, is "
+            "At 2.00 kHz, Loihi 2, Oheo Gulch (1 chip), packed on 1 core, fall-through, is "
             "estimated to take"
         )
         assert "mse" in out and f"written: {files / 'one.html'}" in out

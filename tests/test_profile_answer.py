@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -217,9 +218,8 @@ class TestAdvice:
         assert "pipelined mode takes" not in self.refused(l2l.quantize(layer, X))
 
 
-def test_every_chip_part_of_a_module_has_its_answer() -> None:
-    module = sandwich()
-    module.quantize(module.example["x"])
+def test_every_chip_part_of_a_module_has_its_answer(tmp_path: Path) -> None:
+    module = sandwich().quantize()
     options = {"against": (), "rate": 100.0}
     result = module.profile(module.example["x"], options=options)
     (part,) = result.parts.values()
@@ -229,3 +229,6 @@ def test_every_chip_part_of_a_module_has_its_answer() -> None:
     (plain,) = result.to_dict()["parts"].values()
     assert plain["answer"] == str(text)
     assert plain["where_the_chip_wins"] == part.frontier.sentence
+    page = module.report(tmp_path / "a.html", options={**options, "frontier": False}).read_text()
+    assert "Energy a sample, beside it" in page and 'href="#network"' not in page
+    assert "The cheapest that was found beside it" in page.replace("\u00a0", " ")

@@ -91,8 +91,8 @@ def profile(
         typer.Option(
             "--device",
             "-d",
-            help="Loihi, micro-controller, or profile of this CPU or GPU; may repeat. A default Loihi "
-            "or micro-controller joins where none is named.",
+            help="Loihi, micro-controller, or profile of this CPU or GPU; may repeat. A default "
+            "Loihi or micro-controller joins where none is named.",
         ),
     ] = None,
     target: TargetNames = SIDE_BY_SIDE,
