@@ -347,7 +347,7 @@ class TestRefusals:
             "line 3: there is no case 'cores-999'", "line 4: measure is 'both'", "line 5: ",
             "line 6: date is 'yesterday'", "line 7: names neither a board nor a partition",
             "line 8: cores is 0", "several boards: board is", "line 11: ", "with the same values",
-            "line 12: is no JSON", "line 13: is no line that measure.py has logged", "absent",
+            "those with \"on\": \"simulator\", and keep the others", "line 12: is no JSON", "line 13: is no line that measure.py has logged", "absent",
         ):  # fmt: skip
             assert part in text, part
 

@@ -72,7 +72,9 @@ class TestSimulator:
         assert [line["case"] for line in said] == [
             n for n in small if n not in ("floor", "ring-004")
         ]
-        logged = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+        assert not (folder / "log.jsonl").exists()
+        text = (folder / "simulator.jsonl").read_text()
+        logged = [json.loads(line) for line in text.splitlines()]
         assert sorted(line["case"] for line in logged) == sorted(small)
         for line in logged:
             assert line["messages"] == small[line["case"]].counts["messages"], line["case"]
@@ -82,7 +84,7 @@ class TestSimulator:
         assert sum(line["messages"] > 0 for line in logged) == 12
         assert ran(folder, "--sim")[:2] == (0, [])
         with pytest.raises(InputError, match="logged in the simulator, where nothing is measured"):
-            l2l.analyse_experiment("loihi2-oheo-gulch", folder / "log.jsonl")
+            l2l.analyse_experiment("loihi2-oheo-gulch", folder / "simulator.jsonl")
 
     def test_a_plan_that_counts_otherwise(self, folder: Path, tmp_path: Path) -> None:
         """The plan itself is kept by its fingerprint; here both are others."""
@@ -145,13 +147,28 @@ class TestBoard:
             ('{"plan": "a", "case": "floor", "measure": "time", "on": "board"}\n', "another plan"),
         ):  # fmt: skip
             log.write_text(content)
-            code, said, err = ran(folder, "--sim")
+            code, said, err = ran(folder, "--measure", "time")
             assert (code, said) == (4, []) and text in err and log.read_text() == content
         log.unlink()
         (folder / "plan.json").write_text("{}")
         assert ran(folder, "--sim")[0] == 4
         (folder / "plan.json").unlink()
         assert ran(folder, "--sim")[0] == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "name"), [(("--sim",), "simulator.jsonl"), (("--measure", "time"), "log.jsonl")]
+)
+def test_the_simulator_has_a_log_of_its_own(
+    folder: Path, options: tuple[str, ...], name: str
+) -> None:
+    for each in ("simulator.jsonl", "log.jsonl"):
+        (folder / each).write_text('{"plan": ')
+    code, said, err = ran(folder, *options)
+    assert (code, said) == (4, []) and f"{os.sep}{name} ends in half a line" in err
+    chosen = folder.parent / "mine.jsonl"
+    chosen.write_text('{"plan": ')
+    assert f"{chosen} ends in half a line" in ran(folder, *options, "--log", str(chosen))[2]
 
 
 @pytest.mark.parametrize(

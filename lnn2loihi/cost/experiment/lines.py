@@ -15,6 +15,12 @@ from lnn2loihi.cost.experiment.folder import plan
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.files import read_text
 
+#: What is wrong with a line of `--sim`, and what to do with such lines.
+_SIMULATED = "was logged in the simulator, where nothing is measured"
+_SIMULATED_ADVICE = (
+    "delete the lines of the simulator, those with \"on\": \"simulator\", and keep the others; "
+    "measure.py --sim has a log of its own, simulator.jsonl, which is not given here"
+)
 #: Largest file in bytes, and most lines of all files.
 SIZE_LIMIT, MOST_LINES = 1 << 24, 10_000
 #: What a line of each kind has measured.
@@ -132,15 +138,18 @@ def _lines_of(
         return []
     if not any(text.strip() for text in texts):
         problems.add(f"{path}: is empty; give what measure.py has logged on a board")
-    found = []
+    found, simulated = [], False
     for number, text in enumerate(texts, 1):
         if not text.strip():
             continue
         where = f"{path}, line {number}"
         line, wrong = _line(text, known, fingerprint)
         problems.extend(f"{where}: {problem}" for problem in wrong)
+        simulated |= wrong == [_SIMULATED]
         if line is not None and not wrong:
             found.append((where, line))
+    if simulated:
+        problems.add(f"{path}: {_SIMULATED_ADVICE}")
     return found
 
 
@@ -154,7 +163,7 @@ def _line(
     if not isinstance(line, dict):
         return None, ["is no line that measure.py has logged"]
     if line.get("on") == "simulator":
-        return None, ["was logged in the simulator, where nothing is measured"]
+        return None, [_SIMULATED]
     wrong: list[str] = []
     if line.get("on") != "board":
         wrong.append(f"on is {line.get('on')!r:.40}, expected board")

@@ -6,7 +6,7 @@ import argparse, dataclasses, functools, hashlib, json, os, platform, sys, time,
 HERE = os.path.dirname(os.path.abspath(__file__))
 ask = argparse.ArgumentParser(description=__doc__)
 ask.add_argument("--plan", default=os.path.join(HERE, "plan.json"))
-ask.add_argument("--log", default=os.path.join(HERE, "log.jsonl"), help="file to append to")
+ask.add_argument("--log", help="file to append to: log.jsonl beside this script, or simulator.jsonl with --sim")
 ask.add_argument("--measure", choices=("time", "energy"), help="on a board, one in a run")
 ask.add_argument("--case", action="append", help="run this one alone; may be given several times")
 ask.add_argument("--steps", type=int, help="chip steps of a run, where not those of the plan")
@@ -15,6 +15,7 @@ args, env, line, _ = ask.parse_args(), os.environ, os.fdopen(os.dup(1), "w"), os
 if args.sim and args.measure: ask.error("--measure is for boards: the simulator measures nothing")
 if not (args.sim or args.measure or args.list): ask.error("give --measure time, --measure energy or --sim")
 if args.steps is not None and args.steps < 10: ask.error("--steps: give 10 or more")
+args.log = args.log or os.path.join(HERE, "simulator.jsonl" if args.sim else "log.jsonl")
 try:
     plan = json.load(open(args.plan, encoding="utf-8"))
     cases = {case["name"]: case for case in plan["small" if args.sim else "cases"]}
