@@ -37,6 +37,7 @@ def lines(
     noise: float = NOISE,
     floor: float = 0.0,
     growth: float = 0.0,
+    barrier: float = 0.0,
     idle_chips: int = 0,
     padded: bool = True,
 ) -> list[dict[str, Any]]:
@@ -48,6 +49,7 @@ def lines(
         noise: relative standard error of each value.
         floor: watts that the model has no figure for, in every run.
         growth: share by which a step is longer on 120 cores than on one.
+        barrier: seconds by which it is.
         idle_chips: further chips of the board.
         padded: whether its owner wrote microcode.
     """
@@ -64,6 +66,7 @@ def lines(
         demand = demand_of(case.workload(case.cores), "pipelined", 120, 1)
         time = float(evaluate(demand, p, Operation())["step_time"][0])
         time *= 1.0 + growth * (case.cores - 1) / 119
+        time += barrier * (case.cores - 1) / 119
         at = evaluate(demand, p, Operation(step_time=time))
         power = float((at["total_full_chip"] / at["interval"])[0]) + floor + idle_chips * idle
         line = {

@@ -17,13 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lnn2loihi as l2l
-from lnn2loihi.cost.experiment.cases import (
-    BLOCK,
-    INSTRUCTIONS,
-    SOURCE,
-    cases,
-)
+from lnn2loihi.cost.experiment.analysis import _world as world_of
+from lnn2loihi.cost.experiment.cases import BLOCK, INSTRUCTIONS, SOURCE, cases
 from lnn2loihi.cost.experiment.folder import padded_listing, plan
+from lnn2loihi.cost.interval import Interval
 from lnn2loihi.devices import Device
 from lnn2loihi.errors import InputError
 from lnn2loihi.neurons.stock import StockNeuron
@@ -236,15 +233,33 @@ class TestRecovery:
         counts = cases()[0].workload(1)
         assert "found a floor" in " ".join(l2l.estimate(counts, found.device).notes)
 
-    def test_growth_of_the_step(self, device: Device, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("growing", [{"barrier": 2e-6}, {"growth": 1.0}, {"growth": 0.2}])
+    def test_growth_of_the_step_is_taken_off_and_named(
+        self, device: Device, tmp_path: Path, growing: dict[str, Any]
+    ) -> None:
+        """By seconds a core, and by a share of the step: figures are found as without it."""
         rng = np.random.default_rng(7)
         truth = drawn(device, rng, static_power_per_chip=0.23)
-        found = analysed(device, tmp_path / "log.jsonl", lines(truth, rng, growth=0.2))
+        found = analysed(device, tmp_path / "log.jsonl", lines(truth, rng, **growing))
         assert found.growth is not None and found.growth.low > 0.0 and found.growth_cores == 120
+        assert found.growth_seen == ("term" if "barrier" in growing else "share")
         assert "It grows with cores" in found.summary()
+        assert any("found that a step grows with cores" in note for note in found.device.notes)
+        after = {c.parameter: c.after for c in found.calibration.changes}
+        inside = [after[name].low <= truth[name] <= after[name].high
+                  for name in after if name.startswith("time")]  # fmt: skip
+        assert "time_per_step" in after and np.mean(inside) >= 0.6
+        for name in after:
+            if name.startswith("time"):
+                assert after[name].value == pytest.approx(truth[name], rel=0.2), name
+
+    def test_a_step_that_does_not_grow(self, device: Device, tmp_path: Path) -> None:
+        rng = np.random.default_rng(7)
+        truth = drawn(device, rng, static_power_per_chip=0.23)
         still = analysed(device, tmp_path / "log.jsonl", lines(truth, rng, noise=1e-4))
         assert still.growth is not None and still.growth.low <= 0.0 <= still.growth.high
-        assert "not seen to grow" in still.summary()
+        assert still.growth_seen == "" and "not seen to grow" in still.summary()
+        assert not any("grows with cores" in note for note in still.device.notes)
 
     def test_a_slow_link_shows(self, device: Device, tmp_path: Path) -> None:
         rng = np.random.default_rng(8)
@@ -320,6 +335,132 @@ def logged(device: Device) -> list[dict[str, Any]]:
     return lines(drawn(device, rng, static_power_per_chip=0.23), rng)
 
 
+def exchanged(
+    logged: list[dict[str, Any]], one: str, other: str, field: str
+) -> list[dict[str, Any]]:
+    """The log with a field of two cases exchanged."""
+    value = {line["case"]: line[field] for line in logged if field in line}
+    turned = {one: value[other], other: value[one]}
+    return [
+        {**line, field: turned[line["case"]]} if field in line and line["case"] in turned else line
+        for line in logged
+    ]
+
+
+class TestContradictions:
+    """Logs that no board has written: named first, and nothing is concluded from them."""
+
+    @pytest.mark.parametrize(
+        ("one", "other", "field", "text"),
+        [
+            ("cores-001", "cores-120", "total_power", "cores-120, on 120 cores, draws"),
+            ("cores-010", "cores-120", "total_power", "less than cores-010, on 10"),
+            ("cores-060", "stretched-060", "total_power", "cores-060 by -"),
+            ("cores-060", "stretched-060", "avg_time_per_step", "a step of stretched-060 takes"),
+        ],
+    )
+    def test_exchanged_values(
+        self, device: Device, tmp_path: Path, one: str, other: str, field: str, text: str
+    ) -> None:
+        rng = np.random.default_rng(3)
+        truth = drawn(device, rng, active_core_power=4e-3, energy_per_instruction=3e-12,
+                      static_power_per_chip=0.23)  # fmt: skip
+        logged = exchanged(lines(truth, rng), one, other, field)
+        found = analysed(device, tmp_path / "log.jsonl", logged)
+        first, *_, last = found.sentences
+        assert first.startswith("The log contradicts the model: ")
+        assert any(text in words for words in found.contradictions)
+        assert found.world == "cannot be told apart" and "contradicts the model" in last
+        assert found.powers is not None and not found.powers.floor_seen
+        assert not {name for name in found.identified if "energy" in name or "core" in name}
+        assert ("time_per_step" in found.identified) == (field == "total_power")
+        assert "static_power_per_chip" in found.identified
+        assert any("contradicts the model" in note for note in found.device.notes)
+        assert json.loads(json.dumps(found.to_dict()))["contradictions"]
+
+    @pytest.mark.parametrize("seed", range(2))
+    def test_boards_as_drawn_do_not_contradict_it(
+        self, device: Device, tmp_path: Path, seed: int
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        found = analysed(device, tmp_path / "log.jsonl", lines(drawn(device, rng), rng))
+        assert found.contradictions == ()
+
+    def test_the_same_everywhere_but_for_noise(
+        self, device: Device, tmp_path: Path, logged: list[dict[str, Any]]
+    ) -> None:
+        rng = np.random.default_rng(4)
+        same = {"avg_time_per_step": 12.5, "total_power": 0.6, "static_total_power": 0.4}
+        flat = [
+            {**line, **{name: value * np.exp(0.02 * rng.standard_normal())
+                        for name, value in same.items() if name in line}}
+            for line in logged
+        ]  # fmt: skip
+        found = analysed(device, tmp_path / "log.jsonl", flat)
+        assert found.sentences[0].startswith("The log contradicts the model: a step of ")
+        assert found.world == "cannot be told apart" and "there is one" not in found.summary()
+        assert found.identified == ("static_power_per_chip",)
+        times = [line for line in flat if line["measure"] == "time"]
+        with pytest.raises(InputError, match="they contradict the model: a step of"):
+            analysed(device, tmp_path / "log.jsonl", times)
+
+    def test_the_same_everywhere(
+        self, device: Device, tmp_path: Path, logged: list[dict[str, Any]]
+    ) -> None:
+        same = {"avg_time_per_step": 12.5, "total_power": 0.6, "static_total_power": 0.4}
+        flat = [{**line, **{name: value for name, value in same.items() if name in line}}
+                for line in logged]  # fmt: skip
+        with pytest.raises(InputError, match=r"(?s)step is 12.5 in all 25.*power is 0.6 in all 21"):
+            analysed(device, tmp_path / "log.jsonl", flat)
+
+    @pytest.mark.parametrize(
+        ("field", "factor", "text"),
+        [
+            ("total_power", 1e3, "watts: is it in milliwatts?"),
+            ("static_total_power", 1e3, "watts: is it in milliwatts?"),
+            ("static_total_power", 1e-3, "expected 0.001 to 10 watts"),
+            ("avg_time_per_step", 1e3, "expected microseconds; is it in nanoseconds"),
+            ("avg_time_per_step", 1e-3, "microseconds: is it in nanoseconds, milliseconds or"),
+        ],
+    )
+    def test_other_units(
+        self, device: Device, tmp_path: Path, logged: list[dict[str, Any]], field: str,
+        factor: float, text: str,
+    ) -> None:  # fmt: skip
+        other = [{**line, field: line[field] * factor} if field in line else line
+                 for line in logged]  # fmt: skip
+        with pytest.raises(InputError) as raised:
+            analysed(device, tmp_path / "log.jsonl", other)
+        assert (
+            text in str(raised.value)
+            and f"line 1: {field}" in str(raised.value)
+            or field != ("avg_time_per_step")
+        )
+
+    @pytest.mark.parametrize("share", [(0.5, 0.0, 1.0), (0.98, 0.0, 1.0), (0.5, 0.3, 0.7)])
+    def test_a_share_that_leaves_both_worlds_open(
+        self, device: Device, tmp_path: Path, logged: list[dict[str, Any]],
+        share: tuple[float, float, float],
+    ) -> None:  # fmt: skip
+        powers = analysed(device, tmp_path / "log.jsonl", logged).powers
+        assert powers is not None
+        for milliwatts in (0.1, 4.0):
+            core = Interval(milliwatts * 1e-3, milliwatts * 0.9e-3, milliwatts * 1.1e-3, "W")
+            open_ = replace(powers, core=core, share=Interval(*share, "1"))
+            assert world_of(open_) == "cannot be told apart"
+            if milliwatts < 1.0:
+                mostly = replace(open_, share=Interval(0.9, 0.85, 0.95, "1"))
+                assert world_of(mostly) == "cannot be told apart"
+
+    def test_one_core_is_one_core(
+        self, device: Device, tmp_path: Path, logged: list[dict[str, Any]]
+    ) -> None:
+        planned = {case.name: case.cores for case in cases()}
+        bare = [{**line, "cores": None} for line in logged]
+        found = analysed(device, tmp_path / "log.jsonl", bare, cores=planned | {"fan-out-004": 1})
+        assert "fan-out-004: the compiler took 1 core, not 5 as planned" in found.summary()
+
+
 class TestRefusals:
     def test_all_that_is_wrong_is_said_at_once(
         self, device: Device, tmp_path: Path, logged: list[dict[str, Any]]
@@ -347,7 +488,8 @@ class TestRefusals:
             "line 3: there is no case 'cores-999'", "line 4: measure is 'both'", "line 5: ",
             "line 6: date is 'yesterday'", "line 7: names neither a board nor a partition",
             "line 8: cores is 0", "several boards: board is", "line 11: ", "with the same values",
-            "those with \"on\": \"simulator\", and keep the others", "line 12: is no JSON", "line 13: is no line that measure.py has logged", "absent",
+            "those with \"on\": \"simulator\", and keep the others",
+            "line 12: is no JSON", "line 13: is no line that measure.py has logged", "absent",
         ):  # fmt: skip
             assert part in text, part
 

@@ -116,7 +116,9 @@ class TestBoard:
         assert ran(folder, "--measure", "time", *one, board=True)[:2] == (0, [])
         code, said, _ = ran(folder, "--measure", "energy", *one, board=True)
         assert (said[0]["total_power"], said[0]["static_total_power"]) == (0.6, 0.4)
-        log = read_experiment([folder / "log.jsonl"], {"floor": 1})
+        log = read_experiment(
+            [folder / "log.jsonl"], {"floor": 1}, l2l.load_device("loihi2-oheo-gulch")
+        )
         (measured,) = log.measured
         assert measured.step_time == pytest.approx(12.5e-6) and measured.static_power == 0.4
         assert (log.board, log.generation) == ("oheogulch", "N3B3")
@@ -130,7 +132,9 @@ class TestBoard:
         assert code == 5 and said[0]["error"] == "RuntimeError('no board answers')"
         code, said, _ = ran(folder, *arguments, board=True)
         assert code == 0 and "error" not in said[0]
-        log = read_experiment([folder / "log.jsonl"], {"floor": 1})
+        log = read_experiment(
+            [folder / "log.jsonl"], {"floor": 1}, l2l.load_device("loihi2-oheo-gulch")
+        )
         assert dict(log.failed) == {}
 
     def test_without_a_board_it_says_what_is_missing(self, folder: Path) -> None:

@@ -289,7 +289,9 @@ def _run(log: ProfilerLog) -> _Run:
         del values["total"]
     found = [_Observation(kind, unit, value, errors[kind]) for kind, value in values.items()]
     if time is not None:
-        found.append(_Observation("time", "s", time, error))
+        left = time - log.unmodelled_time
+        spread = math.hypot(error * time, log.unmodelled_error) / left
+        found.append(_Observation("time", "s", left, spread))
     return _Run(log, time, tuple(found))
 
 

@@ -53,12 +53,17 @@ class ProfilerLog:
         workload: its counts per chip step.
         measured: by the names of `MEASURED`, in SI units; energies of one chip step.
         relative_error: relative standard error of each measured value.
+        unmodelled_time: seconds of the measured step that the model has no figure for, which are
+            taken off before times are fitted; powers are of the step as it was measured.
+        unmodelled_error: their standard error, seconds.
     """
 
     name: str
     workload: Workload
     measured: Mapping[str, float]
     relative_error: float = RELATIVE_ERROR
+    unmodelled_time: float = 0.0
+    unmodelled_error: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "measured", read_only_mapping(self.measured))

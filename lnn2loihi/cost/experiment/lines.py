@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lnn2loihi.cost.board_log import PLAUSIBLE, is_date, is_text
+from lnn2loihi.cost.board_log import is_date, is_text
 from lnn2loihi.cost.experiment.cases import Case, case_named
 from lnn2loihi.cost.experiment.folder import plan
+from lnn2loihi.cost.experiment.plausible import Plausible, constants
+from lnn2loihi.devices import Device
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.files import read_text
 
 #: What is wrong with a line of `--sim`, and what to do with such lines.
 _SIMULATED = "was logged in the simulator, where nothing is measured"
 _SIMULATED_ADVICE = (
-    "delete the lines of the simulator, those with \"on\": \"simulator\", and keep the others; "
+    'delete the lines of the simulator, those with "on": "simulator", and keep the others; '
     "measure.py --sim has a log of its own, simulator.jsonl, which is not given here"
 )
 #: Largest file in bytes, and most lines of all files.
@@ -72,26 +74,27 @@ class ExperimentLog:
 
 
 def read_experiment(
-    paths: Sequence[str | os.PathLike[str]], cores: Mapping[str, int]
+    paths: Sequence[str | os.PathLike[str]], cores: Mapping[str, int], device: Device
 ) -> ExperimentLog:
     """The lines of one or several files.
 
     Args:
         paths: files that measure.py has appended to, and lines that were filled in by hand.
         cores: cores that the compiler took, for cases whose lines do not say.
+        device: profile of the board, for what its values can be at all.
 
     Raises:
-        InputError: lists every line that is damaged, of the simulator, of another plan or board, or
-            there twice; and every case whose cores nobody has entered.
+        InputError: lists every line that is damaged, of the simulator, of another plan or board, in
+            another unit, or there twice; and every case whose cores nobody has entered.
     """
     problems = Problems(InputError, "logs of the experiment")
     if not paths:
         problems.add("there is no file; give what measure.py has logged on a board")
-    known, fingerprint = case_named(), plan()["sha256"]
+    known, fingerprint, plausible = case_named(), plan()["sha256"], Plausible(device)
     _check_cores(cores, known, problems)
     lines: list[tuple[str, dict[str, Any]]] = []
     for path in paths:
-        lines += _lines_of(Path(path), known, fingerprint, problems)
+        lines += _lines_of(Path(path), known, fingerprint, plausible, problems)
     good = [(where, line) for where, line in lines if "error" not in line]
     for name in _PLACE:
         found = {json.dumps(line[name]): where for where, line in good}
@@ -110,6 +113,7 @@ def read_experiment(
             )
     if paths and not problems and not good:
         problems.add("no case was measured in them")
+    problems.extend(constants([line for _, line in table.values()], FIELDS))
     _check_static([(where, line) for where, line in table.values()], problems)
     counted = _cores_of(table, cores, problems)
     problems.raise_if_any()
@@ -125,7 +129,11 @@ def _check_cores(cores: Mapping[str, int], known: Mapping[str, Case], problems: 
 
 
 def _lines_of(
-    path: Path, known: Mapping[str, Case], fingerprint: str, problems: Problems
+    path: Path,
+    known: Mapping[str, Case],
+    fingerprint: str,
+    plausible: Plausible,
+    problems: Problems,
 ) -> list[tuple[str, dict[str, Any]]]:
     """The lines of a file that are whole, each with where it stands."""
     try:
@@ -143,7 +151,7 @@ def _lines_of(
         if not text.strip():
             continue
         where = f"{path}, line {number}"
-        line, wrong = _line(text, known, fingerprint)
+        line, wrong = _line(text, known, fingerprint, plausible)
         problems.extend(f"{where}: {problem}" for problem in wrong)
         simulated |= wrong == [_SIMULATED]
         if line is not None and not wrong:
@@ -154,7 +162,7 @@ def _lines_of(
 
 
 def _line(
-    text: str, known: Mapping[str, Case], fingerprint: str
+    text: str, known: Mapping[str, Case], fingerprint: str, plausible: Plausible
 ) -> tuple[dict[str, Any] | None, list[str]]:
     try:
         line = json.loads(text)
@@ -188,24 +196,18 @@ def _line(
     cores = line.setdefault("cores", None)
     if cores is not None and (type(cores) is not int or not 1 <= cores <= _CORES):
         wrong.append(f"cores is {cores!r:.40}, expected null or a whole number, 1 to {_CORES}")
-    wrong += _values(line, FIELDS.get(measure, ()) if isinstance(measure, str) else ())
+    if isinstance(case, str) and case in known and measure in ("time", "energy"):
+        wrong += plausible.problems(line, known[case], FIELDS[measure])
+        if not wrong and measure == "energy":
+            wrong += _below_static(line)
     return line, wrong
 
 
-def _values(line: Mapping[str, Any], fields: Iterable[str]) -> list[str]:
-    """What is wrong with what was measured."""
-    wrong = []
-    for name in fields:
-        value, (least, most) = line.get(name), PLAUSIBLE[name]
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if value is None or not number or not least <= value <= most:
-            unit = "microseconds" if name == "avg_time_per_step" else "watts"
-            wrong.append(f"{name} is {value!r:.40}, expected {least:g} to {most:g} {unit}")
-    if not wrong and "total_power" in fields:
-        total, static = line["total_power"], line["static_total_power"]
-        if total < static * (1.0 - _SAME):
-            wrong.append(f"total_power, {total:g} W, is below static_total_power, {static:g} W")
-    return wrong
+def _below_static(line: Mapping[str, Any]) -> list[str]:
+    total, static = line["total_power"], line["static_total_power"]
+    if total >= static * (1.0 - _SAME):
+        return []
+    return [f"total_power, {total:g} W, is below static_total_power, {static:g} W"]
 
 
 def _check_static(lines: Sequence[tuple[str, Mapping[str, Any]]], problems: Problems) -> None:

@@ -40,6 +40,7 @@ class Powers:
         share: of what the cores of the largest allocation draw, the part that they draw for being
             there; None where there is none, or no power of it.
         cores: of that allocation.
+        residuals: by silent case how far it is above the fit, in standard errors.
     """
 
     floor: Interval
@@ -48,6 +49,7 @@ class Powers:
     updates: dict[str, Interval]
     share: Interval | None
     cores: int
+    residuals: dict[str, float]
 
 
 def powers_of(
@@ -95,10 +97,12 @@ def powers_of(
     share = None
     if largest is not None:
         share = _share(np.vstack([mean, draws]), _row(largest, kinds))
+    off = (dynamic - rows @ mean) / errors
     seen = floor.value > max(_SEEN * float(spread[0]), _LEAST)
     return Powers(
         floor, seen, core, dict(zip(kinds, updates, strict=True)), share,
         largest.cores if largest is not None else 0,
+        {one.case.name: float(r) for one, r in zip(silent, off, strict=True)},
     )  # fmt: skip
 
 
@@ -118,21 +122,3 @@ def _share(sets: FloatArray, row: Sequence[float]) -> Interval:
     together = parts.sum(axis=1)
     share = np.divide(parts[:, 0], together, out=np.full(len(parts), 0.5), where=together > 0.0)
     return Interval.of(share, "1")
-
-
-def growth_of(measured: Sequence[Measured], error: float) -> tuple[Interval, int] | None:
-    """By how many seconds the shortest step is longer on the most cores than on one: the slope of
-    a line through the cases with the same block on every core. None with fewer than two of them.
-    """
-    alike = [one for one in measured if one.case.alike and one.step_time is not None]
-    cores = np.array([one.cores for one in alike], float)
-    if len(alike) < 2 or cores.max() == cores.min():
-        return None
-    times = np.array([one.step_time for one in alike], float)
-    errors = error * times
-    rows = np.stack([np.ones_like(cores), cores - 1.0], axis=1) / errors[:, None]
-    covariance = np.linalg.inv(rows.T @ rows)
-    slope = float((covariance @ (rows.T @ (times / errors)))[1])
-    most, spread = int(cores.max()), float(np.sqrt(covariance[1, 1]))
-    ends = [(most - 1) * (slope + side * Z95 * spread) for side in (0.0, -1.0, 1.0)]
-    return Interval(ends[0], ends[1], ends[2], "s"), most
