@@ -12,6 +12,7 @@ from lnn2loihi.cost.basis import Basis
 from lnn2loihi.cost.microcontroller_model import MicrocontrollerBasis
 from lnn2loihi.defaults import IO, PLACEMENTS
 from lnn2loihi.kinds import RATE_TEXT, RATES
+from lnn2loihi.profiling.consistency import contradictions
 from lnn2loihi.profiling.frontier import Frontier
 from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.ratios import ESTIMATED_NAMES
@@ -21,6 +22,8 @@ from lnn2loihi.profiling.rows import CHIP, MICROCONTROLLER, ProfileRow
 #: Numbers that are drawn again, at most, to check the rows of a file (a limit of this library:
 #: some seconds; a row of Hala Point takes 10**6).
 LARGEST_DRAWS = 1 << 24
+
+TOO_MUCH = "it takes too much to draw it and those before it again"
 
 #: Quantities of a row that are above 0.
 _ABOVE_ZERO = (
@@ -46,11 +49,14 @@ def nonsense(result: ProfileResult) -> Iterator[str]:
         for at, point in enumerate(row.batch_search):
             yield from _not_above(f"{place}.batch_search[{at}].batch", point.batch)
             yield from _not_above(f"{place}.batch_search[{at}].throughput", point.throughput)
-    yield from _basis_problems(result.rows)
+    found = [*_basis_problems(result.rows)]
+    yield from found
     for number, chip in enumerate(result.chips):
         yield from _curve_problems(f"profile.chips[{number}].rate_curve", chip.rate_curve)
     if result.frontier is not None:
         yield from _frontier_problems("profile.frontier", result.frontier)
+    if not any(problem.endswith(TOO_MUCH) for problem in found):
+        yield from contradictions(result)
 
 
 def _frontier_problems(place: str, frontier: Frontier) -> Iterator[str]:
@@ -103,7 +109,7 @@ def _basis_problems(rows: Sequence[ProfileRow]) -> Iterator[str]:
             continue
         left -= _draws_of(row.basis)
         if left < 0:
-            yield f"{place}.basis: it takes too much to draw it and those before it again"
+            yield f"{place}.basis: {TOO_MUCH}"
             return
         yield from (f"{place}.{problem}" for problem in _disagreements(row, row.basis))
 
