@@ -61,7 +61,7 @@ def test_any_text_and_number_comes_back(
 ) -> None:
     quantity = Quantity(*numbers, "J")
     row = chip_row(title=name, problems=(name,), dynamic_energy=quantity)
-    result = dataclasses.replace(RESULT, rows=(row,), versions=words)
+    result = dataclasses.replace(RESULT, rows=(row,), chips=(), versions=words)
     path = tmp_path_factory.getbasetemp() / "any.profile.json"
     again = load_profile(save_profile(result, path))
     assert again.summary() == result.summary()
