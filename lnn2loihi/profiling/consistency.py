@@ -42,7 +42,7 @@ def contradictions(result: ProfileResult) -> Iterator[str]:
             yield from (f"{place}.{text}" for text in _of_model(row, has_basis))
         elif row.basis is not None:
             yield f"{place}.basis is there, and {row.backend!r:.40} is no {MODEL}"
-        if row.kind == CHIP and row.status == "complete":
+        if row.kind == CHIP and row.backend == MODEL and row.status == "complete":
             yield from (f"{place}.{text}" for text in _of_placement(row, result))
     yield from _of_devices(result)
     yield from _of_chips(result)
@@ -56,8 +56,8 @@ def contradictions(result: ProfileResult) -> Iterator[str]:
 def _of_request(row: ProfileRow, result: ProfileResult) -> Iterator[str]:
     if row.rate is not None and row.rate != result.rate:
         yield f"rate is {row.rate:g}, the profile asks for {_rate_text(result.rate)}"
-    if row.kind != CHIP:
-        return
+    if row.kind != CHIP or row.backend != MODEL:
+        return  # a board runs as its owner ran it
     if row.copies != result.copies:
         yield f"copies is {row.copies}, the profile is of {result.copies}"
     if row.io != result.io:
@@ -106,7 +106,7 @@ def _of_devices(result: ProfileResult) -> Iterator[str]:
     figures: dict[str, dict[str, object]] = {}
     for number, row in enumerate(result.rows):
         place = f"profile.rows[{number}]"
-        if row.kind == CHIP or row.backend == MODEL:
+        if row.backend == MODEL:
             title = titles.setdefault(row.device, row.title)
             if title != row.title:
                 yield f"{place}.title is {row.title!r:.60}, {row.device!r:.40} is {title!r:.60} too"
