@@ -1,35 +1,71 @@
-"""Names in C: of populations, words and tables, each once and none that C keeps for itself."""
+"""Names of C: identifiers that are no keywords, and of which each scope has one of its own."""
 
 from __future__ import annotations
 
 import re
 
+from lnn2loihi.errors import InputError
+
+#: Keywords of C99 and of C++ (headers are included there), types of stdint.h, and macros that
+#: compilers define in their own dialects.
 _KEPT = frozenset(
     "auto break case char const continue default do double else enum extern float for goto if "
     "inline int long register restrict return short signed sizeof static struct switch typedef "
     "union unsigned void volatile while _Bool _Complex _Imaginary int8_t int16_t int32_t int64_t "
-    "uint8_t uint16_t uint32_t uint64_t size_t main".split()
+    "uint8_t uint16_t uint32_t uint64_t size_t main asm typeof linux unix i386 arm mips sun vax "
+    "near far huge bool true false catch class concept delete explicit export friend mutable "
+    "namespace new nullptr operator private protected public template this throw try typeid "
+    "typename using virtual wchar_t and or not xor bitand bitor compl alignas alignof constexpr "
+    "decltype noexcept thread_local signal interrupt input output net i j k".split()
 )
 _OTHER = re.compile(r"[^A-Za-z0-9]+")
+_PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+#: Characters of a name that compilers have to tell apart (C99, 5.2.4.1), less those of endings.
+_LONGEST = 48
 
 
 class Names:
-    """Gives out names of one scope.
+    """Gives out names of one scope, none of which is that of a scope around it.
 
     Args:
-        taken: names that are there already.
+        around: the scope around it.
     """
 
-    def __init__(self, *taken: str) -> None:
-        self._taken = {*taken, *_KEPT}
+    def __init__(self, around: Names | None = None) -> None:
+        self._around = around
+        self._taken: set[str] = set()
+        #: Names of all scopes within: a name that is given later hides none of them.
+        self._within: set[str] = set()
+
+    def _is_taken(self, name: str) -> bool:
+        if name in self._taken or name in self._within or name in _KEPT:
+            return True
+        return self._around is not None and name in self._around._taken
 
     def give(self, wanted: str) -> str:
         """The name that is closest to the wanted one, and marks it as given."""
-        plain = _OTHER.sub("_", wanted).strip("_").lower() or "x"
+        plain = _OTHER.sub("_", wanted).strip("_").lower()[:_LONGEST] or "x"
         if plain[0].isdigit():
             plain = f"n{plain}"
         name, number = plain, 2
-        while name in self._taken:
+        while self._is_taken(name):
             name, number = f"{plain}_{number}", number + 1
         self._taken.add(name)
+        if self._around is not None:
+            self._around._within.add(name)
         return name
+
+
+def check_prefix(prefix: str) -> str:
+    """The prefix of all names that other files see.
+
+    Raises:
+        InputError: it is none that C and its file systems take.
+    """
+    if not _PREFIX.fullmatch(prefix) or len(prefix) > _LONGEST or prefix.lower() in _KEPT - {"net"}:
+        raise InputError(
+            "prefix",
+            f"{prefix!r:.60} is no name of C: give one of at most {_LONGEST} letters, digits and "
+            "_, which begins with a letter and is no keyword",
+        )
+    return prefix

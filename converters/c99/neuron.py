@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
 
 from lnn2loihi.converters.c99.names import Names
-from lnn2loihi.neurons.instructions import Instruction, NeuronProgram, Operand
+from lnn2loihi.converters.c99.types import literal
+from lnn2loihi.formats import WORD_BITS
+from lnn2loihi.neurons.instructions import Instruction, NeuronProgram, Operand, apply
 
 #: What every instruction is in C. Proofs say that no product and no sum leaves 32 bits; a left
 #: shift is a product, since C leaves that of a negative number undefined, and a right shift is a
@@ -25,14 +30,59 @@ _EXPRESSIONS: Mapping[str, str] = {
     "GE": "({0} >= {1}) ? 1 : 0",
     "EQ": "({0} == {1}) ? 1 : 0",
 }
+#: What they are where both operands are the same word, which compilers find odd to compare.
+_OF_ONE_WORD: Mapping[str, str] = {
+    "AND": "{0}", "OR": "{0}", "MIN": "{0}", "LT": "0", "GE": "1", "EQ": "1",
+}  # fmt: skip
+
+SHIFT_RIGHT = """\
+/* The quotient by a power of two, rounded down: C leaves the right shift of a negative number to
+   the compiler, and compilers make one instruction of this. */
+static int32_t shift_right(int32_t value, int32_t places)
+{
+    return (value < 0) ? ~(~value >> places) : (value >> places);
+}
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a word is kept.
+
+    Attributes:
+        read: expression of its value before the update.
+        write: what it is assigned to.
+        kind: type of that.
+    """
+
+    read: str
+    write: str
+    kind: str
+
+
+def live_accumulators(program: NeuronProgram) -> tuple[str, ...]:
+    """Accumulators on which a message or a state word depends."""
+    read = {str(i.operands[0]) for i in _live(program) if i.opcode == "RDC"}
+    return tuple(a for a in program.accumulators if a in read)
+
+
+def _live(program: NeuronProgram) -> list[Instruction]:
+    """Instructions without those whose words nobody reads."""
+    wanted: set[Operand] = set()
+    found: list[Instruction] = []
+    for one in reversed(program.instructions):
+        if one.opcode == "SPIKE" or one.result in program.state_names or one.result in wanted:
+            found.append(one)
+            wanted |= set(one.operands)
+    return found[::-1]
 
 
 def update_lines(
     program: NeuronProgram,
     sums: Mapping[str, str],
     parameters: Mapping[str, str],
-    states: Mapping[str, str],
-    message: str,
+    states: Mapping[str, Place],
+    message: Place,
     names: Names,
 ) -> list[str]:
     """Statements of one update of neuron i.
@@ -42,40 +92,45 @@ def update_lines(
         sums: for each accumulator the C expression of its sum.
         parameters: for each parameter the expression of its value.
         states: for each state word the place that holds it.
-        message: the place of the message.
+        message: the place of the message; a state word that holds it has the same.
         names: of the scope.
     """
     lines: list[str] = []
-    words: dict[str, str] = {}
+    words: dict[str, str] = dict(sums)
+    live = _live(program)
 
     def declare(word: str, expression: str) -> None:
         words[word] = names.give(word)
         lines.append(f"const int32_t {words[word]} = {expression};")
 
-    read = {operand for i in program.instructions for operand in i.operands}
-    for word, place in (*parameters.items(), *states.items()):
+    read = {operand for one in live for operand in one.operands}
+    kept = {word: place.read for word, place in states.items()}
+    for word, expression in (*parameters.items(), *kept.items()):
         if word in read:
-            declare(word, place)
+            declare(word, expression)
     written: list[str] = []
-    for one in program.instructions:
-        operands = [_operand(operand, {**words, **sums}) for operand in one.operands]
-        if one.opcode == "SPIKE":
-            written.append(f"{message} = {operands[0]};")
-        elif one.result in program.state_names:
-            written.append(f"{states[one.result]} = {operands[0]};")
+    for one in live:
+        operands = [words[o] if isinstance(o, str) else literal(o) for o in one.operands]
+        if one.result in program.state_names or one.opcode == "SPIKE":
+            place = message if one.opcode == "SPIKE" else states[one.result]
+            cast = "" if place.kind == "int32_t" else f"({place.kind})"
+            written.append(f"{place.write} = {cast}{operands[0]};")
         else:
             declare(one.result, _expression(one, operands))
-    return [*lines, *written]
+    return [*lines, *dict.fromkeys(written)]
 
 
 def _expression(one: Instruction, operands: list[str]) -> str:
-    if one.opcode == "MUL_SHR" and not one.shift:
-        return f"{operands[0]} * {operands[1]}"
     shift = one.shift or 0
+    if all(isinstance(operand, int) for operand in one.operands):
+        numbers = [np.int64(operand) for operand in one.operands]
+        return literal(int(apply(one.opcode, numbers, one.shift)))
+    if operands[1:2] == operands[:1] and one.opcode in _OF_ONE_WORD:
+        return _OF_ONE_WORD[one.opcode].format(*operands)
+    if one.opcode == "SEL" and isinstance(one.operands[0], int):
+        return operands[1] if one.operands[0] else operands[2]
+    if one.opcode == "SHL" and shift >= WORD_BITS:
+        return "0"  # nothing else fits the word, and it is proved to fit
+    if one.opcode == "MUL_SHR" and not shift:
+        return f"{operands[0]} * {operands[1]}"
     return _EXPRESSIONS[one.opcode].format(*operands, n=shift, power=1 << shift)
-
-
-def _operand(operand: Operand, words: Mapping[str, str]) -> str:
-    if isinstance(operand, str):
-        return words[operand]
-    return str(operand) if operand >= 0 else f"({operand})"

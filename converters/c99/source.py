@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
-import numpy as np
+from lnn2loihi.converters.c99.names import Names, check_prefix
+from lnn2loihi.converters.c99.neuron import SHIFT_RIGHT
+from lnn2loihi.converters.c99.population import PopulationWriter
+from lnn2loihi.converters.c99.state import Member, StateStruct
+from lnn2loihi.converters.c99.tables import FIELD, Tables
+from lnn2loihi.converters.c99.text import comment, indented
+from lnn2loihi.converters.c99.types import literal
+from lnn2loihi.program import LoihiProgram
+from lnn2loihi.version import VERSION
 
-from lnn2loihi.converters.c99.names import Names
-from lnn2loihi.converters.c99.neuron import update_lines
-from lnn2loihi.converters.c99.types import table, type_of
-from lnn2loihi.formats import signed_range
-from lnn2loihi.graph.schedule import is_recurrent
-from lnn2loihi.program import Connection, LoihiProgram, Population
-
-_SHIFT_RIGHT = """\
-/* The quotient by a power of two, rounded down: C leaves the right shift of a negative number to
-   the compiler, and compilers make one instruction of this. */
-static int32_t shift_right(int32_t value, int shift)
-{
-    return (value < 0) ? ~(~value >> shift) : (value >> shift);
-}
-"""
+#: What the C code is written for.
+Goal = Literal["size", "speed"]
 
 
 @dataclass(frozen=True)
@@ -31,190 +28,185 @@ class CSource:
         prefix: what its names begin with.
         header: text of the header file.
         source: text of the C file.
+        members: members of the state's struct, in its order.
+        words: for each population and recorded word the member that holds it after an update:
+            state words, and "message" where no state word holds the message. The members of the
+            output's messages are the answer.
+        state_bytes: bytes of the struct.
+        stack_bytes: bytes of the arrays that an update has on the stack at most; registers and
+            return addresses come on top.
     """
 
     prefix: str
     header: str
     source: str
+    members: tuple[Member, ...]
+    words: Mapping[tuple[str, str], Member]
+    state_bytes: int
+    stack_bytes: int
 
 
-def c_source(program: LoihiProgram, prefix: str = "net") -> CSource:
+def c_source(program: LoihiProgram, prefix: str = "net", goal: Goal = "size") -> CSource:
     """Writes a program as C99.
 
     Args:
         program: any program.
         prefix: what names begin with: `net` gives `net_step`, and files `net.c` and `net.h`.
+        goal: "size" shares loops and packs weights, "speed" writes loops out for vectors.
+
+    Raises:
+        InputError: the prefix is no name of C.
+        ProgramError: the synapses of a connection are too many to be listed.
     """
-    return _Writer(program, prefix).write()
-
-
-@dataclass(frozen=True)
-class _Member:
-    """A member of the state struct: its name, type, length, and what it is in the beginning."""
-
-    name: str
-    kind: str
-    size: int
-    initial: tuple[int, ...]
+    return _Writer(program, check_prefix(prefix), goal).write()
 
 
 class _Writer:
-    def __init__(self, program: LoihiProgram, prefix: str) -> None:
-        self.program, self.prefix = program, prefix
-        self.global_names = Names(prefix, "shift_right", "net", "input", "output", "i", "j", "k")
-        self.members: list[_Member] = []
-        self.messages: dict[str, str] = {}
-        self.states: dict[str, dict[str, str]] = {}
-        self.tables: list[str] = []
+    def __init__(self, program: LoihiProgram, prefix: str, goal: Goal) -> None:
+        self.program, self.prefix, self.goal = program, prefix, goal
+        self.names = Names()
+        for known in ("field", "shift_right", *(f"{prefix}_{n}" for n in _INTERFACE)):
+            self.names.give(known)
+        self.state = StateStruct(program)
+        self.tables = Tables(self.names, packing=goal == "size")
 
     def write(self) -> CSource:
-        places = {self.program.input.name: 0}
-        places |= {p.name: at for at, p in enumerate(self.program.populations, 1)}
-        members = Names()
-        for p in self.program.populations:
-            self._declare(p, members)
-        body: list[str] = []
-        for p in self.program.populations:
-            body += self._population(p, places)
-        return CSource(self.prefix, self._header(), self._source(body))
+        writer = PopulationWriter(
+            self.program, self.state, self.tables, self.names, self.prefix, self.goal == "speed"
+        )
+        updates = [writer.write(p) for p in self.program.populations]
+        reset, encode = self._reset(), self._take_input()
+        helpers = {"shift_right": SHIFT_RIGHT} if any("shift_right(" in u for u in updates) else {}
+        if self.tables.reads_fields:
+            helpers["field"] = FIELD
+        helpers |= writer.functions
+        names = writer.names
+        text = "\n".join(
+            [
+                self._head(),
+                f'#include "{self.prefix}.h"',
+                "",
+                *(f"{one}\n" for one in self.tables.texts()),
+                *helpers.values(),
+                *updates,
+                reset,
+                self._update([names[p.name] for p in self.program.populations], encode),
+                self._step(),
+            ]
+        )
+        return CSource(
+            self.prefix, self._header(), text, tuple(self.state.members), self.state.words,
+            self.state.bytes, writer.stack_bytes,
+        )  # fmt: skip
 
-    def _declare(self, p: Population, members: Names) -> None:
-        name = members.give(f"{p.name}_message")
-        initial = tuple(p.initial_message.tolist())
-        low, high = min(p.message_low, *initial), max(p.message_high, *initial)
-        self.members.append(_Member(name, type_of(low, high), p.size, initial))
-        self.messages[p.name] = f"net->{name}"
-        own: dict[str, str] = {}
-        for word, bits in p.program.states:
-            if word == p.program.message_state:
-                own[word] = f"net->{name}[i]"
-                continue
-            member = members.give(f"{p.name}_{word}")
-            values = tuple(p.initial_state[word].tolist())
-            self.members.append(_Member(member, type_of(*signed_range(bits)), p.size, values))
-            own[word] = f"net->{member}[i]"
-        self.states[p.name] = own
-
-    def _population(self, p: Population, places: dict[str, int]) -> list[str]:
-        """Statements of a population's update."""
-        names = Names("i", "j", "k", "net", "input", "output", "shift_right", "next")
-        sums = {a: names.give(f"sum_{a}") for a in p.program.accumulators}
-        loops = [
-            line
-            for c in self.program.incoming(p.name)
-            for line in self._sum(c.unrolled(), p, sums, names)
-        ]
-        parameters: dict[str, str] = {}
-        for word in p.program.parameter_names:
-            values = p.parameters[word]
-            if (values == values[0]).all():
-                parameters[word] = str(int(values[0]))
-            else:
-                name = self.global_names.give(f"{p.name}_{word}")
-                self.tables.append(table(name, values))
-                parameters[word] = f"{name}[i]"
-        hears_itself = any(c.source == p.name for c in self.program.incoming(p.name))
-        kept = self.messages[p.name]
-        message = "next[i]" if hears_itself else f"{kept}[i]"
-        states = dict(self.states[p.name])
-        held = p.program.message_state
-        lines = update_lines(p.program, sums, parameters, states, message, names)
-        if held:  # the message is the state word: it is written once, where the message goes
-            own = f"{states[held]} ="
-            lines = [line for line in lines if not line.startswith(own) or message == states[held]]
-            lines = list(dict.fromkeys(lines))
-        member = next(m for m in self.members if f"net->{m.name}" == kept)
-        lines = [self._narrowed(line, p) for line in lines]
-        found = [f"/* {p.name}: {p.size} neurons, {p.program.name} */", "{"]
-        found += [f"    {member.kind} next[{p.size}];"] * hears_itself
-        found += [f"    for (i = 0; i < {p.size}; i++) {{"]
-        found += [f"        int32_t {name} = 0;" for name in sums.values()]
-        found += [f"        {line}" for line in (*loops, *lines)]
-        found += ["    }"]
-        if hears_itself:
-            found += [f"    for (i = 0; i < {p.size}; i++) {{", f"        {kept}[i] = next[i];",
-                      "    }"]  # fmt: skip
-        return [*found, "}"]
-
-    def _narrowed(self, line: str, p: Population) -> str:
-        """Assignments to narrow places say so."""
-        for member in self.members:
-            for place in (f"net->{member.name}[i] = ", "next[i] = "):
-                own = self.messages[p.name] == f"net->{member.name}"
-                if line.startswith(place) and (place != "next[i] = " or own):
-                    return f"{place}({member.kind})({line[len(place) : -1]});"
-        return line
-
-    def _sum(self, c: Connection, p: Population, sums: dict[str, str], names: Names) -> list[str]:
-        """Statements that add the messages of one connection to the sums of neuron i."""
-        source = "input" if c.source == self.program.input.name else self.messages[c.source]
-        label = self.global_names.give(c.name)
-        row, weight = f"{label}_row", f"{label}_weight"
-        dense = c.synapses == c.rows * c.source_size
-        lines: list[str] = []
-        power = f" * {1 << c.exponent}" if c.exponent else ""
-        self.tables.append(table(weight, c.mantissas))
-        if not dense:
-            self.tables += [table(row, c.row_starts), table(f"{label}_column", c.columns)]
-        for place, accumulator in enumerate(c.accumulators):
-            offset = f"{place * p.size} + " if place else ""
-            index = f"{offset}i"
-            if dense:
-                lines += [
-                    "{", "    int32_t part = 0;", "    int32_t j;",
-                    f"    const int8_t *w = &{weight}[({index}) * {c.source_size}];",
-                    f"    for (j = 0; j < {c.source_size}; j++) {{",
-                    f"        part += (int32_t)w[j] * {source}[j];", "    }",
-                    f"    {sums[accumulator]} += part{power};", "}",
-                ]  # fmt: skip
-            else:
-                lines += [
-                    "{", "    int32_t part = 0;", "    int32_t j;",
-                    f"    for (j = {row}[{index}]; j < (int32_t){row}[{index} + 1]; j++) {{",
-                    f"        part += (int32_t){weight}[j] * {source}[{label}_column[j]];", "    }",
-                    f"    {sums[accumulator]} += part{power};", "}",
-                ]  # fmt: skip
-        return lines
+    def _head(self) -> str:
+        told = f"{self.program.name}, {self.program.recipe}: written by lnn2loihi {VERSION}"
+        return f"/* {comment(told)} for {self.goal}. Integers only. */"
 
     def _header(self) -> str:
-        program, prefix = self.program, self.prefix
-        upper = prefix.upper()
-        members = "".join(f"    {m.kind} {m.name}[{m.size}];\n" for m in self.members)
-        return (
-            f"/* {program.name}, {program.recipe}: integers of lnn2loihi. */\n"
-            f"#ifndef {upper}_H\n#define {upper}_H\n\n#include <stdint.h>\n\n"
-            f"#define {upper}_INPUTS {program.input.size}\n"
-            f"#define {upper}_OUTPUTS {program.output_population.size}\n\n"
-            f"typedef struct {{\n{members}}} {prefix}_state;\n\n"
-            f"void {prefix}_reset({prefix}_state *net);\n"
-            f"void {prefix}_step({prefix}_state *net, const int32_t *input, int32_t *output);\n\n"
-            f"#endif\n"
+        program, prefix, upper = self.program, self.prefix, self.prefix.upper()
+        told = {m.name: f" /* {comment(f'{p}: {w}')} */" for (p, w), m in self.state.words.items()}
+        members = [
+            f"{m.kind} {m.name}[{m.size}];{told.get(m.name, '')}" for m in self.state.members
+        ]
+        elapsed = " The last one is the elapsed time." if program.timed else ""
+        return _HEADER.format(
+            head=self._head(), prefix=prefix, upper=upper, inputs=program.input.size,
+            outputs=program.output_population.size, members=indented(members),
+            substeps=program.substeps, elapsed=elapsed,
+        )  # fmt: skip
+
+    def _reset(self) -> str:
+        lines: list[str] = []
+        for m in self.state.members:
+            value = literal(m.initial[0])
+            if len(m.initial) > 1:
+                cast = "" if m.kind == "int32_t" else f"({m.kind})"
+                value = cast + self.tables.add(f"{m.name}_initial", m.initial).at("i")
+            lines += [f"for (i = 0; i < {m.size}; i++) {{", f"    net->{m.name}[i] = {value};", "}"]
+        return _FUNCTION.format(
+            head=f"void {self.prefix}_reset({self.prefix}_state *net)",
+            body=indented(["int32_t i;", *lines]),
         )
 
-    def _source(self, body: list[str]) -> str:
-        prefix, program = self.prefix, self.program
-        reset = [f"void {prefix}_reset({prefix}_state *net)", "{", "    int32_t i;"]
-        for m in self.members:
-            values = np.array(m.initial)
-            if (values == values[0]).all():
-                value = f"{m.initial[0]}"
-            else:
-                name = self.global_names.give(f"{m.name}_initial")
-                self.tables.append(table(name, values))
-                value = f"{name}[i]"
-            reset += [f"    for (i = 0; i < {m.size}; i++) {{",
-                      f"        net->{m.name}[i] = {value};", "    }"]  # fmt: skip
-        step = [f"void {prefix}_step({prefix}_state *net, const int32_t *input, int32_t *output)",
-                "{", "    int32_t i;"]  # fmt: skip
-        inner = [f"    {line}" for line in body]
-        if program.substeps > 1:
-            step += ["    int32_t k;", f"    for (k = 0; k < {program.substeps}; k++) {{"]
-            step += [f"    {line}" for line in inner] + ["    }"]
+    def _take_input(self) -> list[str]:
+        """Statements that keep the input within its range, as the library does."""
+        port, member = self.program.input, self.state.messages[self.program.input.name]
+        if not any(c.source == port.name for c in self.program.connections):
+            return ["(void)input;"]
+        ends = [
+            literal(int(values[0]))
+            if (values == values[0]).all()
+            else self.tables.add(f"{port.name}_{side}", values, f"{side} input").at("i")
+            for side, values in (("lowest", port.low), ("highest", port.high))
+        ]
+        return [
+            "int32_t i;",
+            "/* What leaves the range of the input is held at its ends. */",
+            f"for (i = 0; i < {port.size}; i++) {{",
+            f"    const int32_t low = {ends[0]};",
+            f"    const int32_t high = {ends[1]};",
+            "    const int32_t raised = (input[i] < low) ? low : input[i];",
+            f"    net->{member.name}[i] = ({member.kind})((raised > high) ? high : raised);",
+            "}",
+        ]
+
+    def _update(self, functions: list[str], encode: list[str]) -> str:
+        calls = [f"{name}(net);" for name in functions]
+        head = f"void {self.prefix}_update({self.prefix}_state *net, const int32_t *input)"
+        return _FUNCTION.format(head=head, body=indented([*encode, *calls]))
+
+    def _step(self) -> str:
+        out, size = self.state.messages[self.program.output], self.program.output_population.size
+        lines = ["int32_t i;"]
+        update = f"{self.prefix}_update(net, input);"
+        if self.program.substeps > 1:
+            lines += [f"for (i = 0; i < {self.program.substeps}; i++) {{", f"    {update}", "}"]
         else:
-            step += inner
-        out = self.messages[program.output]
-        step += [f"    for (i = 0; i < {program.output_population.size}; i++) {{",
-                 f"        output[i] = {out}[i];", "    }", "}"]  # fmt: skip
-        return "\n".join(
-            [f'#include "{prefix}.h"', "", _SHIFT_RIGHT, *self.tables, *reset, "}", "", *step, ""]
+            lines.append(update)
+        lines += [f"for (i = 0; i < {size}; i++) {{", f"    output[i] = net->{out.name}[i];", "}"]
+        head = (
+            f"void {self.prefix}_step({self.prefix}_state *net, const int32_t *input, "
+            "int32_t *output)"
         )
+        return _FUNCTION.format(head=head, body=indented(lines))
+
+
+_INTERFACE = ("state", "reset", "update", "step")
+_FUNCTION = "{head}\n{{\n{body}\n}}\n"
+_HEADER = """\
+{head}
+#ifndef {upper}_H
+#define {upper}_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+#define {upper}_INPUTS {inputs}
+#define {upper}_OUTPUTS {outputs}
+/* Updates for each sample. */
+#define {upper}_UPDATES {substeps}
+
+/* All that a network remembers: one for each sequence that runs beside others. */
+typedef struct {{
+{members}
+}} {prefix}_state;
+
+/* The state before the first sample. */
+void {prefix}_reset({prefix}_state *net);
+
+/* One sample: {upper}_INPUTS encoded messages, {upper}_OUTPUTS messages that answer.{elapsed} */
+void {prefix}_step({prefix}_state *net, const int32_t *input, int32_t *output);
+
+/* One of the {upper}_UPDATES updates of a sample, for those who look at the state between them. */
+void {prefix}_update({prefix}_state *net, const int32_t *input);
+
+#ifdef __cplusplus
+}}
+#endif
+
+#endif
+"""
