@@ -14,10 +14,15 @@ from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.defaults import DEFAULT_TARGET
 from lnn2loihi.errors import InputError, TargetError
 from lnn2loihi.faults import described
-from lnn2loihi.files import why_no_folder, write_atomically, write_folder_atomically
+from lnn2loihi.files import (
+    why_no_folder,
+    write_atomically,
+    write_folder_atomically,
+    write_together,
+)
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.options import check_options, read_options, takes
-from lnn2loihi.plugins import Exporter, FolderExporter
+from lnn2loihi.plugins import Exporter, FolderExporter, SeveralFilesExporter
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.targets import Target, target_of
 
@@ -36,6 +41,7 @@ def export(
     """Turns a program or a network into another representation.
 
         export(program, "net.onnx")      # a file: the integers of the chip; floats of a network
+        export(program, "net.c")         # files: C99, with net.h beside it
         export(program, "lava")          # in memory: a graph of Lava processes
         export(program, "board/", format="loihi2", target="stock")  # a folder
 
@@ -74,6 +80,8 @@ def export(
         return made
     if isinstance(exporter, FolderExporter):
         return _write_folder(exporter, made, Path(path))
+    if isinstance(exporter, SeveralFilesExporter):
+        return _write_several(exporter, made, source, Path(path))
     with plugins.EXPORTERS.naming(exporter, "to_bytes()"):
         content = exporter.to_bytes(made)
         if not isinstance(content, bytes):
@@ -120,6 +128,25 @@ def _write_folder(exporter: FolderExporter, made: Any, path: Path) -> Path:
         return write_folder_atomically(path, content)
     except OSError as error:
         raise InputError(str(path), f"cannot be written: {error.strerror}") from error
+
+
+def _write_several(
+    exporter: SeveralFilesExporter, made: Any, source: LoihiProgram | LiquidNetwork, path: Path
+) -> Path:
+    with plugins.EXPORTERS.naming(exporter, "to_files_beside()"):
+        content = dict(exporter.to_files_beside(made, path.name))
+        if path.name not in content:
+            raise TypeError(f"no file {path.name!r} among those that it answers")
+        if any(Path(name).name != name or not isinstance(c, bytes) for name, c in content.items()):
+            raise TypeError("names of files in one folder and bytes are wanted")
+    for name in content:
+        _check_not_source(source, path.parent / name)
+    try:
+        write_together({path.parent / name: data for name, data in content.items()})
+    except OSError as error:
+        subject = str(error.filename2 or error.filename or path)
+        raise InputError(subject, f"cannot be written: {error.strerror}") from error
+    return path
 
 
 def export_options(

@@ -13,7 +13,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -138,6 +138,62 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:
         with open(path, "wb") as device:
             device.write(content)
         return Path(path)
+    with _beside(target, old, content) as temporary:
+        os.replace(temporary, target)
+    return Path(path)
+
+
+def write_together(contents: Mapping[str | os.PathLike[str], bytes]) -> None:
+    """Writes several files, each as `write_atomically` does: all of them, or none.
+
+    All are written beside their targets before the first one is renamed. Should renaming fail, what
+    stood there before is put back.
+
+    Args:
+        contents: the whole content of each target; two of them are not the same file.
+
+    Raises:
+        InputError: one is a file that is read, see `inputs_kept`, or the same file as another.
+        OSError: one cannot be written; see `write_atomically`.
+    """
+    replaced: list[tuple[Path, bytes | None]] = []
+    with ExitStack() as stack:
+        ready: list[tuple[Path, Path]] = []
+        for path, content in contents.items():
+            check_not_input(path)
+            target, old = look_at_target(path)
+            if old is not None and stat.S_ISCHR(old.st_mode):
+                raise OSError(errno.EINVAL, "it is a device, and one file of several", str(path))
+            if any(_are_one(target, other) for _, other in ready):
+                raise InputError(os.fspath(path), "is the same file as another that is written")
+            ready.append((stack.enter_context(_beside(target, old, content)), target))
+        try:
+            for temporary, target in ready:
+                before = target.read_bytes() if target.exists() else None
+                replaced.append((target, before))
+                os.replace(temporary, target)
+        except BaseException:
+            for target, before in replaced:
+                if before is None:
+                    target.unlink(missing_ok=True)
+                elif target.read_bytes() != before:
+                    write_atomically(target, before)
+            raise
+
+
+def _are_one(one: Path, other: Path) -> bool:
+    return one == other or (one.exists() and other.exists() and os.path.samefile(one, other))
+
+
+@contextmanager
+def _beside(target: Path, old: os.stat_result | None, content: bytes) -> Iterator[Path]:
+    """An unfinished file with the whole content, to be renamed while it lasts; else it is removed.
+
+    Args:
+        target: what it will replace.
+        old: what is known of that; None where there is none.
+        content: the content.
+    """
     handle, temporary = _unfinished(target, 0o666 if old is None else old.st_mode & 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -149,11 +205,10 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:
                 os.fchmod(handle, stat.S_IMODE(old.st_mode) & 0o777)
             file.flush()
             os.fsync(handle)
-            os.replace(temporary, target)
+            yield temporary
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    return Path(path)
 
 
 def write_folder_atomically(path: str | os.PathLike[str], content: Mapping[str, bytes]) -> Path:

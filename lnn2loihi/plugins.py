@@ -139,6 +139,22 @@ class FolderExporter(Protocol):
 
 
 @runtime_checkable
+class SeveralFilesExporter(Protocol):
+    """What an exporter has beside, that writes further files beside the one that was named, such
+    as a header. All are written, or none.
+    """
+
+    def to_files_beside(self, made: Any, name: str) -> Mapping[str, bytes]:
+        """All files by their names, which lie in one folder.
+
+        Args:
+            made: what `export` has made.
+            name: of the file that was asked for, which is one of them.
+        """
+        ...
+
+
+@runtime_checkable
 class ShippedModel(Protocol):
     """What an entry point of the group `lnn2loihi.models` must be: a module with these two."""
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from lnn2loihi.converters.c99.codec import FRACTION_BITS, Codec, codec_source
 from lnn2loihi.converters.c99.names import Names, check_prefix
 from lnn2loihi.converters.c99.neuron import SHIFT_RIGHT
 from lnn2loihi.converters.c99.population import PopulationWriter
+from lnn2loihi.converters.c99.selftest import SelfTest, selftest_source
 from lnn2loihi.converters.c99.state import Member, StateStruct
 from lnn2loihi.converters.c99.tables import FIELD, Tables
 from lnn2loihi.converters.c99.text import comment, indented
@@ -35,6 +37,8 @@ class CSource:
         state_bytes: bytes of the struct.
         stack_bytes: bytes of the arrays that an update has on the stack at most; registers and
             return addresses come on top.
+        codec: texts of the header and the C file of encoder and decoder; None where none is wanted.
+        selftest: text of the C file of the self-test; None where none is wanted.
     """
 
     prefix: str
@@ -44,26 +48,49 @@ class CSource:
     words: Mapping[tuple[str, str], Member]
     state_bytes: int
     stack_bytes: int
+    codec: tuple[str, str] | None = None
+    selftest: str | None = None
 
 
-def c_source(program: LoihiProgram, prefix: str = "net", goal: Goal = "size") -> CSource:
+def c_source(
+    program: LoihiProgram,
+    prefix: str = "net",
+    goal: Goal = "size",
+    *,
+    codec: Codec = "none",
+    fraction_bits: int = FRACTION_BITS,
+    selftest: SelfTest = "none",
+    header: str = "",
+) -> CSource:
     """Writes a program as C99.
 
     Args:
         program: any program.
-        prefix: what names begin with: `net` gives `net_step`, and files `net.c` and `net.h`.
+        prefix: what names begin with: `net` gives `net_step`.
         goal: "size" shares loops and packs weights, "speed" writes loops out for vectors.
+        codec: whether encoder and decoder are written, of floats or of integers with fraction bits.
+        fraction_bits: of samples and answers of a codec in fixed point, 0 to 30.
+        selftest: whether a self-test is written, with hashes alone or with vectors.
+        header: name of the header file that is included; `net.h` for the prefix `net`.
 
     Raises:
-        InputError: the prefix is no name of C.
-        ProgramError: the synapses of a connection are too many to be listed.
+        InputError: the prefix is no name of C, or the codec or the self-test is not to be had.
     """
-    return _Writer(program, check_prefix(prefix), goal).write()
+    check_prefix(prefix)
+    writer = _Writer(program, prefix, goal, header or f"{prefix}.h")
+    made = writer.write()
+    if codec != "none":
+        texts = codec_source(program, prefix, codec, fraction_bits, writer.header)
+        made = replace(made, codec=texts)
+    if selftest != "none":
+        text = selftest_source(program, writer.state, prefix, selftest, writer.header)
+        made = replace(made, selftest=text)
+    return made
 
 
 class _Writer:
-    def __init__(self, program: LoihiProgram, prefix: str, goal: Goal) -> None:
-        self.program, self.prefix, self.goal = program, prefix, goal
+    def __init__(self, program: LoihiProgram, prefix: str, goal: Goal, header: str) -> None:
+        self.program, self.prefix, self.goal, self.header = program, prefix, goal, header
         self.names = Names()
         for known in ("field", "shift_right", *(f"{prefix}_{n}" for n in _INTERFACE)):
             self.names.give(known)
@@ -84,7 +111,7 @@ class _Writer:
         text = "\n".join(
             [
                 self._head(),
-                f'#include "{self.prefix}.h"',
+                f'#include "{self.header}"',
                 "",
                 *(f"{one}\n" for one in self.tables.texts()),
                 *helpers.values(),
