@@ -63,10 +63,12 @@ def write_kernel(
     channels, inner, height, width = c.kernel.shape
     told = f"{label}: kernel (channel, channel of the source, row, column)"
     table = tables.add_bytes(f"{label}_kernel", "int8_t", c.kernel.astype(np.int64).ravel(), told)
-    # From a table, since parts without a divider have a library for channel / own.
-    groups = np.arange(channels) // (channels // c.groups) * inner
-    begin = tables.add(f"{label}_group", groups, f"{label}: first channel that a channel hears")
-    first = begin.at("channel") if c.groups > 1 else "0"
+    first = "0"
+    if c.groups > 1:
+        # From a table, since parts without a divider have a library for channel / own.
+        groups = np.arange(channels) // (channels // c.groups) * inner
+        told = f"{label}: first channel that a channel hears"
+        first = tables.add(f"{label}_group", groups, told).at("channel")
     numbers: Mapping[str, int] = {
         "height": height, "width": width, "inner": inner, "size": inner * height * width,
         "rows": c.source_shape[1], "columns": c.source_shape[2],

@@ -66,6 +66,12 @@ def live_accumulators(program: NeuronProgram) -> tuple[str, ...]:
     return tuple(a for a in program.accumulators if a in read)
 
 
+def live_parameters(program: NeuronProgram) -> tuple[str, ...]:
+    """Parameters that an instruction reads on which a message or a state word depends."""
+    read = {operand for one in _live(program) for operand in one.operands}
+    return tuple(word for word in program.parameter_names if word in read)
+
+
 def _live(program: NeuronProgram) -> list[Instruction]:
     """Instructions without those whose words nobody reads."""
     wanted: set[Operand] = set()

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from lnn2loihi.converters.c99.kernels import write_kernel
 from lnn2loihi.converters.c99.names import Names
-from lnn2loihi.converters.c99.neuron import Place, live_accumulators, update_lines
+from lnn2loihi.converters.c99.neuron import Place, live_accumulators, live_parameters, update_lines
 from lnn2loihi.converters.c99.rows import RowWriter, Summing
-from lnn2loihi.converters.c99.state import StateStruct
+from lnn2loihi.converters.c99.state import Member, StateStruct
 from lnn2loihi.converters.c99.tables import Tables
-from lnn2loihi.converters.c99.text import comment, indented
+from lnn2loihi.converters.c99.text import KEPT_LOOP, SHORT, comment, indented
 from lnn2loihi.converters.c99.types import literal
+from lnn2loihi.formats import IntegerArray
 from lnn2loihi.program import AnyConnection, Connection, LoihiProgram, Population
 
-#: Neurons whose sums are made before their programs run, side by side, where speed is the goal.
-BLOCK = 64
+#: Neurons whose programs run side by side at most, where speed is the goal: their words are on the
+#: stack. Lanes of a vector, to multiples of which they are filled up; fewer neurons than a few are
+#: not worth it.
+BLOCK, VECTOR, FEW = 32, 8, 4
 
 
 @dataclass
@@ -51,41 +57,118 @@ class PopulationWriter:
         for word in _LOCALS:
             names.give(word)
         incoming = self.program.incoming(p.name)
-        wanted = live_accumulators(p.program)
-        heard = {a for c in incoming for a in c.accumulators}
-        own = {a: names.give(f"sum_{a}") for a in wanted if a in heard}
-        blocks = self.speed and p.size > BLOCK
-        index = "[i - first]" if blocks else "[i]"
-        sums = {a: f"{name}{index}" if self.speed else name for a, name in own.items()}
-        counters = _Counters(names)
-        rows = [self._sum(c, sums, names, counters) for c in incoming]
-        waits = any(c.source == p.name for c in incoming) and (blocks or not self.speed)
-        parameters = {word: self._parameter(p, word) for word in p.program.parameter_names}
-        states, message = self._places(p, waits)
-        zeros = dict.fromkeys(wanted, "0")
-        update = update_lines(p.program, {**zeros, **sums}, parameters, states, message, names)
-        summed = [line for row in rows for line in row.lines] + counters.after
-        arrays = self._arrays(p, own, waits)
-        self.stack_bytes = max(self.stack_bytes, sum(size for _, size in arrays))
-        body = [f"{line};" for line, _ in arrays]
-        body += [line for row in rows for line in row.before] + counters.before + ["int32_t i;"]
-        if self.speed:
-            summed = [f"{place} = 0;" for place in sums.values()] + summed
-            loops = [summed, update] if sums else [update]
-        else:
-            loops = [[f"int32_t {name} = 0;" for name in own.values()] + summed + update]
-        body += _in_blocks(p.size, loops) if blocks else _in_loops("0", str(p.size), loops)
-        if waits:
-            kept = self.state.messages[p.name].name
-            new = message.write.replace("[i]", "")
-            body += _in_loops("0", str(p.size), [[f"net->{kept}[i] = {new}[i];"]])
+        body = self._in_lanes(p, names) if self.speed else self._one_by_one(p, names)
         name = self.names[p.name] = self.scope.give(f"update_{p.name}")
-        sources = ", ".join(dict.fromkeys(c.source for c in incoming))
-        told = f"{p.name}: {p.size} neurons of {p.program.name}" + f"; hears {sources}" * bool(
-            sources
-        )
+        told = f"{p.name}: {p.size} neurons of {p.program.name}"
+        if incoming:
+            told += f"; hears {', '.join(dict.fromkeys(c.source for c in incoming))}"
         head = f"/* {comment(told)} */\nstatic void {name}({self.prefix}_state *net)"
         return f"{head}\n{{\n{indented(body)}\n}}\n"
+
+    def _one_by_one(self, p: Population, names: Names) -> list[str]:
+        """Each neuron's sums, and at once its program: little memory, loops that are called."""
+        own = self._own_sums(p, names)
+        counters = _Counters(names)
+        rows = [self._sum(c, own, names, counters) for c in self.program.incoming(p.name)]
+        waits = any(c.source == p.name for c in self.program.incoming(p.name))
+        parameters = {word: self._parameter(p, word, "i") for word in live_parameters(p.program)}
+        member = self.state.messages[p.name]
+        new, arrays = self._waiting(p) if waits else (f"net->{member.name}", [])
+        message = Place(f"net->{member.name}[i]", f"{new}[i]", member.kind)
+        states = {
+            word: message if own_word is member else _place(own_word)
+            for word, own_word in self._state_words(p).items()
+        }
+        sums = {**dict.fromkeys(live_accumulators(p.program), "0"), **own}
+        lines = [f"int32_t {name} = 0;" for name in own.values()]
+        lines += [line for row in rows for line in row.lines] + counters.after
+        lines += update_lines(p.program, sums, parameters, states, message, names)
+        body = self._declared(arrays) + [line for row in rows for line in row.before]
+        body += [*counters.before, "int32_t i;", *_loop("i", "0", str(p.size), lines)]
+        if waits:
+            copy = [f"net->{member.name}[i] = {new}[i];"]
+            body += _loop("i", "0", str(p.size), copy)
+        return body
+
+    def _in_lanes(self, p: Population, names: Names) -> list[str]:
+        """The sums of some neurons, then their programs side by side, so that these are vectors.
+
+        Lanes that fill up a vector do what the last neuron does, and nobody reads them.
+        """
+        count, lanes = _lanes(p.size)
+        several = count > 1
+        lane, neuron = ("k", "first + k") if several else ("i", "i")
+        own = {a: f"{name}[{lane}]" for a, name in self._own_sums(p, names).items()}
+        counters = _Counters(names)
+        rows = [self._sum(c, own, names, counters) for c in self.program.incoming(p.name)]
+        places = _lanes_of_tables(p.size, count * lanes)
+        parameters = {
+            word: self._parameter(p, word, neuron, places) for word in live_parameters(p.program)
+        }
+        member, words = self.state.messages[p.name], self._state_words(p)
+        held = {word: f"{names.give(f'kept_{word}')}[{lane}]" for word in words}
+        sent = held.get(p.program.message_state, f"{names.give('sent')}[{lane}]")
+        states = {word: Place(place, place, "int32_t") for word, place in held.items()}
+        sums = {**dict.fromkeys(live_accumulators(p.program), "0"), **own}
+        update = update_lines(
+            p.program, sums, parameters, states, Place(sent, sent, "int32_t"), names
+        )
+        waits = several and any(c.source == p.name for c in self.program.incoming(p.name))
+        new, arrays = self._waiting(p) if waits else (f"net->{member.name}", [])
+        filled = [*own.values(), *held.values()]
+        in_lanes = dict.fromkeys([*filled, sent])
+        arrays = arrays + [
+            (f"int32_t {place.removesuffix(f'[{lane}]')}[{lanes}]", 4 * lanes) for place in in_lanes
+        ]
+        arrays += [array for row in rows for array in row.arrays]
+        begin = [f"const int32_t i = {neuron};"] * several
+        begin += [f"{place} = 0;" for place in own.values()]
+        begin += [line for row in rows for line in row.lines] + counters.after
+        begin += [f"{held[word]} = net->{own_word.name}[i];" for word, own_word in words.items()]
+        ends = {**{held[word]: own_word for word, own_word in words.items()}, sent: member}
+        end = [
+            f"{new if own_word is member else f'net->{own_word.name}'}[{neuron}] = "
+            f"{_cast(own_word.kind)}{place};"
+            for place, own_word in ends.items()
+        ]
+        whole = p.size == count * lanes
+        used = str(min(p.size, lanes)) if whole or not several else "count"
+        fill = [f"{one} = {one.replace(f'[{lane}]', f'[{used} - 1]')};" for one in filled]
+        loops = _loop(lane, "0", used, begin) if begin else []
+        if fill and not whole:
+            loops += _loop(lane, used, str(lanes), fill)
+        loops += [KEPT_LOOP] * (FEW < lanes <= SHORT) + _loop(lane, "0", str(lanes), update)
+        loops += _loop(lane, "0", used, end)
+        body = self._declared(arrays)
+        body += [line for row in rows for line in row.before] + counters.before
+        body += ["int32_t first;", "int32_t k;"] if several else ["int32_t i;"]
+        body += _in_blocks(p.size, lanes, loops, whole) if several else loops
+        if waits:
+            copy = [f"net->{member.name}[k] = {new}[k];"]
+            body += _loop("k", "0", str(p.size), copy)
+        return body
+
+    def _own_sums(self, p: Population, names: Names) -> dict[str, str]:
+        """For each accumulator that is read and fed the name of its sum."""
+        heard = {a for c in self.program.incoming(p.name) for a in c.accumulators}
+        return {a: names.give(f"sum_{a}") for a in live_accumulators(p.program) if a in heard}
+
+    def _state_words(self, p: Population) -> dict[str, Member]:
+        return {word: self.state.words[p.name, word] for word in p.program.state_names}
+
+    def _waiting(self, p: Population) -> tuple[str, list[tuple[str, int]]]:
+        """Where new messages wait while the old ones are heard, and the array, if it is one of the
+        stack.
+        """
+        if p.name in self.state.copies:
+            return f"net->{self.state.copies[p.name].name}", []
+        member = self.state.messages[p.name]
+        return "next", [(f"{member.kind} next[{p.size}]", member.bytes)]
+
+    def _declared(self, arrays: list[tuple[str, int]]) -> list[str]:
+        """Arrays on the stack, each with its bytes, as statements."""
+        self.stack_bytes = max(self.stack_bytes, sum(size for _, size in arrays))
+        return [f"{text};" for text, _ in arrays]
 
     def _sum(
         self, c: AnyConnection, sums: Mapping[str, str], names: Names, counters: _Counters
@@ -103,40 +186,46 @@ class PopulationWriter:
         self.functions |= found.functions
         return found
 
-    def _parameter(self, p: Population, word: str) -> str:
+    def _parameter(
+        self, p: Population, word: str, index: str, places: IntegerArray | None = None
+    ) -> str:
+        """The expression of a parameter of one neuron.
+
+        Args:
+            p: the population.
+            word: the parameter.
+            index: of the neuron.
+            places: neurons of the table's entries; all of them, one by one, where absent.
+        """
         values = p.parameters[word]
         if (values == values[0]).all():
             return literal(int(values[0]))
-        return self.tables.add(f"{p.name}_{word}", values, f"{p.name}: {comment(word)}").at("i")
-
-    def _places(self, p: Population, waits: bool) -> tuple[dict[str, Place], Place]:
-        """Where state words and the message are kept."""
-        member = self.state.messages[p.name]
-        kept = f"net->{member.name}[i]"
-        copy = self.state.copies.get(p.name)
-        new = f"net->{copy.name}[i]" if copy else "next[i]"
-        message = Place(kept, new if waits else kept, member.kind)
-        states: dict[str, Place] = {}
-        for word in p.program.state_names:
-            own = self.state.words[p.name, word]
-            place = f"net->{own.name}[i]"
-            held = word == p.program.message_state
-            states[word] = message if held else Place(place, place, own.kind)
-        return states, message
-
-    def _arrays(self, p: Population, own: Mapping[str, str], waits: bool) -> list[tuple[str, int]]:
-        """Arrays on the stack, and their bytes."""
-        found: list[tuple[str, int]] = []
-        if self.speed:
-            count = min(p.size, BLOCK)
-            found += [(f"int32_t {name}[{count}]", 4 * count) for name in own.values()]
-        if waits and p.name not in self.state.copies:
-            member = self.state.messages[p.name]
-            found.append((f"{member.kind} next[{p.size}]", member.bytes))
-        return found
+        values = values if places is None else values[places]
+        return self.tables.add(f"{p.name}_{word}", values, f"{p.name}: {comment(word)}").at(index)
 
 
-_LOCALS = ("first", "last", "next", "part", "end", "weights", "heard")
+_LOCALS = ("first", "count", "next", "part", "end", "weights", "heard")
+
+
+def _cast(kind: str) -> str:
+    return "" if kind == "int32_t" else f"({kind})"
+
+
+def _place(member: Member) -> Place:
+    return Place(f"net->{member.name}[i]", f"net->{member.name}[i]", member.kind)
+
+
+def _lanes(size: int) -> tuple[int, int]:
+    """Into how many blocks neurons are divided, and of how many lanes."""
+    if size <= FEW:
+        return 1, size
+    count = math.ceil(size / BLOCK)
+    return count, math.ceil(math.ceil(size / count) / VECTOR) * VECTOR
+
+
+def _lanes_of_tables(size: int, lanes: int) -> IntegerArray:
+    """The neuron of each lane of all blocks."""
+    return np.minimum(np.arange(lanes), size - 1)
 
 
 class _Counters:
@@ -176,21 +265,18 @@ class _Counters:
         return self._known[shape]
 
 
-def _in_loops(begin: str, end: str, loops: Iterable[list[str]]) -> list[str]:
-    """Loops over neurons, one after the other."""
-    found: list[str] = []
-    for lines in loops:
-        found += [f"for (i = {begin}; i < {end}; i++) {{", *(f"    {one}" for one in lines), "}"]
-    return found
+def _loop(index: str, begin: str, end: str, lines: Iterable[str]) -> list[str]:
+    """A loop over neurons or lanes."""
+    head = f"for ({index} = {begin}; {index} < {end}; {index}++) {{"
+    return [head, *(f"    {one}" for one in lines), "}"]
 
 
-def _in_blocks(size: int, loops: Iterable[list[str]]) -> list[str]:
-    """The loops, over some neurons after others."""
-    inner = [f"    {line}" for line in _in_loops("first", "last", loops)]
+def _in_blocks(size: int, lanes: int, loops: Iterable[str], whole: bool) -> list[str]:
+    """The loops, over some neurons after others; all blocks are whole, or the last one is not."""
+    count = f"    const int32_t count = (first < {size - lanes}) ? {lanes} : ({size} - first);"
     return [
-        "int32_t first;",
-        f"for (first = 0; first < {size}; first += {BLOCK}) {{",
-        f"    const int32_t last = (first < {size - BLOCK}) ? (first + {BLOCK}) : {size};",
-        *inner,
+        f"for (first = 0; first < {size}; first += {lanes}) {{",
+        *([] if whole else [count]),
+        *(f"    {line}" for line in loops),
         "}",
     ]

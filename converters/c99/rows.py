@@ -9,13 +9,14 @@ block or one source alone a narrow one. In lists, each synapse names its source.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from lnn2loihi.converters.c99.names import Names
 from lnn2loihi.converters.c99.state import Member
 from lnn2loihi.converters.c99.tables import PACKING_PAYS, Tables, side_by_side
+from lnn2loihi.converters.c99.text import KEPT_LOOP, SHORT
 from lnn2loihi.converters.c99.types import BYTES, type_of
 from lnn2loihi.formats import IntegerArray, bits_needed
 from lnn2loihi.program import Connection
@@ -25,6 +26,8 @@ _LARGEST = 1 << 26
 #: How many weights of a window are multiplied while one of a list is, and how many more a row
 #: costs: vectors against single numbers.
 _LANES, _ROW = 6, 6
+#: Sources of a vector, to multiples of which a window is filled up if it has more than a few.
+_VECTOR, _FEW = 8, 4
 
 
 @dataclass
@@ -35,11 +38,13 @@ class Summing:
         before: statements before the loop over neurons.
         lines: statements for neuron i.
         functions: functions of the file that they call, by name.
+        arrays: declarations of arrays on the stack, each with its bytes.
     """
 
     before: list[str]
     lines: list[str]
     functions: dict[str, str]
+    arrays: list[tuple[str, int]] = field(default_factory=list)
 
 
 class RowWriter:
@@ -99,9 +104,7 @@ class RowWriter:
             heard = f"&{heard}[{windows.first[0]}]"
         power = f" * {1 << rows.exponent}" if rows.exponent else ""
         if self._speed:
-            told = f"{label}: for each neuron {width} weights of each of {', '.join(gates)}"
-            table = self._tables.add_bytes(f"{label}_weights", "int8_t", windows.weights, told)
-            return Summing([], _fused(table, width, gates, source, heard, power, sums, names), {})
+            return self._fused(windows, rows, label, source, heard, sums, names)
         dense = windows.weights.reshape(-1, width)
         told = f"{label}: for each neuron a row of {width} weights of each of {', '.join(gates)}"
         bits = rows.bits
@@ -123,6 +126,58 @@ class RowWriter:
             lines.append(f"{sums[gate]} += {name}({start}, {heard}, {width}{more}){power};")
         text = (_SUM_PACKED if pays else _SUM).format(name=name, kind=source.kind)
         return Summing([], lines, {name: text})
+
+    def _fused(
+        self, windows: _Windows, rows: _Rows, label: str, source: Member, heard: str,
+        sums: Mapping[str, str], names: Names,
+    ) -> Summing:  # fmt: skip
+        """One loop over a neuron's sources for all its accumulators. What all neurons hear is
+        copied first, as 16 bits and filled up with zeros to whole vectors.
+        """
+        width, gates = windows.width, rows.accumulators
+        dense = windows.weights.reshape(-1, width)
+        before, arrays, kind = list[str](), list[tuple[str, int]](), source.kind
+        copies = (windows.first == windows.first[0]).all() and BYTES[kind] <= 2
+        if copies and kind != "uint16_t" and width > _FEW:
+            wide = -(-width // _VECTOR) * _VECTOR
+            dense = np.pad(dense, ((0, 0), (0, wide - width)))
+            name, kind = names.give(f"{source.name}_heard"), "int16_t"
+            arrays.append((f"int16_t {name}[{wide}]", 2 * wide))
+            start = int(windows.first[0])
+            shifted = f"j + {start}" if start else "j"
+            before = [
+                "{",
+                "    int32_t j;",
+                f"    for (j = 0; j < {width}; j++) {{",
+                f"        {name}[j] = net->{source.name}[{shifted}];",
+                "    }",
+            ]
+            if wide > width:
+                before += [
+                    f"    for (j = {width}; j < {wide}; j++) {{",
+                    f"        {name}[j] = 0;",
+                    "    }",
+                ]
+            before, heard, width = [*before, "}"], name, wide
+        told = f"{label}: for each neuron {width} weights of each of {', '.join(gates)}"
+        table = self._tables.add_bytes(f"{label}_weights", "int8_t", dense, told)
+        parts = [names.give(f"part_{gate}") for gate in gates]
+        lines = [
+            "{",
+            f"    const int8_t *const weights = &{table}[i * {len(gates) * width}];",
+            f"    const {kind} *const heard = {heard};",
+            *(f"    int32_t {part} = 0;" for part in parts),
+            "    int32_t j;",
+            *[f"    {KEPT_LOOP}"] * (_FEW < width <= SHORT),
+            f"    for (j = 0; j < {width}; j++) {{",
+        ]
+        for place, part in enumerate(parts):
+            index = f"j + {place * width}" if place else "j"
+            lines.append(f"        {part} += (int32_t)weights[{index}] * heard[j];")
+        power = f" * {1 << rows.exponent}" if rows.exponent else ""
+        lines += ["    }"]
+        lines += [f"    {sums[g]} += {part}{power};" for g, part in zip(gates, parts, strict=True)]
+        return Summing(before, [*lines, "}"], {}, arrays)
 
     def _listed(
         self, rows: _Rows, label: str, source: Member, sums: Mapping[str, str], names: Names
@@ -262,25 +317,3 @@ static int32_t {name}(
     return sum;
 }}
 """
-
-
-def _fused(
-    table: str, width: int, gates: Sequence[str], source: Member, heard: str, power: str,
-    sums: Mapping[str, str], names: Names,
-) -> list[str]:  # fmt: skip
-    """One loop over a neuron's sources for all its accumulators."""
-    parts = [names.give(f"part_{gate}") for gate in gates]
-    lines = [
-        "{",
-        f"    const int8_t *const weights = &{table}[i * {len(gates) * width}];",
-        f"    const {source.kind} *const heard = {heard};",
-        *(f"    int32_t {part} = 0;" for part in parts),
-        "    int32_t j;",
-        f"    for (j = 0; j < {width}; j++) {{",
-    ]
-    for place, part in enumerate(parts):
-        index = f"j + {place * width}" if place else "j"
-        lines.append(f"        {part} += (int32_t)weights[{index}] * heard[j];")
-    lines += ["    }"]
-    lines += [f"    {sums[g]} += {part}{power};" for g, part in zip(gates, parts, strict=True)]
-    return [*lines, "}"]

@@ -13,7 +13,7 @@ from lnn2loihi.converters.c99.population import PopulationWriter
 from lnn2loihi.converters.c99.selftest import SelfTest, selftest_source
 from lnn2loihi.converters.c99.state import Member, StateStruct
 from lnn2loihi.converters.c99.tables import FIELD, Tables
-from lnn2loihi.converters.c99.text import comment, indented
+from lnn2loihi.converters.c99.text import KEPT_LOOP_MACRO, comment, indented
 from lnn2loihi.converters.c99.types import literal
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.version import VERSION
@@ -113,6 +113,7 @@ class _Writer:
                 self._head(),
                 f'#include "{self.header}"',
                 "",
+                *[KEPT_LOOP_MACRO] * (self.goal == "speed"),
                 *(f"{one}\n" for one in self.tables.texts()),
                 *helpers.values(),
                 *updates,

@@ -7,6 +7,19 @@ from collections.abc import Iterable
 #: What would end a comment, open another one, or join lines.
 _HARMLESS = (("*/", "* /"), ("/*", "/ *"), ("??", "? ?"), ("\\", "/"))
 
+#: Stands before loops that are to become vectors: GCC takes short ones apart before it looks.
+KEPT_LOOP = "KEPT_LOOP"
+#: Iterations of a short loop, at most (its parameter max-completely-peel-times).
+SHORT = 16
+KEPT_LOOP_MACRO = f"""\
+/* GCC takes short loops apart before it makes vectors of them, unless it is asked not to. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define {KEPT_LOOP} _Pragma("GCC unroll 1")
+#else
+#define {KEPT_LOOP}
+#endif
+"""
+
 
 def comment(text: str) -> str:
     """A text that can stand in a comment, in ASCII."""
