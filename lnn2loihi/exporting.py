@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,17 @@ def export(
         BackendMissingError: the exporter needs a package that is not installed.
         PluginError: the exporter of another package fails.
     """
+    return export_files(source, path, format, target, options)[0]
+
+
+def export_files(
+    source: LoihiProgram | LiquidNetwork,
+    path: str | os.PathLike[str],
+    format: str | None,
+    target: str | Target,
+    options: Mapping[str, Any],
+) -> tuple[Any, list[Path]]:
+    """As `export`, and all files that were written: none where it is made in memory."""
     aim = target_of(target)
     if isinstance(source, LoihiProgram):
         source = aim.prepare(source)
@@ -77,20 +88,22 @@ def export(
         check_options(exporter.export, options, InputError)
         made = exporter.export(source, **options)
     if in_memory:
-        return made
+        return made, []
     if isinstance(exporter, FolderExporter):
-        return _write_folder(exporter, made, Path(path))
+        folder = _write_folder(exporter, made, Path(path))
+        return folder, [*folder.iterdir()]
     if isinstance(exporter, SeveralFilesExporter):
-        return _write_several(exporter, made, source, Path(path))
+        return Path(path), _write_several(exporter, made, source, Path(path))
     with plugins.EXPORTERS.naming(exporter, "to_bytes()"):
         content = exporter.to_bytes(made)
         if not isinstance(content, bytes):
             raise TypeError(f"an answer of type {type(content).__name__}, not bytes")
     _check_not_source(source, Path(path))
     try:
-        return write_atomically(path, content)
+        write_atomically(path, content)
     except OSError as error:
         raise InputError(str(path), f"cannot be written: {error.strerror}") from error
+    return Path(path), [Path(path)]
 
 
 def _check_folder(exporter: FolderExporter, path: Path) -> None:
@@ -132,7 +145,8 @@ def _write_folder(exporter: FolderExporter, made: Any, path: Path) -> Path:
 
 def _write_several(
     exporter: SeveralFilesExporter, made: Any, source: LoihiProgram | LiquidNetwork, path: Path
-) -> Path:
+) -> list[Path]:
+    """Writes a file and those beside it, all or none; the one that was asked for comes first."""
     with plugins.EXPORTERS.naming(exporter, "to_files_beside()"):
         content = dict(exporter.to_files_beside(made, path.name))
         if path.name not in content:
@@ -146,7 +160,7 @@ def _write_several(
     except OSError as error:
         subject = str(error.filename2 or error.filename or path)
         raise InputError(subject, f"cannot be written: {error.strerror}") from error
-    return path
+    return [path, *(path.parent / name for name in content if name != path.name)]
 
 
 def export_options(

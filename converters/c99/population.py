@@ -195,13 +195,16 @@ class PopulationWriter:
             p: the population.
             word: the parameter.
             index: of the neuron.
-            places: neurons of the table's entries; all of them, one by one, where absent.
+            places: neurons of the table's entries; all of them, one by one, where absent. With
+                places its numbers have 16 bits at least: compilers make no vectors of fewer bytes
+                than a register has.
         """
         values = p.parameters[word]
         if (values == values[0]).all():
             return literal(int(values[0]))
         values = values if places is None else values[places]
-        return self.tables.add(f"{p.name}_{word}", values, f"{p.name}: {comment(word)}").at(index)
+        told, kind = f"{p.name}: {word}", "int16_t" if places is not None else "int8_t"
+        return self.tables.add(f"{p.name}_{word}", values, told, kind).at(index)
 
 
 _LOCALS = ("first", "count", "next", "part", "end", "weights", "heard")

@@ -27,7 +27,7 @@ _LARGEST = 1 << 26
 #: costs: vectors against single numbers.
 _LANES, _ROW = 6, 6
 #: Sources of a vector, to multiples of which a window is filled up if it has more than a few.
-_VECTOR, _FEW = 8, 4
+_VECTOR, _FEW = 16, 4
 
 
 @dataclass

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.converters.c99.names import Names
+from lnn2loihi.converters.c99.text import comment as harmless
 from lnn2loihi.converters.c99.types import BYTES, type_of
 from lnn2loihi.formats import IntegerArray
 
@@ -69,14 +70,19 @@ class Tables:
         #: Whether `field` is called.
         self.reads_fields = False
 
-    def add(self, name: str, values: npt.ArrayLike, comment: str = "") -> Table:
-        """A table of whole numbers, (n,)."""
+    def add(
+        self, name: str, values: npt.ArrayLike, comment: str = "", at_least: str = "int8_t"
+    ) -> Table:
+        """A table of whole numbers, (n,), each as wide as a type at least where they are not
+        packed.
+        """
         numbers = np.asarray(values, np.int64)
         low, high = int(numbers.min()), int(numbers.max())
         width = max((high - low).bit_length(), 1)
         plain, packed = numbers.size * BYTES[type_of(low, high)], -(-numbers.size * width // 8) + 3
         pays = self._packing and width <= 25 and plain - packed > PACKING_PAYS
-        key = (pays, numbers.tobytes())
+        kind = max(type_of(low, high), at_least, key=BYTES.__getitem__)  # signs as they are
+        key = (pays, kind, numbers.tobytes())
         if key not in self._known:
             given = self._names.give(name)
             if pays:
@@ -86,7 +92,7 @@ class Tables:
                 self._write(given, "uint8_t", content.tolist(), told)
                 self._known[key] = Table(given, width, low)
             else:
-                self._write(given, type_of(low, high), numbers.tolist(), comment)
+                self._write(given, kind, numbers.tolist(), comment)
                 self._known[key] = Table(given)
         return self._known[key]
 
@@ -105,7 +111,7 @@ class Tables:
             "    " + ", ".join(map(str, numbers[at : at + _LINE]))
             for at in range(0, len(numbers), _LINE)
         ]
-        head = f"/* {comment} */\n" if comment else ""
+        head = f"/* {harmless(comment)} */\n" if comment else ""
         self._texts.append(
             f"{head}static const {kind} {name}[{len(numbers)}] = {{\n" + ",\n".join(lines) + "\n};"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 #: What would end a comment, open another one, or join lines.
-_HARMLESS = (("*/", "* /"), ("/*", "/ *"), ("??", "? ?"), ("\\", "/"))
+_HARMLESS = (("\\", "/"), ("*/", "* /"), ("/*", "/ *"), ("??", "? ?"))
 
 #: Stands before loops that are to become vectors: GCC takes short ones apart before it looks.
 KEPT_LOOP = "KEPT_LOOP"

@@ -46,7 +46,10 @@ def export(
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", help="File to write, such as net.onnx, or folder of format loihi2."
+            "--output",
+            "-o",
+            help="File to write, such as net.onnx or net.c (net.h beside it), or folder of format "
+            "loihi2.",
         ),
     ],
     format: Annotated[
@@ -101,7 +104,7 @@ def export(
     else:
         loaded = imported(source, description, timespan, import_option)
     with importing():
-        from lnn2loihi.exporting import export_options, export_takes
+        from lnn2loihi.exporting import export_files, export_options, export_takes
         from lnn2loihi.targets import target_of
 
     aim = target_of(target)
@@ -130,16 +133,20 @@ def export(
         # It is prepared already: what belongs to the target is left.
         aim = replace(aim, passes=())
         warnings = _warnings(program, loaded, aim, given)
-    written = l2l.export(loaded, output, format=format, target=aim, **options)
-    files = [*written.iterdir()] if folder else [written]
+    written, files = export_files(loaded, output, format, aim, options)
     size = sum(one.stat().st_size for one in files)
     kind = "integers, exactly those of the chip" if source.suffix == SUFFIX else "floating point"
     text = f"written: {written}, {size:,} bytes: {loaded.name} in {kind}"
+    if len(files) > 1 and not folder:
+        text += f"\nbeside it: {', '.join(one.name for one in files[1:])}"
     if folder:
         script = shlex.quote(str(written / "run.py"))
         text += f"\ntry it anywhere: python {script} --sim (README.md there says more)"
     text += "".join(f"\nwarning: {warning}" for warning in warnings)
-    result = {"file": str(written), "bytes": size, "name": loaded.name, "warnings": [*warnings]}
+    result = {
+        "file": str(written), "files": [str(one) for one in files], "bytes": size,
+        "name": loaded.name, "warnings": [*warnings],
+    }  # fmt: skip
     print_result(result, text, as_json)
 
 

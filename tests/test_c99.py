@@ -1,0 +1,404 @@
+"""Programs as C99: the answers of the reference, no warnings, nothing undefined, files whole or not
+at all.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from c_programs import (
+    COMPILER,
+    GOALS,
+    assert_answers,
+    compiled,
+    needs_compiler,
+    sanitizers,
+    tried,
+    written,
+)
+from conftest import Run
+from engines import operations_program, random_start, zoo_program
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from networks import random_ltc, random_samples
+from programs import Sizes, random_inputs, random_program
+from stock_programs import stock_programs
+from test_convolution import convolutions, two_layers
+from variants import Variant, network, samples, variants
+from wide_programs import looping_program, reaching_program
+
+import lnn2loihi as l2l
+from lnn2loihi import extend, plugins
+from lnn2loihi.converters.c99.codec import LARGEST_FRACTION
+from lnn2loihi.converters.c99.exporter import C99Exporter, CExport
+from lnn2loihi.converters.c99.names import Names
+from lnn2loihi.converters.c99.source import CSource, c_source
+from lnn2loihi.converters.c99.tables import Tables, side_by_side
+from lnn2loihi.converters.c99.text import comment
+from lnn2loihi.errors import PluginError
+from lnn2loihi.files import write_together
+from lnn2loihi.program import LoihiProgram
+from lnn2loihi.simulation.inputs import full_initial_state
+from lnn2loihi.simulation.reference import run_reference
+from lnn2loihi.targets import target_of
+
+PLAIN = random_program(3, Sizes(inputs=3, layers=(6, 4), readout=2))
+MODELS = Path(l2l.__file__).parent.parent / "models"
+
+
+def few(examples: int) -> settings:
+    """Some examples: each is compiled for each goal."""
+    return settings(
+        max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+
+
+def quantized(variant: Variant, recipe: str = "w8a12") -> LoihiProgram:
+    x, elapsed = samples(variant, 8, 20)
+    return l2l.quantize(network(variant), x, recipe, calibrate_timespans=elapsed)
+
+
+@needs_compiler
+class TestAnswers:
+    """The self-test of each program: outputs and every word, with the ends of inputs among them."""
+
+    @given(
+        seed=st.integers(0, 1 << 30),
+        sizes=st.builds(
+            Sizes,
+            layers=st.lists(st.integers(1, 70), min_size=1, max_size=3).map(tuple),
+            weight_bits=st.integers(1, 8),
+            density=st.sampled_from([0.1, 0.5, 1.0]),
+            message_bits=st.sampled_from([6, 8, 12, 16]),
+            skip_delay=st.booleans(),
+            extreme=st.booleans(),
+        ),
+    )
+    @few(6)
+    def test_of_random_programs(self, seed: int, sizes: Sizes) -> None:
+        assert_answers(random_program(seed, sizes))
+
+    @given(seed=st.integers(0, 1 << 30), density=st.sampled_from([0.05, 0.5, 1.0]))
+    @few(3)
+    def test_of_random_code(self, seed: int, density: float) -> None:
+        assert_answers(zoo_program(seed, (1, 3, 36), density=density))
+
+    def test_of_each_operation(self) -> None:
+        assert_answers(operations_program())
+
+    @given(stock_programs(message_bits=24))
+    @few(4)
+    def test_of_stock_programs(self, program: LoihiProgram) -> None:
+        assert_answers(program)
+
+    @given(convolutions(), st.integers(1, 3))
+    @few(5)
+    def test_of_kernels(self, kernel: l2l.Convolution, parts: int) -> None:
+        assert_answers(two_layers(kernel, parts))
+
+    @pytest.mark.parametrize("make", [reaching_program, lambda: looping_program(24)])
+    def test_of_wide_messages(self, make: Callable[[], LoihiProgram]) -> None:
+        assert_answers(make())
+
+    @given(variants())
+    @few(4)
+    def test_of_families(self, variant: Variant) -> None:
+        assert_answers(quantized(variant))
+
+    @pytest.mark.parametrize("target", ["split", "split_one", "stock"])
+    def test_of_split_programs(self, target: str) -> None:
+        variant = Variant(family="cfc" if target == "stock" else "gru", units=3)
+        assert_answers(target_of(target).prepare(quantized(variant)))
+
+    @pytest.mark.parametrize("irregular", [False, True])
+    def test_of_substeps(self, irregular: bool) -> None:
+        net, x = random_ltc(1, timespan=None if irregular else 0.7), random_samples(1, 4, 10, 3)
+        elapsed = np.random.default_rng(1).uniform(0, 2, (4, 10)) if irregular else None
+        program = l2l.quantize(net, x, "w4a8x12", calibrate_timespans=elapsed)
+        assert program.substeps > 1
+        assert_answers(program)
+
+    def test_of_interleaved_programs(self) -> None:
+        program = quantized(Variant(memory=True, backbone=(6,)))
+        several = program.interleaved(program.schedule.period)
+        assert program.schedule.period > 1
+        for goal in GOALS:
+            one, other = c_source(program, goal=goal), c_source(several, goal=goal)
+            assert one.source == other.source
+
+    def test_a_self_test_sees_what_differs(self) -> None:
+        made = c_source(PLAIN, selftest="hash")
+        wrong = re.sub(r"(const int32_t \w*biased = )", r"\g<1>1000 + ", made.source)
+        assert tried(replace(made, source=wrong)) == (1, "net: sample 1 differs\n")
+
+    @pytest.mark.parametrize("kind", ["hash", "vectors"])
+    def test_a_self_test_with_vectors_is_the_same(self, kind: Any) -> None:
+        made = c_source(PLAIN, "other", selftest=kind)
+        assert tried(made, *sanitizers()) == (0, "other: 64 samples, 0 differ\n")
+
+
+def library_of(made: CSource, folder: Path) -> ctypes.CDLL:
+    files = written(made, folder)
+    return ctypes.CDLL(str(compiled(files, folder / "net.so", "-shared", "-fPIC", "-O1")))
+
+
+def struct_of(made: CSource) -> ctypes.Structure:
+    """The state as the header has it."""
+    kinds = {name: getattr(ctypes, f"c_{name[:-2]}") for name in {m.kind for m in made.members}}
+    fields = [(m.name, kinds[m.kind] * m.size) for m in made.members]
+    return type("State", (ctypes.Structure,), {"_fields_": fields})()
+
+
+@needs_compiler
+class TestState:
+    @pytest.mark.parametrize("goal", GOALS)
+    @pytest.mark.parametrize("seed", [0, 1])
+    def test_every_word_of_every_update_from_any_state(
+        self, goal: Any, seed: int, tmp_path: Path
+    ) -> None:
+        program = zoo_program(seed, (1, 4, 40))
+        made = c_source(program, goal=goal)
+        library, state = library_of(made, tmp_path), struct_of(made)
+        assert ctypes.sizeof(state) == made.state_bytes
+        start = random_start(program, seed, 1)
+        x = random_inputs(seed, program, 1, 9)
+        expected = run_reference(program, x, full_initial_state(program, 1, start)).states
+        assert {*made.words} == {(p, w) for p, words in expected.items() for w in words}
+        library.net_reset(ctypes.byref(state))
+        for (name, word), member in made.words.items():
+            if word in start[name]:
+                getattr(state, member.name)[:] = start[name][word][0].tolist()
+        for time, sample in enumerate(x[0]):
+            given_sample = (ctypes.c_int32 * len(sample))(*sample.tolist())
+            library.net_update(ctypes.byref(state), given_sample)
+            for (name, word), member in made.words.items():
+                found = list(getattr(state, member.name))
+                assert found == expected[name][word][0, time].tolist(), (name, word)
+
+    def test_inputs_out_of_range_are_held_at_its_ends(self, tmp_path: Path) -> None:
+        library, ends = library_of(c_source(PLAIN), tmp_path), []
+        for value in (PLAIN.input.high.tolist(), [(1 << 31) - 1] * 3):
+            state, answer = struct_of(c_source(PLAIN)), (ctypes.c_int32 * 2)()
+            library.net_reset(ctypes.byref(state))
+            library.net_step(ctypes.byref(state), (ctypes.c_int32 * 3)(*value), answer)
+            ends.append(list(answer))
+        assert ends[0] == ends[1]
+
+
+@needs_compiler
+class TestCodec:
+    @staticmethod
+    def program(gain: Any, offset: Any) -> LoihiProgram:
+        port = replace(PLAIN.input, gain=np.array(gain), offset=np.array(offset))
+        return replace(PLAIN, input=port)
+
+    def test_floats_are_encoded_as_by_the_library(self, tmp_path: Path) -> None:
+        program = self.program([512.0, 3.3e3, 0.7], [0.0, -1.25, 1e3])
+        library = library_of(c_source(program, codec="float"), tmp_path)
+        rng = np.random.default_rng(0)
+        reach = rng.choice([1e-3, 1.0, 1e3, 1e30], (2000, 1))
+        x = (rng.normal(size=(2000, 3)) * reach).astype(np.float32)
+        halves = (rng.integers(-3000, 3000, (1000, 3)) + 0.5) / program.input.gain
+        x = np.concatenate([x, (halves + program.input.offset).astype(np.float32)])
+        x[0] = [np.inf, -np.inf, 0.0]
+        expected = program.input.encode(x[None].astype(np.float64))[0][0]
+        found = np.zeros(x.shape, np.int32)
+        for sample, place in zip(np.ascontiguousarray(x), found, strict=True):
+            library.net_encode_float(_pointer(sample), _pointer(place))
+        assert np.array_equal(found, expected)
+        y = rng.integers(-5000, 5000, (200, 2)).astype(np.int32)
+        answer = np.zeros(y.shape, np.float32)
+        for messages, place in zip(y, answer, strict=True):
+            library.net_decode_float(_pointer(messages), _pointer(place))
+        assert np.array_equal(answer, program.output_population.decode(y).astype(np.float32))
+
+    @pytest.mark.parametrize("bits", [0, 8, 16, LARGEST_FRACTION])
+    def test_fixed_point_is_as_near_as_it_says(self, bits: int, tmp_path: Path) -> None:
+        program = self.program([512.0, 3.3e3, 0.7], [0.0, -1.25, 1e3])
+        made = c_source(program, codec="fixed", fraction_bits=bits)
+        library, rng = library_of(made, tmp_path), np.random.default_rng(bits)
+        assert made.codec is not None
+        encoded, decoded = map(float, re.findall(r"off\s+by at most ([^ ,]+)", made.codec[0]))
+        shift = rng.integers(0, 31, (3000, 1))
+        q = (rng.integers(-(1 << 31), 1 << 31, (3000, 3)) >> shift).astype(np.int32)
+        exact = (q / 2.0**bits - program.input.offset) * program.input.gain
+        found = np.zeros(q.shape, np.int32)
+        for sample, place in zip(q, found, strict=True):
+            library.net_encode_fixed(_pointer(sample), _pointer(place))
+        low, high = program.input.low, program.input.high
+        nearest = np.clip(exact, low, high)
+        assert (np.abs(found - nearest) <= 0.5 + encoded + 1e-6).all()
+        first = program.input.encode(q[None] / 2.0**bits)[0][0]
+        assert np.array_equal(found[:, 0], first[:, 0])  # a gain that is a power of two is exact
+        y = rng.integers(-5000, 5000, (200, 2)).astype(np.int32)
+        answer = np.zeros(y.shape, np.int32)
+        for messages, place in zip(y, answer, strict=True):
+            library.net_decode_fixed(_pointer(messages), _pointer(place))
+        real = program.output_population.decode(y) * 2.0**bits
+        held = np.clip(real, -(1 << 31), (1 << 31) - 1)
+        assert (np.abs(answer - held) <= 0.5 + decoded + 1e-6).all()
+
+    def test_what_has_no_room_is_refused(self) -> None:
+        wrong = self.program([1e-30, 1e-30, 1.0], [0.0, 0.0, 0.0])
+        with pytest.raises(l2l.InputError, match="of channel 1 leave no room in 64 bits"):
+            c_source(wrong, codec="fixed")
+        with pytest.raises(l2l.InputError, match=r"31 is outside 0\.\.30"):
+            c_source(PLAIN, codec="fixed", fraction_bits=31)
+
+
+def _pointer(array: Any) -> Any:
+    return array.ctypes.data_as(ctypes.c_void_p)
+
+
+@pytest.fixture
+def registered() -> None:
+    """The exporter, also where this source is not what is installed."""
+    if "c99" not in plugins.EXPORTERS.names():
+        extend.register(C99Exporter(), "c99")
+
+
+@pytest.mark.usefixtures("registered")
+class TestExport:
+    def test_the_files_are_those_of_the_name(self, tmp_path: Path) -> None:
+        options: Any = {"codec": "fixed", "selftest": "hash"}
+        assert l2l.export(PLAIN, tmp_path / "my-net.c", **options) == tmp_path / "my-net.c"
+        assert sorted(path.name for path in tmp_path.iterdir()) == [
+            "my-net.c", "my-net.h", "my-net_codec.c", "my-net_codec.h", "my-net_selftest.c",
+        ]  # fmt: skip
+        assert '#include "my-net.h"' in (tmp_path / "my-net.c").read_text()
+        assert "void my_net_step(my_net_state *net," in (tmp_path / "my-net.h").read_text()
+        made = l2l.export(PLAIN, "c99")
+        assert isinstance(made, CExport) and made.source().header == c_source(PLAIN).header
+
+    def test_writing_is_whole_or_not_at_all(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = l2l.export(PLAIN, tmp_path / "net.c")
+        before = {one.name: one.read_bytes() for one in tmp_path.iterdir()}
+        calls = []
+
+        def second(*names: Any) -> None:
+            calls.append(names)
+            if len(calls) == 2:
+                raise KeyboardInterrupt
+            os.rename(*names)
+
+        monkeypatch.setattr(os, "replace", second)
+        with pytest.raises(KeyboardInterrupt):
+            l2l.export(random_program(4), path, goal="speed")
+        assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == before
+        calls.clear()
+        with pytest.raises(KeyboardInterrupt):
+            l2l.export(PLAIN, tmp_path / "other.c")
+        assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == before
+        (tmp_path / "third.h").mkdir()
+        with pytest.raises(l2l.InputError, match=r"third\.h: cannot be written: Is a directory"):
+            l2l.export(PLAIN, tmp_path / "third.c")
+        assert not (tmp_path / "third.c").exists()
+
+    def test_two_names_of_one_file_are_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "a").write_text("a")
+        (tmp_path / "b").symlink_to(tmp_path / "a")
+        with pytest.raises(l2l.InputError, match="the same file as another"):
+            write_together({tmp_path / "a": b"1", tmp_path / "b": b"2"})
+        assert (tmp_path / "a").read_text() == "a"
+
+    @pytest.mark.parametrize(
+        ("name", "options", "said"),
+        [
+            ("int.c", {}, "prefix: 'int' is no name of C"),
+            ("2.c", {}, "prefix: '2' is no name of C"),
+            ("2.c", {"prefix": "a-b"}, "prefix: 'a-b' is no name of C"),
+            ("ä.c", {}, "no name that every compiler includes"),
+            ("net.c", {"goal": "small"}, "goal"),
+            ("net.c", {"color": 1}, "unknown; it takes prefix, goal, codec"),
+        ],
+    )
+    def test_refusals(self, name: str, options: Any, said: str, tmp_path: Path) -> None:
+        with pytest.raises(l2l.InputError, match=re.escape(said)):
+            l2l.export(PLAIN, tmp_path / name, **options)
+        assert not list(tmp_path.iterdir())
+
+    def test_the_command(self, run: Run, tmp_path: Path) -> None:
+        l2l.save(PLAIN, tmp_path / "net.l2l")
+        code, out, _ = run(
+            "export", tmp_path / "net.l2l", "-o", tmp_path / "net.c",
+            "--option", "selftest=vectors", "--option", "goal=speed", "--json",
+        )  # fmt: skip
+        said = json.loads(out)
+        names = ["net.c", "net.h", "net_selftest.c"]
+        assert code == 0 and said["files"] == [str(tmp_path / name) for name in names]
+        assert said["bytes"] == sum((tmp_path / name).stat().st_size for name in names)
+
+    def test_an_exporter_of_several_files_that_breaks_its_promise_is_named(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for answer in ({}, {"net.c": "text"}, {"net.c": b"", "../net.h": b""}):
+            monkeypatch.setattr(C99Exporter, "to_files_beside", lambda *_, a=answer: a)
+            with pytest.raises(PluginError, match=r"to_files_beside\(\)"):
+                l2l.export(PLAIN, tmp_path / "net.c")
+        assert not list(tmp_path.iterdir())
+
+
+class TestText:
+    @given(st.lists(st.text(max_size=60), max_size=8))
+    def test_names_are_identifiers_and_differ(self, wanted: list[str]) -> None:
+        outer = Names()
+        inner = Names(outer)
+        found = [name for text in wanted for name in (outer.give(text), inner.give(text))]
+        assert len({*found}) == len(found)
+        assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in found)
+
+    @given(st.text(alphabet='*/\\?"a\u00e4', max_size=12))
+    def test_comments_do_not_end(self, text: str) -> None:
+        said = comment(text)
+        assert said.isascii() and not re.search(r"\*/|/\*|\?\?|\\", said)
+
+    def test_names_of_a_file_may_be_anything(self, tmp_path: Path) -> None:
+        names = {"layer_0": "int */ 1", "layer_1": "shift_right", "readout": "update_int_1"}
+        port = replace(PLAIN.input, name="net")
+        program = replace(
+            PLAIN, name="a */ b", input=port, output="update_int_1",
+            populations=tuple(replace(p, name=names[p.name]) for p in PLAIN.populations),
+            connections=tuple(
+                replace(c, source=names.get(c.source, "net"), target=names[c.target])
+                for c in PLAIN.connections
+            ),
+            schedule=replace(
+                PLAIN.schedule,
+                first_valid={names[n]: s for n, s in PLAIN.schedule.first_valid.items()},
+            ),
+        )  # fmt: skip
+        if COMPILER is not None:
+            assert_answers(program)
+
+    @given(st.lists(st.integers(-(1 << 23), (1 << 23) - 1), min_size=1, max_size=300))
+    def test_packed_tables_hold_their_numbers(self, numbers: list[int]) -> None:
+        values = np.array(numbers)
+        low = int(values.min())
+        width = max(int(values.max() - low).bit_length(), 1)
+        content = side_by_side(values - low, width, padding=3)
+        for index, value in enumerate(numbers):
+            at = index * width
+            word = int.from_bytes(bytes(content[at >> 3 : (at >> 3) + 4].tolist()), "little")
+            assert ((word >> (at & 7)) & ((1 << width) - 1)) + low == value
+
+    def test_equal_tables_are_one(self) -> None:
+        tables = Tables(Names(), packing=False)
+        one, other = tables.add("one", [1, 2, 3]), tables.add("other", [1, 2, 3])
+        assert one == other and len(tables.texts()) == 1
+
+    def test_packing_pays(self) -> None:
+        program = l2l.load(MODELS / "damped_sine" / "w4a8x12.l2l")
+        assert "sum_packed_int8" in c_source(program).source
+        assert "packed" not in c_source(program, goal="speed").source
+        assert c_source(program).state_bytes + c_source(program).stack_bytes < 512
