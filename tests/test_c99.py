@@ -140,6 +140,13 @@ class TestAnswers:
         wrong = re.sub(r"(const int32_t \w*biased = )", r"\g<1>1000 + ", made.source)
         assert tried(replace(made, source=wrong)) == (1, "net: sample 1 differs\n")
 
+    def test_the_goal_may_be_chosen_when_it_is_compiled(self) -> None:
+        made = c_source(PLAIN, goal="either", selftest="hash")
+        for flags in ((), ("-DNET_SPEED=0",), ("-DNET_SPEED=1",)):
+            assert tried(made, *flags) == (0, "net: 64 samples, 0 differ\n")
+        speed, size = c_source(PLAIN, goal="speed"), c_source(PLAIN)
+        assert speed.members == size.members == made.members
+
     @pytest.mark.parametrize("kind", ["hash", "vectors"])
     def test_a_self_test_with_vectors_is_the_same(self, kind: Any) -> None:
         made = c_source(PLAIN, "other", selftest=kind)

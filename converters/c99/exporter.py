@@ -97,7 +97,8 @@ class C99Exporter:
         Args:
             source: any program.
             prefix: what names of C begin with; the file's name where it is absent, else `net`.
-            goal: "size" shares loops and packs tables, "speed" writes loops out for vectors.
+            goal: "size" shares loops and packs tables, "speed" writes loops out for vectors,
+                "either" leaves the choice to the macro NET_SPEED.
             codec: "float" or "fixed" writes encoder and decoder too.
             fraction_bits: of a codec in fixed point, 0 to 30.
             selftest: "hash" or "vectors" writes a self-test too.

@@ -19,7 +19,7 @@ from lnn2loihi.program import LoihiProgram
 from lnn2loihi.version import VERSION
 
 #: What the C code is written for.
-Goal = Literal["size", "speed"]
+Goal = Literal["size", "speed", "either"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ def c_source(
     Args:
         program: any program.
         prefix: what names begin with: `net` gives `net_step`.
-        goal: "size" shares loops and packs weights, "speed" writes loops out for vectors.
+        goal: "size" shares loops and packs weights, "speed" writes loops out for vectors; "either"
+            writes both, of which the macro NET_SPEED chooses one when the file is compiled.
         codec: whether encoder and decoder are written, of floats or of integers with fraction bits.
         fraction_bits: of samples and answers of a codec in fixed point, 0 to 30.
         selftest: whether a self-test is written, with hashes alone or with vectors.
@@ -77,8 +78,13 @@ def c_source(
         InputError: the prefix is no name of C, or the codec or the self-test is not to be had.
     """
     check_prefix(prefix)
-    writer = _Writer(program, prefix, goal, header or f"{prefix}.h")
-    made = writer.write()
+    writers = [
+        _Writer(program, prefix, one, header or f"{prefix}.h")
+        for one in (("size", "speed") if goal == "either" else (goal,))
+    ]
+    writer, made = writers[0], writers[0].write()
+    if goal == "either":
+        made = _either(made, writers[1].write())
     if codec != "none":
         texts = codec_source(program, prefix, codec, fraction_bits, writer.header)
         made = replace(made, codec=texts)
@@ -86,6 +92,18 @@ def c_source(
         text = selftest_source(program, writer.state, prefix, selftest, writer.header)
         made = replace(made, selftest=text)
     return made
+
+
+def _either(size: CSource, speed: CSource) -> CSource:
+    """Both in one file; states and headers do not depend on the goal."""
+    head, _, rest = size.source.partition("\n")
+    text = _EITHER.format(
+        head=head.replace(" for size.", "."), macro=f"{size.prefix.upper()}_SPEED",
+        speed=speed.source.partition("\n")[2], size=rest,
+    )  # fmt: skip
+    header = size.header.replace(" for size.", ".", 1)
+    stack = max(size.stack_bytes, speed.stack_bytes)
+    return replace(size, source=text, header=header, stack_bytes=stack)
 
 
 class _Writer:
@@ -200,6 +218,19 @@ class _Writer:
         return _FUNCTION.format(head=head, body=indented(lines))
 
 
+_EITHER = """\
+{head}
+/* Define {macro} as 1 for speed; otherwise it is written for size. */
+#ifndef {macro}
+#define {macro} 0
+#endif
+
+#if {macro}
+{speed}
+#else
+{size}
+#endif
+"""
 _INTERFACE = ("state", "reset", "update", "step")
 _FUNCTION = "{head}\n{{\n{body}\n}}\n"
 _HEADER = """\
