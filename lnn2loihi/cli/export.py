@@ -135,19 +135,39 @@ def export(
         warnings = _warnings(program, loaded, aim, given)
     written, files = export_files(loaded, output, format, aim, options)
     size = sum(one.stat().st_size for one in files)
-    kind = "integers, exactly those of the chip" if source.suffix == SUFFIX else "floating point"
-    text = f"written: {written}, {size:,} bytes: {loaded.name} in {kind}"
-    if len(files) > 1 and not folder:
-        text += f"\nbeside it: {', '.join(one.name for one in files[1:])}"
-    if folder:
-        script = shlex.quote(str(written / "run.py"))
-        text += f"\ntry it anywhere: python {script} --sim (README.md there says more)"
+    text = _text(written, files, size, loaded, source.suffix == SUFFIX)
     text += "".join(f"\nwarning: {warning}" for warning in warnings)
     result = {
         "file": str(written), "files": [str(one) for one in files], "bytes": size,
         "name": loaded.name, "warnings": [*warnings],
     }  # fmt: skip
     print_result(result, text, as_json)
+
+
+def _text(
+    written: Path,
+    files: list[Path],
+    size: int,
+    source: l2l.LoihiProgram | l2l.LiquidNetwork,
+    integers: bool,
+) -> str:
+    """What there is to say of files that were written: a folder of them, or one and its companions.
+
+    Args:
+        written: the folder or the file that was asked for.
+        files: all files.
+        size: their bytes.
+        source: what was written.
+        integers: whether it came from a file of integers.
+    """
+    kind = "integers, exactly those of the chip" if integers else "floating point"
+    text = f"written: {written}, {size:,} bytes: {source.name} in {kind}"
+    if written.is_dir():
+        script = shlex.quote(str(written / "run.py"))
+        return f"{text}\ntry it anywhere: python {script} --sim (README.md there says more)"
+    if len(files) > 1:
+        text += f"\nbeside it: {', '.join(one.name for one in files[1:])}"
+    return text
 
 
 def _warnings(
