@@ -20,8 +20,9 @@ _KEPT = frozenset(
 )
 _OTHER = re.compile(r"[^A-Za-z0-9]+")
 _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-#: Characters of a name that compilers have to tell apart (C99, 5.2.4.1), less those of endings.
-_LONGEST = 48
+#: Characters of a name, fewer than the 63 that compilers have to tell apart (C99, 5.2.4.1), since
+#: endings come on top; and of a prefix, fewer still.
+_LONGEST, _LONGEST_PREFIX = 48, 40
 
 
 class Names:
@@ -62,10 +63,11 @@ def check_prefix(prefix: str) -> str:
     Raises:
         InputError: it is none that C and its file systems take.
     """
-    if not _PREFIX.fullmatch(prefix) or len(prefix) > _LONGEST or prefix.lower() in _KEPT - {"net"}:
+    known = _KEPT - {"net"}  # it is kept for the argument of that name
+    if not _PREFIX.fullmatch(prefix) or len(prefix) > _LONGEST_PREFIX or prefix.lower() in known:
         raise InputError(
             "prefix",
-            f"{prefix!r:.60} is no name of C: give one of at most {_LONGEST} letters, digits and "
-            "_, which begins with a letter and is no keyword",
+            f"{prefix!r:.60} is no name of C: give one of at most {_LONGEST_PREFIX} letters, digits "
+            "and _, which begins with a letter and is no keyword",
         )
     return prefix

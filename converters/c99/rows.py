@@ -22,7 +22,7 @@ from lnn2loihi.formats import IntegerArray, bits_needed
 from lnn2loihi.program import Connection
 
 #: Largest matrix that is looked at as windows.
-_LARGEST = 1 << 26
+_LARGEST = 1 << 24
 #: How many weights of a window are multiplied while one of a list is, and how many more a row
 #: costs: vectors against single numbers.
 _LANES, _ROW = 6, 6

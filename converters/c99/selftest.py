@@ -218,8 +218,8 @@ static void mix_state(uint32_t *hash, const {prefix}_state *net)
 int {prefix}_selftest(void)
 {{
     static {prefix}_state net;
-    int32_t input[{upper}_INPUTS];
-    int32_t output[{upper}_OUTPUTS];
+    static int32_t input[{upper}_INPUTS];
+    static int32_t output[{upper}_OUTPUTS];
     uint32_t hash[2] = {{{first}, {second}}};
 {random}    int32_t sample;
     int32_t i;

@@ -15,9 +15,13 @@ from lnn2loihi.converters.c99.state import Member, StateStruct
 from lnn2loihi.converters.c99.tables import FIELD, Tables
 from lnn2loihi.converters.c99.text import KEPT_LOOP_MACRO, comment, indented
 from lnn2loihi.converters.c99.types import literal
-from lnn2loihi.program import LoihiProgram
+from lnn2loihi.errors import InputError
+from lnn2loihi.program import Connection, LoihiProgram
 from lnn2loihi.version import VERSION
 
+#: Most synapses that are listed in a C file, of all connections (a limit of this library: compilers
+#: take some 100 bytes for each, and no part has that much flash).
+LARGEST_LISTED = 1 << 23
 #: What the C code is written for.
 Goal = Literal["size", "speed", "either"]
 
@@ -75,9 +79,17 @@ def c_source(
         header: name of the header file that is included; `net.h` for the prefix `net`.
 
     Raises:
-        InputError: the prefix is no name of C, or the codec or the self-test is not to be had.
+        InputError: the prefix is no name of C, the codec or the self-test is not to be had, or there
+            are too many synapses.
     """
     check_prefix(prefix)
+    listed = sum(c.synapses for c in program.connections if isinstance(c, Connection))
+    if listed > LARGEST_LISTED:
+        raise InputError(
+            f"program {program.name!r}",
+            f"{listed:,} synapses are listed one by one; a C file has {LARGEST_LISTED:,} at most: "
+            "fewer units, or kernels that neurons share",
+        )
     writers = [
         _Writer(program, prefix, one, header or f"{prefix}.h")
         for one in (("size", "speed") if goal == "either" else (goal,))
