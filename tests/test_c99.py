@@ -327,6 +327,7 @@ class TestExport:
             ("2.c", {"prefix": "a-b"}, "prefix: 'a-b' is no name of C"),
             ("ä.c", {}, "no name that every compiler includes"),
             ("net.c", {"goal": "small"}, "goal"),
+            ("net.c", {"fraction_bits": 8}, "are those of codec 'fixed', here it is 'none'"),
             ("net.c", {"color": 1}, "unknown; it takes prefix, goal, codec"),
         ],
     )

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-import numpy as np
-
 from lnn2loihi.converters.c99.text import indented
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.program import LoihiProgram
@@ -140,7 +138,8 @@ def _room(value: Fraction, bits: int) -> int:
     """The largest shift by which a number stays below 2**bits; any for 0."""
     if not value:
         return _SUM_BITS
-    return bits - 1 - (int(np.floor(np.log2(float(abs(value))))) + 1)
+    # A quotient is below 2**(difference of lengths + 1).
+    return bits - (abs(value.numerator).bit_length() - value.denominator.bit_length() + 1)
 
 
 def _rounded(value: Fraction, shift: int) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lnn2loihi.arguments import checks_kinds
-from lnn2loihi.converters.c99.codec import FRACTION_BITS, Codec
+from lnn2loihi.converters.c99.codec import Codec
 from lnn2loihi.converters.c99.names import check_prefix
 from lnn2loihi.converters.c99.selftest import SelfTest
 from lnn2loihi.converters.c99.source import CSource, Goal, c_source
@@ -33,7 +33,7 @@ class CExport:
     prefix: str = ""
     goal: Goal = "size"
     codec: Codec = "none"
-    fraction_bits: int = FRACTION_BITS
+    fraction_bits: int | None = None
     selftest: SelfTest = "none"
 
     def source(self, stem: str = "net") -> CSource:
@@ -89,7 +89,7 @@ class C99Exporter:
         prefix: str = "",
         goal: Goal = "size",
         codec: Codec = "none",
-        fraction_bits: Natural = FRACTION_BITS,
+        fraction_bits: Natural | None = None,
         selftest: SelfTest = "none",
     ) -> CExport:
         """Says how a program is to be written; `.source()` of the answer has the texts.
@@ -100,7 +100,7 @@ class C99Exporter:
             goal: "size" shares loops and packs tables, "speed" writes loops out for vectors,
                 "either" leaves the choice to the macro NET_SPEED.
             codec: "float" or "fixed" writes encoder and decoder too.
-            fraction_bits: of a codec in fixed point, 0 to 30.
+            fraction_bits: of a codec in fixed point, 0 to 30; 16 by default.
             selftest: "hash" or "vectors" writes a self-test too.
 
         Raises:

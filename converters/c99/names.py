@@ -67,7 +67,8 @@ def check_prefix(prefix: str) -> str:
     if not _PREFIX.fullmatch(prefix) or len(prefix) > _LONGEST_PREFIX or prefix.lower() in known:
         raise InputError(
             "prefix",
-            f"{prefix!r:.60} is no name of C: give one of at most {_LONGEST_PREFIX} letters, digits "
-            "and _, which begins with a letter and is no keyword",
+            f"{prefix!r:.60} is no name of C: give the option prefix (otherwise it is the file's "
+            f"name) at most {_LONGEST_PREFIX} letters, digits and _, which begin with a letter and "
+            "are no keyword",
         )
     return prefix

@@ -83,7 +83,8 @@ class RowWriter:
             count = len(rows.counts)
             return count * windows.width <= _LANES * rows.weights.size + _ROW * count
         first = windows.first
-        starts = first.size * BYTES[type_of(0, int(first.max()))] * bool((first != first[0]).any())
+        tabled = np.unique(np.diff(first)).size > 1
+        starts = first.size * BYTES[type_of(0, int(first.max()))] * tabled
         bits = rows.bits if rows.bits < 8 else 8
         dense = rows.counts.size * -(-windows.width * bits // 8) + starts
         most = max(int(rows.counts.max()), 1).bit_length()
@@ -97,11 +98,7 @@ class RowWriter:
     ) -> Summing:  # fmt: skip
         width, gates = windows.width, rows.accumulators
         heard = f"net->{source.name}"
-        if (windows.first != windows.first[0]).any():
-            first = self._tables.add(f"{label}_first", windows.first, f"{label}: first source")
-            heard = f"&{heard}[{first.at('i')}]"
-        elif windows.first[0]:
-            heard = f"&{heard}[{windows.first[0]}]"
+        heard = self._first_heard(windows.first, heard, label)
         power = f" * {1 << rows.exponent}" if rows.exponent else ""
         if self._speed:
             return self._fused(windows, rows, label, source, heard, sums, names)
@@ -126,6 +123,18 @@ class RowWriter:
             lines.append(f"{sums[gate]} += {name}({start}, {heard}, {width}{more}){power};")
         text = (_SUM_PACKED if pays else _SUM).format(name=name, kind=source.kind)
         return Summing([], lines, {name: text})
+
+    def _first_heard(self, first: IntegerArray, heard: str, label: str) -> str:
+        """The expression of where a neuron's window begins."""
+        start, steps = int(first[0]), np.unique(np.diff(first))
+        if steps.size > 1 or (steps < 0).any():
+            table = self._tables.add(f"{label}_first", first, f"{label}: first source")
+            return f"&{heard}[{table.at('i')}]"
+        step = int(steps[0]) if steps.size else 0
+        if step > 0:
+            moving = "i" if step == 1 else f"i * {step}"
+            return f"&{heard}[{moving}]" if not start else f"&{heard}[({moving}) + {start}]"
+        return f"&{heard}[{start}]" if start else heard
 
     def _fused(
         self, windows: _Windows, rows: _Rows, label: str, source: Member, heard: str,

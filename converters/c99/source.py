@@ -62,7 +62,7 @@ def c_source(
     goal: Goal = "size",
     *,
     codec: Codec = "none",
-    fraction_bits: int = FRACTION_BITS,
+    fraction_bits: int | None = None,
     selftest: SelfTest = "none",
     header: str = "",
 ) -> CSource:
@@ -74,13 +74,14 @@ def c_source(
         goal: "size" shares loops and packs weights, "speed" writes loops out for vectors; "either"
             writes both, of which the macro NET_SPEED chooses one when the file is compiled.
         codec: whether encoder and decoder are written, of floats or of integers with fraction bits.
-        fraction_bits: of samples and answers of a codec in fixed point, 0 to 30.
+        fraction_bits: of samples and answers of a codec in fixed point, 0 to 30; 16 by default.
         selftest: whether a self-test is written, with hashes alone or with vectors.
         header: name of the header file that is included; `net.h` for the prefix `net`.
 
     Raises:
-        InputError: the prefix is no name of C, the codec or the self-test is not to be had, or there
-            are too many synapses.
+        InputError: the prefix is no name of C, the codec or the self-test is not to be had,
+            fraction bits are given for another codec than a fixed one, or there are too many
+            synapses.
     """
     check_prefix(prefix)
     listed = sum(c.synapses for c in program.connections if isinstance(c, Connection))
@@ -97,8 +98,11 @@ def c_source(
     writer, made = writers[0], writers[0].write()
     if goal == "either":
         made = _either(made, writers[1].write())
+    if fraction_bits is not None and codec != "fixed":
+        raise InputError("fraction_bits", f"are those of codec 'fixed', here it is {codec!r}")
     if codec != "none":
-        texts = codec_source(program, prefix, codec, fraction_bits, writer.header)
+        bits = FRACTION_BITS if fraction_bits is None else fraction_bits
+        texts = codec_source(program, prefix, codec, bits, writer.header)
         made = replace(made, codec=texts)
     if selftest != "none":
         text = selftest_source(program, writer.state, prefix, selftest, writer.header)
