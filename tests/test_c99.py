@@ -407,6 +407,6 @@ class TestText:
 
     def test_packing_pays(self) -> None:
         program = l2l.load(MODELS / "damped_sine" / "w4a8x12.l2l")
-        assert "sum_packed_int8" in c_source(program).source
-        assert "packed" not in c_source(program, goal="speed").source
+        assert "sum_nibbles_int8" in c_source(program).source
+        assert "nibbles" not in c_source(program, goal="speed").source
         assert c_source(program).state_bytes + c_source(program).stack_bytes < 512

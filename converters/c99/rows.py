@@ -113,15 +113,16 @@ class RowWriter:
             table = self._tables.add_bytes(f"{label}_weights", "uint8_t", packed, told)
         else:
             table = self._tables.add_bytes(f"{label}_weights", "int8_t", dense, told)
-        name = f"sum_{'packed_' * pays}{source.kind[:-2]}"
-        more = f", {bits}" if pays else ""
+        way = ("nibbles_" if bits == 4 else "packed_") * pays
+        name = f"sum_{way}{source.kind[:-2]}"
+        more = f", {bits}" if way == "packed_" else ""
         lines = []
         for place, gate in enumerate(gates):
             row = f"{len(gates)} * i + {place}" if place else f"{len(gates)} * i"
             row = "i" if len(gates) == 1 else row
             start = f"&{table}[({row}) * {length}]" if " " in row else f"&{table}[{row} * {length}]"
             lines.append(f"{sums[gate]} += {name}({start}, {heard}, {width}{more}){power};")
-        text = (_SUM_PACKED if pays else _SUM).format(name=name, kind=source.kind)
+        text = _SUMS[way].format(name=name, kind=source.kind)
         return Summing([], lines, {name: text})
 
     def _first_heard(self, first: IntegerArray, heard: str, label: str) -> str:
@@ -326,3 +327,23 @@ static int32_t {name}(
     return sum;
 }}
 """
+_SUM_NIBBLES = """\
+/* The same of weights of 4 bits, two in a byte, the first one in its lower half, each plus 8. */
+static int32_t {name}(const uint8_t *weights, const {kind} *messages, int32_t count)
+{{
+    int32_t sum = 0;
+    int32_t j;
+    for (j = 1; j < count; j += 2) {{
+        const int32_t pair = *weights;
+        sum += ((pair & 15) - 8) * messages[0];
+        sum += ((pair >> 4) - 8) * messages[1];
+        weights++;
+        messages += 2;
+    }}
+    if (j == count) {{
+        sum += ((int32_t)(*weights & 15U) - 8) * messages[0];
+    }}
+    return sum;
+}}
+"""
+_SUMS = {"": _SUM, "packed_": _SUM_PACKED, "nibbles_": _SUM_NIBBLES}
