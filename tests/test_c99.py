@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 from c_programs import (
-    COMPILER,
     GOALS,
     assert_answers,
     compiled,
@@ -26,7 +25,7 @@ from c_programs import (
     written,
 )
 from conftest import Run
-from engines import operations_program, random_start, zoo_program
+from engines import made, operations_program, random_start, zoo_program
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from networks import random_ltc, random_samples
@@ -46,7 +45,9 @@ from lnn2loihi.converters.c99.tables import Tables, side_by_side
 from lnn2loihi.converters.c99.text import comment
 from lnn2loihi.errors import PluginError
 from lnn2loihi.files import write_together
-from lnn2loihi.program import LoihiProgram
+from lnn2loihi.formats import FixedPoint, signed_range
+from lnn2loihi.neurons.tracer import Tracer
+from lnn2loihi.program import Connection, InputPort, LoihiProgram, Population
 from lnn2loihi.simulation.inputs import full_initial_state
 from lnn2loihi.simulation.reference import run_reference
 from lnn2loihi.targets import target_of
@@ -371,23 +372,20 @@ class TestText:
         said = comment(text)
         assert said.isascii() and not re.search(r"\*/|/\*|\?\?|\\", said)
 
-    def test_names_of_a_file_may_be_anything(self, tmp_path: Path) -> None:
-        names = {"layer_0": "int */ 1", "layer_1": "shift_right", "readout": "update_int_1"}
-        port = replace(PLAIN.input, name="net")
-        program = replace(
-            PLAIN, name="a */ b", input=port, output="update_int_1",
-            populations=tuple(replace(p, name=names[p.name]) for p in PLAIN.populations),
-            connections=tuple(
-                replace(c, source=names.get(c.source, "net"), target=names[c.target])
-                for c in PLAIN.connections
-            ),
-            schedule=replace(
-                PLAIN.schedule,
-                first_valid={names[n]: s for n, s in PLAIN.schedule.first_valid.items()},
-            ),
-        )  # fmt: skip
-        if COMPILER is not None:
-            assert_answers(program)
+    @needs_compiler
+    @pytest.mark.parametrize("odd", ["int */ 1", "\u00e9", "field", "update_\u00e9"])
+    def test_populations_may_be_called_anything(self, odd: str) -> None:
+        code = Tracer("x")
+        biased = code.add(code.accumulator("sum"), code.parameter("count", 8))
+        code.spike(biased)
+        size = {"count": np.arange(4)}
+        form = FixedPoint(24, 0)
+        low, high = signed_range(20)
+        first = Population(odd, code.program(), size, {}, form, low, high, 4)
+        weights = np.random.default_rng(0).integers(-8, 8, (4, 3))
+        joined = Connection.from_dense("net", odd, ("sum",), weights)
+        port = InputPort("net", FixedPoint(8, 0), np.full(3, -128), np.full(3, 127))
+        assert_answers(made("a */ \\", port, [first], [joined], odd))
 
     @given(st.lists(st.integers(-(1 << 23), (1 << 23) - 1), min_size=1, max_size=300))
     def test_packed_tables_hold_their_numbers(self, numbers: list[int]) -> None:

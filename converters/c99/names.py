@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from lnn2loihi.errors import InputError
 
@@ -30,13 +31,14 @@ class Names:
 
     Args:
         around: the scope around it.
+        within: names of scopes within that are written by hand.
     """
 
-    def __init__(self, around: Names | None = None) -> None:
+    def __init__(self, around: Names | None = None, within: Iterable[str] = ()) -> None:
         self._around = around
         self._taken: set[str] = set()
         #: Names of all scopes within: a name that is given later hides none of them.
-        self._within: set[str] = set()
+        self._within: set[str] = set(within)
 
     def _is_taken(self, name: str) -> bool:
         if name in self._taken or name in self._within or name in _KEPT:

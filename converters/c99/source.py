@@ -125,7 +125,7 @@ def _either(size: CSource, speed: CSource) -> CSource:
 class _Writer:
     def __init__(self, program: LoihiProgram, prefix: str, goal: Goal, header: str) -> None:
         self.program, self.prefix, self.goal, self.header = program, prefix, goal, header
-        self.names = Names()
+        self.names = Names(within=_BY_HAND)
         for known in ("field", "shift_right", *(f"{prefix}_{n}" for n in _INTERFACE)):
             self.names.give(known)
         self.state = StateStruct(program)
@@ -247,6 +247,12 @@ _EITHER = """\
 {size}
 #endif
 """
+#: Parameters and variables of functions that are not made of a program's names.
+_BY_HAND = (
+    "across bit bits byte channel column count down first half held high index inner low mask "
+    "messages pair part places raised row sum table value weights width word x y end heard last "
+    "next"
+).split()
 _INTERFACE = ("state", "reset", "update", "step")
 _FUNCTION = "{head}\n{{\n{body}\n}}\n"
 _HEADER = """\
