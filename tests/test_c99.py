@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from c_programs import (
 )
 from conftest import Run
 from engines import made, operations_program, random_start, zoo_program
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from networks import random_ltc, random_samples
 from programs import Sizes, random_inputs, random_program
@@ -37,7 +38,7 @@ from wide_programs import looping_program, reaching_program
 
 import lnn2loihi as l2l
 from lnn2loihi import extend, plugins
-from lnn2loihi.converters.c99.codec import LARGEST_FRACTION
+from lnn2loihi.converters.c99.codec import LARGEST_FRACTION, encoder_lines
 from lnn2loihi.converters.c99.exporter import C99Exporter, CExport
 from lnn2loihi.converters.c99.names import Names
 from lnn2loihi.converters.c99.source import CSource, c_source
@@ -254,6 +255,25 @@ class TestCodec:
         real = program.output_population.decode(y) * 2.0**bits
         held = np.clip(real, -(1 << 31), (1 << 31) - 1)
         assert (np.abs(answer - held) <= 0.5 + decoded + 1e-6).all()
+
+    @given(
+        gain=st.floats(1e-9, 1e9), offset=st.floats(-1e6, 1e6), bits=st.integers(0, 30),
+        q=st.integers(-(1 << 31), (1 << 31) - 1),
+    )  # fmt: skip
+    def test_lines_are_as_near_as_they_say(
+        self, gain: float, offset: float, bits: int, q: int
+    ) -> None:
+        program = self.program([gain] * 3, [offset] * 3)
+        try:
+            lines = encoder_lines(program, bits)
+        except l2l.InputError:
+            assume(False)
+            raise
+        total = q * lines.factor[0] + lines.added[0]
+        assert -(1 << 63) <= total < 1 << 63 and 0 <= lines.shift[0] < 63
+        assert abs(lines.factor[0]) < 1 << 31
+        exact = (Fraction(q, 1 << bits) - Fraction(offset)) * Fraction(gain) + Fraction(1, 2)
+        assert abs(Fraction(total, 1 << lines.shift[0]) - exact) <= lines.error * 1.000001
 
     def test_what_has_no_room_is_refused(self) -> None:
         wrong = self.program([1e-30, 1e-30, 1.0], [0.0, 0.0, 0.0])

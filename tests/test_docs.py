@@ -97,7 +97,7 @@ def test_the_quickstart_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     Path("net.toml").write_text(_blocks("toml")[0])
     joined = README.replace("\\\n", "")
     commands = re.findall(r"^    lnn2loihi (\S.*?)(?:\s+#.*)?$", joined, re.MULTILINE)
-    assert len(commands) == 12
+    assert len(commands) == 13
     for command in commands:
         monkeypatch.setattr("sys.argv", ["lnn2loihi", *command.split()])
         try:

@@ -22,7 +22,7 @@ _NUMBERS_A_LINE = 4
 
 
 @dataclass(frozen=True)
-class _Lines:
+class Lines:
     """Straight lines (value * factor + added) >> shift, one for each channel.
 
     Attributes:
@@ -61,7 +61,7 @@ def codec_source(
         raise InputError(
             "fraction_bits", f"{fraction_bits} is outside 0..{LARGEST_FRACTION}: give another"
         )
-    encoder, decoder = _encoder(program, fraction_bits), _decoder(program, fraction_bits)
+    encoder, decoder = encoder_lines(program, fraction_bits), _decoder(program, fraction_bits)
     head = _FIXED_HEADER.format(
         upper=upper, prefix=prefix, told=told, header=header, bits=fraction_bits,
         encoded=f"{encoder.error:.3g}", decoded=f"{decoder.error:.3g}",
@@ -86,7 +86,7 @@ def _float_text(program: LoihiProgram, prefix: str, header: str) -> str:
     )  # fmt: skip
 
 
-def _encoder(program: LoihiProgram, fraction_bits: int) -> _Lines:
+def encoder_lines(program: LoihiProgram, fraction_bits: int) -> Lines:
     """floor((q 2**-f - offset) gain + 1/2), as lines in q."""
     port = program.input
     one = Fraction(1, 1 << fraction_bits)
@@ -97,7 +97,7 @@ def _encoder(program: LoihiProgram, fraction_bits: int) -> _Lines:
     return _lines(wanted, f"input {port.name!r}", "gain and offset", 31)
 
 
-def _decoder(program: LoihiProgram, fraction_bits: int) -> _Lines:
+def _decoder(program: LoihiProgram, fraction_bits: int) -> Lines:
     """floor((message scale + offset) 2**f + 1/2), as lines in the message."""
     out = program.output_population
     one = 1 << fraction_bits
@@ -110,7 +110,7 @@ def _decoder(program: LoihiProgram, fraction_bits: int) -> _Lines:
 
 def _lines(
     wanted: list[tuple[Fraction, Fraction]], subject: str, what: str, value_bits: int
-) -> _Lines:
+) -> Lines:
     problems = Problems(InputError, subject)
     found: list[tuple[int, int, int]] = []
     errors: list[Fraction] = []
@@ -131,7 +131,7 @@ def _lines(
         errors.append(miss + abs(start - Fraction(added, 1 << shift)))
     problems.raise_if_any()
     factors, addeds, shifts = zip(*found, strict=True)
-    return _Lines(factors, addeds, shifts, float(max(errors)))
+    return Lines(factors, addeds, shifts, float(max(errors)))
 
 
 def _room(value: Fraction, bits: int) -> int:
@@ -147,7 +147,7 @@ def _rounded(value: Fraction, shift: int) -> int:
 
 
 def _fixed_text(
-    program: LoihiProgram, prefix: str, header: str, encoder: _Lines, decoder: _Lines
+    program: LoihiProgram, prefix: str, header: str, encoder: Lines, decoder: Lines
 ) -> str:
     port = program.input
     ends = [(int(lo), int(hi)) for lo, hi in zip(port.low, port.high, strict=True)]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.converters.c99.codec import FRACTION_BITS, Codec, codec_source
 from lnn2loihi.converters.c99.names import Names, check_prefix
 from lnn2loihi.converters.c99.neuron import SHIFT_RIGHT
@@ -56,6 +57,7 @@ class CSource:
     selftest: str | None = None
 
 
+@checks_kinds()
 def c_source(
     program: LoihiProgram,
     prefix: str = "net",
