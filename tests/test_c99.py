@@ -32,12 +32,13 @@ from hypothesis import strategies as st
 from networks import random_ltc, random_samples
 from programs import Sizes, random_inputs, random_program
 from stock_programs import stock_programs
+from strangers import register
 from test_convolution import convolutions, two_layers
 from variants import Variant, network, samples, variants
 from wide_programs import looping_program, reaching_program
 
 import lnn2loihi as l2l
-from lnn2loihi import extend, plugins
+from lnn2loihi import plugins
 from lnn2loihi.converters.c99.codec import LARGEST_FRACTION, encoder_lines
 from lnn2loihi.converters.c99.exporter import C99Exporter, CExport
 from lnn2loihi.converters.c99.names import Names
@@ -288,10 +289,10 @@ def _pointer(array: Any) -> Any:
 
 
 @pytest.fixture
-def registered() -> None:
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     """The exporter, also where this source is not what is installed."""
     if "c99" not in plugins.EXPORTERS.names():
-        extend.register(C99Exporter(), "c99")
+        register(monkeypatch, {"c99": C99Exporter()}, "lnn2loihi.exporters")
 
 
 @pytest.mark.usefixtures("registered")
