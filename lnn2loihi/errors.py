@@ -154,6 +154,12 @@ class LavaRunError(Lnn2LoihiError):
     """A run in Lava failed; the message carries the traceback of the worker."""
 
 
+class CompiledRunError(Lnn2LoihiError):
+    """A program in C failed or hung where it ran, here or in an emulator; the message carries what
+    was said.
+    """
+
+
 class OutOfMemoryError(Lnn2LoihiError, MemoryError):
     """What was asked for needs more memory than the system gives, although no limit of this
     library stood against it.

@@ -23,7 +23,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _SEAL = b"lnn2loihi sealed library 1\n"
-_SEAL_SIZE = len(_SEAL) + 8 + hashlib.sha256().digest_size
+#: Bytes of a seal.
+SEAL_SIZE = len(_SEAL) + 8 + hashlib.sha256().digest_size
 #: Largest library that is read (a limit of ours: they have some 20 KB, and 2 MB for the largest
 #: programs).
 LARGEST_LIBRARY = 1 << 27
@@ -42,8 +43,8 @@ def sealed(content: bytes) -> bytes:
 
 def is_whole(content: bytes) -> bool:
     """Whether a seal stands at the end and is that of what stands before it."""
-    body, seal = content[:-_SEAL_SIZE], content[-_SEAL_SIZE:]
-    return len(content) > _SEAL_SIZE and content == sealed(body) and seal.startswith(_SEAL)
+    body, seal = content[:-SEAL_SIZE], content[-SEAL_SIZE:]
+    return len(content) > SEAL_SIZE and content == sealed(body) and seal.startswith(_SEAL)
 
 
 def why_not(path: Path, *owners: int) -> str:
@@ -157,8 +158,9 @@ def _is_old_work(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def put(library: Path, target: Path) -> None:
-    """Seals a library and moves it to its place, whole and on the disk, or not at all.
+def put(library: Path, target: Path, mode: int = 0o644) -> None:
+    """Seals a library, or a program where its mode says so, and moves it to its place, whole and on
+    the disk, or not at all.
 
     Raises:
         OSError: it cannot be written.
@@ -168,7 +170,7 @@ def put(library: Path, target: Path) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    library.chmod(0o644)
+    library.chmod(mode)
     os.replace(library, target)
     handle = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -180,16 +180,27 @@ def build(kind: str, text: str, level: Level, extra_flags: tuple[str, ...] = ())
         BackendMissingError: there is no C compiler, it fails, or the cache cannot be written.
     """
     name = file_name(kind, text, level, extra_flags)
-    shipped, target = SHIPPED / name, _trusted_folder() / name
+    shipped = SHIPPED / name
     # Who installed this file could as well have changed it.
     if not cache.why_not(shipped, Path(__file__).stat().st_uid):
         return shipped
-    if target.is_dir():  # no library can take its place
+    return kept(name, lambda target: compile_into(target, text, flags_of(level, extra_flags)))
+
+
+def kept(name: str, make: Callable[[Path], None]) -> Path:
+    """A file of the cache that may be loaded, or run; made if it is not there or not to be trusted.
+
+    Args:
+        name: of the file: it says what is in it, as a hash does.
+        make: makes it, whole or not at all, in the place that it is given.
+    """
+    target = _trusted_folder() / name
+    if target.is_dir():  # no file can take its place
         target = cache.private_folder() / name
     if reason := cache.why_not(target):
         if os.path.lexists(target):
             _log.info("%s is compiled anew: %s", target, reason)
-        compile_into(target, text, flags_of(level, extra_flags))
+        make(target)
     return target
 
 
