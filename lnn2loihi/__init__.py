@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from lnn2loihi.errors import (
         ArtifactError,
         BackendMissingError,
+        CompiledRunError,
         DeviceError,
         ImportNetworkError,
         InputError,
@@ -83,6 +84,7 @@ if TYPE_CHECKING:
     from lnn2loihi.joining.verb import join
     from lnn2loihi.lava import run_lava
     from lnn2loihi.metrics import NeuroBenchMetrics, network_metrics, program_metrics
+    from lnn2loihi.micro.footprint import Footprint, footprint
     from lnn2loihi.network import FloatResult, Linear, LiquidNetwork
     from lnn2loihi.placement.copies import CopiesPlacement
     from lnn2loihi.placement.copying import place_copies
@@ -130,7 +132,7 @@ _NAMES = {
     "devices": "Device Figure device_names load_device save_device",
     "doctor": "DoctorReport examine",
     "errors": (
-        "ArtifactError BackendMissingError DeviceError ImportNetworkError InputError "
+        "ArtifactError BackendMissingError CompiledRunError DeviceError ImportNetworkError InputError "
         "LavaRunError Lnn2LoihiError NetworkError OutOfMemoryError PlacementError ProgramError "
         "QuantizationError RateError RecipeError TargetError"
     ),
@@ -146,6 +148,7 @@ _NAMES = {
     "families.minimal.layer": "MinGRULayer MinLSTMLayer",
     "families.product.layer": "ProductLayer",
     "metrics": "NeuroBenchMetrics network_metrics program_metrics",
+    "micro.footprint": "Footprint footprint",
     "network": "FloatResult Linear LiquidNetwork",
     "placement.copies": "CopiesPlacement",
     "placement.copying": "place_copies",
@@ -183,6 +186,7 @@ __all__ = [
     "Calibration",
     "CfCLayer",
     "ComparisonResult",
+    "CompiledRunError",
     "Connection",
     "Convolution",
     "ConvertedComparison",
@@ -201,6 +205,7 @@ __all__ = [
     "DoctorReport",
     "ExperimentResult",
     "Figure",
+    "Footprint",
     "GRULayer",
     "FloatResult",
     "ImportNetworkError",
@@ -253,6 +258,7 @@ __all__ = [
     "estimate_microcontroller",
     "examine",
     "export",
+    "footprint",
     "import_network",
     "import_program",
     "join",

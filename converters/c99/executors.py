@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lnn2loihi.converters.c99.source import CSource, c_source
+from lnn2loihi.converters.c99.source import CSource, Goal, c_source
 from lnn2loihi.micro.executors import CortexMC, HostC, RiscVC, WasmC
 from lnn2loihi.program import LoihiProgram
 
@@ -10,9 +10,9 @@ from lnn2loihi.program import LoihiProgram
 class _Written:
     """Writes programs as the exporter does."""
 
-    def write(self, program: LoihiProgram, prefix: str) -> CSource:
+    def write(self, program: LoihiProgram, prefix: str, goal: Goal) -> CSource:
         """See `CompiledProgram`."""
-        return c_source(program, prefix)
+        return c_source(program, prefix, goal)
 
 
 class Host(_Written, HostC):

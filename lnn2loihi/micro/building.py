@@ -20,6 +20,8 @@ BARE = (
     "-fno-asynchronous-unwind-tables", "-ffunction-sections", "-fdata-sections",
     "-Wl,--gc-sections", "-Wl,-e,_start",
 )  # fmt: skip
+#: zig drops names from what is compiled for size, unless it is to be debugged; code is the same.
+NAMES = ("-g",)
 WASM_FLAGS = ("-nostdlib", "-Wl,--no-entry", "-Wl,--strip-debug")
 #: Compilers' own run-time library, which zig brings by itself.
 LIBGCC = "-lgcc"

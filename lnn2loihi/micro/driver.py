@@ -8,7 +8,7 @@ words, where the output population's message is what the step function has put o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -21,18 +21,28 @@ from lnn2loihi.simulation.executor import FullState
 from lnn2loihi.simulation.result import recorded_words
 
 Transport = Literal["host", "emulated", "wasm"]
-#: What the network is called in C, and the one of a program of several updates for each sample
-#: that makes one of them.
-NET, EACH = "net", "net_update"
+#: What the C code is written for.
+Goal = Literal["size", "speed"]
+#: What the network is called in C.
+NET = "net"
+#: What the main program ends with where its input is cut off, or nobody takes what it writes.
 _CORRUPT = 2
 
 
+class Member(Protocol):
+    """A member of the state struct: an array of integers."""
+
+    @property
+    def name(self) -> str: ...
+
+
 class Source(Protocol):
-    """A program in C, as a writer of C gives it.
+    """A program in C, as a writer of C gives it: `net_reset`, `net_step` for a sample, and
+    `net_update` for one of the updates of a sample.
 
     Attributes:
         header, source: texts of both files.
-        words: for each population and recorded word the member of the state struct that holds it.
+        words: for each population and recorded word the member that holds it after an update.
     """
 
     @property
@@ -42,13 +52,7 @@ class Source(Protocol):
     def source(self) -> str: ...
 
     @property
-    def words(self) -> Mapping[tuple[str, str], str]: ...
-
-
-class Writer(Protocol):
-    """Writes a program in C; every name begins with the prefix."""
-
-    def __call__(self, program: LoihiProgram, prefix: str) -> Source: ...
+    def words(self) -> Mapping[tuple[str, str], Member]: ...
 
 
 @dataclass(frozen=True)
@@ -92,45 +96,34 @@ class Driver:
         """Words of a record."""
         return sum(column.size for column in self.recorded)
 
-    def texts(self, write: Writer, transport: Transport) -> dict[str, str]:
+    def texts(self, source: Source, transport: Transport) -> dict[str, str]:
         """All files of the main program, by name; those that end in .c are compiled."""
-        program = self.program
-        whole = write(program, NET)
-        files = {f"{NET}.h": whole.header, f"{NET}.c": whole.source}
-        sources = {NET: whole}
-        if program.substeps > 1:
-            sources[EACH] = write(replace(program, substeps=1), EACH)
-            files |= {f"{EACH}.h": sources[EACH].header, f"{EACH}.c": sources[EACH].source}
-        includes = [f'#include "{prefix}.h"' for prefix in sources]
         folder = Path(__file__).with_name("source")
-        files["main.c"] = "\n".join(
-            [
-                "#include <stdint.h>", *includes, "",
-                *(folder.joinpath(name).read_text() for name in (f"{transport}.c", "pipe.c")),
-                *(text for prefix, source in sources.items() for text in self._moves(prefix, source)),
-                self._run(), "",
-            ]
-        )  # fmt: skip
-        return files
+        parts = (folder.joinpath(name).read_text() for name in (f"{transport}.c", "pipe.c"))
+        main = ["#include <stdint.h>", f'#include "{NET}.h"', "", *parts, *self._moves(source)]
+        return {
+            f"{NET}.h": source.header,
+            f"{NET}.c": source.source,
+            "main.c": "\n".join([*main, self._run(), ""]),
+        }
 
-    def _moves(self, prefix: str, source: Source) -> list[str]:
+    def _moves(self, source: Source) -> list[str]:
         """Functions that set the states of a struct, and record its words."""
-        into = [
-            f"    for (i = 0; i < {c.size}; i++) {{\n"
-            f"        net->{source.words[c.population, c.word]}[i] = row[{c.at} + i];\n    }}"
-            for c in self.states
-        ]
-        out = [
-            f"    for (i = 0; i < {c.size}; i++) {{\n"
-            f"        row[{c.at} + i] = net->{source.words[c.population, c.word]}[i];\n    }}"
-            for c in self.recorded
-        ]
+
+        def loops(columns: list[_Column], text: str) -> list[str]:
+            return [
+                f"    for (i = 0; i < {c.size}; i++) {{\n        "
+                + text.format(member=source.words[c.population, c.word].name, at=c.at)
+                + "\n    }"
+                for c in columns
+            ]
+
         return [
-            f"static void set_{prefix}({prefix}_state *net, const int32_t *row)\n{{\n    int32_t i;",
-            "    (void)i, (void)row;", f"    {prefix}_reset(net);", *into, "}\n",
-            f"static void record_{prefix}(const {prefix}_state *net, int32_t *row)\n{{\n"
-            "    int32_t i;",
-            *out, "}\n",
+            f"static void set({NET}_state *net, const int32_t *row)\n{{\n    int32_t i;",
+            "    (void)i;\n    (void)row;", f"    {NET}_reset(net);",
+            *loops(self.states, "net->{member}[i] = row[{at} + i];"), "}\n",
+            f"static void record(const {NET}_state *net, int32_t *row)\n{{\n    int32_t i;",
+            *loops(self.recorded, "row[{at} + i] = net->{member}[i];"), "}\n",
         ]  # fmt: skip
 
     def _run(self) -> str:
@@ -138,36 +131,21 @@ class Driver:
         word = out.program.message_state or "message"
         answer = next(c for c in self.recorded if (c.population, c.word) == (out.name, word))
         states = sum(c.size for c in self.states)
-        each = program.substeps > 1
-        update = f"{NET}_step(&net, in, out);\n            record_{NET}(&net, row);"
-        if each:
-            # The last update of a sample is that of the whole program, which takes its own way.
-            update = (
-                f"{EACH}_step(&each, in, out);\n            record_{EACH}(&each, row);\n"
-                f"            if ((t + 1) % {program.substeps} == 0) {{\n"
-                f"                {NET}_step(&net, in, out);\n"
-                f"                record_{NET}(&net, row);\n            }}"
-            )
-        extra = (f"    static {EACH}_state each;\n", f"        set_{EACH}(&each, row);\n")
-        return (
-            "int32_t run(void)\n{\n"
-            f"    static {NET}_state net;\n{extra[0] * each}"
-            f"    static int32_t row[{max(self.record_words, states, 1)}];\n"
-            f"    static int32_t in[{program.input.size}], out[{out.size}];\n"
-            "    int32_t updates, t, i;\n"
-            "    while (take(&updates, 4)) {\n"
-            f"        if (!take(row, 4 * {states})) {{\n            return {_CORRUPT};\n        }}\n"
-            f"        set_{NET}(&net, row);\n{extra[1] * each}"
-            "        for (t = 0; t < updates; t++) {\n"
-            f"            if (!take(in, 4 * {program.input.size})) {{\n"
-            f"                return {_CORRUPT};\n            }}\n"
-            f"            {update}\n"
-            f"            for (i = 0; i < {out.size}; i++) {{\n"
-            f"                row[{answer.at} + i] = out[i];\n            }}\n"
-            f"            if (!give(row, 4 * {self.record_words})) {{\n"
-            f"                return {_CORRUPT};\n            }}\n        }}\n    }}\n"
-            f"    return flush() ? 0 : {_CORRUPT};\n}}"
-        )
+        step = [f"{NET}_step(&net, in, out);", "record(&net, row);"]
+        answers = [
+            f"for (i = 0; i < {out.size}; i++) {{", f"    row[{answer.at} + i] = out[i];", "}"
+        ]  # fmt: skip
+        update = [*step, *answers]
+        if program.substeps > 1:
+            # The last update of a sample is that of the step function, in a state of its own.
+            update = [f"{NET}_update(&each, in);", "record(&each, row);",
+                      f"if ((t + 1) % {program.substeps} == 0) {{",
+                      *(f"    {line}" for line in update), "}"]  # fmt: skip
+        return _RUN.format(
+            net=NET, row=max(self.record_words, states, 1), inputs=program.input.size,
+            outputs=out.size, states=4 * states, corrupt=_CORRUPT, record=4 * self.record_words,
+            update="\n            ".join(update),
+        )  # fmt: skip
 
     def sent(self, inputs: npt.NDArray[Any], start: FullState) -> bytes:
         """What it reads for sequences.
@@ -201,3 +179,30 @@ class Driver:
         for c in self.recorded:
             found[c.population][c.word] = records[:, :, c.at : c.at + c.size].copy()
         return found
+
+
+_RUN = """\
+int32_t run(void)
+{{
+    static {net}_state net, each;
+    static int32_t row[{row}], in[{inputs}], out[{outputs}];
+    int32_t updates, t, i;
+    while (take(&updates, 4)) {{
+        if (!take(row, {states})) {{
+            return {corrupt};
+        }}
+        set(&net, row);
+        set(&each, row);
+        for (t = 0; t < updates; t++) {{
+            if (!take(in, 4 * {inputs})) {{
+                return {corrupt};
+            }}
+            {update}
+            if (!give(row, {record})) {{
+                return {corrupt};
+            }}
+        }}
+    }}
+    return flush() ? 0 : {corrupt};
+}}
+"""

@@ -18,7 +18,7 @@ import numpy as np
 from lnn2loihi.errors import BackendMissingError
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.micro.building import BARE, WASM_FLAGS, build, size_of_body
-from lnn2loihi.micro.driver import Driver, Source, Transport
+from lnn2loihi.micro.driver import NET, Driver, Goal, Source, Transport
 from lnn2loihi.micro.parts import PARTS
 from lnn2loihi.micro.processes import run_child
 from lnn2loihi.micro.tools import (
@@ -44,15 +44,17 @@ class CompiledProgram(Executor):
     Attributes:
         name: of the executor.
         transport: how it reads and writes.
+        goal: what the code is written for: size on parts, speed elsewhere, so that both are tried.
         slow: whether it runs in an emulator.
     """
 
     name: ClassVar[str]
     transport: ClassVar[Transport]
+    goal: ClassVar[Goal] = "speed"
     slow: ClassVar[bool] = True
 
     @abstractmethod
-    def write(self, program: LoihiProgram, prefix: str) -> Source:
+    def write(self, program: LoihiProgram, prefix: str, goal: Goal) -> Source:
         """The program in C; every name begins with the prefix."""
 
     @abstractmethod
@@ -107,7 +109,7 @@ class CompiledProgram(Executor):
         Raises:
             BackendMissingError: the compiler is not here, or fails.
         """
-        texts = Driver(program).texts(self.write, self.transport)
+        texts = Driver(program).texts(self.write(program, NET, self.goal), self.transport)
         kind = "".join(c if c.isalnum() else "-" for c in self.name)
         return build(
             self.subject, kind, texts, self.compiler(), self.flags(),
@@ -182,6 +184,7 @@ class EmulatedC(CompiledProgram):
 
     part: ClassVar[str]
     transport = "emulated"
+    goal = "size"
 
     def compiler(self) -> tuple[str, ...]:
         """See `CompiledProgram`."""

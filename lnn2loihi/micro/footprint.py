@@ -1,0 +1,257 @@
+"""What a program needs of a micro-controller: flash, RAM, stack and instructions, all counted."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol, cast
+
+import numpy as np
+
+from lnn2loihi.arguments import checks_kinds
+from lnn2loihi.devices import MICROCONTROLLER, Device, load_device
+from lnn2loihi.errors import DeviceError, PluginError
+from lnn2loihi.formats import IntegerArray
+from lnn2loihi.kinds import Count, Natural
+from lnn2loihi.micro.building import BARE, NAMES, build
+from lnn2loihi.micro.counting import count
+from lnn2loihi.micro.driver import NET, Goal, Source
+from lnn2loihi.micro.elf import Elf, read_elf
+from lnn2loihi.micro.parts import Part, part_named
+from lnn2loihi.micro.tools import cross_compiler, emulator, version_line
+from lnn2loihi.program import LoihiProgram
+from lnn2loihi.simulation.executor import EXECUTORS
+from lnn2loihi.tables import text_table
+
+#: Flags of the compiler for each goal.
+FLAGS = {"size": ("-std=c99", "-Os"), "speed": ("-std=c99", "-O3")}
+#: The executor that writes programs in C.
+WRITER = "c99"
+_NOTES = (
+    "the network alone: start-up code, drivers, encoder and decoder come on top, and interrupts "
+    "take stack of their own",
+    "instructions are counted, cycles are not: multiplications of several cycles, branches and "
+    "waits for flash come on top",
+)
+
+
+class _Writes(Protocol):
+    def write(self, program: LoihiProgram, prefix: str, goal: Goal) -> Source: ...
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What a program in C needs of a part. Counted in compiled code, never estimated.
+
+    Attributes:
+        name: of the program.
+        part: processor that it was compiled for.
+        goal: what the code was written and compiled for, "size" or "speed".
+        tools: compiler and emulator, with versions.
+        flash: bytes of code and constants, those of the compiler's own library that it calls
+            among them.
+        ram: bytes of the state of one network.
+        stack: bytes below the caller that a step took at most, in the samples that were run.
+        instructions: of a step: the least, the median and the most of these samples.
+        samples: that were run: random ones over the whole range of the input, from the initial
+            state, the first of them at its low ends and the second at its high ends.
+        flash_there, ram_there: bytes that there are; None where nobody has said.
+        device: whose bytes these are; empty where nobody has said.
+        notes: what is left out.
+    """
+
+    name: str
+    part: str
+    goal: Goal
+    tools: str
+    flash: int
+    ram: int
+    stack: int
+    instructions: tuple[int, int, int]
+    samples: int
+    flash_there: int | None = None
+    ram_there: int | None = None
+    device: str = ""
+    notes: tuple[str, ...] = _NOTES
+
+    def summary(self) -> str:
+        """The footprint as text."""
+        least, median, most = self.instructions
+        spread = "" if least == most else f" ({least:,} to {most:,})"
+        rows = [
+            ("flash", f"{self.flash:,} B", _there(self.flash_there)),
+            ("RAM, state", f"{self.ram:,} B", _there(self.ram_there)),
+            ("stack", f"{self.stack:,} B", "with the RAM"),
+            ("instructions", f"{median:,}{spread}", f"a sample, of {self.samples}"),
+        ]
+        on = f", {self.device}" if self.device else ""
+        return "\n".join(
+            [
+                f"{self.name} on {self.part}{on}, compiled for {self.goal} by {self.tools}",
+                "",
+                text_table(("what", "needed", "there"), rows),
+                "",
+                *(f"- {note}" for note in self.notes),
+            ]
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The footprint as plain data for JSON."""
+        return asdict(self)
+
+
+def _there(amount: int | None) -> str:
+    return "" if amount is None else f"{amount:,} B"
+
+
+@checks_kinds()
+def footprint(
+    program: LoihiProgram,
+    part: str = "cortex-m4",
+    *,
+    goal: Literal["size", "speed"] = "size",
+    device: str | os.PathLike[str] | Device | None = None,
+    flash: Count | None = None,
+    ram: Count | None = None,
+    samples: Count = 4,
+    seed: Natural = 0,
+) -> Footprint:
+    """Compiles a program in C for a part, and counts what it needs there.
+
+    Args:
+        program: the program.
+        part: processor: cortex-m0plus, cortex-m4, cortex-m7, cortex-m33 or rv32imc.
+        goal: "size" (-Os) or "speed" (-O3).
+        device: name or file of a profile of kind `mcu`, whose memories must have room for it. The
+            part is not taken from it.
+        flash, ram: bytes that must have room, in the place of the device's.
+        samples: whose instructions are counted; a million instructions take some seconds.
+        seed: of these samples.
+
+    Raises:
+        InputError: there is no such part.
+        DeviceError: there is no room; says what is needed and there, and what would fit.
+        BackendMissingError: a compiler or qemu is not here; says what to install.
+        CompiledRunError: the program fails in the emulator.
+    """
+    core = part_named(part)
+    compiler = cross_compiler(core)
+    qemu = emulator(core.emulator)  # before anything is compiled
+    there = _there_of(device)
+    there = (flash or there[0], ram or there[1])
+    source = _writer().write(program, NET, goal)
+    image, state = _linked(source, core, FLAGS[goal], program)
+    _check_room(program, core.name, (image, state), there, _weights(program))
+    counts = count(program, source, core, FLAGS[goal], _samples(program, samples, seed))
+    steps = counts.instructions
+    tool = compiler[: compiler.index("cc")] if "cc" in compiler else compiler[:1]
+    made = Footprint(
+        program.name, core.name, goal,
+        f"{version_line(tool)}, {version_line(qemu).partition(' (')[0]}",
+        image, state, counts.stack,
+        (int(steps.min()), int(np.median(steps)), int(steps.max())), len(steps),
+        there[0], there[1], device.name if isinstance(device, Device) else str(device or ""),
+    )  # fmt: skip
+    _check_room(program, core.name, (image, state + counts.stack), there, _weights(program))
+    return made
+
+
+def _writer() -> _Writes:
+    """What writes programs in C."""
+    found = EXECUTORS.get(WRITER)
+    if not hasattr(found, "write"):
+        raise PluginError(f"executor {WRITER!r}", "writes no C; it is not that of lnn2loihi")
+    return cast(_Writes, found)
+
+
+def _samples(program: LoihiProgram, samples: int, seed: int) -> IntegerArray:
+    """Random inputs over the whole range, the ends first, int64 (samples, channels)."""
+    low, high = program.input.low, program.input.high
+    drawn = np.random.default_rng(seed).integers(low, high + 1, (samples, low.size))
+    return np.concatenate([low[None], high[None], drawn])[:samples]
+
+
+def _linked(
+    source: Source, part: Part, flags: tuple[str, ...], program: LoihiProgram
+) -> tuple[int, int]:
+    """Bytes of flash and of the state's struct, of a program that does nothing else."""
+    main = _MAIN.format(
+        net=NET, inputs=program.input.size, outputs=program.output_population.size
+    )  # fmt: skip
+    texts = {f"{NET}.h": source.header, f"{NET}.c": source.source, "main.c": main}
+    built = build(
+        f"footprint on {part.name}", f"footprint-{part.name}", texts, cross_compiler(part),
+        (*flags, *BARE, *NAMES),
+    )  # fmt: skip
+    elf: Elf = read_elf(built.read_bytes())
+    own = sum(elf.symbol(name).size for name in ("the_state", "the_input", "the_output"))
+    state = elf.symbol("the_state").size
+    variables = elf.written + elf.zeroed - own
+    return elf.constant - elf.symbol("_start").size + elf.written, state + max(variables, 0)
+
+
+_MAIN = """\
+#include <stdint.h>
+#include "{net}.h"
+{net}_state the_state;
+int32_t the_input[{inputs}], the_output[{outputs}];
+void _start(void);
+void _start(void)
+{{
+    {net}_reset(&the_state);
+    for (;;) {{
+        {net}_step(&the_state, the_input, the_output);
+    }}
+}}
+"""
+
+
+def _there_of(device: str | os.PathLike[str] | Device | None) -> tuple[int | None, int | None]:
+    """Bytes of flash and RAM of a device."""
+    if device is None:
+        return None, None
+    found = load_device(device)
+    if found.kind != MICROCONTROLLER.name:
+        raise DeviceError(
+            f"device {found.name!r}", f"is a {found.kind}; a footprint is of micro-controllers"
+        )
+    flash, ram = (int(found.figure(name).value) for name in ("flash_memory", "working_memory"))
+    return flash, ram
+
+
+def _weights(program: LoihiProgram) -> int:
+    """Synapses of all connections."""
+    return sum(c.synapses for c in program.connections)
+
+
+def _check_room(
+    program: LoihiProgram,
+    part: str,
+    needed: Sequence[int],
+    there: Sequence[int | None],
+    weights: int,
+) -> None:
+    """Refuses what there is no room for.
+
+    Raises:
+        DeviceError: says what is needed and there, and about what would fit.
+    """
+    problems: list[str] = []
+    units = sum(p.size for p in program.populations)
+    for what, need, room, power in zip(
+        ("flash", "RAM"), needed, there, (2, 1), strict=True
+    ):  # fmt: skip
+        if room is None or need <= room:
+            continue
+        # Weights grow with the square of the units, states with their number.
+        fits = math.floor(units * (room / need) ** (1 / power))
+        ways = "weights of fewer bits (w4a12 instead of w8a12), " if what == "flash" else ""
+        problems.append(
+            f"{what}: {program.name!r} needs {need:,} B ({units:,} neurons, {weights:,} synapses, "
+            f"recipe {program.recipe}), there are {room:,} B; about {fits:,} neurons would fit: "
+            f"train fewer units, or take {ways}a part with {need:,} B of {what} or more"
+        )
+    if problems:
+        raise DeviceError(f"footprint on {part}", problems)
