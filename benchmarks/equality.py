@@ -114,8 +114,10 @@ class Count:
     seconds: float
 
 
-def round_of(make: Callable[[int], Made], seed: int, values: int) -> VerificationResult:
-    """Compares one random program on all executors."""
+def round_of(
+    make: Callable[[int], Made], seed: int, values: int, executors: Sequence[str] | str = ALL
+) -> VerificationResult:
+    """Compares one random program on executors."""
     net, drawn = make(seed)
     x, elapsed = drawn(*CALIBRATION, 0)
     program = quantize(net, x, RECIPES[seed % len(RECIPES)], calibrate_timespans=elapsed)
@@ -126,7 +128,7 @@ def round_of(make: Callable[[int], Made], seed: int, values: int) -> Verificatio
     where = np.random.default_rng(seed).integers(0, 8, x.shape)
     x = np.where(where == 0, low, np.where(where == 1, high, 3 * x))
     start = random_start(program, seed, batch)
-    return verify(program, x, ALL, timespans=elapsed, initial_state=start)
+    return verify(program, x, executors, timespans=elapsed, initial_state=start)
 
 
 def words(program: LoihiProgram) -> int:

@@ -132,9 +132,9 @@ _NAMES = {
     "devices": "Device Figure device_names load_device save_device",
     "doctor": "DoctorReport examine",
     "errors": (
-        "ArtifactError BackendMissingError CompiledRunError DeviceError ImportNetworkError InputError "
-        "LavaRunError Lnn2LoihiError NetworkError OutOfMemoryError PlacementError ProgramError "
-        "QuantizationError RateError RecipeError TargetError"
+        "ArtifactError BackendMissingError CompiledRunError DeviceError ImportNetworkError "
+        "InputError LavaRunError Lnn2LoihiError NetworkError OutOfMemoryError PlacementError "
+        "ProgramError QuantizationError RateError RecipeError TargetError"
     ),
     "joining.verb": "join",
     "lava": "run_lava",

@@ -29,7 +29,8 @@ Status = Literal["ok", "warning", "missing", "broken"]
 
 #: The verbs of the command line that a missing part can cost.
 VERBS: tuple[str, ...] = (
-    "inspect", "quantize", "compare", "simulate", "verify", "export", "profile", "demo"
+    "inspect", "quantize", "compare", "simulate", "verify", "export", "profile", "footprint",
+    "demo",
 )  # fmt: skip
 #: First and last version of Python that are supported.
 PYTHONS = ((3, 10), (3, 13))
@@ -69,6 +70,20 @@ _PACKAGE_COSTS: Mapping[str, Mapping[str, str]] = {
     },
     "h5py": dict.fromkeys(("inspect", "quantize", "compare"), "files of Keras"),
 }
+#: Tools of C for other machines: name, what it is for, what is lost without it, what installs it.
+_MICRO: tuple[tuple[str, str, Mapping[str, str], str], ...] = (
+    ("zig", "zig, which compiles C for micro-controllers and WebAssembly",
+     {"verify": "the executors c99:cortex-m@qemu, c99:rv32@qemu and c99:wasm",
+      "footprint": "all of it, unless a cross compiler of GCC's is there"}, "pip install ziglang"),
+    ("qemu-arm", "qemu in user mode, which runs code of Cortex-M",
+     {"verify": "the executor c99:cortex-m@qemu", "footprint": "parts of Arm"},
+     "apt-get install qemu-user"),
+    ("qemu-riscv32", "qemu in user mode, which runs code of RISC-V",
+     {"verify": "the executor c99:rv32@qemu", "footprint": "parts of RISC-V"},
+     "apt-get install qemu-user"),
+    ("wasm", "node or wasmtime, which run WebAssembly",
+     {"verify": "the executor c99:wasm"}, "pip install wasmtime"),
+)  # fmt: skip
 #: What reads energy counters: Zeus, and directly NVIDIA's library.
 ZEUS = {"zeus": ">=0.16"}
 NVML = {"nvidia-ml-py": ">=12"}
@@ -91,6 +106,7 @@ class Environment:
         rapl: the CPU's energy counters that can be read.
         no_rapl: why there are none; empty where there are.
         nvidia_driver: whether NVIDIA's driver runs.
+        tools: for each tool of C on other machines where it is; empty text where it is not.
     """
 
     python: tuple[int, int, int]
@@ -105,6 +121,7 @@ class Environment:
     rapl: tuple[str, ...] = ()
     no_rapl: str = ""
     nvidia_driver: bool = False
+    tools: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def pip_install(self) -> str:
@@ -219,6 +236,7 @@ def examine(environment: Environment | None = None) -> DoctorReport:
         *(_check_package(here, name, needed, core=False) for name, needed in (ONNX | HDF5).items()),
         _check_lava(here),
         _check_compiler(here),
+        *_check_micro(here),
         _check_zeus(here),
         _check_rapl(here),
         _check_nvml(here),
@@ -351,6 +369,16 @@ def _check_compiler(here: Environment) -> Check:
     return Check("C compiler", "missing", "nothing", needed, remedy="apt-get install gcc libc6-dev")
 
 
+def _check_micro(here: Environment) -> Iterator[Check]:
+    """What compiles and runs C for micro-controllers and WebAssembly: needed by nothing else."""
+    for name, needed, lost, remedy in _MICRO:
+        remedy = remedy.replace("pip install", here.pip_install)
+        if found := here.tools.get(name):
+            yield Check(name, "ok", found, needed)
+        else:
+            yield Check(name, "missing", "nothing", needed, costs=lost, remedy=remedy)
+
+
 def _check_zeus(here: Environment) -> Check:
     """Zeus, which is not needed: without it counters are read directly."""
     ((name, bound),) = ZEUS.items()
@@ -400,6 +428,7 @@ def read_environment() -> Environment:
     # Light, but not needed to import the library.
     from lnn2loihi.measure.meter import TimeOnly
     from lnn2loihi.measure.powercap import powercap_meter
+    from lnn2loihi.micro.tools import tools_here
 
     names = (*CORE, *CORE_BEFORE_311, *TORCH, *ONNX, *HDF5, *LAVA_NEEDS, "lava-nc", *ZEUS, *NVML)
     versions = {name: found for name in names if (found := _installed(name)) is not None}
@@ -419,6 +448,7 @@ def read_environment() -> Environment:
         rapl=() if isinstance(rapl, TimeOnly) else rapl.domains,
         no_rapl=rapl.reason if isinstance(rapl, TimeOnly) else "",
         nvidia_driver=Path("/proc/driver/nvidia/version").is_file(),
+        tools=tools_here(),
     )
 
 

@@ -22,7 +22,7 @@ from lnn2loihi.startup import INTERRUPTED, importing
 with importing():
     import typer
 
-    from lnn2loihi.cli import convert, demo, devices, export, place, profile, run, whole
+    from lnn2loihi.cli import convert, demo, devices, export, footprint, place, profile, run, whole
     from lnn2loihi.cli.common import BAD_INPUT, WORDS, app, results_printed
 
     try:  # typer carries its own copy of click since 0.20
@@ -39,6 +39,7 @@ __all__ = [
     "demo",
     "devices",
     "export",
+    "footprint",
     "main",
     "place",
     "profile",

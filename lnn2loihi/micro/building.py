@@ -18,9 +18,9 @@ from lnn2loihi.simulation.native.library import CACHE_VARIABLE, kept
 BARE = (
     "-ffreestanding", "-nostdlib", "-static", "-fno-unwind-tables",
     "-fno-asynchronous-unwind-tables", "-ffunction-sections", "-fdata-sections",
-    "-Wl,--gc-sections", "-Wl,-e,_start",
+    "-fomit-frame-pointer", "-Wl,--gc-sections", "-Wl,-e,_start",
 )  # fmt: skip
-#: zig drops names from what is compiled for size, unless it is to be debugged; code is the same.
+#: zig drops names from what is optimised, unless it is to be debugged; the code stays the same.
 NAMES = ("-g",)
 WASM_FLAGS = ("-nostdlib", "-Wl,--no-entry", "-Wl,--strip-debug")
 #: Compilers' own run-time library, which zig brings by itself.

@@ -73,7 +73,9 @@ def count(
     """
     subject = f"count on {part.name}"
     texts = {f"{NET}.h": source.header, f"{NET}.c": source.source, "main.c": _main(program)}
-    built = build(subject, f"count-{part.name}", texts, cross_compiler(part), (*flags, *BARE, *NAMES))
+    built = build(
+        subject, f"count-{part.name}", texts, cross_compiler(part), (*flags, *BARE, *NAMES)
+    )
     command = (*emulator(part.emulator),)
     entry = read_elf(built.read_bytes()).symbol(f"{NET}_step").address
     samples = len(inputs)

@@ -33,26 +33,30 @@ class Member(Protocol):
     """A member of the state struct: an array of integers."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Its name."""
+        ...
 
 
 class Source(Protocol):
     """A program in C, as a writer of C gives it: `net_reset`, `net_step` for a sample, and
     `net_update` for one of the updates of a sample.
-
-    Attributes:
-        header, source: texts of both files.
-        words: for each population and recorded word the member that holds it after an update.
     """
 
     @property
-    def header(self) -> str: ...
+    def header(self) -> str:
+        """Text of `net.h`."""
+        ...
 
     @property
-    def source(self) -> str: ...
+    def source(self) -> str:
+        """Text of `net.c`."""
+        ...
 
     @property
-    def words(self) -> Mapping[tuple[str, str], Member]: ...
+    def words(self) -> Mapping[tuple[str, str], Member]:
+        """For each population and recorded word the member that holds it after an update."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from lnn2loihi.errors import CompiledRunError
 
-_WRITE, _ALLOCATE = 1, 2  # sh_flags
+_WRITE, _ALLOCATE, _EXECUTE = 1, 2, 4  # sh_flags
 _SYMBOLS, _NO_BITS = 2, 8  # sh_type
 
 
@@ -27,12 +27,14 @@ class Elf:
     """What a linked program holds.
 
     Attributes:
-        constant: bytes of code and constants, which stay in flash.
+        code: bytes of instructions.
+        constant: bytes of constants; they stay in flash as the code does.
         written: bytes of variables that begin with other values than 0: in flash and in RAM.
         zeroed: bytes of variables that begin with 0.
         symbols: all that have a name.
     """
 
+    code: int
     constant: int
     written: int
     zeroed: int
@@ -67,13 +69,13 @@ def _read(content: bytes) -> Elf:
     (start,) = struct.unpack_from("<I", content, 32)
     width, count = struct.unpack_from("<HH", content, 46)
     headers = [struct.unpack_from("<10I", content, start + width * i) for i in range(count)]
-    sizes = dict.fromkeys(("constant", "written", "zeroed"), 0)
+    sizes = dict.fromkeys(("code", "constant", "written", "zeroed"), 0)
     symbols: dict[str, Symbol] = {}
     thumb = struct.unpack_from("<H", content, 18)[0] == _ARM
     for _, kind, flags, _, offset, size, link, _, _, entry in headers:
         if flags & _ALLOCATE:
-            writable = "written" if flags & _WRITE else "constant"
-            sizes["zeroed" if kind == _NO_BITS else writable] += size
+            kept = "code" if flags & _EXECUTE else "written" if flags & _WRITE else "constant"
+            sizes["zeroed" if kind == _NO_BITS else kept] += size
         if kind == _SYMBOLS:
             names = headers[link][4]
             for at in range(offset, offset + size, entry):

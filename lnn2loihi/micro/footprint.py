@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Protocol, cast
 
 import numpy as np
@@ -126,7 +125,8 @@ def footprint(
         goal: "size" (-Os) or "speed" (-O3).
         device: name or file of a profile of kind `mcu`, whose memories must have room for it. The
             part is not taken from it.
-        flash, ram: bytes that must have room, in the place of the device's.
+        flash: bytes of flash that it must fit, in the place of the device's.
+        ram: bytes of RAM that state and stack must fit, in the place of the device's.
         samples: whose instructions are counted; a million instructions take some seconds.
         seed: of these samples.
 
@@ -142,19 +142,19 @@ def footprint(
     there = _there_of(device)
     there = (flash or there[0], ram or there[1])
     source = _writer().write(program, NET, goal)
-    image, state = _linked(source, core, FLAGS[goal], program)
-    _check_room(program, core.name, (image, state), there, _weights(program))
+    need = _linked(source, core, FLAGS[goal], program)
+    _check_room(program, core.name, need, there)
     counts = count(program, source, core, FLAGS[goal], _samples(program, samples, seed))
     steps = counts.instructions
     tool = compiler[: compiler.index("cc")] if "cc" in compiler else compiler[:1]
     made = Footprint(
         program.name, core.name, goal,
         f"{version_line(tool)}, {version_line(qemu).partition(' (')[0]}",
-        image, state, counts.stack,
+        need.flash, need.state, counts.stack,
         (int(steps.min()), int(np.median(steps)), int(steps.max())), len(steps),
         there[0], there[1], device.name if isinstance(device, Device) else str(device or ""),
     )  # fmt: skip
-    _check_room(program, core.name, (image, state + counts.stack), there, _weights(program))
+    _check_room(program, core.name, replace(need, stack=counts.stack), there)
     return made
 
 
@@ -173,10 +173,8 @@ def _samples(program: LoihiProgram, samples: int, seed: int) -> IntegerArray:
     return np.concatenate([low[None], high[None], drawn])[:samples]
 
 
-def _linked(
-    source: Source, part: Part, flags: tuple[str, ...], program: LoihiProgram
-) -> tuple[int, int]:
-    """Bytes of flash and of the state's struct, of a program that does nothing else."""
+def _linked(source: Source, part: Part, flags: tuple[str, ...], program: LoihiProgram) -> _Need:
+    """What a program needs that does nothing else."""
     main = _MAIN.format(
         net=NET, inputs=program.input.size, outputs=program.output_population.size
     )  # fmt: skip
@@ -189,7 +187,8 @@ def _linked(
     own = sum(elf.symbol(name).size for name in ("the_state", "the_input", "the_output"))
     state = elf.symbol("the_state").size
     variables = elf.written + elf.zeroed - own
-    return elf.constant - elf.symbol("_start").size + elf.written, state + max(variables, 0)
+    code = elf.code - elf.symbol("_start").size
+    return _Need(code, elf.constant + elf.written, state + max(variables, 0))
 
 
 _MAIN = """\
@@ -221,17 +220,22 @@ def _there_of(device: str | os.PathLike[str] | Device | None) -> tuple[int | Non
     return flash, ram
 
 
-def _weights(program: LoihiProgram) -> int:
-    """Synapses of all connections."""
-    return sum(c.synapses for c in program.connections)
+@dataclass(frozen=True)
+class _Need:
+    """Bytes of code, of tables, of the state and of the stack."""
+
+    code: int
+    tables: int
+    state: int
+    stack: int = 0
+
+    @property
+    def flash(self) -> int:
+        return self.code + self.tables
 
 
 def _check_room(
-    program: LoihiProgram,
-    part: str,
-    needed: Sequence[int],
-    there: Sequence[int | None],
-    weights: int,
+    program: LoihiProgram, part: str, need: _Need, there: tuple[int | None, int | None]
 ) -> None:
     """Refuses what there is no room for.
 
@@ -240,18 +244,38 @@ def _check_room(
     """
     problems: list[str] = []
     units = sum(p.size for p in program.populations)
-    for what, need, room, power in zip(
-        ("flash", "RAM"), needed, there, (2, 1), strict=True
-    ):  # fmt: skip
-        if room is None or need <= room:
-            continue
-        # Weights grow with the square of the units, states with their number.
-        fits = math.floor(units * (room / need) ** (1 / power))
-        ways = "weights of fewer bits (w4a12 instead of w8a12), " if what == "flash" else ""
+    weights = sum(c.synapses for c in program.connections)
+    flash, ram = there
+    if flash is not None and need.flash > flash:
+        # Tables grow with the square of the units, code hardly at all.
+        fits = math.floor(units * math.sqrt(max(flash - need.code, 0) / max(need.tables, 1)))
+        fewer = "" if (bits := _weight_bits(program)) <= 2 else (
+            f"quantize to fewer than {bits} bits a weight (tables are {need.tables:,} B), "
+        )  # fmt: skip
         problems.append(
-            f"{what}: {program.name!r} needs {need:,} B ({units:,} neurons, {weights:,} synapses, "
-            f"recipe {program.recipe}), there are {room:,} B; about {fits:,} neurons would fit: "
-            f"train fewer units, or take {ways}a part with {need:,} B of {what} or more"
+            f"flash: {program.name!r} needs {need.flash:,} B ({units:,} neurons, {weights:,} "
+            f"synapses, recipe {program.recipe}), there are {flash:,} B; {_fits(fits)} "
+            f"(its code alone is {need.code:,} B): train fewer units, {fewer}or take a part with "
+            f"{need.flash:,} B of flash or more"
+        )
+    needed = need.state + need.stack
+    if ram is not None and needed > ram:
+        fits = math.floor(units * max(ram - need.stack, 0) / max(need.state, 1))
+        problems.append(
+            f"RAM: {program.name!r} needs {needed:,} B ({need.state:,} of state, "
+            f"{need.stack or 'some'} of stack), there are {ram:,} B; {_fits(fits)}: train fewer "
+            f"units, or take a part with {needed:,} B of RAM or more"
         )
     if problems:
         raise DeviceError(f"footprint on {part}", problems)
+
+
+def _fits(units: int) -> str:
+    return f"about {units:,} neurons would fit" if units > 0 else "no such network fits"
+
+
+def _weight_bits(program: LoihiProgram) -> int:
+    """Bits of the widest mantissa."""
+    low = min((int(c.mantissas.min(initial=0)) for c in program.connections), default=0)
+    high = max((int(c.mantissas.max(initial=0)) for c in program.connections), default=0)
+    return 1 + max((-low - 1).bit_length() if low else 0, high.bit_length())

@@ -26,7 +26,9 @@ def main(file: str, size: str) -> int:
         return os.write(1, bytes(memory.read(store, at, at + count)))
 
     module = wasmtime.Module(store.engine, content)
-    given = [wasmtime.Func(store, kind, {"pull": pull, "push": push}[i.name]) for i in module.imports]
+    given = [
+        wasmtime.Func(store, kind, {"pull": pull, "push": push}[i.name]) for i in module.imports
+    ]
     instance = wasmtime.Instance(store, module, given)
     memory = instance.exports(store)["memory"]
     return instance.exports(store)["run"](store)

@@ -10,8 +10,11 @@ static int32_t call(int32_t number, int32_t first, int32_t second, int32_t third
     register int32_t r0 __asm__("r0") = first;
     register int32_t r1 __asm__("r1") = second;
     register int32_t r2 __asm__("r2") = third;
-    register int32_t r7 __asm__("r7") = number;
-    __asm__ volatile("svc 0" : "+r"(r0) : "r"(r1), "r"(r2), "r"(r7) : "memory");
+    /* r7 takes the number, and may be the compiler's frame pointer. */
+    __asm__ volatile("push {r7}\n\tmov r7, %3\n\tsvc 0\n\tpop {r7}"
+                     : "+r"(r0)
+                     : "r"(r1), "r"(r2), "r"(number)
+                     : "memory");
     return r0;
 }
 #elif defined(__riscv)
