@@ -6,11 +6,9 @@ would not even be true (ncps 1.0.1 says 0.0.2).
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import shlex
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lnn2loihi.arguments import checks_kinds
+from lnn2loihi.micro.checks import tool_checks
 from lnn2loihi.plugins import plugin_reports
 from lnn2loihi.registry import PluginReport
 from lnn2loihi.tables import text_table
@@ -70,20 +69,6 @@ _PACKAGE_COSTS: Mapping[str, Mapping[str, str]] = {
     },
     "h5py": dict.fromkeys(("inspect", "quantize", "compare"), "files of Keras"),
 }
-#: Tools of C for other machines: name, what it is for, what is lost without it, what installs it.
-_MICRO: tuple[tuple[str, str, Mapping[str, str], str], ...] = (
-    ("zig", "zig, which compiles C for micro-controllers and WebAssembly",
-     {"verify": "the executors c99:cortex-m@qemu, c99:rv32@qemu and c99:wasm",
-      "footprint": "all of it, unless a cross compiler of GCC's is there"}, "pip install ziglang"),
-    ("qemu-arm", "qemu in user mode, which runs code of Cortex-M",
-     {"verify": "the executor c99:cortex-m@qemu", "footprint": "parts of Arm"},
-     "apt-get install qemu-user"),
-    ("qemu-riscv32", "qemu in user mode, which runs code of RISC-V",
-     {"verify": "the executor c99:rv32@qemu", "footprint": "parts of RISC-V"},
-     "apt-get install qemu-user"),
-    ("wasm", "node or wasmtime, which run WebAssembly",
-     {"verify": "the executor c99:wasm"}, "pip install wasmtime"),
-)  # fmt: skip
 #: What reads energy counters: Zeus, and directly NVIDIA's library.
 ZEUS = {"zeus": ">=0.16"}
 NVML = {"nvidia-ml-py": ">=12"}
@@ -236,7 +221,7 @@ def examine(environment: Environment | None = None) -> DoctorReport:
         *(_check_package(here, name, needed, core=False) for name, needed in (ONNX | HDF5).items()),
         _check_lava(here),
         _check_compiler(here),
-        *_check_micro(here),
+        *(Check(*one) for one in tool_checks(here.tools, here.pip_install)),
         _check_zeus(here),
         _check_rapl(here),
         _check_nvml(here),
@@ -369,16 +354,6 @@ def _check_compiler(here: Environment) -> Check:
     return Check("C compiler", "missing", "nothing", needed, remedy="apt-get install gcc libc6-dev")
 
 
-def _check_micro(here: Environment) -> Iterator[Check]:
-    """What compiles and runs C for micro-controllers and WebAssembly: needed by nothing else."""
-    for name, needed, lost, remedy in _MICRO:
-        remedy = remedy.replace("pip install", here.pip_install)
-        if found := here.tools.get(name):
-            yield Check(name, "ok", found, needed)
-        else:
-            yield Check(name, "missing", "nothing", needed, costs=lost, remedy=remedy)
-
-
 def _check_zeus(here: Environment) -> Check:
     """Zeus, which is not needed: without it counters are read directly."""
     ((name, bound),) = ZEUS.items()
@@ -428,7 +403,7 @@ def read_environment() -> Environment:
     # Light, but not needed to import the library.
     from lnn2loihi.measure.meter import TimeOnly
     from lnn2loihi.measure.powercap import powercap_meter
-    from lnn2loihi.micro.tools import tools_here
+    from lnn2loihi.micro.tools import compiler_here, tools_here
 
     names = (*CORE, *CORE_BEFORE_311, *TORCH, *ONNX, *HDF5, *LAVA_NEEDS, "lava-nc", *ZEUS, *NVML)
     versions = {name: found for name in names if (found := _installed(name)) is not None}
@@ -442,7 +417,7 @@ def read_environment() -> Environment:
         versions=versions,
         importable=frozenset(m for m in modules.values() if find_spec(m) is not None),
         torch_build=_torch_build(),
-        compiler=_compiler(),
+        compiler=compiler_here(),
         plugins=tuple(plugin_reports()),
         checkout=str(root) if (root / "pyproject.toml").is_file() else None,
         rapl=() if isinstance(rapl, TimeOnly) else rapl.domains,
@@ -457,12 +432,6 @@ def _installed(distribution: str) -> str | None:
         return version(distribution)
     except PackageNotFoundError:
         return None
-
-
-def _compiler() -> str | None:
-    """The first C compiler on the PATH; CC may carry options."""
-    chosen = shlex.split(os.environ.get("CC", ""))[:1]
-    return next(filter(None, map(shutil.which, (*chosen, "cc", "gcc", "clang"))), None)
 
 
 def _torch_build() -> str | None:

@@ -25,7 +25,7 @@ from lnn2loihi.cost import workload_of_totals
 #: Records of what functions found: the library makes them, and their fields are not looked at.
 RESULTS = {
     "BoardLog", "Calibration", "ComparisonResult", "ConvertedComparison", "ConvertedModule",
-    "ConvertedResult",
+    "ConvertedResult", "Footprint",
     "ConvertedStream", "ConvertedTrace", "CopiesPlacement", "CostEstimate", "DescriptionCandidate",
     "DescriptionProposal", "DoctorReport", "ExperimentResult", "FloatResult", "Mismatch",
     "MicrocontrollerEstimate", "NeuroBenchMetrics", "Placement", "ProfileResult", "ProfileRow",
@@ -265,6 +265,10 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
         "seed": 0,
     },
     "examine": lambda m: {"environment": None},
+    "footprint": lambda m: {
+        "program": m.program, "part": "cortex-m4", "goal": "size", "device": "mcu-stm32u385",
+        "flash": None, "ram": None, "samples": 1, "seed": 0,
+    },
     "export": lambda m: {"source": m.program, "path": "a.onnx", "format": None},
     "convert": lambda m: {"module": torch.nn.GRU(2, 2), "*": (torch.zeros(3, 1, 2),)},
     "import_network": lambda m: {"source": "a.pt", "format": None},

@@ -192,7 +192,8 @@ class TestErrors:
             (("simulate", "{tmp}/net.l2l", "-i", "{tmp}/garbage.l2l"), "samples come as"),
             (
                 ("simulate", "{tmp}/net.l2l", "-i", "{tmp}/x.npy", "--executor", "gpu"),
-                "there are auto, blas, c, lava, lava-stock, loihi2, onnx-reference, onnxruntime",
+                "there are auto, blas, c, c99, c99:cortex-m@qemu, c99:rv32@qemu, c99:wasm, lava, "
+                "lava-stock, loihi2, onnx-reference, onnxruntime",
             ),
             (
                 ("verify", "{tmp}/net.l2l", "-i", "{tmp}/x.npy", "--executors", "a,b"),

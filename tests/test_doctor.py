@@ -50,7 +50,11 @@ COMPLETE = Environment(
     ),
     rapl=("package-0", "package-0 dram"),
     nvidia_driver=True,
-)
+    tools={
+        "zig": "/usr/bin/zig", "qemu-arm": "/usr/bin/qemu-arm",
+        "qemu-riscv32": "/usr/bin/qemu-riscv32", "wasm": "/usr/bin/node",
+    },
+)  # fmt: skip
 
 
 def without(*names: str, start: Environment = COMPLETE) -> Environment:

@@ -201,7 +201,10 @@ class TestEverywhere:
             out = " ".join(run(verb, "--help")[1].replace("│", " ").split())
             assert "reference, called, narrow, whole" in out
         code, _, err = run("simulate", *given, "--executor", "nobody")
-        assert code == 1 and "'nobody': does not exist; there are auto, blas, c, lava," in err
+        assert (
+            code == 1
+            and "'nobody': does not exist; there are auto, blas, c, c99, c99:cortex-m@qemu," in err
+        )
 
 
 class Broken(Executor):

@@ -123,6 +123,14 @@ def wasm_runner() -> tuple[str, str]:
     )
 
 
+def compiler_here() -> str | None:
+    """Where the C compiler for this machine is; None where there is none, or CC names none."""
+    try:
+        return host_compiler()[0]
+    except BackendMissingError:
+        return None
+
+
 def tools_here() -> dict[str, str]:
     """For each tool of this room where it is, or "" and why; for `doctor`."""
     found: dict[str, str] = {}
