@@ -22,7 +22,13 @@ from programs import Sizes, random_program
 from test_streams import TIMED
 
 import lnn2loihi as l2l
-from lnn2loihi.errors import BackendMissingError, CompiledRunError, DeviceError, InputError
+from lnn2loihi.errors import (
+    BackendMissingError,
+    CompiledRunError,
+    DeviceError,
+    InputError,
+    UnfitProgramError,
+)
 from lnn2loihi.frozen import identical
 from lnn2loihi.measure import against_names
 from lnn2loihi.micro import tools
@@ -241,6 +247,30 @@ class TestFailures:
         with pytest.raises(BackendMissingError, match=r"(?s)executor c99: .*code 3:\nno such opt"):
             l2l.verify(PLAIN, random_samples(0, 1, 2, 3), f"reference,{HOST}")
         assert list((tmp_path / "cache").iterdir()) == []
+
+    def test_a_program_that_c_cannot_take(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def write(*given: Any) -> None:
+            raise l2l.ProgramError("program", "is too large to be listed")
+
+        monkeypatch.setattr(type(EXECUTORS.get(HOST)), "write", write)
+        x = random_samples(0, 1, 2, 3)
+        text = "is too large to be listed; the executors c and blas run it"
+        with pytest.raises(UnfitProgramError, match=text) as caught:
+            l2l.verify(PLAIN, x, f"reference,{HOST}")
+        assert caught.value.exit_code == 1
+        assert text in l2l.verify(PLAIN, x, "all").missing[HOST]
+
+    def test_a_folder_that_is_not_there(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert l2l.verify(PLAIN, random_samples(0, 1, 2, 3), f"reference,{HOST}").bit_exact
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+        with pytest.raises(CompiledRunError, match="cannot be written .* set TMPDIR"):
+            l2l.verify(PLAIN, random_samples(0, 1, 2, 3), f"reference,{HOST}")
+
+    def test_what_is_cut_off_is_told(self, tmp_path: Path) -> None:
+        with pytest.raises(CompiledRunError, match="exit code 2: it could not read all"):
+            self._child(tmp_path, "import sys; sys.exit(2)")
 
     def test_a_compiler_that_writes_nothing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import shlex
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,6 +26,9 @@ NAMES = ("-g",)
 WASM_FLAGS = ("-nostdlib", "-Wl,--no-entry", "-Wl,--strip-debug")
 #: Compilers' own run-time library, which zig brings by itself.
 LIBGCC = "-lgcc"
+#: Seconds after which a compiler is taken to hang (a limit of ours: the largest programs take some
+#: minutes on busy machines).
+_PATIENCE = 3600.0
 _log = logging.getLogger("lnn2loihi")
 
 
@@ -80,7 +84,11 @@ def _compile(
             with (folder / "said.txt").open("wb") as said:
                 child = started(subject, call, stderr=said, cwd=folder)
                 try:
-                    child.wait()
+                    child.wait(_PATIENCE)
+                except subprocess.TimeoutExpired:
+                    raise BackendMissingError(
+                        subject, f"{shlex.join(command[:3])} has not ended after {_PATIENCE:g} s"
+                    ) from None
                 finally:
                     end(child)
             words = (folder / "said.txt").read_text(errors="replace")[-2000:].strip()

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.errors import CompiledRunError
+from lnn2loihi.micro.processes import CUT_OFF
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulation.executor import FullState
 from lnn2loihi.simulation.result import recorded_words
@@ -25,8 +26,6 @@ Transport = Literal["host", "emulated", "wasm"]
 Goal = Literal["size", "speed"]
 #: What the network is called in C.
 NET = "net"
-#: What the main program ends with where its input is cut off, or nobody takes what it writes.
-_CORRUPT = 2
 
 
 class Member(Protocol):
@@ -147,7 +146,7 @@ class Driver:
                       *(f"    {line}" for line in update), "}"]  # fmt: skip
         return _RUN.format(
             net=NET, row=max(self.record_words, states, 1), inputs=program.input.size,
-            outputs=out.size, states=4 * states, corrupt=_CORRUPT, record=4 * self.record_words,
+            outputs=out.size, states=4 * states, corrupt=CUT_OFF, record=4 * self.record_words,
             update="\n            ".join(update),
         )  # fmt: skip
 

@@ -6,7 +6,6 @@ back. Writers of C derive from these classes and say how a program is written.
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from abc import abstractmethod
 from importlib.resources import files
@@ -15,7 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from lnn2loihi.errors import BackendMissingError
+from lnn2loihi.errors import BackendMissingError, CompiledRunError, ProgramError
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.micro.building import BARE, WASM_FLAGS, build, size_of_body
 from lnn2loihi.micro.driver import NET, Driver, Goal, Source, Transport
@@ -77,6 +76,14 @@ class CompiledProgram(Executor):
             BackendMissingError: what runs it is not here.
         """
 
+    def unfit(self, program: LoihiProgram) -> str:
+        """What C cannot say, or not in so many words."""
+        try:
+            self.write(program, NET, self.goal)
+        except ProgramError as error:
+            return "; ".join(error.problems) + "; the executors c and blas run it"
+        return ""
+
     @property
     def subject(self) -> str:
         """What errors are about."""
@@ -84,6 +91,8 @@ class CompiledProgram(Executor):
 
     def reason_against(self, program: LoihiProgram) -> str:
         """A compiler or an emulator that is not here, and what to install."""
+        if unfit := self.unfit(program):
+            return unfit
         found: list[str] = []
         for ask in (self.compiler, lambda: self.call(Path("program"))):
             try:
@@ -131,18 +140,23 @@ class CompiledProgram(Executor):
         """
         driver, (batch, updates) = Driver(program), inputs.shape[:2]
         command = self.call(self.build(program))
-        record = 4 * driver.record_words * batch
+        record = max(4 * driver.record_words * batch, 1)
 
         def watch(written: int) -> None:
             if on_step is not None:
                 on_step(min(written // record, updates), updates)
 
-        with tempfile.TemporaryDirectory(prefix="lnn2loihi-") as made:
-            folder = Path(made)
-            given, taken = folder / "given.bin", folder / "taken.bin"
-            given.write_bytes(driver.sent(inputs, initial_state))
-            run_child(self.subject, command, folder, given, taken, watch)
-            content = np.fromfile(taken, "<i4").astype(np.int32, copy=False)
+        try:
+            with tempfile.TemporaryDirectory(prefix="lnn2loihi-") as made:
+                folder = Path(made)
+                given, taken = folder / "given.bin", folder / "taken.bin"
+                given.write_bytes(driver.sent(inputs, initial_state))
+                run_child(self.subject, command, folder, given, taken, watch)
+                content = np.fromfile(taken, "<i4").astype(np.int32, copy=False)
+        except OSError as error:
+            raise CompiledRunError(
+                self.subject, f"its files cannot be written ({error}); set TMPDIR to another folder"
+            ) from error
         if on_step is not None:
             on_step(updates, updates)
         return IntegerRun(self.said, driver.received(self.subject, content, (batch, updates)))
@@ -242,5 +256,6 @@ class WasmC(CompiledProgram):
     def said(self) -> str:
         """See `CompiledProgram`."""
         program, script = wasm_runner()
-        runner = "wasmtime" if program == sys.executable else f"node {version_line((program,))}"
+        node = script.endswith(".mjs")
+        runner = f"node {version_line((program,))}" if node else "wasmtime"
         return f"{super().said.removesuffix(')')}, {runner})"

@@ -16,6 +16,9 @@ from lnn2loihi.errors import CompiledRunError
 
 #: Seconds without an answer after which a program is taken to hang (a limit of ours).
 STALLED_SECONDS = 300.0
+#: What our main programs end with where input is cut off, or nobody takes what they write.
+CUT_OFF = 2
+_FULL = ": it could not read all of its input, or not write; is the disk of TMPDIR full?"
 #: How often somebody looks.
 _LOOK_SECONDS = 0.1
 #: Characters of what a program has said that an error shows.
@@ -60,7 +63,10 @@ def run_child(
             end(child)
     if child.returncode:
         words = (folder / "said.txt").read_text(errors="replace")[-_SAID:].strip()
-        raise CompiledRunError(subject, f"{shlex.join(command[:2])} {ended_how(child, words)}")
+        hint = _FULL if child.returncode == CUT_OFF and not words else ""
+        raise CompiledRunError(
+            subject, f"{shlex.join(command[:2])} {ended_how(child, words)}{hint}"
+        )
 
 
 def started(
