@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import Run
-from engines import assert_same
+from engines import assert_same, random_start, zoo_program
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import random_samples
 from programs import Sizes, random_program
+from stock_programs import random_stock_program
 from test_streams import TIMED
+from wide_programs import reaching_program
 
 import lnn2loihi as l2l
 from lnn2loihi.errors import (
@@ -108,6 +110,22 @@ class TestEquality:
             assert found.saturated_inputs and found.saturated_words is not None
             assert_same(found, expected)
             assert identical(found.counters, expected.counters)
+
+    @pytest.mark.parametrize("name", EVERY)
+    @pytest.mark.parametrize(
+        "program", [reaching_program(), random_stock_program(0), zoo_program(0, (3, 5, 2))],
+        ids=["messages of 24 bits", "stock neurons", "every operation"],
+    )  # fmt: skip
+    def test_programs_of_every_kind(self, program: l2l.LoihiProgram, name: str) -> None:
+        rng = np.random.default_rng(0)
+        low, high = program.input.low, program.input.high
+        x = rng.integers(low, high + 1, (2, 6, low.size))
+        x = np.where(rng.random(x.shape) < 0.3, rng.choice([0, 1], x.shape) * (high - low) + low, x)
+        begun = random_start(program, 0, 2)
+        found = l2l.verify(
+            program, x, f"reference,{name}", encoded=True, initial_state=begun
+        )  # fmt: skip
+        assert found.bit_exact
 
     @pytest.mark.parametrize("name", EVERY)
     def test_each_update_of_a_sample_and_the_whole_of_it(self, name: str) -> None:
