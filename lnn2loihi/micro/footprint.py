@@ -139,8 +139,8 @@ def footprint(
     core = part_named(part)
     compiler = cross_compiler(core)
     qemu = emulator(core.emulator)  # before anything is compiled
-    there = _there_of(device)
-    there = (flash or there[0], ram or there[1])
+    known, *memories = _there_of(device)
+    there = (flash or memories[0], ram or memories[1])
     source = _writer().write(program, NET, goal)
     need = _linked(source, core, FLAGS[goal], program)
     _check_room(program, core.name, need, there)
@@ -152,7 +152,7 @@ def footprint(
         f"{version_line(tool)}, {version_line(qemu).partition(' (')[0]}",
         need.flash, need.state, counts.stack,
         (int(steps.min()), int(np.median(steps)), int(steps.max())), len(steps),
-        there[0], there[1], device.name if isinstance(device, Device) else str(device or ""),
+        there[0], there[1], known,
     )  # fmt: skip
     _check_room(program, core.name, replace(need, stack=counts.stack), there)
     return made
@@ -207,17 +207,19 @@ void _start(void)
 """
 
 
-def _there_of(device: str | os.PathLike[str] | Device | None) -> tuple[int | None, int | None]:
-    """Bytes of flash and RAM of a device."""
+def _there_of(
+    device: str | os.PathLike[str] | Device | None,
+) -> tuple[str, int | None, int | None]:
+    """The name of a device, and its bytes of flash and RAM."""
     if device is None:
-        return None, None
+        return "", None, None
     found = load_device(device)
     if found.kind != MICROCONTROLLER.name:
         raise DeviceError(
             f"device {found.name!r}", f"is a {found.kind}; a footprint is of micro-controllers"
         )
     flash, ram = (int(found.figure(name).value) for name in ("flash_memory", "working_memory"))
-    return flash, ram
+    return found.name, flash, ram
 
 
 @dataclass(frozen=True)
