@@ -19,7 +19,7 @@ from lnn2loihi.simulation.native.library import CACHE_VARIABLE, kept
 BARE = (
     "-ffreestanding", "-nostdlib", "-static", "-fno-unwind-tables",
     "-fno-asynchronous-unwind-tables", "-ffunction-sections", "-fdata-sections",
-    "-fomit-frame-pointer", "-Wl,--gc-sections", "-Wl,-e,_start",
+    "-fomit-frame-pointer", "-fno-lto", "-Wl,--gc-sections", "-Wl,-e,_start",
 )  # fmt: skip
 #: zig drops names from what is optimised, unless it is to be debugged; the code stays the same.
 NAMES = ("-g",)

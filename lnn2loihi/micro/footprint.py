@@ -175,10 +175,11 @@ def _samples(program: LoihiProgram, samples: int, seed: int) -> IntegerArray:
 
 def _linked(source: Source, part: Part, flags: tuple[str, ...], program: LoihiProgram) -> _Need:
     """What a program needs that does nothing else."""
-    main = _MAIN.format(
-        net=NET, inputs=program.input.size, outputs=program.output_population.size
-    )  # fmt: skip
-    texts = {f"{NET}.h": source.header, f"{NET}.c": source.source, "main.c": main}
+    sizes = {"inputs": program.input.size, "outputs": program.output_population.size}
+    texts = {
+        f"{NET}.h": source.header, f"{NET}.c": source.source,
+        "main.c": _MAIN.format(net=NET, **sizes), "room.c": _ROOM.format(net=NET, **sizes),
+    }  # fmt: skip
     built = build(
         f"footprint on {part.name}", f"footprint-{part.name}", texts, cross_compiler(part),
         (*flags, *BARE, *NAMES),
@@ -194,8 +195,8 @@ def _linked(source: Source, part: Part, flags: tuple[str, ...], program: LoihiPr
 _MAIN = """\
 #include <stdint.h>
 #include "{net}.h"
-{net}_state the_state;
-int32_t the_input[{inputs}], the_output[{outputs}];
+extern {net}_state the_state;
+extern int32_t the_input[{inputs}], the_output[{outputs}];
 void _start(void);
 void _start(void)
 {{
@@ -204,6 +205,13 @@ void _start(void)
         {net}_step(&the_state, the_input, the_output);
     }}
 }}
+"""
+#: In a file of their own: compilers merge variables that one file defines and uses.
+_ROOM = """\
+#include <stdint.h>
+#include "{net}.h"
+{net}_state the_state;
+int32_t the_input[{inputs}], the_output[{outputs}];
 """
 
 
