@@ -154,7 +154,7 @@ def _trials(
             made.append(Trial(runner, "streaming", 1))
         if "sequence" in modes and runner.sequences:
             made.append(Trial(runner, "sequence", 1))
-        if "batch" in modes:
+        if "batch" in modes and runner.batches:
             made += [Trial(runner, "batch", batch) for batch in batches or (None,)]
     return made
 

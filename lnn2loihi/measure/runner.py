@@ -82,6 +82,7 @@ class Runner:
         streams: whether it is measured step by step too.
         sequences: whether it is measured on one long sequence too, because its loop over the steps
             is compiled, and answers are in the host's memory as soon as they are computed.
+        batches: whether it is measured on sequences side by side.
         loop: what its loop over the steps of a sequence is: PYTHON, what else compiles it, or
             nothing where nobody knows.
         versions: versions of what runs.
@@ -100,6 +101,7 @@ class Runner:
     open: Callable[[], Session]
     streams: bool = True
     sequences: bool = False
+    batches: bool = True
     loop: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

@@ -16,9 +16,11 @@ from lnn2loihi.exporting import export
 from lnn2loihi.measure.agreement import Truth
 from lnn2loihi.measure.conditions import board, read_conditions
 from lnn2loihi.measure.engine_session import EngineSession
+from lnn2loihi.measure.generated_session import GeneratedSession
 from lnn2loihi.measure.meter import Kind
 from lnn2loihi.measure.runner import PYTHON, Runner, Session, missing_runner
 from lnn2loihi.measure.trial import one_line
+from lnn2loihi.micro.tools import host_compiler, version_line
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.plugins import EXPORTERS
 from lnn2loihi.program import LoihiProgram
@@ -33,6 +35,7 @@ AGAINST: Mapping[str, str] = {
     "cpu": "all backends on the CPU",
     "cuda": "all backends on an NVIDIA GPU",
     "cpu:engine": "our fastest integer engine",
+    "cpu:c99": "the program as generated C, compiled for this CPU",
     "cpu:onnxruntime": "onnxruntime in float32 on the CPU",
     "cpu:torch": "PyTorch on the CPU",
     "cuda:onnxruntime": "onnxruntime in float32 on the GPU",
@@ -41,6 +44,7 @@ AGAINST: Mapping[str, str] = {
 _ENGINE, _EXPORTER = "cpu:engine", "onnx-float"
 #: Executors whose loop over the steps is compiled, and in what; those with one in Python.
 _COMPILED: Mapping[str, str] = {"c": "C"}
+_GENERATED = "generated C"
 _IN_PYTHON = ("blas", "reference")
 _UNCOMPARED = "its answers were compared with nothing: no importer makes a network of the module"
 
@@ -78,9 +82,10 @@ def runners(
 ) -> list[Runner]:
     """The backends that a network can be measured on.
 
-    On the CPU our integer engine (needs a program), onnxruntime and PyTorch in float32 (need a
-    network or a module), each with one thread and with all; on a GPU onnxruntime and PyTorch. With
-    several threads our engine runs whole sequences only: a stream of single samples has one.
+    On the CPU our integer engine and the program as generated C (both need a program), onnxruntime
+    and PyTorch in float32 (need a network or a module), each but generated C with one thread and
+    with all; on a GPU onnxruntime and PyTorch. With several threads our engine runs whole sequences
+    only: a stream of single samples has one. Generated C runs one long sequence, in a loop in C.
 
     Args:
         program: the integers.
@@ -104,6 +109,7 @@ def runners(
     subject = _Subject(program, network, module, counts, _float_truth(network))
     makers: dict[str, Callable[[_Subject], Iterator[Runner]]] = {
         _ENGINE: partial(_executor, name=AUTO),
+        "cpu:c99": _generated,
         "cpu:onnxruntime": partial(_onnxruntime, kind="cpu"),
         "cpu:torch": partial(_torch, kind="cpu"),
         "cuda:onnxruntime": partial(_onnxruntime, kind="cuda"),
@@ -195,9 +201,6 @@ def _executor(subject: _Subject, name: str) -> Iterator[Runner]:
     except (BackendMissingError, InputError) as error:
         yield missing_runner(f"integer engine {name}", "cpu", name, "; ".join(error.problems))
         return
-    truth = Truth(
-        "simulate", lambda x, t: simulate(program, x, timespans=t).outputs, exact=True
-    )  # fmt: skip
     level = native_engine(program).name if found.name == "c" else found.name
     for count in subject.threads if found.has_threads else (None,):
         label = f"integer engine {found.name}"
@@ -214,8 +217,42 @@ def _executor(subject: _Subject, name: str) -> Iterator[Runner]:
             sequences=found.name in _COMPILED and count == min(subject.threads),
             loop=_COMPILED.get(found.name, PYTHON if found.name in _IN_PYTHON else ""),
             versions=_versions("numpy"),
-            truth=truth,
+            truth=_integer_truth(program),
         )
+
+
+def _integer_truth(program: LoihiProgram) -> Truth:
+    return Truth("simulate", lambda x, t: simulate(program, x, timespans=t).outputs, exact=True)
+
+
+def _generated(subject: _Subject) -> Iterator[Runner]:
+    """The loop that a part or a process without Python would run."""
+    program, name = subject.program, f"{_GENERATED}, {_threads_text(1)}"
+    if program is None:
+        yield missing_runner(name, "cpu", _GENERATED, "give the integer program")
+        return
+    try:
+        compiler = version_line(host_compiler())
+    except BackendMissingError as error:
+        yield missing_runner(name, "cpu", _GENERATED, "; ".join(error.problems))
+        return
+    yield Runner(
+        name=name,
+        kind="cpu",
+        device=_processor(),
+        backend=f"the program as C99, by {compiler} at -O3 -march=native: the chip's integers",
+        precision=program.recipe,
+        threads=1,
+        output_size=program.output_population.size,
+        open=partial(GeneratedSession, program),
+        streams=False,
+        sequences=True,
+        batches=False,
+        loop="C",
+        versions=_versions("numpy"),
+        notes=("compiled where it is first measured, which is not in its time",),
+        truth=_integer_truth(program),
+    )
 
 
 def _onnxruntime(subject: _Subject, kind: Kind) -> Iterator[Runner]:

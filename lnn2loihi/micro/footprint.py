@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal
 
 import numpy as np
 
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.devices import MICROCONTROLLER, Device, load_device
-from lnn2loihi.errors import DeviceError, PluginError
+from lnn2loihi.errors import DeviceError
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.kinds import Count, Natural
 from lnn2loihi.micro.building import BARE, NAMES, build
@@ -20,24 +20,18 @@ from lnn2loihi.micro.driver import NET, Goal, Source
 from lnn2loihi.micro.elf import Elf, read_elf
 from lnn2loihi.micro.parts import Part, part_named
 from lnn2loihi.micro.tools import cross_compiler, emulator, version_line
+from lnn2loihi.micro.writing import writer
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.simulation.executor import EXECUTORS
 from lnn2loihi.tables import text_table
 
 #: Flags of the compiler for each goal.
 FLAGS = {"size": ("-std=c99", "-Os"), "speed": ("-std=c99", "-O3")}
-#: The executor that writes programs in C.
-WRITER = "c99"
 _NOTES = (
     "the network alone: start-up code, drivers, encoder and decoder come on top, and interrupts "
     "take stack of their own",
     "instructions are counted, cycles are not: multiplications of several cycles, branches and "
     "waits for flash come on top",
 )
-
-
-class _Writes(Protocol):
-    def write(self, program: LoihiProgram, prefix: str, goal: Goal) -> Source: ...
 
 
 @dataclass(frozen=True)
@@ -141,7 +135,7 @@ def footprint(
     qemu = emulator(core.emulator)  # before anything is compiled
     known, *memories = _there_of(device)
     there = (flash or memories[0], ram or memories[1])
-    source = _writer().write(program, NET, goal)
+    source = writer().write(program, NET, goal)
     need = _linked(source, core, FLAGS[goal], program)
     _check_room(program, core.name, need, there)
     counts = count(program, source, core, FLAGS[goal], _samples(program, samples, seed))
@@ -156,14 +150,6 @@ def footprint(
     )  # fmt: skip
     _check_room(program, core.name, replace(need, stack=counts.stack), there)
     return made
-
-
-def _writer() -> _Writes:
-    """What writes programs in C."""
-    found = EXECUTORS.get(WRITER)
-    if not hasattr(found, "write"):
-        raise PluginError(f"executor {WRITER!r}", "writes no C; it is not that of lnn2loihi")
-    return cast(_Writes, found)
 
 
 def _samples(program: LoihiProgram, samples: int, seed: int) -> IntegerArray:
