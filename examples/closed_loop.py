@@ -20,7 +20,7 @@ import argparse
 import shlex
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,13 +89,12 @@ class InC:
 
 
 @contextmanager
-def in_c(program: l2l.LoihiProgram, folder: Path) -> Iterator[InC]:
+def in_c(program: l2l.LoihiProgram, compiler: tuple[str, ...], folder: Path) -> Iterator[InC]:
     """The program, exported, compiled and started; its process is ended, whatever happens.
 
     Raises:
-        BackendMissingError: there is no compiler, or it fails.
+        BackendMissingError: the compiler fails.
     """
-    compiler = host_compiler()
     l2l.export(program, folder / "policy.c", prefix="policy", goal="speed")
     built = folder / "policy"
     command = [*compiler, "-std=c99", "-O2", "-I", str(folder), "-o", str(built), str(MAIN)]
@@ -110,15 +109,23 @@ def in_c(program: l2l.LoihiProgram, folder: Path) -> Iterator[InC]:
         yield InC(child, program.output_population.size)
     finally:
         end(child)
+        for opened in (child.stdin, child.stdout):
+            with suppress(BrokenPipeError):  # what was still to be written has no reader
+                if opened is not None:
+                    opened.close()
 
 
 @dataclass(frozen=True)
 class Episode:
-    """What both integer policies did: their rewards, and where an action differed first."""
+    """What both integer policies did: their rewards, and where an action differed first.
+
+    `saturated` are input values of the one in Python that were outside of the calibrated range.
+    """
 
     rewards: dict[str, np.ndarray]
     differ: int
     first: int | None
+    saturated: int
 
 
 def episode(program: l2l.LoihiProgram, c: InC, seed: int, steps: int) -> Episode:
@@ -134,7 +141,7 @@ def episode(program: l2l.LoihiProgram, c: InC, seed: int, steps: int) -> Episode
             differ, first = differ + 1, k if first is None else first
         rewards["python"][k] = here.act(action)[0]
         rewards["c"][k] = there.act(out.decode(messages))[0]
-    return Episode(rewards, differ, first)
+    return Episode(rewards, differ, first, int(stream.saturated.sum()))
 
 
 def in_float(network: l2l.LiquidNetwork, seeds: np.ndarray, steps: int) -> np.ndarray:
@@ -162,13 +169,14 @@ def main() -> None:
     """Quantizes, exports, compiles, and lets all three policies move pendulums."""
     given = parsed()
     given.out.mkdir(parents=True, exist_ok=True)
+    compiler = host_compiler()
     network = pendulum.load()
     shown = teaching(256, given.steps, CALIBRATION_SEED)[0]
     program = l2l.quantize(network, calibrate=shown, recipe=given.recipe)
     l2l.save(program, given.out / "policy.l2l")
     console.print(str(program), highlight=False, soft_wrap=True)
     seeds = given.seed + np.arange(given.episodes)
-    with in_c(program, given.out) as c:
+    with in_c(program, compiler, given.out) as c:
         found = [
             episode(program, c, int(seed), given.steps)
             for seed in track(seeds, "episodes", console=console, disable=not console.is_terminal)
@@ -184,6 +192,11 @@ def main() -> None:
         f"average, {gap.min():+.2f} to {gap.max():+.2f}.", soft_wrap=True,
     )  # fmt: skip
     steps, differ = given.episodes * given.steps, sum(e.differ for e in found)
+    outside = sum(e.saturated for e in found)
+    console.print(
+        f"{outside:,} of {steps * program.channels:,} input values of the integers were outside of "
+        "the calibrated range, and were held at its ends.", soft_wrap=True,
+    )  # fmt: skip
     console.print(
         f"Integers in Python and in C: {differ:,} of {steps:,} actions differ.", soft_wrap=True
     )
