@@ -4,11 +4,12 @@
     python examples/closed_loop.py --episodes 10     # fewer, for a look
 
 A trained CfC swings a pendulum up and holds it, though its motor is too weak to lift it from the
-side, and its speed is not among what the policy sees. The network becomes integers, and these become
-C: `policy.c` and `policy.h`, compiled by this machine's compiler with examples/closed_loop_c/main.c,
-and run in a process of its own, which hears and answers through pipes. Each policy moves a pendulum
-of its own, with the same start and the same noise of the sensors in each episode. The actions of the
-integers in Python and of C have to be the same integers in every step.
+side, and its speed is not among what the policy sees. The network becomes integers, and these
+become C: `policy.c` and `policy.h`, compiled by this machine's compiler together with
+examples/closed_loop_c/main.c, and run in a process of its own, which hears and answers through
+pipes. Each policy moves a pendulum of its own, with the same start and the same noise of the
+sensors in each episode. The actions of the integers in Python and of C have to be the same in every
+step.
 
 No float reaches the C code: samples are rounded to messages, and answers made floats, in Python.
 Needs a C compiler, and nothing else that is not installed with this package.

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,7 +95,7 @@ def test_other_answers_are_found_and_said(
     """A C program of other weights: what is compared are the actions, not the files."""
     original = l2l.export
 
-    def changed(program: l2l.LoihiProgram, path: Path, **options: object) -> object:
+    def changed(program: l2l.LoihiProgram, path: Path, **options: Any) -> object:
         made = original(program, path, **options)
         text = path.read_text().replace("output[i] = net->", "output[i] = 1 ^ net->")
         path.write_text(text)
@@ -116,8 +117,8 @@ def test_a_process_that_ends_is_an_error(
 
     original = processes.started
 
-    def ended(*arguments: object, **options: object) -> subprocess.Popen[bytes]:
-        child = original(*arguments, **options)  # pyright: ignore[reportArgumentType]
+    def ended(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        child = original(*arguments, **options)
         os.kill(child.pid, signal.SIGKILL)
         return child
 
@@ -133,8 +134,8 @@ def test_an_interruption_leaves_no_process(tmp_path: Path, monkeypatch: pytest.M
     children: list[subprocess.Popen[bytes]] = []
     original = processes.started
 
-    def noted(*arguments: object, **options: object) -> subprocess.Popen[bytes]:
-        children.append(original(*arguments, **options))  # pyright: ignore[reportArgumentType]
+    def noted(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        children.append(original(*arguments, **options))
         return children[-1]
 
     def interrupted(self: data.Pendulums) -> np.ndarray:

@@ -22,6 +22,7 @@ from lnn2loihi.errors import BackendMissingError, InputError
 from lnn2loihi.families.cfc.layer import CfCLayer
 from lnn2loihi.measure import Session, Settings, measure, runners
 from lnn2loihi.measure.engine_session import EngineSession
+from lnn2loihi.measure.generated_session import GeneratedSession
 from lnn2loihi.network import FloatArray, LiquidNetwork
 from lnn2loihi.quantization.verb import quantize
 
@@ -85,6 +86,43 @@ def test_the_integer_engine_answers_what_simulate_does(engine: str, irregular: b
     session = EngineSession(program, engine, 1)
     expected = l2l.simulate(program, x, timespans=spans).outputs
     assert_answers(session, x, spans, expected, 0.0)
+
+
+@pytest.mark.parametrize("irregular", [False, True])
+def test_generated_c_answers_what_simulate_does(irregular: bool) -> None:
+    network = random_network(3)
+    if irregular:
+        network = replace(network, timespan=None)
+    x, spans = samples(network, 3, 9), spans_of(network, 3, 9)
+    program = quantize(network, x, calibrate_timespans=spans)
+    outside = np.where(np.arange(x.size).reshape(x.shape) % 7 == 0, 1e12, x)
+    expected = l2l.simulate(program, outside, timespans=spans).outputs
+    assert_answers(GeneratedSession(program), outside, spans, expected, 0.0)
+
+
+def test_without_a_compiler_generated_c_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    program, _ = programmed()
+    l2l.simulate(program, np.zeros((1, 1, program.channels)))  # the engine is there already
+    monkeypatch.setenv("CC", "no-such-compiler")
+    (row,) = (r for r in runners(program, threads=[1], against=["cpu"]) if "generated" in r.name)
+    assert "no-such-compiler" in row.missing
+    with pytest.raises(BackendMissingError, match="no-such-compiler") as caught:
+        runners(program, threads=[1], against="cpu:c99")
+    assert caught.value.exit_code == 3
+
+
+def test_generated_c_that_answers_something_else_is_not_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    program, network = programmed()
+    original = GeneratedSession.run
+    monkeypatch.setattr(GeneratedSession, "run", lambda self, x: original(self, x) + 1.0)
+    (row,) = measure(
+        runners(program, against="cpu:c99", threads=[1]), samples(network, 2, 4),
+        settings=SHORT, energy=False,
+    )  # fmt: skip
+    assert (row.mode, row.status) == ("sequence", "failed")
+    assert "answers differ from simulate" in row.reason
 
 
 # PyTorch
@@ -327,14 +365,16 @@ def test_all_backends_of_the_cpu() -> None:
     found = runners(program, network, against=["cpu"], threads=[1, 2])
     assert [(r.name, r.threads, r.streams) for r in found] == [
         ("integer engine c, 1 thread", 1, True), ("integer engine c, 2 threads", 2, False),
+        ("generated C, 1 thread", 1, False),
         ("onnxruntime on CPU, 1 thread", 1, True), ("onnxruntime on CPU, 2 threads", 2, True),
         ("ncps on CPU, 1 thread", 1, True), ("ncps on CPU, 2 threads", 2, True),
     ]  # fmt: skip
     # Nobody needs more than one thread for a single sequence; PyTorch's loop is one of Python.
     engine = found[0].name.removesuffix(", 1 thread").rpartition(" ")[2]
-    assert [r.sequences for r in found] == [engine == "c", False, True, False, False, False]
+    assert [r.sequences for r in found] == [engine == "c", False, True, True, False, False, False]
+    assert [r.name for r in found if not r.batches] == ["generated C, 1 thread"]
     assert [r.loop for r in found] == ["C" if engine == "c" else "Python"] * 2 + [
-        "onnxruntime", "onnxruntime", "Python", "Python"
+        "C", "onnxruntime", "onnxruntime", "Python", "Python"
     ]  # fmt: skip
     assert {r.precision for r in found} == {program.recipe, "float32"}
     assert all(r.versions and r.device and not r.missing for r in found)
@@ -411,6 +451,7 @@ def test_what_is_not_installed_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None
     found = runners(program, network, threads=[1])
     assert {r.name: r.missing for r in found} == {
         "integer engine c, 1 thread": "",
+        "generated C, 1 thread": "",
         "onnxruntime on CPU": "not installed: pip install onnx onnxruntime",
         "PyTorch on CPU": "not installed: pip install 'lnn2loihi[torch]'",
         "onnxruntime on GPU": "not installed: pip install onnx onnxruntime-gpu",
@@ -430,8 +471,8 @@ def test_what_is_demanded_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_program_alone_has_no_float_rivals() -> None:
     program, _ = programmed()
     found = runners(program, threads=[1])
-    assert [bool(r.missing) for r in found] == [False, True, True, True, True]
-    assert all("float network" in r.missing for r in found[1:])
+    assert [bool(r.missing) for r in found] == [False, False, True, True, True, True]
+    assert all("float network" in r.missing for r in found[2:])
     assert runners(program, against="cpu:engine", threads=[1])[0].name == found[0].name
 
 
@@ -455,7 +496,7 @@ def test_a_module_that_no_importer_knows() -> None:
 
     found = runners(module=nn.Conv1d(3, 2, 1), against=["cpu"], threads=[1])
     assert [r.missing.partition(";")[0] for r in found] == [
-        "give the integer program", "give the float network", "",
+        "give the integer program", "give the integer program", "give the float network", "",
     ]  # fmt: skip
 
 
