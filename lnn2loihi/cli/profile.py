@@ -125,6 +125,13 @@ def profile(
     allow_estimated: Annotated[
         bool, typer.Option("--allow-estimated", help="Let ESTIMATED energies into ratios.")
     ] = False,
+    count_instructions: Annotated[
+        bool,
+        typer.Option(
+            "--count-instructions",
+            help="Estimate micro-controllers from instructions of C code, counted in qemu.",
+        ),
+    ] = False,
     budget: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(help="Seconds for the measurements."),
@@ -160,6 +167,7 @@ def profile(
         "copies": copies,
         "quick": quick,
         "allow_estimated": allow_estimated,
+        "count_instructions": count_instructions,
         "budget_seconds": budget,
         "command": f"lnn2loihi {shlex.join(sys.argv[1:])}",
     }

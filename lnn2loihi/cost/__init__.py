@@ -7,7 +7,11 @@ from lnn2loihi.cost.interval import Interval
 from lnn2loihi.cost.logs import ProfilerLog, read_logs
 from lnn2loihi.cost.microcontroller import MicrocontrollerEstimate, estimate_microcontroller
 from lnn2loihi.cost.result import CostEstimate, ParameterEffect
-from lnn2loihi.cost.sample_work import MicrocontrollerWork, microcontroller_work
+from lnn2loihi.cost.sample_work import (
+    CountedInstructions,
+    MicrocontrollerWork,
+    microcontroller_work,
+)
 from lnn2loihi.cost.totals import workload_of_totals
 from lnn2loihi.cost.validation import ValidationRow, validation_table
 from lnn2loihi.cost.workload import Workload
@@ -16,6 +20,7 @@ __all__ = [
     "BoardLog",
     "Calibration",
     "CostEstimate",
+    "CountedInstructions",
     "Interval",
     "MicrocontrollerEstimate",
     "MicrocontrollerWork",

@@ -2,6 +2,7 @@
 
 Nobody has measured these programs there. Times of a multiply-accumulate and powers come from
 published runs of another network on the same part; the time of a neuron instruction is assumed.
+Where the instructions of a sample were counted in compiled code, they take the place of both times.
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.cost.basis import DRAWS, MET, Range, one_at_its_ends
 from lnn2loihi.cost.interval import Interval
 from lnn2loihi.cost.microcontroller_model import (
-    ENERGIES,
     PARAMETERS,
     MicrocontrollerBasis,
+    energies_of,
+    parameters_of,
     sample_seconds,
+    terms_of,
 )
 from lnn2loihi.cost.result import ParameterEffect
 from lnn2loihi.cost.sample_work import (
     SPARSE_COST,
+    CountedInstructions,
     MicrocontrollerWork,
     microcontroller_work,
 )
@@ -42,8 +46,8 @@ from lnn2loihi.program import LoihiProgram
 from lnn2loihi.tables import percent, percent_met, text_table
 from lnn2loihi.tiers import CALIBRATED
 
-#: The term of a sample's time that a figure is the cost of.
-_TERMS = {"multiply_accumulates": PARAMETERS[0], "neurons": PARAMETERS[1]}
+#: The figure of the time of a counted instruction, which is the device's clock and assumed cycles.
+_PER_INSTRUCTION = "time_per_instruction"
 _NOTES = (
     f"all synapses are computed, whether messages are 0 or not; one of a sparse row counts as "
     f"{SPARSE_COST} multiply-accumulates of a dense one, where that is less (assumed)",
@@ -73,7 +77,8 @@ class MicrocontrollerEstimate:
         sample_time: the part computes so long for a sample.
         latency: from a sample to its answer, for the copy whose turn is the last.
         throughput: samples per second of all copies: the rate, or full speed.
-        energy: J per sample: `multiply_accumulates`, `neurons`, `sleep`, and their sum `total`.
+        energy: J per sample: `multiply_accumulates`, `neurons` (or `instructions`, where these were
+            counted), `sleep`, and their sum `total`.
         power: W of all parts, by the same names, averaged from one sample to the next.
         energy_delay_product: total energy times latency, J s.
         sensitivity: effect of each figure, largest first.
@@ -161,6 +166,7 @@ def estimate_microcontroller(
     copies: Count = 1,
     draws: Annotated[int, Within(*DRAWS)] = 2000,
     seed: Natural = 0,
+    counted: CountedInstructions | None = None,
 ) -> MicrocontrollerEstimate:
     """Estimates what a program costs on a micro-controller, computed one sample after the other.
 
@@ -176,10 +182,13 @@ def estimate_microcontroller(
             goes to further parts, evenly.
         draws: draws of the figures.
         seed: seed of the draws; the same for all that is to be compared.
+        counted: instructions of a sample in compiled code. With the device's clock they take the
+            place of what the program's operations are taken to cost.
 
     Raises:
         InputError: lists arguments that make no sense.
-        DeviceError: the device is no micro-controller, or has no room for the program.
+        DeviceError: the device is no micro-controller, has no room for the program, or no clock for
+            counted instructions.
         RateError: one copy alone cannot meet the rate; says what takes longest, and has.
     """
     found = load_device(device)
@@ -191,8 +200,9 @@ def estimate_microcontroller(
     _check_figures(found)
     work = microcontroller_work(program)
     most = _most_copies(work, found, copies)
-    figures = {name: found.figure(name) for name in PARAMETERS}
-    ranges = {name: Range(f.value, f.low, f.high) for name, f in figures.items()}
+    if counted is not None:
+        work = replace(work, instructions=counted.instructions)
+    ranges = _ranges(work, found, counted)
     pace = None if rate is None else float(rate)
     alone = MicrocontrollerBasis(work, ranges, pace, draws=draws, seed=seed)
     if pace is not None:
@@ -200,7 +210,28 @@ def estimate_microcontroller(
         longest = float(np.quantile(alone.results["sample_time"][1:], MET, method="higher"))
         most = min(most, max(int(1.0 / (pace * longest)), 1))
     basis = replace(alone, copies=copies, parts=-(-copies // most))
-    return _result(basis, found)
+    return _result(basis, found, counted)
+
+
+def _ranges(
+    work: MicrocontrollerWork, device: Device, counted: CountedInstructions | None
+) -> dict[str, Range]:
+    """The figures that are drawn, in SI units."""
+    found: dict[str, Range] = {}
+    for name in parameters_of(work):
+        if name != _PER_INSTRUCTION or counted is None:
+            figure = device.figure(name)
+            found[name] = Range(figure.value, figure.low, figure.high)
+            continue
+        if "clock" not in device.figures:
+            raise DeviceError(
+                f"device {device.name!r}", "has no clock, which counted instructions need"
+            )
+        clock, cycles = device.figure("clock"), counted.cycles
+        found[name] = Range(
+            cycles.value / clock.value, cycles.low / clock.high, cycles.high / clock.low
+        )
+    return found
 
 
 def _check_figures(device: Device) -> None:
@@ -262,21 +293,28 @@ def _check_rate(alone: MicrocontrollerBasis, device: Device) -> None:
     counts = {
         "multiply_accumulates": f"{work.multiply_accumulates:,} multiply-accumulates",
         "neurons": f"{work.neuron_instructions:,} neuron instructions",
+        "instructions": f"{work.instructions or 0:,} counted instructions",
     }
     terms = " and ".join(f"{with_prefix(s, 's')} for {counts[n]}" for n, s in seconds.items())
     longest = max(seconds, key=lambda name: seconds[name])
-    figure = device.figure(_TERMS[longest])
+    cost = terms_of(work)[longest]
     raise RateError(
         f"{work.name!r} on {device.name} at {rate_text(alone.rate)}",
         f"a sample needs {with_prefix(needed, 's')} ({terms}), has {with_prefix(available, 's')}; "
         f"the fastest rate is about {with_prefix(1.0 / needed, 'Hz', 4)}, and the ranges of the "
         f"figures leave a probability of {percent_met(alone.rate_met)}; the "
-        f"{counts[longest].split(' ', 1)[1]} take longest "
-        f"({_TERMS[longest]} of {device.name}, {figure}, {figure.grade}): take fewer units or "
-        "another part",
+        f"{counts[longest].split(' ', 1)[1]} take longest ({_figure_text(cost, device)}): take "
+        "fewer units or another part",
         needed,
         available,
     )
+
+
+def _figure_text(name: str, device: Device) -> str:
+    if name == _PER_INSTRUCTION:
+        return f"at the clock of {device.name}, and cycles that are assumed"
+    figure = device.figure(name)
+    return f"{name} of {device.name}, {figure}, {figure.grade}"
 
 
 def _effects(basis: MicrocontrollerBasis, device: Device) -> tuple[ParameterEffect, ...]:
@@ -284,7 +322,7 @@ def _effects(basis: MicrocontrollerBasis, device: Device) -> tuple[ParameterEffe
     total, time = ends["total"], ends["sample_time"]
     effects = [
         ParameterEffect(
-            name, device.figure(name).grade, float(total[2 * i]), float(total[2 * i + 1]),
+            name, _grade(name, device), float(total[2 * i]), float(total[2 * i + 1]),
             float(time[2 * i]), float(time[2 * i + 1]),
         )
         for i, name in enumerate(basis.figures)
@@ -292,8 +330,22 @@ def _effects(basis: MicrocontrollerBasis, device: Device) -> tuple[ParameterEffe
     return tuple(sorted(effects, key=lambda effect: -effect.swing))
 
 
-def _notes(basis: MicrocontrollerBasis, device: Device) -> tuple[str, ...]:
+def _grade(name: str, device: Device) -> str:
+    return "assumed" if name == _PER_INSTRUCTION else device.figure(name).grade
+
+
+def _notes(
+    basis: MicrocontrollerBasis, device: Device, counted: CountedInstructions | None
+) -> tuple[str, ...]:
     notes, met, turns = [*_NOTES, *device.notes], basis.rate_met, basis.copies_per_part
+    if counted is not None:
+        one, what = counted.cycles, f" ({counted.what})" if counted.what else ""
+        notes[0] = (
+            f"{counted.instructions:,} instructions a sample were counted{what}, and stand in the "
+            "place of what multiply-accumulates and neuron instructions are taken to cost; cycles "
+            f"are assumed: {one.value:g} [{one.low:g}, {one.high:g}] an instruction, of "
+            f"{with_prefix(device.figure('clock').value, 'Hz')}"
+        )
     if met is not None and met < MET:
         notes.append(
             f"the rate is met at the nominal figures, but not by the upper end of the interval: "
@@ -307,9 +359,12 @@ def _notes(basis: MicrocontrollerBasis, device: Device) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _result(basis: MicrocontrollerBasis, device: Device) -> MicrocontrollerEstimate:
+def _result(
+    basis: MicrocontrollerBasis, device: Device, counted: CountedInstructions | None
+) -> MicrocontrollerEstimate:
     work, drawn = basis.work, basis.results
-    power = {name: drawn[name] * basis.copies / drawn["interval"] for name in ENERGIES}
+    energies = energies_of(work)
+    power = {name: drawn[name] * basis.copies / drawn["interval"] for name in energies}
     return MicrocontrollerEstimate(
         name=work.name,
         device=device.name,
@@ -324,11 +379,11 @@ def _result(basis: MicrocontrollerBasis, device: Device) -> MicrocontrollerEstim
         sample_time=Interval.of(drawn["sample_time"], "s"),
         latency=Interval.of(drawn["latency"], "s"),
         throughput=Interval.of(drawn["throughput"], "Hz"),
-        energy={name: Interval.of(drawn[name], "J") for name in ENERGIES},
+        energy={name: Interval.of(drawn[name], "J") for name in energies},
         power={name: Interval.of(watts, "W") for name, watts in power.items()},
         energy_delay_product=Interval.of(drawn["energy_delay_product"], "J*s"),
         sensitivity=_effects(basis, device),
         rate_met=basis.rate_met,
-        notes=_notes(basis, device),
+        notes=_notes(basis, device, counted),
         basis=basis,
     )

@@ -1,6 +1,7 @@
 """The equations of a micro-controller: work of a program times figures of a part.
 
     T = multiply_accumulates t_mac + neuron_instructions t_nin            a sample of one copy
+    T = instructions t_ins, where the instructions of a sample were counted
     E = P_run T + P_sleep (time in which the parts sleep) / samples
 
 They are those of docs/cost.md ("Micro-controllers"), for many sets of figures at once.
@@ -24,8 +25,29 @@ from lnn2loihi.frozen import read_only_mapping
 
 #: The figures that are drawn.
 PARAMETERS = tuple(d.name for d in MICROCONTROLLER.figures if d.role == "cost")
-#: Terms of the energy of a sample, and their sum.
-ENERGIES = ("multiply_accumulates", "neurons", "sleep", "total")
+#: What a sample's time is made of, and the figure that each is multiplied with; where instructions
+#: were counted there is one term.
+_TERMS = {
+    "multiply_accumulates": "time_per_multiply_accumulate",
+    "neurons": "time_per_neuron_instruction",
+}
+_COUNTED = {"instructions": "time_per_instruction"}
+
+
+def terms_of(work: MicrocontrollerWork) -> Mapping[str, str]:
+    """For each term of a sample's time the figure of its cost."""
+    return _TERMS if work.instructions is None else _COUNTED
+
+
+def parameters_of(work: MicrocontrollerWork) -> tuple[str, ...]:
+    """The figures that are drawn for a program."""
+    terms = terms_of(work).values()
+    return (*terms, *(name for name in PARAMETERS if name not in _TERMS.values()))
+
+
+def energies_of(work: MicrocontrollerWork) -> tuple[str, ...]:
+    """Terms of the energy of a sample, and their sum."""
+    return (*terms_of(work), "sleep", "total")
 
 
 @checks_fields(InputError)
@@ -56,7 +78,7 @@ class MicrocontrollerBasis:
     def __post_init__(self) -> None:
         object.__setattr__(self, "figures", read_only_mapping(self.figures))
         problems = Problems(InputError, "basis of an estimate of a micro-controller")
-        problems.extend(range_problems(self.figures, PARAMETERS))
+        problems.extend(range_problems(self.figures, parameters_of(self.work)))
         if not 1 <= self.parts <= self.copies:
             problems.add(f"{self.copies} copies are on {self.parts} parts")
         if not DRAWS[0] <= self.draws <= DRAWS[1] or self.seed < 0:
@@ -89,7 +111,7 @@ class MicrocontrollerBasis:
         Returns:
             For each quantity float64 (sets,): `sample_time`, `latency`, `interval` (from one
             sample of a copy to the next), `throughput` (of all copies), `energy_delay_product`,
-            and the energies by the names of ENERGIES. The names are those of an estimate of the
+            and the energies by the names of `energies_of`. The names are those of an estimate of the
             chip, `dynamic`, `static_full_chip`, `total_full_chip`, `total_pro_rata` and
             `total_board` among them, where the same is meant, so that the two can be divided draw
             by draw.
@@ -126,7 +148,9 @@ class MicrocontrollerBasis:
 
 def sample_seconds(work: MicrocontrollerWork, p: Parameters) -> dict[str, FloatArray]:
     """What a sample is spent on, in s, by the names of the energies."""
-    return {
-        "multiply_accumulates": work.multiply_accumulates * p["time_per_multiply_accumulate"],
-        "neurons": work.neuron_instructions * p["time_per_neuron_instruction"],
+    counts = {
+        "multiply_accumulates": work.multiply_accumulates,
+        "neurons": work.neuron_instructions,
+        "instructions": work.instructions or 0,
     }
+    return {name: counts[name] * p[figure] for name, figure in terms_of(work).items()}

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 from lnn2loihi.arguments import checks_fields, checks_kinds
+from lnn2loihi.cost.basis import Range
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.graph.convolution import AnyConnection, Convolution
 from lnn2loihi.program import LoihiProgram
@@ -39,6 +40,8 @@ class MicrocontrollerWork:
             is less. Copies share them.
         state_memory: state words of one copy.
         message_memory: messages of a sample, of all copies in turn.
+        instructions: of a sample in compiled code, where somebody has counted them; time is then
+            theirs, not that of the operations above.
 
     Raises:
         InputError: lists counts that are negative.
@@ -50,17 +53,48 @@ class MicrocontrollerWork:
     flash_memory: int
     state_memory: int
     message_memory: int
+    instructions: int | None = None
 
     def __post_init__(self) -> None:
         problems = Problems(InputError, f"work of {self.name!r:.60}")
         for count in fields(self)[1:]:
-            if getattr(self, count.name) < 0:
-                problems.add(f"{count.name} is {getattr(self, count.name)}, expected 0 or more")
+            found = getattr(self, count.name)
+            if found is not None and found < 0:
+                problems.add(f"{count.name} is {found}, expected 0 or more")
         problems.raise_if_any()
 
     def working_memory(self, copies: int) -> int:
         """Bytes of RAM that so many copies on one part need at least."""
         return self.message_memory + copies * self.state_memory
+
+
+@checks_fields(InputError)
+@dataclass(frozen=True)
+class CountedInstructions:
+    """Instructions of a sample, counted in compiled code as `footprint` does.
+
+    Attributes:
+        instructions: of a sample.
+        cycles: of an instruction on average: nominal value, low and high end. Nobody has counted
+            them: qemu has no pipeline.
+        what: who has counted, on which code, in words.
+
+    Raises:
+        InputError: no instructions, or a range of cycles that is none.
+    """
+
+    instructions: int
+    cycles: Range
+    what: str = ""
+
+    def __post_init__(self) -> None:
+        problems = Problems(InputError, "counted instructions")
+        if self.instructions < 1:
+            problems.add(f"there are {self.instructions}, expected 1 or more")
+        one = self.cycles
+        if not 0.0 < one.low <= one.value <= one.high < float("inf"):
+            problems.add(f"cycles are {one.value:g} in {one.low:g} to {one.high:g}")
+        problems.raise_if_any()
 
 
 @checks_kinds()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -24,6 +25,11 @@ class Part:
             started as a program of Linux that has neither a C library nor an operating system of
             its own, and reads and writes by three system calls. Timers, interrupts and wait states
             of a part are not there.
+        cycles: of an instruction on average, assumed: nominal value, low and high end. The low end
+            is one instruction a cycle (of a Cortex-M7, which issues two at once, somewhat less);
+            loads, taken branches and waits for flash are why there are more. Arm's reference
+            manuals have one cycle for most instructions of these cores, two for a load, and two to
+            four for a taken branch.
     """
 
     name: str
@@ -32,9 +38,10 @@ class Part:
     compilers: tuple[str, ...]
     packages: tuple[str, ...]
     emulator: str
+    cycles: tuple[float, float, float]
 
 
-def _cortex(name: str) -> Part:
+def _cortex(name: str, cycles: tuple[float, float, float]) -> Part:
     return Part(
         name,
         ("-target", "thumb-freestanding-eabi", f"-mcpu={name.replace('-', '_')}"),
@@ -42,15 +49,16 @@ def _cortex(name: str) -> Part:
         ("arm-none-eabi-gcc",),
         ("gcc-arm-none-eabi",),
         ARM,
+        cycles,
     )
 
 
 #: The cores that there are names for. Floating-point units are not used by this code.
 PARTS: Mapping[str, Part] = {
-    **{
-        name: _cortex(name)
-        for name in ("cortex-m0plus", "cortex-m4", "cortex-m7", "cortex-m33")
-    },
+    "cortex-m0plus": _cortex("cortex-m0plus", (1.5, 1.1, 2.5)),
+    "cortex-m4": _cortex("cortex-m4", (1.4, 1.0, 2.5)),
+    "cortex-m7": _cortex("cortex-m7", (0.8, 0.55, 1.5)),
+    "cortex-m33": _cortex("cortex-m33", (1.4, 1.0, 2.5)),
     "rv32imc": Part(
         "rv32imc",
         ("-target", "riscv32-freestanding-none", "-mcpu=generic_rv32+m+c"),
@@ -58,8 +66,21 @@ PARTS: Mapping[str, Part] = {
         ("riscv64-unknown-elf-gcc", "riscv32-unknown-elf-gcc"),
         ("gcc-riscv64-unknown-elf", "gcc-riscv64-unknown-elf"),
         RISCV,
+        (1.4, 1.0, 2.5),
     ),
 }  # fmt: skip
+
+
+#: Names of cores in titles of devices: "STM32U385 (Cortex-M33, 96 MHz)".
+_IN_TITLE = re.compile(r"\bcortex-m(0\+|\d+)(?!\w)", re.IGNORECASE)
+
+
+def part_of_title(title: str) -> Part | None:
+    """The part that a device's title names; None where it names none that is known."""
+    found = _IN_TITLE.search(title)
+    if found is None:
+        return None
+    return PARTS.get(f"cortex-m{found[1].replace('+', 'plus')}")
 
 
 def part_named(name: str) -> Part:

@@ -1,15 +1,27 @@
-"""Rows of micro-controllers, whose cost is estimated from the program alone."""
+"""Rows of micro-controllers, whose cost is estimated from the program alone, or from instructions of
+its C code that were counted in an emulator.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
-from lnn2loihi.cost import Interval, MicrocontrollerEstimate, estimate_microcontroller
+from lnn2loihi.cost import (
+    CountedInstructions,
+    Interval,
+    MicrocontrollerEstimate,
+    estimate_microcontroller,
+)
+from lnn2loihi.cost.basis import Range
 from lnn2loihi.devices import MICROCONTROLLER as KIND
 from lnn2loihi.devices import Device, known_devices
-from lnn2loihi.errors import DeviceError, RateError
+from lnn2loihi.errors import BackendMissingError, CompiledRunError, DeviceError, RateError
+from lnn2loihi.measure.trial import one_line
+from lnn2loihi.micro.footprint import FLAGS, footprint
+from lnn2loihi.micro.parts import PARTS, part_of_title
 from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.rows import MICROCONTROLLER, MODEL, Accuracy, ProfileRow
 from lnn2loihi.profiling.speaking import surely_met
@@ -26,7 +38,9 @@ def microcontroller_rows(
     rate: float | None,
     copies: int,
     accuracy: Accuracy | None,
+    *,
     known: Sequence[Device] = (),
+    count_instructions: bool = False,
 ) -> list[ProfileRow]:
     """A row at full speed for each device, and one at the rate; a device that is too small or too
     slow has one that says so. Of all others that are known, the one that needs least energy joins
@@ -38,18 +52,33 @@ def microcontroller_rows(
         rate: samples per second of each copy, or None.
         copies: independent copies of the network.
         accuracy: of the integers.
-        known: those that are compared with them.
+        known: those that are compared with them, by the operations of the program.
+        count_instructions: whether the program is compiled for the core of each device that has
+            rows, and instructions of its samples are counted, where the tools for that are here.
     """
     named = {device.name for device in devices}
+    every = {one.name: one for one in (*known, *devices)}
     found = {
-        device.name: list(_rows(program, device, rate, copies, accuracy))
-        for device in {one.name: one for one in (*known, *devices)}.values()
+        name: list(_rows(program, device, rate, copies, accuracy, _Code()))
+        for name, device in every.items()
     }
-    rows = [row for device in devices for row in found[device.name]]
-    best = _best(found, named, rate) if known else None
-    if best is not None and best.device not in named:
-        rows += [best if row.rate == rate else row for row in found[best.device]]
+    best, why = _best(found, named, rate) if known else ("", "")
+    shown = [device.name for device in devices] + [best] * (best not in {*named, ""})
+    rows: list[ProfileRow] = []
+    for name in shown:
+        own = found[name]
+        if count_instructions:
+            code = _code(program, every[name])
+            own = list(_rows(program, every[name], rate, copies, accuracy, code))
+        if name == best and name not in named:
+            own = [_noted(row, why) if row.rate == rate else row for row in own]
+        rows += own
     return rows
+
+
+def _noted(row: ProfileRow, note: str) -> ProfileRow:
+    """The row with one more note."""
+    return dataclasses.replace(row, notes=(*row.notes, note))
 
 
 def known_controllers() -> list[Device]:
@@ -59,9 +88,8 @@ def known_controllers() -> list[Device]:
 
 def _best(
     found: Mapping[str, Sequence[ProfileRow]], named: AbstractSet[str], rate: float | None
-) -> ProfileRow | None:
-    """The row at the rate of the device that stands for all, with a note on why; None where none
-    has room.
+) -> tuple[str, str]:
+    """The device that stands for all, and why; empty where none has room.
 
     Args:
         found: rows at full speed and at the rate, by device.
@@ -74,24 +102,66 @@ def _best(
     if least is not None:
         why = f"of the {len(found):,} micro-controllers that were compared, the one that needs "
         why += "least energy a sample" + " of those that meet the rate surely" * (rate is not None)
-        return dataclasses.replace(least, notes=(*least.notes, why))
+        return least.device, why
     speeds = {
         rows[0].device: rows[0].throughput.middle
         for rows in found.values()
         if rows[0].throughput is not None
     }
     if not speeds:
-        return None
-    fastest = max(speeds, key=lambda name: speeds[name])
+        return "", ""
     why = f"of the {len(found):,} micro-controllers that were compared, the fastest: none meets "
-    why += "the rate by the upper end of its interval"
-    (row,) = (row for row in found[fastest] if row.rate == rate)
-    return dataclasses.replace(row, notes=(*row.notes, why))
+    return max(speeds, key=lambda name: speeds[name]), (
+        f"{why}the rate by the upper end of its interval"
+    )
 
 
 def _joules(row: ProfileRow) -> float:
     assert row.total_energy is not None
     return row.total_energy.middle
+
+
+@dataclass(frozen=True)
+class _Code:
+    """What compiled code says of a program on a device.
+
+    Attributes:
+        counted: its instructions; None where they could not be counted.
+        notes: what it needs, or why nothing was counted.
+        problems: what there is no room for.
+    """
+
+    counted: CountedInstructions | None = None
+    notes: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def _code(program: LoihiProgram, device: Device) -> _Code:
+    """Compiles a program for speed, and for size where that has no room, and counts."""
+    part = part_of_title(device.title)
+    if part is None:
+        return _Code(notes=(
+            "instructions were not counted: the device's title names no core that C is compiled "
+            f"for here; there are {', '.join(PARTS)}",
+        ))  # fmt: skip
+    try:
+        try:
+            found = footprint(program, part.name, goal="speed", device=device)
+        except DeviceError:
+            found = footprint(program, part.name, goal="size", device=device)
+    except DeviceError as error:
+        return _Code(problems=tuple(error.problems))
+    except (BackendMissingError, CompiledRunError) as error:
+        return _Code(notes=(f"instructions were not counted: {one_line(error)}",))
+    least, median, most = found.instructions
+    flags = " ".join(FLAGS[found.goal])
+    counted = CountedInstructions(median, Range(*part.cycles), f"{part.name} in qemu, {flags}")
+    need = (
+        f"C code compiled for {found.goal} by {found.tools} needs {found.flash:,} B of flash, "
+        f"{found.ram:,} B of RAM and {found.stack:,} B of stack; {least:,} to {most:,} "
+        f"instructions in {found.samples} random samples"
+    )
+    return _Code(counted, (need,))
 
 
 def _rows(
@@ -100,15 +170,26 @@ def _rows(
     rate: float | None,
     copies: int,
     accuracy: Accuracy | None,
+    code: _Code,
 ) -> Iterator[ProfileRow]:
     for pace in dict.fromkeys((None, rate)):
         row = _row(device, program, pace, copies)
+        if code.problems:
+            yield dataclasses.replace(row, status="failed", problems=code.problems)
+            continue
         try:
-            found = estimate_microcontroller(program, device, rate=pace, copies=copies)
+            found = estimate_microcontroller(
+                program, device, rate=pace, copies=copies, counted=code.counted
+            )
         except (DeviceError, RateError) as error:
             yield dataclasses.replace(row, status="failed", problems=tuple(error.problems))
         else:
-            yield dataclasses.replace(_estimated(row, device, found), accuracy=accuracy)
+            made = _estimated(row, device, found)
+            if code.counted is not None:
+                made = dataclasses.replace(
+                    made, source=f"instructions counted in an emulator; {device.name}"
+                )
+            yield dataclasses.replace(made, accuracy=accuracy, notes=(*code.notes, *made.notes))
 
 
 def _estimated(row: ProfileRow, device: Device, found: MicrocontrollerEstimate) -> ProfileRow:

@@ -83,6 +83,7 @@ def profile(
     frontier: bool = True,
     quick: bool = False,
     allow_estimated: bool = False,
+    count_instructions: bool = False,
     batches: Sequence[Count] | None = None,
     budget_seconds: Budget | None = None,
     board_log: BoardLog | None = None,
@@ -122,6 +123,10 @@ def profile(
         frontier: whether to find where the chip wins, which takes a second or two.
         quick: shorter measurements, for a look; marked so.
         allow_estimated: whether ESTIMATED energies (bounds from data sheets) take part in ratios.
+        count_instructions: whether micro-controllers are estimated from instructions of the program
+            in C, compiled for their cores and counted in an emulator (some seconds each, where
+            compiler and emulator are here), in place of the program's operations. Its rows then say
+            what flash, RAM and stack the code needs.
         batches: batches to measure; the best one by default.
         budget_seconds: time for the measurements.
         board_log: what a board has measured, for one of these targets; see `read_board_log`.
@@ -152,7 +157,7 @@ def profile(
     told = {"quick": quick, "batches": batches, "score": judge, "budget_seconds": budget_seconds}
     measured = _measured(backends, data, processors, progress=progress, **told)
     rows = [row for answer in answers for row in answer.rows] + board
-    rows += _processor_rows(program, request, controllers, processors, measured)
+    rows += _processor_rows(program, request, controllers, processors, measured, count_instructions)
     data_of_sides, wins = (asked, data, judge, encoded), allow_estimated if frontier else None
     return ProfileResult(
         subject=_subject(program, request, run, data),
@@ -197,12 +202,14 @@ def _processor_rows(
     controllers: Sequence[Device],
     processors: Sequence[Device],
     measured: Measurements,
+    count_instructions: bool,
 ) -> list[ProfileRow]:
     """Rows of micro-controllers, CPUs and GPUs: they run the program as it is."""
     accuracy = request.accuracy if request.target.exact else None
     rows = microcontroller_rows(
-        program, controllers, request.rate, request.copies, accuracy, known_controllers()
-    )
+        program, controllers, request.rate, request.copies, accuracy,
+        known=known_controllers(), count_instructions=count_instructions,
+    )  # fmt: skip
     profiles = {one.name: one for one in processors}
     return rows + measured_rows(measured, request.rate, profiles, request.copies)
 
