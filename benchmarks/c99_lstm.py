@@ -7,9 +7,10 @@ onnx2c has no wheel, and that of tflite-micro has libraries for x86-64 alone: ne
 for a Cortex-M from the package registries. In their place stands an LSTM of 32 units and a linear
 readout in float32, written here by hand as such generators write it: loops of products, weights
 in flash, and exp as a polynomial of degree 5, which is shorter than that of C libraries and so
-favours the LSTM. It is compiled with the floating-point unit of a Cortex-M4F, and without one (M0+,
-M3 and an M4 have none). Weights are random: no instruction but the ends of exp depends on them. Both
-are counted by `lnn2loihi.micro.counting`, one instruction after the other in qemu, from the call of
+favours the LSTM. It is compiled with the floating-point unit of a Cortex-M4F, and without one, as
+an M0+, an M3 and many an M33 are; functions in its place are those of the compiler (zig's are not
+written by hand for the part, as GCC's are). Weights are random: no instruction but the ends of exp
+depends on them. Both are counted by `lnn2loihi.micro.counting`, one instruction after the other in qemu, from the call of
 the step to its return, encoding and decoding left out. Exit code 3 if a tool is not here.
 """
 

@@ -262,7 +262,7 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     },
     "estimate_microcontroller": lambda m: {
         "program": m.program, "device": "mcu-stm32u385", "rate": None, "copies": 1, "draws": 100,
-        "seed": 0,
+        "seed": 0, "counted": None,
     },
     "examine": lambda m: {"environment": None},
     "footprint": lambda m: {
@@ -301,7 +301,7 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
         "program": m.program, "x": m.x, "devices": m.device, "against": (), "rate": None,
         "network": None, "module": None, "timespans": None, "targets": None, "metric": None,
         "io": "none", "quick": True, "allow_estimated": False, "batches": None,
-        "budget_seconds": None, "command": "", "progress": None,
+        "budget_seconds": None, "command": "", "progress": None, "count_instructions": False,
     },
     "program_metrics": lambda m: {
         "program": m.program, "counters": m.counters, "sequences": 2, "rate": None,

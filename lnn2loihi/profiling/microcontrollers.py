@@ -1,5 +1,5 @@
-"""Rows of micro-controllers, whose cost is estimated from the program alone, or from instructions of
-its C code that were counted in an emulator.
+"""Rows of micro-controllers, whose cost is estimated from the program alone, or from instructions
+of its C code that were counted in an emulator.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ def profile(
         count_instructions: whether micro-controllers are estimated from instructions of the program
             in C, compiled for their cores and counted in an emulator (some seconds each, where
             compiler and emulator are here), in place of the program's operations. Its rows then say
-            what flash, RAM and stack the code needs.
+            what flash, RAM and stack the code needs; the frontier keeps to operations.
         batches: batches to measure; the best one by default.
         budget_seconds: time for the measurements.
         board_log: what a board has measured, for one of these targets; see `read_board_log`.
