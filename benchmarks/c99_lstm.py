@@ -10,8 +10,9 @@ in flash, and exp as a polynomial of degree 5, which is shorter than that of C l
 favours the LSTM. It is compiled with the floating-point unit of a Cortex-M4F, and without one, as
 an M0+, an M3 and many an M33 are; functions in its place are those of the compiler (zig's are not
 written by hand for the part, as GCC's are). Weights are random: no instruction but the ends of exp
-depends on them. Both are counted by `lnn2loihi.micro.counting`, one instruction after the other in qemu, from the call of
-the step to its return, encoding and decoding left out. Exit code 3 if a tool is not here.
+depends on them. Both are counted by `lnn2loihi.micro.counting`, one instruction after the other in
+qemu, from the call of the step to its return, encoding and decoding left out. Exit code 3 if a tool
+is not here.
 """
 
 from __future__ import annotations
