@@ -69,6 +69,13 @@ ClosedLoop = Annotated[
     bool,
     typer.Option("--closed-loop", help="The next sample waits for the answer: no pipelining."),
 ]
+CountInstructions = Annotated[
+    bool,
+    typer.Option(
+        "--count-instructions",
+        help="Estimate micro-controllers from instructions of C code, counted in qemu.",
+    ),
+]
 InputOutput = Annotated[
     str,
     typer.Option(
@@ -79,6 +86,26 @@ InputOutput = Annotated[
 Copies = Annotated[
     int, typer.Option(help="Independent copies of the network that share each device.")
 ]
+DeviceNames = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--device",
+        "-d",
+        help="Loihi, micro-controller, or profile of this CPU or GPU; may repeat. A default "
+        "Loihi or micro-controller joins where none is named.",
+    ),
+]
+AgainstNames = Annotated[
+    str,
+    typer.Option(
+        help="What is measured here: cpu, cuda, cpu:torch, ..., cpu:NAME of an executor "
+        "(see lnn2loihi simulate --help), or none."
+    ),
+]
+RateText = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="Samples per second of the task: 100Hz, 2kHz."),
+]
 
 
 @app.command()
@@ -86,27 +113,10 @@ def profile(
     program: ProgramOrModule,
     samples: Samples,
     encoded: Encoded = False,
-    devices: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(
-            "--device",
-            "-d",
-            help="Loihi, micro-controller, or profile of this CPU or GPU; may repeat. A default "
-            "Loihi or micro-controller joins where none is named.",
-        ),
-    ] = None,
+    devices: DeviceNames = None,
     target: TargetNames = SIDE_BY_SIDE,
-    against: Annotated[
-        str,
-        typer.Option(
-            help="What is measured here: cpu, cuda, cpu:torch, ..., cpu:NAME of an executor "
-            "(see lnn2loihi simulate --help), or none."
-        ),
-    ] = "cpu,cuda",
-    rate: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="Samples per second of the task: 100Hz, 2kHz."),
-    ] = None,
+    against: AgainstNames = "cpu,cuda",
+    rate: RateText = None,
     network: NetworkFile = None,
     description: Description = None,
     timespan: Timespan = None,
@@ -125,13 +135,7 @@ def profile(
     allow_estimated: Annotated[
         bool, typer.Option("--allow-estimated", help="Let ESTIMATED energies into ratios.")
     ] = False,
-    count_instructions: Annotated[
-        bool,
-        typer.Option(
-            "--count-instructions",
-            help="Estimate micro-controllers from instructions of C code, counted in qemu.",
-        ),
-    ] = False,
+    count_instructions: CountInstructions = False,
     budget: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(help="Seconds for the measurements."),

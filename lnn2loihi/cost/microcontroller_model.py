@@ -111,8 +111,8 @@ class MicrocontrollerBasis:
         Returns:
             For each quantity float64 (sets,): `sample_time`, `latency`, `interval` (from one
             sample of a copy to the next), `throughput` (of all copies), `energy_delay_product`,
-            and the energies by the names of `energies_of`. The names are those of an estimate of the
-            chip, `dynamic`, `static_full_chip`, `total_full_chip`, `total_pro_rata` and
+            and the energies by the names of `energies_of`. The names are those of an estimate of
+            the chip, `dynamic`, `static_full_chip`, `total_full_chip`, `total_pro_rata` and
             `total_board` among them, where the same is meant, so that the two can be divided draw
             by draw.
         """

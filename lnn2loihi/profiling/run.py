@@ -105,14 +105,13 @@ def profile(
         against: what is measured here, see `lnn2loihi.measure.runners`; () for nothing.
         rate: samples per second of each copy that the task asks for; None for full speed alone.
         target: what it is prepared for, to be placed; what is measured here runs it as it is.
-        beside: names of targets that are to stand side by side with it on the first device, each
-            placed, estimated, compared with the program and judged; `all` for every one.
+        beside: names of targets to stand beside it on the first device, or `all` for every one.
         placement: `packed` (the fewest cores), `fast` (the least product of energy and time), or
             `auto`: with a rate the cheapest whose interval meets it, without one both.
         closed_loop: whether the next sample waits for the answer to this one: nothing is pipelined.
         io: where samples come from, as for `estimate`.
-        copies: independent copies of the network that share the chips, or take turns on a
-            processor. Figures are of a sample of one copy.
+        copies: independent copies that share the chips, or take turns on a processor; figures are
+            of a sample of one copy.
         network: the float network, for onnxruntime, PyTorch, agreement and NeuroBench's metrics.
         module: the live PyTorch module, in place of the network.
         lengths: samples of each sequence, (batch,). Only what is measured runs on whole arrays.
@@ -123,10 +122,7 @@ def profile(
         frontier: whether to find where the chip wins, which takes a second or two.
         quick: shorter measurements, for a look; marked so.
         allow_estimated: whether ESTIMATED energies (bounds from data sheets) take part in ratios.
-        count_instructions: whether micro-controllers are estimated from instructions of the program
-            in C, compiled for their cores and counted in an emulator (some seconds each, where
-            compiler and emulator are here), in place of the program's operations. Its rows then say
-            what flash, RAM and stack the code needs; the frontier keeps to operations.
+        count_instructions: whether an emulator counts instructions for micro-controllers; seconds.
         batches: batches to measure; the best one by default.
         budget_seconds: time for the measurements.
         board_log: what a board has measured, for one of these targets; see `read_board_log`.
@@ -136,8 +132,7 @@ def profile(
     Raises:
         DeviceError: lists devices that are unknown; or none of them is a Loihi.
         RateError: no device can meet the rate: what a sample needs, which term takes longest.
-        InputError: x, targets, a rate, a budget or a name in `against` make no sense, or another
-            network than that of the program.
+        InputError: an argument makes no sense, or the network is not that of the program.
         TargetError: the target cannot prepare the program.
         BackendMissingError: a backend that was demanded by name is not there.
     """
