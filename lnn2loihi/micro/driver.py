@@ -68,6 +68,16 @@ class _Column:
     size: int
 
 
+def _loops(columns: list[_Column], source: Source, text: str) -> list[str]:
+    """A loop over the neurons of each column."""
+    return [
+        f"    for (i = 0; i < {c.size}; i++) {{\n        "
+        + text.format(member=source.words[c.population, c.word].name, at=c.at)
+        + "\n    }"
+        for c in columns
+    ]
+
+
 @dataclass(frozen=True)
 class Driver:
     """A program, and its way in and out of the main program around it."""
@@ -110,23 +120,34 @@ class Driver:
             "main.c": "\n".join([*main, self._run(), ""]),
         }
 
+    def module_texts(self, source: Source) -> dict[str, str]:
+        """All files of a module without a main program, whose functions a page or another program
+        calls: see `source/module.c`.
+        """
+        functions = Path(__file__).with_name("source").joinpath("module.c").read_text()
+        sizes = (f"enum {{ INPUTS = {self.program.input.size}, WORDS = "
+                 f"{max(self.record_words, 1)} }};")  # fmt: skip
+        main = ["#include <stdint.h>", f'#include "{NET}.h"', "", sizes, "",
+                *self._record(source), functions]  # fmt: skip
+        return {
+            f"{NET}.h": source.header,
+            f"{NET}.c": source.source,
+            "main.c": "\n".join(main),
+        }
+
     def _moves(self, source: Source) -> list[str]:
         """Functions that set the states of a struct, and record its words."""
-
-        def loops(columns: list[_Column], text: str) -> list[str]:
-            return [
-                f"    for (i = 0; i < {c.size}; i++) {{\n        "
-                + text.format(member=source.words[c.population, c.word].name, at=c.at)
-                + "\n    }"
-                for c in columns
-            ]
-
         return [
             f"static void set({NET}_state *net, const int32_t *row)\n{{\n    int32_t i;",
             "    (void)i;\n    (void)row;", f"    {NET}_reset(net);",
-            *loops(self.states, "net->{member}[i] = row[{at} + i];"), "}\n",
+            *_loops(self.states, source, "net->{member}[i] = row[{at} + i];"), "}\n",
+            *self._record(source),
+        ]  # fmt: skip
+
+    def _record(self, source: Source) -> list[str]:
+        return [
             f"static void record(const {NET}_state *net, int32_t *row)\n{{\n    int32_t i;",
-            *loops(self.recorded, "row[{at} + i] = net->{member}[i];"), "}\n",
+            *_loops(self.recorded, source, "row[{at} + i] = net->{member}[i];"), "}\n",
         ]  # fmt: skip
 
     def _run(self) -> str:

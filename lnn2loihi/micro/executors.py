@@ -252,6 +252,20 @@ class WasmC(CompiledProgram):
         size = size_of_body(built) if built.is_file() else 0
         return (program, place, str(built), str(size))
 
+    def module(self, program: LoihiProgram) -> bytes:
+        """A program as a module whose functions a page calls (see `source/module.c`), compiled for
+        size.
+
+        Raises:
+            BackendMissingError: the compiler is not here, or fails; says what to install.
+        """
+        texts = Driver(program).module_texts(self.write(program, NET, "size"))
+        built = build(
+            f"program {program.name!r} as WebAssembly", "wasm-module", texts, self.compiler(),
+            ("-std=c99", "-Os", *WASM_FLAGS), executable=False,
+        )  # fmt: skip
+        return built.read_bytes()[: size_of_body(built)]
+
     @property
     def said(self) -> str:
         """See `CompiledProgram`."""
