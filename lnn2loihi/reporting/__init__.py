@@ -16,6 +16,8 @@ from lnn2loihi.files import write_atomically
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.profiling.result import ProfileResult
 from lnn2loihi.program import LoihiProgram
+from lnn2loihi.reporting.interactive.recording import recorded
+from lnn2loihi.reporting.interactive.section import live_module, live_section
 from lnn2loihi.reporting.page import page
 from lnn2loihi.reporting.traces import SAMPLES, Traces
 from lnn2loihi.sequences import Sequences
@@ -36,6 +38,7 @@ def report(
     lengths: npt.ArrayLike | None = None,
     timespans: npt.ArrayLike | None = None,
     encoded: bool = False,
+    interactive: bool = False,
 ) -> Path:
     """Writes a page that opens from disk, without any connection.
 
@@ -48,6 +51,9 @@ def report(
         lengths: samples of each sequence, (batch,); all of them by default.
         timespans: elapsed times, (batch, time), where time is irregular.
         encoded: whether x (and timespans) holds encoded messages, as for `simulate`.
+        interactive: whether the page runs the program itself, as WebAssembly: it compares a
+            recorded run (of x, or of inputs that are made) word by word when it is opened, and
+            runs what the reader draws. Without it the page has no scripts.
 
     Returns:
         The file.
@@ -55,6 +61,8 @@ def report(
     Raises:
         InputError: the profile is of another program, the network does not fit, or the file
             cannot be written.
+        BackendMissingError: it is to be interactive, and what compiles WebAssembly is not here;
+            says what to install.
     """
     file = Path(path)
     if file.suffix.lower() not in (".html", ".htm"):
@@ -65,25 +73,39 @@ def report(
             f"the profile is of another program ({result.subject.program!r}, SHA-256 "
             f"{result.subject.sha256[:12]}...); profile this one, or give the other",
         )
-    traces = None
+    traces = first = None
     if network is not None and x is not None:
         check_pair(network, program)
-        traces = _traces(network, program, given(program, x, lengths, timespans, encoded))
-    content = page(result, program, traces).encode()
+    if x is not None and (network is not None or interactive):
+        first = _first(given(program, x, lengths, timespans, encoded))
+    if network is not None and first is not None:
+        traces = _traces(network, program, first)
+    live = None
+    if interactive:
+        expected = None if traces is None else traces.expected[0]
+        module = live_module(program)
+        live = live_section(result, program, module, recorded(program, first, expected))
+    content = page(result, program, traces, live).encode()
     try:
         return write_atomically(file, content)
     except OSError as error:
         raise InputError(str(path), f"cannot be written: {error.strerror}") from error
 
 
-def _traces(network: LiquidNetwork, program: LoihiProgram, data: Sequences) -> Traces:
-    """The answers to the first sequence that has a sample, as far as it is drawn."""
+def _first(data: Sequences) -> Sequences:
+    """The first sequence that has a sample, as far as it is drawn."""
     begun = np.flatnonzero(data.lengths)
     if not begun.size:
         raise InputError("lengths", "all sequences have length 0; give at least one sample")
-    chosen = np.s_[begun[0], None, : min(SAMPLES, int(data.lengths[begun[0]]))]
+    samples = min(SAMPLES, int(data.lengths[begun[0]]))
+    chosen = np.s_[begun[0], None, :samples]
     spans = None if data.timespans is None else data.timespans[chosen]
-    first = Sequences(data.x[chosen], data.lengths[begun[:1]], spans)
-    found = simulate(program, first.x, timespans=spans, encoded=first.x.dtype.kind != "f").outputs
+    return Sequences(data.x[chosen], np.array([samples]), spans)
+
+
+def _traces(network: LiquidNetwork, program: LoihiProgram, first: Sequences) -> Traces:
+    """Both answers to one sequence."""
+    kind = first.x.dtype.kind != "f"
+    found = simulate(program, first.x, timespans=first.timespans, encoded=kind).outputs
     heard = decoded(program, first)
     return Traces(network.evaluate(heard.x, timespans=heard.timespans).outputs, found)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import html
+import json
 
 #: A space at which no line breaks: it stands between a number and its unit.
 NO_BREAK = "\u00a0"
 #: Elements of HTML that have no end tag.
-_VOID = frozenset({"meta", "br", "hr", "img", "link"})
+_VOID = frozenset({"meta", "br", "hr", "img", "link", "input"})
 
 
 class Markup(str):
@@ -24,8 +25,25 @@ def escaped(value: object) -> Markup:
     """
     if isinstance(value, Markup):
         return value
-    clean = "".join(_printable(c) for c in str(value))
-    return Markup(html.escape(clean, quote=True))
+    return Markup(html.escape(printable(str(value)), quote=True))
+
+
+def printable(text: str) -> str:
+    """A text whose characters are all printable; others are replacement characters."""
+    return "".join(_printable(c) for c in text)
+
+
+def json_block(name: str, content: object) -> Markup:
+    """An element that holds data for a script: JSON, in which no character begins or ends markup.
+
+    Args:
+        name: id of the element.
+        content: what JSON can hold; texts are made printable by the caller.
+    """
+    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    for character in "<>&":  # inside strings alone, where JSON takes escapes
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return element("script", Markup(text), type="application/json", id=name)
 
 
 def _printable(character: str) -> str:

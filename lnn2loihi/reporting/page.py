@@ -23,6 +23,7 @@ from lnn2loihi.reporting.energy_charts import (
     energy_by_cause,
 )
 from lnn2loihi.reporting.frontier_chart import frontier_chart, not_drawn
+from lnn2loihi.reporting.interactive.section import LiveSection
 from lnn2loihi.reporting.marks import badge
 from lnn2loihi.reporting.markup import Markup, element, joined
 from lnn2loihi.reporting.network_drawing import network_drawing, thinning
@@ -55,14 +56,23 @@ SECTIONS = {
 }
 
 
-def page(result: ProfileResult, program: LoihiProgram, traces: Traces | None) -> str:
-    """The whole document."""
+def page(
+    result: ProfileResult,
+    program: LoihiProgram,
+    traces: Traces | None,
+    live: LiveSection | None = None,
+) -> str:
+    """The whole document; with a live section first, and its script, where there is one."""
     sections = sections_of(result, program, traces)
+    listed = [(name, SECTIONS[name], content) for name, content in sections.items() if content]
+    if live is not None:
+        listed.insert(0, (live.anchor, live.title, live.content))
     return document(
         f"{result.subject.program}: what it costs on Loihi 2",
         _header(result, program),
-        [(name, SECTIONS[name], content) for name, content in sections.items() if content],
+        listed,
         result.versions.get("lnn2loihi", ""),
+        *(() if live is None else (live.head, live.scripts)),
     )
 
 
@@ -81,7 +91,12 @@ def sections_of(
 
 
 def document(
-    title: str, header: Markup, sections: Sequence[tuple[str, str, Markup]], version: str
+    title: str,
+    header: Markup,
+    sections: Sequence[tuple[str, str, Markup]],
+    version: str,
+    head: Markup | None = None,
+    scripts: Markup | None = None,
 ) -> str:
     """A page that needs nothing else.
 
@@ -90,15 +105,18 @@ def document(
         header: what stands above everything.
         sections: anchor, title and content of each.
         version: of this library, for the foot.
+        head: further elements of the head; None where there are none.
+        scripts: what stands at the end of the body; None, and no script at all, by default.
     """
     style = resources.files("lnn2loihi.reporting").joinpath("style.css").read_text("utf-8")
-    head = element(
+    top = element(
         "head",
         element("meta", charset="utf-8"),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("title", title),
         element("style", Markup(style)),
+        head,
     )
     body = element(
         "body",
@@ -108,8 +126,9 @@ def document(
                           for name, words, content in sections)),
         element("footer", f"Made by lnn2loihi {version}. ",
                 "Nothing on this page ran on Loihi silicon."),
+        scripts,
     )  # fmt: skip
-    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
+    return f"<!doctype html>\n{element('html', top, body, lang='en')}\n"
 
 
 def answer_of(result: ProfileResult, program: LoihiProgram, anchor: str = "network") -> Markup:
