@@ -57,6 +57,14 @@ BoardLogs = Annotated[
 ]
 
 
+Interactive = Annotated[
+    bool,
+    typer.Option(
+        "--interactive",
+        help="The page runs the program itself, as WebAssembly, on inputs that its reader draws "
+        "(needs pip install ziglang).",
+    ),
+]
 PlacementName = Annotated[
     str,
     typer.Option(
@@ -149,6 +157,7 @@ def profile(
         Optional[Path],  # noqa: UP045
         typer.Option("--report", help="Page to write (.html)."),
     ] = None,
+    interactive: Interactive = False,
     as_json: Json = False,
 ) -> None:
     """Say what a program costs on Loihi, against what is measured on this machine."""
@@ -156,6 +165,8 @@ def profile(
         from lnn2loihi.samples import read_array
 
     _check_targets_of_output(output, page)
+    if interactive and page is None:
+        raise l2l.InputError("--interactive", "there is no page to write: give --report FILE.html")
     read = (program, samples, network, description, targets, *(devices or ()), *(board_log or ()))
     keep_inputs([output, page], *read)
     first, *others = names_of(target)
@@ -179,9 +190,12 @@ def profile(
         refuse(
             program, "profile", encoded=encoded, network=network, description=description,
             timespan=timespan, option=option, targets=targets, output=output, board_log=board_log,
+            interactive=interactive,
         )  # fmt: skip
         _profile_module(program, samples, options, page, as_json)
     loaded = l2l.load(program)
+    if interactive:
+        _check_compiler()
     given = read_sequences(samples, loaded.timed, encoded)
     source = _network(network, description, timespan, option)
     with progress_bars("") as on_step:
@@ -196,7 +210,9 @@ def profile(
         )
     written = [] if output is None else [result.save(output)]
     if page is not None:
-        written.append(l2l.report(result, loaded, page, network=source, **given))
+        written.append(
+            l2l.report(result, loaded, page, network=source, interactive=interactive, **given)
+        )
     _print(result, written, as_json)
     raise typer.Exit(0 if result.chips else FAILED_CHECK)
 
@@ -232,16 +248,22 @@ def report(
     option: ImportOptions = None,
     samples: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--input", "-i", help="Samples whose answers are drawn: .npy, .npz or .csv."),
+        typer.Option(
+            "--input",
+            "-i",
+            help="Samples whose answers are drawn, and that an interactive page begins with: .npy, "
+            ".npz or .csv.",
+        ),
     ] = None,
     encoded: Encoded = False,
+    interactive: Interactive = False,
     as_json: Json = False,
 ) -> None:
     """Write a profile, or a converted module, as one HTML page."""
     if is_module(source):
         refuse(
             source, "report", program=program, network=network, description=description,
-            timespan=timespan, option=option, encoded=encoded,
+            timespan=timespan, option=option, encoded=encoded, interactive=interactive,
         )  # fmt: skip
         keep_inputs([output], source, samples)
         module, args, keywords = loaded_call(source, samples, "report")
@@ -250,16 +272,18 @@ def report(
         return
     if program is None:
         raise l2l.InputError("--program", "is missing: give the program of the profile (.l2l)")
-    if (network is None) != (samples is None):
+    if (samples is None) if network is not None else not (samples is None or interactive):
         raise l2l.InputError(
             "report", "answers are drawn against the float network: give --network and --input, or "
-            "neither"
+            "neither; an interactive page takes --input alone too"
         )  # fmt: skip
     keep_inputs([output], source, program, network, description, samples)
     result, loaded = l2l.load_profile(source), l2l.load(program)
     given = {} if samples is None else read_sequences(samples, loaded.timed, encoded)
     float_network = _network(network, description, timespan, option)
-    written = l2l.report(result, loaded, output, network=float_network, **given)
+    written = l2l.report(
+        result, loaded, output, network=float_network, interactive=interactive, **given
+    )
     print_result({"written": str(written)}, f"written: {written}", as_json)
 
 
@@ -283,6 +307,14 @@ def _check_targets_of_output(output: Path | None, page: Path | None) -> None:
             continue
         if not path.name.endswith(suffixes) or not path.parent.is_dir():
             raise l2l.InputError(str(path), f"give a {suffixes[0]} file in a folder that exists")
+
+
+def _check_compiler() -> None:
+    """Before minutes of work: can the program become WebAssembly?"""
+    with importing():
+        from lnn2loihi.micro.tools import wasm_compiler
+
+    wasm_compiler()
 
 
 def _rate(text: str) -> float:

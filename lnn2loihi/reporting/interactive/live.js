@@ -241,8 +241,8 @@ function showStates() {
   );
   const few = rows < word.size ? ` The first ${rows} of ${word.size} neurons are drawn.` : "";
   at("states-text").textContent =
-    `A row for each neuron, darkest at ${most}; blue above 0, orange below.${few} At sample ` +
-    `${chosen.sample}: ${values.subarray(0, 12).join(", ")}${rows > 12 ? ", ..." : ""}.`;
+    `A row for each neuron, strongest at ${most}; blue above 0, orange below.${few} At sample ` +
+    `${chosen.sample}: ${values.subarray(0, 12).join(", ")}${rows > 12 ? " ..." : "."}`;
 }
 
 function tableRow(name, ...cells) {

@@ -87,7 +87,7 @@ def live_section(
 
 
 def _file(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text("utf-8")
+    return resources.files("lnn2loihi.reporting.interactive").joinpath(name).read_text("utf-8")
 
 
 def _digest(script: str) -> str:
@@ -180,7 +180,7 @@ def _content(program: LoihiProgram, module: bytes, recording: Recording) -> Mark
     told = (
         f"The program runs in this page as WebAssembly, {len(module):,} bytes of it, the same C "
         f"that a micro-controller runs. {recording.origin} On opening, the page compared every "
-        "state and every message after each of these samples with what "
+        "state and every message after each of these samples with what the executor "
         f"{recording.executor} had answered."
     )
     floats = (
