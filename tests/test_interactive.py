@@ -216,6 +216,16 @@ class TestRecording:
         short = recorded(PROGRAM, long, np.zeros((300, 2)))
         assert short.samples == 1 and short.expected is not None and len(short.expected) == 1
 
+    def test_values_that_are_clipped_are_counted(self) -> None:
+        x = X[:1].copy()
+        x[0, 2, 1], x[0, 5, 0] = 1e6, -1e6
+        clipped = int(PROGRAM.input.encode(x.astype(np.float64))[1].sum())
+        found = recorded(PROGRAM, Sequences(x, FIRST.lengths, None))
+        assert clipped >= 2 and f"{clipped} of their 80 values lie outside" in found.origin
+        assert ("lie outside" in recorded(PROGRAM, FIRST).origin) == bool(
+            PROGRAM.input.encode(X[:1].astype(np.float64))[1].sum()
+        )
+
     def test_encoded_messages_are_taken_as_they_are(self) -> None:
         encoded = PROGRAM.input.encode(X[:1].astype(np.float64))[0]
         given = Sequences(encoded, np.array([X.shape[1]]), None)

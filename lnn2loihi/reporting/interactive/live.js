@@ -179,6 +179,7 @@ let run;
 let recorded;
 let input;
 let isRecorded = true;
+let isStale = false;
 let waiting = 0;
 
 const digits = (value) => Number(value.toPrecision(4)).toString();
@@ -306,20 +307,24 @@ function showCounters() {
 
 function show() {
   waiting = 0;
+  if (isStale) {
+    isStale = false;
+    isRecorded = input.every((value, i) => value === recorded[i]);
+    run = program.run(input);
+  }
   showInput();
   showAnswer();
   showStates();
   showCounters();
 }
 
-// However many events there are, a frame is drawn once.
+// However many events there are, the program runs and is drawn once in a frame.
 function showSoon() {
   waiting = waiting || requestAnimationFrame(show);
 }
 
 function changed() {
-  isRecorded = input.every((value, i) => value === recorded[i]);
-  run = program.run(input);
+  isStale = true;
   showSoon();
 }
 

@@ -70,8 +70,11 @@ def recorded(
         inputs = _made(program)[:room]
         origin = "No samples were given: each channel swings through half of its range."
     else:
-        inputs = _encoded(program, first)[: min(room, SAMPLES)]
+        inputs, clipped = _encoded(program, first, min(room, SAMPLES))
         origin = f"The first {len(inputs):,} samples of the first sequence that was given."
+        if clipped:
+            origin += f" {clipped:,} of their {inputs.size:,} values lie outside the range that "
+            origin += "the program was calibrated for, and were clipped to its ends."
     given: dict[str, Any] = {"encoded": True, "return_states": True}
     if program.timed:
         given["timespans"] = inputs[None, :, -1]
@@ -94,13 +97,16 @@ def _words(program: LoihiProgram) -> int:
     return sum(p.size * len(recorded_words(p.program)) for p in program.populations)
 
 
-def _encoded(program: LoihiProgram, first: Sequences) -> IntegerArray:
-    """Messages (time, channels of the port) as the library sends them."""
-    messages, _ = encode(
-        program, first.x, first.timespans, lengths=first.lengths,
-        encoded=first.x.dtype.kind != "f",
-    )  # fmt: skip
-    return messages[0]
+def _encoded(program: LoihiProgram, first: Sequences, most: int) -> tuple[IntegerArray, int]:
+    """Messages (time, channels of the port) as the library sends them, of so many samples at most,
+    and how many of their values were clipped.
+    """
+    samples = min(most, int(first.lengths[0]))
+    spans = None if first.timespans is None else first.timespans[:, :samples]
+    messages, clipped = encode(
+        program, first.x[:, :samples], spans, encoded=first.x.dtype.kind != "f"
+    )
+    return messages[0], int(clipped.sum())
 
 
 def _made(program: LoihiProgram) -> IntegerArray:
