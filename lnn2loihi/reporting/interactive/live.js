@@ -222,15 +222,18 @@ function showAnswer() {
       : null;
   const range = rangeOf(found, expected || []);
   cursor(area);
-  if (expected) {
-    stairs(area, expected, range, colour("muted"), [5, 4]);
-  }
   stairs(area, found, range, colour("loihi"));
+  if (expected) {
+    stairs(area, expected, range, colour("cpu"), [3, 5]);
+  }
   const t = chosen.sample;
   at("output-text").textContent =
     `Sample ${t}, answer ${chosen.answer}: message ${message(t)}, which stands for ` +
     `${digits(found[t])}` +
-    (expected ? `; float ${digits(expected[t])} (dashed).` : ".");
+    (expected
+      ? `; float ${digits(expected[t])} (orange, dashed). The largest difference is ` +
+        `${digits(found.reduce((most, y, i) => Math.max(most, Math.abs(y - expected[i])), 0))}.`
+      : ".");
 }
 
 function showStates() {
