@@ -231,7 +231,7 @@ def test_options_of_importers(format: str, option: str) -> None:
 @pytest.mark.parametrize("format, option", _options(plugins.EXPORTERS, "export"))
 def test_options_of_exporters(format: str, option: str, made: Made) -> None:
     source = made.network if format == "onnx-float" else made.program
-    target = "lava" if format == "lava" else "c.onnx"
+    target = {"lava": "lava", "loihi2": "board", "c99": "c.c"}.get(format, "c.onnx")
     own = {} if format == "lava" else {"format": format}
     _look_at_option(lambda given: l2l.export(source, target, **own, **given), option)
 
