@@ -372,6 +372,7 @@ class TestExport:
     def test_an_exporter_of_several_files_that_breaks_its_promise_is_named(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr("lnn2loihi.registry._is_ours", lambda point: False)  # as of a stranger
         for answer in ({}, {"net.c": "text"}, {"net.c": b"", "../net.h": b""}):
             monkeypatch.setattr(C99Exporter, "to_files_beside", lambda *_, a=answer: a)
             with pytest.raises(PluginError, match=r"to_files_beside\(\)"):

@@ -161,5 +161,5 @@ def test_a_part_that_is_too_small_says_what_would_fit() -> None:
     result = l2l.profile(
         PROGRAM, X, devices=["loihi2-oheo-gulch", small], against=(), count_instructions=True
     )
-    (row,) = (row for row in result.rows if row.kind == "mcu")
+    (row,) = (row for row in result.rows if row.device == small.name)
     assert row.status == "failed" and "64 B" in " ".join(row.problems)

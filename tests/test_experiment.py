@@ -189,7 +189,7 @@ class TestRecovery:
         # 8 draws of 90 %: fewer than 5 inside has a probability of 1 in 200.
         assert {name: np.mean(each[name]) for name in always if np.mean(each[name]) < 0.6} == {}
 
-    @pytest.mark.parametrize("seed", range(3))
+    @pytest.mark.parametrize("seed", range(2))
     def test_the_right_world_is_named(self, device: Device, tmp_path: Path, seed: int) -> None:
         rng = np.random.default_rng(seed)
         # (i): cores as the profile has them, the least of updates; (ii): as a published sweep has
@@ -354,8 +354,6 @@ class TestContradictions:
         ("one", "other", "field", "text"),
         [
             ("cores-001", "cores-120", "total_power", "cores-120, on 120 cores, draws"),
-            ("cores-010", "cores-120", "total_power", "less than cores-010, on 10"),
-            ("cores-060", "stretched-060", "total_power", "cores-060 by -"),
             ("cores-060", "stretched-060", "avg_time_per_step", "a step of stretched-060 takes"),
         ],
     )

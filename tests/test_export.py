@@ -65,7 +65,12 @@ class TestExport:
         [
             ("program", "net.xyz", {}, r"net.xyz: does not fit a LoihiProgram; .* onnx \(\.onnx\)"),
             ("network", "lava", {}, "'lava': does not fit a LiquidNetwork; .* onnx-float"),
-            ("program", "net.onnx", {"format": "xyz"}, "no such exporter; registered are: lava"),
+            (
+                "program",
+                "net.onnx",
+                {"format": "xyz"},
+                "no such exporter; registered are: c99, lava",
+            ),
             ("program", "no/net.onnx", {}, "its folder does not exist"),
             ("program", "net.onnx", {"color": 1}, "options color: unknown; .* takes dtype, record"),
             ("program", "net.onnx", {"format": "lava"}, r'writes no file: export\(program, "lava"'),
@@ -251,4 +256,4 @@ class TestCommands:
         path = l2l.save(random_program(0), tmp_path / "net.l2l")
         code, out, err = run("export", path, "-o", tmp_path / "net.txt")
         assert (code, out) == (1, "")
-        assert "there are lava (no file), loihi2 (a folder), onnx (.onnx)" in err
+        assert "there are lava (no file), c99 (.c), loihi2 (a folder), onnx (.onnx)" in err

@@ -83,7 +83,7 @@ def test_what_runs_out_is_an_error_of_ours(
     for module, name in (
         ("simulation", "checked"),
         ("artifact", "_read"),
-        ("placement.verb", "load_device"),
+        ("placement.search", "load_device"),
     ):
         monkeypatch.setattr(import_module(f"lnn2loihi.{module}"), name, scarce)
     for call in (
