@@ -12,7 +12,7 @@ from importlib.util import find_spec
 
 from lnn2loihi.errors import BackendMissingError
 from lnn2loihi.micro.parts import ARM, RISCV, Part
-from lnn2loihi.simulation.native.library import compiler
+from lnn2loihi.simulation.native.library import command_of, compiler
 
 #: Environment variable with the command of zig, where neither this Python nor the PATH has it.
 ZIG_VARIABLE = "LNN2LOIHI_ZIG"
@@ -30,20 +30,10 @@ def zig() -> tuple[str, ...] | None:
     Raises:
         BackendMissingError: LNN2LOIHI_ZIG is set, and names no program.
     """
-    chosen = os.environ.get(ZIG_VARIABLE, "")
-    try:
-        words = shlex.split(chosen)
-    except ValueError as error:
-        raise BackendMissingError("zig", f"{ZIG_VARIABLE} is {chosen!r}: {error}") from error
-    if words:
-        program = shutil.which(words[0])
-        if program is None:
-            raise BackendMissingError(
-                "zig",
-                f"{ZIG_VARIABLE} is {chosen!r}, and there is no program {words[0]!r}; set it to "
-                f"zig, or unset it and {PIP_ZIG}",
-            )
-        return (program, *words[1:])
+    remedy = f"set it to zig, or unset it and {PIP_ZIG}"
+    chosen = command_of(ZIG_VARIABLE, "zig", remedy)
+    if chosen is not None:
+        return chosen
     if find_spec("ziglang") is not None:
         return (sys.executable, "-m", "ziglang")
     found = shutil.which("zig")

@@ -82,26 +82,43 @@ def level_named(name: str | None) -> Level:
     return usable[name]
 
 
+def command_of(variable: str, subject: str, remedy: str) -> tuple[str, ...] | None:
+    """The command that an environment variable holds, split as a shell does; None without one.
+
+    Args:
+        variable: its name.
+        subject: what it is of, for errors.
+        remedy: what to do where its program is not there.
+
+    Raises:
+        BackendMissingError: it cannot be split, or names no program.
+    """
+    chosen = os.environ.get(variable, "")
+    try:
+        words = shlex.split(chosen)
+    except ValueError as error:
+        raise BackendMissingError(subject, f"{variable} is {chosen!r}: {error}") from error
+    if not words:
+        return None
+    program = shutil.which(words[0])
+    if program is None:
+        raise BackendMissingError(
+            subject, f"{variable} is {chosen!r}, and there is no program {words[0]!r}; {remedy}"
+        )
+    return (program, *words[1:])
+
+
 def compiler() -> tuple[str, ...] | None:
     """The command of the C compiler: CC, split as a shell does, or the first of cc, gcc and clang.
 
     Raises:
         BackendMissingError: CC is set, and names no program.
     """
-    chosen = os.environ.get("CC", "")
-    try:
-        words = shlex.split(chosen)
-    except ValueError as error:
-        raise BackendMissingError("C engine", f"CC is {chosen!r}: {error}") from error
-    if words:
-        program = shutil.which(words[0])
-        if program is None:
-            raise BackendMissingError(
-                "C engine",
-                f"CC is {chosen!r}, and there is no program {words[0]!r}; set CC to a C compiler, "
-                "or unset it for cc, gcc or clang",
-            )
-        return (program, *words[1:])
+    chosen = command_of(
+        "CC", "C engine", "set CC to a C compiler, or unset it for cc, gcc or clang"
+    )
+    if chosen is not None:
+        return chosen
     found = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
     return None if found is None else (found,)
 
