@@ -1,4 +1,4 @@
-"""The training loop that the scripts of this folder and of examples/ share. Needs PyTorch."""
+"""The training loop that scripts here, in benchmarks/ and in examples/ share. Needs PyTorch."""
 
 from __future__ import annotations
 

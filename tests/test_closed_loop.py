@@ -3,42 +3,26 @@
 from __future__ import annotations
 
 import os
-import runpy
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from run_examples import run_example
 
 import lnn2loihi as l2l
 from lnn2loihi.micro.loop import CompiledLoop
 from lnn2loihi.models import pendulum
 from lnn2loihi.models.pendulum import data
 
-ROOT = Path(__file__).resolve().parent.parent
-EXAMPLE = ROOT / "examples" / "closed_loop.py"
+EXAMPLE = "04_closed_loop_in_c.py"
 
 needs_compiler = pytest.mark.skipif(
     not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="needs a C compiler"
 )
-
-
-def run_example(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    """Runs the example in this process; its exit code."""
-    if not EXAMPLE.is_file():
-        pytest.skip("the examples are not there")
-    monkeypatch.syspath_prepend(str(EXAMPLE.parent))
-    monkeypatch.setattr(sys, "argv", [str(EXAMPLE), *map(str, arguments)])
-    monkeypatch.setenv("COLUMNS", "250")
-    try:
-        runpy.run_path(str(EXAMPLE), run_name="__main__")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 0
-    return 0
 
 
 def test_pendulums_follow_from_their_seeds_whoever_is_beside_them() -> None:
@@ -79,7 +63,7 @@ def test_the_network_holds_pendulums_up_that_it_cannot_without_memory() -> None:
 def test_the_example_finds_no_difference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = run_example(monkeypatch, "--out", tmp_path, "--episodes", 4)
+    code = run_example(monkeypatch, EXAMPLE, "--out", tmp_path, "--episodes", 4)
     printed = capsys.readouterr().out
     assert code == 0, printed
     assert "0 of 600 actions differ" in printed
@@ -102,7 +86,7 @@ def test_other_answers_are_found_and_said(
         return made
 
     monkeypatch.setattr(l2l, "export", changed)
-    code = run_example(monkeypatch, "--out", tmp_path, "--episodes", 2, "--steps", 5)
+    code = run_example(monkeypatch, EXAMPLE, "--out", tmp_path, "--episodes", 2, "--steps", 5)
     printed = capsys.readouterr().out
     assert code == 2, printed
     assert "10 of 10 actions differ" in printed and "episode 0, step 0" in printed
@@ -123,7 +107,7 @@ def test_a_process_that_ends_is_an_error(
         return child
 
     monkeypatch.setattr(processes, "started", ended)
-    code = run_example(monkeypatch, "--out", tmp_path, "--episodes", 1, "--steps", 2)
+    code = run_example(monkeypatch, EXAMPLE, "--out", tmp_path, "--episodes", 1, "--steps", 2)
     assert code == 1 and "was ended by signal 9" in " ".join(capsys.readouterr().out.split())
 
 
@@ -147,7 +131,7 @@ def test_an_interruption_leaves_no_process(tmp_path: Path, monkeypatch: pytest.M
         data, "teaching", lambda count, time, seed: (np.zeros((count, time, 2)), None)
     )
     with pytest.raises(KeyboardInterrupt):
-        run_example(monkeypatch, "--out", tmp_path, "--episodes", 1)
+        run_example(monkeypatch, EXAMPLE, "--out", tmp_path, "--episodes", 1)
     assert [child.returncode for child in children] == [-signal.SIGKILL]
 
 
@@ -156,7 +140,7 @@ def test_without_a_compiler_it_says_what_to_install(
 ) -> None:
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert run_example(monkeypatch, "--out", tmp_path) == 3
+    assert run_example(monkeypatch, EXAMPLE, "--out", tmp_path) == 3
     assert "apt-get install gcc" in capsys.readouterr().out
 
 
@@ -164,7 +148,7 @@ def test_without_a_compiler_it_says_what_to_install(
 def test_episodes_are_whole_numbers(
     episodes: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_example(monkeypatch, f"--episodes={episodes}") == 2
+    assert run_example(monkeypatch, EXAMPLE, f"--episodes={episodes}") == 2
     assert "is no whole number of at least 1" in capsys.readouterr().err
 
 

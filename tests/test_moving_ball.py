@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import runpy
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from run_examples import run_example
 
 import lnn2loihi as l2l
 from lnn2loihi.models import moving_ball
 from lnn2loihi.models.moving_ball import data
 
 ROOT = Path(__file__).resolve().parent.parent
-EXAMPLE = ROOT / "examples" / "moving_ball.py"
+EXAMPLE = "10_convolutional_front_end.py"
 #: Figures of the card hold on other machines, and with fewer saturations, but for so much.
 CLOSE = 0.03
 
 pytest.importorskip("h5py", reason="needs h5py: pip install h5py")
-
-
-def run_example(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    """Runs the example in this process; its exit code."""
-    if not EXAMPLE.is_file():
-        pytest.skip("the examples are not there")
-    monkeypatch.syspath_prepend(str(EXAMPLE.parent))
-    monkeypatch.setattr(sys, "argv", [str(EXAMPLE), *map(str, arguments)])
-    monkeypatch.setenv("COLUMNS", "250")
-    try:
-        runpy.run_path(str(EXAMPLE), run_name="__main__")
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
 
 
 def rows(text: str) -> dict[str, list[float]]:
@@ -87,7 +73,7 @@ def test_the_example_is_as_good_as_the_card_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = run_example(
-        monkeypatch, "--out", tmp_path, "--executors", "reference,c,blas", "--verified", 3
+        monkeypatch, EXAMPLE, "--out", tmp_path, "--executors", "reference,c,blas", "--verified", 3
     )
     printed = capsys.readouterr().out
     assert code == 0, printed
@@ -112,7 +98,7 @@ def test_without_lava_dl_training_says_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "lava.lib.dl", None)
-    assert run_example(monkeypatch, "--out", tmp_path, "--train") == 3
+    assert run_example(monkeypatch, EXAMPLE, "--out", tmp_path, "--train") == 3
     assert "lava-dl" in capsys.readouterr().out
     assert not (tmp_path / "front.net").exists()
 
@@ -120,7 +106,7 @@ def test_without_lava_dl_training_says_what_is_missing(
 def test_help_says_what_it_does(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_example(monkeypatch, "--help") == 0
+    assert run_example(monkeypatch, EXAMPLE, "--help") == 0
     assert "sigma-delta convolutions" in capsys.readouterr().out
 
 

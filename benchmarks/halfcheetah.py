@@ -1,6 +1,6 @@
 """Trains an NCP on HalfCheetah, converts it, and evaluates float and integers side by side.
 
-    python examples/halfcheetah.py --data FOLDER/halfcheetah.npz --out out/halfcheetah
+    python benchmarks/halfcheetah.py --data FOLDER/halfcheetah.npz --out out/halfcheetah
 
 Next-state prediction, protocol in lnn2loihi/models/halfcheetah/data.py. The trivial baseline
 copies the last state. Needs PyTorch and ncps for training, Lava for the verification.

@@ -1,6 +1,6 @@
 """Trains an NCP on room occupancy, converts it, and evaluates float and integers side by side.
 
-    python examples/occupancy.py --data FOLDER/occupancy --out out/occupancy
+    python benchmarks/occupancy.py --data FOLDER/occupancy --out out/occupancy
 
 Per-step classification, protocol in lnn2loihi/models/occupancy/data.py. The trivial baseline is
 a threshold on light alone, which scores 99 %, so F1 and balanced accuracy are reported too.

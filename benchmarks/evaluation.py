@@ -1,4 +1,4 @@
-"""What both examples with real data do after training: convert, compare, verify in Lava."""
+"""What halfcheetah.py and occupancy.py do after training: convert, compare, verify in Lava."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ console = Console()
 
 
 def parser(description: str, data: str, epochs: int) -> argparse.ArgumentParser:
-    """Options that both examples have."""
+    """Options that both have."""
     made = argparse.ArgumentParser(description=description)
     made.add_argument("--data", type=Path, required=True, help=data)
     made.add_argument("--out", type=Path, required=True, help="folder for weights and program")
@@ -80,7 +80,7 @@ def convert(description: Path, arguments: Any, calibrate: np.ndarray, x: np.ndar
 
 
 def run(main: Any) -> None:
-    """Runs an example; errors of the library are messages, not tracebacks."""
+    """Runs one of them; errors of the library are messages, not tracebacks."""
     try:
         main()
     except Lnn2LoihiError as error:

@@ -1,6 +1,6 @@
 """A whole module: what runs on the chip, what stays on the host, and both together.
 
-    python examples/whole_module.py
+    python examples/12_whole_module.py
 
 A convolution over a spectrum, a CfC, and the softmax of two heads: converted by one call,
 quantized, compared, saved, and loaded again. Needs PyTorch, ncps and onnxruntime; takes seconds.

@@ -1,7 +1,7 @@
 """A ball flies through pictures: convolutions of lava-dl and a CfC behind them, as one program.
 
-    python examples/moving_ball.py                  # the shipped files; less than a minute
-    python examples/moving_ball.py --train          # trains both anew with lava-dl; some minutes
+    python examples/10_convolutional_front_end.py           # the shipped files; less than a minute
+    python examples/10_convolutional_front_end.py --train   # trains both anew with lava-dl; minutes
 
 The pictures are rendered from a seed. lava-dl's sigma-delta convolutions say where the ball is, one
 picture by itself; a CfC tells from their answers how fast it flies, and where it is while it is
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from evaluation import console, run
+from common import console, run
 from numpy.lib.stride_tricks import sliding_window_view
 
 import lnn2loihi as l2l
@@ -41,7 +41,9 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--out", type=Path, default=Path("out/moving_ball"), help="folder to write")
+    parser.add_argument(
+        "--out", type=Path, default=Path("out/10_convolutional_front_end"), help="folder to write"
+    )
     parser.add_argument("--train", action="store_true", help="train instead of the shipped files")
     parser.add_argument("--seed", type=int, default=1, help="of the training")
     parser.add_argument("--recipe", default="w8a12", help="of the core")

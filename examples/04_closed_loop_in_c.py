@@ -1,7 +1,7 @@
 """An inverted pendulum, and one policy three times: in float, as integers, and as compiled C.
 
-    python examples/closed_loop.py                   # 200 episodes, less than a minute
-    python examples/closed_loop.py --episodes 10     # fewer, for a look
+    python examples/04_closed_loop_in_c.py                 # 200 episodes, less than a minute
+    python examples/04_closed_loop_in_c.py --episodes 10   # fewer, for a look
 
 A trained CfC swings a pendulum up and holds it, though its motor is too weak to lift it from the
 side, and its speed is not among what the policy sees. The network becomes integers, and these
@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from evaluation import console, run
+from common import console, options, positive, run
 from rich.progress import track
 
 import lnn2loihi as l2l
@@ -44,22 +44,14 @@ LAST, UP = 25, 0.9
 
 def parsed() -> argparse.Namespace:
     """The options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, default=Path("out/closed_loop"), help="folder to write")
-    parser.add_argument("--episodes", type=positive, default=200, help="of each policy")
+    parser = options(__doc__, __file__)
+    parser.add_argument("--episodes", type=positive, help="of each policy (default: 200)")
     parser.add_argument("--steps", type=positive, default=150, help="of an episode")
     parser.add_argument("--recipe", default="w8a12", help="of the integers")
     parser.add_argument("--seed", type=int, default=TEST_SEED, help="of the first episode")
-    return parser.parse_args()
-
-
-def positive(text: str) -> int:
-    """A whole number of at least 1."""
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r:.40} is no whole number of at least 1")
-    return int(text)
+    given = parser.parse_args()
+    given.episodes = given.episodes or (4 if given.quick else 200)
+    return given
 
 
 @dataclass
