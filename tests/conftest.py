@@ -28,6 +28,12 @@ settings.register_profile(
 )
 settings.load_profile("repository")
 
+# One thread in NumPy and PyTorch, and in what tests start: with arrays this small, threads that
+# wait for one another take most of the processor's time. Libraries read this when they are
+# imported, which nothing has done before this file.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = "1"
+
 # What is printed looks as it does where nobody looks: 80 columns, no colours, no terminal.
 os.environ.update(COLUMNS="80", LINES="24", TERM="dumb")
 for _name in (
@@ -45,19 +51,6 @@ def _cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LNN2LOIHI_CACHE", str(base / "compiled-engines"))
         yield
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """PyTorch on one thread: with small tensors, threads that wait for one another take most of
-    the processor's time.
-    """
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -336,7 +336,7 @@ def test_it_is_saved_placed_profiled_and_drawn(network: LiquidNetwork, tmp_path:
 
 
 @chosen
-def test_training_for_the_chip(network: LiquidNetwork, one_thread: None) -> None:
+def test_training_for_the_chip(network: LiquidNetwork) -> None:
     """Gradients for all that trains; evaluation is the program bit for bit; what comes out is a
     network of the same edges.
     """

@@ -101,7 +101,6 @@ class TestTraining:
     """What training hears is what the chip computes."""
 
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-    pytestmark = pytest.mark.usefixtures("one_thread")
 
     def made(self, net: Any, x: Any, elapsed: Any, recipe: str = RECIPE) -> tuple[Any, Any, Any]:
         qat = pytest.importorskip("lnn2loihi.qat")

@@ -37,9 +37,6 @@ KINDS = (
 )
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def network(variant: Variant) -> l2l.LiquidNetwork:
     return l2l.import_network(ltcs.module(variant), timespan=variant.timespan)
 

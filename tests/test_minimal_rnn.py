@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +27,6 @@ load = FamiliesImporter("minimal_rnn").load
 STEADY = settings(derandomize=True, deadline=None, max_examples=40, database=None)
 KINDS = st.sampled_from(["MinGRU", "MinLSTM"])
 KEYS = {"MinGRU": "to_hidden_and_gate", "MinLSTM": "to_hidden_and_f_i_gate"}
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def module(

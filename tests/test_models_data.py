@@ -177,7 +177,6 @@ class TestTrainingOfWalker2d:
     def test_clipped_lines_begin_with_other_weights(
         self,
         torch: ModuleType,
-        one_thread: None,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -47,13 +46,9 @@ def test_unknown_names_are_refused() -> None:
 
 class TestModules:
     @pytest.fixture(autouse=True)
-    def _torch(self) -> Iterator[None]:
-        torch = pytest.importorskip("torch", reason="needs torch and ncps: pip install torch ncps")
+    def _torch(self) -> None:
+        pytest.importorskip("torch", reason="needs torch and ncps: pip install torch ncps")
         pytest.importorskip("ncps", reason="needs torch and ncps: pip install torch ncps")
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)
-        yield
-        torch.set_num_threads(before)
 
     @pytest.mark.parametrize("family", [*families.FAMILIES, "ltc2", "mingru2", "minlstm2"])
     def test_what_is_saved_is_the_module(self, family: str, tmp_path: Path) -> None:

@@ -32,15 +32,6 @@ from lnn2loihi.converters.normalise import Normalise  # noqa: E402
 load = ModulesImporter().load
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Threads only cost time with arrays this small."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def problems_of(source: Any, **options: Any) -> str:
     with pytest.raises(ImportNetworkError) as caught:
         load(source, **options)

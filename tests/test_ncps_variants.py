@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +23,6 @@ torch = pytest.importorskip("torch", reason="needs torch and ncps: pip install t
 
 load = FamiliesImporter("ncps").load
 STEADY = settings(nets.STEADY, max_examples=80)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Threads only cost time with arrays this small."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def assert_equal(actual: np.ndarray, expected: np.ndarray) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +22,6 @@ pytest.importorskip("ncps", reason="needs ncps: pip install ncps")
 
 INPUTS = 3
 load = OnnxImporter().load
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def assert_same_network(path: Path, module: Any, *, irregular: bool, inputs: int = INPUTS) -> None:

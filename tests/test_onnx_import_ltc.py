@@ -6,7 +6,6 @@ makes of the same module.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,14 +32,6 @@ pytest.importorskip("ncps", reason="needs ncps: pip install ncps")
 load = OnnxImporter().load
 pytestmark = pytest.mark.slow
 BOTH = pytest.mark.parametrize("dynamo", [False, True], ids=["legacy", "dynamo"])
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def assert_same_network(path: Path, variant: Variant, module: Any) -> None:

@@ -20,9 +20,6 @@ qat = pytest.importorskip("lnn2loihi.qat")
 SLOW = settings(max_examples=8, deadline=None, derandomize=True)
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def made(variant: Variant, recipe: str = "w6a10", **options: Any) -> tuple[Any, Any, Any]:
     """A module, samples and elapsed times as tensors."""
     x, elapsed = samples(variant, 6, 12)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +25,6 @@ qat = pytest.importorskip("lnn2loihi.qat")
 load = FamiliesImporter("torch_rnn").load
 STEADY = settings(derandomize=True, deadline=None, max_examples=40, database=None)
 KINDS = st.sampled_from(["GRU", "LSTM"])
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def module(
