@@ -17,7 +17,7 @@ import lnn2loihi as l2l
 from lnn2loihi.cost import Interval, workload_of_totals
 from lnn2loihi.cost.demand import Demand, demand_of
 from lnn2loihi.cost.interval import Z95, deviations, sample
-from lnn2loihi.cost.model import Operation, evaluate, step_times
+from lnn2loihi.cost.model import Operation, evaluate, lower_bounds, step_times
 from lnn2loihi.cost.workload import PIPELINED
 from lnn2loihi.devices import COST_PARAMETERS, Figure, with_prefix
 
@@ -96,7 +96,8 @@ def sets(draws: int = 50, seed: int = 0) -> dict[str, np.ndarray]:
 class TestEquations:
     def test_step_times_by_hand(self) -> None:
         nominal = {k: v[:1] for k, v in sets().items()}
-        additive, lower, links = step_times(demand(tiny()), nominal)
+        additive, links = step_times(demand(tiny()), nominal)
+        lower = lower_bounds(demand(tiny()), nominal, links)
         loads = [
             [(1000, 10, 500, 100, 40), (10, 20, 60, 0, 60)],
             [(0, 10, 30, 0, 250), (2000, 20, 1000, 300, 50)],
@@ -110,7 +111,8 @@ class TestEquations:
             assert lower[0, phase] == pytest.approx(T0 + max(map(max, times)), rel=1e-12)
         assert not links.any(), "no message was counted on a link"
         busy = demand(tiny(link_messages=[0, 10**7, 10**3]))
-        additive, lower, links = step_times(busy, nominal)
+        additive, links = step_times(busy, nominal)
+        lower = lower_bounds(busy, nominal, links)
         assert links[0] == pytest.approx([0.0, 1e7 * T_LINK, 1e3 * T_LINK], rel=1e-12)
         for times in (additive, lower):
             assert times[0, 1] == pytest.approx(T0 + 1e7 * T_LINK, rel=1e-12)
@@ -209,7 +211,8 @@ class TestEquations:
         self, seed: int, cores: int, period: int, tied: bool
     ) -> None:
         workload, p = random_workload(seed, cores, period, tied), sets()
-        additive, lower, _ = step_times(demand(workload), p)
+        additive, links = step_times(demand(workload), p)
+        lower = lower_bounds(demand(workload), p, links)
         assert workload.messages_out is not None and workload.link_messages is not None
         for phase in range(period):
             synapses = np.outer(

@@ -88,7 +88,7 @@ def bottleneck_of(workload: Workload, basis: Basis, device: Device) -> Bottlenec
         device: whose figures these are.
     """
     nominal = {name: values[:1] for name, values in basis.parameters.items()}
-    additive, _, links = step_times(basis.demand, nominal)
+    additive, links = step_times(basis.demand, nominal)
     phase, steps = int(np.argmax(additive[0])), basis.demand.steps
     seconds = resource_seconds(core_loads(workload, phase), nominal)
     core = int(np.argmax(seconds.sum(axis=0)))

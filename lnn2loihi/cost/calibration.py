@@ -297,7 +297,7 @@ def _run(log: ProfilerLog) -> _Run:
 
 def _predict(run: _Run, demand: Demand, sets: Mapping[str, FloatArray]) -> Iterator[FloatArray]:
     """The model's values of a run's observations for each set of parameters, (sets,) each."""
-    found = evaluate(demand, sets, Operation(step_time=run.step_time))
+    found = evaluate(demand, sets, Operation(step_time=run.step_time), bounds=False)
     # Energies are of one copy, measured is what all of them take.
     copies = demand.copies
     divisors = {"s": 1.0, "W": found["interval"] / copies, "J": demand.steps / copies}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -69,28 +70,38 @@ def resource_seconds(loads: FloatArray, p: Parameters) -> FloatArray:
     return np.stack([seconds[place == _RESOURCE].sum(axis=0) for place in range(len(RESOURCES))])
 
 
-def step_times(demand: Demand, p: Parameters) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Time of a step of each phase: additive (conservative), and its lower bound; and the part of
-    it that the heaviest link takes.
+def step_times(demand: Demand, p: Parameters) -> tuple[FloatArray, FloatArray]:
+    """Time of a step of each phase, and the part of it that the heaviest link takes.
 
-    Additive, a core works off its synaptic operations, neuron updates and messages one after the
-    other; for the lower bound they overlap, and the largest of them counts, over all cores. Links
-    carry messages meanwhile, in both.
+    A core works off its synaptic operations, neuron updates and messages one after the other, which
+    is conservative; links carry messages meanwhile.
 
     Args:
         demand: the counts.
         p: parameters, float64 (sets,) each.
 
     Returns:
-        Three arrays of seconds, float64 (sets, period).
+        Two arrays of seconds, float64 (sets, period).
     """
     costs = np.stack([p[name] for name in _TIMES], axis=1)
-    additive = np.empty((len(costs), len(demand.loads)))
-    lower = np.empty_like(additive)
+    slowest = np.stack([(costs @ np.array(cores).T).max(axis=1) for cores in demand.loads], axis=1)
     links = p["time_per_link_message"][:, None] * np.array(demand.link_messages)
+    return p["time_per_step"][:, None] + np.maximum(slowest, links), links
+
+
+def lower_bounds(demand: Demand, p: Parameters, links: FloatArray) -> FloatArray:
+    """The least that a step of each phase can take: what a core does overlaps, and the largest of
+    it counts, over all cores; links carry messages meanwhile. Seconds, float64 (sets, period).
+
+    Args:
+        demand: the counts.
+        p: parameters, float64 (sets,) each.
+        links: seconds that the heaviest link takes, as `step_times` has them.
+    """
+    costs = np.stack([p[name] for name in _TIMES], axis=1)
+    lower = np.empty_like(links)
     for phase, cores in enumerate(demand.loads):
         loads = np.array(cores).T
-        additive[:, phase] = (costs @ loads).max(axis=1)
         lower[:, phase] = np.max(
             [
                 (costs[:, place == _RESOURCE] @ loads[place == _RESOURCE]).max(axis=1)
@@ -98,17 +109,20 @@ def step_times(demand: Demand, p: Parameters) -> tuple[FloatArray, FloatArray, F
             ],
             axis=0,
         )
-    shortest = p["time_per_step"][:, None]
-    return shortest + np.maximum(additive, links), shortest + np.maximum(lower, links), links
+    return p["time_per_step"][:, None] + np.maximum(lower, links)
 
 
-def evaluate(demand: Demand, p: Parameters, operation: Operation) -> dict[str, FloatArray]:
+def evaluate(
+    demand: Demand, p: Parameters, operation: Operation, *, bounds: bool = True
+) -> dict[str, FloatArray]:
     """Times in s, energies in J per sample of one copy.
 
     Args:
         demand: the counts.
         p: parameters, float64 (sets,) each.
         operation: how the chip is run.
+        bounds: whether `step_time_lower_bound` is among them, which takes as long as the others:
+            a fit, which asks a thousand times, needs none.
 
     Returns:
         For each quantity float64 (sets,): `step_time` and `step_time_lower_bound` (mean over the
@@ -116,10 +130,11 @@ def evaluate(demand: Demand, p: Parameters, operation: Operation) -> dict[str, F
         `interval` (from one sample of a copy to its next), `throughput` (samples per second of all
         copies), the energies by the names of `CostEstimate.energy`, and `energy_delay_product`.
     """
-    additive, lower, links = step_times(demand, p)
-    found = {
-        "step_time": additive.mean(axis=1),
-        "step_time_lower_bound": lower.mean(axis=1),
+    additive, links = step_times(demand, p)
+    found = {"step_time": additive.mean(axis=1)}
+    if bounds:
+        found["step_time_lower_bound"] = lower_bounds(demand, p, links).mean(axis=1)
+    found |= {
         "worst_step_time": additive.max(axis=1),
         "link_time": links.mean(axis=1),
     }
@@ -179,7 +194,7 @@ def _energies(
         "static_idle_chips": (demand.board_chips - demand.chips) * static,
         "io": power * interval / copies,
     }
-    found["dynamic"] = np.sum([found[term] for term in DYNAMIC_TERMS], axis=0)
-    totals = {name: np.sum([found[part] for part in parts], axis=0)
+    found["dynamic"] = reduce(np.add, [found[term] for term in DYNAMIC_TERMS])
+    totals = {name: reduce(np.add, [found[part] for part in parts])
               for name, parts in _TOTALS.items()}  # fmt: skip
     return {**found, **totals}
