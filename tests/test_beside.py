@@ -111,7 +111,7 @@ class TestNames:
     def test_all_of_a_stranger_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
         register(monkeypatch, {"mars": Target("mars")}, "lnn2loihi.targets")
         assert "mars" in names_of(["all"])
-        found = l2l.profile(PROGRAM, X, against=(), beside="all").sides
+        found = l2l.profile(PROGRAM, X, against=(), frontier=False, beside="all").sides
         assert {"mars", "stock", "split_one"} < {side.target for side in found}
 
 
@@ -138,7 +138,9 @@ class TestClaims:
 
 class TestSides:
     def test_how_far_answers_are(self, tmp_path: Path) -> None:
-        found = l2l.profile(PROGRAM, X, against=(), beside=("split", "stock"), network=NETWORK)
+        found = l2l.profile(
+            PROGRAM, X, against=(), frontier=False, beside=("split", "stock"), network=NETWORK
+        )
         fused, split, stock = found.sides
         true, own = (
             l2l.simulate(p, X).outputs for p in (PROGRAM, target_of("stock").prepare(PROGRAM))
@@ -160,29 +162,34 @@ class TestSides:
 
     def test_an_exact_target_that_is_not(self) -> None:
         aim = replace(target_of("stock"), name="odd", exact=True)
-        (_, side) = l2l.profile(PROGRAM, X, against=(), beside=()).sides or (None, None)
+        (_, side) = l2l.profile(PROGRAM, X, against=(), frontier=False, beside=()).sides or (
+            None,
+            None,
+        )
         assert side is None
-        found = l2l.profile(PROGRAM, X, against=(), target=aim, beside="fused")
+        found = l2l.profile(PROGRAM, X, against=(), frontier=False, target=aim, beside="fused")
         odd = found.sides[0]
         assert odd.distance is not None and odd.distance.startswith("NOT EQUAL, ")
         assert "answers otherwise than the program" in found.problems[0]
 
     def test_one_that_approximates_is_no_fault_and_says_how_far(self) -> None:
-        found = l2l.profile(PROGRAM, X, against=(), target="stock")
+        found = l2l.profile(PROGRAM, X, against=(), frontier=False, target="stock")
         (side,) = found.sides
         assert found.problems == () and side.target == "stock" and side.off
         assert "of their spread" in found.summary()
 
     def test_targets_that_leave_it_as_it_is(self) -> None:
         aims = [Target("mars"), Target("moon", rules=(Rule(none_fits, ()),))]
-        options: Any = {"against": (), "target": aims[0], "beside": "fused"}
+        options: Any = {"against": (), "frontier": False, "target": aims[0], "beside": "fused"}
         mars, fused = l2l.profile(PROGRAM, X, **options).sides
         assert fused == replace(mars, target="fused", unproved=fused.unproved)
         moon = l2l.profile(PROGRAM, X, **{**options, "target": aims[1]}).sides[0]
         assert "moons: 2, the limit is 1" in moon.refusal and moon.distance == "itself"
 
     def test_only_what_lies_in_a_sequence_is_compared(self) -> None:
-        found = l2l.profile(PROGRAM, [X[0], X[1, :5]], against=(), beside="split").sides
+        found = l2l.profile(
+            PROGRAM, [X[0], X[1, :5]], against=(), frontier=False, beside="split"
+        ).sides
         assert {side.compared for side in found} == {17 * PROGRAM.output_population.size}
 
 

@@ -93,8 +93,8 @@ def rows(monkeypatch: pytest.MonkeyPatch, answer: Any, *devices: Any) -> list[An
 
     monkeypatch.setattr(microcontrollers, "footprint", fake)
     result = l2l.profile(
-        PROGRAM, X, devices=["loihi2-oheo-gulch", *(devices or (U385,))], against=(), rate=10.0,
-        count_instructions=True,
+        PROGRAM, X, devices=["loihi2-oheo-gulch", *(devices or (U385,))], against=(),
+        frontier=False, rate=10.0, count_instructions=True,
     )  # fmt: skip
     return [row for row in result.rows if row.kind == "mcu"]
 
@@ -114,7 +114,12 @@ def test_rows_say_what_was_counted_and_needed(
         assert "5,000 B of flash, 40 B of RAM and 412 B of stack; 900 to 1,100" in row.notes[0]
         assert "1,000 instructions a sample were counted (cortex-m33 in qemu" in row.notes[1]
     result = l2l.profile(
-        PROGRAM, X, devices=["loihi2-oheo-gulch", U385], against=(), count_instructions=True
+        PROGRAM,
+        X,
+        devices=["loihi2-oheo-gulch", U385],
+        against=(),
+        frontier=False,
+        count_instructions=True,
     )
     path = tmp_path / "a.profile.json"
     result.save(path)
@@ -159,7 +164,12 @@ def test_a_part_that_is_too_small_says_what_would_fit() -> None:
         U385, figures={**U385.figures, "flash_memory": Figure(64, 64, 64, "B", "test", "assumed")}
     )
     result = l2l.profile(
-        PROGRAM, X, devices=["loihi2-oheo-gulch", small], against=(), count_instructions=True
+        PROGRAM,
+        X,
+        devices=["loihi2-oheo-gulch", small],
+        against=(),
+        frontier=False,
+        count_instructions=True,
     )
     (row,) = (row for row in result.rows if row.device == small.name)
     assert row.status == "failed" and "64 B" in " ".join(row.problems)

@@ -180,7 +180,9 @@ class TestEverywhere:
             assert np.array_equal(runner.outputs(x), l2l.simulate(PLAIN, x).outputs)
         with pytest.raises(l2l.InputError, match="cpu:nobody' is unknown; .* cpu:called, cpu:narr"):
             runners(PLAIN, against=["cpu:nobody"])
-        result = l2l.profile(PLAIN, x, against="cpu:called", quick=True, budget_seconds=0.2)
+        result = l2l.profile(
+            PLAIN, x, against="cpu:called", frontier=False, quick=True, budget_seconds=0.2
+        )
         rows = [row for row in result.rows if row.backend == "integer engine called"]
         assert rows and all(row.threads is None and row.status != "failed" for row in rows)
 

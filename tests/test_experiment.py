@@ -335,6 +335,14 @@ def logged(device: Device) -> list[dict[str, Any]]:
     return lines(drawn(device, rng, static_power_per_chip=0.23), rng)
 
 
+@pytest.fixture(scope="module")
+def found(
+    device: Device, tmp_path_factory: pytest.TempPathFactory, logged: list[dict[str, Any]]
+) -> Any:
+    """What the log tells as it is."""
+    return analysed(device, tmp_path_factory.mktemp("log") / "log.jsonl", logged)
+
+
 def exchanged(
     logged: list[dict[str, Any]], one: str, other: str, field: str
 ) -> list[dict[str, Any]]:
@@ -437,10 +445,9 @@ class TestContradictions:
 
     @pytest.mark.parametrize("share", [(0.5, 0.0, 1.0), (0.98, 0.0, 1.0), (0.5, 0.3, 0.7)])
     def test_a_share_that_leaves_both_worlds_open(
-        self, device: Device, tmp_path: Path, logged: list[dict[str, Any]],
-        share: tuple[float, float, float],
-    ) -> None:  # fmt: skip
-        powers = analysed(device, tmp_path / "log.jsonl", logged).powers
+        self, found: Any, share: tuple[float, float, float]
+    ) -> None:
+        powers = found.powers
         assert powers is not None
         for milliwatts in (0.1, 4.0):
             core = Interval(milliwatts * 1e-3, milliwatts * 0.9e-3, milliwatts * 1.1e-3, "W")
@@ -632,6 +639,5 @@ class TestCommandLine:
         assert list(tmp_path.iterdir()) == []
 
 
-def test_results_are_frozen(device: Device, tmp_path: Path, logged: list[dict[str, Any]]) -> None:
-    found = analysed(device, tmp_path / "log.jsonl", logged)
+def test_results_are_frozen(found: Any) -> None:
     assert replace(found, world="cores").world == "cores"

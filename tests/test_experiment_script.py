@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 import lnn2loihi as l2l
-from lnn2loihi.cost.experiment.cases import cases
+from lnn2loihi.cost.experiment.cases import Case, cases
 from lnn2loihi.cost.experiment.lines import read_experiment
 from lnn2loihi.errors import InputError
 from lnn2loihi.lava import lava_is_installed
@@ -61,14 +62,36 @@ def folder(tmp_path: Path) -> Path:
     return l2l.write_experiment(tmp_path / "experiment")
 
 
+def different_ones(folder: Path) -> dict[str, Case]:
+    """Leaves in a plan of small cases those that differ: they have at most three blocks, so that
+    some that differ on a board are the same graph here.
+    """
+    graphs: dict[Any, Case] = {}
+    for case in cases(small=True):
+        first = graphs.setdefault((case.processes, case.wires), case)
+        assert first.counts == case.counts, case.name
+    small = {case.name: case for case in graphs.values()}
+    plan = json.loads((folder / "plan.json").read_text())
+    plan["small"] = [case for case in plan["small"] if case["name"] in small]
+    rewrite(folder, plan)
+    return small
+
+
+def rewrite(folder: Path, plan: dict[str, Any]) -> None:
+    """Writes another plan, with its fingerprint."""
+    text = json.dumps([plan["cases"], plan["small"]], sort_keys=True, separators=(",", ":"))
+    plan["sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    (folder / "plan.json").write_text(json.dumps(plan))
+
+
 @needs_lava
 class TestSimulator:
     def test_all_cases_send_as_planned_and_none_runs_twice(self, folder: Path) -> None:
+        small = different_ones(folder)
         code, said, err = ran(folder, "--sim", "--case", "floor", "--case", "ring-004")
         assert code == 0 and [line["case"] for line in said] == ["floor", "ring-004"], err
         code, said, err = ran(folder, "--sim")  # as after an interruption
         assert code == 0, err
-        small = {case.name: case for case in cases(small=True)}
         assert [line["case"] for line in said] == [
             n for n in small if n not in ("floor", "ring-004")
         ]
@@ -81,15 +104,13 @@ class TestSimulator:
             assert (
                 line["synaptic_operations"] == (small[line["case"]].counts["synaptic_operations"])
             ), line["case"]
-        assert sum(line["messages"] > 0 for line in logged) == 12
+        assert sum(line["messages"] > 0 for line in logged) == 8
         assert ran(folder, "--sim")[:2] == (0, [])
         with pytest.raises(InputError, match="logged in the simulator, where nothing is measured"):
             l2l.analyse_experiment("loihi2-oheo-gulch", folder / "simulator.jsonl")
 
     def test_a_plan_that_counts_otherwise(self, folder: Path, tmp_path: Path) -> None:
         """The plan itself is kept by its fingerprint; here both are others."""
-        import hashlib
-
         plan = json.loads((folder / "plan.json").read_text())
         case = next(c for c in plan["small"] if c["name"] == "fan-out-001")
         case["counts"]["messages"] += 1
@@ -97,9 +118,7 @@ class TestSimulator:
         arguments = "--sim", "--case", "fan-out-001"
         code, said, err = ran(folder, *arguments)
         assert (code, said) == (4, []) and "fingerprint" in err
-        text = json.dumps([plan["cases"], plan["small"]], sort_keys=True, separators=(",", ":"))
-        plan["sha256"] = hashlib.sha256(text.encode()).hexdigest()
-        (folder / "plan.json").write_text(json.dumps(plan))
+        rewrite(folder, plan)
         assert ran(folder, *arguments)[0] == 1
 
 

@@ -32,7 +32,7 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     l2l.save(program, folder / "net.l2l")
     np.savez(folder / "x.npz", x=x)
     np.savez(folder / "targets.npz", targets=x)
-    result = l2l.profile(program, x, devices=("loihi2-oheo-gulch",), against=())
+    result = l2l.profile(program, x, devices=("loihi2-oheo-gulch",), against=(), frontier=False)
     result.save(folder / "net.profile.json")
     (folder / "net.toml").write_bytes((damped_sine.FOLDER / "network.toml").read_bytes())
     weights = (damped_sine.FOLDER / "weights.safetensors").read_bytes()

@@ -234,7 +234,7 @@ class TestRecording:
 
 class TestEnergy:
     def test_of_the_profiles_own_samples_is_the_profiles(self) -> None:
-        result = l2l.profile(PROGRAM, X, against=(), devices="loihi2-oheo-gulch")
+        result = l2l.profile(PROGRAM, X, against=(), frontier=False, devices="loihi2-oheo-gulch")
         found = energy_figures(result)
         assert isinstance(found, EnergyFigures)
         row = min(

@@ -60,7 +60,7 @@ def answer(function: str, x: Any, **options: Any) -> Any:
     if function == "verify":
         return l2l.verify(PROGRAM, x, ("reference", "blas"), **options)
     if function == "profile":
-        found = l2l.profile(PROGRAM, x, against=(), network=NETWORK, **options)
+        found = l2l.profile(PROGRAM, x, against=(), frontier=False, network=NETWORK, **options)
         return found.rows, found.metrics, found.subject
     if function == "sensitivity":
         return l2l.sensitivity(NETWORK, x, **options)
@@ -324,7 +324,7 @@ class TestLengths:
             (run.outputs[np.arange(6), LENGTHS - 1].argmax(axis=-1), 1.0),
         ):
             found = l2l.profile(
-                PROGRAM, COUNTS, against=(), lengths=LENGTHS, targets=targets
+                PROGRAM, COUNTS, against=(), frontier=False, lengths=LENGTHS, targets=targets
             ).rows[0]  # fmt: skip
             assert found.accuracy is not None
             assert found.accuracy.value == pytest.approx(metric, abs=1e-12)

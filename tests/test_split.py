@@ -532,7 +532,7 @@ class TestSideBySide:
     def test_profiles_and_pages(self, tmp_path: Path) -> None:
         with pytest.raises(l2l.InputError, match="beside: 'mars' does not exist"):
             l2l.profile(PLAIN, X, against=(), beside="split,mars")
-        found = l2l.profile(PLAIN, X, against=(), beside=[*self.NAMES[1:], "split"])
+        found = l2l.profile(PLAIN, X, against=(), frontier=False, beside=[*self.NAMES[1:], "split"])
         assert [side.target for side in found.sides] == list(self.NAMES)
         assert [side.accumulators for side in found.sides] == [3, 2, 1, 2]
         assert [side.steps_per_sample for side in found.sides] == [1, 2, 3, 3]
@@ -545,7 +545,7 @@ class TestSideBySide:
         assert l2l.load_profile(path) == found
         page = l2l.report(found, PLAIN, tmp_path / "a.html").read_text()
         assert "Targets side by side on loihi2-oheo-gulch" in page and "split_one" in page
-        plain = l2l.profile(PLAIN, X, against=(), beside="fused")
+        plain = l2l.profile(PLAIN, X, against=(), frontier=False, beside="fused")
         assert plain.sides == () and "Targets" not in plain.summary()
         document = json.loads(path.read_text())
         del document["profile"]["sides"]

@@ -96,7 +96,9 @@ class TestWithData:
         assert "the form pre keeps weights as they are" in said and "target split" in said
 
     def test_profiles_say_it(self, program: LoihiProgram, x: Any) -> None:
-        found = l2l.profile(program, x, against=(), target="stock:fold", beside="stock:pre-8")
+        found = l2l.profile(
+            program, x, against=(), frontier=False, target="stock:fold", beside="stock:pre-8"
+        )
         fold, pre = found.sides
         assert "within 15 dB" in fold.warning and not pre.warning
         assert f"warning: {fold.warning}" in found.summary()
@@ -199,6 +201,6 @@ class TestPreparedAlready:
             placed = l2l.place(made, target=target)
             assert placed.unproved == unproved
             assert unproved[2] in " ".join(placed.summary().split())
-        found = l2l.profile(made, x, against=())
+        found = l2l.profile(made, x, against=(), frontier=False)
         assert found.subject.unproved == unproved and unproved[2] in found.summary()
         assert unproved[2] not in l2l.place(program).summary()

@@ -361,13 +361,15 @@ class TestPlacesAndProfiles:
         placed = l2l.place(PLAIN, target=Target("cut", (sums_elsewhere,)))
         held = {s.population for core in placed.cores for s in core.slices}
         assert held == {p.name for p in sums_elsewhere(PLAIN).populations}
-        assert l2l.profile(PLAIN, X, against=(), target=aim).rows[0].status == "failed"
+        assert (
+            l2l.profile(PLAIN, X, against=(), frontier=False, target=aim).rows[0].status == "failed"
+        )
         with pytest.raises(l2l.InputError, match=r"rules\[0\] is of type int; give a lnn2loihi"):
             Target("odd", rules=(3,))  # type: ignore[arg-type]
 
     def test_profiles_are_of_what_is_prepared(self, tmp_path: Path) -> None:
-        found = l2l.profile(PLAIN, X, against=(), target="both")
-        plain = l2l.profile(PLAIN, X, against=())
+        found = l2l.profile(PLAIN, X, against=(), frontier=False, target="both")
+        plain = l2l.profile(PLAIN, X, against=(), frontier=False)
         prepared = BOTH.prepare(PLAIN)
         assert found.subject.neurons == prepared.neurons == plain.subject.neurons + 4 + 2
         assert found.subject.latency_steps == plain.subject.latency_steps + 2
@@ -378,8 +380,8 @@ class TestPlacesAndProfiles:
         assert "not proved" not in plain.summary()
         assert l2l.load_profile(found.save(tmp_path / "a.profile.json")) == found
         assert l2l.report(found, PLAIN, tmp_path / "a.html").is_file()
-        more = l2l.profile(FORWARD, X, against=(), target="twice").subject
-        assert more.period == 2 * l2l.profile(FORWARD, X, against=()).subject.period
+        more = l2l.profile(FORWARD, X, against=(), frontier=False, target="twice").subject
+        assert more.period == 2 * l2l.profile(FORWARD, X, against=(), frontier=False).subject.period
 
     def test_wrong_answers_are_said(self) -> None:
         def biased(program: LoihiProgram) -> LoihiProgram:
@@ -388,14 +390,22 @@ class TestPlacesAndProfiles:
             made = replace(output, parameters={**output.parameters, **biases})
             return replace(program, populations=(*program.populations[:-1], made))
 
-        found = l2l.profile(PLAIN, X, against=(), target=Target("biased", (biased,)))
+        found = l2l.profile(
+            PLAIN, X, against=(), frontier=False, target=Target("biased", (biased,))
+        )
         (problem,) = found.problems
         assert "the target biased has prepared answers otherwise than the program" in problem
         assert problem in found.summary() and not found.complete
 
     def test_a_measured_backend_runs_the_program_as_it_is(self) -> None:
         found = l2l.profile(
-            PLAIN, X, against="cpu:blas", target="both", quick=True, budget_seconds=0.2
+            PLAIN,
+            X,
+            against="cpu:blas",
+            frontier=False,
+            target="both",
+            quick=True,
+            budget_seconds=0.2,
         )
         assert {row.status for row in found.rows} <= {"complete", "partial"}
 

@@ -100,25 +100,43 @@ def copied_activity(activity: Activity, copies: int) -> Activity:
     return replace(activity, messages=messages)
 
 
-def most_copies_on_a_core(asked: Request, most: int) -> int:
-    """The most copies, of `most`, that one core has room for, found by trying; 0 where it has not
-    even room for one.
-    """
+class Blocks:
+    """Blocks of what was asked for, each cut once."""
 
-    def holds(copies: int) -> bool:
+    def __init__(self, asked: Request) -> None:
+        self._asked = asked
+        self._drafts: dict[int, Draft] = {}
+        self._held: dict[int, bool] = {}
+
+    def draft(self, copies: int) -> Draft:
+        """A block of so many copies on the fewest cores.
+
+        Raises:
+            ProgramError: it is larger than programs may be.
+        """
+        if copies not in self._drafts:
+            block = block_request(self._asked, copies)
+            draft = packed_draft(block.program, block.device, block.available, block.activity)
+            self._drafts[copies] = draft
+        return self._drafts[copies]
+
+    def most_on_a_core(self, most: int) -> int:
+        """The most copies, of `most`, that one core has room for, found by trying; 0 where it has
+        not even room for one.
+        """
+        return _largest(most, self._holds)
+
+    def _holds(self, copies: int) -> bool:
+        if copies not in self._held:
+            self._held[copies] = self._tried(copies)
+        return self._held[copies]
+
+    def _tried(self, copies: int) -> bool:
         try:
-            draft = block_draft(asked, copies)
-        except ProgramError:  # it is larger than programs may be
+            draft = self.draft(copies)
+        except ProgramError:
             return False
-        return draft.cores == 1 and not any(rule.violations(draft) for rule in asked.rules)
-
-    return _largest(most, holds)
-
-
-def block_draft(asked: Request, copies: int) -> Draft:
-    """A block of so many copies on the fewest cores."""
-    block = block_request(asked, copies)
-    return packed_draft(block.program, block.device, block.available, block.activity)
+        return draft.cores == 1 and not any(rule.violations(draft) for rule in self._asked.rules)
 
 
 def _largest(most: int, holds: Callable[[int], bool]) -> int:

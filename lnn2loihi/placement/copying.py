@@ -16,8 +16,8 @@ from lnn2loihi.devices import Device, known_devices
 from lnn2loihi.errors import PlacementError
 from lnn2loihi.kinds import Count
 from lnn2loihi.placement.arranged import arranged
-from lnn2loihi.placement.blocks import block_draft, block_request, most_copies_on_a_core
-from lnn2loihi.placement.candidates import candidates_of
+from lnn2loihi.placement.blocks import Blocks, block_request
+from lnn2loihi.placement.candidates import Candidate, candidates_of
 from lnn2loihi.placement.copies import Block, CopiesPlacement, Filling
 from lnn2loihi.placement.draft import Draft
 from lnn2loihi.placement.line import FloatArray
@@ -251,50 +251,66 @@ def copies_candidates(
         PlacementError: not even the fewest cores fit; and whatever else `place_copies` raises.
     """
     asked = request(program, device, target, chips, counters)
-    search = Search.of(asked)
-    ways = _Ways(search, copies)
-    fitting = [one for one in ways.all if one.chips <= asked.available]
-    if not fitting:
-        raise PlacementError(asked.subject, [_too_many(asked, ways.all, copies)])
-    found: list[CopiesCandidate] = []
-    for one in sorted(fitting, key=lambda one: (one.cores, one.step_seconds)):
-        if not found or one.step_seconds < found[-1].step_seconds:
-            found.append(one)
-    fast = max(n for n, one in enumerate(found) if n == 0 or one.cores <= ways.fast_cores)
-    names = {0: PACKED, **({fast: FAST} if fast else {})}
-    return tuple(replace(one, objective=names.get(n, BETWEEN)) for n, one in enumerate(found))
+    return CopiesSearch(Search.of(asked)).candidates(copies)
 
 
-class _Ways:
-    """All ways to place copies, whether or not there are chips enough.
+class CopiesSearch:
+    """The search for places of any number of copies. What is found for one number is there for the
+    next one: blocks that share a core, and how one copy is cut.
 
-    Attributes:
-        all: the ways, those with most copies on a core first.
-        fast_cores: cores that all copies take where each is cut as `fast` cuts one.
+    Args:
+        search: the one of a single copy.
     """
 
-    def __init__(self, search: Search, copies: int) -> None:
-        self._copies, self._power, self._asked = copies, search.power, search.asked
-        most = most_copies_on_a_core(search.asked, copies)
-        # Chips were asked for all copies, and none of them takes more than it needs.
-        one = Search(replace(search.asked, chips=None), search.cutters, search.packed)
-        single = candidates_of(one)
-        best = next((c for c in single if c.objective == FAST), single[0])
-        self.fast_cores = copies * best.cores
-        self.all = [self._sharing(number) for number in _numbers(copies, most)]
-        self.all += [self._way((Part(1, c.draft, copies),)) for c in single]
+    def __init__(self, search: Search) -> None:
+        self._asked, self._search, self._blocks = search.asked, search, Blocks(search.asked)
 
-    def _sharing(self, number: int) -> CopiesCandidate:
+    def candidates(self, copies: int) -> tuple[CopiesCandidate, ...]:
+        """The ways for which there are chips enough, as `copies_candidates` has them.
+
+        Raises:
+            PlacementError: not even the fewest cores fit.
+        """
+        ways = self.ways(copies)
+        fitting = [one for one in ways if one.chips <= self._asked.available]
+        if not fitting:
+            raise PlacementError(self._asked.subject, [_too_many(self._asked, ways, copies)])
+        found: list[CopiesCandidate] = []
+        for one in sorted(fitting, key=lambda one: (one.cores, one.step_seconds)):
+            if not found or one.step_seconds < found[-1].step_seconds:
+                found.append(one)
+        best = next((one for one in self._single if one.objective == FAST), self._single[0])
+        # Cores that all copies take where each is cut as `fast` cuts one.
+        most = copies * best.cores
+        fast = max(n for n, one in enumerate(found) if n == 0 or one.cores <= most)
+        names = {0: PACKED, **({fast: FAST} if fast else {})}
+        return tuple(replace(one, objective=names.get(n, BETWEEN)) for n, one in enumerate(found))
+
+    def ways(self, copies: int) -> list[CopiesCandidate]:
+        """All ways, also those for which there are too few chips; most copies on a core first."""
+        most = self._blocks.most_on_a_core(copies)
+        found = [self._sharing(number, copies) for number in _numbers(copies, most)]
+        return found + [self._way((Part(1, one.draft, copies),), copies) for one in self._single]
+
+    @cached_property
+    def _single(self) -> Sequence[Candidate]:
+        """One copy: chips were asked for all of them, and none takes more than it needs."""
+        search = self._search
+        return candidates_of(
+            Search(replace(search.asked, chips=None), search.cutters, search.packed)
+        )
+
+    def _sharing(self, number: int, copies: int) -> CopiesCandidate:
         """So many copies on each core, and what is left on one more."""
-        times, rest = divmod(self._copies, number)
-        parts = [Part(number, block_draft(self._asked, number), times)]
+        times, rest = divmod(copies, number)
+        parts = [Part(number, self._blocks.draft(number), times)]
         if rest:
-            parts.append(Part(rest, block_draft(self._asked, rest), 1))
-        return self._way(tuple(parts))
+            parts.append(Part(rest, self._blocks.draft(rest), 1))
+        return self._way(tuple(parts), copies)
 
-    def _way(self, parts: tuple[Part, ...]) -> CopiesCandidate:
+    def _way(self, parts: tuple[Part, ...], copies: int) -> CopiesCandidate:
         fillings = () if parts[0].draft.chips_needed > 1 else fill(parts, self._asked.device)
-        return CopiesCandidate(BETWEEN, self._copies, parts, fillings, self._asked, self._power)
+        return CopiesCandidate(BETWEEN, copies, parts, fillings, self._asked, self._search.power)
 
 
 def _numbers(copies: int, most: int) -> list[int]:
@@ -395,9 +411,9 @@ def _larger(asked: Request, copies: int) -> list[str]:
             continue
         other = replace(asked, device=device, chips=None)
         try:
-            ways = _Ways(Search.of(other), copies)
+            ways = CopiesSearch(Search.of(other)).ways(copies)
         except PlacementError:
             continue
-        if any(one.chips <= other.available for one in ways.all):
+        if any(one.chips <= other.available for one in ways):
             found.append((other.available, device.name))
     return [name for _, name in sorted(found)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 
@@ -14,8 +14,10 @@ from lnn2loihi.defaults import AUTO, FAST, PACKED
 from lnn2loihi.devices import Device
 from lnn2loihi.errors import DeviceError, PlacementError
 from lnn2loihi.measure.meter import DEVICE_KINDS
-from lnn2loihi.placement.candidates import Candidate, candidates
-from lnn2loihi.placement.copying import CopiesCandidate, copies_candidates
+from lnn2loihi.placement.candidates import Candidate, candidates_of
+from lnn2loihi.placement.copying import CopiesCandidate, CopiesSearch
+from lnn2loihi.placement.search import Search
+from lnn2loihi.placement.search import request as asked_for
 from lnn2loihi.profiling.choice import Placed
 from lnn2loihi.profiling.competitors import chip, measured, microcontroller
 from lnn2loihi.profiling.crossing import Competitor
@@ -122,14 +124,21 @@ class Contest:
 
     def _ways(self, copies: int) -> Sequence[Candidate | CopiesCandidate]:
         """How copies can be placed, from the fewest cores to the fastest."""
-        request = self.request
-        options: dict[str, Any] = {
-            # It is prepared already: the rules are left.
-            "target": replace(request.target, passes=()), "counters": request.counters
-        }  # fmt: skip
         if copies == 1:
-            return candidates(request.program, self.device, **options)
-        return copies_candidates(request.program, self.device, copies, **options)
+            return candidates_of(self._search)
+        return self._copies_search.candidates(copies)
+
+    @cached_property
+    def _search(self) -> Search:
+        # It is prepared already: the rules are left.
+        rules = replace(self.request.target, passes=())
+        return Search.of(
+            asked_for(self.request.program, self.device, rules, None, self.request.counters)
+        )
+
+    @cached_property
+    def _copies_search(self) -> CopiesSearch:
+        return CopiesSearch(self._search)
 
     def _rivals(self, copies: int, left_out: list[str]) -> Iterator[Competitor]:
         """Micro-controllers and what was measured, one of each name."""
