@@ -114,7 +114,8 @@ def scenario(level_name: str) -> None:
     ):
         program = zoo_program(seed, sizes, inputs=1 + seed, density=density)
         native = NativeEngine(program, level, FLAGS)
-        for batch in (1, 2, 7, 8, 63, 64, 65, 129):
+        # All edges of blocks with the two programs that have most ways through the kernels.
+        for batch in (1, 2, 7, 8, 63, 64, 65, 129) if seed in (2, 3) else (1, 8, 65):
             record = bool(batch % 2)
             x = random_inputs(seed, program, batch, 3)
             lengths = None if batch == 2 else rng.integers(0, 4, batch)
