@@ -114,8 +114,10 @@ if TYPE_CHECKING:
     from lnn2loihi.recipe import Recipe
     from lnn2loihi.reporting import report
     from lnn2loihi.simulation import simulate
+    from lnn2loihi.simulation.chunks import simulate_stream
     from lnn2loihi.simulation.result import Counters, SimulationResult
-    from lnn2loihi.simulation.streams import Stream, open_stream, simulate_stream
+    from lnn2loihi.simulation.side_by_side import StreamBatch
+    from lnn2loihi.simulation.streams import Stream, open_stream
     from lnn2loihi.storage import load, save
     from lnn2loihi.targets import Target, stock_target
     from lnn2loihi.verification.verb import Mismatch, VerificationResult, verify
@@ -172,7 +174,9 @@ _NAMES = {
     "reporting": "report",
     "simulation": "simulate",
     "simulation.result": "Counters SimulationResult",
-    "simulation.streams": "Stream open_stream simulate_stream",
+    "simulation.chunks": "simulate_stream",
+    "simulation.side_by_side": "StreamBatch",
+    "simulation.streams": "Stream open_stream",
     "storage": "load save",
     "targets": "Target stock_target",
     "verification.verb": "Mismatch VerificationResult verify",
@@ -241,6 +245,7 @@ __all__ = [
     "Sensitivity",
     "SimulationResult",
     "Stream",
+    "StreamBatch",
     "Target",
     "TargetError",
     "VerificationResult",

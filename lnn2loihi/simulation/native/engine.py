@@ -18,8 +18,9 @@ from lnn2loihi.simulation.native.job import Binding, Job
 from lnn2loihi.simulation.native.kernel_code import LANES, NARROW, Level, row_vector_lanes
 from lnn2loihi.simulation.native.layout import Layout, lay_out
 from lnn2loihi.simulation.native.plan import ONE, SHARED_BELOW, Piece, divided, unmeasured
+from lnn2loihi.simulation.native.stream import NativeStream
 from lnn2loihi.simulation.native.workers import run_workers
-from lnn2loihi.simulation.result import EngineRun, OnStep, SaturationCounts
+from lnn2loihi.simulation.result import EngineRun, OnStep
 
 NAME = "c"
 NO_MEMORY = 2
@@ -63,6 +64,10 @@ class NativeEngine:
         self._ragged = 0
         updates = [library.neuron(p, self.level, extra_flags) for p in self.layout.programs]
         output = [p.name for p in program.populations].index(program.output)
+        answering = program.output_population
+        self._scale, self._offset = answering.scale, None
+        if answering.has_own_scales:
+            self._offset = answering.offset
         self._binding = Binding(self.layout, updates, program.input, program.populations, output)
 
     @property
@@ -199,62 +204,10 @@ class NativeEngine:
         """
         x = np.zeros((1, 1, self._input.size), np.int32 if encoded else np.float64)
         job = self._job(x, np.ones(1, np.int64), state)
-        return NativeStream(job, self._functions[ONE], state, self._substeps)
-
-
-class NativeStream:
-    """One endless sequence on arrays that are bound once; not for several threads."""
-
-    def __init__(
-        self,
-        job: Job,
-        function: Any,
-        state: Mapping[str, Mapping[str, npt.NDArray[Any]]],
-        substeps: int,
-    ) -> None:
-        self._job, self._function, self._substeps = job, function, range(substeps)
-        self._sample, self._answer = job.x[0, 0], job.outputs[0, 0]
-        self.start(state)
-
-    def start(self, state: Mapping[str, Mapping[str, npt.NDArray[Any]]]) -> None:
-        """Goes on from a state, for each population and word (1, neurons), with counts of 0."""
-        for bound in self._job.populations:
-            for place, word in enumerate(bound.template.words):
-                bound.final[place] = state[bound.name][word]
-        self._job.counts[0] = 0
-        for bound in self._job.populations:
-            bound.saturated[:] = 0
-
-    @property
-    def state(self) -> dict[str, dict[str, npt.NDArray[np.int32]]]:
-        """For each population and state word int32 (1, neurons); written to by the next step."""
-        return {
-            bound.name: dict(zip(bound.template.words, bound.final, strict=False))
-            for bound in self._job.populations
-        }
-
-    @property
-    def saturated(self) -> IntegerArray:
-        """Input values of each channel outside the calibrated range in all steps, int64."""
-        return self._job.counts[0].copy()
-
-    @property
-    def saturated_words(self) -> SaturationCounts:
-        """Updates in which words saturated, in all steps."""
-        return self._job.saturated_words()
-
-    def step(self, sample: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
-        """The messages of the output population after all updates for a sample, int32 (outputs,);
-        overwritten by the next step.
-
-        Args:
-            sample: float64 (inputs,), finite; or int32, where the stream is encoded.
-
-        Raises:
-            MemoryError: there is not enough memory for the scratch.
-        """
-        self._sample[:] = sample
-        for _ in self._substeps:
-            if self._function(self._job.address, 0, 1, 0, 1) == NO_MEMORY:
-                raise MemoryError("the C engine found no memory for a step")
-        return self._answer
+        return NativeStream(
+            job,
+            library.engine(self.level, self._extra_flags),
+            self._substeps,
+            self._scale,
+            self._offset,
+        )

@@ -59,7 +59,7 @@ class _ConvolutionStructure(ctypes.Structure):
         return cls(
             kernel.tile_channels, windows.groups, inner, channels // windows.groups,
             *windows.source_shape[1:], tall * wide, wide, windows.target_shape[2], kernel.first,
-            *map(_address, (
+            *map(address_of, (
                 kernel.weights, kernel.columns, kernel.weight_starts, kernel.column_starts,
                 kernel.pair_counts, kernel.offsets, kernel.scattered, kernel.used, *kernel.reached,
             )),
@@ -83,7 +83,7 @@ class _RunStructure(ctypes.Structure):
 _KINDS = {np.dtype(np.int32): 0, np.dtype(np.float64): 1, np.dtype(np.float32): 2}
 
 
-def _address(array: npt.NDArray[Any]) -> int:
+def address_of(array: npt.NDArray[Any]) -> int:
     """Where an array's values begin; a third of the time that `array.ctypes.data` takes."""
     return array.__array_interface__["data"][0]
 
@@ -112,15 +112,15 @@ class _Template:
             laid.tile_neurons, laid.first_pair, self.words.index(state) if state else -1,
             len(self.marks), len(self.planes), laid.places,
             *updates,
-            *map(_address, tiled),
-            None if laid.row_weights is None else _address(laid.row_weights),
-            _address(laid.row_columns), laid.row_columns.size,
-            None if laid.row_starts is None else _address(laid.row_starts),
-            _address(laid.row_values), _address(laid.row_parameters),
+            *map(address_of, tiled),
+            None if laid.row_weights is None else address_of(laid.row_weights),
+            address_of(laid.row_columns), laid.row_columns.size,
+            None if laid.row_starts is None else address_of(laid.row_starts),
+            address_of(laid.row_values), address_of(laid.row_parameters),
         )  # fmt: skip
         self.structure.convolutions = ctypes.addressof(self.convolutions)
         if laid.digit_bits is not None:
-            self.structure.digit_bits = _address(laid.digit_bits)
+            self.structure.digit_bits = address_of(laid.digit_bits)
 
 
 class Binding:
@@ -149,8 +149,8 @@ class Binding:
             for p, laid in zip(populations, layout.populations, strict=True)
         ]
         digits = layout.input_digit_bits
-        self.input_digits = None if digits is None else _address(digits)
-        self.codec = tuple(map(_address, (port.gain, port.offset, *self.ends)))
+        self.input_digits = None if digits is None else address_of(digits)
+        self.codec = tuple(map(address_of, (port.gain, port.offset, *self.ends)))
 
 
 @dataclass(eq=False)  # not frozen: that takes thrice as long to make
@@ -212,15 +212,15 @@ class Job:
         self._list = (_PopulationStructure * len(self.populations))(
             *(bound.structure for bound in self.populations)
         )
-        counts = _address(self.counts)
+        counts = address_of(self.counts)
         self._structure = _RunStructure(
             self.batch, self.time, self.port.size, len(self.populations), binding.layout.pairs,
             binding.output, _KINDS[x.dtype],
-            _address(x), *binding.codec, _address(self.lengths),
+            address_of(x), *binding.codec, address_of(self.lengths),
             *(counts + place * self.counts.strides[0] for place in range(3)),
-            _address(self.outputs),
-            None if self.step_totals is None else _address(self.step_totals),
-            _address(self.shared), ctypes.addressof(self._list), binding.input_digits,
+            address_of(self.outputs),
+            None if self.step_totals is None else address_of(self.step_totals),
+            address_of(self.shared), ctypes.addressof(self._list), binding.input_digits,
         )  # fmt: skip
         self.address = ctypes.addressof(self._structure)
 
@@ -284,9 +284,9 @@ class Job:
         recorded = self._answers(size, len(planes)) if planes else ()
         counts = np.zeros((2 + len(marks), size), np.int64)
         structure = _PopulationStructure.from_buffer_copy(template.structure)
-        structure.initial = structure.final = _address(final)
-        structure.record = None if isinstance(recorded, tuple) else _address(recorded)
-        structure.non_zero = place = _address(counts)
+        structure.initial = structure.final = address_of(final)
+        structure.record = None if isinstance(recorded, tuple) else address_of(recorded)
+        structure.non_zero = place = address_of(counts)
         structure.changed = place + counts.strides[0]
         structure.saturated = place + 2 * counts.strides[0]
         return _BoundPopulation(

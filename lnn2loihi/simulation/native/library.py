@@ -125,7 +125,7 @@ def compiler() -> tuple[str, ...] | None:
 
 _INCLUDES = "#include <math.h>\n#include <stdint.h>\n#include <stdlib.h>\n#include <string.h>"
 #: What every level of the engine is made of, in this order, below the generated kernels.
-_SOURCES = ("types.h", "encode.c", "block.c", "single.c")
+_SOURCES = ("types.h", "encode.c", "block.c", "single.c", "stream.c")
 
 
 @functools.lru_cache(maxsize=len(LEVELS) * (1 + len(NARROW)))
@@ -321,7 +321,8 @@ def _functions(library: ctypes.CDLL, *names: str) -> list[Any]:
 
 
 def engine(level: Level, extra_flags: tuple[str, ...] = (), lanes: int = LANES) -> ctypes.CDLL:
-    """The engine of one level, `run_blocks` and `run_sequences`, for blocks of so many sequences.
+    """The engine of one level, for blocks of so many sequences: what runs these, single sequences
+    and streams.
 
     Raises:
         BackendMissingError: as `build` and `load`.
@@ -330,6 +331,12 @@ def engine(level: Level, extra_flags: tuple[str, ...] = (), lanes: int = LANES) 
     for function in _functions(library, "run_blocks", "run_sequences"):
         function.argtypes = [ctypes.c_void_p, *[ctypes.c_int64] * 4]
         function.restype = ctypes.c_int32
+    results = {
+        "stream_bytes": ctypes.c_int64, "stream_start": None, "stream_step": ctypes.c_int32,
+        "stream_read": None,
+    }  # fmt: skip
+    for function, result in zip(_functions(library, *results), results.values(), strict=True):
+        function.argtypes, function.restype = [ctypes.c_void_p], result
     return library
 
 

@@ -266,21 +266,27 @@ static void finish_single(const run_t *run, const single_t *single, int64_t sequ
     }
 }
 
+/* One update of all populations. */
+static void step_single(const run_t *run, single_t *single, int64_t sequence, int64_t step)
+{
+    int64_t *counts = single->counts + 3 * run->channels;
+    int32_t *states = single->states, *sent = single->sent, *lost = single->lost;
+    encode_single(run, single, sequence, step);
+    for (int32_t i = 0; i < run->populations; i++) {
+        const population_t *p = run->list + i;
+        update_single(run, i, single, states, sent, counts, lost, sequence, step);
+        states += p->states * padded(p->neurons);
+        sent += padded(p->neurons);
+        lost += p->marks * padded(p->neurons);
+        counts += 2 * (int64_t)p->neurons;
+    }
+}
+
 static void run_single(const run_t *run, single_t *single, int64_t sequence)
 {
     start_single(run, single, sequence);
     for (int64_t step = 0; step < run->lengths[sequence] && !stopped(run); step++) {
-        int64_t *counts = single->counts + 3 * run->channels;
-        int32_t *states = single->states, *sent = single->sent, *lost = single->lost;
-        encode_single(run, single, sequence, step);
-        for (int32_t i = 0; i < run->populations; i++) {
-            const population_t *p = run->list + i;
-            update_single(run, i, single, states, sent, counts, lost, sequence, step);
-            states += p->states * padded(p->neurons);
-            sent += padded(p->neurons);
-            lost += p->marks * padded(p->neurons);
-            counts += 2 * (int64_t)p->neurons;
-        }
+        step_single(run, single, sequence, step);
         if (step % COUNT_STEPS == COUNT_STEPS - 1)
             settle_single(run, single);
     }
