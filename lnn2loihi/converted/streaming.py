@@ -10,7 +10,12 @@ import numpy as np
 from lnn2loihi.converted.continuing import Continuation, continuation
 from lnn2loihi.converted.pieces import AnyArray
 from lnn2loihi.converted.running import ConvertedResult, given_to, pass_through, result_of
+from lnn2loihi.errors import InputError, Problems
+from lnn2loihi.formats import IntegerArray
 from lnn2loihi.simulation.choice import chosen
+from lnn2loihi.simulation.executor import summed
+from lnn2loihi.simulation.inputs import full_initial_state
+from lnn2loihi.simulation.result import SaturationCounts
 
 if TYPE_CHECKING:
     from lnn2loihi.converted.parts import ConvertedModule
@@ -63,13 +68,20 @@ class ConvertedStream:
         result = result_of(self.converted, passage, given)
         self._states = {name: passage.states[name] for name in self._carries}
         self._calls += 1
-        self._saturated += result.saturated_inputs
+        for name, part in result.parts.items():
+            inputs, words = part.saturated, part.saturated_words
+            if name in self._saturated:
+                inputs = inputs + self._saturated[name]
+                words = summed(self._words[name], words)
+            self._saturated[name], self._words[name] = inputs, words
         return result
 
     def reset(self) -> None:
         """The next call begins as the first one did; what is counted begins at 0."""
         self._states: States = {}
-        self._calls = self._saturated = 0
+        self._calls = 0
+        self._saturated: dict[str, IntegerArray] = {}
+        self._words: dict[str, SaturationCounts | None] = {}
 
     @property
     def states(self) -> dict[str, dict[str, dict[str, AnyArray]]]:
@@ -81,12 +93,65 @@ class ConvertedStream:
             for name, own in self._states.items()
         }
 
+    def load_states(self, states: States) -> None:
+        """The next call begins with these, as `states` is; counts go on.
+
+        Raises:
+            InputError: lists parts that are missing or that there are not, and what does not fit
+                their words; the stream is then as it was.
+        """
+        problems = Problems(InputError, "states")
+        given = dict(states) if isinstance(states, Mapping) else {}
+        for name in sorted(given.keys() ^ set(self._carries), key=str):
+            problems.add(f"there is {'no' if name in given else 'nothing of'} chip part {name!r}")
+        problems.raise_if_any()
+        sizes = {
+            len(array) for part in given.values() for words in part.values()
+            for array in words.values() if np.ndim(array) == 2
+        }  # fmt: skip
+        if len(sizes) != 1:
+            raise InputError("states", "are not (batch, neurons) of one batch in all parts")
+        batch = sizes.pop()
+        programs = {part.name: part.quantized() for part in self.converted.chip_parts}
+        self._states = {
+            name: full_initial_state(programs[name], batch, given[name]) for name in self._carries
+        }
+
     @property
     def calls(self) -> int:
         """Calls since the beginning."""
         return self._calls
 
     @property
+    def saturated(self) -> dict[str, IntegerArray]:
+        """For each chip part its input values outside the calibrated range so far, int64 (channels
+        of its port,); an elapsed time is the last channel. Nothing before the first call.
+        """
+        return {name: counts.copy() for name, counts in self._saturated.items()}
+
+    @property
+    def saturated_words(self) -> dict[str, SaturationCounts | None]:
+        """For each chip part, population and word int64 (neurons,): updates in which it saturated
+        so far. None in place of a part whose executor does not count.
+        """
+        return dict(self._words)
+
+    @property
+    def clipped_elapsed(self) -> int:
+        """Elapsed times outside the calibrated range so far, of all chip parts that hear one."""
+        timed = (p.name for p in self.converted.chip_parts if p.quantized().timed)
+        return sum(int(self._saturated[name][-1]) for name in timed if name in self._saturated)
+
+    @property
     def saturated_inputs(self) -> int:
         """Input values of all chip parts outside the calibrated range, in all calls so far."""
-        return self._saturated
+        return sum(int(counts.sum()) for counts in self._saturated.values())
+
+    def __copy__(self) -> ConvertedStream:
+        made = object.__new__(type(self))
+        vars(made).update(vars(self))
+        made._saturated, made._words = dict(self._saturated), dict(self._words)
+        return made
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ConvertedStream:
+        return self.__copy__()  # the module is not the stream's own

@@ -29,31 +29,31 @@ def policy(program: LoihiProgram, missing: Missing | None) -> Missing:
     """
     if missing is None and not program.timed:
         raise InputError(
-            "x", "is None, and the stream was not told what to do without a sample; open it with "
-            'missing="hold" (the last sample again), "zero" (samples of 0) or "wait" (the network '
-            "stands still)"
+            "missing", "a sample has not come, and nobody has said what to do; open the stream "
+            'with missing="hold" (the last sample again), "zero" (a sample of 0) or "wait" (the '
+            "network stands still)"
         )  # fmt: skip
     return missing or "wait"
 
 
 def nothing_to_hold() -> InputError:
     """There is no last sample."""
-    return InputError(
-        "x", 'is None before the first sample: missing="hold" has nothing to hold; give a sample'
-    )
+    return InputError("missing", '"hold" has nothing to hold before the first sample; give one')
 
 
-def resting(program: LoihiProgram, state: Mapping[str, Mapping[str, Any]]) -> IntegerArray:
+def resting(
+    program: LoihiProgram, state: Mapping[str, Mapping[str, Any]], batch: int
+) -> IntegerArray:
     """Messages of the output population before its first sample, int64 (batch, outputs).
 
     Args:
         program: what runs.
         state: for each population and word (batch, neurons).
+        batch: how many sequences.
     """
     output = program.output_population
-    words, kept = state[output.name], output.program.message_state
-    batch = len(next(iter(words.values()))) if words else 1
-    found = words[kept] if kept else np.zeros((batch, output.size))
+    kept = output.program.message_state
+    found = state[output.name][kept] if kept else np.zeros((batch, output.size))
     return np.array(found, np.int64)
 
 

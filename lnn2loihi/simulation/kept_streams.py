@@ -106,16 +106,20 @@ def read_kept(program: LoihiProgram, path: str | os.PathLike[str], like: Kept) -
     if words is not None and like.saturated_words is not None:
         words = _checked(words, like.saturated_words, "saturated_words", problems)
     output, ends = program.output_population, np.iinfo(np.int32)
-    limits = {"integers": (output.message_low, output.message_high)}
-    limits["last"] = (ends.min, ends.max) if like.encoded else (-np.inf, np.inf)
-    for place, values in (("integers", found["integers"]), ("last", last)):
-        low, high = limits[place]
-        if values is not None and not ((low <= values) & (values <= high)).all():
-            problems.add(f"{place} leaves [{low}, {high}]")
+    _check_ends("integers", found["integers"], output.message_low, output.message_high, problems)
+    if last is not None and like.encoded:
+        _check_ends("last", last, ends.min, ends.max, problems)
     problems.raise_if_any()
     kept = replace(like, **found, last=last, saturated_words=words)
     full_initial_state(program, max(np.size(like.steps), 1), kept.state)
     return kept
+
+
+def _check_ends(
+    place: str, values: npt.NDArray[Any], low: int, high: int, problems: Problems
+) -> None:
+    if not ((low <= values) & (values <= high)).all():
+        problems.add(f"{place} leaves [{low}, {high}]")
 
 
 def _document(path: str | os.PathLike[str], name: str, like: Kept) -> dict[str, Any]:

@@ -67,7 +67,8 @@ class StreamBatch:
         missing: Missing | None = None,
     ) -> None:
         self.program, self.batch, self.encoded = program, int(batch), bool(encoded)
-        self.missing, self._chosen = missing, engine
+        self.missing: Missing | None = missing
+        self._chosen = engine
         self._execution: Execution = chosen(program, engine)
         self._start = full_initial_state(program, self.batch, initial_state)
         self._warned = False
@@ -77,7 +78,7 @@ class StreamBatch:
         none = np.zeros(self.batch, np.int64)
         return Kept(
             self._start, np.zeros((self.batch, self.program.input.size), np.int64),
-            no_saturations(self.program), resting(self.program, self._start), none, none,
+            no_saturations(self.program), resting(self.program, self._start, self.batch), none, none,
             np.zeros(self.batch), self._nothing(), self.encoded,
         )  # fmt: skip
 
@@ -160,13 +161,13 @@ class StreamBatch:
         here = self._mask("present", present) & (x is not None)
         spent = self._spent(elapsed)
         samples = self._nothing() if x is None else self._samples(x, here)
-        runs = here
+        runs, last = here, self._nothing() if now.last is None else now.last
         if not here.all():
             what = policy(program, self.missing)
             if what == "hold" and ((now.steps == 0) & ~here).any():
                 raise nothing_to_hold()
             runs = here | (what != "wait")
-            samples = np.where(here[:, None], samples, 0 if what == "zero" else now.last)
+            samples = np.where(here[:, None], samples, 0 if what == "zero" else last)
         full = samples
         if spent is not None:
             self._look_at_elapsed(spent[runs])
@@ -176,7 +177,7 @@ class StreamBatch:
         now.saturated = now.saturated + out_of_range(program, full, self.encoded) * runs[:, None]
         now.steps, now.missed = now.steps + runs, now.missed + ~here
         now.waiting = np.where(runs, 0.0, now.waiting if spent is None else spent)
-        now.last = np.where(runs[:, None], samples, now.last)
+        now.last = np.where(runs[:, None], samples, last)
         return program.output_population.decode(now.integers)
 
     def _run(self, samples: npt.NDArray[Any], runs: npt.NDArray[np.bool_]) -> None:

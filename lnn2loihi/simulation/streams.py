@@ -71,7 +71,8 @@ class Stream:
         encoded: bool = False,
         missing: Missing | None = None,
     ) -> None:
-        self.program, self.missing = program, missing
+        self.program: LoihiProgram = program
+        self.missing: Missing | None = missing
         self.encoded = bool(encoded)
         self._start = full_initial_state(program, 1, initial_state)
         self._chosen = engine
@@ -82,7 +83,7 @@ class Stream:
         return Kept(
             state=self._start, saturated=np.zeros(self.program.input.size, np.int64),
             saturated_words=no_saturations(self.program),
-            integers=resting(self.program, self._start)[0],
+            integers=resting(self.program, self._start, 1)[0],
         )  # fmt: skip
 
     def _open(self, kept: Kept) -> None:
