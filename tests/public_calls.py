@@ -225,7 +225,28 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     "Recipe.parse": lambda m: {"text": "w8a12"},
     "Schedule": lambda m: _fields(m.program.schedule),
     "Schedule.steps": lambda m: {"self": m.program.schedule, "samples": 3},
-    "Stream": lambda m: {"program": m.program, "engine": "c", "initial_state": None},
+    "Stream": lambda m: {
+        "program": m.program, "engine": "c", "initial_state": None, "missing": "hold",
+    },
+    "Stream.load_state": lambda m: {
+        "self": l2l.open_stream(m.program), "state": l2l.open_stream(m.program).state,
+    },
+    "Stream.save": lambda m: {"self": l2l.open_stream(m.program), "path": "s.json"},
+    "Stream.restore": lambda m: {"self": l2l.open_stream(m.program), "path": "s.json"},
+    "StreamBatch": lambda m: {"program": m.program, "batch": 2, "engine": "c"},
+    "StreamBatch.step": lambda m: {
+        "self": l2l.open_stream(m.program, batch=2), "x": m.x[:2, 0], "elapsed": None,
+    },
+    "StreamBatch.reset": lambda m: {
+        "self": l2l.open_stream(m.program, batch=2), "where": [True, False],
+    },
+    "StreamBatch.load_state": lambda m: {
+        "self": l2l.open_stream(m.program, batch=2), "state": l2l.open_stream(m.program).state,
+    },
+    "StreamBatch.save": lambda m: {"self": l2l.open_stream(m.program, batch=2), "path": "s.json"},
+    "StreamBatch.restore": lambda m: {
+        "self": l2l.open_stream(m.program, batch=2), "path": "s.json",
+    },
     "Stream.step": lambda m: {
         "self": l2l.open_stream(m.program), "x": m.x[0, 0], "elapsed": None,
     },

@@ -8,6 +8,8 @@ import copy
 import json
 import logging
 import pickle
+import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,19 @@ DOUBLES = st.one_of(
     st.floats(),
     st.floats(width=32),
 )
+
+
+def test_the_document_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The blocks of docs/streams.md, one after the other, without the time that passes."""
+    text = (Path(__file__).parent.parent / "docs" / "streams.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(block, names)  # noqa: S102 (our own document)
+    assert names["loop"].missed == 1 and names["clocked"].clipped_elapsed == 1
+    assert names["stream"].saturated.tolist() == [0] * names["program"].channels
+    assert len(names["actions"]) == 3 and names["many"].missed.tolist() == [0, 0, 1, 0]
 
 
 class TestWhatIsEncodedInC:

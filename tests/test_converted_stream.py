@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import lnn2loihi as l2l
 from lnn2loihi.converted.pieces import BATCH, FEATURES, ChipPort, HostPart, ModuleInput, ValueName
+from lnn2loihi.frozen import identical
 
 _SANDWICH = sandwich().quantize()
 _TIMED = timed().quantize()
@@ -87,6 +88,37 @@ class TestTheStream:
         expected = other.predict(x)
         assert (stream.calls, other.calls) == (1, 2)
         assert np.array_equal(stream.predict(x), expected)
+
+    def test_what_saturates_is_counted_by_part(self) -> None:
+        x, dt = 1e6 * samples(1, 2, 4, 3), np.full((2, 4, 1), 1e6, np.float32)
+        stream, whole = _TIMED.open_stream(), _TIMED.run(x, dt=dt)
+        for part in (slice(0, 1), slice(1, 4)):
+            stream.predict(x[:, part], dt=dt[:, part])
+        for name, result in whole.parts.items():
+            assert stream.saturated[name].tolist() == result.saturated.tolist()
+            assert identical(stream.saturated_words[name], result.saturated_words)
+        assert stream.clipped_elapsed == 8
+        other = copy.deepcopy(stream)
+        other.reset()
+        assert (other.saturated, other.saturated_words, other.clipped_elapsed) == ({}, {}, 0)
+        assert stream.saturated_inputs == whole.saturated_inputs > 8
+
+    def test_states_are_loaded(self) -> None:
+        x = samples(1, 2, 4, 3)
+        one, other = _SANDWICH.open_stream(), _SANDWICH.open_stream()
+        one.predict(x)
+        other.load_states(one.states)
+        assert np.array_equal(one.predict(x), other.predict(x))
+        before = other.states
+        for wrong, text in (
+            ({}, "there is nothing of chip part 'chip'"),
+            ({**before, "else": {}}, "there is no chip part 'else'"),
+            ({"chip": {"nobody": {"h": np.zeros((2, 1), int)}}}, "there is no population 'nobody'"),
+            ({"chip": {}}, "not .batch, neurons. of one batch"),
+        ):
+            with pytest.raises(l2l.InputError, match=text):
+                other.load_states(wrong)
+        assert identical(other.states, before)
 
     def test_states_are_not_the_streams_own(self) -> None:
         x = samples(1, 2, 4, 3)
