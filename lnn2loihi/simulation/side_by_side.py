@@ -76,9 +76,10 @@ class StreamBatch:
 
     def _beginning(self) -> Kept:
         none = np.zeros(self.batch, np.int64)
+        answered = resting(self.program, self._start, self.batch)
         return Kept(
             self._start, np.zeros((self.batch, self.program.input.size), np.int64),
-            no_saturations(self.program), resting(self.program, self._start, self.batch), none, none,
+            no_saturations(self.program), answered, none, none,
             np.zeros(self.batch), self._nothing(), self.encoded,
         )  # fmt: skip
 
