@@ -225,6 +225,7 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     "Recipe.parse": lambda m: {"text": "w8a12"},
     "Schedule": lambda m: _fields(m.program.schedule),
     "Schedule.steps": lambda m: {"self": m.program.schedule, "samples": 3},
+    "ConvertedStream.load_states": lambda m: {"self": m.streamed.open_stream(), "states": {}},
     "Stream": lambda m: {
         "program": m.program, "engine": "c", "initial_state": None, "missing": "hold",
     },

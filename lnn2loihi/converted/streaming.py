@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.converted.continuing import Continuation, continuation
 from lnn2loihi.converted.pieces import AnyArray
 from lnn2loihi.converted.running import ConvertedResult, given_to, pass_through, result_of
@@ -93,6 +94,7 @@ class ConvertedStream:
             for name, own in self._states.items()
         }
 
+    @checks_kinds()
     def load_states(self, states: States) -> None:
         """The next call begins with these, as `states` is; counts go on.
 
@@ -101,7 +103,7 @@ class ConvertedStream:
                 their words; the stream is then as it was.
         """
         problems = Problems(InputError, "states")
-        given = dict(states) if isinstance(states, Mapping) else {}
+        given = dict(states)
         for name in sorted(given.keys() ^ set(self._carries), key=str):
             problems.add(f"there is {'no' if name in given else 'nothing of'} chip part {name!r}")
         problems.raise_if_any()
