@@ -120,6 +120,8 @@ class Made:
         self.converted = encoder_decoder().quantize()
         self.example = tuple(self.converted.example.values())
         self.streamed = sandwich().quantize()
+        self.called = self.streamed.open_stream()
+        self.called.predict(np.zeros((1, 2, 3), np.float32))
         self.whole = qat.prepare(self.converted, calibrate=None)
         counts = {"cores": 1, "neuron_updates": 2}
         totals = workload_of_totals("net", counts, "made up")
@@ -225,7 +227,7 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     "Recipe.parse": lambda m: {"text": "w8a12"},
     "Schedule": lambda m: _fields(m.program.schedule),
     "Schedule.steps": lambda m: {"self": m.program.schedule, "samples": 3},
-    "ConvertedStream.load_states": lambda m: {"self": m.streamed.open_stream(), "states": {}},
+    "ConvertedStream.load_states": lambda m: {"self": m.called, "states": m.called.states},
     "Stream": lambda m: {
         "program": m.program, "engine": "c", "initial_state": None, "missing": "hold",
     },
@@ -233,7 +235,9 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
         "self": l2l.open_stream(m.program), "state": l2l.open_stream(m.program).state,
     },
     "Stream.save": lambda m: {"self": l2l.open_stream(m.program), "path": "s.json"},
-    "Stream.restore": lambda m: {"self": l2l.open_stream(m.program), "path": "s.json"},
+    "Stream.restore": lambda m: {
+        "self": l2l.open_stream(m.program), "path": l2l.open_stream(m.program).save("r.json"),
+    },
     "StreamBatch": lambda m: {"program": m.program, "batch": 2, "engine": "c"},
     "StreamBatch.step": lambda m: {
         "self": l2l.open_stream(m.program, batch=2), "x": m.x[:2, 0], "elapsed": None,
@@ -246,7 +250,8 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     },
     "StreamBatch.save": lambda m: {"self": l2l.open_stream(m.program, batch=2), "path": "s.json"},
     "StreamBatch.restore": lambda m: {
-        "self": l2l.open_stream(m.program, batch=2), "path": "s.json",
+        "self": l2l.open_stream(m.program, batch=2),
+        "path": l2l.open_stream(m.program, batch=2).save("b.json"),
     },
     "Stream.step": lambda m: {
         "self": l2l.open_stream(m.program), "x": m.x[0, 0], "elapsed": None,

@@ -180,7 +180,9 @@ class TestMissing:
         assert stream.steps == same.steps == 2 + (what != "wait")
 
     def test_nothing_is_guessed(self) -> None:
-        with pytest.raises(l2l.InputError, match='missing: a sample has not come.*missing="hold"'):
+        with pytest.raises(
+            l2l.InputError, match='x: is None: a sample has not come.*missing="hold"'
+        ):
             l2l.open_stream(PLAIN).step(None)
         stream = l2l.open_stream(PLAIN, missing="hold")
         with pytest.raises(l2l.InputError, match='missing: "hold" has nothing to hold before'):

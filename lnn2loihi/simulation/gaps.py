@@ -29,7 +29,7 @@ def policy(program: LoihiProgram, missing: Missing | None) -> Missing:
     """
     if missing is None and not program.timed:
         raise InputError(
-            "missing", "a sample has not come, and nobody has said what to do; open the stream "
+            "x", "is None: a sample has not come, and nobody has said what to do; open the stream "
             'with missing="hold" (the last sample again), "zero" (a sample of 0) or "wait" (the '
             "network stands still)"
         )  # fmt: skip

@@ -61,7 +61,12 @@ def write_kept(program: LoihiProgram, kept: Kept, path: str | os.PathLike[str]) 
         "format": FORMAT, "schema": SCHEMA, "program": fingerprint(program),
         **{field.name: _plain(getattr(kept, field.name)) for field in fields(Kept)},
     }  # fmt: skip
-    return write_atomically(path, json.dumps(document).encode())
+    try:
+        return write_atomically(path, json.dumps(document).encode())
+    except OSError as error:
+        raise InputError(
+            str(path), f"cannot be written: {error.strerror or error}; give another file"
+        ) from error
 
 
 def _plain(value: Any) -> Any:
