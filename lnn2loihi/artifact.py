@@ -1,28 +1,21 @@
 """Saves and loads LoihiPrograms: one safetensors file (`.l2l`) with a JSON manifest.
 
-The manifest is in the file's metadata under `manifest`, and a SHA-256 over manifest and arrays
-under `sha256`. Loading trusts nothing: sizes are checked against the file before anything is
-read, the checksum before anything is interpreted, and the program proves itself again.
+Loading trusts nothing: sizes and the checksum are checked first (`sealed.py`), and the program
+proves itself again.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_safetensors
-from safetensors.numpy import save as save_safetensors
 
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.defaults import PROGRAM_SUFFIX
-from lnn2loihi.errors import ArtifactError, Lnn2LoihiError
-from lnn2loihi.files import note_input, why_no_file, write_atomically
+from lnn2loihi.errors import ArtifactError
 from lnn2loihi.formats import FixedPoint
 from lnn2loihi.graph.precedent import with_precedent
 from lnn2loihi.manifest_connections import connection_entry, connection_of
@@ -36,6 +29,7 @@ from lnn2loihi.program import (
     Schedule,
     upgraded,
 )
+from lnn2loihi.sealed import PROGRAMS, Arrays, checksum
 
 SCHEMA = 5
 #: Versions that are read. The first has no scales of units, and fewer columns in its table.
@@ -47,15 +41,9 @@ WITHOUT_PORTS, WITH_PORTS, WITH_KERNELS = 3, 4, 5
 FORMAT = "lnn2loihi program"
 SUFFIX = PROGRAM_SUFFIX
 
-#: Largest file and largest header that are read (limits of this library: 50 million synapses, and
-#: descriptions some hundred times longer than those of large networks).
-LARGEST_FILE, LARGEST_HEADER = 1 << 28, 1 << 24
-
 #: Most instructions times neurons of any file, and of larger ones for each byte (PilotNet's
 #: network, 158,509 neurons, has 2.2 a byte).
 UPDATES_OF_ANY_FILE, UPDATES_OF_A_BYTE = 1 << 22, 16
-
-Arrays = dict[str, np.ndarray]
 
 
 @checks_kinds()
@@ -66,32 +54,19 @@ def save(program: LoihiProgram, path: str | os.PathLike[str]) -> Path:
         ArtifactError: the folder does not exist or cannot be written.
         InputError: an argument is of the wrong kind.
     """
-    try:
-        return write_atomically(path, to_bytes(program))
-    except OSError as error:
-        raise ArtifactError(str(path), f"cannot be written: {error.strerror}") from error
+    return PROGRAMS.write(path, to_bytes(program))
 
 
 def to_bytes(program: LoihiProgram) -> bytes:
     """A program as `save` writes it."""
     arrays: Arrays = {}
-    manifest = json.dumps(_manifest(program, arrays), sort_keys=True)
-    metadata = {"manifest": manifest, "sha256": _checksum(manifest, arrays)}
-    return _sorted(save_safetensors(arrays, metadata))
+    return PROGRAMS.to_bytes(json.dumps(_manifest(program, arrays), sort_keys=True), arrays)
 
 
 def fingerprint(program: LoihiProgram) -> str:
     """SHA-256 of a program as text: the one that `save` writes into its file."""
     arrays: Arrays = {}
-    return _checksum(json.dumps(_manifest(program, arrays), sort_keys=True), arrays)
-
-
-def _sorted(content: bytes) -> bytes:
-    """The same file with the keys of its header in order: equal programs give equal bytes."""
-    end = 8 + int.from_bytes(content[:8], "little")
-    header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 8)
-    return len(header).to_bytes(8, "little") + header + content[end:]
+    return checksum(json.dumps(_manifest(program, arrays), sort_keys=True), arrays)
 
 
 @checks_kinds()
@@ -103,7 +78,7 @@ def load(path: str | os.PathLike[str]) -> LoihiProgram:
             program at all.
         InputError: the path is none.
     """
-    return from_bytes(_read(Path(path)), Path(path).name)
+    return from_bytes(PROGRAMS.read(Path(path)), Path(path).name)
 
 
 def from_bytes(content: bytes, name: str) -> LoihiProgram:
@@ -116,65 +91,11 @@ def from_bytes(content: bytes, name: str) -> LoihiProgram:
     Raises:
         ArtifactError: as `load`.
     """
-    _check_sizes(len(content), content[:8], name)
-    metadata = _metadata(content, name)
-    try:
-        arrays: Arrays = load_safetensors(content)
-    except (SafetensorError, ValueError, KeyError, TypeError, OverflowError) as error:
-        raise ArtifactError(name, f"is not a valid safetensors file ({error})") from error
+    manifest, arrays = PROGRAMS.opened(content, name)
     size = len(content)
     del content  # as large as all that is made of it
-    manifest = metadata.get("manifest")
-    if not isinstance(manifest, str):
-        raise ArtifactError(name, "has no manifest: it is a safetensors file, but no .l2l program")
-    if metadata.get("sha256") != _checksum(manifest, arrays):
-        raise ArtifactError(
-            name, "its checksum does not match its content: the file was altered or damaged"
-        )
-    try:
+    with PROGRAMS.interpreting(name):
         return _program(json.loads(manifest), arrays, size, name)
-    except ArtifactError:
-        raise
-    except Lnn2LoihiError as error:
-        problems = [f"{error.subject}: {problem}" for problem in error.problems]
-        raise ArtifactError(name, problems or error.subject) from error
-    except (
-        KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, OverflowError,
-    ) as error:  # fmt: skip
-        what = f"{type(error).__name__}: {error}"
-        raise ArtifactError(name, f"its manifest is not a program's ({what})") from error
-
-
-def _read(path: Path) -> bytes:
-    """The file's bytes, after a look at the size that its header claims."""
-    try:
-        size = path.stat().st_size
-        if not path.is_file():
-            raise ArtifactError(path.name, why_no_file(path))
-        note_input(path)
-        with path.open("rb") as file:
-            _check_sizes(size, file.read(8), path.name)
-            file.seek(0)
-            return file.read()
-    except FileNotFoundError:
-        raise ArtifactError(path.name, "there is no such file") from None
-    except ValueError as error:  # a zero byte in the name
-        raise ArtifactError(path.name, f"cannot be a file ({error})") from error
-    except OSError as error:
-        raise ArtifactError(path.name, f"cannot be read: {error.strerror}") from error
-
-
-def _check_sizes(size: int, begin: bytes, name: str) -> None:
-    """Refuses a file that is too large, or whose first bytes claim a header that it has not."""
-    if size > LARGEST_FILE:
-        raise ArtifactError(name, f"has {size} bytes; programs have at most {LARGEST_FILE}")
-    claimed = int.from_bytes(begin, "little")
-    if size < 8 or claimed > size - 8:
-        what = f"it has {size} bytes and its header claims {claimed}"
-        raise ArtifactError(name, f"is truncated or no .l2l file: {what}")
-    if claimed > LARGEST_HEADER:
-        what = f"its header has {claimed} bytes; at most {LARGEST_HEADER} are read"
-        raise ArtifactError(name, what)
 
 
 def _check_neurons(manifest: Any, size: int, name: str) -> None:
@@ -191,27 +112,6 @@ def _check_neurons(manifest: Any, size: int, name: str) -> None:
             f"its populations have {updates:,} instructions times neurons; the limit of a file of "
             f"{size:,} bytes is {limit:,}",
         )
-
-
-def _metadata(content: bytes, name: str) -> Mapping[str, Any]:
-    length = int.from_bytes(content[:8], "little")
-    try:
-        header = json.loads(content[8 : 8 + length])
-        metadata = header.get("__metadata__", {})
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise ArtifactError(name, "its header is not JSON: the file is damaged") from error
-    if not isinstance(metadata, dict):
-        raise ArtifactError(name, "its metadata are not a table: the file is damaged")
-    return metadata
-
-
-def _checksum(manifest: str, arrays: Arrays) -> str:
-    digest = hashlib.sha256(manifest.encode())
-    for name in sorted(arrays):
-        array = arrays[name]
-        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
 
 
 def _manifest(program: LoihiProgram, arrays: Arrays) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 Apart from what uses it, so that the command line can print its help without importing all of that.
 """
 
-#: Suffixes of programs and of profiles.
+#: Suffixes of programs, of float networks and of profiles.
 PROGRAM_SUFFIX = ".l2l"
+NETWORK_SUFFIX = ".l2n"
 PROFILE_SUFFIX = ".profile.json"
 #: Of saved modules: programs, host parts and how they belong together.
 MODULE_SUFFIX = ".l2m"

@@ -22,9 +22,10 @@ from safetensors.numpy import save as save_arrays
 from test_program import ROW
 
 from lnn2loihi import artifact
-from lnn2loihi.artifact import LARGEST_FILE, load, save
+from lnn2loihi.artifact import load, save
 from lnn2loihi.errors import ArtifactError
 from lnn2loihi.program import LoihiProgram
+from lnn2loihi.sealed import LARGEST_FILE, checksum, ordered
 from lnn2loihi.simulation import simulate
 
 Change = Callable[[dict[str, Any], dict[str, np.ndarray]], Any]
@@ -46,8 +47,8 @@ def small_bytes() -> bytes:
 
 
 def container(manifest: str, arrays: dict[str, np.ndarray]) -> bytes:
-    metadata = {"manifest": manifest, "sha256": artifact._checksum(manifest, arrays)}
-    return artifact._sorted(save_arrays(arrays, metadata))
+    metadata = {"manifest": manifest, "sha256": checksum(manifest, arrays)}
+    return ordered(save_arrays(arrays, metadata))
 
 
 def header_of(content: bytes) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def program_changed(content: bytes, rng: random.Random) -> bytes:
     """The manifest of a program changed, its checksum right again."""
     from safetensors.numpy import load, save
 
-    from lnn2loihi.artifact import _checksum  # pyright: ignore[reportPrivateUsage]
+    from lnn2loihi.sealed import checksum
 
     try:
         end = 8 + int.from_bytes(content[:8], "little")
@@ -126,7 +126,7 @@ def program_changed(content: bytes, rng: random.Random) -> bytes:
             arrays[name] = changed.reshape(arrays[name].shape)
         else:
             metadata["manifest"] = json_changed(metadata["manifest"].encode(), rng).decode()
-        metadata["sha256"] = _checksum(metadata["manifest"], arrays)
+        metadata["sha256"] = checksum(metadata["manifest"], arrays)
         return save(arrays, metadata)
     except Exception:  # what an earlier mutation left is no program
         return bytes_changed(content, rng)
