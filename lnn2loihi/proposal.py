@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lnn2loihi.arguments import checks_kinds
+from lnn2loihi.defaults import NETWORK_SUFFIX
 from lnn2loihi.errors import InputError
 from lnn2loihi.files import write_atomically
 
@@ -98,6 +99,10 @@ class DescriptionProposal:
             if one.left:
                 more = f" and {len(one.left) - 8} more" if len(one.left) > 8 else ""
                 lines.append(f"   keys that it leaves out: {', '.join(one.left[:8])}{more}")
+                lines.append(
+                    "   for all of it, save the live module in Python: "
+                    f'l2l.save(l2l.import_network(module), "{self.path.stem}{NETWORK_SUFFIX}")'
+                )
         if not self.candidates:
             return "\n".join([*lines, *(f"  {key}" for key in self.keys)])
         which = "the first of them" if len(self.candidates) > 1 else "it"

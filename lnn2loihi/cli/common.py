@@ -37,7 +37,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Source = Annotated[
     Path,
     typer.Argument(
-        help="Checkpoint (.pt, .safetensors, .keras), its description (.toml), or .onnx."
+        help="Float network (.l2n), checkpoint (.pt, .safetensors, .keras), its description "
+        "(.toml), or .onnx."
     ),
 ]
 ProgramFile = Annotated[Path, typer.Argument(help=f"Program ({PROGRAM_SUFFIX}).")]
@@ -158,13 +159,20 @@ def loaded_program(path: Path, instead: str) -> l2l.LoihiProgram:
 
     Raises:
         ArtifactError: it is no good.
-        InputError: it holds a converted module.
+        InputError: it holds a converted module, or a float network.
     """
     if is_module(path):
         raise l2l.InputError(
             str(path), f"is a converted module, which has several parts; {instead}"
         )
-    return l2l.load(path)
+    loaded = l2l.load(path)
+    if not isinstance(loaded, l2l.LoihiProgram):
+        raise l2l.InputError(
+            str(path),
+            f"is a float network; make a program of it first: lnn2loihi quantize {path.name} -c "
+            f"SAMPLES -o {path.stem}{PROGRAM_SUFFIX}",
+        )
+    return loaded
 
 
 def keep_inputs(outputs: Iterable[Path | None], *inputs: str | os.PathLike[str] | None) -> None:

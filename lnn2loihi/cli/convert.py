@@ -32,7 +32,7 @@ from lnn2loihi.cli.common import (
     refuse_import_options,
 )
 from lnn2loihi.cli.whole import loaded_module
-from lnn2loihi.defaults import DEFAULT_RECIPE, DEFAULT_TARGET, MODULE_SUFFIX
+from lnn2loihi.defaults import DEFAULT_RECIPE, DEFAULT_TARGET, MODULE_SUFFIX, NETWORK_SUFFIX
 from lnn2loihi.defaults import PROGRAM_SUFFIX as SUFFIX
 from lnn2loihi.startup import importing
 
@@ -42,7 +42,8 @@ def inspect(
     source: Annotated[
         Path,
         typer.Argument(
-            help=f"Checkpoint, description, program ({SUFFIX}), converted module ({MODULE_SUFFIX})."
+            help=f"Checkpoint, description, float network ({NETWORK_SUFFIX}), program ({SUFFIX}), "
+            f"converted module ({MODULE_SUFFIX})."
         ),
     ],
     description: Description = None,
@@ -63,7 +64,7 @@ def inspect(
     target: TargetNames = DEFAULT_TARGET,
     as_json: Json = False,
 ) -> None:
-    """Say what is in a checkpoint, a program or a converted module.
+    """Say what is in a checkpoint, a float network, a program or a converted module.
 
     Of a checkpoint without a description: what it may be, and the description that it takes.
     """
@@ -218,15 +219,41 @@ def quantize(
 
 @app.command("import")
 def import_program(
-    source: Annotated[Path, typer.Argument(help="A network in integers: .net of lava-dl.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help=f"Program to write ({SUFFIX}).")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="Checkpoint, its description (.toml), .onnx or .keras; or a network in integers "
+            "(.net of lava-dl)."
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help=f"Float network to write ({NETWORK_SUFFIX}), or of integers a program ({SUFFIX}).",
+        ),
+    ],
+    description: Description = None,
+    timespan: Timespan = None,
     option: ImportOptions = None,
     as_json: Json = False,
 ) -> None:
-    """Turn a network that holds integers already (.net of lava-dl) into a program."""
+    """Make one file of a trained network: float (.l2n), or integers that hold already (.l2l)."""
     with importing():
         from lnn2loihi.conversion import program_options
 
+    if output.suffix == NETWORK_SUFFIX:
+        if not output.parent.is_dir():
+            raise l2l.InputError(str(output), "its folder does not exist")
+        keep_inputs([output], source, description)
+        network = imported(source, description, timespan, option)
+        written = l2l.save(network, output)
+        result = {"file": str(written), **network.to_dict()}
+        print_result(result, f"{network.summary()}\nwritten: {written}", as_json)
+        return
+    why = f"networks in integers say it themselves; a float network is a {NETWORK_SUFFIX} file"
+    refuse_import_options(why, description=description, timespan=timespan)
     _check_output(output, source)
     program = l2l.import_program(source, **program_options(source, option or []))
     written = l2l.save(program, output)

@@ -18,6 +18,7 @@ from lnn2loihi.cli.common import (
     TargetNames,
     app,
     is_module,
+    loaded_program,
     names_of,
     print_result,
     progress_bars,
@@ -70,7 +71,7 @@ def place(
         refuse(program, "place", input=samples, encoded=encoded, copies=copies != 1)
         _place_module(program, device, names_of(target), options, as_json)
         return
-    loaded = l2l.load(program)
+    loaded = loaded_program(program, "place takes it as it is")
     given = None if samples is None else read_sequences(samples, loaded.timed, encoded)
     found = beside(loaded, names_of(target))
     placements: list[Placed | None] = []

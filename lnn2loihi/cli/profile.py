@@ -27,6 +27,7 @@ from lnn2loihi.cli.common import (
     imported,
     is_module,
     keep_inputs,
+    loaded_program,
     names_of,
     one_of,
     print_result,
@@ -44,7 +45,9 @@ _FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 #: typer reads these annotations at run time, also on Python 3.10.
 NetworkFile = Annotated[
     Optional[Path],  # noqa: UP045
-    typer.Option("--network", help="The float network: checkpoint or its description (.toml)."),
+    typer.Option(
+        "--network", help="The float network: .l2n, checkpoint or its description (.toml)."
+    ),
 ]
 
 
@@ -193,7 +196,7 @@ def profile(
             interactive=interactive,
         )  # fmt: skip
         _profile_module(program, samples, options, page, as_json)
-    loaded = l2l.load(program)
+    loaded = loaded_program(program, "profile takes it as it is")
     if interactive:
         _check_compiler()
     given = read_sequences(samples, loaded.timed, encoded)
@@ -278,7 +281,8 @@ def report(
             "neither; an interactive page takes --input alone too"
         )  # fmt: skip
     keep_inputs([output], source, program, network, description, samples)
-    result, loaded = l2l.load_profile(source), l2l.load(program)
+    result = l2l.load_profile(source)
+    loaded = loaded_program(program, "report takes it alone")
     given = {} if samples is None else read_sequences(samples, loaded.timed, encoded)
     float_network = _network(network, description, timespan, option)
     written = l2l.report(

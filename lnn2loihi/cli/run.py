@@ -135,7 +135,7 @@ def verify(
             )
         print_result(found.to_dict(), found.summary(), as_json)
         raise typer.Exit(0 if found.bit_exact else FAILED_CHECK)
-    loaded = l2l.load(program)
+    loaded = loaded_program(program, "verify takes it as it is")
     given = read_sequences(samples, loaded.timed, encoded)
     with progress_bars() as on_step:
         result = l2l.verify(loaded, executors=named, **given, target=target, progress=on_step)

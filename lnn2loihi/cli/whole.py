@@ -80,14 +80,16 @@ def loaded_module(path: Path, verb: str) -> l2l.ConvertedModule:
     """The converted module of a file.
 
     Raises:
-        InputError: it holds a program.
+        InputError: it holds a program, or a float network.
     """
     loaded = l2l.load(path)
-    if isinstance(loaded, l2l.LoihiProgram):
+    if not isinstance(loaded, l2l.ConvertedModule):
+        what, instead = "a program", "programs go to lnn2loihi simulate"
+        if isinstance(loaded, l2l.LiquidNetwork):
+            what, instead = "a float network", "networks go to lnn2loihi quantize"
         raise l2l.InputError(
-            str(path), f"is a program; {verb} takes a converted module ({SUFFIX}), programs go to "
-            "lnn2loihi simulate"
-        )  # fmt: skip
+            str(path), f"is {what}; {verb} takes a converted module ({SUFFIX}), {instead}"
+        )
     return loaded
 
 

@@ -45,6 +45,7 @@ RULES: Mapping[str, Rule] = {
     "several sources": float_rules.several_sources,
     "scaled inputs": float_rules.scaled_inputs,
     "rebuilt layer": float_rules.rebuilt_layer,
+    "saved network": float_rules.saved_network,
     "counted parameters": float_rules.counted_parameters,
     "training equations": float_rules.training_equations,
     "float ONNX": float_rules.float_onnx,
@@ -66,7 +67,7 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("layer", "stages", "arrays"), ()),
     **dict.fromkeys(("names", "family"), ("stages",)),
     "answer": ("stages", "names"),
-    **dict.fromkeys(("bound", "lowering"), (*_ANSWERED, "family")),
+    **dict.fromkeys(("bound", "lowering", "saved network"), (*_ANSWERED, "family")),
 }
 
 

@@ -20,6 +20,7 @@ from lnn2loihi.layers.linear import FloatArray, Linear
 from lnn2loihi.layers.stage import INPUT, Stage, StageSource
 from lnn2loihi.metrics import network_metrics
 from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.network_file import from_bytes, to_bytes
 from lnn2loihi.testing.case import SAME, Case, NotHereError, Problems, apart, arguments
 
 #: Magnitudes of sums and of inputs that equations are tried with; 0 for what is usual.
@@ -289,6 +290,21 @@ def _grown(value: Any, factor: float) -> Any:
 
 def _array(value: Any) -> FloatArray:
     return value.weight if isinstance(value, Linear) else np.asarray(value)
+
+
+def saved_network(case: Case) -> Problems:
+    """A saved network loads as what it was."""
+    advice = (
+        "files hold the fields of a layer, and make it of them again: let them be arrays, numbers, "
+        "texts, tuples of these, and dataclasses that their annotations name"
+    )
+    try:
+        made = from_bytes(to_bytes(case.network), "checked.l2n")
+    except Lnn2LoihiError as error:
+        yield f"a network of it cannot be saved and loaded: {error}; {advice}"
+        return
+    if made != case.network:
+        yield f"a network of it that was saved and loaded differs from itself; {advice}"
 
 
 def counted_parameters(case: Case) -> Problems:

@@ -109,10 +109,10 @@ def _logs(path: Path) -> Any:
 
 
 def program_changed(content: bytes, rng: random.Random) -> bytes:
-    """The manifest of a program changed, its checksum right again."""
+    """The manifest of a program, or a network, changed, its checksum right again."""
     from safetensors.numpy import load, save
 
-    from lnn2loihi.sealed import checksum
+    from lnn2loihi.sealed import checksum, ordered
 
     try:
         end = 8 + int.from_bytes(content[:8], "little")
@@ -127,7 +127,7 @@ def program_changed(content: bytes, rng: random.Random) -> bytes:
         else:
             metadata["manifest"] = json_changed(metadata["manifest"].encode(), rng).decode()
         metadata["sha256"] = checksum(metadata["manifest"], arrays)
-        return save(arrays, metadata)
+        return ordered(save(arrays, metadata))
     except Exception:  # what an earlier mutation left is no program
         return bytes_changed(content, rng)
 
@@ -162,6 +162,10 @@ READERS = {
     for reader in (
         Reader(
             "program", ".l2l", _program,
+            (program_changed, program_changed, program_changed, safetensors_changed, bytes_changed),
+        ),
+        Reader(
+            "network", ".l2n", _network,
             (program_changed, program_changed, program_changed, safetensors_changed, bytes_changed),
         ),
         Reader(

@@ -18,6 +18,7 @@ if __name__ == "__main__":
 
 import lavadl_nets
 from converted_modules import encoder_decoder, sandwich
+from graphs import graph
 
 from fuzzing.readers import CORPUS, READERS, as_npz
 from lnn2loihi import (
@@ -57,8 +58,11 @@ def main() -> None:
         "dense": CfC(2, 4, backbone_units=3, activation="silu"),
         "pure": CfC(2, 3, mode="pure", backbone_layers=0, mixed_memory=True),
     }
+    save(import_network(LTC(2, AutoNCP(5, 1), mixed_memory=True)), CORPUS / "network" / "ltc.l2n")
+    save(graph(3, ("gru", "lstm", "cfc backbone"), True), CORPUS / "network" / "graph.l2n")
     for name, module in modules.items():
         network = import_network(module.eval())
+        save(network, CORPUS / "network" / f"{name}.l2n")
         program = quantize(network, calibrate=x)
         save(program, CORPUS / "program" / f"{name}.l2l")
         if name == "pure":
