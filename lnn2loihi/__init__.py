@@ -23,6 +23,7 @@ from lnn2loihi.startup import importing
 from lnn2loihi.version import VERSION as __version__
 
 if TYPE_CHECKING:
+    from lnn2loihi.building.verb import BuildResult, BuiltStep, build
     from lnn2loihi.comparison import ComparisonResult, compare
     from lnn2loihi.conversion import (
         convert,
@@ -125,6 +126,7 @@ if TYPE_CHECKING:
 #: Where public names come from: for each module those that are imported when they are asked for.
 #: Type checkers read the same above.
 _NAMES = {
+    "building.verb": "BuildResult BuiltStep build",
     "comparison": "ComparisonResult compare",
     "cost": (
         "BoardLog Calibration CostEstimate MicrocontrollerEstimate Workload calibrate_profile "
@@ -187,6 +189,8 @@ __all__ = [
     "ArtifactError",
     "BackendMissingError",
     "BoardLog",
+    "BuildResult",
+    "BuiltStep",
     "Calibration",
     "CfCLayer",
     "ComparisonResult",
@@ -254,6 +258,7 @@ __all__ = [
     "Workload",
     "__version__",
     "analyse_experiment",
+    "build",
     "calibrate_profile",
     "compare",
     "convert",

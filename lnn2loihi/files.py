@@ -43,13 +43,23 @@ _INPUTS: ContextVar[dict[tuple[int, int], str] | None] = ContextVar("inputs", de
 
 
 @contextmanager
-def inputs_kept() -> Iterator[None]:
-    """While it lasts, `write_atomically` replaces no file that `note_input` was told of."""
-    token = _INPUTS.set({})
+def inputs_kept() -> Iterator[Mapping[tuple[int, int], str]]:
+    """While it lasts, `write_atomically` replaces no file that `note_input` was told of.
+
+    What is read within another one is kept there too.
+
+    Yields:
+        The files that were read so far, by device and inode.
+    """
+    inputs: dict[tuple[int, int], str] = {}
+    token = _INPUTS.set(inputs)
     try:
-        yield
+        yield inputs
     finally:
         _INPUTS.reset(token)
+        outer = _INPUTS.get()
+        if outer is not None:
+            outer.update(inputs)
 
 
 def note_input(path: str | os.PathLike[str]) -> None:

@@ -1,17 +1,21 @@
-"""Options of importers and exporters: which there are, and how they are read from text."""
+"""Options of importers and exporters: which there are, how they are read from text; and rates."""
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import types
 from collections.abc import Callable, Iterable, Mapping
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from lnn2loihi.errors import Lnn2LoihiError, Problems
-from lnn2loihi.kinds import kind_of
+from lnn2loihi.errors import InputError, Lnn2LoihiError, Problems
+from lnn2loihi.kinds import RATE_TEXT, RATES, kind_of
 
+_RATE = re.compile(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*([kKMgG])?(?:[hH][zZ])?")
+_FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 _TRUTH = {"true": True, "yes": True, "false": False, "no": False}
 _READ: Mapping[Any, Callable[[str], Any]] = {
     bool: lambda text: _TRUTH[text.lower()],
@@ -133,3 +137,27 @@ def _reading(leaf: Any, text: str) -> list[Any]:
         return [_READ[leaf](text)]
     except (KeyError, ValueError):
         return []
+
+
+def rate_of(text: str, what: str) -> float:
+    """Samples per second of a text: 100, 100Hz, 50hz, 2 kHz.
+
+    Only a small m is refused: it stands for thousandths.
+
+    Args:
+        text: the text.
+        what: name of the option, for errors.
+
+    Raises:
+        InputError: it is no rate, or beyond what rates may be.
+    """
+    found = _RATE.fullmatch(text.strip())
+    try:
+        value = float(found[1]) * _FACTORS[(found[2] or "").lower()] if found else math.nan
+    except ValueError:
+        value = math.nan
+    if not value > 0.0:
+        raise InputError(what, f"{text[:40]!r} is no rate; give for example 100Hz, 2kHz or 1MHz")
+    if not RATES.holds(value):
+        raise InputError(what, f"{text[:40]!r} is {value:g} Hz; give {RATE_TEXT}")
+    return value

@@ -98,6 +98,41 @@ def read_sample_file(path: str | os.PathLike[str], key: str = "x") -> SampleFile
     return SampleFile(x, **beside)
 
 
+def read_sequences(
+    samples: str | os.PathLike[str], irregular: bool, encoded: bool | None = None
+) -> dict[str, Any]:
+    """Samples of a file, and what lies beside them, as the functions of the library take them.
+
+    Args:
+        samples: the file.
+        irregular: whether the elapsed time comes with the samples.
+        encoded: whether they are encoded messages; None where only samples are taken.
+
+    Returns:
+        x, lengths, timespans, and encoded unless that is None.
+
+    Raises:
+        InputError: the file is no good, or elapsed times are missing where time is irregular, or
+            there where it is constant.
+    """
+    found = read_sample_file(samples)
+    if irregular and found.timespans is None:
+        raise InputError(
+            str(samples), "the network's time is irregular: give an .npz file with the samples as "
+            "x (batch, time, inputs) and their elapsed times as timespans (batch, time)"
+        )  # fmt: skip
+    if not irregular and found.timespans is not None:
+        raise InputError(
+            str(samples), "holds timespans, but the network's time is constant and folded into "
+            'the weights; say timespan = "irregular" in its description (or --timespan irregular) '
+            "and quantize it so, or leave the array out"
+        )  # fmt: skip
+    given: dict[str, Any] = {
+        "x": found.x, "lengths": found.lengths, "timespans": found.timespans,
+    }  # fmt: skip
+    return given if encoded is None else given | {"encoded": encoded}
+
+
 def read_samples(path: str | os.PathLike[str], key: str = "x") -> npt.NDArray[Any]:
     """The samples alone, (batch, time, inputs); see `read_sample_file`."""
     return read_sample_file(path, key).x

@@ -22,7 +22,18 @@ from lnn2loihi.startup import INTERRUPTED, importing
 with importing():
     import typer
 
-    from lnn2loihi.cli import convert, demo, devices, export, footprint, place, profile, run, whole
+    from lnn2loihi.cli import (
+        build,
+        convert,
+        demo,
+        devices,
+        export,
+        footprint,
+        place,
+        profile,
+        run,
+        whole,
+    )
     from lnn2loihi.cli.common import BAD_INPUT, WORDS, app, results_printed
 
     try:  # typer carries its own copy of click since 0.20
@@ -35,6 +46,7 @@ _INFORMATION = {"--help", "--version"}
 
 __all__ = [
     "app",
+    "build",
     "convert",
     "demo",
     "devices",

@@ -270,39 +270,11 @@ def progress_bars(unit: str = ", chip steps") -> Iterator[Callable[[str, int, in
 
 
 def read_sequences(samples: Path, irregular: bool, encoded: bool | None = None) -> dict[str, Any]:
-    """Samples of a file, and what lies beside them, as the functions of the library take them.
-
-    Args:
-        samples: the file.
-        irregular: whether the elapsed time comes with the samples.
-        encoded: whether they are encoded messages; None where only samples are taken.
-
-    Returns:
-        x, lengths, timespans, and encoded unless that is None.
-
-    Raises:
-        InputError: the file is no good, or elapsed times are missing where time is irregular, or
-            there where it is constant.
-    """
+    """As `lnn2loihi.samples.read_sequences`, which is imported when it is asked for."""
     with importing():
-        from lnn2loihi.samples import read_sample_file
+        from lnn2loihi import samples as files
 
-    found = read_sample_file(samples)
-    if irregular and found.timespans is None:
-        raise l2l.InputError(
-            str(samples), "the network's time is irregular: give an .npz file with the samples as "
-            "x (batch, time, inputs) and their elapsed times as timespans (batch, time)"
-        )  # fmt: skip
-    if not irregular and found.timespans is not None:
-        raise l2l.InputError(
-            str(samples), "holds timespans, but the network's time is constant and folded into "
-            'the weights; say timespan = "irregular" in its description (or --timespan irregular) '
-            "and quantize it so, or leave the array out"
-        )  # fmt: skip
-    given: dict[str, Any] = {
-        "x": found.x, "lengths": found.lengths, "timespans": found.timespans,
-    }  # fmt: skip
-    return given if encoded is None else given | {"encoded": encoded}
+    return files.read_sequences(samples, irregular, encoded)
 
 
 def imported(

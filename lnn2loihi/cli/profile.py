@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -40,8 +38,6 @@ from lnn2loihi.defaults import AUTO, DEFAULT_DEVICES, IO, MODULE_SUFFIX, PLACEME
 from lnn2loihi.defaults import PROFILE_SUFFIX as SUFFIX
 from lnn2loihi.startup import importing
 
-_RATE = re.compile(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*([kKMgG])?(?:[hH][zZ])?")
-_FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 #: typer reads these annotations at run time, also on Python 3.10.
 NetworkFile = Annotated[
     Optional[Path],  # noqa: UP045
@@ -165,6 +161,7 @@ def profile(
 ) -> None:
     """Say what a program costs on Loihi, against what is measured on this machine."""
     with importing():
+        from lnn2loihi.options import rate_of
         from lnn2loihi.samples import read_array
 
     _check_targets_of_output(output, page)
@@ -178,7 +175,7 @@ def profile(
         "target": first,
         "beside": others,
         "against": () if against == "none" else against,
-        "rate": None if rate is None else _rate(rate),
+        "rate": None if rate is None else rate_of(rate, "--rate"),
         "placement": placement,
         "closed_loop": closed_loop,
         "io": io,
@@ -319,28 +316,6 @@ def _check_compiler() -> None:
         from lnn2loihi.micro.tools import wasm_compiler
 
     wasm_compiler()
-
-
-def _rate(text: str) -> float:
-    """Samples per second of a text: 100, 100Hz, 50hz, 2 kHz.
-
-    Only a small m is refused: it stands for thousandths.
-    """
-    found = _RATE.fullmatch(text.strip())
-    try:
-        value = float(found[1]) * _FACTORS[(found[2] or "").lower()] if found else math.nan
-    except ValueError:
-        value = math.nan
-    with importing():
-        from lnn2loihi.kinds import RATE_TEXT, RATES
-
-    if not value > 0.0:
-        raise l2l.InputError(
-            "--rate", f"{text[:40]!r} is no rate; give for example 100Hz, 2kHz or 1MHz"
-        )
-    if not RATES.holds(value):
-        raise l2l.InputError("--rate", f"{text[:40]!r} is {value:g} Hz; give {RATE_TEXT}")
-    return value
 
 
 def _print(result: l2l.ProfileResult, written: list[Path], as_json: bool) -> None:
