@@ -9,6 +9,8 @@ NETWORK_SUFFIX = ".l2n"
 PROFILE_SUFFIX = ".profile.json"
 #: Of saved modules: programs, host parts and how they belong together.
 MODULE_SUFFIX = ".l2m"
+#: Test sequences that the demonstration makes at most, of 64 samples each.
+MOST_DEMO_SEQUENCES = 4096
 DEFAULT_RECIPE = "w8a12"
 DEFAULT_DEVICES = ("loihi2-oheo-gulch", "mcu-stm32u385")
 #: Placements that `profile` may be asked for; `auto` is the cheapest that meets the rate, or

@@ -22,7 +22,9 @@ from lnn2loihi.errors import InputError, Lnn2LoihiError, Problems
 from lnn2loihi.files import parse_toml, read_text, why_no_file
 from lnn2loihi.kinds import Count, OneOf, Rate, Seconds, kind_of
 from lnn2loihi.options import rate_of
+from lnn2loihi.printable import is_line
 from lnn2loihi.recipe import Recipe
+from lnn2loihi.targets import target_of
 
 #: A path of a file that is read, relative to the build file.
 FILE = "the path of a file"
@@ -90,12 +92,16 @@ SECTIONS: Mapping[str, Mapping[str, Key]] = {
         "of": Key(Literal["program", "network"], "program"),
         "format": Key(str),
         "target": Key(str),
+        "samples": Key(bool, False),
         "options": Key(dict[str, Any], {}),
     },
 }
 ALWAYS = ("build", "network", "samples", "quantize")
 #: Names of files of the steps, which exports must not take.
-TAKEN = ("manifest.json", "network.l2n", "program.l2l", "program.profile.json")
+TAKEN = re.compile(
+    r"manifest\.json|network\.l2n|program\.l2l|program\.profile\.json"
+    r"|(verify|compare|place|profile)(\..*)?\.(txt|json)"
+)
 _HEADER = re.compile(r"\s*\[\[?\s*([A-Za-z0-9_-]+)")
 
 
@@ -135,8 +141,14 @@ class BuildPlan:
 
 
 def texts(value: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
-    """A text, or a list of them, as a tuple."""
-    return (value,) if isinstance(value, str) else tuple(value)
+    """A text, or a list of them, as a tuple in which none is twice."""
+    return (value,) if isinstance(value, str) else tuple(dict.fromkeys(value))
+
+
+def _are_texts(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(isinstance(one, str) for one in value)
+    return isinstance(value, str)
 
 
 def read_plan(path: str | os.PathLike[str]) -> BuildPlan:
@@ -220,7 +232,7 @@ class _Reader:
             path = self._root / value
             return "" if path.is_file() else f"is {value!r:.100}: {why_no_file(path)}"
         if mark == NAME:
-            if Path(value).name != value or value in TAKEN:
+            if Path(value).name != value or not is_line(value) or TAKEN.fullmatch(value):
                 return f"is {value!r:.60}; give a name in the folder of what is built, of its own"
         return ""
 
@@ -239,8 +251,21 @@ class _Reader:
         for twice in sorted({one for one in files if files.count(one) > 1}, key=str):
             self.problems.add(f"{twice!r:.60} is written twice; give each its own file")
         folder = found.get("build", {}).get("folder")
-        if isinstance(folder, str) and (not folder or Path(folder) in (Path("."), Path(".."))):
+        if isinstance(folder, str) and not (is_line(folder) and Path(folder).name.strip(".")):
             self._add("build", "folder", 0, "is no folder of its own; give a name such as build")
+        targets = found.get("build", {}).get("targets", ())
+        names = (
+            [("build", "targets", 0, name) for name in texts(targets)]
+            if _are_texts(targets)
+            else []
+        )
+        names += [("export", "target", n, one["target"]) for n, one in enumerate(exports)]
+        for section, key, number, name in names:
+            if isinstance(name, str):
+                try:
+                    target_of(name)
+                except Lnn2LoihiError as error:
+                    self._add(section, key, number, f"is wrong: {error}")
         for name, key, check in (
             ("quantize", "recipe", Recipe.parse),
             ("profile", "rate", lambda rate: rate_of(rate, "rate")),
@@ -253,8 +278,9 @@ class _Reader:
                     for problem in error.problems:
                         self._add(name, key, 0, f"is wrong: {problem}")
         for number, one in enumerate(exports):
-            if one["of"] == "network" and one["target"] is not None:
-                self._add("export", "target", number, "is for programs; leave it out")
+            for key in ("target", "samples"):
+                if one["of"] == "network" and one[key]:
+                    self._add("export", key, number, "is for programs; leave it out")
 
     def _add(self, section: str, key: str | None, number: int, problem: str) -> None:
         line = self._line(section, key, number)

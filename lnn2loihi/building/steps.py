@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -129,7 +130,7 @@ class Steps:
     def _command(self, verb: str, *words: Any) -> str:
         """A command line; paths are relative to the folder of the build file, None is left out."""
         said = [
-            str(word.relative_to(self._plan.root)) if isinstance(word, Path) else str(word)
+            os.path.relpath(word, self._plan.root) if isinstance(word, Path) else str(word)
             for word in words
             if word is not None
         ]
@@ -210,7 +211,9 @@ class Steps:
             network = network_file.load(self._file(NETWORK))
             found = compare(network, program, **given, target=target)
             rows = found.to_dict()
-            text = found.summary().splitlines()[0]
+            last = rows["stages"][-1]
+            text = f"{last['stage']} has {last['signal_to_noise_db']:.1f} dB signal to noise"
+            text += f", its worst unit {last['worst_db']:.1f} dB" if last["worst_db"] else ""
             return Done(self._said(name, rows, found.summary()), text)
 
         command = self._command(
@@ -312,19 +315,23 @@ class Steps:
             if of_program:
                 # It is prepared here: what belongs to the target is left.
                 loaded, aim = aim.prepare(loaded), replace(aim, passes=())
-            _, files = export_files(loaded, output, asked["format"], aim, asked["options"])
+            options = dict(asked["options"])
+            if asked["samples"]:
+                options |= read_sequences(self._test, loaded.timed, False)
+            _, files = export_files(loaded, output, asked["format"], aim, options)
             size = sum(one.stat().st_size for one in files)
             return Done(tuple(files), f"{', '.join(one.name for one in files)}: {size:,} bytes")
 
         command = self._command(
             "export", source, *_option("--format", asked["format"]),
             *_option("--option", *(f"{key}={value}" for key, value in asked["options"].items())),
-            *_target(target), "-o", output,
+            *(["-i", self._test] if asked["samples"] else []), *_target(target), "-o", output,
         )  # fmt: skip
         needs = ("quantize" if of_program else "import",)
         options = {**asked, "target": target}
         name = f"export {asked['file']}"
-        return Step(name, run, (source,), needs, options, command, of_machine=True)
+        inputs = (source, self._test) if asked["samples"] else (source,)
+        return Step(name, run, inputs, needs, options, command, of_machine=True)
 
     def _said(self, name: str, result: Any, text: str) -> tuple[Path, ...]:
         """A result as text and as JSON, in files that are called as the step."""

@@ -53,6 +53,7 @@ file = "net.c"               # net.h beside it
 # of = "program"             # or "network", in floating point
 # format = "onnx"            # the suffix of the file says it too
 # target = "fused"
+# samples = true             # format loihi2: the test samples go with it, for a board to run
 # options = { dtype = "float32" }
 
 # [build]
