@@ -266,9 +266,10 @@ class _Reader:
                 f"holds a {name[:60]!r}, and no installed family has it: install the package that "
                 "brings it (lnn2loihi doctor lists families), or the version that wrote the file",
             )
-        if not isinstance(fields, dict) or (strange := [*set(fields) - set(_fields(kind))]):
-            what = "none" if not isinstance(fields, dict) else f"{sorted(strange)[0]!r:.60} too"
-            raise ValueError(f"a {name} with fields: {what}")
+        if not isinstance(fields, dict):
+            raise TypeError(f"a {name} whose fields are no table")
+        if strange := sorted({*fields} - {*_fields(kind)}):
+            raise ValueError(f"a {name} with fields: {strange[0]!r:.60} too")
         hints = _hints(kind)
         values = {key: self.value(part) for key, part in fields.items()}
         for key, held in values.items():

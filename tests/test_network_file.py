@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from safetensors.numpy import load as load_arrays
 import lnn2loihi as l2l
 from lnn2loihi import artifact
 from lnn2loihi.errors import ArtifactError, InputError
-from lnn2loihi.layers.layer import Layer
+from lnn2loihi.families.product.layer import ProductLayer
 from lnn2loihi.network_file import FORMAT, from_bytes, to_bytes
 from lnn2loihi.sealed import NETWORKS
 
@@ -76,19 +75,8 @@ class TestWhatComesBack:
         assert l2l.quantize(loaded, x) == l2l.quantize(network, x)
 
 
-@dataclass(frozen=True, eq=False)
-class Nobodys(Layer):
-    """A layer that no family names."""
-
-    name: str = "nobody's"
-    units = 1
-    input_size = 1
-
-    def stages(self, *_: Any) -> Any:
-        raise AssertionError
-
-    def problems(self) -> list[str]:
-        return []
+class Nobodys(ProductLayer):
+    """A layer of a class that no family names."""
 
 
 class TestRefusals:
@@ -97,7 +85,7 @@ class TestRefusals:
         strange = object.__new__(l2l.LiquidNetwork)
         for field in dataclasses.fields(network):
             object.__setattr__(strange, field.name, getattr(network, field.name))
-        object.__setattr__(strange, "layers", (Nobodys(), Nobodys()))
+        object.__setattr__(strange, "layers", 2 * (Nobodys("own", *2 * (small().readout,)),))
         object.__setattr__(strange, "timespan", np.inf)
         with pytest.raises(ArtifactError) as found:
             to_bytes(strange)
