@@ -24,8 +24,8 @@ from lnn2loihi.cost import workload_of_totals
 
 #: Records of what functions found: the library makes them, and their fields are not looked at.
 RESULTS = {
-    "BoardLog", "Calibration", "ComparisonResult", "ConvertedComparison", "ConvertedModule",
-    "ConvertedResult", "Footprint",
+    "BoardLog", "BuildResult", "BuiltStep", "Calibration", "ComparisonResult",
+    "ConvertedComparison", "ConvertedModule", "ConvertedResult", "Footprint",
     "ConvertedStream", "ConvertedTrace", "CopiesPlacement", "CostEstimate", "DescriptionCandidate",
     "DescriptionProposal", "DoctorReport", "ExperimentResult", "FloatResult", "Mismatch",
     "MicrocontrollerEstimate", "NeuroBenchMetrics", "Placement", "ProfileResult", "ProfileRow",
@@ -273,6 +273,7 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     "Workload.from_dict": lambda m: {"content": m.workload.to_dict()},
     "Workload.steps_per_sample": lambda m: {"self": m.workload, "mode": "pipelined"},
     "BoardLog.record": lambda m: {"self": m.board_log, "workload": m.workload},
+    "build": lambda m: {"path": "road.toml"},
     "read_board_log": lambda m: {"logs": "run.json"},
     "analyse_experiment": lambda m: {
         "device": m.device, "logs": "log.jsonl", "cores": {"floor": 1}, "relative_error": 0.02,

@@ -69,6 +69,7 @@ class TestTheRoad:
         assert states(first) == dict.fromkeys(STEPS, "done") and first.exit_code == 0
         assert "BIT EXACT" in first.summary() and str(first) == first.summary()
         assert all(one.is_file() for one in first.files)
+        assert len(repr(first)) < 200 and "6 steps: 6 done" in repr(first)
         again = l2l.build(file)
         assert states(again) == dict.fromkeys(STEPS, "kept") and again.files == first.files
         forced = l2l.build(file, only="quantize", force=True)

@@ -72,6 +72,10 @@ SAID: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
+#: A build file that is done soon.
+ROAD = '[network]\nsource = "a.l2n"\n[samples]\ncalibrate = "x.npy"\n'
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     folder: Path = tmp_path_factory.mktemp("calls")
@@ -81,6 +85,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
         patch.setattr(runner, "execute", lambda *given: run_reference(*given[:4]))
         found = Made()
         l2l.save(found.program, "a.l2l")
+        l2l.save(found.network, "a.l2n")
+        np.save("x.npy", found.x)
+        Path("road.toml").write_text(ROAD)
         found.profile.save("b.profile.json")
         torch.save({"weight": torch.zeros(2)}, "a.pt")
         Path("a.net").write_bytes(NET)

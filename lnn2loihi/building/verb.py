@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,7 @@ class BuiltStep:
     exit_code: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BuildResult:
     """What `build` has done.
 
@@ -93,6 +94,12 @@ class BuildResult:
     def __str__(self) -> str:
         """The summary."""
         return self.summary()
+
+    def __repr__(self) -> str:
+        """Where, how many steps, and what became of them."""
+        counts = Counter(step.state for step in self.steps)
+        said = ", ".join(f"{count} {state}" for state, count in counts.items())
+        return f"BuildResult({str(self.folder)[-80:]!r}, {len(self.steps)} steps: {said})"
 
 
 @checks_kinds()
