@@ -82,10 +82,11 @@ class Nobodys(ProductLayer):
 class TestRefusals:
     def test_what_no_file_holds(self) -> None:
         network = small()
+        linear = l2l.Linear("one", np.ones((1, 1)), np.zeros(1))
         strange = object.__new__(l2l.LiquidNetwork)
         for field in dataclasses.fields(network):
             object.__setattr__(strange, field.name, getattr(network, field.name))
-        object.__setattr__(strange, "layers", 2 * (Nobodys("own", *2 * (small().readout,)),))
+        object.__setattr__(strange, "layers", 2 * (Nobodys("own", *2 * (linear,)),))
         object.__setattr__(strange, "timespan", np.inf)
         with pytest.raises(ArtifactError) as found:
             to_bytes(strange)

@@ -212,8 +212,8 @@ class Steps:
             found = compare(network, program, **given, target=target)
             rows = found.to_dict()
             last = rows["stages"][-1]
-            text = f"{last['stage']} has {last['signal_to_noise_db']:.1f} dB signal to noise"
-            text += f", its worst unit {last['worst_db']:.1f} dB" if last["worst_db"] else ""
+            text = f"{last['stage']}: signal to noise {_decibels(last['signal_to_noise_db'])}, "
+            text += f"of its worst unit {_decibels(last['worst_db'])}"
             return Done(self._said(name, rows, found.summary()), text)
 
         command = self._command(
@@ -346,6 +346,10 @@ class Steps:
 def _device(plan: BuildPlan, device: str) -> str | Path:
     """A name of a device, or the path of its file."""
     return plan.root / device if device.endswith(".toml") else device
+
+
+def _decibels(value: float | None) -> str:
+    return "that has no number" if value is None else f"{value:.1f} dB"
 
 
 def _option(name: str, *values: Any) -> Iterable[Any]:
