@@ -23,6 +23,7 @@ from lnn2loihi.defaults import DEFAULT_RECIPE, MOST_DEMO_SEQUENCES
 from lnn2loihi.errors import ArtifactError
 from lnn2loihi.files import write_atomically
 from lnn2loihi.kinds import Within
+from lnn2loihi.lava import lava_is_installed
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.plugins import shipped_model
 from lnn2loihi.program import LoihiProgram
@@ -192,15 +193,14 @@ def run_demo(
     text = (_BUILD + _ONNX * has_onnx).format(model=MODEL, recipe=recipe)
     files.append(write_atomically(folder / "lnn2loihi.toml", text.encode()))
     built = build(files[-1], progress=progress)
-    missing = [
-        text
-        for package, text in (
-            ("lava", "Lava did not run: it is not installed, and the other executors were compared "
-             "(lnn2loihi doctor says how to install it)."),
-            ("onnx", "No ONNX file was written: onnx is not installed (pip install onnx)."),
+    missing: list[str] = []
+    if not lava_is_installed():
+        missing.append(
+            "Lava did not run: it is not installed, and the other executors were compared "
+            "(lnn2loihi doctor says how to install it)."
         )
-        if find_spec(package) is None
-    ]  # fmt: skip
+    if not has_onnx:
+        missing.append("No ONNX file was written: onnx is not installed (pip install onnx).")
     program, errors = None, dict[str, float]()
     if (built.folder / PROGRAM).is_file() and built.steps[1].state in ("done", "kept"):
         program = load(built.folder / PROGRAM)
