@@ -21,6 +21,7 @@ from intervals import of_difference
 from rich.progress import track
 
 import lnn2loihi as l2l
+from lnn2loihi.profiling.answer import answer
 from lnn2loihi.tables import text_table
 
 #: Samples of a sequence (10 a second), and those at its beginning that do not count.
@@ -153,7 +154,16 @@ def main() -> None:
         "calibrated range."
     )
 
-    costs = l2l.profile(program, x_test[:16], network=network, rate=RATE, quick=True, against="cpu")
+    costs = l2l.profile(
+        program,
+        x_test[:16],
+        network=network,
+        rate=RATE,
+        quick=True,
+        frontier=not given.quick,
+        against=() if given.quick else "cpu:engine",
+    )
+    say(answer(costs))
     say(costs)
     l2l.report(costs, program, given.out / "gauge.html", network=network, x=x_test[:16])
     say(f"Written to {given.out}: gauge.l2l, the program, and gauge.html, the page to send around.")

@@ -4,9 +4,9 @@
     python examples/06_quadrotor.py --airframes 100    # fewer, for a look
 
 The quadrotor flies in a plane (lnn2loihi/models/quadrotor/data.py, about 80 lines of NumPy). Mass,
-inertia, motors, drag and wind are drawn anew for each airframe. The network sees noisy place,
-tilt and its rate at 50 Hz, and neither speeds nor the airframe: it was taught by a controller that
-knows all of them. It flies in float, as integers with 8-bit weights, as integers with 4-bit weights
+inertia, motors, drag and wind are drawn anew for each airframe. The network sees noisy place
+and tilt at 50 Hz, and neither speeds nor the airframe: it was taught by a controller that knows
+all of them. It flies in float, as integers with 8-bit weights, as integers with 4-bit weights
 with and without training for the chip, and as compiled C. Every policy flies the same airframes
 from the same starts with the same noise, so that differences are differences of pairs.
 
@@ -146,7 +146,7 @@ def main() -> None:
         say(paired(f"Integers, {name}", found[f"integers, {name}"], real))
     for name, count in outside.items():
         say(
-            f"{name}: {count:,} of {given.airframes * STEPS * 4:,} input values were outside of "
+            f"{name}: {count:,} of {given.airframes * STEPS * 3:,} input values were outside of "
             "the calibrated range, and were held at its ends."
         )
     for name in ("w8a12", "w4a8x12, trained for the chip"):

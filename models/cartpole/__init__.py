@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parent
 
 
 def load() -> LiquidNetwork:
-    """The shipped network: 2 inputs, 1 output, three layers of CfC units; needs no PyTorch.
+    """The shipped network: 2 inputs, 1 output, one CfC layer with a backbone; needs no PyTorch.
 
     Raises:
         ImportNetworkError: a file of the package is damaged.

@@ -8,6 +8,7 @@ weights that training for the chip makes of the first one (`w4a8x12.l2l`). One c
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def train(seed: int, epochs: int, console: Console) -> Any:
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     fast = FastCfC(2, UNITS, 1, backbone_units=BACKBONE)
-    imitate(fast, drawn, Course(epochs, COURSE.steps), seed, console)
+    imitate(fast, drawn, replace(COURSE, epochs=epochs), seed, console)
     model = CfC(2, UNITS, 1, backbone_units=BACKBONE, backbone_dropout=0)
     model.load_state_dict(fast.state_dict())
     return model
@@ -96,7 +97,7 @@ def main() -> None:
         model = train(arguments.seed, arguments.epochs, console)
         save_checkpoint(model, arguments.out, DESCRIPTION)
         blind = imitation.memoryless(2, 1, HIDDEN, arguments.seed)
-        imitate(blind, drawn, Course(arguments.epochs, COURSE.steps), arguments.seed, console)
+        imitate(blind, drawn, replace(COURSE, epochs=arguments.epochs), arguments.seed, console)
         imitation.save_memoryless(blind, arguments.out / "memoryless.safetensors")
         l2l.save(for_the_chip(model, arguments.seed, console), arguments.out / f"{RECIPE}.l2l")
     console.print(f"written: networks and {RECIPE}.l2l in {arguments.out}")

@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parent
 
 
 def load() -> LiquidNetwork:
-    """The shipped network: 4 inputs, 2 outputs, three layers of CfC units; needs no PyTorch.
+    """The shipped network: 3 inputs, 2 outputs, one CfC layer with a backbone; needs no PyTorch.
 
     Raises:
         ImportNetworkError: a file of the package is damaged.

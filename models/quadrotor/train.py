@@ -8,6 +8,7 @@ weights that training for the chip makes of the first one (`w4a8x12.l2l`). One c
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,26 @@ import lnn2loihi as l2l
 from lnn2loihi.models import imitation
 from lnn2loihi.models.imitation import Array, Course, imitate
 from lnn2loihi.models.quadrotor.data import Quadrotors
-from lnn2loihi.models.training import complaints, description, save_checkpoint
+from lnn2loihi.models.training import complaints, save_checkpoint
 
-UNITS, MOTOR_UNITS, HIDDEN = 16, 4, 32
-COURSE = Course(epochs=45, steps=200)
+UNITS, BACKBONE, HIDDEN = 16, 24, 32
+COURSE = Course(epochs=24, steps=200)
 #: Training for the chip: quadrotors that the network has moved, steps, passes, learning rate.
-TUNING, TUNING_EPOCHS, TUNING_RATE = 512, 12, 2e-3
+TUNING, TUNING_EPOCHS, TUNING_RATE = 256, 8, 2e-3
 RECIPE = "w4a8x12"
+
+DESCRIPTION = f"""\
+[network]
+module = "ncps.torch.CfC"
+checkpoint = "weights.safetensors"
+name = "quadrotor"
+input_size = 3
+units = {UNITS}
+proj_size = 2
+backbone_units = {BACKBONE}
+backbone_layers = 1
+timespan = 1.0
+"""
 
 
 def drawn(count: int, first: int) -> Quadrotors:
@@ -42,12 +56,15 @@ def train(seed: int, epochs: int, console: Console) -> Any:
     """
     import torch
     from ncps.torch import CfC
-    from ncps.wirings import AutoNCP
+
+    from lnn2loihi.models.fast_cfc import FastCfC
 
     torch.set_num_threads(1)
     torch.manual_seed(seed)
-    model = CfC(4, AutoNCP(UNITS, MOTOR_UNITS, seed=seed), proj_size=2)
-    imitate(model, drawn, Course(epochs, COURSE.steps), seed, console)
+    fast = FastCfC(3, UNITS, 2, backbone_units=BACKBONE)
+    imitate(fast, drawn, replace(COURSE, epochs=epochs), seed, console)
+    model = CfC(3, UNITS, 2, backbone_units=BACKBONE, backbone_dropout=0)
+    model.load_state_dict(fast.state_dict())
     return model
 
 
@@ -76,10 +93,9 @@ def main() -> None:
     console = Console()
     with complaints(console):
         model = train(arguments.seed, arguments.epochs, console)
-        toml = description("quadrotor", 4, UNITS, MOTOR_UNITS, 2)
-        save_checkpoint(model, arguments.out, toml)
-        blind = imitation.memoryless(4, 2, HIDDEN, arguments.seed)
-        imitate(blind, drawn, Course(arguments.epochs, COURSE.steps), arguments.seed, console)
+        save_checkpoint(model, arguments.out, DESCRIPTION)
+        blind = imitation.memoryless(3, 2, HIDDEN, arguments.seed)
+        imitate(blind, drawn, replace(COURSE, epochs=arguments.epochs), arguments.seed, console)
         imitation.save_memoryless(blind, arguments.out / "memoryless.safetensors")
         l2l.save(for_the_chip(model, arguments.seed, console), arguments.out / f"{RECIPE}.l2l")
     console.print(f"written: networks and {RECIPE}.l2l in {arguments.out}")
