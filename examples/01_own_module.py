@@ -1,6 +1,6 @@
 """Your own module, from training to the page: this is the file to copy.
 
-    python examples/01_own_module.py            # trains for about a minute of a processor
+    python examples/01_own_module.py            # half a minute of a processor
     python examples/01_own_module.py --quick    # trains for seconds: worse figures
 
 A module as people write it, with normalisation, an encoder, a CfC of ncps and a head, learns to
@@ -121,7 +121,10 @@ def main() -> None:
     x_test, y_test = tanks(32 if given.quick else 256, seed=2)
     module = gauge(x)
     seconds = train(module, x, y, epochs=2 if given.quick else 20)
-    say(f"Trained on {len(x):,} generated sequences of {STEPS} samples: {seconds:.0f} s.")
+    say(
+        f"Trained on {len(x):,} generated sequences of {STEPS} samples for {seconds:.0f} s of a "
+        "processor."
+    )
 
     network = l2l.import_network(module)
     program = l2l.quantize(network, calibrate=x[:256], recipe="w8a12")

@@ -1,6 +1,6 @@
 """A quadrotor of an unknown airframe, flown by a network of 16 units, down to 4-bit weights.
 
-    python examples/06_quadrotor.py                    # 1,000 airframes, about a minute
+    python examples/06_quadrotor.py                     # 1,000 airframes, half a minute
     python examples/06_quadrotor.py --airframes 100    # fewer, for a look
 
 The quadrotor flies in a plane (lnn2loihi/models/quadrotor/data.py, about 80 lines of NumPy). Mass,
@@ -42,7 +42,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--airframes", type=positive, help="flown by each policy (default: 1000)")
     parser.add_argument("--seed", type=int, default=TEST_SEED, help="of the first airframe")
     given = parser.parse_args()
-    given.airframes = given.airframes or (40 if given.quick else 1000)
+    given.airframes = given.airframes or (16 if given.quick else 1000)
     return given
 
 

@@ -104,7 +104,7 @@ def test_quadrotors_fly_in_integers_and_in_c(
     printed = quick(QUADROTOR, tmp_path, monkeypatch, capsys)
     assert printed.count("commands are those of the integers") == 2 or "not flown" in printed
     rows = dict(re.findall(r"^(\S.*?)  +(\d+)  +\d+\.\d %", printed, re.MULTILINE))
-    assert int(rows["integers, w8a12"]) < 8 < int(rows["a network without memory"])
+    assert int(rows["integers, w8a12"]) < 4 < 12 < int(rows["a network without memory"])
     assert (tmp_path / "net.h").is_file()
 
 
