@@ -22,7 +22,7 @@ from lnn2loihi.models.quadrotor.data import Quadrotors
 from lnn2loihi.models.training import complaints, save_checkpoint
 
 UNITS, BACKBONE, HIDDEN = 16, 24, 32
-COURSE = Course(epochs=24, steps=200)
+COURSE = Course(epochs=60, steps=200)
 #: Training for the chip: quadrotors that the network has moved, steps, passes, learning rate.
 TUNING, TUNING_EPOCHS, TUNING_RATE = 256, 8, 2e-3
 RECIPE = "w4a8x12"
