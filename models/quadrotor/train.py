@@ -24,7 +24,7 @@ from lnn2loihi.models.training import complaints, save_checkpoint
 UNITS, BACKBONE, HIDDEN = 16, 24, 32
 COURSE = Course(epochs=60, steps=200)
 #: Training for the chip: quadrotors that the network has moved, steps, passes, learning rate.
-TUNING, TUNING_EPOCHS, TUNING_RATE = 256, 8, 2e-3
+TUNING, TUNING_EPOCHS, TUNING_RATE = 512, 10, 6e-4
 RECIPE = "w4a8x12"
 
 DESCRIPTION = f"""\
