@@ -30,7 +30,7 @@ from lnn2loihi.models.imitation import Policy, load_memoryless, watched
 from lnn2loihi.models.quadrotor.data import STEP, Quadrotors
 from lnn2loihi.tables import text_table
 
-CALIBRATION_SEED, TEST_SEED = 30_000_000, 40_000_000
+CALIBRATION_SEED, TEST_SEED = 30_000_000, 50_000_000
 #: Steps of a flight, and those at its end over which the distance is averaged.
 STEPS, LAST = 300, 50
 TRAINED = "w4a8x12.l2l"
