@@ -281,6 +281,8 @@ def main() -> None:
     if given.be_the_sensor:
         sys.stdout.writelines(sensor(given.be_the_sensor))
         return
+    if given.source is not None and given.listen is not None:
+        raise InputError("--listen", f"{given.listen} and {given.source}: give one source of lines")
     network = gappy_sensor.load()
     x, spans, _ = gappy_sensor.example(64 if given.quick else 256, 160, CALIBRATION_SEED)
     program = l2l.quantize(network, x, given.recipe, calibrate_timespans=spans)
@@ -294,18 +296,19 @@ def main() -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
 
+    source: str | None = given.source
     if given.listen is not None:
         with bound(given.listen) as listener:
             say(f"waiting for a sensor at port {listener.getsockname()[1]} of 127.0.0.1")
             say(answered(program, through_socket(listener), say, write).summary())
-    elif given.source == "-":
+    elif source == "-":
         say(answered(program, sys.stdin, say, write).summary())
-    else:
+    elif source is not None:
         try:
-            with Path(given.source).open(encoding="utf-8", errors="replace") as lines:
+            with Path(source).open(encoding="utf-8", errors="replace") as lines:
                 say(answered(program, lines, say, write).summary())
         except OSError as error:
-            raise InputError(given.source, f"cannot be read: {error.strerror}") from None
+            raise InputError(source, f"cannot be read: {error.strerror}") from None
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import console, run
+from common import console, options, positive, run, say
 from numpy.lib.stride_tricks import sliding_window_view
 
 import lnn2loihi as l2l
@@ -38,19 +38,17 @@ ONE = 1 << 6
 
 def parsed() -> argparse.Namespace:
     """The options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--out", type=Path, default=Path("out/10_convolutional_front_end"), help="folder to write"
-    )
+    parser = options(__doc__, __file__)
     parser.add_argument("--train", action="store_true", help="train instead of the shipped files")
     parser.add_argument("--seed", type=int, default=1, help="of the training")
     parser.add_argument("--recipe", default="w8a12", help="of the core")
-    parser.add_argument("--sequences", type=int, default=256, help="test sequences")
+    parser.add_argument("--sequences", type=positive, default=256, help="test sequences")
     parser.add_argument("--executors", default="all", help="what verify compares, with commas")
-    parser.add_argument("--verified", type=int, default=24, help="pictures that it runs")
-    return parser.parse_args()
+    parser.add_argument("--verified", type=positive, default=24, help="pictures that it runs")
+    given = parser.parse_args()
+    if given.quick:
+        given.sequences, given.verified = min(given.sequences, 24), min(given.verified, 2)
+    return given
 
 
 def float_front(path: Path, pictures: np.ndarray) -> np.ndarray:
@@ -79,18 +77,30 @@ def float_front(path: Path, pictures: np.ndarray) -> np.ndarray:
     return values
 
 
-def error_row(name: str, answers: np.ndarray, drawn: data.Flights) -> tuple[str, ...]:
+def errors(answers: np.ndarray, drawn: data.Flights) -> tuple[float, float, float]:
     """Errors while the ball is seen, while it is hidden, and of its speed."""
     counts = np.broadcast_to(np.arange(TIME) >= FIRST, drawn.seen.shape)
     seen, _ = data.errors(answers, drawn.truth, counts & drawn.seen)
     hidden, _ = data.errors(answers, drawn.truth, counts & ~drawn.seen)
     _, speed = data.errors(answers, drawn.truth, counts)
-    return name, f"{seen:.3f}", f"{hidden:.3f}", f"{speed:.3f}"
+    return seen, hidden, speed
 
 
 def with_speed_zero(answers: np.ndarray) -> np.ndarray:
     """What the front alone tells: where the ball is, and nothing of its speed."""
     return np.concatenate([answers[..., :2], np.zeros_like(answers[..., :2])], axis=-1)
+
+
+def told(found: dict[str, tuple[float, float, float]]) -> str:
+    """What the errors say, in sentences."""
+    integers, floats = found["one program of integers"], found["front and core in float"]
+    alone, nothing = found["front alone, integers"], found["always the middle, at rest"]
+    return (
+        f"While the ball is hidden, the one program of integers is {integers[1]:.2f} pixels off, "
+        f"and the front alone, which sees one picture at a time, {alone[1]:.2f}; whoever always "
+        f"says the middle is {nothing[1]:.2f} off. In float, without the thresholds and the "
+        f"rounding of the front, it is {floats[1]:.2f}."
+    )
 
 
 def saturated(result: l2l.SimulationResult) -> str:
@@ -128,13 +138,13 @@ def main() -> None:
     core = l2l.quantize(network, calibrate=heard, recipe=arguments.recipe)
     both = l2l.join(front, core, name="moving_ball")
     l2l.save(both, arguments.out / "moving_ball.l2l")
-    console.print(str(both), highlight=False, soft_wrap=True)
+    say(both)
 
     drawn = data.flights(arguments.sequences, TIME, TEST_SEED)
     names = arguments.executors
     chosen = names if names == "all" else tuple(names.split(","))
     verified = l2l.verify(both, drawn.pictures[:1, : arguments.verified], chosen)
-    console.print(verified.summary().partition("\n\n")[0], highlight=False, soft_wrap=True)
+    say(verified.summary().partition("\n\n")[0])
     if not verified.bit_exact:
         raise SystemExit(2)
 
@@ -142,20 +152,24 @@ def main() -> None:
     ideal = float_front(folder / "front.net", drawn.pictures)
     joined = l2l.simulate(both, drawn.pictures)
     same = np.array_equal(joined.integers, l2l.simulate(core, apart).integers)
-    console.print(f"one program and two, one after the other: {'equal' if same else 'NOT EQUAL'}")
-    rows = [
-        error_row("always the middle, at rest", np.zeros_like(drawn.truth), drawn),
-        error_row("front alone, integers", with_speed_zero(apart), drawn),
-        error_row("front and core in float", network.evaluate(ideal).outputs, drawn),
-        error_row("front in integers, core in float", network.evaluate(apart).outputs, drawn),
-        error_row("one program of integers", joined.outputs, drawn),
-    ]
+    say(f"one program and two, one after the other: {'equal' if same else 'NOT EQUAL'}")
+    if not same:
+        raise SystemExit(2)
+    found = {
+        "always the middle, at rest": errors(np.zeros_like(drawn.truth), drawn),
+        "front alone, integers": errors(with_speed_zero(apart), drawn),
+        "front and core in float": errors(network.evaluate(ideal).outputs, drawn),
+        "front in integers, core in float": errors(network.evaluate(apart).outputs, drawn),
+        "one program of integers": errors(joined.outputs, drawn),
+    }
     headers = (
         f"root mean square error, {arguments.sequences} sequences", "place, seen (pixels)",
         "place, hidden (pixels)", "speed (pixels a picture)",
     )  # fmt: skip
-    console.print(text_table(headers, rows), soft_wrap=True)
-    console.print(f"saturated: {saturated(joined)}")
+    rows = [(name, *(f"{value:.3f}" for value in values)) for name, values in found.items()]
+    say(text_table(headers, rows))
+    say(told(found))
+    say(f"saturated: {saturated(joined)}")
 
     few = drawn.pictures[:8]
     costs = [
@@ -167,8 +181,8 @@ def main() -> None:
         f"on {DEVICE}, {OBJECTIVE}, {MODE}: estimates", "neurons", "synapses", "cores",
         "steps to the answer", "time a picture", "latency", "energy a picture",
     )  # fmt: skip
-    console.print(text_table(headers, costs), soft_wrap=True)
-    console.print(f"written: {arguments.out / 'moving_ball.l2l'}", soft_wrap=True)
+    say(text_table(headers, costs))
+    say(f"written: {arguments.out / 'moving_ball.l2l'}")
 
 
 if __name__ == "__main__":
