@@ -29,7 +29,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from common import console, options, positive, run, say
+from common import options, positive, run, say
+from rich.console import Console
 
 import lnn2loihi as l2l
 from lnn2loihi.errors import InputError
@@ -180,9 +181,11 @@ def through_socket(listener: socket.socket) -> Iterator[str]:
 
 def bound(port: int) -> socket.socket:
     """A socket of this machine that listens; port 0 is any that is free."""
+    if not 0 <= port < 1 << 16:
+        raise InputError("--listen", f"{port} is no port; ports are 0 to 65535")
     try:
         return socket.create_server(("127.0.0.1", port))
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise InputError("--listen", f"port {port} of this machine: {error}") from None
 
 
@@ -290,7 +293,10 @@ def main() -> None:
         say(errors(program, network, given.quick))
         of_its_own(program, min(given.samples, 400) if given.quick else given.samples, given.out)
         return
-    console.stderr = True
+    aside = Console(stderr=True)
+
+    def tell(text: str) -> None:
+        aside.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def write(text: str) -> None:
         sys.stdout.write(text)
@@ -299,14 +305,14 @@ def main() -> None:
     source: str | None = given.source
     if given.listen is not None:
         with bound(given.listen) as listener:
-            say(f"waiting for a sensor at port {listener.getsockname()[1]} of 127.0.0.1")
-            say(answered(program, through_socket(listener), say, write).summary())
+            tell(f"waiting for a sensor at port {listener.getsockname()[1]} of 127.0.0.1")
+            tell(answered(program, through_socket(listener), tell, write).summary())
     elif source == "-":
-        say(answered(program, sys.stdin, say, write).summary())
+        tell(answered(program, sys.stdin, tell, write).summary())
     elif source is not None:
         try:
             with Path(source).open(encoding="utf-8", errors="replace") as lines:
-                say(answered(program, lines, say, write).summary())
+                tell(answered(program, lines, tell, write).summary())
         except OSError as error:
             raise InputError(source, f"cannot be read: {error.strerror}") from None
 

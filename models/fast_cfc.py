@@ -144,6 +144,29 @@ class FastCfC(nn.Module):
                 nn.init.xavier_uniform_(parameter)
         self.fc = nn.Identity() if proj_size is None else nn.Linear(units, proj_size)
 
+    def begin_to_remember(self, gain: float, bias: float = -2.0) -> None:
+        """First weights, before training, with which a unit keeps what it had: without them
+        a network without backbone takes long to learn what lies more than some steps back.
+
+        The recurrent weights of ff1 become the identity, the gate leans towards ff1, and the
+        weights of the inputs, which are often small numbers, grow.
+
+        Args:
+            gain: by how much the weights of the inputs grow.
+            bias: of the gate; below 0 it leans towards ff1.
+
+        Raises:
+            InputError: there is a backbone.
+        """
+        if len(cast("nn.ModuleDict", self.rnn_cell["backbone"])):
+            raise InputError("the model", "has a backbone, whose heads do not hear the state")
+        with torch.no_grad():
+            for name in HEADS:
+                cast("nn.Linear", self.rnn_cell[name]).weight[:, : self.input_size] *= gain
+            first = cast("nn.Linear", self.rnn_cell["ff1"])
+            first.weight[:, self.input_size :] = torch.eye(self.units)
+            cast("nn.Linear", self.rnn_cell["time_b"]).bias.fill_(bias)
+
     def forward(
         self, x: Tensor, hx: Tensor | None = None, timespans: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
