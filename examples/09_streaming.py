@@ -140,9 +140,12 @@ class Answerer:
         """What was answered, how long that took, and what was unusual."""
         each = 1e6 * self.seconds / max(self.answers, 1)
         kinds = [f"{kind}: {count:,}" for kind, count in self.remarks.counts.items()]
+        words = self.stream.saturated_words or {}
+        inside = sum(int(count.sum()) for of in words.values() for count in of.values())
+        kinds += [f"words that saturated inside neurons since the last beginning: {inside:,}"]
         return (
             f"{self.answers:,} of {self.lines:,} lines were answered, with {each:.0f} microseconds "
-            f"of a processor for each. What was unusual: {'; '.join(kinds) or 'nothing'}."
+            f"of a processor for each. What was unusual: {'; '.join(kinds)}."
         )
 
 

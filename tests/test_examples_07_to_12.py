@@ -277,6 +277,27 @@ def test_the_sensor_network_uses_the_time_between_samples() -> None:
     assert errors == sorted(errors) and errors[0] < 0.7 * errors[1]
 
 
+def test_a_network_that_begins_to_remember_does() -> None:
+    """What is heard in one step is still there some steps later; a backbone is refused."""
+    torch = pytest.importorskip("torch")
+    from lnn2loihi.models.fast_cfc import FastCfC
+
+    kept = []
+    for remembers in (False, True):
+        torch.manual_seed(1)
+        model = FastCfC(2, 16, backbone_layers=0)
+        if remembers:
+            model.begin_to_remember(1.0)
+        x = torch.zeros(2, 12, 2)
+        x[1, 0] = 1.0
+        with torch.no_grad():
+            states = model(x)[0]
+        kept.append(float((states[1] - states[0])[-1].norm()))
+    assert kept[1] > 2.0 * kept[0]
+    with pytest.raises(l2l.InputError, match="has a backbone"):
+        FastCfC(2, 16).begin_to_remember(1.0)
+
+
 # The other examples.
 
 
