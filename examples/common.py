@@ -12,6 +12,8 @@ from rich.console import Console
 from lnn2loihi.errors import Lnn2LoihiError
 
 console = Console()
+#: Exit code of a program that Ctrl-C ended: 128 and the number of SIGINT, as shells have it.
+INTERRUPTED = 130
 
 
 def options(description: str | None, name: str) -> argparse.ArgumentParser:
@@ -57,9 +59,12 @@ def needs(*modules: str, command: str) -> None:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Runs an example; errors of the library are messages, not tracebacks."""
+    """Runs an example; errors of the library and Ctrl-C are a line, not tracebacks."""
     try:
         main()
+    except KeyboardInterrupt:
+        console.print("Interrupted.", style="red")
+        raise SystemExit(INTERRUPTED) from None
     except Lnn2LoihiError as error:
         console.print(str(error), markup=False, style="red")
         raise SystemExit(error.exit_code) from None

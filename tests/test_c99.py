@@ -39,7 +39,8 @@ from wide_programs import looping_program, reaching_program
 
 import lnn2loihi as l2l
 from lnn2loihi import plugins
-from lnn2loihi.converters.c99.codec import LARGEST_FRACTION, encoder_lines
+from lnn2loihi.converters.c99.codec import encoder_lines
+from lnn2loihi.converters.c99.fixed_range import LARGEST_FRACTION
 from lnn2loihi.converters.c99.exporter import C99Exporter, CExport
 from lnn2loihi.converters.c99.names import Names
 from lnn2loihi.converters.c99.source import CSource, c_source
@@ -276,6 +277,33 @@ class TestCodec:
         exact = (Fraction(q, 1 << bits) - Fraction(offset)) * Fraction(gain) + Fraction(1, 2)
         assert abs(Fraction(total, 1 << lines.shift[0]) - exact) <= lines.error * 1.000001
 
+    @pytest.mark.parametrize(
+        ("gain", "offset", "bits", "said"),
+        [
+            (1.0, 0.0, 30, "what is beyond -2 to 2 saturates; fraction_bits 0 to"),
+            (1.0, 1e6, 16, "what is beyond -32768 to 32768 saturates; fraction_bits 0 to 11"),
+            (1e9, 0.0, 0, "its step of 1 leaves 1 value; fraction_bits 30 serves it best"),
+            (1e-9, 0.0, 0, "saturates; no fraction bits have room for it: take a codec of floats"),
+            (512.0, 0.0, 16, None),
+        ],
+    )
+    def test_channels_that_fixed_point_does_not_serve_are_named(
+        self, gain: float, offset: float, bits: int, said: str | None,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:  # fmt: skip
+        made = c_source(
+            self.program([512.0, gain, 512.0], [0.0, offset, 0.0]),
+            codec="fixed", fraction_bits=bits,
+        )  # fmt: skip
+        assert made.codec is not None
+        assert all(f"input {channel}: " in made.codec[0] for channel in range(3))
+        told = "\n".join(record.getMessage() for record in caplog.records)
+        if said is None:
+            assert "input 1" not in told
+        else:
+            assert "input 1: " in told and said in told
+            assert said in made.codec[0]
+
     def test_what_has_no_room_is_refused(self) -> None:
         wrong = self.program([1e-30, 1e-30, 1.0], [0.0, 0.0, 0.0])
         with pytest.raises(l2l.InputError, match="of channel 1 leave no room in 64 bits"):
@@ -297,6 +325,12 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("registered")
 class TestExport:
+    @pytest.mark.parametrize("name", ["net", "net.h", "net.C", "net.cpp", ".c"])
+    def test_names_that_end_otherwise_are_refused(self, name: str, tmp_path: Path) -> None:
+        with pytest.raises(l2l.InputError, match="files of C end in .c"):
+            l2l.export(PLAIN, tmp_path / name, format="c99")
+        assert not list(tmp_path.iterdir())
+
     def test_the_files_are_those_of_the_name(self, tmp_path: Path) -> None:
         options: Any = {"codec": "fixed", "selftest": "hash"}
         assert l2l.export(PLAIN, tmp_path / "my-net.c", **options) == tmp_path / "my-net.c"

@@ -374,7 +374,8 @@ class TestFootprint:
         least, median, most = found.instructions
         assert 100 < least <= median <= most
         assert f"{found.flash:,} B" in found.summary() and found.to_dict()["part"] == part
-        other = l2l.footprint(PLAIN, part, goal="speed", samples=2, device="mcu-stm32u385")
+        device = replace(l2l.load_device("mcu-stm32u385"), title="a part of any core")
+        other = l2l.footprint(PLAIN, part, goal="speed", samples=2, device=device)
         assert other.ram == found.ram and other.instructions != found.instructions
         assert (other.flash_there, other.ram_there) == (1 << 20, 1 << 18)
         assert other.device == "mcu-stm32u385"
@@ -393,6 +394,32 @@ class TestFootprint:
         ) == replace(need, flash_there=need.flash, ram_there=need.ram + need.stack)
         with pytest.raises(DeviceError, match=f"needs {need.ram + need.stack} B"):
             l2l.footprint(PLAIN, part, samples=1, ram=need.ram + need.stack - 1)
+
+    @pytest.mark.parametrize("part", PART[:1])
+    def test_the_other_goal_is_named_where_it_fits(self, part: str) -> None:
+        small = l2l.footprint(PLAIN, part, samples=1).flash
+        with pytest.raises(DeviceError, match=f"goal 'size', which needs {small:,} B and fits"):
+            l2l.footprint(PLAIN, part, goal="speed", flash=small)
+        with pytest.raises(DeviceError, match=f"'size' it needs {small:,} B, which is too much"):
+            l2l.footprint(PLAIN, part, goal="speed", flash=small - 1)
+
+    @pytest.mark.parametrize(
+        ("part", "device", "said"),
+        [
+            ("cortex-m33", "mcu-gap9", "cortex-m33 is not the core of device 'mcu-gap9'"),
+            ("cortex-m4", "mcu-stm32u385", "cortex-m4 is not the core.*leave the part away"),
+            ("rv32imc", "mcu-stm32u385", "rv32imc is not the core"),
+            (None, "mcu-gap9", "no core of a name that is known; say which.*: rv32imc$"),
+        ],
+    )
+    def test_parts_are_those_of_devices(self, part: str | None, device: str, said: str) -> None:
+        with pytest.raises(InputError, match=said):
+            l2l.footprint(PLAIN, part, device=device)
+
+    @pytest.mark.parametrize("part", [p for p in PART if "m33" in str(p)] or PART[:1])
+    def test_the_part_is_that_of_the_device(self, part: str) -> None:
+        if part == "cortex-m33":
+            assert l2l.footprint(PLAIN, device="mcu-stm32u385", samples=1).part == part
 
     def test_what_makes_no_sense(self) -> None:
         with pytest.raises(InputError, match="part: 'm4' is unknown; there are cortex-m0plus, "):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
+from lnn2loihi.converters.c99.fixed_range import LARGEST_FRACTION, FixedRange, fixed_ranges
 from lnn2loihi.converters.c99.text import indented
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.program import LoihiProgram
@@ -13,8 +15,9 @@ from lnn2loihi.version import VERSION
 
 #: What samples and answers are: no codec, floats, or integers with fraction bits.
 Codec = Literal["none", "float", "fixed"]
-#: Fraction bits of samples and answers in fixed point, where nothing else is said; and at most.
-FRACTION_BITS, LARGEST_FRACTION = 16, 30
+_log = logging.getLogger("lnn2loihi")
+#: Fraction bits of samples and answers in fixed point, where nothing else is said.
+FRACTION_BITS = 16
 #: Bits of a factor, so that its product with 32 bits and what is added fit 64 bits.
 _FACTOR_BITS = 30
 _SUM_BITS = 62
@@ -65,8 +68,23 @@ def codec_source(
     head = _FIXED_HEADER.format(
         upper=upper, prefix=prefix, told=told, header=header, bits=fraction_bits,
         encoded=f"{encoder.error:.3g}", decoded=f"{decoder.error:.3g}",
+        ranges=_ranges(fixed_ranges(program, fraction_bits), fraction_bits),
     )  # fmt: skip
     return head, _fixed_text(program, prefix, f"{stem}_codec.h", encoder, decoder)
+
+
+def _ranges(channels: list[FixedRange], fraction_bits: int) -> str:
+    """A comment on what each channel reaches, after a warning of those that it does not serve."""
+    faulty = [channel.sentence() for channel in channels if channel.fault]
+    if faulty:
+        _log.warning(
+            "the codec in fixed point with %d fraction bits does not serve %d of %d channels: %s",
+            fraction_bits, len(faulty), len(channels), "; ".join(faulty),
+        )  # fmt: skip
+    told = [channel.sentence() for channel in channels]
+    return "/* What the channels stand for, from the lowest message to the highest:\n" + "".join(
+        f"   {line}\n" for line in told
+    ).rstrip("\n") + ". */"
 
 
 def _float_text(program: LoihiProgram, prefix: str, header: str) -> str:
@@ -208,6 +226,8 @@ _FIXED_HEADER = (
     + """\
 /* Samples and answers are integers with so many fraction bits. */
 #define {upper}_FRACTION_BITS {bits}
+
+{ranges}
 
 /* Samples of {upper}_INPUTS channels as the messages of {prefix}_step: the nearest ones, halves
    upwards, held within the range of the input. Factors are rounded: before it is rounded, a message

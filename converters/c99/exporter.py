@@ -64,10 +64,13 @@ class C99Exporter:
         """All files by their names, the one of that name first.
 
         Raises:
-            InputError: the name is none that C can include, or makes no prefix.
+            InputError: the name does not end in .c, is none that C can include, or makes no prefix.
         """
-        stem, dot, suffix = name.rpartition(".")
-        stem = stem if dot and suffix.lower() == "c" else name
+        stem = name.removesuffix(".c")
+        if stem in ("", name):
+            raise InputError(
+                name, "files of C end in .c, and others are written beside it: give such a name"
+            )
         if _NOT_INCLUDED.search(name) or not name.isascii():
             raise InputError(
                 name,

@@ -15,13 +15,14 @@ from lnn2loihi.cli.common import Json, app, loaded_program, print_result
 def footprint(
     program: Annotated[Path, typer.Argument(help="The program: .l2l.")],
     part: Annotated[
-        str,
+        Optional[str],  # noqa: UP045
         typer.Option(
             "--part",
             "-p",
-            help="Processor: cortex-m0plus, cortex-m4, cortex-m7, cortex-m33 or rv32imc.",
+            help="Processor: cortex-m0plus, cortex-m4, cortex-m7, cortex-m33 or rv32imc "
+            "(default: the device's own, else cortex-m4).",
         ),
-    ] = "cortex-m4",
+    ] = None,
     goal: Annotated[str, typer.Option(help="What it is compiled for: size or speed.")] = "size",
     device: Annotated[
         Optional[str],  # noqa: UP045

@@ -11,14 +11,14 @@ import numpy as np
 
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.devices import MICROCONTROLLER, Device, load_device
-from lnn2loihi.errors import DeviceError
+from lnn2loihi.errors import DeviceError, InputError
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.kinds import Count, Natural
 from lnn2loihi.micro.building import BARE, NAMES, build
 from lnn2loihi.micro.counting import count
 from lnn2loihi.micro.driver import NET, Goal, Source
 from lnn2loihi.micro.elf import Elf, read_elf
-from lnn2loihi.micro.parts import Part, part_named
+from lnn2loihi.micro.parts import PARTS, Part, emulator_of_title, part_named, part_of_title
 from lnn2loihi.micro.tools import cross_compiler, emulator, version_line
 from lnn2loihi.micro.writing import writer
 from lnn2loihi.program import LoihiProgram
@@ -26,6 +26,8 @@ from lnn2loihi.tables import text_table
 
 #: Flags of the compiler for each goal.
 FLAGS = {"size": ("-std=c99", "-Os"), "speed": ("-std=c99", "-O3")}
+#: What is compiled for where neither a part nor a device is given.
+DEFAULT_PART = "cortex-m4"
 _NOTES = (
     "the network alone: start-up code, drivers, encoder and decoder come on top, and interrupts "
     "take stack of their own",
@@ -102,7 +104,7 @@ def _there(amount: int | None) -> str:
 @checks_kinds()
 def footprint(
     program: LoihiProgram,
-    part: str = "cortex-m4",
+    part: str | None = None,
     *,
     goal: Literal["size", "speed"] = "size",
     device: str | os.PathLike[str] | Device | None = None,
@@ -115,29 +117,31 @@ def footprint(
 
     Args:
         program: the program.
-        part: processor: cortex-m0plus, cortex-m4, cortex-m7, cortex-m33 or rv32imc.
+        part: processor: cortex-m0plus, cortex-m4, cortex-m7, cortex-m33 or rv32imc; where it is
+            absent that of the device, and a cortex-m4 where there is no device either.
         goal: "size" (-Os) or "speed" (-O3).
-        device: name or file of a profile of kind `mcu`, whose memories must have room for it. The
-            part is not taken from it.
+        device: name or file of a profile of kind `mcu`, whose memories must have room for it.
         flash: bytes of flash that it must fit, in the place of the device's.
         ram: bytes of RAM that state and stack must fit, in the place of the device's.
         samples: whose instructions are counted; a million instructions take some seconds.
         seed: of these samples.
 
     Raises:
-        InputError: there is no such part.
+        InputError: there is no such part, the device has cores of another kind, or its profile
+            names none that code is compiled for and no part is given.
         DeviceError: there is no room; says what is needed and there, and what would fit.
         BackendMissingError: a compiler or qemu is not here; says what to install.
         CompiledRunError: the program fails in the emulator.
     """
-    core = part_named(part)
+    on = _microcontroller(device)
+    core = _core(part, on)
     compiler = cross_compiler(core)
     qemu = emulator(core.emulator)  # before anything is compiled
-    known, *memories = _there_of(device)
+    known, *memories = _there_of(on)
     there = (flash or memories[0], ram or memories[1])
     source = writer().write(program, NET, goal)
     need = _linked(source, core, FLAGS[goal], program)
-    _check_room(program, core.name, need, there)
+    _check_room(program, core.name, need, there, _other_goal(program, core, need, goal, there[0]))
     counts = count(program, source, core, FLAGS[goal], _samples(program, samples, seed))
     steps = counts.instructions
     tool = compiler[: compiler.index("cc")] if "cc" in compiler else compiler[:1]
@@ -150,6 +154,18 @@ def footprint(
     )  # fmt: skip
     _check_room(program, core.name, replace(need, stack=counts.stack), there)
     return made
+
+
+def _other_goal(
+    program: LoihiProgram, core: Part, need: _Need, goal: str, flash: int | None
+) -> str:
+    """That the goal "size" fits, or how much it needs, compiled; "" where nobody has to know."""
+    if goal == "size" or flash is None or need.flash <= flash:
+        return ""
+    small = _linked(writer().write(program, NET, "size"), core, FLAGS["size"], program).flash
+    if small <= flash:
+        return f"compile it for goal 'size', which needs {small:,} B and fits, "
+    return f"for goal 'size' it needs {small:,} B, which is too much as well: "
 
 
 def _samples(program: LoihiProgram, samples: int, seed: int) -> IntegerArray:
@@ -201,19 +217,53 @@ int32_t the_input[{inputs}], the_output[{outputs}];
 """
 
 
-def _there_of(
-    device: str | os.PathLike[str] | Device | None,
-) -> tuple[str, int | None, int | None]:
-    """The name of a device, and its bytes of flash and RAM."""
+def _microcontroller(device: str | os.PathLike[str] | Device | None) -> Device | None:
+    """The profile of a micro-controller."""
     if device is None:
-        return "", None, None
+        return None
     found = load_device(device)
     if found.kind != MICROCONTROLLER.name:
         raise DeviceError(
             f"device {found.name!r}", f"is a {found.kind}; a footprint is of micro-controllers"
         )
-    flash, ram = (int(found.figure(name).value) for name in ("flash_memory", "working_memory"))
-    return found.name, flash, ram
+    return found
+
+
+def _core(part: str | None, device: Device | None) -> Part:
+    """The part that was asked for, or that of the device.
+
+    Raises:
+        InputError: they contradict each other, or nobody says which it is.
+    """
+    asked = None if part is None else part_named(part)
+    if device is None:
+        return asked or part_named(DEFAULT_PART)
+    own, emulator_there = part_of_title(device.title), emulator_of_title(device.title)
+    if asked is None:
+        if own is None:
+            fitting = [one.name for one in PARTS.values() if one.emulator == emulator_there]
+            raise InputError(
+                "part",
+                f"device {device.name!r} ({device.title}) has no core of a name that is known; "
+                f"say which one its code is compiled for: {', '.join(fitting or PARTS)}",
+            )
+        return own
+    contradicts = own is not None and own is not asked
+    if contradicts or emulator_there not in (None, asked.emulator):
+        raise InputError(
+            "part",
+            f"{asked.name} is not the core of device {device.name!r} ({device.title}): "
+            + ("leave the part away" if own else "give one of its kind, or leave the device away"),
+        )
+    return asked
+
+
+def _there_of(device: Device | None) -> tuple[str, int | None, int | None]:
+    """The name of a device, and its bytes of flash and RAM."""
+    if device is None:
+        return "", None, None
+    flash, ram = (int(device.figure(name).value) for name in ("flash_memory", "working_memory"))
+    return device.name, flash, ram
 
 
 @dataclass(frozen=True)
@@ -231,9 +281,20 @@ class _Need:
 
 
 def _check_room(
-    program: LoihiProgram, part: str, need: _Need, there: tuple[int | None, int | None]
+    program: LoihiProgram,
+    part: str,
+    need: _Need,
+    there: tuple[int | None, int | None],
+    other_goal: str = "",
 ) -> None:
     """Refuses what there is no room for.
+
+    Args:
+        program: whose name and size are told.
+        part: that it is compiled for.
+        need: bytes that it needs.
+        there: bytes of flash and RAM that there are.
+        other_goal: what the other goal needs of flash, as the beginning of a remedy.
 
     Raises:
         DeviceError: says what is needed and there, and about what would fit.
@@ -248,11 +309,15 @@ def _check_room(
         fewer = "" if (bits := _weight_bits(program)) <= 2 else (
             f"quantize to fewer than {bits} bits a weight (tables are {need.tables:,} B), "
         )  # fmt: skip
+        bare = need.code >= flash
+        alone = f"its code alone is {need.code:,} B" + (
+            ", which no fewer units make smaller" if bare else ""
+        )
+        remedy = "" if bare else f"train fewer units, {fewer}or "
         problems.append(
             f"flash: {program.name!r} needs {need.flash:,} B ({units:,} neurons, {weights:,} "
             f"synapses, recipe {program.recipe}), there are {flash:,} B; {_fits(fits)} "
-            f"(its code alone is {need.code:,} B): train fewer units, {fewer}or take a part with "
-            f"{need.flash:,} B of flash or more"
+            f"({alone}): {other_goal}{remedy}take a part with {need.flash:,} B of flash or more"
         )
     needed = need.state + need.stack
     if ram is not None and needed > ram:

@@ -83,6 +83,16 @@ def part_of_title(title: str) -> Part | None:
     return PARTS.get(f"cortex-m{found[1].replace('+', 'plus')}")
 
 
+def emulator_of_title(title: str) -> str | None:
+    """The emulator whose code the cores of a device run, by its title; None where it says nothing.
+
+    A title may name a kind of core and no core: "GAP9 (9 RISC-V cores and NE16)".
+    """
+    if "risc-v" in title.lower():
+        return RISCV
+    return ARM if "cortex-m" in title.lower() else None
+
+
 def part_named(name: str) -> Part:
     """The part of that name.
 
