@@ -40,8 +40,8 @@ from wide_programs import looping_program, reaching_program
 import lnn2loihi as l2l
 from lnn2loihi import plugins
 from lnn2loihi.converters.c99.codec import encoder_lines
-from lnn2loihi.converters.c99.fixed_range import LARGEST_FRACTION
 from lnn2loihi.converters.c99.exporter import C99Exporter, CExport
+from lnn2loihi.converters.c99.fixed_range import LARGEST_FRACTION
 from lnn2loihi.converters.c99.names import Names
 from lnn2loihi.converters.c99.source import CSource, c_source
 from lnn2loihi.converters.c99.tables import Tables, side_by_side

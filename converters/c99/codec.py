@@ -82,9 +82,11 @@ def _ranges(channels: list[FixedRange], fraction_bits: int) -> str:
             fraction_bits, len(faulty), len(channels), "; ".join(faulty),
         )  # fmt: skip
     told = [channel.sentence() for channel in channels]
-    return "/* What the channels stand for, from the lowest message to the highest:\n" + "".join(
-        f"   {line}\n" for line in told
-    ).rstrip("\n") + ". */"
+    return (
+        "/* What the channels stand for, from the lowest message to the highest:\n"
+        + "".join(f"   {line}\n" for line in told).rstrip("\n")
+        + ". */"
+    )
 
 
 def _float_text(program: LoihiProgram, prefix: str, header: str) -> str:

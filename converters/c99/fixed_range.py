@@ -79,6 +79,6 @@ def fixed_ranges(program: LoihiProgram, fraction_bits: int) -> list[FixedRange]:
         )
     ]
     for i, (scale, offset) in enumerate(zip(out.scale, out.offset, strict=True)):
-        ends = sorted(float(m * scale + offset) for m in (out.message_low, out.message_high))
-        found.append(FixedRange(f"answer {i}", *ends, float(abs(scale)) or 1.0, step))
+        low, high = sorted(float(m * scale + offset) for m in (out.message_low, out.message_high))
+        found.append(FixedRange(f"answer {i}", low, high, float(abs(scale)) or 1.0, step))
     return found

@@ -31,6 +31,7 @@ class Elf:
         constant: bytes of constants; they stay in flash as the code does.
         written: bytes of variables that begin with other values than 0: in flash and in RAM.
         zeroed: bytes of variables that begin with 0.
+        variables: bytes of the symbols in these two, without what the linker aligns them by.
         symbols: all that have a name.
     """
 
@@ -38,6 +39,7 @@ class Elf:
     constant: int
     written: int
     zeroed: int
+    variables: int
     symbols: dict[str, Symbol]
 
     def symbol(self, name: str) -> Symbol:
@@ -71,6 +73,8 @@ def _read(content: bytes) -> Elf:
     headers = [struct.unpack_from("<10I", content, start + width * i) for i in range(count)]
     sizes = dict.fromkeys(("code", "constant", "written", "zeroed"), 0)
     symbols: dict[str, Symbol] = {}
+    variables: set[tuple[int, int]] = set()  # a variable may have several names
+    writable = {i for i, one in enumerate(headers) if one[2] & _ALLOCATE and one[2] & _WRITE}
     thumb = struct.unpack_from("<H", content, 18)[0] == _ARM
     for _, kind, flags, _, offset, size, link, _, _, entry in headers:
         if flags & _ALLOCATE:
@@ -80,11 +84,14 @@ def _read(content: bytes) -> Elf:
             names = headers[link][4]
             for at in range(offset, offset + size, entry):
                 name, value, length, info = struct.unpack_from("<IIIB", content, at)
+                (section,) = struct.unpack_from("<H", content, at + 14)
                 begin = names + name
                 text = content[begin : content.index(b"\0", begin)].decode(errors="replace")
+                if section in writable:
+                    variables.add((value, length))
                 function = info & 15 == _FUNCTION
                 symbols[text] = Symbol(value & ~1 if thumb and function else value, length)
-    return Elf(**sizes, symbols=symbols)
+    return Elf(**sizes, variables=sum(size for _, size in variables), symbols=symbols)
 
 
 _ARM, _FUNCTION = 40, 2  # e_machine; type of a symbol

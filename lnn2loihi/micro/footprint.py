@@ -187,9 +187,10 @@ def _linked(source: Source, part: Part, flags: tuple[str, ...], program: LoihiPr
         (*flags, *BARE, *NAMES),
     )  # fmt: skip
     elf: Elf = read_elf(built.read_bytes())
-    own = sum(elf.symbol(name).size for name in ("the_state", "the_input", "the_output"))
+    room = [elf.symbol(name) for name in ("the_state", "the_input", "the_output")]
+    own = sum(one.size for one in room)
     state = elf.symbol("the_state").size
-    variables = elf.written + elf.zeroed - own
+    variables = elf.variables - own
     code = elf.code - elf.symbol("_start").size
     return _Need(code, elf.constant + elf.written, state + max(variables, 0))
 
