@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 from time import monotonic
 from typing import IO
 
-from lnn2loihi.errors import CompiledRunError
+from lnn2loihi.errors import BackendMissingError, CompiledRunError
 
 #: Seconds without an answer after which a program is taken to hang (a limit of ours).
 STALLED_SECONDS = 300.0
@@ -83,6 +84,7 @@ def started(
 
     Raises:
         CompiledRunError: it cannot be started.
+        BackendMissingError: it is a program for another machine.
     """
     try:
         return subprocess.Popen(
@@ -90,6 +92,12 @@ def started(
             start_new_session=True,
         )  # fmt: skip
     except OSError as error:
+        if error.errno == errno.ENOEXEC:
+            raise BackendMissingError(
+                subject,
+                f"{command[0]} is no program of this machine; if CC is set, it names a compiler "
+                "for another one: set it to one for this machine, or unset it",
+            ) from error
         raise CompiledRunError(
             subject, f"{command[0]} cannot be started: {error.strerror or error}"
         ) from error
