@@ -12,12 +12,12 @@ import numpy.typing as npt
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.defaults import DEFAULT_TARGET
 from lnn2loihi.errors import InputError, Problems
-from lnn2loihi.frozen import ContentEquality
 from lnn2loihi.network import FloatArray, FloatResult, LiquidNetwork
 from lnn2loihi.precision import precision_of, worst_text
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantization.verb import network_hash
 from lnn2loihi.sequences import Sequences
+from lnn2loihi.showing import Brief, Said, Shown, Table
 from lnn2loihi.simulation import encode, simulate
 from lnn2loihi.simulation.inputs import decoded, given
 from lnn2loihi.simulation.result import (
@@ -26,7 +26,7 @@ from lnn2loihi.simulation.result import (
     clipped_text,
     saturation_text,
 )
-from lnn2loihi.tables import decibel, text_table
+from lnn2loihi.tables import decibel
 from lnn2loihi.targets import Target, target_of
 
 WORST = 5
@@ -35,7 +35,7 @@ PRINTED_STEPS = 8
 
 
 @dataclass(frozen=True, eq=False)
-class StageError(ContentEquality):
+class StageError(Brief):
     """Difference of one stage.
 
     Attributes:
@@ -68,7 +68,7 @@ class StageError(ContentEquality):
 
 
 @dataclass(frozen=True)
-class Deviation:
+class Deviation(Brief):
     """One of the largest differences: where, and both values."""
 
     stage: str
@@ -85,7 +85,7 @@ class Deviation:
 
 
 @dataclass(frozen=True)
-class ComparisonResult:
+class ComparisonResult(Shown):
     """What `compare` found.
 
     Attributes:
@@ -118,7 +118,14 @@ class ComparisonResult:
         """The last stage."""
         return self.stages[-1]
 
-    def summary(self) -> str:
+    def _headline(self) -> str:
+        answer, noise = self.output, decibel(self.output.worst_db) or "unknown"
+        return (
+            f"{len(self.stages)} stages, answer: worst signal to noise {noise}, rms "
+            f"{answer.rms:.3g}, {self.saturated:,} inputs clipped, {self.executor}"
+        )
+
+    def _shown(self) -> list[Said]:
         """The result as text."""
         time = self.stages[0].rms_by_step.size
         shown = sorted({round(i) for i in np.linspace(0, time - 1, min(PRINTED_STEPS, time))})
@@ -136,17 +143,15 @@ class ComparisonResult:
             (d.stage, d.neuron, d.sequence, d.step, d.float_value, d.integer_value, d.difference)
             for d in self.worst
         ]
-        return "\n".join(
-            [
-                f"float network against integers ({self.executor}); input values outside the "
-                f"calibrated range: {self.saturated:,}; {saturation_text(self.saturated_words)}",
-                *(f"warning: {warning}" for warning in self.warnings),
-                *([self.incomparable] if self.incomparable else []),
-                text_table(headers, rows),
-                "",
-                text_table(worst_headers, worst_rows),
-            ]
-        )
+        return [
+            f"float network against integers ({self.executor}); input values outside the "
+            f"calibrated range: {self.saturated:,}; {saturation_text(self.saturated_words)}",
+            *(f"warning: {warning}" for warning in self.warnings),
+            *([self.incomparable] if self.incomparable else []),
+            Table(headers, rows),
+            "",
+            Table(worst_headers, worst_rows),
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain values."""

@@ -21,7 +21,7 @@ from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.micro.checks import tool_checks
 from lnn2loihi.plugins import plugin_reports
 from lnn2loihi.registry import PluginReport
-from lnn2loihi.tables import text_table
+from lnn2loihi.showing import Brief, Said, Shown, Table
 from lnn2loihi.version import VERSION
 
 Status = Literal["ok", "warning", "missing", "broken"]
@@ -115,7 +115,7 @@ class Environment:
 
 
 @dataclass(frozen=True)
-class Check:
+class Check(Brief):
     """One thing that was looked at.
 
     Attributes:
@@ -138,7 +138,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class DoctorReport:
+class DoctorReport(Shown):
     """The diagnosis.
 
     Attributes:
@@ -176,21 +176,21 @@ class DoctorReport:
                 lost[verb].append(f"{what} ({check.name}: {check.status})")
         return lost
 
-    def summary(self) -> str:
+    def _shown(self) -> list[Said]:
         """The diagnosis as text: what is there, what it costs, how to mend it."""
         rows = [(check.name, check.status, check.found, check.needed) for check in self.checks]
-        lines = [
+        lines: list[Said] = [
             f"lnn2loihi {self.version}, Python {self.python}, {self.platform}",
             self.executable,
             "",
-            text_table(("part", "status", "found", "needed"), rows),
+            Table(("part", "status", "found", "needed"), rows),
             "",
-            text_table(("verb", "does not work"), [*self._verb_rows()]),
+            Table(("verb", "does not work"), [*self._verb_rows()]),
         ]
         mends = [(check.name, check.remedy) for check in self.checks if check.remedy]
         if mends:
             lines += ["", "To mend it:", *(f"  {name}: {remedy}" for name, remedy in mends)]
-        return "\n".join(lines)
+        return lines
 
     def _verb_rows(self) -> Iterator[tuple[str, str]]:
         for verb, lost in self.verbs.items():

@@ -15,6 +15,7 @@ from lnn2loihi.faults import mend, raised
 from lnn2loihi.frozen import ContentEquality
 from lnn2loihi.layers.linear import FloatArray
 from lnn2loihi.layers.stage import INPUT, Stage
+from lnn2loihi.showing import Said, Shown, ranges
 from lnn2loihi.stepping import step
 
 #: Answers of wired stages that are computed together; what is in between takes several times that.
@@ -83,7 +84,7 @@ class States(Mapping[str, FloatArray]):
 
 
 @dataclass(frozen=True, eq=False)
-class FloatResult(ContentEquality):
+class FloatResult(Shown, ContentEquality):
     """What a LiquidNetwork answers.
 
     Attributes:
@@ -100,6 +101,14 @@ class FloatResult(ContentEquality):
     states: States
     final_state: Mapping[str, FloatArray]
     memory: Mapping[str, Mapping[str, FloatArray]]
+
+    def _headline(self) -> str:
+        batch, time, outputs = self.outputs.shape
+        return f"{batch:,} sequences of {time:,} samples, {outputs} outputs, float64"
+
+    def _shown(self) -> list[Said]:
+        """Sizes, and the range of each output."""
+        return [self._headline(), f"states of {', '.join(self.states)}", *ranges(self.outputs)]
 
     def every(self, substeps: int) -> FloatResult:
         """The last of so many steps of each sample."""

@@ -32,6 +32,7 @@ from lnn2loihi.placement.activity import activity_of
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.sequences import Sequences
 from lnn2loihi.sequences import sequences as sequences_of
+from lnn2loihi.showing import Shown
 from lnn2loihi.simulation.result import Counters
 from lnn2loihi.stepping import heard
 
@@ -40,7 +41,7 @@ FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
-class NeuroBenchMetrics:
+class NeuroBenchMetrics(Shown):
     """NeuroBench's static and workload metrics of one network or program.
 
     Attributes:

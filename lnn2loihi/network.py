@@ -29,14 +29,14 @@ from lnn2loihi.layers.stage import INPUT, Stage, StageSource
 from lnn2loihi.listening import Answer, Listening, answers_of, factors_of, stages_of
 from lnn2loihi.printable import is_line
 from lnn2loihi.sequences import LARGEST, sequences
-from lnn2loihi.tables import text_table
+from lnn2loihi.showing import Said, Shown, Table
 
 __all__ = ["FloatArray", "FloatResult", "Layer", "Linear", "LiquidNetwork"]
 
 
 @checks_fields(NetworkError)
 @dataclass(frozen=True, eq=False)
-class LiquidNetwork(ArrayEquality):
+class LiquidNetwork(Shown, ArrayEquality):
     """A trained liquid network.
 
     Attributes:
@@ -268,26 +268,29 @@ class LiquidNetwork(ArrayEquality):
             "source": dict(self.source),
         }
 
-    def summary(self) -> str:
+    def _headline(self) -> str:
+        return (
+            f"{self.name!r}, {self.input_size} inputs, {self.units} units, {self.output_size} "
+            f"outputs, {self.synapses:,} synapses, timespan {self._timespan_text()}"
+        )
+
+    def _shown(self) -> list[Said]:
         """Sizes and ranges as text."""
         stages = self.to_dict()["stages"]
         for stage in stages:
             stage["hears"] = ", ".join(stage["hears"])
-        table = text_table(
+        table = Table(
             [key.replace("_", " ") for key in stages[0]], [list(s.values()) for s in stages]
         )
-        return (
+        return [
             f"{self.name}: {self.input_size} inputs, {self.units} units, {self.output_size} "
-            f"outputs, {self.synapses:,} synapses, timespan {self._timespan_text()}\n{table}"
-            + (f"\nafter it, on the host: {', '.join(self.host)}" if self.host else "")
-        )
+            f"outputs, {self.synapses:,} synapses, timespan {self._timespan_text()}",
+            table,
+            *([f"after it, on the host: {', '.join(self.host)}"] if self.host else []),
+        ]
 
     def _timespan_text(self) -> str:
         return "irregular" if self.timespan is None else f"{self.timespan:g}"
-
-    def __str__(self) -> str:
-        """The summary."""
-        return self.summary()
 
     @checks_kinds()
     def evaluate(

@@ -28,7 +28,8 @@ from lnn2loihi.neurons.saturations import derived_saturations
 from lnn2loihi.neurons.stock import stock_neuron
 from lnn2loihi.precision import worst_text
 from lnn2loihi.printable import is_line
-from lnn2loihi.tables import decibel, percent, text_table
+from lnn2loihi.showing import Said, Shown, Table
+from lnn2loihi.tables import decibel, percent
 
 __all__ = [
     "AnyConnection",
@@ -85,7 +86,7 @@ def upgraded(row: Mapping[str, Any]) -> dict[str, Any]:
 
 @checks_fields(ProgramError)
 @dataclass(frozen=True, eq=False)
-class LoihiProgram(ArrayEquality):
+class LoihiProgram(Shown, ArrayEquality):
     """An integer network for the chip.
 
     Attributes:
@@ -343,7 +344,13 @@ class LoihiProgram(ArrayEquality):
         """Number of neurons."""
         return sum(p.size for p in self.populations)
 
-    def summary(self) -> str:
+    def _headline(self) -> str:
+        return (
+            f"{self.name!r}, {self.recipe}, {self.neurons:,} neurons, {self.synapses:,} synapses, "
+            f"a sample every {self.steps_per_sample} steps, answer after {self.latency_steps}"
+        )
+
+    def _shown(self) -> list[Said]:
         """What the network became: formats, ranges and what was measured, as text."""
         headers = ("stage", "family", "neurons", "synapses", "message", "weights", "accumulator",
                    "range used", "saturated", "signal/noise", "worst unit",
@@ -362,15 +369,11 @@ class LoihiProgram(ArrayEquality):
             f"synapses, one sample per {self.steps_per_sample} step(s), answer after "
             f"{self.latency_steps} steps{self._ports_text()}"
         )
-        lines = [head, *([text_table(headers, rows)] if rows else [])]
+        lines: list[Said] = [head, *([Table(headers, rows)] if rows else [])]
         if rows and self.measured_with_means:
             lines.append(MEASURED_WITH_MEANS)
-        return "\n".join([*lines, *(f"warning: {warning}" for warning in self.warnings)])
+        return [*lines, *(f"warning: {warning}" for warning in self.warnings)]
 
     def _ports_text(self) -> str:
         most = max((p.turns.width for p in self.populations if p.turns.kept), default=0)
         return f", accumulators take turns on {most} port{'s' * (most > 1)} a neuron" * bool(most)
-
-    def __str__(self) -> str:
-        """The summary."""
-        return self.summary()

@@ -11,10 +11,11 @@ from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.defaults import NETWORK_SUFFIX
 from lnn2loihi.errors import InputError
 from lnn2loihi.files import write_atomically
+from lnn2loihi.showing import Said, Shown, Verbatim
 
 
 @dataclass(frozen=True)
-class DescriptionCandidate:
+class DescriptionCandidate(Shown):
     """One way to read a file of weights.
 
     Attributes:
@@ -39,7 +40,7 @@ class DescriptionCandidate:
 
 
 @dataclass(frozen=True)
-class DescriptionProposal:
+class DescriptionProposal(Shown):
     """What a file of weights may be.
 
     Attributes:
@@ -89,9 +90,16 @@ class DescriptionProposal:
         except OSError as error:
             raise InputError(str(target), f"cannot be written: {error.strerror}") from error
 
-    def summary(self) -> str:
+    def _headline(self) -> str:
+        sizes = self.candidates[0].module if self.candidates else "nothing known"
+        return f"{self.path.name!r}, {len(self.candidates)} ways to read it, first: {sizes}"
+
+    def _shown(self) -> list[Said]:
         """What was found, and the description of the first candidate."""
-        lines = [f"{self.path.name}: {self._found()}", *(f"  {note}" for note in self.notes)]
+        lines: list[Said] = [
+            f"{self.path.name}: {self._found()}",
+            *(f"  {note}" for note in self.notes),
+        ]
         for number, one in enumerate(self.candidates, start=1):
             place = f" at {one.place!r}" if one.place else ""
             lines.append(f"{number}. {one.module}{place}: {one.sizes or 'cannot be read'}")
@@ -104,12 +112,17 @@ class DescriptionProposal:
                     f'l2l.save(l2l.import_network(module), "{self.path.stem}{NETWORK_SUFFIX}")'
                 )
         if not self.candidates:
-            return "\n".join([*lines, *(f"  {key}" for key in self.keys)])
+            return [*lines, *(f"  {key}" for key in self.keys)]
         which = "the first of them" if len(self.candidates) > 1 else "it"
-        lines.append(f"\n{self.toml.name} that importing {which} would take:\n\n{self.text}")
+        lines += [
+            "",
+            f"{self.toml.name} that importing {which} would take:",
+            "",
+            Verbatim(self.text),
+        ]
         for number, one in enumerate(self.candidates[1:], start=2):
-            lines.append(f"that of number {number}:\n\n{one.text}")
-        return "\n".join(lines)
+            lines += [f"that of number {number}:", "", Verbatim(one.text)]
+        return lines
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it."""

@@ -24,6 +24,7 @@ from lnn2loihi.defaults import DEFAULT_RECIPE as DEFAULT_RECIPE
 from lnn2loihi.errors import Problems, RecipeError
 from lnn2loihi.layers.stage import Stage
 from lnn2loihi.neurons.activations import ACTIVATIONS
+from lnn2loihi.showing import Said, Shown
 
 DEFAULT_INPUT_BITS = 12
 WEIGHT_WIDTHS = (2, 8)
@@ -35,7 +36,7 @@ _GRAMMAR = re.compile(r"w(\d{1,2})a(\d{1,2})(?:x(\d{1,2}))?(?:-([a-z0-9]+))?", r
 
 @checks_fields(RecipeError)
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Shown):
     """Widths and forms of a quantized network.
 
     Attributes:
@@ -90,10 +91,10 @@ class Recipe:
             activation or next(iter(ACTIVATIONS)),
         )
 
-    def __str__(self) -> str:
+    def _shown(self) -> list[Said]:
         """The recipe in full, as it is stored."""
         text = f"w{self.weight_bits}a{self.message_bits}x{self.input_bits}"
-        return text + f"-{self.activation}"
+        return [text + f"-{self.activation}"]
 
 
 #: Recipes by name of a layer or a stage.

@@ -22,15 +22,12 @@ def text_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
         rows: cells; None prints as a dash, floats with three significant digits, what is not
             printable as an escape.
     """
-    cells = [[_cell(value) for value in row] for row in rows]
+    cells = [[cell_text(value) for value in row] for row in rows]
     widths = [
         max(len(header), *(len(row[i]) for row in cells)) if cells else len(header)
         for i, header in enumerate(headers)
     ]
-    right = [
-        bool(rows) and all(isinstance(row[i], (int, float, type(None))) for row in rows)
-        for i in range(len(headers))
-    ]
+    right = [bool(rows) and all(is_number(row[i]) for row in rows) for i in range(len(headers))]
 
     def line(values: Sequence[str]) -> str:
         parts = [
@@ -53,7 +50,7 @@ def fitted_tables(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> l
         headers: column titles.
         rows: cells, as for `text_table`.
     """
-    cells = [[_cell(value) for value in row] for row in rows]
+    cells = [[cell_text(value) for value in row] for row in rows]
     columns = zip(headers, *cells, strict=True)
     widths = [max(map(len, column)) for column in columns]
     room = WIDTH - widths[0]
@@ -110,13 +107,14 @@ def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> 
         headers: column titles.
         rows: cells, printed as in `text_table`.
     """
-    lines = [headers, *([_cell(value) for value in row] for row in rows)]
+    lines = [headers, *([cell_text(value) for value in row] for row in rows)]
     first, *others = (f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |"
                       for line in lines)  # fmt: skip
     return "\n".join([first, "|---" * len(headers) + "|", *others])
 
 
-def _cell(value: object) -> str:
+def cell_text(value: object) -> str:
+    """What a cell holds: None is a dash, a float has three significant digits."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -126,6 +124,11 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3g}"
     return printable(str(value))
+
+
+def is_number(value: object) -> bool:
+    """Whether a cell stands to the right: a column of such is one of numbers."""
+    return isinstance(value, (int, float, type(None)))
 
 
 def percent_met(share: float) -> str:

@@ -320,11 +320,11 @@ def _check_compiler() -> None:
 
 def _print(result: l2l.ProfileResult, written: list[Path], as_json: bool) -> None:
     with importing():
-        from lnn2loihi.profiling.answer import answer, words_of
+        from lnn2loihi.profiling.answer import words_of
         from lnn2loihi.tables import wrapped
 
     files = [str(path) for path in written]
-    text = f"{answer(result)}\n\n{result.summary()}"
+    text = result.summary()
     text += "".join(f"\nwritten: {path}" for path in files)
     found: dict[str, Any] = {**result.to_dict(), **words_of(result), "written": files}
     print_result(found, wrapped(text), as_json)

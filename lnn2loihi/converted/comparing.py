@@ -20,8 +20,9 @@ from lnn2loihi.errors import InputError
 from lnn2loihi.faults import described
 from lnn2loihi.precision import precision_of, worst_text
 from lnn2loihi.sequences import sequences
+from lnn2loihi.showing import Brief, Said, Shown, Table, headed
 from lnn2loihi.simulation import encode
-from lnn2loihi.tables import decibel, percent, text_table
+from lnn2loihi.tables import decibel, percent
 
 if TYPE_CHECKING:
     from lnn2loihi.converted.parts import ConvertedModule
@@ -31,7 +32,7 @@ LARGEST_SHARE = 0.02
 
 
 @dataclass(frozen=True)
-class OutputError:
+class OutputError(Brief):
     """Difference of one tensor.
 
     Attributes:
@@ -58,7 +59,7 @@ class OutputError:
 
 
 @dataclass(frozen=True)
-class PartErrors:
+class PartErrors(Brief):
     """Differences of what a part answers between integers and floats, from the inputs on.
 
     Attributes:
@@ -73,7 +74,7 @@ class PartErrors:
 
 
 @dataclass(frozen=True)
-class ConvertedComparison:
+class ConvertedComparison(Shown):
     """What `ConvertedModule.compare` found.
 
     Attributes:
@@ -101,19 +102,24 @@ class ConvertedComparison:
         """Largest difference of an output over its spread; None where no output moves."""
         return max((e.share for e in self.answer if e.share is not None), default=None)
 
-    def summary(self) -> str:
+    def _headline(self) -> str:
+        share = self.largest_share
+        off = "unknown" if share is None else f"{percent(share)} of its spread"
+        return f"{len(self.parts)} parts, answer off by at most {off}, against {self.against}"
+
+    def _shown(self) -> list[Said]:
         """The result as text."""
         floats = {error.name: error for error in self.float_answer}
         rows = [
             (*_cells(e), _share(floats[e.name]) if e.name in floats else None) for e in self.answer
         ]
-        lines = [
+        lines: list[Said] = [
             f"answer in integers against the {self.against}",
-            text_table(("output", *_HEADERS, "float parts, of spread"), rows),
+            Table(("output", *_HEADERS, "float parts, of spread"), rows),
             "",
             "part by part, integers against floats from the inputs on; host parts pass on what "
             "they are given",
-            text_table(
+            Table(
                 ("part", "on", "value", *_HEADERS),
                 [
                     (part.part, "host" if part.on_host else "chip", *_cells(error))
@@ -124,13 +130,9 @@ class ConvertedComparison:
         ]
         for name, result in self.stages.items():
             states = self.saturated_states.get(name, {})
-            listed = "".join(f"\ninitial state {s}: {n:,} saturated" for s, n in states.items())
-            lines += ["", f"chip part {name} on what it hears: {result.summary()}{listed}"]
-        return "\n".join([*lines, *(f"warning: {warning}" for warning in self.warnings)])
-
-    def __str__(self) -> str:
-        """The summary."""
-        return self.summary()
+            lines += ["", *headed(f"chip part {name} on what it hears: ", result._shown())]
+            lines += [f"initial state {s}: {n:,} saturated" for s, n in states.items()]
+        return [*lines, *(f"warning: {warning}" for warning in self.warnings)]
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain values."""

@@ -22,9 +22,10 @@ from lnn2loihi.options import check_options
 from lnn2loihi.placement.placement import Placement
 from lnn2loihi.placement.verb import place
 from lnn2loihi.profiling import ProfileResult, profile
-from lnn2loihi.profiling.answer import answer, words_of
+from lnn2loihi.profiling.answer import words_of
 from lnn2loihi.quantization.state_words import encoded_states
-from lnn2loihi.tables import fitted_tables, percent
+from lnn2loihi.showing import Brief, Said, Shown, Table, headed
+from lnn2loihi.tables import percent
 from lnn2loihi.verification.verb import VerificationResult, verify
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ConvertedVerification:
+class ConvertedVerification(Shown):
     """What `ConvertedModule.verify` found.
 
     Attributes:
@@ -46,15 +47,16 @@ class ConvertedVerification:
         """Whether all executors agree on every word of every part."""
         return all(result.bit_exact for result in self.parts.values())
 
-    def summary(self) -> str:
-        """The result as text."""
-        return "\n\n".join(
-            f"part {name}: {result.summary()}" for name, result in self.parts.items()
-        )
+    def _headline(self) -> str:
+        verdict = "bit exact" if self.bit_exact else "DIFFERENT"
+        return f"{verdict}, parts {', '.join(self.parts)}"
 
-    def __str__(self) -> str:
-        """The summary."""
-        return self.summary()
+    def _shown(self) -> list[Said]:
+        """The result as text."""
+        lines: list[Said] = []
+        for name, result in self.parts.items():
+            lines += [*([""] if lines else []), *headed(f"part {name}: ", result._shown())]
+        return lines
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain values."""
@@ -63,7 +65,7 @@ class ConvertedVerification:
 
 
 @dataclass(frozen=True)
-class HostCost:
+class HostCost(Brief):
     """What a host part costs.
 
     Attributes:
@@ -82,7 +84,7 @@ class HostCost:
 
 
 @dataclass(frozen=True)
-class ChipSteps:
+class ChipSteps(Brief):
     """How long a chip part takes for the sequences that were given, in chip steps.
 
     Attributes:
@@ -106,7 +108,7 @@ class ChipSteps:
 
 
 @dataclass(frozen=True)
-class ConvertedProfile:
+class ConvertedProfile(Shown):
     """What a converted module costs: chip parts by their profiles, host parts counted beside them
     and never added to them.
 
@@ -124,18 +126,23 @@ class ConvertedProfile:
     share_on_chip: float | None
     notes: tuple[str, ...]
 
-    def summary(self) -> str:
+    def _headline(self) -> str:
+        titles = (f"{name}: {result.answer.title}" for name, result in self.parts.items())
+        return f"{len(self.host)} host parts; {'; '.join(titles)}"
+
+    def _shown(self) -> list[Said]:
         """All of it as text."""
-        lines: list[str] = []
+        lines: list[Said] = []
         for name, result in self.parts.items():
-            lines += [f"chip part {name}", str(answer(result)), "", result.summary(), ""]
+            lines += [f"chip part {name}", *result._shown(), ""]
         lines += [
             "steps of the chip for each sequence",
-            *fitted_tables(
+            Table(
                 ("part", "samples", "first answer after", "steps a sample", "steps in all",
                  "values in, a sample", "values out", "waits for"),
                 [(s.part, s.samples, s.latency, s.period, s.steps, s.values_in, s.values_out,
                   s.waits_for or None) for s in self.chip_steps],
+                fitted=True,
             ),
         ]  # fmt: skip
         if self.host:
@@ -144,14 +151,10 @@ class ConvertedProfile:
                 for h in self.host
             ]
             headers = ("host part", "consists of", "multiply-adds of the example", "parameters")
-            lines += ["", *fitted_tables(headers, rows)]
+            lines += ["", Table(headers, rows, fitted=True)]
         if self.share_on_chip is not None:
             lines.append(f"on the chip: {percent(self.share_on_chip)} of all multiply-adds")
-        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
-
-    def __str__(self) -> str:
-        """The summary."""
-        return self.summary()
+        return [*lines, *(f"note: {note}" for note in self.notes)]
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain values."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lnn2loihi.converted.pieces import ChipPart, HostPart
-from lnn2loihi.tables import percent, text_table
+from lnn2loihi.showing import Said, Table
+from lnn2loihi.tables import percent
 
 if TYPE_CHECKING:
     from lnn2loihi.converted.parts import ConvertedModule
@@ -97,7 +98,7 @@ def _plain_part(part: HostPart | ChipPart) -> dict[str, Any]:
     }
 
 
-def summary(converted: ConvertedModule) -> str:
+def shown(converted: ConvertedModule) -> list[Said]:
     """The table of parts, why host parts are there, and notes, as text."""
     known = plain(converted)
     counted = multiply_adds_of_parts(converted)
@@ -108,11 +109,12 @@ def summary(converted: ConvertedModule) -> str:
     ]  # fmt: skip
     listed = ", ".join(f"{i['name']} {_shape_text(i)}" for i in known["inputs"])
     share, total = known["share_on_chip"], known["multiply_adds"]
-    lines = [f"{converted.name}: {listed or 'no inputs'}"]
+    lines: list[Said] = []
+    head = f"{converted.name}: {listed or 'no inputs'}"
     if share is not None:
-        lines[0] += f"; on the chip {percent(share)} of {total:,} multiply-adds of the example"
+        head += f"; on the chip {percent(share)} of {total:,} multiply-adds of the example"
     headers = ("part", "on", "consists of", "recipe", "synapses", "multiply-adds")
-    lines.append(text_table(headers, rows))
+    lines += [head, Table(headers, rows)]
     lines += [
         f"{part['name']} is on the host: {reason}"
         for part in known["parts"]
@@ -123,7 +125,7 @@ def summary(converted: ConvertedModule) -> str:
         for part in known["parts"]
         for warning in part.get("warnings", ())
     ]
-    return "\n".join([*lines, *(f"note: {note}" for note in converted.notes)])
+    return [*lines, *(f"note: {note}" for note in converted.notes)]
 
 
 def _shape_text(one: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.converted import storage
 from lnn2loihi.converted.checks import problems_of
 from lnn2loihi.converted.comparing import ConvertedComparison, comparison
-from lnn2loihi.converted.description import plain, summary
+from lnn2loihi.converted.description import plain, share_on_chip, shown
 from lnn2loihi.converted.pieces import (
     BATCH,
     FEATURES,
@@ -50,6 +50,8 @@ from lnn2loihi.defaults import DEFAULT_DEVICES, DEFAULT_RECIPE, DEFAULT_TARGET
 from lnn2loihi.devices import Device
 from lnn2loihi.errors import NetworkError, Problems
 from lnn2loihi.recipe import LayerRecipes, Recipe
+from lnn2loihi.showing import Said, Shown
+from lnn2loihi.tables import percent
 from lnn2loihi.targets import Target
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, eq=False)
-class ConvertedModule:
+class ConvertedModule(Shown):
     """A trained module, cut into parts that run one after the other.
 
     Attributes:
@@ -369,10 +371,12 @@ class ConvertedModule:
         """What it consists of, as plain values."""
         return plain(self)
 
-    def summary(self) -> str:
-        """The table of parts, why host parts are there, and notes, as text."""
-        return summary(self)
+    def _headline(self) -> str:
+        kinds = f"{len(self.chip_parts)} chip parts, {len(self.host_parts)} host parts"
+        share = share_on_chip(self)
+        known = "" if share is None else f", {percent(share)} of multiply-adds on the chip"
+        return f"{self.name!r}, {kinds}{known}"
 
-    def __str__(self) -> str:
-        """The summary."""
-        return self.summary()
+    def _shown(self) -> list[Said]:
+        """The table of parts, why host parts are there, and notes."""
+        return shown(self)

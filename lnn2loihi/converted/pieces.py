@@ -14,6 +14,7 @@ from lnn2loihi.errors import InputError
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantization.state_words import StateWord
+from lnn2loihi.showing import Brief
 
 BATCH, TIME, FEATURES = "batch", "time", "features"
 #: The meaning of an axis: one of the three above, several that are merged in this order, or None
@@ -34,7 +35,7 @@ class ValueName:
 
 
 @dataclass(frozen=True)
-class ModuleInput:
+class ModuleInput(Brief):
     """A tensor that the module is called with.
 
     Attributes:

@@ -13,6 +13,7 @@ from lnn2loihi.converted.pieces import AnyArray, HostPart
 from lnn2loihi.converted.structure import Given, given_arguments, with_tensors
 from lnn2loihi.errors import InputError, Lnn2LoihiError
 from lnn2loihi.faults import described
+from lnn2loihi.showing import Brief, Said, Shown
 from lnn2loihi.simulation.result import SimulationResult, saturation_text
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class ConvertedResult:
+class ConvertedResult(Shown):
     """What a run of a converted module answers.
 
     Attributes:
@@ -47,9 +48,12 @@ class ConvertedResult:
         clipped = {name: result.clipped_inputs for name, result in self.parts.items()}
         return tuple(f"{name}: {text}" for name, text in clipped.items() if text)
 
-    def summary(self) -> str:
+    def _headline(self) -> str:
+        return f"parts {', '.join(self.parts)}; {self.saturated_inputs:,} inputs clipped"
+
+    def _shown(self) -> list[Said]:
         """What was lost on the way, as text: a line for each chip part."""
-        lines = []
+        lines: list[Said] = []
         for name, result in self.parts.items():
             batch, time = result.integers.shape[:2]
             states = self.saturated_states.get(name, {})
@@ -61,15 +65,11 @@ class ConvertedResult:
                 f"{saturation_text(result.saturations)}{listed}; {result.executor}"
             )
         lines += [f"warning: {warning}" for warning in self.warnings]
-        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
-
-    def __str__(self) -> str:
-        """The summary."""
-        return self.summary()
+        return [*lines, *(f"note: {note}" for note in self.notes)]
 
 
 @dataclass(frozen=True, eq=False)
-class Passage:
+class Passage(Brief):
     """All values of a run.
 
     Attributes:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from lnn2loihi.converted.pieces import AnyArray, ChipPart
 from lnn2loihi.converted.running import pass_through
 from lnn2loihi.converted.structure import Given
+from lnn2loihi.showing import Brief, Said, Shown, Table
 from lnn2loihi.simulation.result import SimulationResult
-from lnn2loihi.tables import text_table
 
 if TYPE_CHECKING:
     from lnn2loihi.converted.parts import ConvertedModule
 
 
 @dataclass(frozen=True, eq=False)
-class TracedValue:
+class TracedValue(Brief):
     """A value, by its name.
 
     Attributes:
@@ -36,7 +36,7 @@ class TracedValue:
 
 
 @dataclass(frozen=True, eq=False)
-class ConvertedTrace:
+class ConvertedTrace(Shown):
     """What `ConvertedModule.trace` returns.
 
     Attributes:
@@ -51,18 +51,17 @@ class ConvertedTrace:
         """The value of that name."""
         return self.values[name]
 
-    def summary(self) -> str:
+    def _headline(self) -> str:
+        return f"{len(self.values)} values, parts {', '.join(self.parts)}"
+
+    def _shown(self) -> list[Said]:
         """Names, shapes and who makes them, as text."""
         rows = [
             (v.name, v.made_by or "given", "chip" if v.on_chip else "host",
              "x".join(map(str, v.answered.shape)) or "number", str(v.answered.dtype))
             for v in self.values.values()
         ]  # fmt: skip
-        return text_table(("value", "made by", "on", "shape", "type"), rows)
-
-    def __str__(self) -> str:
-        """The summary."""
-        return self.summary()
+        return [f"{len(rows):,} values", Table(("value", "made by", "on", "shape", "type"), rows)]
 
 
 def traced(converted: ConvertedModule, given: Given, executor: str) -> ConvertedTrace:

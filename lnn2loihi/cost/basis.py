@@ -22,6 +22,7 @@ from lnn2loihi.devices import COST_PARAMETERS, Figure
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.kinds import RATE_TEXT, RATES
+from lnn2loihi.showing import Brief
 
 if TYPE_CHECKING:
     from lnn2loihi.cost.microcontroller_model import MicrocontrollerBasis
@@ -44,7 +45,7 @@ class Range:
 
 @checks_fields(InputError)
 @dataclass(frozen=True)
-class Basis:
+class Basis(Brief):
     """All that is needed to compute an estimate again.
 
     Attributes:

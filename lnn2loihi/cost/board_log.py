@@ -16,6 +16,7 @@ from lnn2loihi.cost.workload import Workload
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.files import read_text
 from lnn2loihi.printable import is_line
+from lnn2loihi.showing import Shown
 
 #: Largest file in bytes.
 SIZE_LIMIT = 1 << 22
@@ -38,7 +39,7 @@ PLAUSIBLE: Mapping[str, tuple[float, float]] = {
 
 
 @dataclass(frozen=True)
-class BoardLog:
+class BoardLog(Shown):
     """Runs of one network on one board.
 
     Attributes:

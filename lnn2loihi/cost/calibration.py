@@ -20,7 +20,7 @@ from lnn2loihi.cost.model import IO_FIGURES, NO_IO, Operation, evaluate
 from lnn2loihi.cost.workload import PIPELINED
 from lnn2loihi.devices import Device, Figure, load_device, with_prefix
 from lnn2loihi.errors import DeviceError, InputError, Problems
-from lnn2loihi.tables import text_table
+from lnn2loihi.showing import Brief, Said, Shown, Table
 
 #: A figure moves where the logs leave less than this share of its uncertainty.
 IDENTIFIED = 0.8
@@ -33,7 +33,7 @@ LARGE_RESIDUAL = 0.30
 
 
 @dataclass(frozen=True)
-class ParameterChange:
+class ParameterChange(Brief):
     """A figure that the logs moved.
 
     Attributes:
@@ -49,7 +49,7 @@ class ParameterChange:
 
 
 @dataclass(frozen=True)
-class Residual:
+class Residual(Brief):
     """One measured value, and the model's before and after.
 
     Attributes:
@@ -68,7 +68,7 @@ class Residual:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(Shown):
     """What `calibrate_profile` found.
 
     Attributes:
@@ -85,7 +85,11 @@ class Calibration:
     residuals: tuple[Residual, ...]
     source: str
 
-    def summary(self) -> str:
+    def _headline(self) -> str:
+        moved = f"{len(self.changes)} figures moved"
+        return f"{self.device.name!r}, {moved}, {len(self.residuals)} residuals"
+
+    def _shown(self) -> list[Said]:
         """What changed, as text."""
         rows = [
             (c.parameter, str(c.before), c.before.range_text, str(c.after), c.after.range_text,
@@ -98,15 +102,15 @@ class Calibration:
             for r in self.residuals
         ]  # fmt: skip
         headers = ("figure", "before", "range", "after", "range", "grade")
-        lines = [
+        lines: list[Said] = [
             f"{self.device.name}: {self.source}",
-            text_table(headers, rows) if rows else "no figure moved: the logs say too little",
+            Table(headers, rows) if rows else "no figure moved: the logs say too little",
             "",
-            text_table(("record", "quantity", "measured", "before", "after", "still off"), off),
+            Table(("record", "quantity", "measured", "before", "after", "still off"), off),
             "",
             f"unchanged: {', '.join(self.unchanged) or 'none'}",
         ]
-        return "\n".join([*lines, *(f"- {remark}" for remark in self.remarks)])
+        return [*lines, *(f"- {remark}" for remark in self.remarks)]
 
     @property
     def remarks(self) -> tuple[str, ...]:

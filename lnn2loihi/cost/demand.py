@@ -16,6 +16,7 @@ from lnn2loihi.cost.interval import FloatArray
 from lnn2loihi.cost.workload import FALL_THROUGH, MODES, PIPELINED, Workload
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.frozen import read_only_mapping
+from lnn2loihi.showing import Brief
 
 #: What cores have to do in a step, by the names of the workload, in the order of `Demand.loads`.
 LOADS = ("synaptic_operations", "neuron_updates", "instructions", "messages_in", "spikes",
@@ -27,7 +28,7 @@ COUNTED = ("synaptic_operations", "neuron_updates", "instructions", "spikes", "m
 
 @checks_fields(InputError)
 @dataclass(frozen=True)
-class Demand:
+class Demand(Brief):
     """What a sample of each copy demands, in one mode.
 
     Attributes:

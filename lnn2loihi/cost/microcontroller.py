@@ -43,7 +43,8 @@ from lnn2loihi.devices import (
 from lnn2loihi.errors import DeviceError, Problems, RateError
 from lnn2loihi.kinds import Count, Natural, Rate, Within
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.tables import percent, percent_met, text_table
+from lnn2loihi.showing import Said, Shown, Table
+from lnn2loihi.tables import percent, percent_met
 from lnn2loihi.tiers import CALIBRATED
 
 #: The figure of the time of a counted instruction, which is the device's clock and assumed cycles.
@@ -59,7 +60,7 @@ _NOTES = (
 
 
 @dataclass(frozen=True)
-class MicrocontrollerEstimate:
+class MicrocontrollerEstimate(Shown):
     """Time and energy of a program on a micro-controller. Never a measurement.
 
     All energies and times are per sample of one copy, and all intervals are 90 % intervals over
@@ -110,38 +111,43 @@ class MicrocontrollerEstimate:
     basis: MicrocontrollerBasis
     tier: str = CALIBRATED
 
-    def summary(self) -> str:
+    def _headline(self) -> str:
+        pace = "full speed" if self.rate is None else f"{self.rate:g} Hz"
+        total = f"{self.energy['total']} a sample"
+        return f"{self.name!r} on {self.device}, {pace}: {total}, latency {self.latency}"
+
+    def _shown(self) -> list[Said]:
         """The estimate as text."""
         speed = "full speed" if self.rate is None else f"{self.rate:g} samples a second each"
         copies = f"{self.copies:,} cop{'y' if self.copies == 1 else 'ies'}"
         parts = f"{self.parts:,} part{'s'[: self.parts > 1]}"
         times = {"sample": self.sample_time, "latency": self.latency}
         rate, total = self.throughput, self.energy["total"].value
-        lines = [
+        lines: list[Said] = [
             f"{self.name} on {self.device}: {copies} on {parts}, {speed}; {self.tier}",
             f"a sample: {self.multiply_accumulates:,} multiply-accumulates, "
             f"{self.neuron_instructions:,} neuron instructions",
             f"memory, at least: {self.flash_memory:,} B of flash, {self.working_memory:,} B of RAM",
             "",
-            text_table(("time", "value", "90 % interval"), [
+            Table(("time", "value", "90 % interval"), [
                 *((name, with_prefix(i.value, "s"), i.range_text) for name, i in times.items()),
                 ("throughput", f"{rate.value:,.4g} /s", f"{rate.low:,.4g} to {rate.high:,.4g} /s"),
             ]),
             "",
-            text_table(("energy of a sample", "value", "90 % interval", "share", "power"), [
+            Table(("energy of a sample", "value", "90 % interval", "share", "power"), [
                 (name.replace("_", "-"), with_prefix(i.value, "J"), i.range_text,
                  percent(i.value / total), with_prefix(self.power[name].value, "W"))
                 for name, i in self.energy.items()
             ]),
             "",
-            text_table(("what it hangs on", "grade", "total at low end", "total at high end"), [
+            Table(("what it hangs on", "grade", "total at low end", "total at high end"), [
                 (e.parameter, e.grade, with_prefix(e.total_at_low, "J"),
                  with_prefix(e.total_at_high, "J"))
                 for e in self.sensitivity
             ]),
             "",
         ]  # fmt: skip
-        return "\n".join([*lines, *(f"- {note}" for note in self.notes)])
+        return [*lines, *(f"- {note}" for note in self.notes)]
 
     def to_dict(self) -> dict[str, Any]:
         """The estimate as plain data for JSON; every interval carries its unit."""

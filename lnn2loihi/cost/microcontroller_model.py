@@ -22,6 +22,7 @@ from lnn2loihi.cost.sample_work import MicrocontrollerWork
 from lnn2loihi.devices import MICROCONTROLLER
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.frozen import read_only_mapping
+from lnn2loihi.showing import Brief
 
 #: The figures that are drawn.
 PARAMETERS = tuple(d.name for d in MICROCONTROLLER.figures if d.role == "cost")
@@ -52,7 +53,7 @@ def energies_of(work: MicrocontrollerWork) -> tuple[str, ...]:
 
 @checks_fields(InputError)
 @dataclass(frozen=True)
-class MicrocontrollerBasis:
+class MicrocontrollerBasis(Brief):
     """All that is needed to compute an estimate of a micro-controller again; see `Basis`.
 
     Attributes:

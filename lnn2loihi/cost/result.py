@@ -10,7 +10,8 @@ from lnn2loihi.cost.basis import Basis
 from lnn2loihi.cost.interval import Interval
 from lnn2loihi.cost.model import DYNAMIC_TERMS, NO_IO
 from lnn2loihi.devices import with_prefix
-from lnn2loihi.tables import percent, text_table
+from lnn2loihi.showing import Brief, Said, Shown, Table
+from lnn2loihi.tables import percent
 from lnn2loihi.tiers import CALIBRATED
 
 #: Parameters that the summary lists.
@@ -25,7 +26,7 @@ ENERGIES = (*DYNAMIC_TERMS, "dynamic", "static_full_chip", "static_pro_rata", "s
 
 
 @dataclass(frozen=True)
-class ParameterEffect:
+class ParameterEffect(Brief):
     """What one parameter's range does to the result, all others at their nominal values.
 
     Attributes:
@@ -49,7 +50,7 @@ class ParameterEffect:
 
 
 @dataclass(frozen=True)
-class CostEstimate:
+class CostEstimate(Shown):
     """Time and energy of a workload on a device. Never a measurement.
 
     All energies and times are per sample, of one copy of the network where several share the chip,
@@ -127,30 +128,38 @@ class CostEstimate:
     basis: Basis
     tier: str = CALIBRATED
 
-    def summary(self) -> str:
+    def _headline(self) -> str:
+        pace = "full speed" if self.rate is None else f"{self.rate:g} Hz"
+        total = f"{self.energy['total_full_chip']} a sample"
+        return (
+            f"{self.name!r} on {self.device}, {self.cores:,} cores, {self.mode}, {pace}: {total}, "
+            f"latency {self.latency}"
+        )
+
+    def _shown(self) -> list[Said]:
         """The estimate as text."""
         speed = "full speed" if self.rate is None else f"{self.rate:g} samples a second"
         shape = f"{self.chips} chip{'s'[: self.chips > 1]}, {self.cores:,} "
         shape += f"core{'s'[: self.cores != 1]}, {self.mode}"
         shape += f", input and output: {self.io}" * (self.io != NO_IO)
         shape += f", {self.copies:,} copies" * (self.copies > 1)
-        lines = [
+        lines: list[Said] = [
             f"{self.name} on {self.device}: {shape}, {speed}; {self.tier}",
             f"counts: {self.source}",
             "",
-            text_table(("time", "value", "90 % interval"), self._time_rows()),
+            Table(("time", "value", "90 % interval"), self._time_rows()),
             "",
-            text_table(("energy of a sample", "value", "90 % interval", "share", "power"),
+            Table(("energy of a sample", "value", "90 % interval", "share", "power"),
                        self._energy_rows()),
             "",
             f"Longest: {self.bottleneck_resource}; busiest: {self.bottleneck_core} "
             f"(a step of {self.worst_step_time}, of which the heaviest link is busy for "
             f"{with_prefix(self.link_time.value, 's')}, by an assumed rate)",
             "",
-            text_table(("what it hangs on", "grade", "total at low end", "total at high end"),
+            Table(("what it hangs on", "grade", "total at low end", "total at high end"),
                        self._sensitivity_rows()),
         ]  # fmt: skip
-        return "\n".join([*lines, *([""] * bool(self.notes)), *(f"- {n}" for n in self.notes)])
+        return [*lines, *([""] * bool(self.notes)), *(f"- {n}" for n in self.notes)]
 
     def _time_rows(self) -> list[tuple[str, str, str]]:
         count = self.steps_per_sample

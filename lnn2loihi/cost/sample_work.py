@@ -14,6 +14,7 @@ from lnn2loihi.cost.basis import Range
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.graph.convolution import AnyConnection, Convolution
 from lnn2loihi.program import LoihiProgram
+from lnn2loihi.showing import Brief
 
 #: What a synapse of a sparse row takes, in multiply-accumulates of a dense one (assumption): to
 #: load its index, and the message that this names, on a Cortex-M4 three loads of about two cycles
@@ -27,7 +28,7 @@ _WIDTHS = (8, 16, 32)
 
 @checks_fields(InputError)
 @dataclass(frozen=True)
-class MicrocontrollerWork:
+class MicrocontrollerWork(Brief):
     """Work of one sample of one copy of a network, and memory in bytes.
 
     Attributes:

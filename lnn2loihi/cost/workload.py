@@ -15,6 +15,7 @@ from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.frozen import ArrayEquality, read_only
 from lnn2loihi.kinds import Count, OneOf
 from lnn2loihi.printable import is_line
+from lnn2loihi.showing import Shown
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -32,7 +33,7 @@ WAITING = ("waiting_updates", "waiting_instructions")
 
 @checks_fields(InputError)
 @dataclass(frozen=True, eq=False)
-class Workload(ArrayEquality):
+class Workload(Shown, ArrayEquality):
     """Counts per chip step, averaged over the samples that they were counted on.
 
     A network takes a new sample every `period` chip steps, so its steps differ by their phase, the

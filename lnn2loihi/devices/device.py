@@ -11,12 +11,12 @@ from lnn2loihi.devices.packages import device_tables
 from lnn2loihi.devices.units import with_prefix
 from lnn2loihi.errors import DeviceError
 from lnn2loihi.frozen import read_only_mapping
-from lnn2loihi.tables import text_table
+from lnn2loihi.showing import Said, Shown, Table
 
 
 @checks_fields(DeviceError)
 @dataclass(frozen=True)
-class Figure:
+class Figure(Shown):
     """One figure of a device.
 
     Attributes:
@@ -35,9 +35,12 @@ class Figure:
     source: str
     grade: str
 
-    def __str__(self) -> str:
+    def _headline(self) -> str:
+        return f"{self.summary()}, {self.range_text or 'exact'}, {self.grade}"
+
+    def _shown(self) -> list[Said]:
         """The value with a suitable prefix: 1.5 ns."""
-        return with_prefix(self.value, self.unit)
+        return [with_prefix(self.value, self.unit)]
 
     @property
     def range_text(self) -> str:
@@ -49,7 +52,7 @@ class Figure:
 
 @checks_fields(DeviceError)
 @dataclass(frozen=True)
-class Device:
+class Device(Shown):
     """A chip, board or computer.
 
     Attributes:
@@ -114,9 +117,13 @@ class Device:
         """
         return int(self.value(name))
 
-    def summary(self) -> str:
+    def _headline(self) -> str:
+        return f"{self.name!r}, {self.title}, {self.kind}, {len(self.figures)} figures"
+
+    def _shown(self) -> list[Said]:
         """Everything that is known, as text."""
-        lines, defined = [f"{self.name}: {self.title} ({self.kind})"], device_tables().definitions
+        defined = device_tables().definitions
+        lines: list[Said] = [f"{self.name}: {self.title} ({self.kind})"]
         for role, heading in (("limit", "limits"), ("cost", "costs")):
             rows = [
                 (name, str(figure), figure.range_text, figure.grade)
@@ -124,13 +131,13 @@ class Device:
                 if (defined[name].role if name in defined else "limit") == role
             ]
             if rows:
-                lines += ["", text_table((heading, "value", "range", "grade"), rows)]
+                lines += ["", Table((heading, "value", "range", "grade"), rows)]
         sources = {name: figure.source for name, figure in self.figures.items()}
         for heading, texts in (("sources", sources), ("not public", self.not_public)):
             if texts:
                 lines += ["", f"{heading}:", *(f"  {name}: {text}" for name, text in texts.items())]
         lines += [""] * bool(self.notes) + [f"- {note}" for note in self.notes]
-        return "\n".join([*lines, "", f"read from {self.source_file}"])
+        return [*lines, "", f"read from {self.source_file}"]
 
     def to_dict(self) -> dict[str, Any]:
         """The device as plain data for JSON."""

@@ -18,6 +18,7 @@ from lnn2loihi.frozen import ArrayEquality, read_only, read_only_mapping
 from lnn2loihi.kinds import Within
 from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.neurons.turns import LARGEST_PORTS, Turns
+from lnn2loihi.showing import Shown
 
 #: What arrays can have; a size below 1 is named together with whatever else does not fit.
 _Size = Annotated[int, Within(-(1 << 31), 1 << 31), "a whole number from 1 to 2**31"]
@@ -26,7 +27,7 @@ _Ports = Annotated[int, Within(0, LARGEST_PORTS), f"a whole number from 0 to {LA
 
 @checks_fields(ProgramError)
 @dataclass(frozen=True, eq=False)
-class Population(ArrayEquality):
+class Population(Shown, ArrayEquality):
     """A neuron program times N neurons.
 
     Attributes:

@@ -13,11 +13,12 @@ from lnn2loihi.arrays import as_array
 from lnn2loihi.errors import InputError, ProgramError
 from lnn2loihi.formats import FixedPoint, IntegerArray
 from lnn2loihi.frozen import ArrayEquality, read_only
+from lnn2loihi.showing import Shown
 
 
 @checks_fields(ProgramError)
 @dataclass(frozen=True, eq=False)
-class InputPort(ArrayEquality):
+class InputPort(Shown, ArrayEquality):
     """Where samples enter, and the codec that makes integers of them.
 
     A sample x becomes floor((x - offset) * gain + 0.5), saturated: a normalisation of the inputs

@@ -11,6 +11,7 @@ from lnn2loihi.errors import Problems, ProgramError
 from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.graph.convolution import AnyConnection
 from lnn2loihi.neurons.turns import Turns
+from lnn2loihi.showing import Shown
 
 #: No accumulators take turns.
 NO_TURNS: Mapping[str, Turns] = MappingProxyType({})
@@ -18,7 +19,7 @@ NO_TURNS: Mapping[str, Turns] = MappingProxyType({})
 
 @checks_fields(ProgramError)
 @dataclass(frozen=True)
-class Schedule:
+class Schedule(Shown):
     """When the input sends and each population updates, in chip steps.
 
     The input sends sample s of a sequence in step first_input + s * period. Population p updates

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from lnn2loihi.formats import WEIGHT_BITS, IntegerArray, signed_range
 from lnn2loihi.frozen import ArrayEquality
 from lnn2loihi.neurons.bounds import IntegerInterval
+from lnn2loihi.showing import Shown
 
 if TYPE_CHECKING:
     from lnn2loihi.graph.connection import Connection
@@ -25,7 +26,7 @@ LARGEST_DELAY = 62
 Summing = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
 
-class Synapses(ArrayEquality, ABC):
+class Synapses(Shown, ArrayEquality, ABC):
     """Synapses from one source to accumulators of one population: `Connection`, whose synapses are
     listed one by one, or `Convolution`, whose neurons share a kernel. A synapse adds
     mantissa * 2**exponent * message, one step (and `delay` more) after the message was sent.

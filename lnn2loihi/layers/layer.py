@@ -22,6 +22,7 @@ from lnn2loihi.errors import NetworkError, Problems
 from lnn2loihi.frozen import ArrayEquality, read_only
 from lnn2loihi.layers.linear import FloatArray, Linear
 from lnn2loihi.layers.stage import Stage, StageSource
+from lnn2loihi.showing import Shown
 
 #: For each stage its maps by gate, and its vectors by name.
 Gates = Mapping[str, Mapping[str, Linear]]
@@ -51,7 +52,7 @@ class TrainedMap:
 
 
 @dataclass(frozen=True, eq=False)
-class Layer(ArrayEquality, ABC):
+class Layer(Shown, ArrayEquality, ABC):
     """A layer of a network: a frozen dataclass (`eq=False`) with a field `name`.
 
     Fields that are a Linear, or a tuple of them, are its maps: the first `input_size` columns of a

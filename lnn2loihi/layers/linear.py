@@ -10,6 +10,7 @@ import numpy.typing as npt
 from lnn2loihi.arguments import checks_fields, checks_kinds
 from lnn2loihi.errors import NetworkError
 from lnn2loihi.frozen import ArrayEquality, read_only
+from lnn2loihi.showing import Shown
 
 FloatArray = npt.NDArray[np.float64]
 #: Name of the one gate of stages that have one.
@@ -18,7 +19,7 @@ SUM = "linear"
 
 @checks_fields(NetworkError)
 @dataclass(frozen=True, eq=False)
-class Linear(ArrayEquality):
+class Linear(Shown, ArrayEquality):
     """An affine map y = weight x + bias.
 
     Attributes:

@@ -11,7 +11,7 @@ from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.measure.conditions import Conditions, load_text
 from lnn2loihi.measure.intervals import Average
 from lnn2loihi.measure.meter import Kind
-from lnn2loihi.tables import text_table
+from lnn2loihi.showing import Brief, Said, Shown, Table
 from lnn2loihi.tiers import ESTIMATED, MEASURED
 
 ESTIMATED_LABEL = "ESTIMATED: TDP bound, not measured"
@@ -122,7 +122,7 @@ class EstimatedEnergy:
 
 
 @dataclass(frozen=True)
-class Measurement:
+class Measurement(Brief):
     """One backend in one mode.
 
     A step is one advance of all sequences of the batch by one sample each. In mode `streaming` a
@@ -233,7 +233,7 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class Measurements:
+class Measurements(Shown):
     """All measurements of a session, in the order of the runners.
 
     Attributes:
@@ -263,7 +263,10 @@ class Measurements:
             "unused": list(self.unused),
         }
 
-    def summary(self) -> str:
+    def _headline(self) -> str:
+        return f"{len(self.rows)} rows: {', '.join(dict.fromkeys(row.name for row in self.rows))}"
+
+    def _shown(self) -> list[Said]:
         """The measurements as a table."""
         columns = (
             "backend", "precision", "mode", "batch", "step p50 [us]", "step p99 [us]",
@@ -279,7 +282,7 @@ class Measurements:
             )
         notes += [f"ended early: {self.stopped}"] if self.stopped else []
         notes += self.unused
-        return "\n".join([text_table(columns, rows), *notes])
+        return [f"{len(rows):,} measurements", Table(columns, rows), *notes]
 
 
 def _summary_row(row: Measurement) -> tuple[object, ...]:

@@ -22,7 +22,7 @@ from lnn2loihi.micro.parts import PARTS, Part, emulator_of_title, part_named, pa
 from lnn2loihi.micro.tools import cross_compiler, emulator, version_line
 from lnn2loihi.micro.writing import writer
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.tables import text_table
+from lnn2loihi.showing import Said, Shown, Table
 
 #: Flags of the compiler for each goal.
 FLAGS = {"size": ("-std=c99", "-Os"), "speed": ("-std=c99", "-O3")}
@@ -37,7 +37,7 @@ _NOTES = (
 
 
 @dataclass(frozen=True)
-class Footprint:
+class Footprint(Shown):
     """What a program in C needs of a part. Counted in compiled code, never estimated.
 
     Attributes:
@@ -71,7 +71,13 @@ class Footprint:
     device: str = ""
     notes: tuple[str, ...] = _NOTES
 
-    def summary(self) -> str:
+    def _headline(self) -> str:
+        return (
+            f"{self.name!r} on {self.part}, {self.flash:,} B flash, {self.ram:,} B RAM, "
+            f"{self.stack:,} B stack, {self.instructions[1]:,} instructions a sample"
+        )
+
+    def _shown(self) -> list[Said]:
         """The footprint as text."""
         least, median, most = self.instructions
         spread = "" if least == most else f" ({least:,} to {most:,})"
@@ -82,15 +88,13 @@ class Footprint:
             ("instructions", f"{median:,}{spread}", f"a sample, of {self.samples}"),
         ]
         on = f", {self.device}" if self.device else ""
-        return "\n".join(
-            [
-                f"{self.name} on {self.part}{on}, compiled for {self.goal} by {self.tools}",
-                "",
-                text_table(("what", "needed", "there"), rows),
-                "",
-                *(f"- {note}" for note in self.notes),
-            ]
-        )
+        return [
+            f"{self.name} on {self.part}{on}, compiled for {self.goal} by {self.tools}",
+            "",
+            Table(("what", "needed", "there"), rows),
+            "",
+            *(f"- {note}" for note in self.notes),
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """The footprint as plain data for JSON."""

@@ -31,6 +31,7 @@ from lnn2loihi.neurons.instructions import (
     Operand,
     apply,
 )
+from lnn2loihi.showing import Brief
 
 #: Largest number of values that a proof by exhaustion tries: two words of 16 bits.
 LARGEST_TABLE = 1 << 17
@@ -45,7 +46,7 @@ NEURONS_NAMED = 5
 
 
 @dataclass(frozen=True, eq=False)
-class IntegerInterval(ContentEquality):
+class IntegerInterval(Brief, ContentEquality):
     """Smallest and largest value of a word, one per neuron or one for all (int64 arrays)."""
 
     low: IntegerArray
@@ -99,7 +100,7 @@ def interval_of(opcode: str, operands: list[IntegerInterval], shift: int | None)
 
 
 @dataclass(frozen=True, eq=False)
-class ProvedBounds(ContentEquality):
+class ProvedBounds(Brief, ContentEquality):
     """What is known about a program on given data.
 
     Attributes:

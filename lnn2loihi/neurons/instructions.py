@@ -24,6 +24,7 @@ import numpy as np
 
 from lnn2loihi.errors import MalformedProgramError, ProgramError
 from lnn2loihi.formats import WORD_BITS, IntegerArray, signed_range
+from lnn2loihi.showing import Brief
 
 Operand = str | int
 
@@ -164,7 +165,7 @@ class Saturation:
 
 
 @dataclass(frozen=True)
-class NeuronProgram:
+class NeuronProgram(Brief):
     """What one neuron does in one update, as integer operations.
 
     Attributes:

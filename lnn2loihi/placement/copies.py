@@ -14,11 +14,12 @@ from lnn2loihi.frozen import ArrayEquality, read_only
 from lnn2loihi.placement.mesh import Mesh, Positions
 from lnn2loihi.placement.placement import Placement, Traffic
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.tables import paragraph, text_table
+from lnn2loihi.showing import Brief, Said, Shown, Table, headed
+from lnn2loihi.tables import paragraph
 
 
 @dataclass(frozen=True, eq=False)
-class Block(ArrayEquality):
+class Block(Brief, ArrayEquality):
     """Copies that share cores, placed as one program.
 
     Attributes:
@@ -38,7 +39,7 @@ class Block(ArrayEquality):
 
 
 @dataclass(frozen=True, eq=False)
-class Filling(ArrayEquality):
+class Filling(Brief, ArrayEquality):
     """What chips hold that are filled in the same way; a block that takes several chips has them
     for itself.
 
@@ -67,7 +68,7 @@ class Filling(ArrayEquality):
 
 
 @dataclass(frozen=True, eq=False)
-class CopiesPlacement(ArrayEquality):
+class CopiesPlacement(Shown, ArrayEquality):
     """Copies of a program on cores.
 
     Attributes:
@@ -137,7 +138,14 @@ class CopiesPlacement(ArrayEquality):
                 first += filling.chips
         return tuple(names)
 
-    def summary(self) -> str:
+    def _headline(self) -> str:
+        return (
+            f"{self.copies:,} copies of {self.program.name!r} on {self.device.name}, "
+            f"{self.objective}: {self.cores:,} cores, {self.chips:,} chips, step "
+            f"{with_prefix(self.step_seconds, 's')} (estimate)"
+        )
+
+    def _shown(self) -> list[Said]:
         """How copies are put on cores and chips, and the map of one block of each kind."""
         chips = f"{self.chips:,} chip{'s' * (self.chips > 1)}"
         cores = f"{self.cores:,} core{'s' * (self.cores > 1)}"
@@ -150,13 +158,13 @@ class CopiesPlacement(ArrayEquality):
             for filling in self.fillings
         ]
         traffic = self.traffic
-        lines = [
+        lines: list[Said] = [
             f"{self.copies:,} copies of {self.program.name} on {self.device.name}, "
             f"{self.objective}: {cores} on {chips}",
             "",
-            text_table(("", "copies", "cores", "times"), rows),
+            Table(("", "copies", "cores", "times"), rows),
             "",
-            text_table(("filled with", *(row[0] for row in rows)), held),
+            Table(("filled with", *(row[0] for row in rows)), held),
             "",
             f"A chip step takes about {with_prefix(self.step_seconds, 's')} at nominal figures, an "
             "estimate; `estimate` gives its range.",
@@ -165,14 +173,10 @@ class CopiesPlacement(ArrayEquality):
             "The samples of a chip, or of a copy that takes several, enter at its first router.",
             paragraph("Activity: ", f"{self.activity}; every copy is taken to do the same."),
         ]
-        lines += ["", f"block 1: {self.blocks[0].placement.summary()}"]
+        lines += ["", *headed("block 1: ", self.blocks[0].placement._shown())]
         if len(self.blocks) > 1:
             lines += ["", "block 2 holds fewer copies; to_dict() and --json have its map."]
-        return "\n".join(lines)
-
-    def __str__(self) -> str:
-        """The summary."""
-        return self.summary()
+        return lines
 
     def to_dict(self) -> dict[str, Any]:
         """The placement as plain data for JSON: each block once, each filling once."""

@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 
 from lnn2loihi.defaults import DEFAULT_TARGET
-from lnn2loihi.devices import Device
+from lnn2loihi.devices import Device, with_prefix
 from lnn2loihi.frozen import ArrayEquality
 from lnn2loihi.placement.draft import CORE_LIMITS, Axons
-from lnn2loihi.placement.summary import placement_summary
+from lnn2loihi.placement.summary import shown_placement
 from lnn2loihi.program import LoihiProgram
+from lnn2loihi.showing import Brief, Said, Shown
 
 
 @dataclass(frozen=True)
-class Slice:
+class Slice(Brief):
     """Neurons [first, stop) of a population."""
 
     population: str
@@ -29,7 +30,7 @@ class Slice:
 
 
 @dataclass(frozen=True)
-class Core:
+class Core(Brief):
     """A core and what it holds.
 
     Attributes:
@@ -98,7 +99,7 @@ class Traffic:
 
 
 @dataclass(frozen=True, eq=False)
-class Placement(ArrayEquality):
+class Placement(Shown, ArrayEquality):
     """A program on cores.
 
     Attributes:
@@ -138,13 +139,15 @@ class Placement(ArrayEquality):
         """Place in `cores` of the one that has most to do in a chip step."""
         return int(np.argmax([core.seconds for core in self.cores]))
 
-    def summary(self) -> str:
-        """A table like a linker's map: what each core holds, and of which limit how much."""
-        return placement_summary(self)
+    def _headline(self) -> str:
+        return (
+            f"{self.program.name!r} on {self.device.name}, {self.objective}: {len(self.cores):,} "
+            f"cores, {self.chips} chips, step {with_prefix(self.step_seconds, 's')} (estimate)"
+        )
 
-    def __str__(self) -> str:
-        """The summary."""
-        return self.summary()
+    def _shown(self) -> list[Said]:
+        """A table like a linker's map: what each core holds, and of which limit how much."""
+        return shown_placement(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The placement as plain data for JSON, without the axons."""

@@ -18,11 +18,12 @@ from lnn2loihi.formats import MESSAGE_BITS, WEIGHT_BITS
 from lnn2loihi.graph.connection import LARGEST_DELAY
 from lnn2loihi.placement.draft import CORE_LIMITS, Draft
 from lnn2loihi.placement.line import INPUT
+from lnn2loihi.showing import Said, Shown
 from lnn2loihi.targets import PlacementRule
 
 
 @dataclass(frozen=True)
-class Violation:
+class Violation(Shown):
     """A limit that is exceeded.
 
     Attributes:
@@ -49,14 +50,17 @@ class Violation:
     fits: Mapping[str, Any] = field(default_factory=dict)
     grade: str = ""
 
-    def __str__(self) -> str:
+    def _headline(self) -> str:
+        return self.summary()
+
+    def _shown(self) -> list[Said]:
         """One line: what has what, whose limit, and what would fit."""
         unit = f" {self.unit}" if self.unit else ""
         grade = f"; {self.grade}" if self.grade else ""
-        return (
+        return [
             f"{self.subject}: {self.rule.replace('_', ' ')}: {self.has:,.10g}{unit}, the limit is "
             f"{self.limit:,.10g}{unit} ({self.whose}{grade}). {self.remedy}"
-        )
+        ]
 
 
 Check = Callable[[Draft], Iterator[Violation]]

@@ -12,6 +12,7 @@ from lnn2loihi.devices import with_prefix
 from lnn2loihi.graph.precedent import without_precedent
 from lnn2loihi.neurons.stock import are_stock
 from lnn2loihi.placement.draft import CORE_LIMITS
+from lnn2loihi.showing import Said, Table
 from lnn2loihi.tables import percent, text_table
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _PARTS = (
 )
 
 
-def placement_summary(placement: Placement) -> str:
+def shown_placement(placement: Placement) -> list[Said]:
     """The table of limits, the table of cores, the bottleneck and what is not checked."""
     cores, device = placement.cores, placement.device
     count = f"{len(cores):,} core{'s' * (len(cores) > 1)}"
@@ -49,13 +50,13 @@ def placement_summary(placement: Placement) -> str:
     # What is not proved about the default target is what is not checked, below.
     is_default = placement.target == DEFAULT_TARGET
     prepared = "" if is_default else f" (target {placement.target})"
-    lines = [
+    lines: list[Said] = [
         f"{placement.program.name}{prepared} on {device.name}, {placement.objective}: {count} on "
         f"{chips}",
         "",
         _limits_table(placement),
         "",
-        _core_table(placement),
+        *_core_table(placement),
         "",
         f"A chip step takes about {with_prefix(placement.step_seconds, 's')} at nominal figures, "
         "an estimate; `estimate` gives its range.",
@@ -78,14 +79,14 @@ def placement_summary(placement: Placement) -> str:
         lines += ["", "Warnings of the program:"]
         lines += [_item(text) for text in warnings]
     lines += [""] * bool(device.notes) + [_item(note) for note in device.notes]
-    return "\n".join(lines)
+    return lines
 
 
 def _item(text: str) -> str:
     return fill(text, WIDTH, initial_indent="- ", subsequent_indent="  ")
 
 
-def _limits_table(placement: Placement) -> str:
+def _limits_table(placement: Placement) -> Table:
     rows: list[tuple[Any, ...]] = []
     cores, device = placement.cores, placement.device
     for figure, (name, unit) in CORE_LIMITS.items():
@@ -105,14 +106,14 @@ def _limits_table(placement: Placement) -> str:
     ):
         grade = device.figure(figure).grade
         rows.append((name, has, None, limit, percent(has / limit), grade))
-    return text_table(("", "in all", "most on a core", "limit", "used", "grade of the limit"), rows)
+    return Table(("", "in all", "most on a core", "limit", "used", "grade of the limit"), rows)
 
 
 def _words(name: str, unit: str) -> str:
     return name.replace("_", " ") + (f", {unit}" if unit else "")
 
 
-def _core_table(placement: Placement) -> str:
+def _core_table(placement: Placement) -> list[Said]:
     runs = _runs(placement.cores, lambda core: (*_figures(core), _populations(core)))
     merged = len(runs) >= COLLAPSED_FROM
     if merged:
@@ -126,12 +127,16 @@ def _core_table(placement: Placement) -> str:
     for line, texts in zip(table[2:], held, strict=True):
         first, *more = _wrapped(texts, WIDTH - column)
         lines += [f"{line:<{column}}{first}", *(" " * column + text for text in more)]
-    lines.append(_LEGEND)
+    found: list[Said] = [
+        Table(_HEADERS, [(*row, " ".join(t)) for row, t in zip(rows, held, strict=True)],
+              text="\n".join(lines)),
+        _LEGEND,
+    ]  # fmt: skip
     if merged:
-        lines.append("Where several cores share a row, it shows the largest of each figure.")
+        found.append("Where several cores share a row, it shows the largest of each figure.")
     if len(runs) > MOST_ROWS:
-        lines.append(f"{len(runs) - MOST_ROWS} more rows: to_dict() and --json have every core.")
-    return "\n".join(lines)
+        found.append(f"{len(runs) - MOST_ROWS} more rows: to_dict() and --json have every core.")
+    return found
 
 
 def _wrapped(texts: Sequence[str], room: int) -> list[str]:

@@ -20,13 +20,14 @@ from lnn2loihi.profiling.speaking import (
     fastest_measured,
     surely_met,
 )
+from lnn2loihi.showing import Brief, Said, Shown
 
 #: How a sentence begins that warns.
 WARNING = "Warning: "
 
 
 @dataclass(frozen=True)
-class KeyFigure:
+class KeyFigure(Brief):
     """One number that the answer rests on.
 
     Attributes:
@@ -43,7 +44,7 @@ class KeyFigure:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Answer(Shown):
     """The answer of a profile.
 
     Attributes:
@@ -56,9 +57,12 @@ class Answer:
     sentences: tuple[str, ...]
     figures: tuple[KeyFigure, ...]
 
-    def __str__(self) -> str:
+    def _shown(self) -> list[Said]:
         """The sentences, one a line."""
-        return "\n".join([self.title, *(f"- {sentence}" for sentence in self.sentences)])
+        return [self.title, *(f"- {sentence}" for sentence in self.sentences)]
+
+    def _headline(self) -> str:
+        return self.title
 
 
 def answer(result: ProfileResult) -> Answer:

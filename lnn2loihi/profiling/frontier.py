@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.rows import CHIP, ROW_KINDS
+from lnn2loihi.showing import Brief, Shown
 from lnn2loihi.tiers import ESTIMATED, TIERS
 
 #: Most rates, numbers of copies and competitors of a frontier that is read.
@@ -20,7 +21,7 @@ COPIES = (1, 10, 100, 1000)
 
 
 @dataclass(frozen=True)
-class Way:
+class Way(Brief):
     """How copies run on the chip up to a rate.
 
     Attributes:
@@ -33,7 +34,7 @@ class Way:
 
 
 @dataclass(frozen=True)
-class EnergyCurve:
+class EnergyCurve(Brief):
     """What a sample of one copy takes on one competitor.
 
     Attributes:
@@ -61,7 +62,7 @@ class EnergyCurve:
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Stretch(Brief):
     """Rates at which one competitor is the cheapest, with nominal figures.
 
     Attributes:
@@ -81,7 +82,7 @@ class Stretch:
 
 
 @dataclass(frozen=True)
-class RivalCrossover:
+class RivalCrossover(Brief):
     """Where the chip and a rival need the same, at rates that both meet.
 
     The shares of the draws add up to 1.
@@ -107,7 +108,7 @@ class RivalCrossover:
 
 
 @dataclass(frozen=True)
-class Takeover:
+class Takeover(Brief):
     """From which rate on the chip is the cheapest of all.
 
     Attributes:
@@ -124,7 +125,7 @@ class Takeover:
 
 
 @dataclass(frozen=True)
-class FrontierRow:
+class FrontierRow(Brief):
     """Who needs least energy where so many copies are to run.
 
     Attributes:
@@ -155,7 +156,7 @@ class FrontierRow:
 
 
 @dataclass(frozen=True)
-class Frontier:
+class Frontier(Shown):
     """Where the winner changes.
 
     Attributes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.cost import ParameterEffect
@@ -19,21 +19,25 @@ from lnn2loihi.metrics import NeuroBenchMetrics
 from lnn2loihi.printable import printable_lines
 from lnn2loihi.profiling.frontier import Frontier
 from lnn2loihi.profiling.quantity import Quantity
-from lnn2loihi.profiling.row_tables import row_tables
+from lnn2loihi.profiling.row_tables import row_table
 from lnn2loihi.profiling.rows import ProfileRow, placed_on
 from lnn2loihi.profiling.sides import HEADERS as SIDES_HEADERS
 from lnn2loihi.profiling.sides import Side
+from lnn2loihi.showing import Brief, Said, Shown, Table
 from lnn2loihi.simulation.result import clipped_text, saturation_text
-from lnn2loihi.tables import counted, fitted_tables
+from lnn2loihi.tables import counted
 from lnn2loihi.targets.beside import claims_text
 from lnn2loihi.tiers import TIERS
+
+if TYPE_CHECKING:
+    from lnn2loihi.profiling.answer import Answer
 
 #: Largest meshes that are drawn: Loihi 2 has 8 by 4 routers with 4 cores each.
 LARGEST_MESH = {"mesh_columns": 64, "mesh_rows": 64, "cores_per_router": 16, "chips": 1 << 14}
 
 
 @dataclass(frozen=True)
-class Subject:
+class Subject(Brief):
     """What was profiled, and on which data.
 
     Attributes:
@@ -87,7 +91,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class CoreLoad:
+class CoreLoad(Brief):
     """One core of a placement, and how long it works in its busiest step.
 
     Attributes:
@@ -119,7 +123,7 @@ class CoreLoad:
 
 
 @dataclass(frozen=True)
-class RatePoint:
+class RatePoint(Brief):
     """Total energy per sample at a rate.
 
     Attributes:
@@ -134,7 +138,7 @@ class RatePoint:
 
 
 @dataclass(frozen=True)
-class EnergySensitivity:
+class EnergySensitivity(Brief):
     """What the parameters' ranges do to the total energy per sample.
 
     Attributes:
@@ -149,7 +153,7 @@ class EnergySensitivity:
 
 
 @dataclass(frozen=True)
-class ChipProfile:
+class ChipProfile(Brief):
     """A chip on which the program was placed.
 
     Attributes:
@@ -214,7 +218,7 @@ class ChipProfile:
 
 
 @dataclass(frozen=True)
-class Provenance:
+class Provenance(Brief):
     """Where one number comes from.
 
     Attributes:
@@ -233,7 +237,7 @@ class Provenance:
 
 
 @dataclass(frozen=True)
-class ProfileResult:
+class ProfileResult(Shown):
     """What a network costs, device by device.
 
     Attributes:
@@ -341,28 +345,39 @@ class ProfileResult:
 
         return plain(self)
 
-    def summary(self) -> str:
-        """The table, what it was counted on, and what did not work, as text."""
+    @property
+    def answer(self) -> Answer:
+        """The answer in words: what the chip costs, against what stands beside it."""
+        from lnn2loihi.profiling.answer import answer
+
+        return answer(self)
+
+    def _headline(self) -> str:
+        return f"{self.subject.program!r}, {len(self.rows)} rows: {self.answer.title}"
+
+    def _shown(self) -> list[Said]:
+        """The answer, the table, what it was counted on, and what did not work."""
         s = self.subject
         pace = "" if self.rate is None else f", asked for at {rate_text(self.rate)}"
         pace += ", in a closed loop: nothing is pipelined" * self.closed_loop
         pace += f", {self.copies:,} copies (figures are of one)" if self.copies > 1 else ""
         prepared = "" if s.target == DEFAULT_TARGET else f", prepared for {s.target}"
-        lines = [
+        lines: list[Said] = [
+            str(self.answer),
+            "",
             f"{s.program} ({s.recipe}{prepared}): {s.neurons:,} neurons, {s.synapses:,} synapses; "
             f"counted on {counted(s.samples, 'sample')} in {counted(s.sequences, 'sequence')} by "
             f"{s.executor}{pace}; "
             f"{s.saturated_inputs} outside the calibrated range; "
-            f"{saturation_text(s.saturated_words)}"
+            f"{saturation_text(s.saturated_words)}",
         ]
-        for table in row_tables(self.rows) if self.rows else ():
-            lines += ["", table]
-        lines += [""] * bool(self.rows)
-        lines += [*_sides_texts(self.sides), ""] if self.sides else []
+        if self.rows:
+            lines += ["", row_table(self.rows), ""]
+        lines += [*_sides_shown(self.sides), ""] if self.sides else []
         used = {tier for row in self.rows for tier in (row.tier, row.energy_tier) if tier}
         lines += [f"{tier}: {meaning}" for tier, meaning in TIERS.items() if tier in used]
         lines += ["", *(f"{who}: {text}" for who, text in self.remarks())]
-        return printable_lines("\n".join(lines))
+        return [printable_lines(part) if isinstance(part, str) else part for part in lines]
 
     def remarks(self) -> list[tuple[str, str]]:
         """What did not work and what a reader should know, each once, and whom it is about."""
@@ -390,23 +405,18 @@ class ProfileResult:
             found += [("where the chip wins", text) for text in self.frontier.left_out]
         return found + [("not on this machine", text) for text in self.absent]
 
-    def __str__(self) -> str:
-        """The summary."""
-        return self.summary()
 
-
-def _sides_texts(sides: Sequence[Side]) -> list[str]:
+def _sides_shown(sides: Sequence[Side]) -> list[Said]:
     """Targets side by side: what each makes of the program, what that costs, what is proved."""
     first = sides[0]
     io = f", io {first.io}" if first.io != NO_IO else ""
-    lines = [
+    lines: list[Said] = [
         f"Targets side by side on {first.device} (estimates of one copy, {first.placement}, "
         f"{first.mode} at full speed{io}):"
     ]
     for part, headers in enumerate(SIDES_HEADERS):
         rows = [side.cells()[part] for side in sides]
         cells = [[str(c) if isinstance(c, Quantity) else c for c in row] for row in rows]
-        for table in fitted_tables(headers, cells):
-            lines += ["", table]
+        lines += ["", Table(headers, cells, fitted=True)]
     refusals = [(side.target, side.refusal) for side in sides]
     return [*lines, "", claims_text([side.claims for side in sides], refusals)]

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.rows import ProfileRow
-from lnn2loihi.tables import fitted_tables, percent_met
+from lnn2loihi.showing import Table
+from lnn2loihi.tables import percent_met
 
 
 def _latency(row: ProfileRow) -> str | None:
@@ -47,9 +48,9 @@ COLUMNS: Mapping[str, Callable[[ProfileRow], object]] = {
 }
 
 
-def row_tables(rows: Sequence[ProfileRow]) -> list[str]:
-    """The one table in parts, since it is wider than a terminal; rows have numbers."""
+def row_table(rows: Sequence[ProfileRow]) -> Table:
+    """The one table, which text divides since it is wider than a terminal; rows have numbers."""
     columns = {name: [of(row) for row in rows] for name, of in COLUMNS.items()}
     kept = {name: cells for name, cells in columns.items() if any(c is not None for c in cells)}
     numbers = range(1, len(rows) + 1)
-    return fitted_tables(("row", *kept), list(zip(numbers, *kept.values(), strict=True)))
+    return Table(("row", *kept), list(zip(numbers, *kept.values(), strict=True)), fitted=True)

@@ -14,6 +14,7 @@ from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.measure.meter import DEVICE_KINDS
 from lnn2loihi.placement.search import BETWEEN
 from lnn2loihi.profiling.quantity import Quantity
+from lnn2loihi.showing import Shown
 from lnn2loihi.tables import percent
 from lnn2loihi.tiers import CALIBRATED, MEASURED, TIERS
 
@@ -91,7 +92,7 @@ class BatchPoint:
 
 
 @dataclass(frozen=True)
-class ProfileRow:
+class ProfileRow(Shown):
     """One row of a profile. Energies are per sample.
 
     Attributes:

@@ -21,6 +21,7 @@ from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.rows import Accuracy
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.sequences import Sequences
+from lnn2loihi.showing import Brief
 from lnn2loihi.simulation.result import SimulationResult
 from lnn2loihi.tables import percent
 from lnn2loihi.targets import Target
@@ -37,7 +38,7 @@ HEADERS = (
 
 
 @dataclass(frozen=True)
-class Way:
+class Way(Brief):
     """How targets that stand side by side are placed and run.
 
     Attributes:
@@ -59,7 +60,7 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Side:
+class Side(Brief):
     """One target's.
 
     Attributes:

@@ -14,15 +14,15 @@ from lnn2loihi.precision import precision_of
 from lnn2loihi.quantization.verb import quantize
 from lnn2loihi.recipe import DEFAULT_RECIPE, Recipe
 from lnn2loihi.sequences import sequences
+from lnn2loihi.showing import Brief, Said, Shown, Table
 from lnn2loihi.simulation import simulate
-from lnn2loihi.tables import text_table
 
 #: Precision whose damage is measured.
 LOW = "w4a8"
 
 
 @dataclass(frozen=True)
-class Damage:
+class Damage(Brief):
     """What low precision of one layer does to the network's answer.
 
     Attributes:
@@ -40,7 +40,7 @@ class Damage:
 
 
 @dataclass(frozen=True)
-class Sensitivity:
+class Sensitivity(Shown):
     """The stages, most damaged first.
 
     Attributes:
@@ -54,14 +54,18 @@ class Sensitivity:
     baseline: float
     damages: tuple[Damage, ...]
 
-    def summary(self) -> str:
+    def _headline(self) -> str:
+        worst = f", worst {self.damages[0].stage}" if self.damages else ""
+        return f"{len(self.damages)} stages, {self.low} alone against {self.common}{worst}"
+
+    def _shown(self) -> list[Said]:
         """The ranking as text."""
         rows = [(d.stage, d.synapses, d.relative_mse, d.added) for d in self.damages]
-        return (
+        return [
             f"each stage alone in {self.low}, the others in {self.common} (relative MSE "
-            f"{self.baseline:.3g})\n"
-            + text_table(["stage", "synapses", "relative MSE", "added"], rows)
-        )
+            f"{self.baseline:.3g})",
+            Table(("stage", "synapses", "relative MSE", "added"), rows),
+        ]
 
 
 @checks_kinds()

@@ -17,6 +17,7 @@ from lnn2loihi.frozen import ContentEquality
 from lnn2loihi.kinds import Natural
 from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.program import LoihiProgram
+from lnn2loihi.showing import Said, Shown, ranges
 from lnn2loihi.tables import percent
 
 #: Called with the chip steps done and the chip steps in all, for progress bars.
@@ -75,7 +76,7 @@ def recorded_words(program: NeuronProgram) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, eq=False)
-class IntegerRun(ContentEquality):
+class IntegerRun(Shown, ContentEquality):
     """What an executor hands back, in sample time.
 
     Attributes:
@@ -94,7 +95,7 @@ class IntegerRun(ContentEquality):
 
 @checks_fields(InputError)
 @dataclass(frozen=True, eq=False)
-class Counters(ContentEquality):
+class Counters(Shown, ContentEquality):
     """Messages per source neuron, summed over steps and sequences.
 
     Attributes:
@@ -149,7 +150,7 @@ class Counters(ContentEquality):
 
 
 @dataclass(frozen=True, eq=False)
-class EngineRun(ContentEquality):
+class EngineRun(Shown, ContentEquality):
     """What an engine hands back, in sample time; zeros stand beyond the end of a sequence.
 
     Attributes:
@@ -232,7 +233,7 @@ class EngineRun(ContentEquality):
 
 
 @dataclass(frozen=True, eq=False)
-class SimulationResult(ContentEquality):
+class SimulationResult(Shown, ContentEquality):
     """What `simulate` and `run_lava` return.
 
     Attributes:
@@ -260,6 +261,26 @@ class SimulationResult(ContentEquality):
     counters: Counters
     executor: str
     saturated_words: SaturationCounts | None = None
+
+    def _headline(self) -> str:
+        batch, time, outputs = self.integers.shape
+        return (
+            f"{batch:,} sequences of {time:,} samples, {outputs} outputs, "
+            f"{self.saturated_inputs:,} inputs clipped, {saturation_text(self.saturations)}, "
+            f"{self.executor}"
+        )
+
+    def _shown(self) -> list[Said]:
+        """Sizes, what was clipped or saturated, and the range of each output."""
+        batch, time, outputs = self.integers.shape
+        states = "recorded" if self.states is not None else "not recorded"
+        lines: list[Said] = [
+            f"{batch:,} sequences of {time:,} samples, {outputs} outputs; {self.executor}",
+            f"input values outside the calibrated range: {self.saturated_inputs:,} of "
+            f"{self.input_values:,}; {saturation_text(self.saturations)}; states {states}",
+            *([f"warning: {self.clipped_inputs}"] if self.clipped_inputs else []),
+        ]
+        return lines + ranges(self.outputs)
 
     @cached_property
     def outputs(self) -> npt.NDArray[np.float64]:

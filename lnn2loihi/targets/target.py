@@ -19,6 +19,7 @@ from lnn2loihi.errors import InputError, Lnn2LoihiError, TargetError
 from lnn2loihi.faults import one_line
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.registry import Registry
+from lnn2loihi.showing import Shown
 
 #: Names of populations that a refusal lists.
 LISTED = 3
@@ -47,7 +48,7 @@ class PlacementRule(Protocol):
 
 @checks_fields(InputError)
 @dataclass(frozen=True)
-class Target:
+class Target(Shown):
     """What a program is prepared for.
 
     Attributes:

@@ -24,6 +24,7 @@ from lnn2loihi.defaults import ALL
 from lnn2loihi.errors import InputError
 from lnn2loihi.layers.layer import Layer
 from lnn2loihi.recipe import DEFAULT_RECIPE, Recipe
+from lnn2loihi.showing import Said, Shown
 from lnn2loihi.testing import float_rules, integer_rules, layer_rules
 from lnn2loihi.testing.case import Case, NotHereError, Rule
 from lnn2loihi.testing.failures import ContractError, found_by
@@ -72,7 +73,7 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class FamilyReport:
+class FamilyReport(Shown):
     """What `check_family` or `check_importer` has tried.
 
     Attributes:
@@ -89,13 +90,13 @@ class FamilyReport:
     executors: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
-    def summary(self) -> str:
+    def _shown(self) -> list[Said]:
         """The report as text."""
-        lines = [f"{self.layer} keeps: {', '.join(self.checked)}"]
+        lines: list[Said] = [f"{self.layer} keeps: {', '.join(self.checked)}"]
         lines += [f"not tried: {rule} ({reason})" for rule, reason in self.skipped.items()]
         lines += [f"not tried in {note}" for note in self.notes]
         lines += [f"executors: {', '.join(self.executors)}"] if self.executors else []
-        return "\n".join(lines)
+        return lines
 
 
 def check_family(

@@ -13,15 +13,16 @@ from lnn2loihi.defaults import DEFAULT_TARGET
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.precision import poor_outputs_text, precision_of
 from lnn2loihi.program import LoihiProgram
+from lnn2loihi.showing import Brief, Said, Shown, Table
 from lnn2loihi.simulation.result import IntegerRun
-from lnn2loihi.tables import decibel, text_table
+from lnn2loihi.tables import decibel
 
 #: Mismatches that a result lists; all are counted.
 LISTED = 20
 
 
 @dataclass(frozen=True)
-class Mismatch:
+class Mismatch(Shown):
     """One value on which two executors differ.
 
     Attributes:
@@ -41,17 +42,20 @@ class Mismatch:
     expected: int
     found: int
 
-    def __str__(self) -> str:
+    def _headline(self) -> str:
+        return self.summary()
+
+    def _shown(self) -> list[Said]:
         """One line."""
-        return (
+        return [
             f"{self.executor}: population {self.population}, word {self.word}, neuron "
             f"{self.neuron}, step {self.step} of sequence {self.sequence}: has {self.found}, "
             f"expected {self.expected}"
-        )
+        ]
 
 
 @dataclass(frozen=True)
-class WordComparison:
+class WordComparison(Brief):
     """One word of a population on one executor: a cell of the matrix.
 
     Attributes:
@@ -68,7 +72,7 @@ class WordComparison:
 
 
 @dataclass(frozen=True)
-class AnswerDistance:
+class AnswerDistance(Shown):
     """How far the answers of a prepared program are from those of its source, in units of the
     answer.
 
@@ -94,21 +98,21 @@ class AnswerDistance:
     worst_output: int | None = None
     poor: str = ""
 
-    def __str__(self) -> str:
+    def _shown(self) -> list[Said]:
         """A sentence."""
         worst = ""
         if self.worst_db is not None:
             worst = f", output {self.worst_output} by {decibel(self.worst_db)} more than its error"
-        return (
+        return [
             f"{self.compared:,} answers differ from those of the source by {self.mean:.3g} on "
             f"average and {self.largest:.3g} at the most, rms {self.rms:.3g}; those of the source "
             f"deviate by {self.deviation:.3g}"
             f"{worst}"
-        )
+        ]
 
 
 @dataclass(frozen=True)
-class VerificationResult:
+class VerificationResult(Shown):
     """What `verify` found.
 
     Attributes:
@@ -155,11 +159,18 @@ class VerificationResult:
         """Whether every compared value was equal, and at least one was compared."""
         return self.mismatch_count == 0 and self.compared > 0
 
-    def summary(self) -> str:
+    def _headline(self) -> str:
+        verdict = "bit exact" if self.bit_exact else "DIFFERENT"
+        return (
+            f"{verdict}, {self.mismatch_count:,} mismatches in {self.compared:,} values, "
+            f"{len(self.executors)} executors, {self.samples:,} samples"
+        )
+
+    def _shown(self) -> list[Said]:
         """The result as text."""
         verdict = "BIT EXACT" if self.bit_exact else "DIFFERENT"
         up_to = "up to " if self.samples < self.sequences * self.steps else ""
-        lines = [
+        lines: list[Said] = [
             f"{verdict}: {self.mismatch_count:,} mismatches in {self.compared:,} values "
             f"({self.sequences} sequences of {up_to}{self.steps} samples, every state of every "
             "step)",
@@ -176,7 +187,7 @@ class VerificationResult:
         ]
         if self.mismatch_count > len(self.mismatches):
             lines.append(f"... and {self.mismatch_count - len(self.mismatches):,} more")
-        return "\n".join(lines)
+        return lines
 
     def _target_lines(self) -> list[str]:
         """What was compared of a program that was prepared."""
@@ -195,7 +206,7 @@ class VerificationResult:
             f"update of each sample{only}"
         ]
 
-    def _matrix_lines(self) -> list[str]:
+    def _matrix_lines(self) -> list[Said]:
         """Values compared with the first executor: a row for each word, a column an executor."""
         others = list(dict.fromkeys(cell.executor for cell in self.matrix))
         rows: dict[str, list[str | int]] = {}
@@ -208,7 +219,7 @@ class VerificationResult:
         rows["all"] = [
             sum(cell.compared for cell in self.matrix if cell.executor == name) for name in others
         ]
-        table = text_table(
+        table = Table(
             ("values compared", *others), [(word, *cells) for word, cells in rows.items()]
         )
         return ["", table, ""]

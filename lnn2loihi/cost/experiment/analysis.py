@@ -21,7 +21,7 @@ from lnn2loihi.cost.interval import Z95, Interval
 from lnn2loihi.cost.logs import ProfilerLog
 from lnn2loihi.devices import Device, load_device, with_prefix
 from lnn2loihi.errors import InputError, Problems
-from lnn2loihi.tables import text_table
+from lnn2loihi.showing import Said, Shown, Table
 
 #: Relative standard error of a value that the probes have measured.
 RELATIVE_ERROR = 0.02
@@ -39,7 +39,7 @@ _ONE = 1
 
 
 @dataclass(frozen=True)
-class ExperimentResult:
+class ExperimentResult(Shown):
     """What `analyse_experiment` found.
 
     Attributes:
@@ -88,24 +88,27 @@ class ExperimentResult:
         """Figures of the profile that the logs determine."""
         return tuple(change.parameter for change in self.calibration.changes)
 
-    def summary(self) -> str:
+    def _headline(self) -> str:
+        return f"{self.device.name!r}, board {self.board}, {self.date}, power by {self.world}"
+
+    def _shown(self) -> list[Said]:
         """What the logs tell, in words, and what moved, as text."""
         changes = [
             (c.parameter, str(c.before), c.before.range_text, str(c.after), c.after.range_text)
             for c in self.calibration.changes
         ]
         headers = ("figure", "before", "range", "after", "range")
-        lines = [
+        lines: list[Said] = [
             f"{self.device.title}: board {self.board}, {self.generation or 'generation unknown'}, "
             f"{self.date}",
             "",
             *(f"- {sentence}" for sentence in self.sentences),
             "",
-            text_table(headers, changes) if changes else "no figure moved",
+            Table(headers, changes) if changes else "no figure moved",
             "",
             f"not identified, left as they were: {', '.join(self.calibration.unchanged) or 'none'}",
         ]
-        return "\n".join([*lines, *(f"- {remark}" for remark in self.remarks)])
+        return [*lines, *(f"- {remark}" for remark in self.remarks)]
 
     @property
     def sentences(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from lnn2loihi.cost.experiment.cases import INSTRUCTIONS, SOURCE
 from lnn2loihi.cost.experiment.lines import Measured
 from lnn2loihi.cost.interval import Z95, FloatArray, Interval
 from lnn2loihi.devices import Device
+from lnn2loihi.showing import Brief
 
 #: Draws from the fit, for shares of it.
 _DRAWS = 4000
@@ -28,7 +29,7 @@ _SEEN, _LEAST = 3.0, 0.01
 
 
 @dataclass(frozen=True)
-class Powers:
+class Powers(Brief):
     """What silent cores draw.
 
     Attributes:

@@ -19,6 +19,7 @@ from lnn2loihi.frozen import ArrayEquality
 from lnn2loihi.layers.functions import sigmoid
 from lnn2loihi.layers.linear import FloatArray, Linear
 from lnn2loihi.layers.stage import Stage, StageSource, State
+from lnn2loihi.showing import Shown
 
 #: Gates in the order of ncps.
 MEMORY_GATES = ("cell_input", "input_gate", "forget_gate", "output_gate")
@@ -55,7 +56,7 @@ class MemoryStage(Stage):
 
 @checks_fields(NetworkError)
 @dataclass(frozen=True, eq=False)
-class Memory(ArrayEquality):
+class Memory(Shown, ArrayEquality):
     """The arrays of a mixed memory.
 
     Attributes:
