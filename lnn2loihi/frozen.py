@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.errors import ProgramError
+from lnn2loihi.showing.brief import Brief
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -145,8 +146,9 @@ def content_hash(value: Any) -> int:
     return hash((type(value), value))
 
 
-class ContentEquality:
-    """Mixin for dataclasses with arrays (use with `eq=False`): == compares contents.
+class ContentEquality(Brief):
+    """Mixin for dataclasses with arrays (use with `eq=False`): == compares contents, and `repr`
+    shows shapes in the place of arrays.
 
     The arrays can be written to, so there is no hash.
     """

@@ -27,7 +27,6 @@ from lnn2loihi.options import rate_of
 from lnn2loihi.placement.copying import place_copies
 from lnn2loihi.placement.verb import place
 from lnn2loihi.profiling import load_profile, profile
-from lnn2loihi.profiling.answer import answer
 from lnn2loihi.quantization.verb import quantize
 from lnn2loihi.reporting import report
 from lnn2loihi.samples import read_array, read_sequences
@@ -274,9 +273,9 @@ class Steps:
                 targets=None if expected is None else read_array(expected, "targets"),
                 command=command, progress=progress,
             )  # fmt: skip
-            text = f"{answer(found)}\n\n{found.summary()}"
+            text = found.summary()
             files = found.save(self._file(PROFILE)), self._written("profile.txt", text)
-            said = str(answer(found)).splitlines()[0]
+            said = found.answer.title
             return Done(files, said, 0 if found.chips else FAILED_CHECK)
 
         inputs = [self._file(PROGRAM), self._file(NETWORK), self._test]

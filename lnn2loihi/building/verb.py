@@ -15,14 +15,14 @@ from lnn2loihi.building.record import Manifest
 from lnn2loihi.building.steps import OnStep, Step, Steps
 from lnn2loihi.errors import InputError, Lnn2LoihiError
 from lnn2loihi.files import inputs_kept
-from lnn2loihi.tables import text_table
+from lnn2loihi.showing import Said, Shown, Table
 
 #: What became of a step.
 DONE, KEPT, FAILED, WAITING, WOULD = "done", "kept", "failed", "not done", "would run"
 
 
 @dataclass(frozen=True)
-class BuiltStep:
+class BuiltStep(Shown):
     """What became of a step.
 
     Attributes:
@@ -45,8 +45,8 @@ class BuiltStep:
     exit_code: int = 0
 
 
-@dataclass(frozen=True, repr=False)
-class BuildResult:
+@dataclass(frozen=True)
+class BuildResult(Shown):
     """What `build` has done.
 
     Attributes:
@@ -81,25 +81,21 @@ class BuildResult:
             "exit_code": self.exit_code,
         }
 
-    def summary(self) -> str:
+    def _shown(self) -> list[Said]:
         """What was done, why, and where it lies."""
         rows = [(step.name, step.state, step.why) for step in self.steps]
-        lines = [text_table(("step", "state", "why"), rows), *self.notes]
+        lines: list[Said] = [Table(("step", "state", "why"), rows), *self.notes]
         lines += [f"{step.name}: {step.text}" for step in self.steps if step.text]
         if self.files:
             names = ", ".join(file.name for file in self.files)
             lines.append(f"in {self.folder}: {names}, manifest.json")
-        return "\n".join(lines)
+        return lines
 
-    def __str__(self) -> str:
-        """The summary."""
-        return self.summary()
-
-    def __repr__(self) -> str:
+    def _headline(self) -> str:
         """Where, how many steps, and what became of them."""
         counts = Counter(step.state for step in self.steps)
         said = ", ".join(f"{count} {state}" for state, count in counts.items())
-        return f"BuildResult({str(self.folder)[-80:]!r}, {len(self.steps)} steps: {said})"
+        return f"{str(self.folder)[-80:]!r}, {len(self.steps)} steps: {said}"
 
 
 @checks_kinds()

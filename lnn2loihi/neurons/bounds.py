@@ -31,7 +31,6 @@ from lnn2loihi.neurons.instructions import (
     Operand,
     apply,
 )
-from lnn2loihi.showing import Brief
 
 #: Largest number of values that a proof by exhaustion tries: two words of 16 bits.
 LARGEST_TABLE = 1 << 17
@@ -46,7 +45,7 @@ NEURONS_NAMED = 5
 
 
 @dataclass(frozen=True, eq=False)
-class IntegerInterval(Brief, ContentEquality):
+class IntegerInterval(ContentEquality):
     """Smallest and largest value of a word, one per neuron or one for all (int64 arrays)."""
 
     low: IntegerArray
@@ -100,7 +99,7 @@ def interval_of(opcode: str, operands: list[IntegerInterval], shift: int | None)
 
 
 @dataclass(frozen=True, eq=False)
-class ProvedBounds(Brief, ContentEquality):
+class ProvedBounds(ContentEquality):
     """What is known about a program on given data.
 
     Attributes:

@@ -14,12 +14,12 @@ from lnn2loihi.frozen import ArrayEquality, read_only
 from lnn2loihi.placement.mesh import Mesh, Positions
 from lnn2loihi.placement.placement import Placement, Traffic
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.showing import Brief, Said, Shown, Table, headed
+from lnn2loihi.showing import Said, Shown, Table, headed
 from lnn2loihi.tables import paragraph
 
 
 @dataclass(frozen=True, eq=False)
-class Block(Brief, ArrayEquality):
+class Block(ArrayEquality):
     """Copies that share cores, placed as one program.
 
     Attributes:
@@ -39,7 +39,7 @@ class Block(Brief, ArrayEquality):
 
 
 @dataclass(frozen=True, eq=False)
-class Filling(Brief, ArrayEquality):
+class Filling(ArrayEquality):
     """What chips hold that are filled in the same way; a block that takes several chips has them
     for itself.
 

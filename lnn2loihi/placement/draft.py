@@ -18,7 +18,6 @@ from lnn2loihi.placement.memory import AXON_UNITS, INSTRUCTION_BYTES, UNIT_BYTES
 from lnn2loihi.placement.nominal import Sending, Times
 from lnn2loihi.placement.partition import Cut, Cutter, Limits, packed
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.showing import Brief
 
 #: Limits of a core by their names in profiles, what of a core they limit, and its unit.
 CORE_LIMITS: Mapping[str, tuple[str, str]] = {
@@ -34,7 +33,7 @@ ATTEMPTS = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Axons(Brief, ArrayEquality):
+class Axons(ArrayEquality):
     """Axons: ways of messages from one source neuron into one core, over one connection.
 
     Attributes:
