@@ -29,7 +29,7 @@ from lnn2loihi.profiling.measured import paced
 from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.ratios import DIVISIBLE, difference, ratio
 from lnn2loihi.profiling.result import ProfileResult
-from lnn2loihi.profiling.row_tables import row_tables
+from lnn2loihi.profiling.row_tables import row_table
 
 
 @pytest.fixture(scope="module")
@@ -286,7 +286,7 @@ class TestAnswer:
 )
 def test_tables_are_as_wide_as_a_page(names: list[str], backend: str, rates: list[float]) -> None:
     rows = [chip_row(rate, title=name, backend=backend) for name, rate in zip(names, rates)]  # noqa: B905
-    tables = row_tables([*rows, measured_row(), bounded_row(), failed_row()])
+    tables = str(row_table([*rows, measured_row(), bounded_row(), failed_row()])).split("\n\n")
     lines = [line for table in tables for line in table.splitlines()]
     assert max(map(len, lines)) <= 100
     assert all("row" in table.splitlines()[0] for table in tables)
