@@ -12,6 +12,7 @@ import numpy.typing as npt
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.defaults import DEFAULT_TARGET
 from lnn2loihi.errors import InputError, Problems
+from lnn2loihi.frozen import ContentEquality
 from lnn2loihi.network import FloatArray, FloatResult, LiquidNetwork
 from lnn2loihi.precision import precision_of, worst_text
 from lnn2loihi.program import LoihiProgram
@@ -35,7 +36,7 @@ PRINTED_STEPS = 8
 
 
 @dataclass(frozen=True, eq=False)
-class StageError(Brief):
+class StageError(ContentEquality):
     """Difference of one stage.
 
     Attributes:

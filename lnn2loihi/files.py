@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lnn2loihi.errors import InputError, Lnn2LoihiError
+from lnn2loihi.replacing import check_replacing
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -137,7 +138,7 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:
         The path that was given.
 
     Raises:
-        InputError: it is a file that is read, see `inputs_kept`.
+        InputError: it is read (`inputs_kept`), or of another kind (`lnn2loihi.replacing`).
         OSError: it cannot be written, may not be written (nobody, the superuser included, replaces
             a file that is read-only), is no file (a pipe, a socket, a folder), or symbolic links
             lead in a circle.
@@ -148,6 +149,7 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> Path:
         with open(path, "wb") as device:
             device.write(content)
         return Path(path)
+    check_replacing(path, content)
     with _beside(target, old, content) as temporary:
         os.replace(temporary, target)
     return Path(path)
@@ -176,6 +178,7 @@ def write_together(contents: Mapping[str | os.PathLike[str], bytes]) -> None:
                 raise OSError(errno.EINVAL, "it is a device, and one file of several", str(path))
             if any(_are_one(target, other) for _, other in ready):
                 raise InputError(os.fspath(path), "is the same file as another that is written")
+            check_replacing(path, content)
             ready.append((stack.enter_context(_beside(target, old, content)), target))
         try:
             for temporary, target in ready:

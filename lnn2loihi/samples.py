@@ -78,7 +78,9 @@ def read_sample_file(path: str | os.PathLike[str], key: str = "x") -> SampleFile
     _check_numbers(path, x)
     if x.ndim == 2:
         x = x[None]
-    if x.ndim != 3 or not x.size:
+    if not x.size:
+        raise InputError(str(path), f"is empty, its shape is {x.shape}; give at least one sample")
+    if x.ndim != 3:
         raise InputError(
             str(path), f"has shape {x.shape}, expected (batch, time, inputs) or (time, inputs)"
         )
@@ -306,7 +308,48 @@ def _read_text(stream: BinaryIO) -> npt.NDArray[Any]:
         if row is None:
             raise ValueError("it has no row of numbers")
         # NumPy leaves out what follows a # unless it is told that there are no comments.
-        return np.loadtxt(itertools.chain([row], lines), delimiter=",", ndmin=2, comments=None)
+        try:
+            return np.loadtxt(itertools.chain([row], lines), delimiter=",", ndmin=2, comments=None)
+        except ValueError as error:
+            text.seek(0)
+            raise ValueError(_wrong_line(text) or str(error)) from error
+
+
+def _wrong_line(text: io.TextIOWrapper) -> str:
+    """What is wrong with the first line of a text that is no row of numbers like the one before;
+    empty where nothing is.
+    """
+    width = 0
+    for number, line in enumerate(text, 1):
+        cells = line.strip().split(",")
+        wrong = [(place, cell) for place, cell in enumerate(cells, 1) if not _is_number(cell)]
+        if not line.strip() or (not width and len(wrong) == len(cells) and not _foreign(line)):
+            continue  # nothing, or a header
+        if _foreign(line):
+            kind = "semicolons" if ";" in line else "tabs"
+            return f"line {number} has {kind} between its numbers; give commas, and points in them"
+        if wrong:
+            place, cell = wrong[0]
+            what = f"holds {cell.strip()!r:.40}, which is no number" if cell.strip() else "is empty"
+            return (
+                f"line {number}, column {place} {what}; fill or leave out what was not measured "
+                "before, one row a step"
+            )
+        if width and len(cells) != width:
+            return (
+                f"line {number} has {len(cells)} columns, the one before has {width}; every row is "
+                "one step and needs a number for each input"
+            )
+        width = len(cells)
+    return ""
+
+
+def _foreign(line: str) -> bool:
+    """Whether its numbers stand between other signs than commas."""
+    return any(
+        sign in line and all(_is_number(cell.replace(",", ".")) for cell in line.split(sign))
+        for sign in (";", "\t")
+    )
 
 
 def _lines(text: io.TextIOWrapper) -> Iterator[str]:

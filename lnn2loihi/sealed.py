@@ -91,18 +91,18 @@ class Sealed:
         try:
             size = path.stat().st_size
             if not path.is_file():
-                raise ArtifactError(path.name, why_no_file(path))
+                raise ArtifactError(str(path), why_no_file(path))
             note_input(path)
             with path.open("rb") as file:
                 self.check_sizes(size, file.read(8), path.name)
                 file.seek(0)
                 return file.read()
         except FileNotFoundError:
-            raise ArtifactError(path.name, "there is no such file") from None
+            raise ArtifactError(str(path), "there is no such file") from None
         except ValueError as error:  # a zero byte in the name
-            raise ArtifactError(path.name, f"cannot be a file ({error})") from error
+            raise ArtifactError(str(path), f"cannot be a file ({error})") from error
         except OSError as error:
-            raise ArtifactError(path.name, f"cannot be read: {error.strerror}") from error
+            raise ArtifactError(str(path), f"cannot be read: {error.strerror}") from error
 
     def check_sizes(self, size: int, begin: bytes, name: str) -> None:
         """Refuses a file that is too large, or whose first bytes claim a header that it has not."""

@@ -34,8 +34,9 @@ settings.load_profile("repository")
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 
-# What is printed looks as it does where nobody looks: 80 columns, no colours, no terminal.
-os.environ.update(COLUMNS="80", LINES="24", TERM="dumb")
+# What is printed looks as it does where nobody looks, without colours or a terminal, but so wide
+# that no sentence is folded; tests of folding say how wide it is.
+os.environ.update(COLUMNS="250", LINES="24", TERM="dumb")
 for _name in (
     "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "PY_COLORS", "GITHUB_ACTIONS",
     "TERMINAL_WIDTH", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLORTERM",

@@ -79,7 +79,7 @@ class TestSamples:
             code, out, err = run(*call, "-i", tmp_path / "given.npy", "--json", *options)
             assert (code, err) == (0, "")
             found.append(json.loads(out))
-        for key in ("command", "created", "provenance", "answer"):
+        for key in ("command", "created", "provenance", "answer", "replaced"):
             for one in found:
                 one.pop(key, None)
         assert found[0] == found[1]
@@ -302,7 +302,10 @@ class TestErrors:
             (("demo", "--sequences", "0"), "--sequences"),
             (("demo", "--sequences", str(10**9)), "--sequences"),
             (("demo", "-o", "/dev/null/nowhere"), "Not a directory"),
-            (("quantize", str(DESCRIPTION), "-c", "x.npy", "-o", "net.txt"), "give a .l2l file"),
+            (
+                ("quantize", str(DESCRIPTION), "-c", "x.npy", "-o", "net.txt"),
+                "net.txt: its name does not end with .l2l, as that of what is written does",
+            ),
             (("simulate", "net.l2l", "-i", "x.npy", "--states"), "give --output x.npz"),
         ],
     )

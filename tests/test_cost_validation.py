@@ -330,7 +330,7 @@ def test_the_verb(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     monkeypatch.setattr(sys, "argv", ["lnn2loihi", "devices", "--validation", "--json"])
     with pytest.raises(SystemExit):
         cli.main()
-    listed = json.loads(capsys.readouterr().out)
+    listed = json.loads(capsys.readouterr().out)["cases"]
     rows = validation_table()
     assert [row["covered"] for row in listed] == [row.covered for row in rows]
     missed = [row["case"] for row in listed if row["verdict"] == "known miss"]

@@ -482,7 +482,7 @@ class TestVerb:
         assert all(name in text for name in l2l.device_names())
         assert self.run(monkeypatch, "--json") == 0
         listed = json.loads(capsys.readouterr().out)
-        assert [entry["name"] for entry in listed] == l2l.device_names()
+        assert [entry["name"] for entry in listed["devices"]] == l2l.device_names()
 
     def test_shows_and_writes_one(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path

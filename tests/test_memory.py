@@ -82,7 +82,7 @@ def test_what_runs_out_is_an_error_of_ours(
     path = l2l.save(program, tmp_path / "a.l2l")
     for module, name in (
         ("simulation", "checked"),
-        ("artifact", "_read"),
+        ("sealed", "note_input"),
         ("placement.search", "load_device"),
     ):
         monkeypatch.setattr(import_module(f"lnn2loihi.{module}"), name, scarce)

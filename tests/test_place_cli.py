@@ -40,6 +40,7 @@ def test_json_with_samples(run: Run, program: Path, tmp_path: Path) -> None:
     code, out, err = run(program, "-i", samples, "--objective", "packed", "--json")
     assert (code, err) == (0, "")
     found = json.loads(out)
+    assert found.pop("schema") == {"name": "lnn2loihi.place", "version": 1}
     counters = l2l.simulate(l2l.load(program), np.load(samples)).counters
     placement = l2l.place(l2l.load(program), objective="packed", counters=counters)
     assert found == json.loads(json.dumps(placement.to_dict()))

@@ -20,6 +20,7 @@ onnx; a difference above 1e-5 is refused, or what a file in half precision allow
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,29 @@ def _followed(model: Any, precision: Precision) -> Understood:
             raise error from None
 
 
+def _own_file(model: Any) -> str:
+    """What to say of a model that lnn2loihi has written; empty for others."""
+    if model.producer_name != "lnn2loihi":
+        return ""
+    if any(node.op_type.startswith("Bit") for node in _all_nodes(model)):
+        return (
+            ". It is a program in integers, which export has written: it runs in onnxruntime, and "
+            "is no network to import. Give the .l2l file that it was made from, or the checkpoint"
+        )
+    return (
+        ". lnn2loihi wrote this file itself, in a form made for speed: import what it was made from"
+    )
+
+
+def _all_nodes(model: Any) -> Iterator[Any]:
+    """Nodes of a model, those of its functions and of graphs within nodes included."""
+    waiting: list[Any] = [model.graph, *model.functions]
+    while waiting:
+        for node in waiting.pop().node:
+            yield node
+            waiting += [attribute.g for attribute in node.attribute if attribute.HasField("g")]
+
+
 def _understood(
     path: Path, model: Any, name: str
 ) -> tuple[Any, Precision, Understood, LiquidNetwork]:
@@ -142,12 +166,7 @@ def _understood(
     except NetworkError as error:
         raise ImportNetworkError(str(path), error.problems) from error
     except (NodeError, GraphTooLargeError) as error:
-        own = (
-            ". lnn2loihi wrote this file itself, in a form made for speed: import what it was made "
-            "from"
-            if model.producer_name == "lnn2loihi"
-            else ""
-        )
+        own = _own_file(model)
         raise ImportNetworkError(str(path), f"{error}{own}") from error
     except RecursionError as error:
         raise ImportNetworkError(

@@ -1,8 +1,8 @@
 """The command line: each verb is a few lines over the library.
 
 Results go to standard output, as text or with --json as one JSON document; progress and errors
-go to standard error. Exit codes: 0 done, 1 something given is wrong, 2 a check failed, 3 a
-package is missing, 130 interrupted.
+go to standard error, with --json errors also to standard output, as a document. Exit codes: 0 done,
+1 something given is wrong, 2 a check failed, 3 a package is missing, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import lnn2loihi as l2l
 from lnn2loihi.errors import Lnn2LoihiError, out_of_memory
 from lnn2loihi.files import inputs_kept
 from lnn2loihi.printable import printable_lines
-from lnn2loihi.startup import INTERRUPTED, importing
+from lnn2loihi.replacing import replacing_guarded
+from lnn2loihi.startup import COMMAND, INTERRUPTED, importing
 
 with importing():
     import typer
@@ -27,6 +29,7 @@ with importing():
         convert,
         demo,
         devices,
+        explain,
         export,
         footprint,
         place,
@@ -34,7 +37,9 @@ with importing():
         run,
         whole,
     )
-    from lnn2loihi.cli.common import BAD_INPUT, WORDS, app, results_printed
+    from lnn2loihi.cli.application import app, called_verb, forget_verb
+    from lnn2loihi.cli.common import BAD_INPUT, WORDS
+    from lnn2loihi.cli.printing import begin, print_error, results_printed, wants_json
 
     try:  # typer carries its own copy of click since 0.20
         from typer._click.exceptions import ClickException
@@ -42,7 +47,7 @@ with importing():
         from click import ClickException
 
 #: Options that ask for words instead of work.
-_INFORMATION = {"--help", "--version"}
+_INFORMATION = {"-h", "--help", "--version", "--install-completion", "--show-completion"}
 
 __all__ = [
     "app",
@@ -50,6 +55,7 @@ __all__ = [
     "convert",
     "demo",
     "devices",
+    "explain",
     "export",
     "footprint",
     "main",
@@ -75,38 +81,49 @@ def common(
 ) -> None:
     """Liquid neural networks on Intel Loihi 2: quantize, simulate, verify, place, cost."""
     context.with_resource(inputs_kept())
+    context.with_resource(replacing_guarded())
 
 
 def main() -> None:
     """Entry point: errors of the library become one message and an exit code."""
+    forget_verb()
+    begin()
     _check_streams()
-    before = results_printed()
+    # Without a verb the help is what was asked for, and no error.
+    arguments = sys.argv[1:] or ["--help"]
     try:
-        code = app(standalone_mode=False)
+        code = app(args=arguments, prog_name=COMMAND, standalone_mode=False)
         sys.stdout.flush()
-        if code == INTERRUPTED:  # typer answers Ctrl-C with the code alone
-            _complain("interrupted", INTERRUPTED)
-        if not (code or results_printed() > before or _INFORMATION & {*sys.argv[1:]}):
-            _complain(_nothing_done(), BAD_INPUT)
+        if code == INTERRUPTED and not results_printed():
+            # typer answers Ctrl-C with the code alone; a verb that has printed what there is has
+            # said so.
+            _complain("interrupted", INTERRUPTED, "Interrupted")
+        if not (code or results_printed() or _INFORMATION & {*arguments}):
+            _complain(_nothing_done(), BAD_INPUT, "NothingDone")
         sys.exit(code or 0)
     except Lnn2LoihiError as error:
-        _complain(str(error), error.exit_code)
+        _complain(str(error), error.exit_code, type(error).__name__, error.problems)
     except ClickException as error:
-        # Without a verb, some versions print the help and raise an error without a text.
-        words = WORDS.get(getattr(error, "option_name", ""), ())
-        which = f" It takes one of {', '.join(words)}." if words else ""
-        message = f"{error.format_message()}{which} (see lnn2loihi --help)"
-        _complain(message if sys.argv[1:] else _nothing_done(), BAD_INPUT)
+        _complain(_usage(error), BAD_INPUT, "UsageError")
     except (KeyboardInterrupt, typer.Abort):
-        _complain("interrupted", INTERRUPTED)
+        _complain("interrupted", INTERRUPTED, "Interrupted")
     except MemoryError as error:
-        _complain(str(out_of_memory("lnn2loihi", error)), BAD_INPUT)
+        _complain(str(out_of_memory("lnn2loihi", error)), BAD_INPUT, "OutOfMemoryError")
     except BrokenPipeError:
         _drop_output()  # the reader has gone, which is no error
         sys.exit(0)
     except OSError as error:
         _drop_output()
-        _complain(f"{error.filename or 'output'}: {error.strerror or error}", BAD_INPUT)
+        where = f"{error.filename or 'output'}: {error.strerror or error}"
+        _complain(where, BAD_INPUT, "OSError")
+
+
+def _usage(error: ClickException) -> str:
+    """What is wrong with a command, what its option takes, and whose help says more."""
+    words = WORDS.get(getattr(error, "option_name", ""), ())
+    which = f" It takes one of {', '.join(words)}." if words else ""
+    verb = called_verb()
+    return f"{error.format_message()}{which} (see lnn2loihi {f'{verb} ' if verb else ''}--help)"
 
 
 def _check_streams() -> None:
@@ -116,24 +133,26 @@ def _check_streams() -> None:
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")
     if sys.stdout is None:
-        _complain("standard output is closed; send it to /dev/null if nobody reads it", BAD_INPUT)
+        closed = "standard output is closed; send it to /dev/null if nobody reads it"
+        _complain(closed, BAD_INPUT, "OSError")
 
 
 def _nothing_done() -> str:
     """Why no verb has run, although nothing was wrong."""
-    if not sys.argv[1:]:
-        return "nothing was done: name a verb, see lnn2loihi --help"
     return (
         f"nothing was done: typer {typer.__version__} does not work with the click that is "
         "installed; pip install --upgrade typer"
     )
 
 
-def _complain(message: str, code: int) -> None:
-    """One message on standard error, and the end."""
+def _complain(message: str, code: int, kind: str, problems: Sequence[str] = ()) -> NoReturn:
+    """One message on standard error, with --json also as a document, and the end."""
     from rich.console import Console
 
     text = printable_lines(message)
+    if sys.stdout is not None and wants_json(sys.argv[1:]) and not results_printed():
+        with suppress(OSError, ValueError):  # it is said on standard error too
+            print_error(kind, text, code, [printable_lines(problem) for problem in problems])
     Console(stderr=True, soft_wrap=True).print(text, markup=False, highlight=False)
     sys.exit(code)
 

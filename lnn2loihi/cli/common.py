@@ -1,9 +1,7 @@
-"""What the verbs share: options, printing and progress bars."""
+"""What the verbs share: options, what they read and write, and progress bars."""
 
 from __future__ import annotations
 
-import json
-import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,12 +9,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
-from typer.core import TyperCommand
 
 import lnn2loihi as l2l
+from lnn2loihi.cli.application import app as app
+from lnn2loihi.cli.completion import recipes_that_begin, targets_that_begin
+from lnn2loihi.cli.printing import print_result as print_result
 from lnn2loihi.defaults import MODULE_SUFFIX, PROGRAM_SUFFIX
 from lnn2loihi.files import check_not_input, look_at_target, note_input
-from lnn2loihi.printable import printable_lines
+from lnn2loihi.replacing import (
+    ARRAY,
+    ARRAYS,
+    KNOWN,
+    NETWORK,
+    PAGE,
+    PROFILE,
+    PROGRAM,
+    SAMPLES,
+    expect_kind,
+    force_replacing,
+    kind_of_content,
+)
 from lnn2loihi.startup import importing
 
 if TYPE_CHECKING:
@@ -24,15 +36,10 @@ if TYPE_CHECKING:
 
 BAD_INPUT, FAILED_CHECK, MISSING_BACKEND = 1, 2, 3
 
-_printed = 0
-
-app = typer.Typer(
-    help="Liquid neural networks on Intel Loihi 2: quantize, simulate, verify, place, cost.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Write also over a file of another kind than what is written."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Source = Annotated[
     Path,
@@ -49,18 +56,31 @@ ProgramOrModule = Annotated[
 Samples = Annotated[
     Path,
     typer.Option(
-        "--input", "-i", help="Samples: .npy, .npz (x, perhaps timespans and lengths) or .csv."
+        "--input",
+        "-i",
+        help="Samples: .npy, .npz (x, perhaps timespans and lengths) or .csv; see: lnn2loihi "
+        "explain samples.",
     ),
 ]
 Encoded = Annotated[
     bool,
     typer.Option("--encoded", help="The samples are encoded messages: integers, sent as they are."),
 ]
-RecipeText = Annotated[str, typer.Option("--recipe", "-r", help="For example w8a12 or w4a8x12.")]
+#: The grammar in two lines; `lnn2loihi explain recipe` and docs/recipe.md have all of it.
+_RECIPE = (
+    "Bits of weights (w, 2 to 8), messages (a, 2 to 16) and perhaps inputs (x, 2 to 24), and "
+    "perhaps how tanh is written: w8a12, w4a8x12, w8a12-lines16. See: lnn2loihi explain recipe"
+)
+RecipeText = Annotated[
+    str, typer.Option("--recipe", "-r", help=f"{_RECIPE}.", autocompletion=recipes_that_begin)
+]
 # typer reads these annotations at run time, also on Python 3.10.
 Description = Annotated[
     Optional[Path],  # noqa: UP045
-    typer.Option(help="TOML that says how the module was built; <checkpoint>.toml by default."),
+    typer.Option(
+        help="TOML that says how the module was built; <checkpoint>.toml by default. See: "
+        "lnn2loihi explain description."
+    ),
 ]
 Timespan = Annotated[
     Optional[str],  # noqa: UP045
@@ -83,13 +103,14 @@ _TARGETS = (
 )
 TargetName = Annotated[
     str,
-    typer.Option("--target", help=f"{_TARGETS}."),
+    typer.Option("--target", help=f"{_TARGETS}.", autocompletion=targets_that_begin),
 ]
 TargetNames = Annotated[
     str,
     typer.Option(
         "--target",
         help=f"{_TARGETS}; several, with commas, stand side by side; all: every one.",
+        autocompletion=targets_that_begin,
     ),
 ]
 
@@ -124,30 +145,38 @@ def names_of(text: str) -> list[str]:
     return beside.names_of(name.strip() for name in text.split(",") if name.strip()) or [text]
 
 
-class NamingVerb(TyperCommand):
-    """A verb whose help names the executors that packages have registered: {executors}.
-
-    The names are read when the help is shown, and nothing is loaded for it.
-    """
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """The help, with the names."""
-        with importing():
-            from lnn2loihi.registry import Registry
-
-        names = ", ".join(Registry("lnn2loihi.executors", "executor", object).names())
-        for option in self.params:
-            text = getattr(option, "help", None) or ""
-            option.help = text.replace("{executors}", names)  # type: ignore[attr-defined]
-        super().format_help(ctx, formatter)
-
-
 def is_module(path: Path) -> bool:
     """Whether a file holds a converted module."""
     with importing():
         from lnn2loihi.storage import is_module_file
 
     return is_module_file(path)
+
+
+def check_kind(path: Path, wanted: tuple[str, ...], what_to_do: str) -> None:
+    """Refuses a file that holds something else than what a verb reads there, by what it is: often
+    two files were given in the wrong order.
+
+    Args:
+        path: the file; one that is not there is refused too.
+        wanted: kinds of `lnn2loihi.replacing` that are taken.
+        what_to_do: the end of the sentence.
+
+    Raises:
+        InputError: names what the file holds, where that is known.
+    """
+    with importing():
+        from lnn2loihi.files import why_no_file
+
+    if not path.is_file():
+        raise l2l.InputError(str(path), why_no_file(path))
+    try:
+        with open(path, "rb") as file:
+            found = kind_of_content(file)
+    except OSError:  # the reader says why
+        return
+    if found in KNOWN and found not in wanted:
+        raise l2l.InputError(str(path), f"is {found}; {what_to_do}")
 
 
 def loaded_program(path: Path, instead: str) -> l2l.LoihiProgram:
@@ -165,6 +194,9 @@ def loaded_program(path: Path, instead: str) -> l2l.LoihiProgram:
         raise l2l.InputError(
             str(path), f"is a converted module, which has several parts; {instead}"
         )
+    check_kind(
+        path, (PROGRAM, NETWORK), f"give a program ({PROGRAM_SUFFIX}), which quantize writes"
+    )
     loaded = l2l.load(path)
     if not isinstance(loaded, l2l.LoihiProgram):
         raise l2l.InputError(
@@ -175,8 +207,35 @@ def loaded_program(path: Path, instead: str) -> l2l.LoihiProgram:
     return loaded
 
 
-def keep_inputs(outputs: Iterable[Path | None], *inputs: str | os.PathLike[str] | None) -> None:
-    """Refuses outputs that are files which the verb reads, before it has worked for minutes.
+def check_place(output: Path, *suffixes: str) -> None:
+    """Refuses an output of another suffix, in a folder that does not exist, or that is a folder.
+
+    Args:
+        output: the file to write.
+        suffixes: what its name may end with; the first is the usual one.
+
+    Raises:
+        InputError: says which of the three it is, and what to do.
+    """
+    problem = None
+    if not output.name.lower().endswith(suffixes):
+        problem = f"its name does not end with {suffixes[0]}, as that of what is written does"
+        problem += f"; call it {output.name.partition('.')[0] or 'net'}{suffixes[0]}"
+    elif output.is_dir():
+        problem = "cannot be written: Is a directory; give the name of a file in it"
+    elif not output.parent.is_dir():
+        problem = f"there is no folder {output.parent}: make it first (mkdir -p), or give another"
+    if problem is not None:
+        raise l2l.InputError(str(output), problem)
+
+
+def keep_inputs(
+    outputs: Iterable[Path | None],
+    *inputs: str | os.PathLike[str] | None,
+    force: bool = False,
+) -> None:
+    """Refuses outputs that are files which the verb reads, or of another kind than what it writes,
+    before it has worked for minutes.
 
     What only the readers know (the checkpoint of a description, weights beside an ONNX file) they
     note themselves; `lnn2loihi.files.write_atomically` refuses to replace either.
@@ -184,11 +243,14 @@ def keep_inputs(outputs: Iterable[Path | None], *inputs: str | os.PathLike[str] 
     Args:
         outputs: files to write; None where none was asked for.
         inputs: files to read; None where none was given, names that are no files are passed over.
+        force: whether files of another kind may be replaced; the writers ask again.
 
     Raises:
         InputError: names the output and the input; two outputs are one file; or there is what
-            could not be replaced, a folder, a pipe or a read-only file.
+            could not be replaced, a folder, a pipe or a read-only file, or, without force, a file
+            of another kind.
     """
+    force_replacing(force)
     for source in inputs:
         if source is not None:
             note_input(source)
@@ -201,41 +263,10 @@ def keep_inputs(outputs: Iterable[Path | None], *inputs: str | os.PathLike[str] 
             look_at_target(output)
         except OSError as error:
             raise l2l.InputError(str(output), f"cannot be written: {error.strerror}") from error
+        expect_kind(output)
         if (place := os.path.realpath(output)) in written:
             raise l2l.InputError(str(output), "is given for two outputs; give each its own file")
         written.add(place)
-
-
-def results_printed() -> int:
-    """How many results verbs have printed in this process."""
-    return _printed
-
-
-def print_result(result: Any, text: str, as_json: bool) -> None:
-    """The result on standard output, as text or as one JSON document."""
-    global _printed
-    _printed += 1
-    typer.echo(
-        json.dumps(_plain(result), indent=2, allow_nan=False) if as_json else printable_lines(text)
-    )
-
-
-def _plain(value: Any) -> Any:
-    """What JSON can hold: numbers that it has no notation for become null."""
-    with importing():
-        import numpy as np
-
-    if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if isinstance(value, (str, int, type(None))) else str(value)
 
 
 @contextmanager
@@ -291,6 +322,11 @@ def imported(
         timespan: option of that name, as text.
         texts: further options of the importer, as name=value.
     """
+    if source.is_file():
+        wanted = tuple(KNOWN - {ARRAY, ARRAYS, SAMPLES, PAGE, PROGRAM, PROFILE})
+        check_kind(source, wanted, "give the float network: a checkpoint or its description")
+    elif source.is_dir():
+        raise l2l.InputError(str(source), f"is a folder; give a file{_files_in(source)}")
     options: dict[str, Any] = {"description": description, "timespan": timespan}
     if timespan is not None and timespan != "irregular":
         try:
@@ -306,6 +342,13 @@ def imported(
 
         given = joined_options(given, import_options(source, texts))
     return l2l.import_network(source, **given)
+
+
+def _files_in(folder: Path) -> str:
+    """Files of a folder that a network may come in, as the end of a sentence."""
+    ends = (".toml", ".pt", ".pth", ".ckpt", ".safetensors", ".keras", ".h5", ".onnx", ".l2n")
+    names = sorted(one.name for one in folder.iterdir() if one.suffix in ends)
+    return f" of it, such as {', '.join(names[:4])}" if names else ", such as net.pt"
 
 
 def refuse_import_options(why: str, **options: object) -> None:

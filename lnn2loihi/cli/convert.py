@@ -12,15 +12,18 @@ import lnn2loihi as l2l
 from lnn2loihi.cli.common import (
     Description,
     Encoded,
+    Force,
     ImportOptions,
     Json,
     ProgramFile,
+    RecipeText,
     Samples,
     Source,
     TargetName,
     TargetNames,
     Timespan,
     app,
+    check_place,
     imported,
     is_module,
     keep_inputs,
@@ -196,16 +199,15 @@ def quantize(
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help=f"Program to write ({SUFFIX}).")],
-    recipe: Annotated[
-        str, typer.Option("--recipe", "-r", help="For example w8a12.")
-    ] = DEFAULT_RECIPE,
+    recipe: RecipeText = DEFAULT_RECIPE,
     description: Description = None,
     timespan: Timespan = None,
     option: ImportOptions = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Turn a trained network into integers, proved free of overflow."""
-    _check_output(output, source, description, calibrate)
+    _check_output(output, force, source, description, calibrate)
     network = imported(source, description, timespan, option)
     given = read_sequences(calibrate, network.irregular)
     program = l2l.quantize(
@@ -213,7 +215,9 @@ def quantize(
         calibrate_timespans=given["timespans"],
     )  # fmt: skip
     written = l2l.save(program, output)
-    result = {"file": str(written), "table": [dict(row) for row in program.table]}
+    result = {
+        "file": str(written), "table": [dict(row) for row in program.table], **_sizes(program),
+    }  # fmt: skip
     print_result(result, f"{program.summary()}\nwritten: {written}", as_json)
 
 
@@ -237,6 +241,7 @@ def import_program(
     description: Description = None,
     timespan: Timespan = None,
     option: ImportOptions = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Make one file of a trained network: float (.l2n), or integers that hold already (.l2l)."""
@@ -244,9 +249,8 @@ def import_program(
         from lnn2loihi.conversion import program_options
 
     if output.suffix == NETWORK_SUFFIX:
-        if not output.parent.is_dir():
-            raise l2l.InputError(str(output), "its folder does not exist")
-        keep_inputs([output], source, description)
+        check_place(output, NETWORK_SUFFIX)
+        keep_inputs([output], source, description, force=force)
         network = imported(source, description, timespan, option)
         written = l2l.save(network, output)
         result = {"file": str(written), **network.to_dict()}
@@ -254,7 +258,7 @@ def import_program(
         return
     why = f"networks in integers say it themselves; a float network is a {NETWORK_SUFFIX} file"
     refuse_import_options(why, description=description, timespan=timespan)
-    _check_output(output, source)
+    _check_output(output, force, source)
     program = l2l.import_program(source, **program_options(source, option or []))
     written = l2l.save(program, output)
     result = {"file": str(written), **_sizes(program)}
@@ -270,10 +274,11 @@ def join(
         Optional[str],  # noqa: UP045
         typer.Option(help="Name of the program; both names by default."),
     ] = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Make one program of two, of which the second hears what the first answers."""
-    _check_output(output, front, core)
+    _check_output(output, force, front, core)
     instead = "in Python, module.chip_parts[0].quantized() is the program of one"
     joined = l2l.join(loaded_program(front, instead), loaded_program(core, instead), name=name)
     written = l2l.save(joined, output)
@@ -286,6 +291,7 @@ def prepare(
     program: ProgramFile,
     target: TargetName,
     output: Annotated[Path, typer.Option("--output", "-o", help=f"Program to write ({SUFFIX}).")],
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Prepare a program for a target (stock, split, ...), and save what becomes of it."""
@@ -293,7 +299,7 @@ def prepare(
         from lnn2loihi.targets import target_of
         from lnn2loihi.targets.beside import HEADERS, Beside
 
-    _check_output(output, program)
+    _check_output(output, force, program)
     instead = "in Python, module.chip_parts[0].quantized() is the program of one"
     source, aim = loaded_program(program, instead), target_of(target)
     made = aim.prepare(source)
@@ -308,11 +314,10 @@ def prepare(
     print_result(result | _sizes(made), text, as_json)
 
 
-def _check_output(output: Path, *inputs: Path | None) -> None:
+def _check_output(output: Path, force: bool, *inputs: Path | None) -> None:
     """Refuses what is no place for a program, or is one of the inputs."""
-    if output.suffix != SUFFIX or not output.parent.is_dir():
-        raise l2l.InputError(str(output), f"give a {SUFFIX} file in a folder that exists")
-    keep_inputs([output], *inputs)
+    check_place(output, SUFFIX)
+    keep_inputs([output], *inputs, force=force)
 
 
 def _sizes(program: l2l.LoihiProgram) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from typing import Annotated, Optional
 import typer
 
 import lnn2loihi as l2l
-from lnn2loihi.cli.common import FAILED_CHECK, Json, app, keep_inputs, print_result
+from lnn2loihi.cli.common import FAILED_CHECK, Force, Json, app, keep_inputs, print_result
+from lnn2loihi.cli.completion import devices_that_begin
 from lnn2loihi.startup import importing
 
 
@@ -20,7 +21,10 @@ from lnn2loihi.startup import importing
 def devices(
     name: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Argument(help="Device to show: a name of the list, or a .toml file of your own."),
+        typer.Argument(
+            help="Device to show: a name of the list, or a .toml file of your own.",
+            autocompletion=devices_that_begin,
+        ),
     ] = None,
     calibrate: Annotated[
         Optional[Path],  # noqa: UP045
@@ -56,6 +60,7 @@ def devices(
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Tables in Markdown, as docs/cost.md holds them.")
     ] = False,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """List the devices that are known, or show, refit and write the profile of one."""
@@ -79,9 +84,9 @@ def devices(
     elif name is None:
         _list(as_json)
     elif experiment_log:
-        _analyse(name, experiment_log, cores or [], output, as_json)
+        _analyse(name, experiment_log, cores or [], output, force, as_json)
     else:
-        _show(name, calibrate, output, markdown, as_json)
+        _show(name, calibrate, output, markdown, force, as_json)
 
 
 def _list(as_json: bool) -> None:
@@ -95,23 +100,31 @@ def _list(as_json: bool) -> None:
     rows: list[list[str]] = []
     for _, device in found:
         name = kinds[device.kind].shown
-        shown = [name, str(device.figure(name)), device.figure(name).grade] if name else [""] * 3
+        shown = [""] * 3
+        if name:
+            figure = device.figure(name)
+            shown = [name.replace("_", " "), str(figure), figure.grade]
         rows.append([device.name, device.title, device.kind, *shown])
     if any(package != OURS for package, _ in found):
         headers.append("package")
         rows = [[*row, package] for row, (package, _) in zip(rows, found, strict=True)]
     text = f"{text_table(headers, rows)}\n\nlnn2loihi devices NAME shows one with its sources."
     listed = [{**device.to_dict(), "package": package} for package, device in found]
-    print_result(listed, text, as_json)
+    print_result({"devices": listed}, text, as_json)
 
 
 def _show(
-    name: str, calibrate: Path | None, output: Path | None, markdown: bool, as_json: bool
+    name: str,
+    calibrate: Path | None,
+    output: Path | None,
+    markdown: bool,
+    force: bool,
+    as_json: bool,
 ) -> None:
     with importing():
         from lnn2loihi.cost.markdown import parameter_markdown
 
-    keep_inputs([output], name, calibrate)
+    keep_inputs([output], name, calibrate, force=force)
     device = l2l.load_device(name)
     result, text = device.to_dict(), parameter_markdown(device) if markdown else device.summary()
     if calibrate is not None:
@@ -120,7 +133,7 @@ def _show(
     if output is not None:
         written = l2l.save_device(device, output)
         result, text = {**result, "written": str(written)}, f"{text}\n\nwritten: {written}"
-    print_result(result, text, as_json)
+    print_result(result, text, as_json, folded=not markdown)
 
 
 def _write_experiment(folder: Path, as_json: bool) -> None:
@@ -134,9 +147,14 @@ def _write_experiment(folder: Path, as_json: bool) -> None:
 
 
 def _analyse(
-    name: str, logs: list[Path], texts: list[str], output: Path | None, as_json: bool
+    name: str,
+    logs: list[Path],
+    texts: list[str],
+    output: Path | None,
+    force: bool,
+    as_json: bool,
 ) -> None:
-    keep_inputs([output], name, *logs)
+    keep_inputs([output], name, *logs, force=force)
     found = l2l.analyse_experiment(name, logs, cores=_cores(texts))
     result, text = found.to_dict(), found.summary()
     if output is not None:
@@ -165,5 +183,5 @@ def _validate(markdown: bool, as_json: bool) -> None:
     rows = validation_table()
     text = validation_markdown(rows) if markdown else validation_summary(rows)
     plain = [{**asdict(row), "met": row.met, "covered": row.covered} for row in rows]
-    print_result(plain, text, as_json)
+    print_result({"cases": plain}, text, as_json, folded=not markdown)
     raise typer.Exit(FAILED_CHECK if any(row.verdict == "miss" for row in rows) else 0)

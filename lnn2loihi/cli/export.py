@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 
 import typer
 
@@ -13,6 +13,7 @@ import lnn2loihi as l2l
 from lnn2loihi.cli.common import (
     Description,
     Encoded,
+    Force,
     Json,
     TargetName,
     Timespan,
@@ -27,6 +28,7 @@ from lnn2loihi.cli.common import (
     read_sequences,
     refuse_import_options,
 )
+from lnn2loihi.cli.completion import formats_that_begin
 from lnn2loihi.defaults import DEFAULT_TARGET
 from lnn2loihi.defaults import PROGRAM_SUFFIX as SUFFIX
 from lnn2loihi.startup import importing
@@ -54,7 +56,10 @@ def export(
     ],
     format: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Name of the exporter; else the suffix of the file says it."),
+        typer.Option(
+            help="Name of the exporter; else the suffix of the file says it.",
+            autocompletion=formats_that_begin,
+        ),
     ] = None,
     dtype: Annotated[
         Optional[str],  # noqa: UP045
@@ -88,11 +93,12 @@ def export(
         Optional[list[str]],  # noqa: UP045
         typer.Option(help="An option of the importer: name=value; may repeat."),
     ] = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Write a program (integers) or a network (floating point) in another format."""
     folder = format == "loihi2"
-    keep_inputs([] if folder else [output], source, description, samples)
+    keep_inputs([] if folder else [output], source, description, samples, force=force)
     if source.suffix == SUFFIX:
         refuse_import_options(
             "a program has been imported before",
@@ -115,14 +121,10 @@ def export(
     if option:
         options = joined_options(options, export_options(loaded, output, format, aim, option))
     if samples is not None:
-        if not isinstance(loaded, l2l.LoihiProgram):
-            raise l2l.InputError("--samples", "are run by programs; quantize the network first")
-        if not export_takes(loaded, output, format, aim, "x"):
-            raise l2l.InputError(
-                "--samples",
-                f"are for what a board runs, and {format or output} holds none: leave them out, or "
-                "give --format loihi2",
-            )
+        if not isinstance(loaded, l2l.LoihiProgram) or not export_takes(
+            loaded, output, format, aim, "x"
+        ):
+            _refuse_samples(loaded, format or str(output))
         given = read_sequences(samples, loaded.timed, encoded)
         options |= given
     elif encoded:
@@ -142,6 +144,17 @@ def export(
         "name": loaded.name, "warnings": [*warnings],
     }  # fmt: skip
     print_result(result, text, as_json)
+
+
+def _refuse_samples(source: l2l.LoihiProgram | l2l.LiquidNetwork, where: str) -> NoReturn:
+    """Says why samples are not taken."""
+    if not isinstance(source, l2l.LoihiProgram):
+        raise l2l.InputError("--samples", "are run by programs; quantize the network first")
+    raise l2l.InputError(
+        "--samples",
+        f"are for what a board runs, and {where} holds none: leave them out, or give "
+        "--format loihi2",
+    )
 
 
 def _text(

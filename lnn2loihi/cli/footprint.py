@@ -9,6 +9,11 @@ import typer
 
 import lnn2loihi as l2l
 from lnn2loihi.cli.common import Json, app, loaded_program, print_result
+from lnn2loihi.cli.completion import (
+    microcontrollers_that_begin,
+    parts_that_begin,
+    words_that_begin,
+)
 
 
 @app.command()
@@ -21,9 +26,16 @@ def footprint(
             "-p",
             help="Processor: cortex-m0plus, cortex-m4, cortex-m7, cortex-m33 or rv32imc "
             "(default: the device's own, else cortex-m4).",
+            autocompletion=parts_that_begin,
         ),
     ] = None,
-    goal: Annotated[str, typer.Option(help="What it is compiled for: size or speed.")] = "size",
+    goal: Annotated[
+        str,
+        typer.Option(
+            help="What it is compiled for: size or speed.",
+            autocompletion=words_that_begin(("size", "speed")),
+        ),
+    ] = "size",
     device: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
@@ -31,6 +43,7 @@ def footprint(
             "-d",
             help="Micro-controller whose memory it must fit, such as "
             "mcu-stm32u385 (see: lnn2loihi devices), or a .toml.",
+            autocompletion=microcontrollers_that_begin,
         ),
     ] = None,
     flash: Annotated[

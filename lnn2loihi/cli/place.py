@@ -24,8 +24,9 @@ from lnn2loihi.cli.common import (
     progress_bars,
     read_sequences,
 )
+from lnn2loihi.cli.completion import devices_that_begin, words_that_begin
 from lnn2loihi.cli.whole import loaded_module, refuse
-from lnn2loihi.defaults import DEFAULT_TARGET
+from lnn2loihi.defaults import DEFAULT_TARGET, FAST, PACKED
 from lnn2loihi.startup import importing
 
 if TYPE_CHECKING:
@@ -38,11 +39,21 @@ if TYPE_CHECKING:
 def place(
     program: ProgramOrModule,
     device: Annotated[
-        str, typer.Option("--device", "-d", help="Device (see: lnn2loihi devices), or a .toml.")
+        str,
+        typer.Option(
+            "--device",
+            "-d",
+            help="Device (see: lnn2loihi devices), or a .toml.",
+            autocompletion=devices_that_begin,
+        ),
     ] = "loihi2-oheo-gulch",
     target: TargetNames = DEFAULT_TARGET,
     objective: Annotated[
-        str, typer.Option(help="fast (short steps) or packed (few cores).")
+        str,
+        typer.Option(
+            help="fast (short steps) or packed (few cores).",
+            autocompletion=words_that_begin((FAST, PACKED)),
+        ),
     ] = "fast",
     chips: Annotated[
         Optional[int],  # noqa: UP045

@@ -15,6 +15,7 @@ from lnn2loihi.cli.common import (
     FAILED_CHECK,
     Description,
     Encoded,
+    Force,
     ImportOptions,
     Json,
     ProgramOrModule,
@@ -22,6 +23,8 @@ from lnn2loihi.cli.common import (
     TargetNames,
     Timespan,
     app,
+    check_kind,
+    check_place,
     imported,
     is_module,
     keep_inputs,
@@ -33,11 +36,15 @@ from lnn2loihi.cli.common import (
     read_sequences,
     refuse_import_options,
 )
+from lnn2loihi.cli.completion import devices_that_begin, words_that_begin
 from lnn2loihi.cli.whole import loaded_call, refuse
 from lnn2loihi.defaults import AUTO, DEFAULT_DEVICES, IO, MODULE_SUFFIX, PLACEMENTS, SIDE_BY_SIDE
 from lnn2loihi.defaults import PROFILE_SUFFIX as SUFFIX
-from lnn2loihi.startup import importing
+from lnn2loihi.replacing import PROFILE
+from lnn2loihi.startup import INTERRUPTED, importing
 
+#: What names of pages end with.
+PAGES = (".html", ".htm")
 #: typer reads these annotations at run time, also on Python 3.10.
 NetworkFile = Annotated[
     Optional[Path],  # noqa: UP045
@@ -70,6 +77,7 @@ PlacementName = Annotated[
         help="packed (fewest cores), fast (least energy times time), or auto: the cheapest that "
         "meets the rate, without one both.",
         callback=one_of("--placement", PLACEMENTS),
+        autocompletion=words_that_begin(PLACEMENTS),
     ),
 ]
 ClosedLoop = Annotated[
@@ -88,6 +96,7 @@ InputOutput = Annotated[
     typer.Option(
         help="Where samples come from: none (they stay on the chip), on-board, or host.",
         callback=one_of("--io", IO),
+        autocompletion=words_that_begin(IO),
     ),
 ]
 Copies = Annotated[
@@ -100,6 +109,7 @@ DeviceNames = Annotated[
         "-d",
         help="Loihi, micro-controller, or profile of this CPU or GPU; may repeat. A default "
         "Loihi or micro-controller joins where none is named.",
+        autocompletion=devices_that_begin,
     ),
 ]
 AgainstNames = Annotated[
@@ -157,6 +167,7 @@ def profile(
         typer.Option("--report", help="Page to write (.html)."),
     ] = None,
     interactive: Interactive = False,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Say what a program costs on Loihi, against what is measured on this machine."""
@@ -164,11 +175,10 @@ def profile(
         from lnn2loihi.options import rate_of
         from lnn2loihi.samples import read_array
 
-    _check_targets_of_output(output, page)
-    if interactive and page is None:
-        raise l2l.InputError("--interactive", "there is no page to write: give --report FILE.html")
+    _check_places(output, page, interactive)
     read = (program, samples, network, description, targets, *(devices or ()), *(board_log or ()))
-    keep_inputs([output, page], *read)
+    keep_inputs([output, page], *read, force=force)
+    _check_against(against, network, is_module(program))
     first, *others = names_of(target)
     options: dict[str, Any] = {
         "devices": devices or DEFAULT_DEVICES,
@@ -214,7 +224,18 @@ def profile(
             l2l.report(result, loaded, page, network=source, interactive=interactive, **given)
         )
     _print(result, written, as_json)
+    if result.interrupted:
+        raise typer.Exit(INTERRUPTED)
     raise typer.Exit(0 if result.chips else FAILED_CHECK)
+
+
+def _check_places(output: Path | None, page: Path | None, interactive: bool) -> None:
+    if output is not None:
+        check_place(output, SUFFIX)
+    if page is not None:
+        check_place(page, *PAGES)
+    elif interactive:
+        raise l2l.InputError("--interactive", "there is no page to write: give --report FILE.html")
 
 
 def _profile_module(
@@ -225,10 +246,10 @@ def _profile_module(
     with progress_bars("") as on_step:
         result = module.profile(*args, options={**options, "progress": on_step}, **keywords)
     written = [] if page is None else [str(module.report(page, *args, options=options, **keywords))]
-    with importing():
-        from lnn2loihi.tables import wrapped
     text = result.summary() + "".join(f"\nwritten: {path}" for path in written)
-    print_result({**result.to_dict(), "written": written}, wrapped(text), as_json)
+    print_result({**result.to_dict(), "written": written}, text, as_json)
+    if any(one.interrupted for one in result.parts.values()):
+        raise typer.Exit(INTERRUPTED)
     raise typer.Exit(0 if all(one.chips for one in result.parts.values()) else FAILED_CHECK)
 
 
@@ -257,6 +278,7 @@ def report(
     ] = None,
     encoded: Encoded = False,
     interactive: Interactive = False,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Write a profile, or a converted module, as one HTML page."""
@@ -265,7 +287,8 @@ def report(
             source, "report", program=program, network=network, description=description,
             timespan=timespan, option=option, encoded=encoded, interactive=interactive,
         )  # fmt: skip
-        keep_inputs([output], source, samples)
+        check_place(output, *PAGES)
+        keep_inputs([output], source, samples, force=force)
         module, args, keywords = loaded_call(source, samples, "report")
         page = module.report(output, *args, **keywords)
         print_result({"written": str(page)}, f"written: {page}", as_json)
@@ -277,7 +300,9 @@ def report(
             "report", "answers are drawn against the float network: give --network and --input, or "
             "neither; an interactive page takes --input alone too"
         )  # fmt: skip
-    keep_inputs([output], source, program, network, description, samples)
+    check_place(output, *PAGES)
+    keep_inputs([output], source, program, network, description, samples, force=force)
+    check_kind(source, (PROFILE,), f"give a profile ({SUFFIX}), which profile -o writes")
     result = l2l.load_profile(source)
     loaded = loaded_program(program, "report takes it alone")
     given = {} if samples is None else read_sequences(samples, loaded.timed, encoded)
@@ -301,13 +326,14 @@ def _network(
     return None
 
 
-def _check_targets_of_output(output: Path | None, page: Path | None) -> None:
-    """Before minutes of work: can the results be written?"""
-    for path, suffixes in ((output, (SUFFIX,)), (page, (".html", ".htm"))):
-        if path is None:
-            continue
-        if not path.name.endswith(suffixes) or not path.parent.is_dir():
-            raise l2l.InputError(str(path), f"give a {suffixes[0]} file in a folder that exists")
+def _check_against(against: str, network: Path | None, module: bool) -> None:
+    """Refuses to measure PyTorch without a network, which a converted module brings."""
+    asked = [one.strip() for one in against.split(",") if one.strip().endswith(":torch")]
+    if asked and network is None and not module:
+        raise l2l.InputError(
+            "--against", f"{', '.join(asked)} runs the float network: give --network, its "
+            "checkpoint or its description"
+        )  # fmt: skip
 
 
 def _check_compiler() -> None:
@@ -321,10 +347,11 @@ def _check_compiler() -> None:
 def _print(result: l2l.ProfileResult, written: list[Path], as_json: bool) -> None:
     with importing():
         from lnn2loihi.profiling.answer import words_of
-        from lnn2loihi.tables import wrapped
 
     files = [str(path) for path in written]
     text = result.summary()
     text += "".join(f"\nwritten: {path}" for path in files)
-    found: dict[str, Any] = {**result.to_dict(), **words_of(result), "written": files}
-    print_result(found, wrapped(text), as_json)
+    found: dict[str, Any] = {
+        **result.to_dict(), **words_of(result), "complete": result.complete, "written": files,
+    }  # fmt: skip
+    print_result(found, text, as_json)

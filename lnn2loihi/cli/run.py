@@ -12,8 +12,8 @@ import lnn2loihi as l2l
 from lnn2loihi.cli.common import (
     FAILED_CHECK,
     Encoded,
+    Force,
     Json,
-    NamingVerb,
     ProgramFile,
     ProgramOrModule,
     Samples,
@@ -27,12 +27,13 @@ from lnn2loihi.cli.common import (
     progress_bars,
     read_sequences,
 )
+from lnn2loihi.cli.completion import executors_that_begin
 from lnn2loihi.cli.whole import loaded_call, refuse
 from lnn2loihi.defaults import ALL, DEFAULT_EXECUTORS, DEFAULT_TARGET
 from lnn2loihi.startup import importing
 
 
-@app.command(cls=NamingVerb)
+@app.command()
 def simulate(
     program: ProgramFile,
     samples: Samples,
@@ -41,11 +42,16 @@ def simulate(
         typer.Option("--output", "-o", help="Answers to write: .npz, or .npy for outputs alone."),
     ] = None,
     executor: Annotated[
-        str, typer.Option(help="auto (the fastest engine), or one of {executors}.")
+        str,
+        typer.Option(
+            help="auto (the fastest engine), or one of {executors}.",
+            autocompletion=executors_that_begin,
+        ),
     ] = "auto",
     target: TargetName = DEFAULT_TARGET,
     encoded: Encoded = False,
     states: Annotated[bool, typer.Option("--states", help="Write every state too.")] = False,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Compute what the chip would answer."""
@@ -56,7 +62,7 @@ def simulate(
 
     if states and (output is None or output.suffix != ".npz"):
         raise l2l.InputError("--states", "states are written to an .npz file: give --output x.npz")
-    keep_inputs([output], program, samples)
+    keep_inputs([output], program, samples, force=force)
     aim = target_of(target)
     loaded = aim.prepare(loaded_program(program, "lnn2loihi run takes it"))
     given = read_sequences(samples, loaded.timed, encoded)
@@ -101,7 +107,7 @@ def simulate(
     print_result(account, text, as_json)
 
 
-@app.command(cls=NamingVerb)
+@app.command()
 def verify(
     program: ProgramOrModule,
     samples: Samples,
@@ -109,7 +115,8 @@ def verify(
         Optional[str],  # noqa: UP045
         typer.Option(
             help=f"Executors to compare, {','.join(DEFAULT_EXECUTORS)} by default, and the "
-            "target's own for another one; the first is the standard. There are {executors}."
+            "target's own for another one; the first is the standard. There are {executors}.",
+            autocompletion=executors_that_begin,
         ),
     ] = None,
     everything: Annotated[

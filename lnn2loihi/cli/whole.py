@@ -8,12 +8,13 @@ from typing import Annotated, Any, Optional
 import typer
 
 import lnn2loihi as l2l
-from lnn2loihi.cli.common import Json, NamingVerb, app, keep_inputs, print_result
+from lnn2loihi.cli.common import Force, Json, app, keep_inputs, print_result
+from lnn2loihi.cli.completion import executors_that_begin
 from lnn2loihi.defaults import MODULE_SUFFIX as SUFFIX
 from lnn2loihi.startup import importing
 
 
-@app.command(cls=NamingVerb)
+@app.command()
 def run(
     module: Annotated[Path, typer.Argument(help=f"Converted module ({SUFFIX}).")],
     samples: Annotated[
@@ -28,8 +29,13 @@ def run(
         typer.Option("--output", "-o", help="Answers to write: .npz, or .npy where there is one."),
     ] = None,
     executor: Annotated[
-        str, typer.Option(help="auto (the fastest engine), or one of {executors}.")
+        str,
+        typer.Option(
+            help="auto (the fastest engine), or one of {executors}.",
+            autocompletion=executors_that_begin,
+        ),
     ] = "auto",
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Compute what a converted module answers: host parts in float, chip parts in integers."""
@@ -37,7 +43,7 @@ def run(
         from lnn2loihi.converted.calls import answer_arrays
         from lnn2loihi.samples import write_arrays
 
-    keep_inputs([output], module, samples)
+    keep_inputs([output], module, samples, force=force)
     loaded, args, keywords = loaded_call(module, samples, "run")
     result = loaded.run(*args, executor=executor, **keywords)
     arrays = answer_arrays(loaded, result.answer)

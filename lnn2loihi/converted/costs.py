@@ -142,7 +142,6 @@ class ConvertedProfile(Shown):
                  "values in, a sample", "values out", "waits for"),
                 [(s.part, s.samples, s.latency, s.period, s.steps, s.values_in, s.values_out,
                   s.waits_for or None) for s in self.chip_steps],
-                fitted=True,
             ),
         ]  # fmt: skip
         if self.host:
@@ -151,7 +150,7 @@ class ConvertedProfile(Shown):
                 for h in self.host
             ]
             headers = ("host part", "consists of", "multiply-adds of the example", "parameters")
-            lines += ["", Table(headers, rows, fitted=True)]
+            lines += ["", Table(headers, rows)]
         if self.share_on_chip is not None:
             lines.append(f"on the chip: {percent(self.share_on_chip)} of all multiply-adds")
         return [*lines, *(f"note: {note}" for note in self.notes)]

@@ -23,7 +23,7 @@ from lnn2loihi.devices.reader import shipped_text
 from lnn2loihi.devices.units import dimension_of, to_base
 from lnn2loihi.errors import InputError
 from lnn2loihi.files import parse_toml
-from lnn2loihi.tables import WIDTH, paragraph, text_table
+from lnn2loihi.tables import WIDTH, paragraph, text_table, width
 
 #: Largest relative error of a power or an energy, and largest factor of a time, of V1 to V4.
 POWER_TARGET, TIME_TARGET = 0.30, 2.0
@@ -250,6 +250,8 @@ def validation_summary(rows: Sequence[ValidationRow]) -> str:
          ", ".join(filter(None, (r.error_text, r.verdict))))
         for r in rows
     ]  # fmt: skip
+    if width() < WIDTH:
+        return _narrow_summary(rows, headers, cells)
     widths = [max(map(len, column)) for column in [*zip(headers, *cells, strict=True)][:-1]]
     rules = ["-" * width for width in (*widths, len(headers[-1]))]
     text = text_table(headers, [rules]).splitlines()[::2]
@@ -263,10 +265,28 @@ def validation_summary(rows: Sequence[ValidationRow]) -> str:
             head = "  ".join([*(c.ljust(w) for c, w in zip(told, widths, strict=False)), ""])
             text.append(textwrap.fill(cell[-1], WIDTH, initial_indent=head,
                                       subsequent_indent=" " * len(head)))  # fmt: skip
+    return "\n".join([*text, *_covered_text(rows)])
+
+
+def _narrow_summary(
+    rows: Sequence[ValidationRow], headers: Sequence[str], cells: Sequence[Sequence[str]]
+) -> str:
+    """The same with a table for each case, which fits by itself."""
+    text: list[str] = []
+    for (case, title, split), group in groupby(
+        zip(rows, cells, strict=True), lambda pair: (pair[0].case, pair[0].title, pair[0].split)
+    ):
+        text += [paragraph("", f"{case}: {title} ({split})")]
+        text += [text_table(headers, [cell for _, cell in group]), ""]
+    return "\n".join([*text[:-1], *_covered_text(rows)])
+
+
+def _covered_text(rows: Sequence[ValidationRow]) -> list[str]:
+    """How many points intervals cover, as lines below a table."""
     in_sample = [row for row in rows if row.split == "in-sample"]
     others = [row for row in rows if row.split != "in-sample"]
     summary = (
         f"In-sample, where a case set figures: {coverage(in_sample)}; all others: "
         f"{coverage(others)}. A 90 % interval is one of the parameters, not of predictions."
     )
-    return "\n".join([*text, "", paragraph("", summary), f"In all: {coverage(rows)}"])
+    return ["", paragraph("", summary), f"In all: {coverage(rows)}"]

@@ -13,7 +13,7 @@ from lnn2loihi.graph.precedent import without_precedent
 from lnn2loihi.neurons.stock import are_stock
 from lnn2loihi.placement.draft import CORE_LIMITS
 from lnn2loihi.showing import Said, Table
-from lnn2loihi.tables import percent, text_table
+from lnn2loihi.tables import WIDTH, percent, text_table, width
 
 if TYPE_CHECKING:
     from lnn2loihi.devices import Device
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 #: Rows from which cores that hold the same populations share one, and most rows.
 COLLAPSED_FROM, MOST_ROWS = 25, 60
-#: Widest line.
-WIDTH = 100
 _HEADERS = ("core", "x,y", "neurons", "synapses", "in", "out", "synaptic", "memory", "code",
             "holds")  # fmt: skip
 _FIGURES = ("neurons", "synapses", "axons_in", "axons_out", "synaptic_memory", "memory",
@@ -60,7 +58,7 @@ def shown_placement(placement: Placement) -> list[Said]:
         "",
         f"A chip step takes about {with_prefix(placement.step_seconds, 's')} at nominal figures, "
         "an estimate; `estimate` gives its range.",
-        _cut(f"Busiest is {slowest.name}: {' '.join(_held([slowest]))}.", WIDTH),
+        _cut(f"Busiest is {slowest.name}: {' '.join(_held([slowest]))}.", min(WIDTH, width())),
         f"A sample causes {traffic.messages:,.6g} messages and {traffic.hops:,.6g} hops"
         f"{crossings * (placement.chips > 1)}.",
         f"Activity: {placement.activity}.",
@@ -83,7 +81,7 @@ def shown_placement(placement: Placement) -> list[Said]:
 
 
 def _item(text: str) -> str:
-    return fill(text, WIDTH, initial_indent="- ", subsequent_indent="  ")
+    return fill(text, min(WIDTH, width()), initial_indent="- ", subsequent_indent="  ")
 
 
 def _limits_table(placement: Placement) -> Table:
@@ -121,15 +119,9 @@ def _core_table(placement: Placement) -> list[Said]:
     shown = runs[:MOST_ROWS]
     held = [_held(run) for run in shown]
     rows = [_row(run, placement.device) for run in shown]
-    table = text_table(_HEADERS, [(*row, "") for row in rows]).splitlines()
-    column = table[0].index(_HEADERS[-1])
-    lines = table[:2]
-    for line, texts in zip(table[2:], held, strict=True):
-        first, *more = _wrapped(texts, WIDTH - column)
-        lines += [f"{line:<{column}}{first}", *(" " * column + text for text in more)]
     found: list[Said] = [
         Table(_HEADERS, [(*row, " ".join(t)) for row, t in zip(rows, held, strict=True)],
-              text="\n".join(lines)),
+              text="\n".join(_core_lines(rows, held))),
         _LEGEND,
     ]  # fmt: skip
     if merged:
@@ -137,6 +129,20 @@ def _core_table(placement: Placement) -> list[Said]:
     if len(runs) > MOST_ROWS:
         found.append(f"{len(runs) - MOST_ROWS} more rows: to_dict() and --json have every core.")
     return found
+
+
+def _core_lines(rows: Sequence[tuple[Any, ...]], held: Sequence[Sequence[str]]) -> list[str]:
+    """The table of cores: what they hold goes on below, in its own column, where there is room."""
+    if width() < WIDTH:
+        joined = [(*row, " ".join(texts)) for row, texts in zip(rows, held, strict=True)]
+        return text_table(_HEADERS, joined).splitlines()
+    table = text_table(_HEADERS, [(*row, "") for row in rows]).splitlines()
+    column = table[0].index(_HEADERS[-1])
+    lines = table[:2]
+    for line, texts in zip(table[2:], held, strict=True):
+        first, *more = _wrapped(texts, WIDTH - column)
+        lines += [f"{line:<{column}}{first}", *(" " * column + text for text in more)]
+    return lines
 
 
 def _wrapped(texts: Sequence[str], room: int) -> list[str]:

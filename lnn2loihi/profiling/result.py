@@ -32,6 +32,8 @@ from lnn2loihi.tiers import TIERS
 if TYPE_CHECKING:
     from lnn2loihi.profiling.answer import Answer
 
+#: How the problem of measurements begins that were not finished; why follows.
+ENDED_EARLY = "measuring ended early: "
 #: Largest meshes that are drawn: Loihi 2 has 8 by 4 routers with 4 cores each.
 LARGEST_MESH = {"mesh_columns": 64, "mesh_rows": 64, "cores_per_router": 16, "chips": 1 << 14}
 
@@ -294,6 +296,11 @@ class ProfileResult(Shown):
             object.__setattr__(self, name, read_only_mapping(getattr(self, name)))
 
     @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended the measurements: what there is so far is the result."""
+        return f"{ENDED_EARLY}interrupted" in self.problems
+
+    @property
     def complete(self) -> bool:
         """Whether every row is whole."""
         return not self.problems and all(row.status == "complete" for row in self.rows)
@@ -417,6 +424,6 @@ def _sides_shown(sides: Sequence[Side]) -> list[Said]:
     for part, headers in enumerate(SIDES_HEADERS):
         rows = [side.cells()[part] for side in sides]
         cells = [[str(c) if isinstance(c, Quantity) else c for c in row] for row in rows]
-        lines += ["", Table(headers, cells, fitted=True)]
+        lines += ["", Table(headers, cells)]
     refusals = [(side.target, side.refusal) for side in sides]
     return [*lines, "", claims_text([side.claims for side in sides], refusals)]

@@ -49,8 +49,8 @@ COLUMNS: Mapping[str, Callable[[ProfileRow], object]] = {
 
 
 def row_table(rows: Sequence[ProfileRow]) -> Table:
-    """The one table, which text divides since it is wider than a terminal; rows have numbers."""
+    """The table, whose rows have numbers; where it is too wide, text has a record for each row."""
     columns = {name: [of(row) for row in rows] for name, of in COLUMNS.items()}
     kept = {name: cells for name, cells in columns.items() if any(c is not None for c in cells)}
     numbers = range(1, len(rows) + 1)
-    return Table(("row", *kept), list(zip(numbers, *kept.values(), strict=True)), fitted=True)
+    return Table(("row", *kept), list(zip(numbers, *kept.values(), strict=True)))

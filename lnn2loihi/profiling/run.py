@@ -39,7 +39,7 @@ from lnn2loihi.profiling.frontier import Frontier
 from lnn2loihi.profiling.measured import measured_rows, row_provenance
 from lnn2loihi.profiling.microcontrollers import known_controllers, microcontroller_rows
 from lnn2loihi.profiling.request import ChipRequest
-from lnn2loihi.profiling.result import ProfileResult, Subject
+from lnn2loihi.profiling.result import ENDED_EARLY, ProfileResult, Subject
 from lnn2loihi.profiling.rows import ProfileRow
 from lnn2loihi.profiling.sides import Side, Way, sides_of
 from lnn2loihi.program import LoihiProgram
@@ -305,7 +305,7 @@ def _measured(
 
 
 def _ended(measured: Measurements) -> tuple[str, ...]:
-    return (f"measuring ended early: {measured.stopped}",) if measured.stopped else ()
+    return (f"{ENDED_EARLY}{measured.stopped}",) if measured.stopped else ()
 
 
 def _estimated(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lnn2loihi.tables import fitted_tables, text_table
+from lnn2loihi.tables import text_table
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -22,21 +22,17 @@ class Table:
     Attributes:
         headers: titles of the columns.
         rows: cells, as `lnn2loihi.tables.text_table` takes them.
-        fitted: whether text divides it into tables that fit a page, where one would be wider.
         text: how it is printed, where that is something else.
     """
 
     headers: Sequence[str]
     rows: Sequence[Sequence[object]]
-    fitted: bool = False
     text: str | None = None
 
     def __str__(self) -> str:
         """The table in columns."""
         if self.text is not None:
             return self.text
-        if self.fitted:
-            return "\n\n".join(fitted_tables(self.headers, self.rows))
         return text_table(self.headers, self.rows)
 
 
