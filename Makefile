@@ -5,7 +5,9 @@
 #   make lint        ruff, pyright, and TOML files: what pre-commit runs too
 #   make benchmark   the simulators side by side (needs torch and Lava); BENCHMARK=--quick
 #   make fuzz        a million damaged files into every reader; FUZZ="--inputs 20000"
-#   make wheel       wheel and source archive in dist/
+#   make wheel       source archive and a wheel for this machine in dist/
+#   make wheels      what is published: manylinux wheels for x86-64 and Arm, by zig; see docs/install.md
+#   make versions    the lowest and the highest versions of every dependency
 #   make setup       only the environment
 #   make clean       removes the environments and everything that was built
 #
@@ -34,8 +36,15 @@ echo "On Debian or Ubuntu: apt-get install python3 python3-venv (for python3.12:
 	"python3.12-venv); or choose another one: make PYTHON=/path/to/python3" >&2; \
 exit 1
 endef
+# $(call run_script,script and arguments): in the same Python, which needs nothing installed.
+define run_script
+@for python in $(or $(PYTHON),$(OTHERS)); do \
+	"$$python" -c '$(RUNS)' 2>/dev/null && exec "$$python" $(1); \
+done; \
+echo "No Python 3.10 to 3.13 that has its venv module; tried: $(or $(PYTHON),$(OTHERS))" >&2; exit 1
+endef
 
-.PHONY: help setup setup-dev demo test test-quick benchmark fuzz lint wheel clean
+.PHONY: help setup setup-dev demo test test-quick benchmark fuzz lint wheel wheels versions clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -69,10 +78,15 @@ lint: setup-dev
 	$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
 	$(VENV)/bin/python .ci/check_toml.py
 
-wheel: setup-dev
-	rm -rf dist
-	$(VENV)/bin/python -m build --outdir dist
+wheel:
+	$(call run_script,.ci/build_wheels.py --here)
+
+wheels:
+	$(call run_script,.ci/build_wheels.py)
+
+versions:
+	$(call run_script,.ci/versions.py)
 
 clean:
-	rm -rf .venv .venv310 build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv310 .venv-wheels build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

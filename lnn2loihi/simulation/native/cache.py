@@ -32,6 +32,8 @@ LARGEST_LIBRARY = 1 << 27
 _WORK, _OLD_WORK = ".building-", "tmp"
 #: Seconds after which a folder that nobody holds is taken for a leftover.
 _ABANDONED = 60.0
+#: Kinds of machines that wheels are made for, as ELF has them: 64 bits, little endian, e_machine.
+MACHINES = {"x86_64": b"\x02\x01\x3e\x00", "aarch64": b"\x02\x01\xb7\x00"}
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -181,12 +183,21 @@ def put(library: Path, target: Path, mode: int = 0o644) -> None:
         os.close(handle)
 
 
-def is_for_this_machine(library: Path) -> bool:
-    """Whether a library is for the kind of machine that Python runs on, where files say so."""
-    with library.open("rb") as file:
+def machine_of(path: Path) -> bytes:
+    """Class, byte order and machine of a library or program, as MACHINES has them; empty for a file
+    that does not say so.
+    """
+    with path.open("rb") as file:
         found = file.read(20)
-    with open(sys.executable, "rb") as file:
-        own = file.read(20)
-    if not found.startswith(b"\x7fELF") or not own.startswith(b"\x7fELF"):
-        return True
-    return found[4:6] + found[18:20] == own[4:6] + own[18:20]  # class, byte order and machine
+    return found[4:6] + found[18:20] if found.startswith(b"\x7fELF") else b""
+
+
+def is_for(library: Path, machine: bytes | None = None) -> bool:
+    """Whether a library is for a kind of machine, where files say so.
+
+    Args:
+        library: what was compiled.
+        machine: of MACHINES; by default that which Python runs on.
+    """
+    found, own = machine_of(library), machine or machine_of(Path(sys.executable))
+    return not found or not own or found == own

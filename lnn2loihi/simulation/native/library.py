@@ -13,6 +13,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,11 @@ _log = logging.getLogger("lnn2loihi")
 
 @functools.lru_cache(maxsize=1)
 def cpu_flags() -> frozenset[str]:
-    """Flags of this CPU as Linux names them; empty where that is not known."""
+    """Flags of this CPU as Linux names them, of the x86-64 alone; empty where they are not known,
+    and under an emulator of another CPU, where Linux tells of the CPU below.
+    """
+    if cache.machine_of(Path(sys.executable)) != cache.MACHINES["x86_64"]:
+        return frozenset()
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -239,8 +244,16 @@ def _say_once(text: str) -> None:
     _log.warning("%s", text)
 
 
-def compile_into(target: Path, text: str, flags: tuple[str, ...]) -> None:
+def compile_into(
+    target: Path, text: str, flags: tuple[str, ...], machine: bytes | None = None
+) -> None:
     """Compiles a text; the file appears whole or not at all.
+
+    Args:
+        target: the library.
+        text: C text.
+        flags: compiler flags.
+        machine: the kind of machine that it is for, of `cache.MACHINES`; by default this one.
 
     Raises:
         BackendMissingError: as `build`.
@@ -266,11 +279,12 @@ def compile_into(target: Path, text: str, flags: tuple[str, ...]) -> None:
                     f"{shlex.join(command)} ended without an error and wrote no library; set CC "
                     "to a C compiler, or unset it for cc, gcc or clang",
                 )
-            if not cache.is_for_this_machine(library):
+            if not cache.is_for(library, machine):
                 raise BackendMissingError(
                     "C engine",
-                    f"{shlex.join(command)} compiles for another kind of machine than Python runs "
-                    "on; set CC to a compiler for this one",
+                    f"{shlex.join(command)} compiles for another kind of machine than "
+                    + ("Python runs on" if machine is None else "the wheel is for")
+                    + "; set CC to a compiler for this one",
                 )
             cache.put(library, target)
     except OSError as error:

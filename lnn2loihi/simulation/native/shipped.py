@@ -24,11 +24,12 @@ def shipped_programs() -> Iterator[NeuronProgram]:
         yield from import_module(f"{found.name}.family").FAMILY.shipped()
 
 
-def build_shipped(folder: Path) -> list[Path]:
+def build_shipped(folder: Path, machine: bytes | None = None) -> list[Path]:
     """Compiles the engine and the shipped programs, for every level that this compiler knows.
 
     Args:
         folder: where the libraries go.
+        machine: the kind of machine that they are for, of `cache.MACHINES`; by default this one.
 
     Returns:
         The libraries.
@@ -43,7 +44,7 @@ def build_shipped(folder: Path) -> list[Path]:
 
             def compile_one(item: tuple[str, str], level: Level = level) -> Path:
                 target = folder / library.file_name(*item, level)
-                library.compile_into(target, item[1], library.flags_of(level))
+                library.compile_into(target, item[1], library.flags_of(level), machine)
                 return target
 
             try:
