@@ -2,7 +2,7 @@
 
     python .ci/lowest_versions.py [EXTRA...]
 
-.ci/run installs what it prints in an environment of Python 3.10 and runs the core there. Extras
+What it answers is installed and tried by .ci/versions.py. Extras
 have to give a lowest version for each requirement too.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 if sys.version_info >= (3, 11):
@@ -20,20 +21,30 @@ else:
 _REQUIREMENT = re.compile(r"([A-Za-z0-9_.-]+)(?:\[[^]]*\])?\s*>=\s*([0-9][0-9a-z.]*)")
 
 
+def lowest(extras: Sequence[str]) -> list[str]:
+    """The core's requirements and those of the extras.
+
+    Raises:
+        ValueError: one has no lowest version.
+    """
+    path = Path(__file__).parent.parent / "pyproject.toml"
+    project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
+    declared = list(project["dependencies"])
+    for extra in extras:
+        declared += project["optional-dependencies"][extra]
+    found = [(one, _REQUIREMENT.match(one)) for one in declared]
+    if absent := [requirement for requirement, match in found if match is None]:
+        raise ValueError(f"no lowest version: {', '.join(absent)}")
+    return [f"{match[1]}=={match[2]}" for _, match in found if match]
+
+
 def main() -> int:
     """Prints the requirements and answers with an exit code."""
-    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())[
-        "project"
-    ]
-    declared = list(project["dependencies"])
-    for extra in sys.argv[1:]:
-        declared += project["optional-dependencies"][extra]
-    for requirement in declared:
-        found = _REQUIREMENT.match(requirement)
-        if found is None:
-            print(f"no lowest version: {requirement}", file=sys.stderr)
-            return 1
-        print(f"{found[1]}=={found[2]}")
+    try:
+        print("\n".join(lowest(sys.argv[1:])))
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 

@@ -28,8 +28,9 @@ from programs import random_inputs
 from test_convolution import two_layers
 from wide_programs import POWERS, looping_program, reaching_program
 
-from lnn2loihi import Convolution
-from lnn2loihi.simulation import simulate
+from lnn2loihi import Convolution, LoihiProgram, open_stream
+from lnn2loihi.errors import InputError
+from lnn2loihi.simulation import choice, simulate
 from lnn2loihi.simulation.native import library
 from lnn2loihi.simulation.native.engine import NativeEngine
 from lnn2loihi.simulation.native.kernel_code import Level
@@ -54,9 +55,14 @@ MISTAKES = {
         "(size_t)run->pairs * 2 * LANES * sizeof *block->messages + 4 * mistake(3)",
         "AddressSanitizer: use-after-poison",
     ),
+    "writes beyond the answer of a stream": (
+        "for (int32_t n = 0; n < neurons; n++)\n        stream->decoded[n] =",
+        "for (int32_t n = 0; n < neurons + mistake(4); n++)\n        stream->decoded[n] =",
+        "AddressSanitizer: heap-buffer-overflow",
+    ),
     "overflows": (
         "non_zero[i] += row[i] != 0;",
-        "non_zero[i] += (row[i] != 0) + INT32_MAX * (2 * mistake(4));",
+        "non_zero[i] += (row[i] != 0) + INT32_MAX * (2 * mistake(5));",
         "runtime error: signed integer overflow",
     ),
 }
@@ -132,9 +138,36 @@ def scenario(level_name: str) -> None:
         for lanes in KERNELS:
             found = on_level(program, floats, None, lanes, native)
             assert_same(found, simulate(program, floats, "blas"))
+        if seed in (2, 3):
+            streams(program, native)
     kernels(level)
     wide(level)
     os.write(1, b"clean\n")
+
+
+def streams(program: LoihiProgram, native: NativeEngine) -> None:
+    """A stream of real values and one of integers, each with what `simulate` answers: states taken
+    and laid down, what is not finite, and several side by side.
+    """
+    x = np.random.default_rng(3).normal(0, 3.0, (6, 2, program.input.size))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choice, "native_engine", lambda _: native)
+        side_by_side = open_stream(program, "c", batch=len(x))
+        together = np.stack([side_by_side.step(x[:, t]) for t in (0, 1)], 1)
+        assert np.array_equal(together, simulate(program, x, "blas").outputs)
+        for samples, encoded in ((x, False), (random_inputs(3, program, 6, 2), True)):
+            expected = simulate(program, samples, "blas", encoded=encoded, return_states=True)
+            stream = open_stream(program, "c", encoded=encoded)
+            for sequence, answers in zip(samples, expected.outputs, strict=True):
+                stream.reset()
+                for t, (sample, answer) in enumerate(zip(sequence, answers, strict=True)):
+                    assert np.array_equal(stream.step(sample), answer)
+                    if t == 0:  # of here, and the next step goes on from it
+                        stream.load_state(stream.state)
+            assert stream.steps == 2 and stream.saturated.shape == (program.input.size,)
+            if not encoded:
+                with pytest.raises(InputError):
+                    stream.step(np.full(program.input.size, np.nan))
 
 
 def kernels(level: Level) -> None:
@@ -199,6 +232,7 @@ def mistaken() -> None:
         patch.setattr(library, "engine_text", broken)
         native = NativeEngine(program, library.level_named("plain"), FLAGS)
     on_level(program, np.zeros((65, 2, 3)), None, BLOCK, native, return_states=True)
+    streams(program, native)
     os.write(1, b"clean\n")
 
 

@@ -2,8 +2,9 @@
 
 Without a C compiler, or where it fails, the wheel is one for every platform, and engines are
 compiled on first use. Wheels for a named platform (`bdist_wheel --plat-name`, see
-.ci/build_wheels.py) are not made without an engine for it. Setuptools loads this file by its path, in an environment in which the
-package is not installed: what it needs of the package is imported when a command runs.
+.ci/build_wheels.py) are not made without an engine for it. Setuptools loads this file by its path,
+in an environment in which the package is not installed: what it needs of the package is imported
+when a command runs.
 """
 
 from __future__ import annotations
