@@ -48,7 +48,6 @@ class BuildWithEngine(build_py):
                 raise CompileError(str(error)) from error
             logging.getLogger(__name__).warning("the wheel brings no C engine: %s", error)
 
-
     def _named_platform(self) -> str:
         """The platform that the wheel was asked for, or nothing: this machine."""
         wheel: Any = self.distribution.get_command_obj("bdist_wheel", create=False)
