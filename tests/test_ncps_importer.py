@@ -624,14 +624,14 @@ def test_wrong_shapes_and_types_are_listed_together(tmp_path: Path) -> None:
     state["rnn_cell.layer_0.sparsity_mask"] = np.zeros(5, np.float32)
     state["rnn_cell.layer_0.time_a.bias"] = np.zeros(3, np.int8)
     state["rnn_cell.layer_1.time_b.weight"] = np.zeros((0, 5), np.float32)
-    state["fc.weight"] = np.zeros((1, 2), np.complex64)
+    state["fc.weight"] = np.zeros((1, 2), np.bool_)
     state["fc.bias"] = np.zeros(9, np.float32)
     text = problems_of(lambda: load(write(tmp_path, state)))
     assert "rnn_cell.layer_0.ff2.weight has shape (3, 4), expected (3, 5)" in text
     assert "rnn_cell.layer_0.sparsity_mask has shape (5,), expected (3, 5)" in text
     assert "rnn_cell.layer_0.time_a.bias is I8, expected float64, float32, float16" in text
     assert "rnn_cell.layer_1.time_b.weight is empty (shape (0, 5))" in text
-    assert "fc.weight is C64" in text
+    assert "fc.weight is BOOL" in text
     assert "fc.bias has shape (9,), expected (1,)" in text
 
 
