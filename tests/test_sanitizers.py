@@ -231,8 +231,8 @@ def mistaken() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(library, "engine_text", broken)
         native = NativeEngine(program, library.level_named("plain"), FLAGS)
-    on_level(program, np.zeros((65, 2, 3)), None, BLOCK, native, return_states=True)
-    streams(program, native)
+        on_level(program, np.zeros((65, 2, 3)), None, BLOCK, native, return_states=True)
+        streams(program, native)
     os.write(1, b"clean\n")
 
 
