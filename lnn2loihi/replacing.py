@@ -51,10 +51,12 @@ class Replacing:
     Attributes:
         forced: whether files of other kinds are replaced too.
         replaced: path and kind of each file that stood where one was written.
+        written: what it has written itself, which it may write again without a word.
     """
 
     forced: bool = False
     replaced: list[tuple[str, str]] = field(default_factory=list)
+    written: set[str] = field(default_factory=set)
 
 
 _REPLACING: ContextVar[Replacing | None] = ContextVar("replacing", default=None)
@@ -106,9 +108,10 @@ def check_replacing(path: str | os.PathLike[str], content: bytes) -> None:
         InputError: what stands there is of another kind, while guarded.
     """
     guard = _REPLACING.get()
-    if guard is None or not os.path.isfile(path):
+    if guard is None or (place := os.path.realpath(path)) in guard.written:
         return
     found = _check(path, kind_of_content(io.BytesIO(content)))
+    guard.written.add(place)
     if found is not None:
         guard.replaced.append((os.fspath(path), found))
 

@@ -21,8 +21,10 @@ from networks import random_samples
 import lnn2loihi as l2l
 from lnn2loihi.cli.application import app
 from lnn2loihi.cli.road import EXAMPLES, ORDER
+from lnn2loihi.files import write_atomically
 from lnn2loihi.models import damped_sine
 from lnn2loihi.profiling.result import ENDED_EARLY
+from lnn2loihi.replacing import replacing_guarded
 from lnn2loihi.tables import text_table, width, wrapped
 
 #: Verbs of the road that the application has: build joins when it is there.
@@ -305,6 +307,14 @@ class TestOutputs:
             code, out, err = run(*verb.split(), target, "--force")
             assert (code, err) == (0, "") and f"replaced: {target}, which was a text" in out
             assert target.read_bytes() != before
+
+    def test_what_a_verb_has_written_itself_it_writes_again_without_a_word(
+        self, tmp_path: Path
+    ) -> None:
+        with replacing_guarded() as guard:
+            for text in ("{}", '{"a": 1}'):
+                write_atomically(tmp_path / "a.json", text.encode())
+        assert guard.replaced == []
 
     @pytest.mark.parametrize("verb", VERBS)
     def test_a_file_of_the_same_kind_is_replaced_and_named(
