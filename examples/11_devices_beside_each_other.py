@@ -18,7 +18,6 @@ import math
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
 from common import options, run, say
 
 import lnn2loihi as l2l
@@ -121,36 +120,13 @@ def measured_here(result: l2l.ProfileResult) -> str:
     return " ".join(sentences)
 
 
-def draw(frontier: Frontier, rate: float, path: Path) -> None:
+def draw(result: l2l.ProfileResult, path: Path) -> None:
     """The energy of a sample over the rate, with intervals, as a picture."""
     import matplotlib
 
     matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(9, 5.5), layout="constrained")
-    rates = np.array(frontier.rates)
-    # Okabe and Ito's colours, which readers tell apart who do not see red or green.
-    colours = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-    for curve, colour in zip(shown(frontier), colours, strict=False):
-        here = rates <= curve.fastest
-        energies = curve.energies[: int(here.sum())]
-        low, high = ([getattr(e, end) for e in energies] for end in ("low", "high"))
-        bounds = curve.tier == "ESTIMATED"
-        name = f"{curve.label.split(' (')[0]}, {'bounds' if bounds else curve.tier.lower()}"
-        shade = axes.fill_between(rates[here], low, high, color=colour, alpha=0.2, lw=0)
-        if bounds:
-            shade.set_label(name)
-            shade.set_alpha(0.1)
-        else:
-            axes.plot(rates[here], [e.value for e in energies], color=colour, lw=2, label=name)
-    axes.axvline(rate, color="0.4", lw=1, ls=":", label=f"the task: {with_prefix(rate, 'Hz')}")
-    axes.set(xscale="log", yscale="log", xlabel="samples a second", ylabel="energy of a sample (J)")
-    axes.set_title("One network of 24 units: estimates, with the 5 % to 95 % range shaded")
-    axes.grid(alpha=0.25)
-    axes.legend(fontsize=9)
+    figure = result.plot().figure
     figure.savefig(path, dpi=120)
-    pyplot.close(figure)
 
 
 def main() -> None:
@@ -181,7 +157,7 @@ def main() -> None:
     if find_spec("matplotlib") is None:
         say("Without matplotlib no figure is drawn: pip install matplotlib")
     else:
-        draw(frontier, given.rate, given.out / "devices.png")
+        draw(result, given.out / "devices.png")
         written.append("devices.png")
     say(f"Written to {given.out}: {', '.join(written)}")
 

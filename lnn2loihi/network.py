@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,9 @@ from lnn2loihi.listening import Answer, Listening, answers_of, factors_of, stage
 from lnn2loihi.printable import is_line
 from lnn2loihi.sequences import LARGEST, sequences
 from lnn2loihi.showing import Said, Shown, Table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["FloatArray", "FloatResult", "Layer", "Linear", "LiquidNetwork"]
 
@@ -243,6 +246,20 @@ class LiquidNetwork(Shown, ArrayEquality):
     def synapses(self) -> int:
         """Number of non-zero weights, a constant time gate counted once (folded)."""
         return sum(stage.synapses for stage in self.stages)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draws the wiring: a column for each stage, a line for each pair that a synapse joins.
+
+        Args:
+            ax: axes of matplotlib to draw on; None for a figure of its own.
+
+        Raises:
+            BackendMissingError: matplotlib is not installed.
+            InputError: these are no axes, or there is nothing to draw.
+        """
+        from lnn2loihi.showing.plots import plot_network
+
+        return plot_network(self, ax)
 
     def to_dict(self) -> dict[str, Any]:
         """Sizes and ranges as plain values."""

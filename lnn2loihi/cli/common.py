@@ -271,32 +271,11 @@ def keep_inputs(
 
 @contextmanager
 def progress_bars(unit: str = ", chip steps") -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar on standard error, where that is a terminal.
-
-    Args:
-        unit: what stands behind each bar's name.
-    """
+    """As `lnn2loihi.showing.bars.progress_bars`, which is imported when it is asked for."""
     with importing():
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from lnn2loihi.showing import bars
 
-    console = Console(stderr=True)
-    if not console.is_terminal:  # some versions end even a disabled bar with an empty line
-        yield lambda name, done, total: None
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        tasks: dict[str, Any] = {}
-
-        def on_step(name: str, done: int, total: int) -> None:
-            if name not in tasks:
-                tasks[name] = bar.add_task(f"{name}{unit}", total=total)
-            bar.update(tasks[name], completed=done)
-
+    with bars.progress_bars(unit) as on_step:
         yield on_step
 
 

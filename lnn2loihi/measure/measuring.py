@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,12 +35,11 @@ from lnn2loihi.measure.stopwatch import (
 from lnn2loihi.measure.trial import Trial
 from lnn2loihi.measure.windows import Repeat, Window, active_window, idle_window
 from lnn2loihi.sequences import sequences
+from lnn2loihi.showing.bars import OnPhase
 
 MODES = ("streaming", "sequence", "batch")
 #: Shares of what is left of a budget: for warming up and finding batches, and for timing.
 _PREPARING, _TIMING = 0.3, 0.5
-#: Called with what is going on, and how much of it is done of how much in all.
-OnPhase = Callable[[str, int, int], None]
 
 
 def measure(

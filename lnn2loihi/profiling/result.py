@@ -30,6 +30,8 @@ from lnn2loihi.targets.beside import claims_text
 from lnn2loihi.tiers import TIERS
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from lnn2loihi.profiling.answer import Answer
 
 #: How the problem of measurements begins that were not finished; why follows.
@@ -345,6 +347,21 @@ class ProfileResult(Shown):
         from lnn2loihi.profiling.storage import save_profile
 
         return save_profile(self, path)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draws the energy of a sample, with intervals: over the rate where it was looked for who
+        wins, else of each row.
+
+        Args:
+            ax: axes of matplotlib to draw on; None for a figure of its own.
+
+        Raises:
+            BackendMissingError: matplotlib is not installed.
+            InputError: these are no axes, or there is nothing to draw.
+        """
+        from lnn2loihi.showing.plots import plot_profile
+
+        return plot_profile(self, ax)
 
     def to_dict(self) -> dict[str, Any]:
         """The profile as plain data for JSON."""

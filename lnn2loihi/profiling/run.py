@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,7 @@ from lnn2loihi.profiling.rows import ProfileRow
 from lnn2loihi.profiling.sides import Side, Way, sides_of
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.sequences import Sequences
+from lnn2loihi.showing.bars import OnPhase, progress_or_bars
 from lnn2loihi.simulation import simulate
 from lnn2loihi.simulation.inputs import decoded, given
 from lnn2loihi.simulation.result import SimulationResult
@@ -55,8 +56,6 @@ _TOLD = ("rate", "io", "placement", "closed_loop", "copies")
 #: One device or several: names of profiles, files, or Device objects.
 Devices = str | os.PathLike[str] | Device | Sequence[str | os.PathLike[str] | Device]
 Budget = Annotated[Seconds, "seconds for the measurements, from 1e-12 to 1e12"]
-#: Called with what is going on, and how much of it is done of how much in all.
-OnPhase = Callable[[str, int, int], None]
 
 
 @checks_kinds()
@@ -88,7 +87,7 @@ def profile(
     budget_seconds: Budget | None = None,
     board_log: BoardLog | None = None,
     command: str = "",
-    progress: OnPhase | None = None,
+    progress: OnPhase | Literal[False] | None = None,
 ) -> ProfileResult:
     """Says what a program costs on Loihi devices, against what is measured on this machine.
 
@@ -127,7 +126,7 @@ def profile(
         budget_seconds: time for the measurements.
         board_log: what a board has measured, for one of these targets; see `read_board_log`.
         command: what makes this profile again; part of its provenance.
-        progress: called with the phase, what is done of it and what there is.
+        progress: called with phase, what is done and what there is; None for bars, False for none.
 
     Raises:
         DeviceError: lists devices that are unknown; or none of them is a Loihi.
@@ -148,9 +147,10 @@ def profile(
     judge = judge_for(run.outputs.shape, data, targets, metric, network)
     accuracy = None if judge is None else judged(judge(run.outputs))
     request = ChipRequest(prepared, aim, run.counters, rate, io, accuracy, *how)
-    answers = _estimated(chips, request, progress)
     told = {"quick": quick, "batches": batches, "score": judge, "budget_seconds": budget_seconds}
-    measured = _measured(backends, data, processors, progress=progress, **told)
+    with progress_or_bars(progress) as on_phase:
+        answers = _estimated(chips, request, on_phase)
+        measured = _measured(backends, data, processors, progress=on_phase, **told)
     rows = [row for answer in answers for row in answer.rows] + board
     rows += _processor_rows(program, request, controllers, processors, measured, count_instructions)
     data_of_sides, wins = (asked, data, judge, encoded), allow_estimated if frontier else None
