@@ -186,6 +186,16 @@ class TestHelp:
         assert "(see lnn2loihi quantize --help)" in run("quantize")[2]
         assert "(see lnn2loihi --help)" in run("frobnicate")[2]
 
+    def test_what_was_left_out_is_refused_whatever_typer_does(self) -> None:
+        from typer.main import get_command
+
+        group: Any = get_command(app)
+        for verb, left_out in (("place", "argument 'program'"), ("quantize", "option '--calib")):
+            context = group.commands[verb].make_context(verb, ["a"], resilient_parsing=True)
+            context.params = {"source": "a"}
+            with pytest.raises(Exception, match=f"Missing {left_out}"):
+                group.commands[verb].invoke(context)
+
     @pytest.mark.parametrize("topic", ["recipe", "samples", "description", "exit-codes", "json"])
     def test_explain(self, run: Run, topic: str) -> None:
         code, out, err = run("explain", topic)
