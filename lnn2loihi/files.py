@@ -247,6 +247,8 @@ def write_folder_atomically(path: str | os.PathLike[str], content: Mapping[str, 
     target = Path(os.path.realpath(path))
     if target.exists():
         _check_replaceable_folder(path, target, content)
+        for name, data in content.items():
+            check_replacing(target / name, data)
     number = 0
     while True:
         made = target.parent / f".{target.name}.{number}{UNFINISHED}"

@@ -341,6 +341,17 @@ class TestOutputs:
         code, _, err = run("export", "net.l2l", "-o", "o.c")
         assert code == 1 and "o.h: is a text" in err and not Path("o.c").exists()
 
+    def test_files_in_a_folder_are_looked_at_too(self, run: Run, files: Path) -> None:
+        arguments = ("export", "stock.l2l", "--format", "loihi2", "-i", "x.npy", "-o", "board")
+        assert run("prepare", "net.l2l", "--target", "stock", "-o", "stock.l2l")[0] == 0
+        assert run(*arguments)[0] == 0
+        assert "replaced: " in run(*arguments)[1]
+        notes = Path("board/README.md")
+        notes.write_text("mine\n")
+        code, _, err = run(*arguments)
+        assert code == 1 and "README.md: is a text" in err and notes.read_text() == "mine\n"
+        assert run(*arguments, "--force")[0] == 0
+
     def test_an_empty_file_is_nobodys(self, run: Run, files: Path) -> None:
         Path("o.l2l").touch()
         assert run("quantize", "net.toml", "-c", "x.npy", "-o", "o.l2l")[0] == 0

@@ -62,13 +62,13 @@ ROAD: dict[str, dict[str, tuple[str, ...]]] = {
         "export": (
             "lnn2loihi export net.l2l -o net.onnx",
             "lnn2loihi export net.l2l -o net.c",
-            "lnn2loihi export net.l2l --format loihi2 -i x.npy -o board",
+            "lnn2loihi export net.l2l --format loihi2 --target stock -i x.npy -o board",
         ),
     },
     "All of it, and help": {
         "demo": ("lnn2loihi demo -o out/demo",),
         "build": (
-            "lnn2loihi build --template > lnn2loihi.toml",
+            "lnn2loihi build --template",
             "lnn2loihi build lnn2loihi.toml --dry-run",
         ),
         "doctor": ("lnn2loihi doctor",),
