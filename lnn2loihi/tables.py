@@ -194,6 +194,8 @@ def _wrapped(line: str, most: int) -> str:
     if len(line) <= most or line.startswith("|"):
         return line
     indent = " " * min(len(line) - len(line.lstrip()) + 2, most // 2)
+    if line.lstrip().startswith("#") or "  # " in line:
+        indent = "# "  # what goes on is a comment too: TOML and commands can still be copied
     return textwrap.fill(
         line, most, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
