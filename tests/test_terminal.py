@@ -47,7 +47,7 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     (folder / "net.toml").write_bytes((damped_sine.FOLDER / "network.toml").read_bytes())
     weights = (damped_sine.FOLDER / "weights.safetensors").read_bytes()
     (folder / "weights.safetensors").write_bytes(weights)
-    result = l2l.profile(program, x, devices=("loihi2-oheo-gulch",), against=())
+    result = l2l.profile(program, x, devices=("loihi2-oheo-gulch",), against=(), frontier=False)
     result.save(folder / "net.profile.json")
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
