@@ -1,6 +1,4 @@
-"""Writes files whole or not at all, never over what was read, and reads small ones of unknown
-origin.
-"""
+"""Writes files whole or not at all, never over what was read; reads small ones of any origin."""
 
 from __future__ import annotations
 
@@ -239,7 +237,7 @@ def write_folder_atomically(path: str | os.PathLike[str], content: Mapping[str, 
         The path that was given.
 
     Raises:
-        InputError: what is there holds something else, or files that are read (`inputs_kept`).
+        InputError: what is there holds something else, or files that are read or of another kind.
         OSError: it cannot be written, or is no folder.
     """
     if "\0" in os.fspath(path):
@@ -247,8 +245,6 @@ def write_folder_atomically(path: str | os.PathLike[str], content: Mapping[str, 
     target = Path(os.path.realpath(path))
     if target.exists():
         _check_replaceable_folder(path, target, content)
-        for name, data in content.items():
-            check_replacing(target / name, data)
     number = 0
     while True:
         made = target.parent / f".{target.name}.{number}{UNFINISHED}"
@@ -290,7 +286,9 @@ def _check_replaceable_folder(
     others = []
     for one in sorted(target.iterdir()):
         check_not_input(one)
-        if one.name not in content or one.is_dir():
+        if one.name in content and not one.is_dir():
+            check_replacing(one, content[one.name])
+        else:
             others.append(one.name)
     if others:
         more = f" and {len(others) - 3} more" * (len(others) > 3)
