@@ -9,13 +9,25 @@ from __future__ import annotations
 
 import re
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 DOCUMENTS = Path(__file__).parent
 sys.path.insert(0, str(DOCUMENTS.parent))
 
+import numpy.typing  # noqa: E402
+
 from lnn2loihi.version import VERSION  # noqa: E402
+
+
+class ArrayLike:
+    """Stands in signatures for NumPy's union of ten types."""
+
+    __module__ = "numpy.typing"
+
+
+numpy.typing.ArrayLike = ArrayLike  # pyright: ignore[reportAttributeAccessIssue]
 
 project = "lnn2loihi"
 author = "the lnn2loihi developers"
@@ -25,8 +37,8 @@ release = version = VERSION
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 source_suffix = {".md": "markdown"}
 myst_heading_anchors = 4
-default_role = "code"  # docstrings write names in single backquotes
-nitpicky = False
+# Docstrings say in words what attributes are ("integers"), which are names of other things too.
+suppress_warnings = ["ref.python"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
@@ -48,8 +60,13 @@ html_theme_options: dict[str, Any] = {"navigation_with_keys": True, "top_of_page
 _ENTRY = re.compile(r"^- \[[^\]]+\]\(([\w-]+)\.md\)", re.MULTILINE)
 #: A link to what is in the repository and not in the site.
 _OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./([^)#\s]+)(?:#[^)]*)?\)")
-#: `- ```name``: ...` in api.md.
+#: A name in api.md.
 _NAME = re.compile(r"^- `([\w.]+)`$", re.MULTILINE)
+#: Headings of docstrings behind which text is indented.
+_SECTION = re.compile(r"\s*(Attributes|Args|Returns|Raises|Yields|Note|Example|Examples):")
+_CODE = re.compile(r"(``[^`]+``|`[^`]+`)")
+#: Stars, bars, and underlines at the end of words, which mean something in reStructuredText.
+_SPECIAL = re.compile(r"([*|]|(?<=\w)_(?!\w))")
 
 
 def with_order(text: str) -> str:
@@ -71,8 +88,6 @@ def with_reference(text: str) -> str:
 
 def directive(name: str) -> str:
     """The directive of autodoc that describes a public name."""
-    from importlib import import_module
-
     module, _, attribute = name.rpartition(".")
     found = getattr(import_module(module), attribute)
     kind = "data"
@@ -101,36 +116,45 @@ def outside(link: re.Match[str]) -> str:
 
 
 def docstring(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """A docstring as reStructuredText: what is indented is shown as it is, and stars are stars."""
+    """A docstring as reStructuredText."""
     del app, what, name, obj, options
     lines[:] = marked(lines)
 
 
+def types(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Types that napoleon has written, in which an underline at the end (`numpy.bool_`) is itself."""
+    del app, what, name, obj, options
+    lines[:] = [
+        re.sub(r"(?<=\w)_(?!\w)", r"\\_", line) if line.startswith(":vartype") else line
+        for line in lines
+    ]
+
+
 def marked(lines: list[str]) -> list[str]:
-    """Lines of a docstring in Google's style, in which blocks are marked as such."""
+    """Lines of a docstring in Google's style, of which blocks that are indented are shown as they are,
+    and names in backquotes as code.
+    """
     found: list[str] = []
-    block: int | None = None  # the indentation of the text around a block
+    around, block = "", None  # the last line of text, and its indentation where a block follows
     for number, line in enumerate(lines):
         indentation = len(line) - len(line.lstrip())
         if block is not None and line.strip() and indentation <= block:
             block = None
         if block is None and line.strip() and number and not lines[number - 1].strip():
-            around = next((text for text in reversed(found) if text.strip()), "")
             outer = len(around) - len(around.lstrip())
-            if around and indentation > outer and not _SECTION.match(around):
-                found += [" " * outer + "::", ""]
+            if around and indentation > outer and not _SECTION.fullmatch(around):
+                found += [] if around.endswith("::") else [" " * outer + "::", ""]
                 block = outer
-        found.append(line if block is not None else _escaped(line))
+        if line.strip() and block is None:
+            around = line
+        found.append(line if block is not None else _marked_line(line))
     return found
 
 
-_SECTION = re.compile(r"\s*(Attributes|Args|Returns|Raises|Yields|Note|Example|Examples):$")
-
-
-def _escaped(line: str) -> str:
-    """Stars, bars and underlines at the end of words are themselves outside of backquotes."""
-    parts = re.split(r"(`[^`]*`)", line)
-    parts[::2] = [re.sub(r"([*|]|(?<=\w)_(?!\w))", r"\\\1", part) for part in parts[::2]]
+def _marked_line(line: str) -> str:
+    parts = _CODE.split(line)
+    parts[::2] = [_SPECIAL.sub(r"\\\1", part) for part in parts[::2]]
+    parts[1::2] = [f"``{part.strip('`')}``" for part in parts[1::2]]
     return "".join(parts)
 
 
@@ -138,3 +162,4 @@ def setup(app: Any) -> None:
     """Called by Sphinx."""
     app.connect("source-read", read)
     app.connect("autodoc-process-docstring", docstring, priority=100)  # before napoleon
+    app.connect("autodoc-process-docstring", types, priority=900)
