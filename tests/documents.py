@@ -13,6 +13,7 @@ import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,8 @@ def wanted(codes: Sequence[str]) -> set[str]:
     found: set[str] = set()
     known: set[str] = set()
     for code in codes:
-        for statement in ast.parse(code).body:
+        prompted = code.removeprefix(">>> ").partition("\n")[0]
+        for statement in ast.parse(prompted if code.startswith(">>> ") else code).body:
             names = [node for node in ast.walk(statement) if isinstance(node, ast.Name)]
             used = {node.id for node in names if isinstance(node.ctx, ast.Load)}
             found |= used - known
@@ -118,18 +120,40 @@ def program() -> l2l.LoihiProgram:
     return l2l.quantize(network(), samples())
 
 
+@functools.cache
+def wide_cfc() -> Any:
+    """A CfC without wiring, as large as the one that a page names."""
+    import torch
+    from ncps.torch import CfC
+
+    torch.manual_seed(0)
+    return CfC(17, 64, proj_size=17, backbone_units=256)
+
+
+@functools.cache
+def counts() -> Any:
+    """What the program does on the chip in a sample."""
+    return l2l.workload(l2l.place(program()), l2l.simulate(program(), samples()).counters)
+
+
 def tensors() -> Any:
-    """The samples as PyTorch has them."""
+    """Longer ones as PyTorch has them."""
     import torch
 
-    return torch.from_numpy(samples()).float()
+    return torch.randn(2, 60, 5, generator=torch.Generator().manual_seed(0))
+
+
+def wide_samples() -> np.ndarray:
+    """Samples for it."""
+    return np.random.default_rng(0).normal(size=(2, 10, 17))
 
 
 #: What a name means on every page that does not say otherwise.
 GIVEN: Mapping[str, Callable[[], Any]] = {
     "l2l": lambda: l2l,
+    "lnn2loihi": lambda: l2l,
     "np": lambda: np,
-    "torch": lambda: __import__("torch"),
+    "torch": lambda: import_module("torch"),
     "x": samples,
     "y": lambda: np.zeros((4, 20, 2)),
     "module": cfc,
@@ -137,4 +161,14 @@ GIVEN: Mapping[str, Callable[[], Any]] = {
     "model": cfc,
     "network": network,
     "program": program,
+    "counts": counts,
+    "device": lambda: "loihi2-oheo-gulch",
 }
+#: What it means on single pages.
+GIVEN_TO: Mapping[str, Mapping[str, Callable[[], Any]]] = {
+    "converted.md": dict.fromkeys(("x", "x1", "x2"), tensors),
+    "modules.md": {"x": tensors},
+    "quantization.md": {"cfc": wide_cfc, "x": wide_samples},
+}
+#: Names that need PyTorch and ncps.
+OF_TORCH = {"torch", "module", "cfc", "model", "network", "program", "counts"}

@@ -1,0 +1,130 @@
+"""Blocks of code in the documents run, files that they show are read, and pages have their place."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from documents import GIVEN, GIVEN_TO, OF_TORCH, PAGES, ROOT, Block, blocks, wanted
+from measuring import measure_for_moments
+
+import lnn2loihi as l2l
+from lnn2loihi import qat, testing
+from lnn2loihi.measure import measuring
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+DOCS = ROOT / "docs"
+#: Pages of which tests of their own run the blocks.
+TRIED_ELSEWHERE = {
+    "README.md": "test_docs.py",
+    "extending.md": "test_extending.py",
+    "streams.md": "test_control_loop.py",
+}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [p for p in PAGES if blocks(p, "python") and p.name not in TRIED_ELSEWHERE],
+    ids=lambda page: page.stem,
+)
+def test_the_blocks_of_a_page_run(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One after the other, in one namespace and an empty folder, without the time that passes."""
+    shown = [block for block in blocks(page, "python") if not block.reason]
+    given = {**GIVEN, **GIVEN_TO.get(page.name, {})}
+    names: dict[str, Any] = {"__name__": page.stem}
+    for name in wanted([block.text for block in shown]) & given.keys():
+        if name in OF_TORCH:
+            pytest.importorskip("torch", reason=f"{page.name} starts with a PyTorch module")
+            pytest.importorskip("ncps", reason=f"{page.name} starts with an ncps module")
+        names[name] = given[name]()
+    measure_for_moments(monkeypatch)
+    monkeypatch.setattr(measuring, "FULL", measuring.QUICK)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    for block in shown:
+        run(block, names)
+
+
+def run(block: Block, names: dict[str, Any]) -> None:
+    """Runs a block; of one with a prompt also whether it raises what is shown."""
+    if not block.text.startswith(">>> "):
+        exec(compile(block.text, block.place, "exec"), names)  # noqa: S102 (our own document)
+        return
+    line, _, shown = block.text.removeprefix(">>> ").partition("\n")
+    with pytest.raises(l2l.Lnn2LoihiError) as raised:
+        exec(compile(line, block.place, "exec"), names)  # noqa: S102 (our own document)
+    assert f"{type(raised.value).__name__}: {raised.value}\n" == shown, block.place
+
+
+def test_files_that_pages_show_are_read() -> None:
+    """TOML and JSON in fences."""
+    for page in PAGES:
+        for block in blocks(page):
+            if block.language == "toml":
+                tomllib.loads(block.text)
+            if block.language == "json" and not block.reason:
+                json.loads(block.text)
+
+
+def test_what_is_not_run_says_why() -> None:
+    """In words; and every page of Python that is tried elsewhere is there."""
+    for page in PAGES:
+        text = page.read_text()
+        assert text.count("<!-- not run") == sum(bool(b.reason) for b in blocks(page)), page.name
+    assert set(TRIED_ELSEWHERE) <= {page.name for page in PAGES}
+
+
+def test_every_page_has_its_place() -> None:
+    """Once in index.md, which the site takes its order from."""
+    listed = re.findall(r"^- \[[^\]]+\]\(([\w-]+)\.md\): ", (DOCS / "index.md").read_text(), re.M)
+    pages = {page.stem for page in DOCS.glob("*.md")} - {"index"}
+    assert len(listed) == len(set(listed))
+    assert set(listed) == pages, "index.md lists every page of docs/ once"
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    """Each once, under a heading; what is named exists."""
+    listed = re.findall(r"^- `lnn2loihi\.([\w.]+)`$", (DOCS / "api.md").read_text(), re.M)
+    public = set(l2l.__all__)
+    public |= {f"qat.{name}" for name in qat.__all__}
+    public |= {f"testing.{name}" for name in testing.__all__} - {"testing.RULES"}
+    assert len(listed) == len(set(listed))
+    assert set(listed) == public, "docs/api.md lists every public name once"
+
+
+def test_headings_go_down_one_by_one() -> None:
+    """A page has one title, and no level is left out, or the site's contents have holes."""
+    for page in PAGES:
+        text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)
+        levels = [len(found) for found in re.findall(r"^(#+) ", text, re.M)]
+        assert levels and levels[0] == 1 and levels.count(1) == 1, page.name
+        assert all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False)), page.name
+
+
+def test_links_to_headings_lead_to_one() -> None:
+    """Within a page and between pages, as GitHub and the site name headings."""
+    missing = []
+    for page in PAGES:
+        for target, anchor in re.findall(r"\]\(([\w./-]*)#([\w-]+)\)", page.read_text()):
+            other = (page.parent / target).resolve() if target else page
+            if other.suffix == ".md" and anchor not in anchors(other):
+                missing.append(f"{page.name}: {target}#{anchor}")
+    assert missing == []
+
+
+def anchors(page: Path) -> set[str]:
+    """Names of a page's headings in links."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)
+    titles = re.findall(r"^#+ (.*)$", text, re.M)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
