@@ -16,6 +16,8 @@ from measuring import measure_for_moments
 import lnn2loihi as l2l
 from lnn2loihi import qat, testing
 from lnn2loihi.measure import measuring
+from lnn2loihi.neurons.activations import ACTIVATIONS
+from lnn2loihi.recipe import INPUT_WIDTHS, MESSAGE_WIDTHS, WEIGHT_WIDTHS, Recipe
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -128,3 +130,38 @@ def anchors(page: Path) -> set[str]:
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)
     titles = re.findall(r"^#+ (.*)$", text, re.M)
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+class TestTheGrammarOfRecipes:
+    PAGE = (DOCS / "recipe.md").read_text()
+
+    def test_widths(self) -> None:
+        found = re.findall(r'= "([wax])" BITS +(\d+) to (\d+)', self.PAGE)
+        widths = {"w": WEIGHT_WIDTHS, "a": MESSAGE_WIDTHS, "x": INPUT_WIDTHS}
+        assert {letter: (int(low), int(high)) for letter, low, high in found} == widths
+        for letter, (low, high) in widths.items():
+            texts = {"w": "w{}a12", "a": "w8a{}", "x": "w8a12x{}"}[letter]
+            for bits in range(low, high + 1):
+                assert Recipe.parse(texts.format(bits))
+            for bits in (low - 1, high + 1):
+                with pytest.raises(l2l.RecipeError):
+                    Recipe.parse(texts.format(bits))
+
+    def test_activations(self) -> None:
+        line = re.search(r"activation = (.*);", self.PAGE)
+        assert line is not None
+        assert re.findall(r'"(\w+)"', line[1]) == list(ACTIVATIONS)
+
+    def test_examples(self) -> None:
+        rows = re.findall(r"^\| `(\S+)` \| `(\S+)` \|", self.PAGE, re.M)
+        assert len(rows) == 6
+        assert [str(Recipe.parse(short)) for short, _ in rows] == [full for _, full in rows]
+
+    def test_refusals(self) -> None:
+        line = re.search(r"What is not a recipe is refused: (.*?)\n\n", self.PAGE, re.S)
+        assert line is not None
+        refused = re.findall(r"`(\S+?)`", line[1])
+        assert len(refused) == 5
+        for text in refused:
+            with pytest.raises(l2l.RecipeError):
+                Recipe.parse(text)
