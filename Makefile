@@ -8,6 +8,7 @@
 #   make wheel       source archive and a wheel for this machine in dist/
 #   make wheels      what is published: manylinux wheels for x86-64 and Arm, by zig; see docs/install.md
 #   make versions    the lowest and the highest versions of every dependency
+#   make docs        the documents as a site, build/docs/index.html; no network is needed
 #   make setup       only the environment
 #   make clean       removes the environments and everything that was built
 #
@@ -44,7 +45,7 @@ done; \
 echo "No Python 3.10 to 3.13 that has its venv module; tried: $(or $(PYTHON),$(OTHERS))" >&2; exit 1
 endef
 
-.PHONY: help setup setup-dev demo test test-quick benchmark fuzz lint wheel wheels versions clean
+.PHONY: help docs setup setup-dev demo test test-quick benchmark fuzz lint wheel wheels versions clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -71,6 +72,11 @@ benchmark:
 fuzz:
 	$(call set_up,test onnx hdf5)
 	$(VENV)/bin/python tests/fuzzing/hunt.py --inputs 1000000 --processes $(JOBS) $(FUZZ)
+
+docs:
+	$(call set_up,docs)
+	$(VENV)/bin/python -m sphinx --fresh-env --fail-on-warning --keep-going --quiet docs build/docs
+	@echo "The site is at build/docs/index.html"
 
 lint: setup-dev
 	$(VENV)/bin/ruff check
