@@ -122,7 +122,7 @@ def docstring(app: Any, what: str, name: str, obj: Any, options: Any, lines: lis
 
 
 def types(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Types that napoleon has written, in which an underline at the end (`numpy.bool_`) is itself."""
+    """Types as napoleon writes them, in which the end of `numpy.bool_` means nothing else."""
     del app, what, name, obj, options
     lines[:] = [
         re.sub(r"(?<=\w)_(?!\w)", r"\\_", line) if line.startswith(":vartype") else line
@@ -131,8 +131,8 @@ def types(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[st
 
 
 def marked(lines: list[str]) -> list[str]:
-    """Lines of a docstring in Google's style, of which blocks that are indented are shown as they are,
-    and names in backquotes as code.
+    """Lines of a docstring in Google's style, in which indented blocks are shown as they are, and
+    names in backquotes as code.
     """
     found: list[str] = []
     around, block = "", None  # the last line of text, and its indentation where a block follows

@@ -1,9 +1,9 @@
 """What the documents show: blocks of code, commands, and what Python blocks are given.
 
-A block runs unless an HTML comment before it says why not: `<!-- not run: it needs a board -->`. All
-blocks of Python of a page run one after the other in one namespace. Names that a page uses before it
-assigns them are given, if they stand in `GIVEN`: the network, program and samples that every page means
-when it says `network`, `program` and `x`.
+A block runs unless an HTML comment before it says why not: `<!-- not run: it needs a board -->`.
+All blocks of Python of a page run one after the other in one namespace. Names that a page uses
+before it assigns them are given, if they stand in `GIVEN`: the network, program and samples that
+every page means when it says `network`, `program` and `x`.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import typer
 from conftest import Run
+from documents import PAGES, commands
 from measuring import measure_for_moments
 
 from lnn2loihi import cli
@@ -47,14 +48,7 @@ def test_links_lead_somewhere() -> None:
 
 def _commands() -> list[tuple[str, str]]:
     """What documents tell to type, with the document."""
-    found = []
-    for document in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
-        text = document.read_text().replace("\\\n", "")
-        for line in re.findall(
-            r"^(?:    )(?:\$ )?lnn2loihi (\S.*?)(?:\s+#.*)?$", text, re.MULTILINE
-        ):
-            found.append((document.name, line))
-    return found
+    return [(page.name, command) for page in PAGES for command in commands(page)]
 
 
 @pytest.mark.parametrize(("document", "command"), _commands())

@@ -1,4 +1,4 @@
-"""Blocks of code in the documents run, files that they show are read, and pages have their place."""
+"""Blocks of code in the documents run, files that they show are read, and pages have a place."""
 
 from __future__ import annotations
 
