@@ -70,8 +70,8 @@ class Browser:
         elif kind == "Network.requestWillBeSent":
             self.addresses.append(told["request"]["url"])
 
-    def open(self, page: Path, width: int, **media: str) -> None:
-        """Opens a file on a screen of that width, and waits until its check has answered.
+    def show(self, page: Path, width: int, **media: str) -> None:
+        """Opens a file on a screen of that width, and waits until it is there.
 
         Args:
             page: the file.
@@ -85,6 +85,15 @@ class Browser:
         features = [{"name": n.replace("_", "-"), "value": v} for n, v in media.items()]
         self.ask("Emulation.setEmulatedMedia", features=features)
         self.ask("Page.navigate", url=page.resolve().as_uri())
+        self.value(
+            "new Promise((done) => { if (document.readyState === 'complete') done();"
+            " else addEventListener('load', done); })"
+        )
+        self.drawn()
+
+    def open(self, page: Path, width: int, **media: str) -> None:
+        """Shows a page that runs its program, and waits until its check has answered; see show."""
+        self.show(page, width, **media)
         self.value(
             "new Promise((done) => { const look = () => {"
             " const text = document.getElementById('live-check')?.textContent ?? '';"

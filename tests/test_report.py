@@ -122,7 +122,7 @@ class TestPage:
             "Where the numbers come from", "Energy against latency", "Energy against sample rate",
             "Where the energy goes", "Energy against batch", "Wiring", "Float against integers",
             "Quantization", "Cores on the mesh", "Load per core", "bottleneck", "Placement",
-            "What the parameters do", "NECOTIS", "lnn2loihi profile net.l2l --input x.npy",
+            "Which assumptions matter", "NECOTIS", "lnn2loihi profile net.l2l --input x.npy",
             RESULT.subject.sha256, l2l.__version__, "onnxruntime on GPU: no GPU",
         ):  # fmt: skip
             assert words in text, words
@@ -195,7 +195,7 @@ def test_names_are_escaped_wherever_they_stand(name: str, words: str) -> None:
     plain = page(example_result(PROGRAM, rows[:0], chips=()), PROGRAM, None)
     assert set(checker.tags) <= set(checked(plain).tags) | {
         "strong", "ol", "ul", "li", "rect", "path", "circle", "g", "br", "figcaption", "pre", "dt",
-        "dd", "dl", "table", "tbody", "code",
+        "dd", "dl", "table", "tbody", "code", "figure",
     }  # fmt: skip
     document.encode()  # no lone surrogate is left
 

@@ -128,6 +128,10 @@ def _figures(chip: ProfileRow, result: ProfileResult) -> tuple[KeyFigure, ...]:
     assert chip.total_energy is not None
     where = f"{chip.title}, {sentences.how(chip)}, {chip.pace}"
     found = [_figure("Energy a sample, chip", chip, chip.total_energy, where)]
+    if chip.throughput is not None:
+        power = chip.total_energy.times(chip.throughput.middle, "W")
+        of = "energy a sample times samples per second" + (", all copies" * (chip.copies > 1))
+        found.append(_figure("Power, chip", chip, power, of))
     other = cheapest_rival(result, result.allow_estimated) or bounded_rival(result)
     if other is not None and other.total_energy is not None:
         where = f"{other.name}, {other.pace}"

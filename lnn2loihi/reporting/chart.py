@@ -111,7 +111,7 @@ def ticks_below(area: Area, most: int) -> Markup:
     parts: list[Markup] = []
     for value, words in _apart(area.x, most):
         x = area.left + area.x.place(value)
-        half = 0.5 * CHARACTER * len(words)
+        half = 0.5 * CHARACTER * len(words) + 4.0  # some fonts are wide
         parts.append(line(x, area.top, x, area.bottom, "grid"))
         centre = min(max(x, half), area.right + 10.0 - half)
         parts.append(text(centre, area.bottom + 14, words, "middle", "t tick"))
@@ -201,3 +201,8 @@ def figure(caption: str, body: Markup, note: object = None, wide: bool = False) 
         element("p", note, class_="note") if note else None,
         class_="card wide" if wide else "card",
     )  # fmt: skip
+
+
+def folded(caption: object, *content: object, class_: str = "card wide breakable") -> Markup:
+    """A card of which only the caption is seen until it is opened, or printed."""
+    return element("details", element("summary", caption), *content, class_=class_)

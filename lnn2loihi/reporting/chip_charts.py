@@ -102,7 +102,7 @@ def core_loads(chip: ChipProfile) -> Markup | None:
     if not chip.cores:
         return None
     order = sorted(range(len(chip.cores)), key=lambda i: -chip.cores[i].load)[:LOADS]
-    kept = sorted(order)
+    kept = sorted(order, key=lambda i: (chip.cores[i].chip, chip.cores[i].index))
     y = Axis.from_zero([core.load for core in chip.cores], 170, unit="s", label="time of a step")
     left = margin_for(y.ticks(5))
     x = Axis(0.0, float(len(kept)), WIDTH - left - 10.0)
@@ -127,9 +127,7 @@ def core_loads(chip: ChipProfile) -> Markup | None:
         if CHARACTER * len(name) < every * slot:
             centre = left + (place + 0.5) * slot
             parts.append(text(centre, area.bottom + 14, name, "middle", "t tick"))
-    parts.append(
-        text(area.right, area.bottom + 30, "core, in order of their neurons", "end", "t label")
-    )
+    parts.append(text(area.right, area.bottom + 30, "number of the core", "end", "t label"))
     keys = legend((box_key(f"cause {cause}"), words) for cause, words in RESOURCES.items())
     return joined(drawing(area.bottom + 36, "Load per core", *parts), keys)
 
@@ -175,15 +173,16 @@ def sensitivity(found: EnergySensitivity) -> Markup | None:
     inner = Axis.around([*values, found.total_energy], WIDTH - 20.0, unit="J")
     area = Area(10.0, top, inner, Axis(0.0, 1.0, row * len(ranked)))
     nominal, _ = area.at(found.total_energy, 0.0)
-    parts: list[object] = [ticks_below(area, 5), line(nominal, top, nominal, area.bottom, "axis")]
+    parts: list[object] = [ticks_below(area, 5)]
     for place, effect in enumerate(ranked):
         y = top + place * row
         ends = sorted((effect.total_at_low, effect.total_at_high))
         (x1, _), (x2, _) = (area.at(value, 0.0) for value in ends)
         name = f"{effect.parameter.replace('_', ' ')} ({effect.grade})"
+        parts.append(line(nominal, y + 13, nominal, y + 31, "axis"))  # not through the names
         parts.append(text(area.left, y + 11, name, class_="t halo"))
         parts.append(rectangle(x1, y + 15, max(x2 - x1, 1.0), 14, f"effect {effect.grade}"))
     parts.append(text(area.right, area.bottom + 30, label, "end", "t label"))
     grades = dict.fromkeys(effect.grade for effect in ranked)
     keys = legend((box_key(f"effect {grade}"), grade) for grade in grades)
-    return joined(drawing(area.bottom + 38, "EnergySensitivity to the parameters", *parts), keys)
+    return joined(drawing(area.bottom + 38, "Which assumptions matter", *parts), keys)

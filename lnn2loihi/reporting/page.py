@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from importlib import resources
 
@@ -9,14 +10,14 @@ from lnn2loihi.graph.precedent import NO_PRECEDENT
 from lnn2loihi.profiling.answer import WARNING, KeyFigure, answer
 from lnn2loihi.profiling.curves import crossover_text, crossovers, curves_of
 from lnn2loihi.profiling.frontier import Frontier
-from lnn2loihi.profiling.result import ChipProfile, EnergySensitivity, ProfileResult
+from lnn2loihi.profiling.result import ProfileResult
 from lnn2loihi.profiling.rows import ProfileRow
 from lnn2loihi.profiling.speaking import full_speed, rows_of_chips
 from lnn2loihi.program import MEASURED_WITH_MEANS, LoihiProgram
 from lnn2loihi.reporting.axis import number_of, range_of, shown, typeset
 from lnn2loihi.reporting.batch_chart import energy_against_batch
-from lnn2loihi.reporting.chart import figure
-from lnn2loihi.reporting.chip_charts import LOADS, MESHES, core_loads, mesh, sensitivity, visible
+from lnn2loihi.reporting.chart import figure, folded
+from lnn2loihi.reporting.chip_section import chips_section
 from lnn2loihi.reporting.energy_charts import (
     energy_against_latency,
     energy_against_rate,
@@ -31,6 +32,8 @@ from lnn2loihi.reporting.tables import (
     claims_table,
     facts,
     metrics_table,
+    pace_title,
+    paces_of,
     profile_table,
     provenance_table,
     quantization_table,
@@ -43,8 +46,11 @@ from lnn2loihi.tables import counted
 from lnn2loihi.targets.beside import unproved_of
 from lnn2loihi.tiers import TIERS
 
-#: Warnings of a program that stand at the top of the page.
-LEADING = 4
+#: Warnings of a program that stand at the top of the page, and sentences of the answer that are
+#: not folded.
+LEADING, SPOKEN = 4, 3
+#: An interval in a sentence; the headline leaves it to the figures below.
+_INTERVAL = re.compile(r" \([^()]* to [^()]*\)")
 #: Sections and their anchors, in order.
 SECTIONS = {
     "table": "All numbers",
@@ -84,7 +90,7 @@ def sections_of(
         "table": _table(result),
         "energy": _energy(result),
         "network": _network(program, traces),
-        "chip": joined(*(_chip(chip) for chip in result.chips)),
+        "chip": chips_section(result.chips),
         "metrics": _metrics(result),
         "provenance": _provenance(result),
     }
@@ -132,7 +138,7 @@ def document(
 
 
 def answer_of(result: ProfileResult, program: LoihiProgram, anchor: str = "network") -> Markup:
-    """The answer in words with its figures, below what warns.
+    """The figures, what warns, and the answer in words, of which the first sentences are open.
 
     Args:
         result: the profile.
@@ -142,11 +148,23 @@ def answer_of(result: ProfileResult, program: LoihiProgram, anchor: str = "netwo
     found = answer(result)
     said = [text for text in found.sentences if not text.startswith(WARNING)]
     sentences = [element("li", typeset(sentence)) for sentence in said]
+    rest = sentences[SPOKEN:]
     return joined(
-        _warnings(result, program, anchor),
-        element("div", element("ul", *sentences), class_="answer"),
         element("div", *map(_tile, found.figures), class_="tiles") if found.figures else None,
-    )
+        _warnings(result, program, anchor),
+        element(
+            "div",
+            element("ul", *sentences[:SPOKEN]),
+            folded(f"{counted(len(rest), 'more sentence')}", element("ul", *rest), class_="more")
+            if rest else None,
+            class_="answer",
+        ),
+    )  # fmt: skip
+
+
+def headline(result: ProfileResult) -> str:
+    """The title of the answer without its intervals, which stand with the figures."""
+    return typeset(_INTERVAL.sub("", answer(result).title))
 
 
 def _header(result: ProfileResult, program: LoihiProgram) -> Markup:
@@ -159,7 +177,7 @@ def _header(result: ProfileResult, program: LoihiProgram) -> Markup:
     return element(
         "header",
         element("p", line, class_="eyebrow"),
-        element("h1", typeset(answer(result).title)),
+        element("h1", headline(result)),
         answer_of(result, program),
     )
 
@@ -169,8 +187,7 @@ def _warnings(result: ProfileResult, program: LoihiProgram, anchor: str) -> Mark
     words = {name: count for name, count in (result.subject.saturated_words or {}).items() if count}
     texts = [*result.warnings]
     texts += [f"While it was counted, {saturation_text(words)}"] if words else []
-    # What no public program does first; the others stand with the network.
-    texts += sorted(program.warnings, key=lambda text: NO_PRECEDENT not in text)[:LEADING]
+    texts += _program_warnings(program)[:LEADING]
     items = [element("li", typeset(text)) for text in texts]
     if len(program.warnings) > LEADING:
         left = len(program.warnings) - LEADING
@@ -182,6 +199,11 @@ def _warnings(result: ProfileResult, program: LoihiProgram, anchor: str) -> Mark
         "div", element("p", "Warnings", class_="caption"), element("ul", *items, class_="small"),
         class_="card warning first",
     )  # fmt: skip
+
+
+def _program_warnings(program: LoihiProgram) -> list[str]:
+    """What no public program does first: LEADING at the top, the others with the network."""
+    return sorted(program.warnings, key=lambda text: NO_PRECEDENT not in text)
 
 
 def _tile(figure: KeyFigure) -> Markup:
@@ -208,14 +230,14 @@ def _table(result: ProfileResult) -> Markup:
     if result.quick:
         note += " Quick: the windows of measurement were too short for figures to be quoted."
     remarks = remarks_list(result)
+    titled = [(pace_title(result, pace), pace) for pace in paces_of(result)]
     return joined(
-        element("div", profile_table(result), element("p", note, class_="note"),
-                class_="card wide breakable"),
+        *(folded(title, profile_table(result, pace)) for title, pace in titled),
         _sides(result),
-        element("div", element("p", "Remarks", class_="caption"), remarks,
-                class_="card wide warning breakable", style="margin-top:14px")
-        if remarks else None,
-        _tiers(result),
+        folded(f"{counted(len(result.remarks()), 'remark')}", remarks,
+               class_="card wide warning breakable") if remarks else None,
+        folded("How it was counted, and how surely each number is known",
+               element("p", note, class_="note"), _tiers(result)),
     )  # fmt: skip
 
 
@@ -231,13 +253,12 @@ def _sides(result: ProfileResult) -> Markup | None:
     )
     refused = [(side.target, side.refusal) for side in result.sides if side.refusal]
     unproved = unproved_of([side.claims for side in result.sides])
-    return element(
-        "div",
-        element("p", f"Targets side by side on {result.sides[0].device}", class_="caption"),
+    return folded(
+        f"Targets side by side on {result.sides[0].device}",
         sides_table(result.sides), element("p", note, class_="note"), _items(refused),
         element("p", "What is proved", class_="caption"), claims_table(result.sides),
         element("p", "Not proved on silicon:", class_="small") if unproved else None,
-        _items(unproved), class_="card wide breakable", style="margin-top:14px",
+        _items(unproved),
     )  # fmt: skip
 
 
@@ -260,7 +281,9 @@ def _energy(result: ProfileResult) -> Markup:
     paced = [row for row in result.rows if row.rate == result.rate]
     pace = "at full speed" if result.rate is None else f"at {shown(result.rate, 'Hz')}"
     curves = curves_of(result)
+    # Without a frontier these sentences are part of the answer.
     meetings = crossover_text(crossovers(curves, result.allow_estimated))
+    meetings = meetings if result.frontier is not None else ""
     charts = [
         (f"Energy against latency, {pace}", energy_against_latency(paced),
          "Full-chip static energy; a dotted tail leads down to the network's share of the chip. "
@@ -269,16 +292,21 @@ def _energy(result: ProfileResult) -> Markup:
         ("Energy against sample rate",
          energy_against_rate(curves, result.rate, result.allow_estimated),
          "Below full speed a device idles between samples, and idle power counts. Bands are "
-         f"intervals. Of bounds only that of the fastest backend is drawn. {typeset(meetings)}"),
+         f"intervals. Of bounds only that of the fastest backend is drawn."),
         ("Where the energy goes", energy_by_cause(_by_cause(result)),
          "All estimated. Each bar is 100 % of the amount at its right."),
         ("Energy against batch, at full speed", energy_against_batch(result.rows),
          "Sequences side by side. The chip takes samples one by one."),
     ]  # fmt: skip
-    cards = [figure(caption, chart, note) for caption, chart, note in charts if chart]
-    found = result.frontier
-    if found is not None:
-        cards.insert(0, _frontier(found))
+    drawn = [one for one in charts if one[1]]
+    cards = [figure(*one) for one in drawn[:1]]
+    cards += [folded(caption, chart, element("p", note, class_="note"), class_="card breakable")
+              for caption, chart, note in drawn[1:]]  # fmt: skip
+    if result.frontier is not None:
+        cards.append(_frontier(result.frontier))
+    if meetings:
+        cards.append(folded("Rates at which two of them meet",
+                            element("p", typeset(meetings), class_="note")))  # fmt: skip
     return element("div", *cards, class_="grid") if cards else Markup()
 
 
@@ -286,8 +314,6 @@ def _frontier(found: Frontier) -> Markup:
     """Where the chip wins, by rate and number of copies."""
     others = not_drawn(found)
     note = joined(
-        typeset(found.sentence),
-        element("br"),
         "Energy of a sample of one copy with the static power of the full chip, shared by the "
         "copies; a competitor is in it where it meets the rate by the upper end of its interval. "
         "On the map the line is the rate from which on the chip is the cheapest, bars and band are "
@@ -295,7 +321,8 @@ def _frontier(found: Frontier) -> Markup:
         f" Not drawn, but in the contest: {', '.join(others)}." if others else "",
         *(joined(element("br"), typeset(f"{text}.")) for text in found.left_out),
     )
-    return figure("Where the chip wins", frontier_chart(found), note, wide=True)
+    chart = frontier_chart(found)
+    return folded("Where the chip wins", chart, element("p", note, class_="note"))
 
 
 def _by_cause(result: ProfileResult) -> list[ProfileRow]:
@@ -310,11 +337,8 @@ def _by_cause(result: ProfileResult) -> list[ProfileRow]:
 
 def _network(program: LoihiProgram, traces: Traces | None) -> Markup:
     left_out = thinning(program)
-    cards = [
-        figure(
-            "Wiring", network_drawing(program), left_out.capitalize() + "." if left_out else None
-        )
-    ]
+    said = element("p", f"{left_out.capitalize()}.", class_="note") if left_out else None
+    cards = [folded("Wiring", network_drawing(program), said, class_="card breakable")]
     if traces is not None:
         worst = max(traces.worst_error(channel) for channel in traces.channels())
         note = (
@@ -324,58 +348,20 @@ def _network(program: LoihiProgram, traces: Traces | None) -> Markup:
         cards.append(figure("Float against integers", traces_chart(traces), note))
     if program.table:
         cards.append(
-            element("div", element("p", f"Quantization, recipe {program.recipe}", class_="caption"),
-                    quantization_table(program.table),
-                    element("p", "Measured on the calibration samples." + (
-                        f" Its {MEASURED_WITH_MEANS}." if program.measured_with_means else ""
-                    ), class_="note"),
-                    class_="card wide breakable")
+            folded(f"Quantization, recipe {program.recipe}",
+                   quantization_table(program.table),
+                   element("p", "Measured on the calibration samples." + (
+                       f" Its {MEASURED_WITH_MEANS}." if program.measured_with_means else ""
+                   ), class_="note"))
         )  # fmt: skip
-    if program.warnings:
-        items = [element("li", warning) for warning in program.warnings]
+    others = _program_warnings(program)[LEADING:]
+    if others:
+        items = [element("li", warning) for warning in others]
         cards.append(
-            element("div", element("p", "Warnings of the program", class_="caption"),
-                    element("ul", *items, class_="small"), class_="card wide warning breakable")
+            folded(f"{counted(len(others), 'more warning')} of the program",
+                   element("ul", *items, class_="small"), class_="card wide warning breakable")
         )  # fmt: skip
     return element("div", *cards, class_="grid")
-
-
-def _chip(chip: ChipProfile) -> Markup:
-    taken = f"{len(chip.cores):,} core{'s' * (len(chip.cores) != 1)}"
-    note = f"{taken} on {chip.chips:,} chip{'s' * (chip.chips != 1)}, shaded by load, in shares of "
-    note += "the busiest core's. Each square is a router with its cores."
-    more = len({core.chip for core in chip.cores}) - MESHES
-    note += f" {more:,} more chips are not drawn." if more > 0 else ""
-    loads = core_loads(chip)
-    few = f"The {LOADS} busiest cores are drawn. " if len(chip.cores) > LOADS else ""
-    cards = [
-        figure("Cores on the mesh", mesh(chip), note),
-        figure("Load per core in the slowest step", loads, f"{few}Estimated, nominal parameters.")
-        if loads else None,
-        *map(_tornado, chip.sensitivities),
-        element("div", element("p", "Placement", class_="caption"),
-                element("div", element("pre", _placement(chip)), class_="scroll"),
-                class_="card wide breakable") if chip.placement else None,
-    ]  # fmt: skip
-    grid = element("div", *cards, class_="grid", style="margin-bottom:14px")
-    return joined(element("p", chip.placed, class_="caption"), grid)
-
-
-def _tornado(found: EnergySensitivity) -> Markup | None:
-    chart = sensitivity(found)
-    if chart is None:
-        return None
-    left = sum(effect.swing > 0.0 for effect in found.effects) - len(visible(found))
-    note = "One parameter at a time at the ends of its range; the line is the nominal value."
-    note += f" {left} more move it by less." if left else ""
-    return figure(f"What the parameters do, {typeset(found.pace)}", chart, note)
-
-
-def _placement(chip: ChipProfile) -> Markup:
-    """The linker map; its lines stay lines."""
-    lines = chip.placement.splitlines()
-    kept = lines[:400] + ([f"... {len(lines) - 400:,} more lines"] if len(lines) > 400 else [])
-    return Markup("\n".join(joined(line) for line in kept))
 
 
 def _metrics(result: ProfileResult) -> Markup:
@@ -385,8 +371,8 @@ def _metrics(result: ProfileResult) -> Markup:
         "Names and definitions of NeuroBench, computed from our own graph because its hooks miss "
         "these networks. Operations are per sequence, as there."
     )
-    return element("div", metrics_table(result.metrics), element("p", note, class_="note"),
-                   class_="card wide breakable")  # fmt: skip
+    table = metrics_table(result.metrics)
+    return folded("Every metric", table, element("p", note, class_="note"))
 
 
 def _provenance(result: ProfileResult) -> Markup:
@@ -399,7 +385,7 @@ def _provenance(result: ProfileResult) -> Markup:
     }
     known = {name: value for name, value in entries.items() if value}
     return joined(
-        element("div", facts(known), class_="card wide breakable"),
-        element("div", provenance_table(result.provenance), class_="card wide breakable",
-                style="margin-top:14px") if result.provenance else None,
+        folded("Command, program, machine and versions", facts(known)) if known else None,
+        folded(f"{counted(len(result.provenance), 'number')} with range, grade and source",
+               provenance_table(result.provenance)) if result.provenance else None,
     )  # fmt: skip

@@ -76,6 +76,8 @@ def _inside(value: object) -> object:
     return value
 
 
+#: The mode in which samples follow each other before they are answered.
+PIPELINED = "pipelined"
 #: Columns of the profile's table, and what each shows.
 COLUMNS: Mapping[str, Callable[[ProfileRow], object]] = {
     "device": lambda row: _lines(row.name, row.backend if row.backend == MODEL else row.title),
@@ -92,19 +94,29 @@ COLUMNS: Mapping[str, Callable[[ProfileRow], object]] = {
 }
 
 
-def profile_table(result: ProfileResult) -> Markup:
-    """Every row with its tiers, those at the asked rate first. On a phone each row is a card."""
-    paces = sorted({row.rate for row in result.rows}, key=lambda rate: (rate is None, rate))
-    bodies: list[Markup] = []
-    for pace in paces:
-        rows = [row for row in result.rows if row.rate == pace]
-        words = rows[0].pace
-        title = element("th", words[0].upper() + words[1:], colspan=len(COLUMNS), scope="rowgroup")
-        bodies.append(
-            element("tbody", element("tr", title, class_="pace"), *map(_profile_row, rows))
-        )
+def paces_of(result: ProfileResult) -> list[float | None]:
+    """Rates of the rows, full speed last."""
+    return sorted({row.rate for row in result.rows}, key=lambda rate: (rate is None, rate or 0.0))
+
+
+def pace_title(result: ProfileResult, rate: float | None) -> str:
+    """What a table of that rate is called, with its rows counted."""
+    rows = [row for row in result.rows if row.rate == rate]
+    words = typeset(rows[0].pace)
+    return f"{words[0].upper()}{words[1:]}: {len(rows):,} row{'s' * (len(rows) != 1)}"
+
+
+def profile_table(result: ProfileResult, rate: float | None) -> Markup:
+    """Every row of a rate with its tiers. Where there is a rate, the answer that comes with its
+    sample stands before the pipelined one of a device. On a phone each row is a card.
+    """
+    rows = [row for row in result.rows if row.rate == rate]
+    if rate is not None:
+        devices = list(dict.fromkeys(row.device for row in rows))
+        rows.sort(key=lambda row: (devices.index(row.device), row.mode == PIPELINED))
     head = element("tr", *(element("th", name, scope="col") for name in COLUMNS))
-    inside = element("table", element("thead", head), *bodies, class_="rows stacked")
+    body = element("tbody", *map(_profile_row, rows))
+    inside = element("table", element("thead", head), body, class_="rows stacked")
     return element("div", inside, class_="scroll")
 
 
@@ -206,6 +218,7 @@ def quantization_table(rows: Sequence[Mapping[str, Any]]) -> Markup:
             )
             for row in rows
         ],
+        stacked=True,
     )  # fmt: skip
 
 
@@ -245,7 +258,7 @@ def metrics_table(metrics: Sequence[NeuroBenchMetrics]) -> Markup:
     for key in ("Effective Neuron Ops", "Neuron Dense Ops"):
         operations = [column["NeuronOperations"] or {} for column in columns]
         rows.append([f"NeuronOperations {key}", *(found.get(key) for found in operations)])
-    return table(("metric", *(m.subject for m in metrics)), rows)
+    return table(("metric", *(m.subject for m in metrics)), rows, stacked=True)
 
 
 def provenance_table(entries: Sequence[Provenance]) -> Markup:
