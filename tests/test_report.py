@@ -29,9 +29,10 @@ from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.result import ProfileResult
 from lnn2loihi.profiling.rows import ProfileRow
 from lnn2loihi.reporting.axis import Axis, shown, typeset
-from lnn2loihi.reporting.chart import Area, free_places, letter
+from lnn2loihi.reporting.chart import Area, letter
 from lnn2loihi.reporting.markup import Markup, element, escaped
 from lnn2loihi.reporting.page import page
+from lnn2loihi.reporting.placing import Box, free_places
 from lnn2loihi.reporting.traces import Traces
 
 PROGRAM = example_program()
@@ -227,8 +228,25 @@ def test_axes_place_values_in_order_and_inside(values: list[float], log: bool, m
 @given(st.lists(st.tuples(st.floats(0, 300), st.floats(0, 200)), min_size=1, max_size=8))
 def test_labels_keep_inside(anchors: list[tuple[float, float]]) -> None:
     area = Area(0.0, 0.0, Axis(0, 1, 300.0), Axis(0, 1, 200.0))
-    for x, y in free_places(area, anchors):
+    for x, y in free_places(area, anchors, [letter(i) for i in range(len(anchors))]):
         assert 0.0 < x < 300.0 and 0.0 < y < 200.0
+
+
+@pytest.mark.parametrize("labels", [["A"] * 9, ["10, 11, 12"] * 9])
+@given(step=st.tuples(st.floats(-32, 32), st.floats(-20, 20)), x=st.floats(10, 290))
+def test_labels_lie_neither_on_each_other_nor_on_marks(
+    labels: list[str], step: tuple[float, float], x: float
+) -> None:
+    """Rows, columns, diagonals and heaps of nine marks: every shape that a profile brings."""
+    area = Area(0.0, 0.0, Axis(0, 1, 300.0), Axis(0, 1, 250.0))
+    marks = [(min(max(x + i * step[0], 5), 295), min(max(125 + (i - 4) * step[1], 5), 245))
+             for i in range(9)]  # fmt: skip
+    places = free_places(area, marks, labels)
+    boxes = [Box.of(*place, words) for place, words in zip(places, labels, strict=True)]
+    for i, box in enumerate(boxes):
+        assert box.inside(area)
+        assert all(box.distance(other) >= 0.0 for other in boxes[:i])
+        assert all(box.distance(Box(*mark)) >= 0.0 for mark in marks)
 
 
 def test_texts_of_numbers() -> None:

@@ -13,7 +13,6 @@ from lnn2loihi.reporting.chart import (
     Area,
     drawing,
     frame,
-    free_places,
     legend,
     letter,
     line,
@@ -23,6 +22,7 @@ from lnn2loihi.reporting.chart import (
 from lnn2loihi.reporting.energy_charts import BOTTOM, HEIGHT, TOP, area_for
 from lnn2loihi.reporting.marks import TIER_CLASS, line_key, point, span
 from lnn2loihi.reporting.markup import Markup, joined
+from lnn2loihi.reporting.placing import free_places
 
 
 def energy_against_batch(rows: Sequence[ProfileRow]) -> Markup | None:
@@ -51,7 +51,8 @@ def energy_against_batch(rows: Sequence[ProfileRow]) -> Markup | None:
     named = [*chips, *(max(group, key=lambda row: row.batch) for group in found.values())]
     ends = [(area.right - 8 if row.kind == CHIP else x, y)
             for row in named for x, y in [area.at(row.batch, _energy(row).middle)]]  # fmt: skip
-    for place, (x_at, y_at) in enumerate(free_places(area, ends)):
+    letters = [letter(place) for place in range(len(ends))]
+    for place, (x_at, y_at) in enumerate(free_places(area, ends, letters)):
         kind = f"t number halo {named[place].kind}"
         parts.append(text(x_at, y_at + 4, letter(place), "middle", kind))
     keys = [(line_key(f"curve {_tier(row)} {row.kind}"),

@@ -6,7 +6,6 @@ that its texts are readable on both.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -138,42 +137,6 @@ def covered(x: float, y: float, words: str, anchor: str = "start") -> list[tuple
 def margin_for(ticks: Iterable[tuple[float, str]]) -> float:
     """Room that the texts of a vertical axis take."""
     return 10.0 + max((CHARACTER * len(words) for _, words in ticks), default=20.0)
-
-
-def free_places(
-    area: Area,
-    anchors: Sequence[tuple[float, float]],
-    taken: Sequence[tuple[float, float]] = (),
-) -> list[tuple[float, float]]:
-    """Places of short labels: each beside its anchor, and on no other anchor or label.
-
-    Args:
-        area: where they may stand.
-        anchors: what they belong to.
-        taken: further places that they keep away from.
-    """
-    placed: list[tuple[float, float]] = []
-    for anchor in anchors:
-        others = [other for other in (*anchors, *taken) if other != anchor] + placed
-
-        def worth(candidate: tuple[float, float], others: list = others) -> tuple[bool, float]:
-            x, y = candidate
-            inside = area.left + 6 < x < area.right - 5 and area.top + 5 < y < area.bottom - 6
-            near = min((math.hypot(x - a, y - b) for a, b in others), default=99.0)
-            return inside, min(near, 14.0)
-
-        placed.append(max(_around(*anchor), key=worth))
-    return placed
-
-
-def _around(x: float, y: float) -> list[tuple[float, float]]:
-    """Places around a point, near ones first; above and below run the bars of intervals."""
-    angles = (45, 135, 315, 225, 0, 180, 20, 160, 340, 200)
-    return [
-        (x + radius * math.cos(math.radians(a)), y - radius * math.sin(math.radians(a)))
-        for radius in (14.0, 21.0, 29.0)
-        for a in angles
-    ]
 
 
 def letter(place: int) -> str:

@@ -19,7 +19,6 @@ from lnn2loihi.reporting.chart import (
     covered,
     drawing,
     frame,
-    free_places,
     legend,
     letter,
     line,
@@ -30,6 +29,7 @@ from lnn2loihi.reporting.chart import (
 )
 from lnn2loihi.reporting.marks import TIER_CLASS, box_key, line_key, point, point_key, span
 from lnn2loihi.reporting.markup import Markup, element, joined
+from lnn2loihi.reporting.placing import free_places
 from lnn2loihi.tiers import ESTIMATED
 
 HEIGHT = 250.0
@@ -46,6 +46,8 @@ CAUSES = {
     "io": "in and out",
     "static": "static",
 }
+#: Distance below which two marks are seen as one.
+ON_EACH_OTHER = 3.0
 #: Rows that the scatter numbers.
 NUMBERED = 24
 
@@ -102,8 +104,12 @@ def energy_against_latency(rows: Sequence[ProfileRow]) -> Markup | None:
     places = [area.at(p.latency.middle, p.energy.middle) for p in points]
     products, taken = _equal_products(area, places)
     parts: list[object] = [products, frame(area), *(_dot(area, p) for p in points)]
-    for p, (cx, cy) in zip(points, free_places(area, places, taken), strict=True):
-        parts.append(text(cx, cy + 4, p.number, "middle", f"t number {p.row.kind}"))
+    stacks = _stacks(points, places)
+    numbers = [", ".join(str(p.number) for p in stack) for stack in stacks]
+    anchors = [places[stack[0].number - 1] for stack in stacks]
+    spots = free_places(area, anchors, numbers, taken)
+    for stack, words, (cx, cy) in zip(stacks, numbers, spots, strict=True):
+        parts.append(text(cx, cy + 4, words, "middle", f"t number halo {stack[0].row.kind}"))
     names = legend(
         [
             (
@@ -116,6 +122,20 @@ def energy_against_latency(rows: Sequence[ProfileRow]) -> Markup | None:
     )
     title = "Energy per sample against latency"
     return joined(drawing(TOP + HEIGHT + BOTTOM, title, *parts), names)
+
+
+def _stacks(points: Sequence[Dot], places: Sequence[tuple[float, float]]) -> list[list[Dot]]:
+    """Dots of a kind that lie on each other share a label."""
+    found: list[list[Dot]] = []
+    for p, (x, y) in zip(points, places, strict=True):
+        for stack in found:
+            a, b = places[stack[0].number - 1]
+            if math.hypot(x - a, y - b) < ON_EACH_OTHER and stack[0].row.kind == p.row.kind:
+                stack.append(p)
+                break
+        else:
+            found.append([p])
+    return found
 
 
 def _dot(area: Area, p: Dot) -> Markup:
@@ -236,6 +256,7 @@ def energy_against_rate(
 ) -> Markup | None:
     """Energy per sample against sample rate, with the rates at which two curves cross."""
     drawn = [c for c in _without_slow_bounds(curves) if len(c.rates) > 1]
+    drawn, names = _without_twins(drawn)
     if not drawn:
         return None
     rates = [r for c in drawn for r in c.rates] + ([rate] if rate else [])
@@ -255,16 +276,20 @@ def energy_against_rate(
         mark, at = _marked(area, rate, f"your rate, {shown(rate, 'Hz')}")
         parts.append(mark)
         taken += at
+    said: set[str] = set()
     for crossing in crossovers(drawn, allow_estimated):
-        mark, at = _crossing(area, crossing, taken)
+        words = f"crossover {shown(crossing.rate, 'Hz')}"
+        mark, at = _crossing(area, crossing, "" if words in said else words, taken)
+        said.add(words)
         parts.append(mark)
         taken += at
     ends = [area.at(c.rates[-1], c.energies[-1].middle) for c in drawn]
-    for place, (cx, cy) in enumerate(free_places(area, ends, taken)):
-        words = letter(place)
-        parts.append(text(cx, cy + 4, words, "middle", f"t number halo {drawn[place].kind}"))
+    letters = [letter(place) for place in range(len(drawn))]
+    for place, (cx, cy) in enumerate(free_places(area, ends, letters, taken)):
+        class_ = f"t number halo {drawn[place].kind}"
+        parts.append(text(cx, cy + 4, letters[place], "middle", class_))
     keys = legend(
-        [(line_key(_line_class(c)), f"{letter(i)}  {c.label} ({c.tier})")
+        [(line_key(_line_class(c)), f"{letter(i)}  {names[i]} ({c.tier})")
          for i, c in enumerate(drawn)], one_a_line=True,
     )  # fmt: skip
     return joined(drawing(TOP + HEIGHT + BOTTOM, "Energy against sample rate", *parts), keys)
@@ -282,6 +307,19 @@ def _without_slow_bounds(curves: Sequence[Curve]) -> list[Curve]:
         for kind in DEVICE_KINDS.values()
     }  # fmt: skip
     return [c for c in curves if c.tier != ESTIMATED or c is fastest[c.kind]]
+
+
+def _without_twins(curves: Sequence[Curve]) -> tuple[list[Curve], list[str]]:
+    """Curves, and their names: of those that are the same, such as of two boards with one chip at
+    work, one is drawn, with all names.
+    """
+    found: dict[object, list[Curve]] = {}
+    for curve in curves:
+        same = (curve.kind, curve.tier, curve.pro_rata, tuple(curve.rates), tuple(curve.energies))
+        found.setdefault(same, []).append(curve)
+    return [same[0] for same in found.values()], [
+        " and ".join(curve.label for curve in same) for same in found.values()
+    ]
 
 
 def _line_class(curve: Curve) -> str:
@@ -311,17 +349,24 @@ def _marked(area: Area, value: float, words: str) -> tuple[Markup, list[tuple[fl
 
 
 def _crossing(
-    area: Area, crossing: Crossover, taken: Sequence[tuple[float, float]]
+    area: Area, crossing: Crossover, words: str, taken: Sequence[tuple[float, float]]
 ) -> tuple[Markup, list[tuple[float, float]]]:
-    """A ring where two curves meet, with its rate where there is room for it."""
+    """A ring where two curves meet, with its rate where there is room for it: rates are also said
+    in words.
+    """
     cx, cy = area.at(crossing.rate, crossing.energy)
     ring = element("circle", cx=cx, cy=cy, r=6.0, class_="crossing")
-    words = f"crossover {shown(crossing.rate, 'Hz')}"
+    if not words:
+        return ring, []
     for anchor, dx, dy in (
         ("start", 10, -8),
         ("end", -10, -8),
         ("start", 10, 16),
         ("end", -10, 16),
+        ("start", 10, -24),
+        ("end", -10, -24),
+        ("start", 10, 32),
+        ("end", -10, 32),
     ):
         points = covered(cx + dx, cy + dy, words, anchor)
         inside = area.left < points[0][0] and points[-1][0] < area.right

@@ -15,7 +15,6 @@ from lnn2loihi.reporting.chart import (
     covered,
     drawing,
     frame,
-    free_places,
     legend,
     letter,
     line,
@@ -28,6 +27,7 @@ from lnn2loihi.reporting.chart import (
 from lnn2loihi.reporting.energy_charts import BOTTOM, HEIGHT, RIGHT, TOP, area_for
 from lnn2loihi.reporting.marks import TIER_CLASS, line_key
 from lnn2loihi.reporting.markup import Markup, element, joined
+from lnn2loihi.reporting.placing import free_places
 
 #: CPUs and GPUs that are drawn beside those that win somewhere or were asked for.
 DRAWN = 4
@@ -104,7 +104,9 @@ def _panel(area: Area, frontier: Frontier, row: FrontierRow, labels: Sequence[st
         if curve.energies[0].value is not None:
             parts.append(path(at, _line_class(curve)))
     ends = [at[-1] for at in places]
-    for (n, curve), (cx, cy) in zip(kept, free_places(area, ends, taken), strict=True):
+    letters = [letter(n) for n, _ in kept]
+    spots = free_places(area, ends, letters, taken)
+    for (n, curve), (cx, cy) in zip(kept, spots, strict=True):
         parts.append(text(cx, cy + 4, letter(n), "middle", f"t number halo {curve.kind}"))
     title = copies_text(row.copies)
     parts.append(text(area.right, area.top - 8, title, "end", "t strong"))

@@ -292,16 +292,19 @@ def _energy(result: ProfileResult) -> Markup:
         ("Energy against sample rate",
          energy_against_rate(curves, result.rate, result.allow_estimated),
          "Below full speed a device idles between samples, and idle power counts. Bands are "
-         f"intervals. Of bounds only that of the fastest backend is drawn."),
+         "intervals. Of bounds only that of the fastest backend is drawn."),
         ("Where the energy goes", energy_by_cause(_by_cause(result)),
          "All estimated. Each bar is 100 % of the amount at its right."),
         ("Energy against batch, at full speed", energy_against_batch(result.rows),
          "Sequences side by side. The chip takes samples one by one."),
     ]  # fmt: skip
     drawn = [one for one in charts if one[1]]
-    cards = [figure(*one) for one in drawn[:1]]
-    cards += [folded(caption, chart, element("p", note, class_="note"), class_="card breakable")
-              for caption, chart, note in drawn[1:]]  # fmt: skip
+    first = [figure(*one) for one in drawn[:1]]
+    more = [
+        folded(caption, chart, element("p", note, class_="note"), class_="card breakable")
+        for caption, chart, note in drawn[1:]
+    ]
+    cards = [*first, element("div", *more, class_="column")] if more else first
     if result.frontier is not None:
         cards.append(_frontier(result.frontier))
     if meetings:

@@ -132,7 +132,7 @@ def _profile_row(row: ProfileRow) -> Markup:
 def _accuracy(accuracy: Accuracy) -> Markup:
     """The metric, and below it the output that it is of, where there are several."""
     found, output = str(accuracy), accuracy.output
-    return _lines(found.removesuffix(f" ({output})"), output or None)
+    return _lines(typeset(found.removesuffix(f" ({output})")), output or None)
 
 
 def _tiers(row: ProfileRow) -> Markup:
