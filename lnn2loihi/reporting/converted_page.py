@@ -17,11 +17,9 @@ from lnn2loihi.converted.running import pass_through
 from lnn2loihi.converted.structure import Given, places
 from lnn2loihi.errors import InputError
 from lnn2loihi.files import write_atomically
-from lnn2loihi.profiling.answer import answer
-from lnn2loihi.reporting.axis import typeset
-from lnn2loihi.reporting.chart import CHARACTER, WIDTH, drawing, path, rectangle, text
+from lnn2loihi.reporting.chart import CHARACTER, WIDTH, drawing, folded, path, rectangle, text
 from lnn2loihi.reporting.markup import Markup, element, joined
-from lnn2loihi.reporting.page import SECTIONS, answer_of, document, sections_of
+from lnn2loihi.reporting.page import SECTIONS, answer_of, document, headline, sections_of
 from lnn2loihi.reporting.tables import table
 from lnn2loihi.tables import decibel, percent
 from lnn2loihi.version import VERSION
@@ -82,10 +80,10 @@ def converted_page(
     for number, (name, result) in enumerate(costs.parts.items()):
         own = sections_of(result, programs[name], None)
         inside = joined(
-            element("h3", typeset(answer(result).title)),
+            element("h3", headline(result)),
             answer_of(result, programs[name], f"chip-{number}"),
             *(
-                joined(element("h3", SECTIONS[key]), content)
+                folded(SECTIONS[key], content)
                 for key, content in own.items() if content
             ),
         )  # fmt: skip
@@ -136,7 +134,7 @@ def _parts(
         element("div", element("div", graph, class_="scroll"), class_="card wide")
         if graph is not None
         else None,
-        element("div", table(headers, rows), class_="card wide breakable",
+        element("div", table(headers, rows, stacked=True), class_="card wide breakable",
                 style="margin-top:14px"),
     )  # fmt: skip
 
@@ -156,7 +154,7 @@ def _graph(converted: ConvertedModule, shapes: Mapping[str, tuple[int, ...]]) ->
     ]
     answered = tuple(dict.fromkeys(name for _, name in places(converted.answer, "")))
     rows.append(("answer", "", True, answered, ()))
-    width, half = WIDTH * 1.6, WIDTH * 0.62
+    width, half = WIDTH * 1.1, WIDTH * 0.5
     made: dict[str, int] = {}
     boxes: list[Markup] = []
     lines: list[Markup] = []
@@ -200,12 +198,13 @@ def _difference(compared: ConvertedComparison | None) -> Markup:
 
     between = [row(error) for part in compared.parts for error in part.outputs]
     warnings = [element("li", warning) for warning in compared.warnings]
+    answers = table(headers, map(row, compared.answer), stacked=True)
     return joined(
         element("div", element("p", f"The answer in integers against the {compared.against}",
-                               class_="caption"), table(headers, map(row, compared.answer)),
+                               class_="caption"), answers,
                 class_="card wide breakable"),
         element("div", element("p", "Part by part, integers against floats", class_="caption"),
-                table(headers, between),
+                table(headers, between, stacked=True),
                 element("p", "Host parts pass on what they are given.", class_="note"),
                 class_="card wide breakable", style="margin-top:14px"),
         element("div", element("ul", *warnings, class_="small"),
@@ -227,7 +226,7 @@ def _host(costs: ConvertedProfile) -> Markup:
         for reason in h.reasons
     ]  # fmt: skip
     return joined(
-        element("div", table(headers, rows), class_="card wide breakable"),
+        element("div", table(headers, rows, stacked=True), class_="card wide breakable"),
         element("div", element("p", "Why they are not on the chip", class_="caption"),
                 element("ul", *reasons, class_="small"), class_="card wide breakable",
                 style="margin-top:14px")

@@ -69,7 +69,7 @@ def page(
     live: LiveSection | None = None,
 ) -> str:
     """The whole document; with a live section first, and its script, where there is one."""
-    sections = sections_of(result, program, traces)
+    sections = sections_of(result, program, traces, first=live is None)
     listed = [(name, SECTIONS[name], content) for name, content in sections.items() if content]
     if live is not None:
         listed.insert(0, (live.anchor, live.title, live.content))
@@ -83,13 +83,15 @@ def page(
 
 
 def sections_of(
-    result: ProfileResult, program: LoihiProgram, traces: Traces | None
+    result: ProfileResult, program: LoihiProgram, traces: Traces | None, first: bool = True
 ) -> dict[str, Markup]:
-    """The content of each of SECTIONS; nothing where there is nothing to say."""
+    """The content of each of SECTIONS; nothing where there is nothing to say. Where these sections
+    are not the first of the page, all of their charts are folded.
+    """
     return {
         "table": _table(result),
-        "energy": _energy(result),
-        "network": _network(program, traces),
+        "energy": _energy(result, first),
+        "network": _network(program, traces, first),
         "chip": chips_section(result.chips),
         "metrics": _metrics(result),
         "provenance": _provenance(result),
@@ -277,7 +279,7 @@ def _tiers(result: ProfileResult) -> Markup:
     return element("div", *lines, style="margin-top:12px")
 
 
-def _energy(result: ProfileResult) -> Markup:
+def _energy(result: ProfileResult, first: bool) -> Markup:
     paced = [row for row in result.rows if row.rate == result.rate]
     pace = "at full speed" if result.rate is None else f"at {shown(result.rate, 'Hz')}"
     curves = curves_of(result)
@@ -299,12 +301,12 @@ def _energy(result: ProfileResult) -> Markup:
          "Sequences side by side. The chip takes samples one by one."),
     ]  # fmt: skip
     drawn = [one for one in charts if one[1]]
-    first = [figure(*one) for one in drawn[:1]]
+    seen = [figure(*one) for one in drawn[:1] if first]
     more = [
         folded(caption, chart, element("p", note, class_="note"), class_="card breakable")
-        for caption, chart, note in drawn[1:]
+        for caption, chart, note in drawn[len(seen) :]
     ]
-    cards = [*first, element("div", *more, class_="column")] if more else first
+    cards = [*seen, element("div", *more, class_="column")] if more else seen
     if result.frontier is not None:
         cards.append(_frontier(result.frontier))
     if meetings:
@@ -338,7 +340,7 @@ def _by_cause(result: ProfileResult) -> list[ProfileRow]:
     return [row for row in found if row.energy_parts]
 
 
-def _network(program: LoihiProgram, traces: Traces | None) -> Markup:
+def _network(program: LoihiProgram, traces: Traces | None, first: bool) -> Markup:
     left_out = thinning(program)
     said = element("p", f"{left_out.capitalize()}.", class_="note") if left_out else None
     cards = [folded("Wiring", network_drawing(program), said, class_="card breakable")]
@@ -348,7 +350,10 @@ def _network(program: LoihiProgram, traces: Traces | None) -> Markup:
             f"The outputs with the largest range, first sequence, up to 200 samples; largest "
             f"difference {worst:.3g}."
         )
-        cards.append(figure("Float against integers", traces_chart(traces), note))
+        caption, chart = "Float against integers", traces_chart(traces)
+        below = element("p", note, class_="note")
+        cards.append(figure(caption, chart, note) if first
+                     else folded(caption, chart, below, class_="card breakable"))  # fmt: skip
     if program.table:
         cards.append(
             folded(f"Quantization, recipe {program.recipe}",
