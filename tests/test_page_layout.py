@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 from browser import CHROMIUM, WHY_NOT, Browser, browser
@@ -38,8 +39,10 @@ LONG = "Loihi " * 12 + "x" * 90
 
 def several() -> ProfileResult:
     """Two boards with one placement, four copies, and thirteen rows at the rate."""
-    second = {"device": "loihi2-kapoho-point", "title": "Loihi 2, Kapoho Point (8 chips)"}
-    rows = [chip_row(**changes) for changes in ({}, second)]
+    second: dict[str, Any] = {
+        "device": "loihi2-kapoho-point", "title": "Loihi 2, Kapoho Point (8 chips)",
+    }  # fmt: skip
+    rows = [chip_row(), chip_row(**second)]
     rows += [chip_row(mode="pipelined", copies=4, io="on-board", **second)]
     rows += [measured_row(f"backend {n}", 2e-5 * 1.02**n, rate=100.0, copies=4) for n in range(10)]
     chips = (chip_profile(60), chip_profile(60, title=second["title"]))
