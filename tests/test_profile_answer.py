@@ -57,7 +57,7 @@ class TestRivals:
             text = answer(result)
             assert "a micro-controller (GAP9" in text.title
             assert "A micro-controller (STM32U385" in str(text)
-            (tile,) = (f for f in text.figures if f.what == "Energy a sample, beside it")
+            (tile,) = (f for f in text.figures if f.what == "Energy a sample, competitor")
             assert tile.quantity == best.total_energy
             assert any("the one that needs least energy" in note for note in best.notes)
             for row in controllers(result):
@@ -230,5 +230,5 @@ def test_every_chip_part_of_a_module_has_its_answer(tmp_path: Path) -> None:
     assert plain["answer"] == str(text)
     assert plain["where_the_chip_wins"] == part.frontier.sentence
     page = module.report(tmp_path / "a.html", options={**options, "frontier": False}).read_text()
-    assert "Energy a sample, beside it" in page and 'href="#network"' not in page
+    assert "Energy a sample, competitor" in page and 'href="#network"' not in page
     assert "The cheapest that was found beside it" in page.replace("\u00a0", " ")

@@ -155,7 +155,7 @@ def test_joules_of_counters_reach_the_rows(
     looped = result.row("engine", mode="sequence", rate=None)
     assert looped.energy_tier == "MEASURED" and looped.total_energy is not None
     assert looped.total_energy.middle < 1e-3
-    assert "energy a sample, beside it" in [f.what.lower() for f in answer(result).figures]
+    assert "energy a sample, competitor" in [f.what.lower() for f in answer(result).figures]
     assert "No energy of a CPU or GPU was measured" not in str(answer(result))
     assert l2l.load_profile(result.save(tmp_path / "x.profile.json")).rows == result.rows
 

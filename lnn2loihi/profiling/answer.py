@@ -135,7 +135,7 @@ def _figures(chip: ProfileRow, result: ProfileResult) -> tuple[KeyFigure, ...]:
     other = cheapest_rival(result, result.allow_estimated) or bounded_rival(result)
     if other is not None and other.total_energy is not None:
         where = f"{other.name}, {other.pace}"
-        found.append(_figure("Energy a sample, beside it", other, other.total_energy, where))
+        found.append(_figure("Energy a sample, competitor", other, other.total_energy, where))
     if chip.latency is not None:
         found.append(KeyFigure("Latency, chip", chip.latency, sentences.how(chip), chip.tier))
     fastest = fastest_measured(result)
@@ -143,7 +143,7 @@ def _figures(chip: ProfileRow, result: ProfileResult) -> tuple[KeyFigure, ...]:
         where = fastest.name
         if fastest.latency_p99 is not None:
             where += f", p99 {with_prefix(fastest.latency_p99, 's')}"
-        found.append(KeyFigure("Latency, beside it", fastest.latency, where, fastest.tier))
+        found.append(KeyFigure("Latency, competitor", fastest.latency, where, fastest.tier))
     return tuple(found)
 
 

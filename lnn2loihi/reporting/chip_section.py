@@ -49,8 +49,8 @@ def _chip(chip: ChipProfile, twin: ChipProfile | None) -> Markup:
             said = _note(f"{few}Estimated, nominal parameters.")
             title = "Load per core in the slowest step"
             cards.append(folded(title, loads, said, class_=_CHART))
-    effects = () if twin is not None and twin.sensitivities == chip.sensitivities else None
-    cards += map(_tornado, chip.sensitivities if effects is None else effects)
+    if twin is None or twin.sensitivities != chip.sensitivities:
+        cards += map(_tornado, chip.sensitivities)
     if chip.placement:
         cards.append(folded("Placement", element("pre", _placement(chip))))
     grid = element("div", *cards, class_="grid") if any(cards) else None
