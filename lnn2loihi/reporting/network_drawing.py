@@ -187,5 +187,7 @@ def _label(program: LoihiProgram, column: Column, place: int, height: float) -> 
         shift = -8.0 if kind == "inputs" else 8.0
         for at, number in enumerate(column.shown):
             x, y = column.at(at)
-            parts.append(text(x + shift, y + 4, f"{sign}{number}", anchor, "t tick"))
+            elapsed = kind == "inputs" and program.timed and number >= program.channels
+            words = "Δt" if elapsed else f"{sign}{number}"
+            parts.append(text(x + shift, y + 4, words, anchor, "t tick"))
     return element("g", *parts)

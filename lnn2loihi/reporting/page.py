@@ -300,7 +300,7 @@ def _energy(result: ProfileResult, first: bool) -> Markup:
         ("Energy against batch, at full speed", energy_against_batch(result.rows),
          "Sequences side by side. The chip takes samples one by one."),
     ]  # fmt: skip
-    drawn = [one for one in charts if one[1]]
+    drawn = [(caption, chart, note) for caption, chart, note in charts if chart]
     seen = [figure(*one) for one in drawn[:1] if first]
     more = [
         folded(caption, chart, element("p", note, class_="note"), class_="card breakable")
