@@ -40,6 +40,7 @@ INTERNAL = {
     "renamed", "trained_maps", "with_inputs", "can_hear", "hearing", "checked_hearing",
     "with_input_maps", "summing",
     "initial", "state_words", "answered",
+    "plot",  # takes axes of matplotlib, which test_plots looks at
     "profile", "report",  # of converted modules: seconds each, and the functions are looked at
 }  # fmt: skip
 

@@ -410,7 +410,7 @@ class TestCommandLine:
         code, out, err = run("verify", saved, "-i", arrays, "--executors", "reference,blas")
         assert (code, err) == (0, "") and out.count("BIT EXACT") == 2
         code, out, err = run("place", saved, "--json")
-        assert (code, err) == (0, "") and sorted(json.loads(out)) == ["decode", "encode"]
+        assert (code, err) == (0, "") and sorted(json.loads(out)) == ["decode", "encode", "schema"]
         code, out, err = run("place", saved, "--copies", "2")
         assert (code, out) == (1, "") and "--copies: place of a converted module" in err
         page = tmp_path / "page.html"

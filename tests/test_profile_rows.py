@@ -235,7 +235,7 @@ class TestAnswer:
             str(found)
         )
         assert [figure.tier for figure in found.figures] == [
-            "CALIBRATED-ESTIMATE", "CALIBRATED-ESTIMATE", "CALIBRATED-ESTIMATE", "MEASURED",
+            *(["CALIBRATED-ESTIMATE"] * 4), "MEASURED",
         ]  # fmt: skip
 
     def test_more_energy(self, program: l2l.LoihiProgram) -> None:

@@ -28,10 +28,17 @@ def progress_bars(unit: str = "") -> Iterator[OnPhase]:
         yield lambda name, done, total: None
         return
     from rich.console import Console
+    from rich.errors import LiveError
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    try:
+        bar.start()
+    except LiveError:  # within other bars, which say what goes on
+        yield lambda name, done, total: None
+        return
+    with bar:
         tasks: dict[str, Any] = {}
 
         def on_step(name: str, done: int, total: int) -> None:
