@@ -34,6 +34,7 @@ from programs import Sizes, random_inputs, random_program
 from stock_programs import stock_programs
 from strangers import register
 from test_convolution import convolutions, two_layers
+from test_saturations import UP_AND_DOWN, counter
 from variants import Variant, network, samples, variants
 from wide_programs import looping_program, reaching_program
 
@@ -165,6 +166,7 @@ def library_of(made: CSource, folder: Path) -> ctypes.CDLL:
 def struct_of(made: CSource) -> ctypes.Structure:
     """The state as the header has it."""
     kinds = {name: getattr(ctypes, f"c_{name[:-2]}") for name in {m.kind for m in made.members}}
+    assert len({m.name for m in made.members}) == len(made.members)
     fields = [(m.name, kinds[m.kind] * m.size) for m in made.members]
     return type("State", (ctypes.Structure,), {"_fields_": fields})()
 
@@ -203,6 +205,104 @@ class TestState:
             library.net_step(ctypes.byref(state), (ctypes.c_int32 * 3)(*value), answer)
             ends.append(list(answer))
         assert ends[0] == ends[1]
+
+
+@needs_compiler
+class TestCounting:
+    """What saturates is counted as `simulate` counts it, and answers stay."""
+
+    @staticmethod
+    def counted(made: CSource, x: Any, encode: str, folder: Path) -> tuple[Any, Any, Any]:
+        """Counts of inputs, counts of words by `population.word`, and answers."""
+        library, state, answers = library_of(made, folder), struct_of(made), []
+        library.net_reset(ctypes.byref(state))
+        for sample in np.ascontiguousarray(x[0]):
+            heard = np.array(sample, np.int32) if not encode else np.zeros(sample.size, np.int32)
+            if encode:
+                getattr(library, encode)(_pointer(sample), _pointer(heard))
+            out = (ctypes.c_int32 * 64)()
+            library.net_step(ctypes.byref(state), _pointer(heard), out)
+            answers.append(list(out))
+        words = {".".join(w): state.saturated_words[n] for w, n in
+                 made.saturations.items()}  # fmt: skip
+        return list(state.saturated_inputs), words, np.array(answers)
+
+    @staticmethod
+    def assert_counts(counts: Any, result: l2l.SimulationResult) -> None:
+        inputs, words, answers = counts
+        assert inputs == result.saturated.tolist()
+        assert {word: n for word, n in words.items() if n} == result.saturations
+        assert np.array_equal(answers[:, : result.integers.shape[-1]], result.integers[0])
+
+    @pytest.mark.parametrize("goal", GOALS)
+    @pytest.mark.parametrize("family", ["cfc", "lstm", "mingru"])
+    def test_of_floats_far_out_of_range(self, family: str, goal: Any, tmp_path: Path) -> None:
+        variant = Variant(family, units=37 if family == "lstm" else 5, irregular=family == "cfc")
+        program = quantized(variant)
+        x, elapsed = samples(variant, 1, 60)
+        x = (8.0 * x).astype(np.float32)
+        result = l2l.simulate(program, x, timespans=elapsed)
+        heard = x
+        if elapsed is not None:
+            heard = np.concatenate([x, elapsed[..., None].astype(np.float32)], axis=-1)
+            result = l2l.simulate(program, x, timespans=heard[..., -1])
+        assert result.saturated_inputs > 0
+        made = c_source(program, goal=goal, codec="float", count_saturation=True)
+        self.assert_counts(self.counted(made, heard, "net_encode_float", tmp_path), result)
+
+    @pytest.mark.parametrize("goal", GOALS)
+    def test_of_words_inside_of_neurons(self, goal: Any, tmp_path: Path) -> None:
+        program = counter()
+        result = l2l.simulate(program, UP_AND_DOWN)
+        assert result.saturations
+        made = c_source(program, goal=goal, codec="float", count_saturation=True)
+        assert "#define NET_SATURATED_LSTM_C 0\n" in made.header
+        up = UP_AND_DOWN.astype(np.float32)
+        self.assert_counts(self.counted(made, up, "net_encode_float", tmp_path), result)
+
+    def test_of_several_updates_a_sample_each_sample_counts_once(self, tmp_path: Path) -> None:
+        program = l2l.quantize(random_ltc(0), random_samples(0, 2, 6, 3), "w8a12")
+        assert program.substeps > 1
+        rng = np.random.default_rng(0)
+        x = rng.integers(-5000, 5000, (1, 12, program.input.size))
+        made = c_source(program, count_saturation=True)
+        self.assert_counts(
+            self.counted(made, x, "", tmp_path), l2l.simulate(program, x, encoded=True)
+        )
+
+    def test_nothing_is_counted_unless_it_is_asked_for(self) -> None:
+        made = c_source(counter())
+        assert "saturated" not in made.source + re.sub("What is beyond.*", "", made.header)
+        assert not made.saturations
+
+    def test_the_header_has_the_ends_of_each_channel(self) -> None:
+        port = replace(PLAIN.input, gain=np.array([512.0, 3.3e3, 0.7]), offset=np.array([0, 1, -2]))
+        header = c_source(replace(PLAIN, input=port), "abc").header
+        found = dict(re.findall(r"#define ABC_INPUT_(\w+) \{(.*)\}", header))
+        lists = {name: [float(one) for one in text.split(", ")] for name, text in found.items()}
+        assert lists == {
+            "LOW": port.low.tolist(), "HIGH": port.high.tolist(),
+            "REAL_LOW": port.decode(port.low).tolist(),
+            "REAL_HIGH": port.decode(port.high).tolist(),
+        }  # fmt: skip
+
+    def test_macros_of_many_channels_are_lists_that_compile(self, tmp_path: Path) -> None:
+        program = random_program(0, Sizes(inputs=90, layers=(2,), readout=1))
+        made = c_source(program, count_saturation=True, codec="fixed")
+        lines = made.header.split("\n") + (made.codec or ("", ""))[0].split("\n")
+        assert max(map(len, lines)) <= 100
+        uses = "".join(
+            f"static const {kind} {name}[NET_INPUTS] = NET_INPUT_{name};\n"
+            for kind, name in (("int32_t", "LOW"), ("int32_t", "HIGH"),
+                               ("double", "REAL_LOW"), ("double", "REAL_HIGH"))
+        )  # fmt: skip
+        body = "return LOW[89] < HIGH[89] && REAL_LOW[89] < REAL_HIGH[89];"
+        files = written(made, tmp_path)
+        (tmp_path / "use.c").write_text(
+            f'#include "net.h"\n{uses}int use(void);\nint use(void)\n{{\n    {body}\n}}\n'
+        )
+        library = compiled([*files, tmp_path / "use.c"], tmp_path / "l.so", "-shared", "-fPIC")
+        assert ctypes.CDLL(str(library)).use() == 1
 
 
 @needs_compiler
@@ -302,7 +402,7 @@ class TestCodec:
             assert "input 1" not in told
         else:
             assert "input 1: " in told and said in told
-            assert said in made.codec[0]
+            assert said in re.sub(r"\s+", " ", made.codec[0])
 
     def test_what_has_no_room_is_refused(self) -> None:
         wrong = self.program([1e-30, 1e-30, 1.0], [0.0, 0.0, 0.0])

@@ -8,7 +8,8 @@ from fractions import Fraction
 from typing import Literal
 
 from lnn2loihi.converters.c99.fixed_range import LARGEST_FRACTION, FixedRange, fixed_ranges
-from lnn2loihi.converters.c99.text import indented
+from lnn2loihi.converters.c99.text import comment_lines, indented
+from lnn2loihi.converters.c99.types import end_literal
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.version import VERSION
@@ -21,7 +22,7 @@ FRACTION_BITS = 16
 #: Bits of a factor, so that its product with 32 bits and what is added fit 64 bits.
 _FACTOR_BITS = 30
 _SUM_BITS = 62
-_NUMBERS_A_LINE = 4
+_WORD = (-(1 << 31), (1 << 31) - 1)
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,12 @@ class Lines:
 
 
 def codec_source(
-    program: LoihiProgram, prefix: str, kind: Codec, fraction_bits: int, header: str
+    program: LoihiProgram,
+    prefix: str,
+    kind: Codec,
+    fraction_bits: int,
+    header: str,
+    counting: bool = False,
 ) -> tuple[str, str]:
     """Header and C file of a codec.
 
@@ -50,6 +56,8 @@ def codec_source(
         kind: "float" or "fixed".
         fraction_bits: of samples and answers in fixed point.
         header: name of the header file of the network.
+        counting: whether messages beyond the range of the input are handed on as they are, because
+            the network counts them before it holds them.
 
     Raises:
         InputError: fraction bits out of range, or a channel whose gain, offset or scale leaves no
@@ -58,8 +66,11 @@ def codec_source(
     upper, stem = prefix.upper(), header.removesuffix(".h")
     told = f"Encoder and decoder of {prefix}: written by lnn2loihi {VERSION}."
     if kind == "float":
-        head = _FLOAT_HEADER.format(upper=upper, prefix=prefix, told=told, header=header)
-        return head, _float_text(program, prefix, f"{stem}_codec.h")
+        head = _FLOAT_HEADER.format(
+            upper=upper, prefix=prefix, told=told, header=header,
+            within=comment_lines(_FLOAT_WITHIN + _held(prefix, counting) + _FLOAT_SAME),
+        )  # fmt: skip
+        return head, _float_text(program, prefix, f"{stem}_codec.h", _ends(program, counting))
     if not 0 <= fraction_bits <= LARGEST_FRACTION:
         raise InputError(
             "fraction_bits", f"{fraction_bits} is outside 0..{LARGEST_FRACTION}: give another"
@@ -67,10 +78,35 @@ def codec_source(
     encoder, decoder = encoder_lines(program, fraction_bits), _decoder(program, fraction_bits)
     head = _FIXED_HEADER.format(
         upper=upper, prefix=prefix, told=told, header=header, bits=fraction_bits,
-        encoded=f"{encoder.error:.3g}", decoded=f"{decoder.error:.3g}",
+        decoded=f"{decoder.error:.3g}",
         ranges=_ranges(fixed_ranges(program, fraction_bits), fraction_bits),
+        within=comment_lines(
+            f"Samples of {upper}_INPUTS channels as the messages of {prefix}_step: the nearest "
+            f"ones, halves upwards, {_held(prefix, counting)}. Factors are rounded: before it is "
+            f"rounded, a message is off by at most {encoder.error:.3g}, so that only samples as "
+            "near to a half become another one."
+        ),
     )  # fmt: skip
-    return head, _fixed_text(program, prefix, f"{stem}_codec.h", encoder, decoder)
+    ends = _ends(program, counting)
+    return head, _fixed_text(program, prefix, f"{stem}_codec.h", encoder, decoder, ends)
+
+
+def _ends(program: LoihiProgram, counting: bool) -> list[tuple[int, int]]:
+    """The lowest and the highest message of each channel that an encoder makes."""
+    if counting:
+        return [_WORD] * program.input.size
+    ends = zip(program.input.low, program.input.high, strict=True)
+    return [(int(low), int(high)) for low, high in ends]
+
+
+def _held(prefix: str, counting: bool) -> str:
+    """Where an encoder's messages end, as a phrase."""
+    return (
+        f"held within 32 bits: {prefix}_step counts those beyond the range of the input, and holds "
+        "them within it"
+        if counting
+        else "held within the range of the input"
+    )
 
 
 def _ranges(channels: list[FixedRange], fraction_bits: int) -> str:
@@ -81,19 +117,19 @@ def _ranges(channels: list[FixedRange], fraction_bits: int) -> str:
             "the codec in fixed point with %d fraction bits does not serve %d of %d channels: %s",
             fraction_bits, len(faulty), len(channels), "; ".join(faulty),
         )  # fmt: skip
-    told = [channel.sentence() for channel in channels]
-    return (
-        "/* What the channels stand for, from the lowest message to the highest:\n"
-        + "".join(f"   {line}\n" for line in told).rstrip("\n")
-        + ". */"
+    told = [f"{channel.sentence()}." for channel in channels]
+    return comment_lines(
+        "What the channels stand for, from the lowest message to the highest.", *told
     )
 
 
-def _float_text(program: LoihiProgram, prefix: str, header: str) -> str:
+def _float_text(
+    program: LoihiProgram, prefix: str, header: str, ends: list[tuple[int, int]]
+) -> str:
     port, out = program.input, program.output_population
     inputs = [
-        f"{{{float(o).hex()}, {float(g).hex()}, {lo}, {hi}}}"
-        for o, g, lo, hi in zip(port.offset, port.gain, port.low, port.high, strict=True)
+        f"{{{float(o).hex()}, {float(g).hex()}, {end_literal(low)}, {end_literal(high)}}}"
+        for o, g, (low, high) in zip(port.offset, port.gain, ends, strict=True)
     ]
     outputs = [
         f"{{{float(s).hex()}, {float(o).hex()}}}"
@@ -167,15 +203,17 @@ def _rounded(value: Fraction, shift: int) -> int:
 
 
 def _fixed_text(
-    program: LoihiProgram, prefix: str, header: str, encoder: Lines, decoder: Lines
+    program: LoihiProgram,
+    prefix: str,
+    header: str,
+    encoder: Lines,
+    decoder: Lines,
+    ends: list[tuple[int, int]],
 ) -> str:
-    port = program.input
-    ends = [(int(lo), int(hi)) for lo, hi in zip(port.low, port.high, strict=True)]
-    widest = (-(1 << 31), (1 << 31) - 1)
     tables = []
-    for lines, limits in ((encoder, ends), (decoder, [widest] * len(decoder.factor))):
+    for lines, limits in ((encoder, ends), (decoder, [_WORD] * len(decoder.factor))):
         rows = [
-            f"    {{{factor}, INT64_C({added}), {shift}, {_end(low)}, {_end(high)}}}"
+            f"    {{{factor}, INT64_C({added}), {shift}, {end_literal(low)}, {end_literal(high)}}}"
             for factor, added, shift, (low, high) in zip(
                 lines.factor, lines.added, lines.shift, limits, strict=True
             )
@@ -184,11 +222,6 @@ def _fixed_text(
     return _FIXED.format(
         prefix=prefix, upper=prefix.upper(), header=header, inputs=tables[0], outputs=tables[1]
     )
-
-
-def _end(value: int) -> str:
-    """A constant of 32 bits: C has no literal of its smallest number."""
-    return "INT32_MIN" if value == -(1 << 31) else str(value)
 
 
 _OPEN = """\
@@ -210,12 +243,18 @@ _CLOSE = """
 
 #endif
 """
+_FLOAT_WITHIN = (
+    "Samples as the messages of the network: the nearest ones, halves upwards (NaN becomes the "
+    "lowest one), "
+)
+_FLOAT_SAME = (
+    ". They are those of lnn2loihi for the same floats, since what is between is in double "
+    "precision."
+)
 _FLOAT_HEADER = (
     _OPEN
     + """\
-/* Samples of {upper}_INPUTS channels as the messages of {prefix}_step: the nearest ones, halves
-   upwards, held within the range of the input (NaN becomes its low end). They are those of
-   lnn2loihi for the same floats, since what is between is in double precision. */
+{within}
 void {prefix}_encode_float(const float *sample, int32_t *input);
 
 /* What {upper}_OUTPUTS messages stand for: the floats that are nearest to lnn2loihi's answers. */
@@ -231,9 +270,7 @@ _FIXED_HEADER = (
 
 {ranges}
 
-/* Samples of {upper}_INPUTS channels as the messages of {prefix}_step: the nearest ones, halves
-   upwards, held within the range of the input. Factors are rounded: before it is rounded, a message
-   is off by at most {encoded}, so that only samples as near to a half become another one. */
+{within}
 void {prefix}_encode_fixed(const int32_t *sample, int32_t *input);
 
 /* What {upper}_OUTPUTS messages stand for, held within 32 bits; before it is rounded, an answer is

@@ -26,7 +26,7 @@ class CExport:
     Attributes:
         program: the program.
         prefix: what names begin with; "" for the name of the file.
-        goal, codec, fraction_bits, selftest: see `c_source`.
+        goal, codec, fraction_bits, selftest, count_saturation: see `c_source`.
     """
 
     program: LoihiProgram
@@ -35,13 +35,14 @@ class CExport:
     codec: Codec = "none"
     fraction_bits: int | None = None
     selftest: SelfTest = "none"
+    count_saturation: bool = False
 
     def source(self, stem: str = "net") -> CSource:
         """The texts of all files, of which the first is called `<stem>.c`."""
         prefix = self.prefix or check_prefix(re.sub(r"\W+", "_", stem, flags=re.ASCII))
         return c_source(
             self.program, prefix, self.goal, codec=self.codec, fraction_bits=self.fraction_bits,
-            selftest=self.selftest, header=f"{stem}.h",
+            selftest=self.selftest, count_saturation=self.count_saturation, header=f"{stem}.h",
         )  # fmt: skip
 
 
@@ -94,6 +95,7 @@ class C99Exporter:
         codec: Codec = "none",
         fraction_bits: Natural | None = None,
         selftest: SelfTest = "none",
+        count_saturation: bool = False,
     ) -> CExport:
         """Says how a program is to be written; `.source()` of the answer has the texts.
 
@@ -105,10 +107,11 @@ class C99Exporter:
             codec: "float" or "fixed" writes encoder and decoder too.
             fraction_bits: of a codec in fixed point, 0 to 30; 16 by default.
             selftest: "hash" or "vectors" writes a self-test too.
+            count_saturation: whether the state counts what saturates, inputs and words of neurons.
 
         Raises:
             InputError: the prefix is no name of C, or another option is none of these.
         """
         if prefix:
             check_prefix(prefix)
-        return CExport(source, prefix, goal, codec, fraction_bits, selftest)
+        return CExport(source, prefix, goal, codec, fraction_bits, selftest, count_saturation)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
 from lnn2loihi.converters.c99.names import Names
 from lnn2loihi.converters.c99.types import literal
 from lnn2loihi.formats import WORD_BITS
-from lnn2loihi.neurons.instructions import Instruction, NeuronProgram, Operand, apply
+from lnn2loihi.neurons.instructions import (
+    Instruction,
+    NeuronProgram,
+    Operand,
+    Saturation,
+    apply,
+)
 
 #: What every instruction is in C. Proofs say that no product and no sum leaves 32 bits; a left
 #: shift is a product, since C leaves that of a negative number undefined, and a right shift is a
@@ -60,27 +67,36 @@ class Place:
     kind: str
 
 
-def live_accumulators(program: NeuronProgram) -> tuple[str, ...]:
-    """Accumulators on which a message or a state word depends."""
-    read = {str(i.operands[0]) for i in _live(program) if i.opcode == "RDC"}
+def live_accumulators(
+    program: NeuronProgram, marks: Sequence[Saturation] = ()
+) -> tuple[str, ...]:
+    """Accumulators on which a message, a state word or a count of saturations depends."""
+    read = {str(i.operands[0]) for i in _live(program, marks) if i.opcode == "RDC"}
     return tuple(a for a in program.accumulators if a in read)
 
 
-def live_parameters(program: NeuronProgram) -> tuple[str, ...]:
-    """Parameters that an instruction reads on which a message or a state word depends."""
-    read = {operand for one in _live(program) for operand in one.operands}
+def live_parameters(
+    program: NeuronProgram, marks: Sequence[Saturation] = ()
+) -> tuple[str, ...]:
+    """Parameters that an instruction reads on which one of these depends."""
+    read = {operand for one in _live(program, marks) for operand in one.operands}
     return tuple(word for word in program.parameter_names if word in read)
 
 
-def _live(program: NeuronProgram) -> list[Instruction]:
-    """Instructions without those whose words nobody reads."""
-    wanted: set[Operand] = set()
+def _live(program: NeuronProgram, marks: Sequence[Saturation] = ()) -> list[Instruction]:
+    """Instructions without those whose words nobody reads, not even a count of saturations."""
+    wanted: set[Operand] = set(_words_of(marks))
     found: list[Instruction] = []
     for one in reversed(program.instructions):
         if one.opcode == "SPIKE" or one.result in program.state_names or one.result in wanted:
             found.append(one)
             wanted |= set(one.operands)
     return found[::-1]
+
+
+def _words_of(marks: Iterable[Saturation]) -> set[str]:
+    """The words that a count of saturations reads."""
+    return {word for one in marks for word in (one.free, one.held, one.when) if word}
 
 
 def update_lines(
@@ -90,6 +106,8 @@ def update_lines(
     states: Mapping[str, Place],
     message: Place,
     names: Names,
+    counts: Mapping[Saturation, str] = MappingProxyType({}),
+    counted: str = "",
 ) -> list[str]:
     """Statements of one update of neuron i.
 
@@ -100,16 +118,19 @@ def update_lines(
         states: for each state word the place that holds it.
         message: the place of the message; a state word that holds it has the same.
         names: of the scope.
+        counts: for each word whose saturations are counted the variable that counts them.
+        counted: condition under which the neuron counts; "" where it always does.
     """
     lines: list[str] = []
     words: dict[str, str] = dict(sums)
-    live = _live(program)
+    live = _live(program, tuple(counts))
 
     def declare(word: str, expression: str) -> None:
         words[word] = names.give(word)
         lines.append(f"const int32_t {words[word]} = {expression};")
 
     read = {operand for one in live for operand in one.operands}
+    read |= _words_of(counts)
     kept = {word: place.read for word, place in states.items()}
     for word, expression in (*parameters.items(), *kept.items()):
         if word in read:
@@ -123,6 +144,13 @@ def update_lines(
             written.append(f"{place.write} = {cast}{operands[0]};")
         else:
             declare(one.result, _expression(one, operands))
+    for mark, count in counts.items():
+        conditions = [f"({words[mark.held]} != {words[mark.free]})"]
+        if mark.when:
+            conditions.append(f"({words[mark.when]} != 0)")
+        if counted:
+            conditions.append(f"({counted})")
+        lines.append(f"{count} += ({' && '.join(conditions)}) ? 1U : 0U;")
     return [*lines, *dict.fromkeys(written)]
 
 

@@ -12,11 +12,12 @@ from lnn2loihi.converters.c99.kernels import write_kernel
 from lnn2loihi.converters.c99.names import Names
 from lnn2loihi.converters.c99.neuron import Place, live_accumulators, live_parameters, update_lines
 from lnn2loihi.converters.c99.rows import RowWriter, Summing
-from lnn2loihi.converters.c99.state import Member, StateStruct
+from lnn2loihi.converters.c99.state import COUNT, Member, StateStruct
 from lnn2loihi.converters.c99.tables import Tables
 from lnn2loihi.converters.c99.text import KEPT_LOOP, SHORT, comment, indented
 from lnn2loihi.converters.c99.types import literal
 from lnn2loihi.formats import IntegerArray
+from lnn2loihi.neurons.instructions import Saturation
 from lnn2loihi.program import AnyConnection, Connection, LoihiProgram, Population
 
 #: Neurons whose programs run side by side at most, where speed is the goal: their words are on the
@@ -71,7 +72,10 @@ class PopulationWriter:
         counters = _Counters(names)
         rows = [self._sum(c, own, names, counters) for c in self.program.incoming(p.name)]
         waits = any(c.source == p.name for c in self.program.incoming(p.name))
-        parameters = {word: self._parameter(p, word, "i") for word in live_parameters(p.program)}
+        counts = self._counts(p, names)
+        parameters = {
+            word: self._parameter(p, word, "i") for word in live_parameters(p.program, [*counts])
+        }
         member = self.state.messages[p.name]
         new, arrays = self._waiting(p) if waits else (f"net->{member.name}", [])
         message = Place(f"net->{member.name}[i]", f"{new}[i]", member.kind)
@@ -79,16 +83,17 @@ class PopulationWriter:
             word: message if own_word is member else _place(own_word)
             for word, own_word in self._state_words(p).items()
         }
-        sums = {**dict.fromkeys(live_accumulators(p.program), "0"), **own}
+        sums = {**dict.fromkeys(live_accumulators(p.program, [*counts]), "0"), **own}
         lines = [f"int32_t {name} = 0;" for name in own.values()]
         lines += [line for row in rows for line in row.lines] + counters.after
-        lines += update_lines(p.program, sums, parameters, states, message, names)
-        body = self._declared(arrays) + [line for row in rows for line in row.before]
+        lines += update_lines(p.program, sums, parameters, states, message, names, counts)
+        body = self._begun(counts)
+        body += self._declared(arrays) + [line for row in rows for line in row.before]
         body += [*counters.before, "int32_t i;", *_loop("i", "0", str(p.size), lines)]
         if waits:
             copy = [f"net->{member.name}[i] = {new}[i];"]
             body += _loop("i", "0", str(p.size), copy)
-        return body
+        return body + self._added(p, counts)
 
     def _in_lanes(self, p: Population, names: Names) -> list[str]:
         """The sums of some neurons, then their programs side by side, so that these are vectors.
@@ -99,20 +104,24 @@ class PopulationWriter:
         several = count > 1
         lane, neuron = ("k", "first + k") if several else ("i", "i")
         own = {a: f"{name}[{lane}]" for a, name in self._own_sums(p, names).items()}
-        counters = _Counters(names)
+        counters, counts = _Counters(names), self._counts(p, names)
         rows = [self._sum(c, own, names, counters) for c in self.program.incoming(p.name)]
         places = _lanes_of_tables(p.size, count * lanes)
         parameters = {
-            word: self._parameter(p, word, neuron, places) for word in live_parameters(p.program)
+            word: self._parameter(p, word, neuron, places)
+            for word in live_parameters(p.program, [*counts])
         }
         member, words = self.state.messages[p.name], self._state_words(p)
         held = {word: f"{names.give(f'kept_{word}')}[{lane}]" for word in words}
         sent = held.get(p.program.message_state, f"{names.give('sent')}[{lane}]")
         states = {word: Place(place, place, "int32_t") for word, place in held.items()}
-        sums = {**dict.fromkeys(live_accumulators(p.program), "0"), **own}
+        sums = {**dict.fromkeys(live_accumulators(p.program, [*counts]), "0"), **own}
+        whole = p.size == count * lanes
+        used = str(min(p.size, lanes)) if whole or not several else "count"
         update = update_lines(
-            p.program, sums, parameters, states, Place(sent, sent, "int32_t"), names
-        )
+            p.program, sums, parameters, states, Place(sent, sent, "int32_t"), names, counts,
+            "" if whole else f"{lane} < {used}",
+        )  # fmt: skip
         waits = several and any(c.source == p.name for c in self.program.incoming(p.name))
         new, arrays = self._waiting(p) if waits else (f"net->{member.name}", [])
         filled = [*own.values(), *held.values()]
@@ -131,27 +140,48 @@ class PopulationWriter:
             f"{_cast(own_word.kind)}{place};"
             for place, own_word in ends.items()
         ]
-        whole = p.size == count * lanes
-        used = str(min(p.size, lanes)) if whole or not several else "count"
         fill = [f"{one} = {one.replace(f'[{lane}]', f'[{used} - 1]')};" for one in filled]
         loops = _loop(lane, "0", used, begin) if begin else []
         if fill and not whole:
             loops += _loop(lane, used, str(lanes), fill)
         loops += [KEPT_LOOP] * (FEW < lanes <= SHORT) + _loop(lane, "0", str(lanes), update)
         loops += _loop(lane, "0", used, end)
-        body = self._declared(arrays)
+        body = self._declared(arrays) + self._begun(counts)
         body += [line for row in rows for line in row.before] + counters.before
         body += ["int32_t first;", "int32_t k;"] if several else ["int32_t i;"]
         body += _in_blocks(p.size, lanes, loops, whole) if several else loops
         if waits:
             copy = [f"net->{member.name}[k] = {new}[k];"]
             body += _loop("k", "0", str(p.size), copy)
-        return body
+        return body + self._added(p, counts)
 
     def _own_sums(self, p: Population, names: Names) -> dict[str, str]:
         """For each accumulator that is read and fed the name of its sum."""
         heard = {a for c in self.program.incoming(p.name) for a in c.accumulators}
-        return {a: names.give(f"sum_{a}") for a in live_accumulators(p.program) if a in heard}
+        read = live_accumulators(p.program, self._marks(p))
+        return {a: names.give(f"sum_{a}") for a in read if a in heard}
+
+    def _marks(self, p: Population) -> tuple[Saturation, ...]:
+        """The words whose saturations are counted."""
+        return self.program.saturations[p.name] if self.state.saturated_words else ()
+
+    def _counts(self, p: Population, names: Names) -> dict[Saturation, str]:
+        """For each of them a variable, since compilers make vectors of no count in the struct."""
+        return {mark: names.give(f"lost_{mark.name}") for mark in self._marks(p)}
+
+    @staticmethod
+    def _begun(counts: Mapping[Saturation, str]) -> list[str]:
+        return [f"{COUNT} {name} = 0U;" for name in counts.values()]
+
+    def _added(self, p: Population, counts: Mapping[Saturation, str]) -> list[str]:
+        """Statements that add what an update has counted to the state."""
+        member = self.state.saturated_words
+        if member is None:
+            return []
+        return [
+            f"net->{member.name}[{self.state.saturations[p.name, mark.name]}] += {name};"
+            for mark, name in counts.items()
+        ]
 
     def _state_words(self, p: Population) -> dict[str, Member]:
         return {word: self.state.words[p.name, word] for word in p.program.state_names}

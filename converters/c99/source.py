@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.converters.c99.codec import FRACTION_BITS, Codec, codec_source
+from lnn2loihi.converters.c99.macros import count_macros, range_macros
 from lnn2loihi.converters.c99.names import Names, check_prefix
 from lnn2loihi.converters.c99.neuron import SHIFT_RIGHT
 from lnn2loihi.converters.c99.population import PopulationWriter
@@ -42,6 +43,8 @@ class CSource:
         state_bytes: bytes of the struct.
         stack_bytes: bytes of the arrays that an update has on the stack at most; registers and
             return addresses come on top.
+        saturations: for each population and word that can saturate its place in the member
+            `saturated_words`; empty where nothing is counted.
         codec: texts of the header and the C file of encoder and decoder; None where none is wanted.
         selftest: text of the C file of the self-test; None where none is wanted.
     """
@@ -53,6 +56,7 @@ class CSource:
     words: Mapping[tuple[str, str], Member]
     state_bytes: int
     stack_bytes: int
+    saturations: Mapping[tuple[str, str], int] = field(default_factory=dict)
     codec: tuple[str, str] | None = None
     selftest: str | None = None
 
@@ -66,6 +70,7 @@ def c_source(
     codec: Codec = "none",
     fraction_bits: int | None = None,
     selftest: SelfTest = "none",
+    count_saturation: bool = False,
     header: str = "",
 ) -> CSource:
     """Writes a program as C99.
@@ -78,6 +83,9 @@ def c_source(
         codec: whether encoder and decoder are written, of floats or of integers with fraction bits.
         fraction_bits: of samples and answers of a codec in fixed point, 0 to 30; 16 by default.
         selftest: whether a self-test is written, with hashes alone or with vectors.
+        count_saturation: whether the state has counts of what saturates, as `simulate` has them:
+            `saturated_inputs`, samples of each channel that are beyond its range, and
+            `saturated_words`, updates of each word of each population over all of its neurons.
         header: name of the header file that is included; `net.h` for the prefix `net`.
 
     Raises:
@@ -94,7 +102,7 @@ def c_source(
             "fewer units, or kernels that neurons share",
         )
     writers = [
-        _Writer(program, prefix, one, header or f"{prefix}.h")
+        _Writer(program, prefix, one, header or f"{prefix}.h", count_saturation)
         for one in (("size", "speed") if goal == "either" else (goal,))
     ]
     writer, made = writers[0], writers[0].write()
@@ -104,7 +112,7 @@ def c_source(
         raise InputError("fraction_bits", f"are those of codec 'fixed', here it is {codec!r}")
     if codec != "none":
         bits = FRACTION_BITS if fraction_bits is None else fraction_bits
-        texts = codec_source(program, prefix, codec, bits, writer.header)
+        texts = codec_source(program, prefix, codec, bits, writer.header, count_saturation)
         made = replace(made, codec=texts)
     if selftest != "none":
         text = selftest_source(program, writer.state, prefix, selftest, writer.header)
@@ -125,12 +133,14 @@ def _either(size: CSource, speed: CSource) -> CSource:
 
 
 class _Writer:
-    def __init__(self, program: LoihiProgram, prefix: str, goal: Goal, header: str) -> None:
+    def __init__(
+        self, program: LoihiProgram, prefix: str, goal: Goal, header: str, counting: bool
+    ) -> None:
         self.program, self.prefix, self.goal, self.header = program, prefix, goal, header
         self.names = Names(within=_BY_HAND)
         for known in ("field", "shift_right", *(f"{prefix}_{n}" for n in _INTERFACE)):
             self.names.give(known)
-        self.state = StateStruct(program)
+        self.state = StateStruct(program, counting)
         self.tables = Tables(self.names, packing=goal == "size")
 
     def write(self) -> CSource:
@@ -138,7 +148,7 @@ class _Writer:
             self.program, self.state, self.tables, self.names, self.prefix, self.goal == "speed"
         )
         updates = [writer.write(p) for p in self.program.populations]
-        reset, encode = self._reset(), self._take_input()
+        reset, encode, step = self._reset(), self._take_input(), self._step()
         helpers = {"shift_right": SHIFT_RIGHT} if any("shift_right(" in u for u in updates) else {}
         if self.tables.reads_fields:
             helpers["field"] = FIELD
@@ -155,12 +165,12 @@ class _Writer:
                 *updates,
                 reset,
                 self._update([names[p.name] for p in self.program.populations], encode),
-                self._step(),
+                step,
             ]
         )
         return CSource(
             self.prefix, self._header(), text, tuple(self.state.members), self.state.words,
-            self.state.bytes, writer.stack_bytes,
+            self.state.bytes, writer.stack_bytes, self.state.saturations,
         )  # fmt: skip
 
     def _head(self) -> str:
@@ -178,6 +188,7 @@ class _Writer:
             head=self._head(), prefix=prefix, upper=upper, inputs=program.input.size,
             outputs=program.output_population.size, members=indented(members),
             substeps=program.substeps, elapsed=elapsed,
+            ranges=range_macros(program, upper), counts=count_macros(self.state, upper),
         )  # fmt: skip
 
     def _reset(self) -> str:
@@ -193,17 +204,36 @@ class _Writer:
             body=indented(["int32_t i;", *lines]),
         )
 
-    def _take_input(self) -> list[str]:
-        """Statements that keep the input within its range, as the library does."""
-        port, member = self.program.input, self.state.messages[self.program.input.name]
-        if not any(c.source == port.name for c in self.program.connections):
-            return ["(void)input;"]
-        ends = [
+    def _input_ends(self) -> list[str]:
+        """Expressions of the lowest and the highest message of channel i."""
+        port = self.program.input
+        return [
             literal(int(values[0]))
             if (values == values[0]).all()
             else self.tables.add(f"{port.name}_{side}", values, f"{side} input").at("i")
             for side, values in (("lowest", port.low), ("highest", port.high))
         ]
+
+    def _count_input(self) -> list[str]:
+        """Statements that count what leaves the range of the input, once a sample."""
+        member = self.state.saturated_inputs
+        if member is None:
+            return []
+        low, high = self._input_ends()
+        return [
+            f"for (i = 0; i < {member.size}; i++) {{",
+            f"    const int32_t low = {low};",
+            f"    const int32_t high = {high};",
+            f"    net->{member.name}[i] += ((input[i] < low) || (input[i] > high)) ? 1U : 0U;",
+            "}",
+        ]
+
+    def _take_input(self) -> list[str]:
+        """Statements that keep the input within its range, as the library does."""
+        port, member = self.program.input, self.state.messages[self.program.input.name]
+        if not any(c.source == port.name for c in self.program.connections):
+            return ["(void)input;"]
+        ends = self._input_ends()
         return [
             "int32_t i;",
             "/* What leaves the range of the input is held at its ends. */",
@@ -222,7 +252,7 @@ class _Writer:
 
     def _step(self) -> str:
         out, size = self.state.messages[self.program.output], self.program.output_population.size
-        lines = ["int32_t i;"]
+        lines = ["int32_t i;", *self._count_input()]
         update = f"{self.prefix}_update(net, input);"
         if self.program.substeps > 1:
             lines += [f"for (i = 0; i < {self.program.substeps}; i++) {{", f"    {update}", "}"]
@@ -272,7 +302,8 @@ extern "C" {{
 #define {upper}_OUTPUTS {outputs}
 /* Updates for each sample. */
 #define {upper}_UPDATES {substeps}
-
+{ranges}
+{counts}
 /* All that a network remembers: one for each sequence that runs beside others. */
 typedef struct {{
 {members}

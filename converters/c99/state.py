@@ -14,6 +14,8 @@ from lnn2loihi.program import LoihiProgram, Population
 
 #: The word of a message that no state word holds, as executors record it.
 MESSAGE = "message"
+#: The type of counts of saturations.
+COUNT = "uint32_t"
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class StateStruct:
 
     Args:
         program: whose state.
+        counting: whether saturations are counted in it.
 
     Attributes:
         words: for each population and word its member: state words, and "message" where none holds
@@ -50,12 +53,17 @@ class StateStruct:
         messages: for each source, the input port among them, the member of its messages.
         copies: for each population that hears itself and is large the member in which its new
             messages wait; see `LARGEST_COPY`.
+        saturated_inputs: the member that counts inputs out of range, channel by channel; None
+            where nothing is counted.
+        saturations: for each population and word that can saturate its place in the member of that
+            name; see `LoihiProgram.saturations`.
+        saturated_words: that member, if there are any.
     """
 
     #: Most bytes of new messages that wait on the stack, while the old ones are still heard.
     LARGEST_COPY = 256
 
-    def __init__(self, program: LoihiProgram) -> None:
+    def __init__(self, program: LoihiProgram, counting: bool = False) -> None:
         names = Names()
         port = program.input
         low, high = int(port.low.min()), int(port.high.max())
@@ -70,10 +78,25 @@ class StateStruct:
             if hears_itself and message.bytes > self.LARGEST_COPY:
                 name = names.give(f"{p.name}_next")
                 self.copies[p.name] = Member(name, message.kind, p.size)
-        every = [*self.messages.values(), *self.words.values(), *self.copies.values()]
+        self._count(program, names, counting)
+        counts = [one for one in (self.saturated_inputs, self.saturated_words) if one is not None]
+        every = [*counts, *self.messages.values(), *self.words.values(), *self.copies.values()]
         self.members: Sequence[Member] = sorted(
             dict.fromkeys(every), key=lambda member: -BYTES[member.kind]
         )
+
+    def _count(self, program: LoihiProgram, names: Names, counting: bool) -> None:
+        self.saturations: dict[tuple[str, str], int] = {}
+        self.saturated_inputs: Member | None = None
+        self.saturated_words: Member | None = None
+        if not counting:
+            return
+        name = names.give("saturated_inputs")
+        self.saturated_inputs = Member(name, COUNT, program.input.size)
+        words = [(p.name, m.name) for p in program.populations for m in program.saturations[p.name]]
+        self.saturations = {word: place for place, word in enumerate(words)}
+        if words:
+            self.saturated_words = Member(names.give("saturated_words"), COUNT, len(words))
 
     def _declare(self, p: Population, names: Names) -> None:
         sent = p.initial_message

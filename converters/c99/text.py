@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
+
+#: Columns of a line.
+COLUMNS = 100
 
 #: What would end a comment, open another one, or join lines.
 _HARMLESS = (("\\", "/"), ("*/", "* /"), ("/*", "/ *"), ("??", "? ?"))
@@ -28,6 +32,16 @@ def comment(text: str) -> str:
         while what in text:
             text = text.replace(what, instead)
     return text
+
+
+def comment_lines(*paragraphs: str) -> str:
+    """A comment of several lines, each of which fits a page; a paragraph begins a line."""
+    lines = [
+        line
+        for text in paragraphs
+        for line in textwrap.wrap(comment(text), COLUMNS - 6, break_on_hyphens=False)
+    ]
+    return "/* " + "\n   ".join(lines) + " */"
 
 
 def indented(lines: Iterable[str], by: int = 1) -> str:

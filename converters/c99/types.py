@@ -11,12 +11,17 @@ _TYPES = (
     ("int32_t", -(1 << 31), (1 << 31) - 1),
 )
 #: Bytes of each.
-BYTES = {"int8_t": 1, "uint8_t": 1, "int16_t": 2, "uint16_t": 2, "int32_t": 4}
+BYTES = {"int8_t": 1, "uint8_t": 1, "int16_t": 2, "uint16_t": 2, "int32_t": 4, "uint32_t": 4}
 
 
 def type_of(low: int, high: int) -> str:
     """The narrowest type that holds every number from low to high."""
     return next(name for name, least, most in _TYPES if least <= low and high <= most)
+
+
+def end_literal(value: int) -> str:
+    """A constant of 32 bits, bare within a table: C has no literal of its smallest number."""
+    return "INT32_MIN" if value == -(1 << 31) else str(value)
 
 
 def literal(value: int) -> str:
