@@ -16,8 +16,9 @@ from lnn2loihi.cost.basis import Range, ratio_of
 from lnn2loihi.devices import Figure
 from lnn2loihi.errors import BackendMissingError, CompiledRunError
 from lnn2loihi.micro.footprint import Footprint
-from lnn2loihi.micro.parts import PARTS, part_of_title
+from lnn2loihi.micro.parts import ARM, PARTS, RISCV, core_of
 from lnn2loihi.profiling import microcontrollers
+from lnn2loihi.profiling.microcontrollers import known_controllers
 
 PROGRAM = dense_program(12, 4)
 X = np.zeros((1, 3, PROGRAM.channels))
@@ -65,16 +66,40 @@ def test_counts_and_clocks_that_make_no_sense() -> None:
 
 
 @pytest.mark.parametrize(
-    ("title", "part"),
+    ("core", "part", "emulator"),
     [
-        ("STM32U385 (Cortex-M33, 96 MHz)", "cortex-m33"), ("mine, CORTEX-M0+", "cortex-m0plus"),
-        ("cortex-m7 at 1 GHz", "cortex-m7"), ("Cortex-M4F board", None), ("Cortex-M85", None),
-        ("GAP9 (9 RISC-V cores)", None), ("", None),
+        ("cortex-m33", "cortex-m33", ARM), ("Cortex-M0plus", "cortex-m0plus", ARM),
+        ("rv32imc", "rv32imc", RISCV), ("riscv32", None, RISCV), ("rv32imafc", None, RISCV),
+        ("cortex-m85", None, ARM), ("xtensa-lx7", None, None), ("", None, None),
     ],
 )  # fmt: skip
-def test_the_core_is_named_in_the_title(title: str, part: str | None) -> None:
-    found = part_of_title(title)
-    assert (found.name if found else None) == part
+def test_the_core_is_that_of_the_profile(core: str, part: str | None, emulator: str | None) -> None:
+    found = core_of(replace(U385, core=core, title="a Cortex-M4"))
+    assert (found.part.name if found.part else None, found.emulator) == (part, emulator)
+
+
+def test_all_of_ours_name_a_core_and_titles_do_not_contradict_it() -> None:
+    for device in known_controllers():
+        assert core_of(device).emulator, device.name
+        if (part := core_of(device).part) is not None:
+            assert part.name.lower() in device.title.lower()
+    assert core_of(U385).part is PARTS["cortex-m33"]
+
+
+def test_profiles_of_ones_own_inherit_the_core_or_name_it(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('title = "Mine"\nextends = "mcu-stm32u385"\n')
+    assert l2l.load_device(path).core == "cortex-m33"
+    path.write_text('title = "Mine"\nextends = "mcu-stm32u385"\ncore = "cortex-m4"\n')
+    assert l2l.load_device(path).core == "cortex-m4" and "core cortex-m4" in str(
+        l2l.load_device(path).summary()
+    )
+    path.write_text('title = "Mine"\nextends = "loihi2-oheo-gulch"\ncore = "cortex-m4"\n')
+    with pytest.raises(l2l.DeviceError, match="core is that of a mcu, this is a loihi"):
+        l2l.load_device(path)
+    path.write_text('title = "Mine"\nextends = "mcu-stm32u385"\ncore = 4\n')
+    with pytest.raises(l2l.DeviceError, match="core is a whole number, expected text"):
+        l2l.load_device(path)
 
 
 def test_cycles_are_ranges() -> None:

@@ -63,6 +63,8 @@ class Device(Shown):
         not_public: limits and costs that the device has not, or that nobody has published, with
             what is known about them. They are not checked and not guessed.
         notes: what a reader of its numbers should know, a sentence or two each.
+        core: of a micro-controller the processor core that C is compiled for, such as "cortex-m33",
+            or its kind, such as "riscv32"; empty where the profile names none.
         source_file: where the profile was read.
     """
 
@@ -73,6 +75,7 @@ class Device(Shown):
     not_public: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     source_file: str = ""
+    core: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "figures", read_only_mapping(self.figures))
@@ -123,7 +126,8 @@ class Device(Shown):
     def _shown(self) -> list[Said]:
         """Everything that is known, as text."""
         defined = device_tables().definitions
-        lines: list[Said] = [f"{self.name}: {self.title} ({self.kind})"]
+        of_core = f", core {self.core}" if self.core else ""
+        lines: list[Said] = [f"{self.name}: {self.title} ({self.kind}{of_core})"]
         for role, heading in (("limit", "limits"), ("cost", "costs")):
             rows = [
                 (name, str(figure), figure.range_text, figure.grade)

@@ -193,4 +193,5 @@ def _build(
         not_public=joined["not_public"],
         notes=(*base.get("notes", ()), *own.get("notes", ())),
         source_file=source_file,
+        core=joined.get("core", ""),
     )

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from lnn2loihi.devices.device import Figure
-from lnn2loihi.devices.figures import GRADES, Definition
+from lnn2loihi.devices.figures import GRADES, MICROCONTROLLER, Definition
 from lnn2loihi.devices.packages import DeviceTables
 from lnn2loihi.devices.units import DIMENSIONS, UNITS, dimension_of, to_base
 from lnn2loihi.printable import is_line
@@ -17,6 +17,7 @@ from lnn2loihi.printable import is_line
 TOP_LEVEL: Mapping[str, type] = {
     "title": str,
     "kind": str,
+    "core": str,
     "extends": str,
     "notes": list,
     "figures": dict,
@@ -79,6 +80,8 @@ def whole_problems(content: Mapping[str, Any], tables: DeviceTables) -> Iterator
         found = "missing" if named is None else _shown(named)
         yield f"kind is {found}; there are {', '.join(tables.kinds)}"
         return
+    if "core" in content and kind.name != MICROCONTROLLER.name:
+        yield f"core is that of a {MICROCONTROLLER.name}, this is a {kind.name}"
     figures, own = entries(content, "figures", dict), {d.name: d for d in kind.figures}
     for name, definition in own.items():
         if definition.required and name not in figures:

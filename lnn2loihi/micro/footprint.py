@@ -18,7 +18,7 @@ from lnn2loihi.micro.building import BARE, NAMES, build
 from lnn2loihi.micro.counting import count
 from lnn2loihi.micro.driver import NET, Goal, Source
 from lnn2loihi.micro.elf import Elf, read_elf
-from lnn2loihi.micro.parts import PARTS, Part, emulator_of_title, part_named, part_of_title
+from lnn2loihi.micro.parts import PARTS, Part, core_of, part_named
 from lnn2loihi.micro.tools import cross_compiler, emulator, version_line
 from lnn2loihi.micro.writing import writer
 from lnn2loihi.program import LoihiProgram
@@ -243,22 +243,22 @@ def _core(part: str | None, device: Device | None) -> Part:
     asked = None if part is None else part_named(part)
     if device is None:
         return asked or part_named(DEFAULT_PART)
-    own, emulator_there = part_of_title(device.title), emulator_of_title(device.title)
+    known, named = core_of(device), f" ({device.core})" if device.core else ""
     if asked is None:
-        if own is None:
-            fitting = [one.name for one in PARTS.values() if one.emulator == emulator_there]
+        if known.part is None:
+            fitting = [one.name for one in PARTS.values() if one.emulator == known.emulator]
             raise InputError(
                 "part",
-                f"device {device.name!r} ({device.title}) has no core of a name that is known; "
-                f"say which one its code is compiled for: {', '.join(fitting or PARTS)}",
+                f"the profile of device {device.name!r} names no core that C is compiled for here"
+                f"{named}; say which part its code is for: {', '.join(fitting or PARTS)}",
             )
-        return own
-    contradicts = own is not None and own is not asked
-    if contradicts or emulator_there not in (None, asked.emulator):
+        return known.part
+    contradicts = known.part is not None and known.part is not asked
+    if contradicts or known.emulator not in (None, asked.emulator):
         raise InputError(
             "part",
-            f"{asked.name} is not the core of device {device.name!r} ({device.title}): "
-            + ("leave the part away" if own else "give one of its kind, or leave the device away"),
+            f"{asked.name} is not the core of device {device.name!r}{named}: "
+            f"{'leave the part' if known.part else 'give one of its kind, or leave the device'} away",
         )
     return asked
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lnn2loihi.devices import Device
 from lnn2loihi.errors import InputError
 
 ARM, RISCV = "qemu-arm", "qemu-riscv32"
@@ -70,27 +70,31 @@ PARTS: Mapping[str, Part] = {
     ),
 }  # fmt: skip
 
-
-#: Names of cores in titles of devices: "STM32U385 (Cortex-M33, 96 MHz)".
-_IN_TITLE = re.compile(r"\bcortex-m(0\+|\d+)(?!\w)", re.IGNORECASE)
-
-
-def part_of_title(title: str) -> Part | None:
-    """The part that a device's title names; None where it names none that is known."""
-    found = _IN_TITLE.search(title)
-    if found is None:
-        return None
-    return PARTS.get(f"cortex-m{found[1].replace('+', 'plus')}")
+#: Beginnings of names of cores, and the emulator that runs their code: kinds of cores, of which a
+#: profile may name one without saying which ("riscv32"), or one that is not in PARTS.
+_KINDS = {"cortex-m": ARM, "rv32": RISCV, "riscv32": RISCV}
 
 
-def emulator_of_title(title: str) -> str | None:
-    """The emulator whose code the cores of a device run, by its title; None where it says nothing.
+@dataclass(frozen=True)
+class Core:
+    """What a device's profile says of its core.
 
-    A title may name a kind of core and no core: "GAP9 (9 RISC-V cores and NE16)".
+    Attributes:
+        part: what C is compiled for; None where the profile names no core that is known here.
+        emulator: that runs its code; None where nobody has said.
     """
-    if "risc-v" in title.lower():
-        return RISCV
-    return ARM if "cortex-m" in title.lower() else None
+
+    part: Part | None
+    emulator: str | None
+
+
+def core_of(device: Device) -> Core:
+    """The core of a device, as the entry `core` of its profile has it."""
+    name = device.core.strip().lower()
+    part = PARTS.get(name)
+    if part is not None:
+        return Core(part, part.emulator)
+    return Core(None, next((e for kind, e in _KINDS.items() if name.startswith(kind)), None))
 
 
 def part_named(name: str) -> Part:

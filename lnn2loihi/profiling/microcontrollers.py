@@ -21,7 +21,7 @@ from lnn2loihi.devices import Device, known_devices
 from lnn2loihi.errors import BackendMissingError, CompiledRunError, DeviceError, RateError
 from lnn2loihi.measure.trial import one_line
 from lnn2loihi.micro.footprint import FLAGS, footprint
-from lnn2loihi.micro.parts import PARTS, part_of_title
+from lnn2loihi.micro.parts import PARTS, core_of
 from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.rows import MICROCONTROLLER, MODEL, Accuracy, ProfileRow
 from lnn2loihi.profiling.speaking import surely_met
@@ -138,11 +138,11 @@ class _Code:
 
 def _code(program: LoihiProgram, device: Device) -> _Code:
     """Compiles a program for speed, and for size where that has no room, and counts."""
-    part = part_of_title(device.title)
+    part = core_of(device).part
     if part is None:
         return _Code(notes=(
-            "instructions were not counted: the device's title names no core that C is compiled "
-            f"for here; there are {', '.join(PARTS)}",
+            "instructions were not counted: the device's profile names no core that C is compiled "
+            f"for here (core = \"...\"); there are {', '.join(PARTS)}",
         ))  # fmt: skip
     try:
         try:
