@@ -27,8 +27,8 @@ import numpy as np
 from lnn2loihi.errors import BackendMissingError
 from lnn2loihi.micro.counting import Counts, count
 from lnn2loihi.micro.driver import NET, Goal, Source
-from lnn2loihi.micro.footprint import FLAGS
 from lnn2loihi.micro.parts import PARTS
+from lnn2loihi.micro.room import FLAGS
 from lnn2loihi.micro.tools import cross_compiler, emulator, version_line
 from lnn2loihi.micro.writing import writer
 from lnn2loihi.models import damped_sine

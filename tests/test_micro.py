@@ -4,7 +4,9 @@ and what is missing, fails or hangs is named.
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import sys
 from dataclasses import replace
@@ -37,9 +39,10 @@ from lnn2loihi.micro import tools
 from lnn2loihi.micro.counting import count
 from lnn2loihi.micro.driver import Driver
 from lnn2loihi.micro.elf import read_elf
-from lnn2loihi.micro.footprint import FLAGS
 from lnn2loihi.micro.parts import PARTS
 from lnn2loihi.micro.processes import run_child
+from lnn2loihi.micro.room import FLAGS, weight_bits
+from lnn2loihi.profiling.microcontrollers import microcontroller_rows
 from lnn2loihi.simulation.choice import execution
 from lnn2loihi.simulation.executor import EXECUTORS
 from lnn2loihi.simulation.native.cache import is_whole
@@ -391,15 +394,64 @@ class TestFootprint:
         with pytest.raises(DeviceError) as caught:
             l2l.footprint(PLAIN, part, flash=100, ram=2)
         text = str(caught.value)
-        assert "there are 100 B; no such network fits" in text and "RAM: 'random" in text
+        assert "there are 100 B: " in text and "RAM: 'random" in text
+        assert "no fewer units help, since its code alone is" in text
+        assert "no such network fits: take a part" in text
         need = l2l.footprint(PLAIN, part, samples=1)
-        with pytest.raises(DeviceError, match="neurons would fit .*train fewer units.* or take a"):
+        with pytest.raises(DeviceError, match="would fit by the rule .*train fewer units; take a"):
             l2l.footprint(PLAIN, part, flash=need.flash - 1)
         assert l2l.footprint(
             PLAIN, part, samples=1, flash=need.flash, ram=need.ram + need.stack
         ) == replace(need, flash_there=need.flash, ram_there=need.ram + need.stack)
         with pytest.raises(DeviceError, match=f"needs {need.ram + need.stack} B"):
             l2l.footprint(PLAIN, part, samples=1, ram=need.ram + need.stack - 1)
+
+    @NEEDS_ARM
+    def test_narrower_weights_that_fit_are_compiled_and_their_recipe_is_named(self) -> None:
+        program = l2l.load(MODELS / "damped_sine" / "w4a8x12.l2l")
+        assert isinstance(program, l2l.LoihiProgram) and weight_bits(program) == 4
+        need = l2l.footprint(program, "cortex-m4", samples=1).flash
+
+        def told(flash: int) -> tuple[str, int]:
+            with pytest.raises(DeviceError) as caught:
+                l2l.footprint(program, "cortex-m4", flash=flash)
+            found = re.search(
+                r"recipe (w\da8x12)-ramp12(?:,| it) (?:which )?needs ([\d,]+) B", str(caught.value)
+            )
+            assert found is not None, str(caught.value)
+            return found[1], int(found[2].replace(",", ""))
+
+        recipe, wide = told(need - 1)
+        assert recipe == "w3a8x12" and wide < need
+        recipe, narrow = told(wide - 1)
+        assert recipe == "w2a8x12" and narrow < wide
+        with pytest.raises(
+            DeviceError, match=f"even with recipe w2a8x12-ramp12 it needs {narrow:,}"
+        ):
+            l2l.footprint(program, "cortex-m4", flash=narrow - 1)
+
+    @NEEDS_ARM
+    def test_on_a_device_time_and_energy_are_those_of_profile(self) -> None:
+        found = l2l.footprint(PLAIN, device="mcu-stm32u385", samples=1)
+        expected = l2l.estimate_microcontroller(PLAIN, "mcu-stm32u385", counted=found.counted)
+        assert found.estimate is not None and found.estimate.to_dict() == expected.to_dict()
+        (row, *_) = microcontroller_rows(
+            PLAIN, [l2l.load_device("mcu-stm32u385")], None, 1, None, count_instructions=True
+        )
+        assert row.basis is not None and row.basis.work.instructions
+        text, document = found.summary(), found.to_dict()
+        assert "full speed; CALIBRATED-ESTIMATE" in text and "energy" in text
+        assert document["estimate"]["energy"]["total"]["value"] > 0 and json.dumps(document)
+        assert l2l.footprint(PLAIN, "cortex-m33", samples=1).estimate is None
+        figures = {
+            n: f for n, f in l2l.load_device("mcu-stm32u385").figures.items() if n != "clock"
+        }
+        lacking = replace(l2l.load_device("mcu-stm32u385"), figures=figures)
+        without = l2l.footprint(PLAIN, device=lacking, samples=1)
+        assert without.estimate is None
+        assert any(
+            "not estimated: device 'mcu-stm32u385': has no clock" in n for n in without.notes
+        )
 
     @pytest.mark.parametrize("part", PART[:1])
     def test_the_other_goal_is_named_where_it_fits(self, part: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -10,22 +9,21 @@ from typing import Any, Literal
 import numpy as np
 
 from lnn2loihi.arguments import checks_kinds
-from lnn2loihi.devices import MICROCONTROLLER, Device, load_device
+from lnn2loihi.cost import CountedInstructions, MicrocontrollerEstimate, estimate_microcontroller
+from lnn2loihi.cost.basis import Range
+from lnn2loihi.devices import MICROCONTROLLER, Device, load_device, with_prefix
 from lnn2loihi.errors import DeviceError, InputError
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.kinds import Count, Natural
-from lnn2loihi.micro.building import BARE, NAMES, build
 from lnn2loihi.micro.counting import count
-from lnn2loihi.micro.driver import NET, Goal, Source
-from lnn2loihi.micro.elf import Elf, read_elf
+from lnn2loihi.micro.driver import NET, Goal
 from lnn2loihi.micro.parts import PARTS, Part, core_of, part_named
+from lnn2loihi.micro.room import FLAGS, check_room, need_of
 from lnn2loihi.micro.tools import cross_compiler, emulator, version_line
 from lnn2loihi.micro.writing import writer
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.showing import Said, Shown, Table
 
-#: Flags of the compiler for each goal.
-FLAGS = {"size": ("-std=c99", "-Os"), "speed": ("-std=c99", "-O3")}
 #: What is compiled for where neither a part nor a device is given.
 DEFAULT_PART = "cortex-m4"
 _NOTES = (
@@ -38,7 +36,8 @@ _NOTES = (
 
 @dataclass(frozen=True)
 class Footprint(Shown):
-    """What a program in C needs of a part. Counted in compiled code, never estimated.
+    """What a program in C needs of a part. Counted in compiled code, never estimated; what it costs
+    on a device is an estimate, and says so.
 
     Attributes:
         name: of the program.
@@ -55,6 +54,8 @@ class Footprint(Shown):
         flash_there, ram_there: bytes that there are; None where nobody has said.
         device: whose bytes these are; empty where nobody has said.
         notes: what is left out.
+        estimate: time and energy of a sample on the device at full speed, from these instructions,
+            its clock and its power, as the rows of `profile` have them; None without a device.
     """
 
     name: str
@@ -70,6 +71,13 @@ class Footprint(Shown):
     ram_there: int | None = None
     device: str = ""
     notes: tuple[str, ...] = _NOTES
+    estimate: MicrocontrollerEstimate | None = None
+
+    @property
+    def counted(self) -> CountedInstructions:
+        """The median of the instructions, with the cycles that one is assumed to take."""
+        what = f"{self.part} in qemu, {' '.join(FLAGS[self.goal])}"
+        return CountedInstructions(self.instructions[1], Range(*PARTS[self.part].cycles), what)
 
     def _headline(self) -> str:
         return (
@@ -93,12 +101,27 @@ class Footprint(Shown):
             "",
             Table(("what", "needed", "there"), rows),
             "",
+            *self._cost(),
             *(f"- {note}" for note in self.notes),
         ]
 
+    def _cost(self) -> list[Said]:
+        """Time and energy of a sample, where they are estimated."""
+        if self.estimate is None:
+            return []
+        rows = [
+            (name, with_prefix(one.value, one.unit), one.range_text)
+            for name, one in (
+                ("time", self.estimate.sample_time), ("energy", self.estimate.energy["total"]),
+            )
+        ]  # fmt: skip
+        heading = f"a sample on {self.device}, full speed; {self.estimate.tier} estimate"
+        return [Table((heading, "value", "90 % interval"), rows), ""]
+
     def to_dict(self) -> dict[str, Any]:
         """The footprint as plain data for JSON."""
-        return asdict(self)
+        estimate = None if self.estimate is None else self.estimate.to_dict()
+        return {**asdict(replace(self, estimate=None)), "estimate": estimate}
 
 
 def _there(amount: int | None) -> str:
@@ -144,8 +167,8 @@ def footprint(
     known, *memories = _there_of(on)
     there = (flash or memories[0], ram or memories[1])
     source = writer().write(program, NET, goal)
-    need = _linked(source, core, FLAGS[goal], program)
-    _check_room(program, core.name, need, there, _other_goal(program, core, need, goal, there[0]))
+    need = need_of(program, core, goal)
+    check_room(program, core, goal, need, there)
     counts = count(program, source, core, FLAGS[goal], _samples(program, samples, seed))
     steps = counts.instructions
     tool = compiler[: compiler.index("cc")] if "cc" in compiler else compiler[:1]
@@ -156,20 +179,17 @@ def footprint(
         (int(steps.min()), int(np.median(steps)), int(steps.max())), len(steps),
         there[0], there[1], known,
     )  # fmt: skip
-    _check_room(program, core.name, replace(need, stack=counts.stack), there)
-    return made
+    check_room(program, core, goal, replace(need, stack=counts.stack), there)
+    return made if on is None else _estimated(made, program, on)
 
 
-def _other_goal(
-    program: LoihiProgram, core: Part, need: _Need, goal: str, flash: int | None
-) -> str:
-    """That the goal "size" fits, or how much it needs, compiled; "" where nobody has to know."""
-    if goal == "size" or flash is None or need.flash <= flash:
-        return ""
-    small = _linked(writer().write(program, NET, "size"), core, FLAGS["size"], program).flash
-    if small <= flash:
-        return f"compile it for goal 'size', which needs {small:,} B and fits, "
-    return f"for goal 'size' it needs {small:,} B, which is too much as well: "
+def _estimated(made: Footprint, program: LoihiProgram, device: Device) -> Footprint:
+    """With the time and energy of a sample on the device, or why there is no estimate."""
+    try:
+        found = estimate_microcontroller(program, device, counted=made.counted)
+    except DeviceError as error:
+        return replace(made, notes=(*made.notes, f"time and energy are not estimated: {error}"))
+    return replace(made, estimate=found)
 
 
 def _samples(program: LoihiProgram, samples: int, seed: int) -> IntegerArray:
@@ -177,49 +197,6 @@ def _samples(program: LoihiProgram, samples: int, seed: int) -> IntegerArray:
     low, high = program.input.low, program.input.high
     drawn = np.random.default_rng(seed).integers(low, high + 1, (samples, low.size))
     return np.concatenate([low[None], high[None], drawn])[:samples]
-
-
-def _linked(source: Source, part: Part, flags: tuple[str, ...], program: LoihiProgram) -> _Need:
-    """What a program needs that does nothing else."""
-    sizes = {"inputs": program.input.size, "outputs": program.output_population.size}
-    texts = {
-        f"{NET}.h": source.header, f"{NET}.c": source.source,
-        "main.c": _MAIN.format(net=NET, **sizes), "room.c": _ROOM.format(net=NET, **sizes),
-    }  # fmt: skip
-    built = build(
-        f"footprint on {part.name}", f"footprint-{part.name}", texts, cross_compiler(part),
-        (*flags, *BARE, *NAMES),
-    )  # fmt: skip
-    elf: Elf = read_elf(built.read_bytes())
-    room = [elf.symbol(name) for name in ("the_state", "the_input", "the_output")]
-    own = sum(one.size for one in room)
-    state = elf.symbol("the_state").size
-    variables = elf.variables - own
-    code = elf.code - elf.symbol("_start").size
-    return _Need(code, elf.constant + elf.written, state + max(variables, 0))
-
-
-_MAIN = """\
-#include <stdint.h>
-#include "{net}.h"
-extern {net}_state the_state;
-extern int32_t the_input[{inputs}], the_output[{outputs}];
-void _start(void);
-void _start(void)
-{{
-    {net}_reset(&the_state);
-    for (;;) {{
-        {net}_step(&the_state, the_input, the_output);
-    }}
-}}
-"""
-#: In a file of their own: compilers merge variables that one file defines and uses.
-_ROOM = """\
-#include <stdint.h>
-#include "{net}.h"
-{net}_state the_state;
-int32_t the_input[{inputs}], the_output[{outputs}];
-"""
 
 
 def _microcontroller(device: str | os.PathLike[str] | Device | None) -> Device | None:
@@ -258,7 +235,7 @@ def _core(part: str | None, device: Device | None) -> Part:
         raise InputError(
             "part",
             f"{asked.name} is not the core of device {device.name!r}{named}: "
-            f"{'leave the part' if known.part else 'give one of its kind, or leave the device'} away",
+            + ("leave the part away" if known.part else "give one of its kind, or no device"),
         )
     return asked
 
@@ -269,79 +246,3 @@ def _there_of(device: Device | None) -> tuple[str, int | None, int | None]:
         return "", None, None
     flash, ram = (int(device.figure(name).value) for name in ("flash_memory", "working_memory"))
     return device.name, flash, ram
-
-
-@dataclass(frozen=True)
-class _Need:
-    """Bytes of code, of tables, of the state and of the stack."""
-
-    code: int
-    tables: int
-    state: int
-    stack: int = 0
-
-    @property
-    def flash(self) -> int:
-        return self.code + self.tables
-
-
-def _check_room(
-    program: LoihiProgram,
-    part: str,
-    need: _Need,
-    there: tuple[int | None, int | None],
-    other_goal: str = "",
-) -> None:
-    """Refuses what there is no room for.
-
-    Args:
-        program: whose name and size are told.
-        part: that it is compiled for.
-        need: bytes that it needs.
-        there: bytes of flash and RAM that there are.
-        other_goal: what the other goal needs of flash, as the beginning of a remedy.
-
-    Raises:
-        DeviceError: says what is needed and there, and about what would fit.
-    """
-    problems: list[str] = []
-    units = sum(p.size for p in program.populations)
-    weights = sum(c.synapses for c in program.connections)
-    flash, ram = there
-    if flash is not None and need.flash > flash:
-        # Tables grow with the square of the units, code hardly at all.
-        fits = math.floor(units * math.sqrt(max(flash - need.code, 0) / max(need.tables, 1)))
-        fewer = "" if (bits := _weight_bits(program)) <= 2 else (
-            f"quantize to fewer than {bits} bits a weight (tables are {need.tables:,} B), "
-        )  # fmt: skip
-        bare = need.code >= flash
-        alone = f"its code alone is {need.code:,} B" + (
-            ", which no fewer units make smaller" if bare else ""
-        )
-        remedy = "" if bare else f"train fewer units, {fewer}or "
-        problems.append(
-            f"flash: {program.name!r} needs {need.flash:,} B ({units:,} neurons, {weights:,} "
-            f"synapses, recipe {program.recipe}), there are {flash:,} B; {_fits(fits)} "
-            f"({alone}): {other_goal}{remedy}take a part with {need.flash:,} B of flash or more"
-        )
-    needed = need.state + need.stack
-    if ram is not None and needed > ram:
-        fits = math.floor(units * max(ram - need.stack, 0) / max(need.state, 1))
-        problems.append(
-            f"RAM: {program.name!r} needs {needed:,} B ({need.state:,} of state, "
-            f"{need.stack or 'some'} of stack), there are {ram:,} B; {_fits(fits)}: train fewer "
-            f"units, or take a part with {needed:,} B of RAM or more"
-        )
-    if problems:
-        raise DeviceError(f"footprint on {part}", problems)
-
-
-def _fits(units: int) -> str:
-    return f"about {units:,} neurons would fit" if units > 0 else "no such network fits"
-
-
-def _weight_bits(program: LoihiProgram) -> int:
-    """Bits of the widest mantissa."""
-    low = min((int(c.mantissas.min(initial=0)) for c in program.connections), default=0)
-    high = max((int(c.mantissas.max(initial=0)) for c in program.connections), default=0)
-    return 1 + max((-low - 1).bit_length() if low else 0, high.bit_length())

@@ -15,12 +15,11 @@ from lnn2loihi.cost import (
     MicrocontrollerEstimate,
     estimate_microcontroller,
 )
-from lnn2loihi.cost.basis import Range
 from lnn2loihi.devices import MICROCONTROLLER as KIND
 from lnn2loihi.devices import Device, known_devices
 from lnn2loihi.errors import BackendMissingError, CompiledRunError, DeviceError, RateError
 from lnn2loihi.measure.trial import one_line
-from lnn2loihi.micro.footprint import FLAGS, footprint
+from lnn2loihi.micro.footprint import footprint
 from lnn2loihi.micro.parts import PARTS, core_of
 from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.rows import MICROCONTROLLER, MODEL, Accuracy, ProfileRow
@@ -153,15 +152,13 @@ def _code(program: LoihiProgram, device: Device) -> _Code:
         return _Code(problems=tuple(error.problems))
     except (BackendMissingError, CompiledRunError) as error:
         return _Code(notes=(f"instructions were not counted: {one_line(error)}",))
-    least, median, most = found.instructions
-    flags = " ".join(FLAGS[found.goal])
-    counted = CountedInstructions(median, Range(*part.cycles), f"{part.name} in qemu, {flags}")
+    least, _, most = found.instructions
     need = (
         f"C code compiled for {found.goal} by {found.tools} needs {found.flash:,} B of flash, "
         f"{found.ram:,} B of RAM and {found.stack:,} B of stack; {least:,} to {most:,} "
         f"instructions in {found.samples} random samples"
     )
-    return _Code(counted, (need,))
+    return _Code(found.counted, (need,))
 
 
 def _rows(
