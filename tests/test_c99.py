@@ -431,6 +431,21 @@ class TestExport:
             l2l.export(PLAIN, tmp_path / name, format="c99")
         assert not list(tmp_path.iterdir())
 
+    @pytest.mark.parametrize(
+        ("given", "named"),
+        [
+            (["--record"], "--record"), (["--dtype", "int32"], "--dtype"),
+            (["--dtype", "int32", "--record"], "--dtype, --record"),
+        ],
+    )  # fmt: skip
+    def test_flags_of_other_formats_are_named_as_they_were_given(
+        self, given: list[str], named: str, run: Run, tmp_path: Path
+    ) -> None:
+        program = MODELS / "damped_sine" / "w4a8x12.l2l"
+        code, _, err = run("export", program, "-o", tmp_path / "net.c", *given)
+        assert code == 1 and f"{named}: what" in err and "takes no such option" in err
+        assert not list(tmp_path.iterdir())
+
     def test_the_files_are_those_of_the_name(self, tmp_path: Path) -> None:
         options: Any = {"codec": "fixed", "selftest": "hash"}
         assert l2l.export(PLAIN, tmp_path / "my-net.c", **options) == tmp_path / "my-net.c"

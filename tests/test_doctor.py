@@ -192,10 +192,18 @@ def test_lava_without_what_it_needs() -> None:
     assert check.status == "broken" and check.found == "0.10.0 without asteval, scipy"
 
 
-def test_no_compiler_costs_nothing() -> None:
+def test_no_compiler_costs_what_compiles_for_this_machine() -> None:
     report = examine(dataclasses.replace(COMPLETE, compiler=None))
     assert check_of(report, "C compiler").status == "missing"
-    assert report.core_works and not any(report.verbs.values())
+    lost = {verb: "; ".join(texts) for verb, texts in report.verbs.items() if texts}
+    assert report.core_works and {*lost} == {"verify", "profile"}
+    assert "the executor c99" in lost["verify"] and "the row cpu:c99" in lost["profile"]
+
+
+def test_no_zig_costs_pages_that_run() -> None:
+    report = examine(dataclasses.replace(COMPLETE, tools={**COMPLETE.tools, "zig": ""}))
+    assert "--interactive" in str(report.verbs["report"]) and report.core_works
+    assert all("zig" in str(report.verbs[verb]) for verb in ("verify", "profile", "footprint"))
 
 
 def test_onnx_costs_export_and_two_executors() -> None:

@@ -115,9 +115,16 @@ def export(
 
     aim = target_of(target)
     options: dict[str, Any] = {} if dtype is None else {"dtype": dtype}
-    given: dict[str, Any] | None = None
     if record:
         options["record"] = True
+    not_taken = [n for n in options if not export_takes(loaded, output, format, aim, n)]
+    if not_taken:
+        raise l2l.InputError(
+            ", ".join(f"--{name}" for name in not_taken),
+            f"what {format or output} is written by takes no such option, other formats do (onnx); "
+            "leave it out",
+        )
+    given: dict[str, Any] | None = None
     if option:
         options = joined_options(options, export_options(loaded, output, format, aim, option))
     if samples is not None:

@@ -9,6 +9,8 @@ from typing import Literal
 _TOOLS: tuple[tuple[str, str, Mapping[str, str], str], ...] = (
     ("zig", "zig, which compiles C for micro-controllers and WebAssembly",
      {"verify": "the executors c99:cortex-m@qemu, c99:rv32@qemu and c99:wasm",
+      "profile": "counted instructions of micro-controllers, unless a cross compiler of GCC's is",
+      "report": "--interactive, whose page runs the program",
       "footprint": "all of it, unless a cross compiler of GCC's is there"}, "pip install ziglang"),
     ("qemu-arm", "qemu in user mode, which runs code of Cortex-M",
      {"verify": "the executor c99:cortex-m@qemu", "footprint": "parts of Arm"},
