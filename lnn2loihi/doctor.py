@@ -351,9 +351,11 @@ def _check_compiler(here: Environment) -> Check:
     needed = "cc, gcc or clang, for the C engine; without it simulations use BLAS"
     if here.compiler:
         return Check("C compiler", "ok", here.compiler, needed)
-    costs = {"verify": "the executor c99", "profile": "the row cpu:c99 (compiled C in a loop)"}
-    remedy = "apt-get install gcc libc6-dev"
-    return Check("C compiler", "missing", "nothing", needed, costs=costs, remedy=remedy)
+    costs, mend = (
+        {"verify": "executor c99", "profile": "row cpu:c99"},
+        "apt-get install gcc libc6-dev",
+    )
+    return Check("C compiler", "missing", "nothing", needed, False, costs, mend)
 
 
 def _check_zeus(here: Environment) -> Check:

@@ -165,6 +165,9 @@ def _expression(one: Instruction, operands: list[str]) -> str:
         return operands[1] if one.operands[0] else operands[2]
     if one.opcode == "SHL" and shift >= WORD_BITS:
         return "0"  # nothing else fits the word, and it is proved to fit
+    if one.opcode == "MUL_SHR" and 1 in one.operands[:2]:  # a product that is none
+        value = operands[1 if one.operands[0] == 1 else 0]
+        return f"shift_right({value}, {shift})" if shift else value
     if one.opcode == "MUL_SHR" and not shift:
         return f"{operands[0]} * {operands[1]}"
     return _EXPRESSIONS[one.opcode].format(*operands, n=shift, power=1 << shift)

@@ -118,7 +118,7 @@ class RowWriter:
         more = f", {bits}" if way == "packed_" else ""
         lines = []
         for place, gate in enumerate(gates):
-            row = f"{len(gates)} * i + {place}" if place else f"{len(gates)} * i"
+            row = f"({len(gates)} * i) + {place}" if place else f"{len(gates)} * i"
             row = "i" if len(gates) == 1 else row
             start = f"&{table}[({row}) * {length}]" if " " in row else f"&{table}[{row} * {length}]"
             lines.append(f"{sums[gate]} += {name}({start}, {heard}, {width}{more}){power};")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 
@@ -114,16 +116,8 @@ def export(
         from lnn2loihi.targets import target_of
 
     aim = target_of(target)
-    options: dict[str, Any] = {} if dtype is None else {"dtype": dtype}
-    if record:
-        options["record"] = True
-    not_taken = [n for n in options if not export_takes(loaded, output, format, aim, n)]
-    if not_taken:
-        raise l2l.InputError(
-            ", ".join(f"--{name}" for name in not_taken),
-            f"what {format or output} is written by takes no such option, other formats do (onnx); "
-            "leave it out",
-        )
+    takes = partial(export_takes, loaded, output, format, aim)
+    options = _flags(dtype, record, takes, format or str(output))
     given: dict[str, Any] | None = None
     if option:
         options = joined_options(options, export_options(loaded, output, format, aim, option))
@@ -151,6 +145,21 @@ def export(
         "name": loaded.name, "warnings": [*warnings],
     }  # fmt: skip
     print_result(result, text, as_json)
+
+
+def _flags(
+    dtype: str | None, record: bool, takes: Callable[[str], bool], where: str
+) -> dict[str, Any]:
+    """The options that flags stand for; those that the exporter has not are refused as given."""
+    options: dict[str, Any] = {} if dtype is None else {"dtype": dtype}
+    options |= {"record": True} if record else {}
+    if not_taken := [f"--{name}" for name in options if not takes(name)]:
+        raise l2l.InputError(
+            ", ".join(not_taken),
+            f"what {where} is written by takes no such option, other formats do (onnx); "
+            "leave it out",
+        )
+    return options
 
 
 def _refuse_samples(source: l2l.LoihiProgram | l2l.LiquidNetwork, where: str) -> NoReturn:
