@@ -70,8 +70,7 @@ _PACKAGE_COSTS: Mapping[str, Mapping[str, str]] = {
     "h5py": dict.fromkeys(("inspect", "quantize", "compare"), "files of Keras"),
 }
 #: What reads energy counters: Zeus, and directly NVIDIA's library.
-ZEUS = {"zeus": ">=0.16"}
-NVML = {"nvidia-ml-py": ">=12"}
+ZEUS, NVML = {"zeus": ">=0.16"}, {"nvidia-ml-py": ">=12"}
 
 
 @dataclass(frozen=True)
@@ -351,10 +350,8 @@ def _check_compiler(here: Environment) -> Check:
     needed = "cc, gcc or clang, for the C engine; without it simulations use BLAS"
     if here.compiler:
         return Check("C compiler", "ok", here.compiler, needed)
-    costs, mend = (
-        {"verify": "executor c99", "profile": "row cpu:c99"},
-        "apt-get install gcc libc6-dev",
-    )
+    costs = {"verify": "the executor c99", "profile": "the row cpu:c99"}
+    mend = "apt-get install gcc libc6-dev"
     return Check("C compiler", "missing", "nothing", needed, False, costs, mend)
 
 
