@@ -359,7 +359,8 @@ class Counted:
         '#include "net.h"\nvoid net_reset(net_state *net) { net->x = 0; }\n'
         "__attribute__((naked)) void net_step(net_state *net, const int32_t *input, "
         "int32_t *output)\n{\n#ifdef __arm__\n"
-        '__asm__ volatile("ldr r3, [r1]\\n1: subs r3, #1\\nbne 1b\\nbx lr");\n#else\n'
+        '__asm__ volatile(".syntax unified\\nldr r3, [r1]\\n"\n'
+        '"1: subs r3, #1\\nbne 1b\\nbx lr");\n#else\n'
         '__asm__ volatile("lw t0, 0(a1)\\n1: addi t0, t0, -1\\nbnez t0, 1b\\nret");\n#endif\n}\n'
     )
 
