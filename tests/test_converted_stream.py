@@ -80,6 +80,13 @@ class TestTheStream:
         assert (stream.calls, stream.states, stream.saturated_inputs) == (0, {}, 0)
         assert np.array_equal(stream.predict(x), first)
 
+    def test_it_shows_its_calls_and_what_saturated(self) -> None:
+        stream = _SANDWICH.open_stream()
+        assert "0 calls" in repr(stream) and "nothing has run" in str(stream)
+        stream.predict(samples(1, 2, 4, 3))
+        assert "1 calls" in repr(stream) and "saturated words" in stream.summary()
+        assert "saturated words" in stream._repr_html_()
+
     def test_a_copy_goes_on_by_itself(self) -> None:
         x = samples(1, 2, 4, 3)
         stream = _SANDWICH.open_stream()

@@ -150,3 +150,17 @@ def test_recipes_are_written_out_in_full() -> None:
     assert repr(l2l.Recipe()) == (
         "Recipe(weight_bits=8, message_bits=12, input_bits=12, activation='ramp12')"
     )
+
+
+@pytest.mark.parametrize("batch", [None, 3])
+def test_streams_show_what_they_have_counted(batch: int | None) -> None:
+    network = random_network(7)
+    x = np.random.default_rng(1).normal(size=(2, 12, network.input_size))
+    program = l2l.quantize(network, calibrate=x)
+    stream: Any = l2l.open_stream(program, batch=batch) if batch else l2l.open_stream(program)
+    stream.step(np.full((batch, program.channels) if batch else program.channels, 1e3))
+    clipped = (batch or 1) * program.channels
+    assert f"{batch or 1} samples taken" in repr(stream) and is_line(repr(stream))
+    assert f"{clipped} input values clipped" in repr(stream) and len(repr(stream)) <= LONGEST_LINE
+    assert str(stream) == stream.summary() and "outside the calibrated range" in str(stream)
+    check_html(stream._repr_html_())

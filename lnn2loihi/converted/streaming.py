@@ -13,10 +13,11 @@ from lnn2loihi.converted.pieces import AnyArray
 from lnn2loihi.converted.running import ConvertedResult, given_to, pass_through, result_of
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.formats import IntegerArray
+from lnn2loihi.showing import Said, Shown, Table
 from lnn2loihi.simulation.choice import chosen
 from lnn2loihi.simulation.executor import summed
 from lnn2loihi.simulation.inputs import full_initial_state
-from lnn2loihi.simulation.result import SaturationCounts
+from lnn2loihi.simulation.result import SaturationCounts, counts_text
 
 if TYPE_CHECKING:
     from lnn2loihi.converted.parts import ConvertedModule
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 States = Mapping[str, Mapping[str, Mapping[str, AnyArray]]]
 
 
-class ConvertedStream:
+class ConvertedStream(Shown):
     """A converted module whose chip parts begin each call with the integers that the call before
     ended with; `ConvertedModule.open_stream` makes it.
 
@@ -76,6 +77,21 @@ class ConvertedStream:
                 words = summed(self._words[name], words)
             self._saturated[name], self._words[name] = inputs, words
         return result
+
+    def _headline(self) -> str:
+        return f"{self._calls:,} calls, carries {len(self._carries):,} chip parts, {self.executor}"
+
+    def _shown(self) -> list[Said]:
+        rows = [
+            (name, int(np.sum(self._saturated.get(name, 0))),
+             counts_text(self._words[name]) if name in self._words else "nothing has run")
+            for name in (part.name for part in self.converted.chip_parts)
+        ]  # fmt: skip
+        return [
+            f"stream of a converted module: {self._calls:,} calls so far",
+            *self.notes,
+            Table(("chip part", "input values clipped", "words"), rows),
+        ]
 
     def reset(self) -> None:
         """The next call begins as the first one did; what is counted begins at 0."""

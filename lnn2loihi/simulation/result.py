@@ -68,6 +68,11 @@ def saturation_text(totals: Mapping[str, int] | None) -> str:
     return f"saturated words: {listed or 'none'}"
 
 
+def counts_text(counts: SaturationCounts | None) -> str:
+    """The same of counts neuron by neuron."""
+    return saturation_text(None if counts is None else saturation_totals(counts))
+
+
 def recorded_words(program: NeuronProgram) -> tuple[str, ...]:
     """What executors record of a neuron: its state words, and its message where no state word
     holds it.

@@ -17,6 +17,7 @@ from lnn2loihi.formats import IntegerArray
 from lnn2loihi.kinds import Count
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.sequences import FloatArray, checked_timespans
+from lnn2loihi.showing import Said, Shown, Table
 from lnn2loihi.simulation import State, full_initial_state
 from lnn2loihi.simulation.choice import chosen
 from lnn2loihi.simulation.executor import Execution, summed
@@ -32,10 +33,19 @@ from lnn2loihi.simulation.gaps import (
 )
 from lnn2loihi.simulation.inputs import held
 from lnn2loihi.simulation.kept_streams import Kept, read_kept, write_kept
-from lnn2loihi.simulation.result import SaturationCounts, no_saturations
+from lnn2loihi.simulation.result import SaturationCounts, counts_text, no_saturations
 
 
-class StreamBatch:
+def stream_rows(stream: Any) -> list[tuple[str, int]]:
+    """What streams count, one or several: over all of them."""
+    return [
+        ("samples taken", int(np.sum(stream.steps))),
+        ("samples missing", int(np.sum(stream.missed))),
+        ("input values outside the calibrated range", int(np.sum(stream.saturated))),
+    ]
+
+
+class StreamBatch(Shown):
     """Endless sequences side by side, a sample of each at a time; `open_stream(batch=)` makes it.
 
     Each is what a `Stream` would be, integer by integer. Copies and pickles go on by themselves.
@@ -88,6 +98,20 @@ class StreamBatch:
 
     def _take(self, kept: Kept) -> None:
         self._now = copy.deepcopy(kept)
+
+    def _headline(self) -> str:
+        return (
+            f"{self.batch:,} of {self.program.name!r}, {int(self.steps.sum()):,} samples taken, "
+            f"{int(self.missed.sum()):,} missing, {int(self.saturated.sum()):,} input values "
+            "clipped"
+        )
+
+    def _shown(self) -> list[Said]:
+        return [
+            f"{self.batch:,} streams of {self.program.name!r} side by side",
+            Table(("count, over all streams", "so far"), stream_rows(self)),
+            counts_text(self.saturated_words),
+        ]
 
     @property
     def state(self) -> dict[str, dict[str, IntegerArray]]:

@@ -17,6 +17,7 @@ from lnn2loihi.formats import IntegerArray
 from lnn2loihi.kinds import Count
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.sequences import FloatArray, checked_timespans
+from lnn2loihi.showing import Said, Shown, Table
 from lnn2loihi.simulation import State, full_initial_state
 from lnn2loihi.simulation.choice import chosen
 from lnn2loihi.simulation.executor import summed
@@ -31,14 +32,14 @@ from lnn2loihi.simulation.gaps import (
 )
 from lnn2loihi.simulation.kept_streams import Kept, read_kept, write_kept
 from lnn2loihi.simulation.native.stream import NativeStream
-from lnn2loihi.simulation.result import SaturationCounts, no_saturations
-from lnn2loihi.simulation.side_by_side import StreamBatch, whole_messages, whole_times
+from lnn2loihi.simulation.result import SaturationCounts, counts_text, no_saturations
+from lnn2loihi.simulation.side_by_side import StreamBatch, stream_rows, whole_messages, whole_times
 
 #: Types of samples, and of elapsed times, that need no closer look.
 _FLOATS, _NUMBERS = "fd", frozenset((float, int, np.float64))
 
 
-class Stream:
+class Stream(Shown):
     """One endless sequence, a sample at a time, for closed loops; `open_stream` makes it.
 
     It can be copied and pickled, state and counts included; the copy goes on by itself. It is not
@@ -122,6 +123,19 @@ class Stream:
             self.state, self.saturated, self.saturated_words, self.integers, self._steps,
             self._missed, self._waiting, self._last, self.encoded,
         )  # fmt: skip
+
+    def _headline(self) -> str:
+        return (
+            f"{self.program.name!r}, {self.steps:,} samples taken, {self.missed:,} missing, "
+            f"{int(self.saturated.sum()):,} input values clipped"
+        )
+
+    def _shown(self) -> list[Said]:
+        return [
+            f"stream of {self.program.name!r}: one sequence, a sample at a time",
+            Table(("count", "so far"), stream_rows(self)),
+            counts_text(self.saturated_words),
+        ]
 
     @property
     def state(self) -> dict[str, dict[str, IntegerArray]]:
