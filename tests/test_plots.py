@@ -165,3 +165,12 @@ class TestProgress:
             [f"place [{'.' * 30}] 0/2", f"place [{'#' * 30}] 2/2"],
             [f"measure [{'#' * 7}{'.' * 23}] 1/4"],
         ]
+
+
+def test_a_comparison_of_clipped_samples_says_so() -> None:
+    network = random_network(7)
+    x = np.random.default_rng(1).normal(size=(2, 12, network.input_size))
+    comparison = l2l.compare(network, l2l.quantize(network, calibrate=x), 9.0 * x)
+    assert comparison.saturated
+    expected = f"{comparison.saturated} input values were outside the calibrated range"
+    assert expected in comparison.plot().get_xlabel()

@@ -87,6 +87,9 @@ def plot_comparison(result: ComparisonResult, ax: Axes | None = None) -> Axes:
     if any((stage.rms_by_step > 0).any() for stage in result.stages):
         axes.set_yscale("log")
     axes.set(xlabel="step of a sequence (samples)", ylabel="rms difference (units of each stage)")
+    if result.saturated:
+        clipped = f"{result.saturated:,} input values were outside the calibrated range"
+        axes.set_xlabel(f"{axes.get_xlabel()}\n{clipped}")
     axes.set_title("Integers against the float network; the answer is the thick line")
     return _finished(axes)
 
@@ -184,7 +187,7 @@ def plot_placement(placement: Placement, ax: Axes | None = None) -> Axes:
         "busiest", (slowest, below[slowest] / 1024), xytext=(0, 6), textcoords="offset points",
         ha="center", fontsize=8,
     )  # fmt: skip
-    shown = places[:: max(1, places.size // 16)]
+    shown = places[:: -(-places.size // 16)]  # names that are more would overlap
     axes.set_xticks(shown, [placement.cores[place].name.removeprefix("core ") for place in shown])
     axes.set(xlabel="core (chip.number)", ylabel="memory (KiB)")
     axes.set_title(f"{placement.program.name} on {placement.device.title}, {placement.objective}")
