@@ -18,7 +18,7 @@ calibrate = "x.npy"          # typical ones: .npy, .npz (x, perhaps timespans, l
 # targets = "y.npy"          # what the answers should be, for the profile
 
 [quantize]
-recipe = "w8a12"             # bits of weights and messages; docs/quantization.md has the grammar
+recipe = "w8a12"             # bits of weights and messages: lnn2loihi explain recipe
 
 [verify]                     # bit for bit, every state of every step
 # executors = ["reference", "c"]  # "all": every one that runs here

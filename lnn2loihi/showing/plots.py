@@ -249,10 +249,12 @@ def plot_network(network: LiquidNetwork, ax: Axes | None = None) -> Axes:
     axes.set_xticks(range(len(sizes)), [f"{name}\n{size}" for name, size in sizes.items()])
     axes.set_yticks([])
     axes.set(xlabel="stage, and how many channels or units it has", ylabel="units")
-    axes.set_title(f"{network.name}: {network.synapses:,} synapses")
+    axes.set_title(f"{network.name}: {network.synapses:,} synapses", pad=22)
     axes.margins(0.08)
     if now or before:
-        axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
+        axes.legend(
+            fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False
+        )
     return axes
 
 
