@@ -19,7 +19,7 @@ def range_macros(program: LoihiProgram, upper: str) -> str:
     """
     port = program.input
     told = (
-        f"The lowest and the highest message of each channel: {{a, b, ...}} to initialize arrays of "
+        "The lowest and the highest message of each channel: {a, b, ...} to initialize arrays of "
         f"{upper}_INPUTS numbers with. What is beyond them saturates. REAL is what they stand for: "
         "samples beyond it by less than half a message are rounded to it."
     )
