@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from networks import random_samples
+from networks import random_network, random_samples
 from test_streams import PLAIN, TIMED
 
 import lnn2loihi as l2l
@@ -346,3 +346,17 @@ class TestSideBySide:
         with pytest.raises(l2l.InputError, match="batch"):
             l2l.open_stream(PLAIN, batch=0)
         assert streams.steps.tolist() == [0, 0]
+
+
+def test_a_state_is_not_saved_over_a_file_of_another_kind(tmp_path: Path) -> None:
+    program = l2l.quantize(random_network(1), random_samples(1, 2, 6, 3))
+    stream = l2l.open_stream(program)
+    l2l.save(program, tmp_path / "net.l2l")
+    before = (tmp_path / "net.l2l").read_bytes()
+    with pytest.raises(l2l.InputError, match="of another kind than states of streams"):
+        stream.save(tmp_path / "net.l2l")
+    assert (tmp_path / "net.l2l").read_bytes() == before
+    for _ in range(2):
+        stream.save(tmp_path / "state.json")
+    (tmp_path / "empty.json").touch()
+    stream.save(tmp_path / "empty.json")

@@ -67,17 +67,13 @@ class Place:
     kind: str
 
 
-def live_accumulators(
-    program: NeuronProgram, marks: Sequence[Saturation] = ()
-) -> tuple[str, ...]:
+def live_accumulators(program: NeuronProgram, marks: Sequence[Saturation] = ()) -> tuple[str, ...]:
     """Accumulators on which a message, a state word or a count of saturations depends."""
     read = {str(i.operands[0]) for i in _live(program, marks) if i.opcode == "RDC"}
     return tuple(a for a in program.accumulators if a in read)
 
 
-def live_parameters(
-    program: NeuronProgram, marks: Sequence[Saturation] = ()
-) -> tuple[str, ...]:
+def live_parameters(program: NeuronProgram, marks: Sequence[Saturation] = ()) -> tuple[str, ...]:
     """Parameters that an instruction reads on which one of these depends."""
     read = {operand for one in _live(program, marks) for operand in one.operands}
     return tuple(word for word in program.parameter_names if word in read)

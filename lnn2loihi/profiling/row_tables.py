@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.rows import ProfileRow
 from lnn2loihi.showing import Table
-from lnn2loihi.tables import percent_met
+from lnn2loihi.tables import paragraph, percent_met
 
 
 def _latency(row: ProfileRow) -> str | None:
@@ -48,9 +49,25 @@ COLUMNS: Mapping[str, Callable[[ProfileRow], object]] = {
 }
 
 
+#: Columns that text shows where all of them are too wide to stand side by side.
+FEW = ("device", "backend", "mode", "pace", "latency", "total", "tier")
+
+
 def row_table(rows: Sequence[ProfileRow]) -> Table:
-    """The table, whose rows have numbers; where it is too wide, text has a record for each row."""
+    """The table, whose rows have numbers; where it is too wide, text has the columns of FEW, and
+    says which are left out.
+    """
     columns = {name: [of(row) for row in rows] for name, of in COLUMNS.items()}
     kept = {name: cells for name, cells in columns.items() if any(c is not None for c in cells)}
+    whole = _numbered(rows, kept)
+    few = {name: kept[name] for name in FEW if name in kept}
+    if len(few) == len(kept) or str(whole).startswith("row  "):
+        return whole
+    left = ", ".join(name for name in kept if name not in few)
+    note = paragraph("", f"left out at this width, and in to_dict() and --json: {left}")
+    return replace(whole, text=f"{_numbered(rows, few)}\n{note}")
+
+
+def _numbered(rows: Sequence[ProfileRow], columns: Mapping[str, Sequence[object]]) -> Table:
     numbers = range(1, len(rows) + 1)
-    return Table(("row", *kept), list(zip(numbers, *kept.values(), strict=True)))
+    return Table(("row", *columns), list(zip(numbers, *columns.values(), strict=True)))

@@ -101,7 +101,7 @@ def profile(
             those whose kind has rules, such as a Loihi; micro-controllers are estimated, and the
             cheapest known one too; that of a CPU or GPU bounds the energy of what is measured.
             The default micro-controller, or Loihi beside those alone, joins where none is named.
-        against: what is measured here, see `lnn2loihi.measure.runners`; () for nothing.
+        against: what is measured here, see `lnn2loihi.measure.runners`; () or "none" for nothing.
         rate: samples per second of each copy that the task asks for; None for full speed alone.
         target: what it is prepared for, to be placed; what is measured here runs it as it is.
         beside: names of targets to stand beside it on the first device, or `all` for every one.
@@ -142,7 +142,7 @@ def profile(
     asked = given(program, x, lengths, timespans, encoded)
     data = decoded(program, asked).floats(f"program {program.name!r}")
     network = _network(program, network, module)
-    backends = runners(program, network, module, _names(against)) if len(against) else []
+    backends = runners(program, network, module, names) if (names := _names(against)) else []
     run, problems = _simulated(program, prepared, aim, asked, encoded)
     judge = judge_for(run.outputs.shape, data, targets, metric, network)
     accuracy = None if judge is None else judged(judge(run.outputs))
@@ -329,6 +329,8 @@ def _estimated(
 
 
 def _names(against: Sequence[str] | str) -> tuple[str, ...]:
+    if against == "none":
+        return ()
     if isinstance(against, str):
         return tuple(name.strip() for name in against.split(",") if name.strip())
     return tuple(against)
