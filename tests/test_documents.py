@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import sys
@@ -130,6 +131,21 @@ def anchors(page: Path) -> set[str]:
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)
     titles = re.findall(r"^#+ (.*)$", text, re.M)
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_warnings_that_a_page_explains_are_in_the_code() -> None:
+    """As parts of texts; errors that it explains are raised where its blocks run."""
+    page = (DOCS / "errors.md").read_text()
+    table = page.partition("| the warning says |")[2].partition("\n\n")[0]
+    explained = [re.findall(r"`([^`]+)`", row.split("|")[1]) for row in table.splitlines()[2:]]
+    assert len(explained) >= 10
+    texts = "\n".join(
+        node.value
+        for module in (ROOT / "lnn2loihi").rglob("*.py")
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+    assert [found for found in explained if not (found and found[0] in texts)] == []
 
 
 class TestTheGrammarOfRecipes:
