@@ -484,6 +484,12 @@ class TestVerb:
         listed = json.loads(capsys.readouterr().out)
         assert [entry["name"] for entry in listed["devices"]] == l2l.device_names()
 
+    @pytest.mark.parametrize("name", l2l.device_names())
+    def test_what_is_written_says_all_that_was_read(self, name: str, tmp_path: Path) -> None:
+        device = l2l.load_device(name)
+        again = l2l.load_device(write(tmp_path, device_text(device), f"{name}.toml"))
+        assert replace(again, source_file=device.source_file) == device
+
     def test_shows_and_writes_one(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:

@@ -80,6 +80,16 @@ def test_files_that_pages_show_are_read() -> None:
                 json.loads(block.text)
 
 
+def test_devices_that_pages_show_are_devices(tmp_path: Path) -> None:
+    """Whole profiles, which load by themselves."""
+    shown = [block for page in PAGES for block in blocks(page, "toml") if "[figures." in block.text]
+    assert len(shown) >= 3
+    for block in shown:
+        path = tmp_path / "shown.toml"
+        path.write_text(block.text)
+        assert l2l.load_device(path).figures, block.place
+
+
 def test_what_is_not_run_says_why() -> None:
     """In words; and every page of Python that is tried elsewhere is there."""
     for page in PAGES:

@@ -43,6 +43,8 @@ def save_device(device: Device, path: str | os.PathLike[str]) -> Path:
 def device_text(device: Device) -> str:
     """A device as the text of a profile, in SI units."""
     lines = [f"title = {_quoted(device.title)}", f"kind = {_quoted(device.kind)}"]
+    if device.core:
+        lines.append(f"core = {_quoted(device.core)}")
     if device.notes:
         lines += ["notes = [", *(f"    {_quoted(note)}," for note in device.notes), "]"]
     if device.not_public:
