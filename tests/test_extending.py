@@ -23,6 +23,12 @@ def test_the_page_shows_what_the_package_has() -> None:
     assert [block for block in blocks if block not in source] == []
 
 
+def test_the_page_names_every_entry_point() -> None:
+    groups = re.findall(r'entry-points."(lnn2loihi\.\w+)"', (ROOT / "pyproject.toml").read_text())
+    page = (ROOT / "docs" / "extending.md").read_text()
+    assert len(groups) >= 6 and [group for group in groups if f"| `{group}` |" not in page] == []
+
+
 def test_a_gated_cell_takes_at_most_100_lines() -> None:
     source = (EXAMPLE / "example_families" / "light_gate.py").read_text()
     assert len(source.splitlines()) <= 100
