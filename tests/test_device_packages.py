@@ -197,7 +197,7 @@ class TestPackage:
         (listed,) = [line for line in lines if line and line[0] == "ice40-up"]
         assert "flash" in listed and listed[listed.index("assumed") + 1] == "stranger"
         code, out, _ = run("devices", "--json")
-        packages = {entry["name"]: entry["package"] for entry in json.loads(out)}
+        packages = {entry["name"]: entry["package"] for entry in json.loads(out)["devices"]}
         assert packages["ice40-up"].startswith("stranger") and packages["loihi1"] == "lnn2loihi"
         code, out, _ = run("devices", "ice40-up")
         assert code == 0 and "iCE40-UP (fpga)" in out

@@ -140,7 +140,7 @@ class MicrocontrollerEstimate(Shown):
                 for name, i in self.energy.items()
             ]),
             "",
-            Table(("what it hangs on", "grade", "total at low end", "total at high end"), [
+            Table(("what it depends on", "grade", "total at low end", "total at high end"), [
                 (e.parameter, e.grade, with_prefix(e.total_at_low, "J"),
                  with_prefix(e.total_at_high, "J"))
                 for e in self.sensitivity

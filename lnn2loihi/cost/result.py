@@ -156,7 +156,7 @@ class CostEstimate(Shown):
             f"(a step of {self.worst_step_time}, of which the heaviest link is busy for "
             f"{with_prefix(self.link_time.value, 's')}, by an assumed rate)",
             "",
-            Table(("what it hangs on", "grade", "total at low end", "total at high end"),
+            Table(("what it depends on", "grade", "total at low end", "total at high end"),
                        self._sensitivity_rows()),
         ]  # fmt: skip
         return [*lines, *([""] * bool(self.notes)), *(f"- {n}" for n in self.notes)]

@@ -1,4 +1,4 @@
-"""What is on each chip: its cores, their load, what its energy hangs on, and its placement."""
+"""What is on each chip: its cores, their load, what its energy depends on, and its placement."""
 
 from __future__ import annotations
 
