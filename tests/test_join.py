@@ -428,7 +428,7 @@ def test_the_command_line(tmp_path: Path, run: Run) -> None:
     code, _, error = run("join", module, core, "-o", tmp_path / "x.l2l")
     assert code == 1 and "module.chip_parts[0].quantized() is the program of one" in error
     code, _, error = run("join", front, core, "-o", tmp_path / "x.onnx")
-    assert code == 1 and "give a .l2l file" in error
+    assert code == 1 and "does not end with .l2l" in error
 
 
 def test_ranges_that_lie_on_one_side_of_zero() -> None:

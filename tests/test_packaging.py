@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NAME = f"lnn2loihi-{VERSION}"
 LINKED = ("converters", "models", "hardware_profiles")
 # Everything that the build may look at; data sets and environments of the checkout stay behind.
-BUILT_FROM = ("lnn2loihi", *LINKED, "tests", ".ci")
+BUILT_FROM = ("lnn2loihi", *LINKED, "docs", "tests", ".ci")
 #: Compiled while the wheel is built.
 BUILT = "simulation/native/built/"
 FILES = ("pyproject.toml", "README.md", "LICENSE", "MANIFEST.in", "Makefile")

@@ -23,7 +23,7 @@ from lnn2loihi.graph.precedent import (
     without_precedent,
 )
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.reporting.page import sections_of
+from lnn2loihi.reporting.page import answer_of
 from lnn2loihi.targets import target_of
 from lnn2loihi.targets.split import with_ports
 
@@ -112,7 +112,7 @@ def test_reports_and_the_command_line_say_it(run: Run) -> None:
     program = l2l.load(OLD)
     (said,) = without_precedent(program.warnings)
     result = example_result(example_program(), (chip_row(),))
-    assert "no public precedent: more than 3" in sections_of(result, program, None)["network"]
+    assert "no public precedent: more than 3" in answer_of(result, program)
     code, out, _ = run("inspect", OLD)
     assert code == 0 and said in out
     assert said in json.loads(run("inspect", OLD, "--json")[1])["warnings"]
