@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, TypeVar
 
 from lnn2loihi.errors import ImportNetworkError, Problems
@@ -130,6 +131,35 @@ def flag(*, default: bool | None = None, required: bool = False) -> Any:
     return _field(Key((bool,), "true or false", lambda key, value: "", required), default)
 
 
+def texts() -> Any:
+    """A key whose value is a list of strings, none of them empty."""
+    wanted = "a list of strings"
+
+    def problem(key: str, value: list[Any]) -> str:
+        wrong = any(not isinstance(one, str) or not one for one in value)
+        return f"{key} is {value!r:.60}, expected {wanted}" if wrong else ""
+
+    return _field(Key((list,), wanted, problem, False), ())
+
+
+def numbers_or_key(*, default: float) -> Any:
+    """A key whose value is a number, a list of numbers, or the key of an array."""
+    wanted = "a number, a list of numbers, or a key of the checkpoint"
+
+    def problem(key: str, value: Any) -> str:
+        if isinstance(value, str):
+            return "" if value else f"{key} is empty, expected {wanted}"
+        given = value if isinstance(value, list) else [value]
+        for one in given:
+            if isinstance(one, bool) or not isinstance(one, (int, float)):
+                return f"{key} is {value!r:.60}, expected {wanted}"
+            if found := _infinite(key, one):
+                return found
+        return "" if given else f"{key} is an empty list, expected {wanted}"
+
+    return _field(Key((int, float, str, list), wanted, problem, False), default)
+
+
 def times() -> Any:
     """The key `timespan`, of families whose units take the elapsed time."""
     wanted = f'a number or "{IRREGULAR}"'
@@ -191,7 +221,11 @@ D = TypeVar("D", bound=Description)
 
 
 def description_of(
-    path: Path, table: Mapping[str, Any], kind: type[D], others: Mapping[str, type[Description]]
+    path: Path,
+    table: Mapping[str, Any],
+    kind: type[D],
+    others: Mapping[str, type[Description]],
+    elsewhere: Mapping[str, str] = MappingProxyType({}),
 ) -> D:
     """Checks what a file says.
 
@@ -201,15 +235,18 @@ def description_of(
         kind: what it describes.
         others: other modules that this file could name, and their kinds, for hints at keys that
             only they have.
+        elsewhere: keys that this table may not have though its kind has them, and why.
 
     Raises:
         ImportNetworkError: keys are missing, unknown, of a wrong type, out of range or contradict
             each other; all of them are listed.
     """
     problems = Problems(ImportNetworkError, str(path))
-    keys = kind.keys()
+    keys = {name: key for name, key in kind.keys().items() if name not in elsewhere}
     for key in table:
-        if key not in keys:
+        if key in elsewhere:
+            problems.add(f"{key} {elsewhere[key]}")
+        elif key not in keys:
             goes = next((m for m, other in others.items() if key in other.keys()), None)
             hint = f" (it goes with module = {goes!r})" if goes else ""
             known = f"{kind.known_as} known are" if kind.known_as else "known are"

@@ -18,7 +18,7 @@ from lnn2loihi.converters.modules.classes import (
     is_linear,
 )
 from lnn2loihi.converters.modules.streams import Step
-from lnn2loihi.converters.recurrent.family import FamilyImporter
+from lnn2loihi.converters.recurrent.family import FamilyImporter, FamilyParts
 from lnn2loihi.converters.recurrent.importer import asked
 from lnn2loihi.converters.recurrent.known import is_recurrent, live_modules
 from lnn2loihi.converters.trace.held import hooks_within
@@ -170,7 +170,7 @@ class Chain:
 
         Args:
             steps: from the samples to the answer.
-            parts: the modules that they name.
+            parts: the modules that they name; of "layers" the importer and what it has read.
         """
         working = [
             step for step in steps if step.kind != "part" or not does_nothing(parts[step.path])
@@ -201,7 +201,9 @@ class Chain:
         elif step.kind == "select":
             self._select(step)
         elif step.kind == "activation":
-            self._add_activation(step.name.partition("(")[0], step.name)
+            self._add_activation(step.path or step.name.partition("(")[0], step.name)
+        elif step.kind == "layers":
+            self._add_layers(step.name, *module)
         else:
             self._add_part(part)
 
@@ -254,8 +256,6 @@ class Chain:
         return None if found else {key.rsplit(".", 1)[1]: arrays[key] for key in arrays}
 
     def _add_recurrent(self, part: Part, family: FamilyImporter) -> None:
-        self._close()
-        self.families.append(family)
         parts = None
         try:
             _, parts, found = asked(part.path, family, family.read_module, part.module)
@@ -264,18 +264,24 @@ class Chain:
         if not found:
             found = hooks_within(part.module, part.path, own=False)
         self.problems += [f"{part.path}: {problem}" for problem in found]
+        self._add_layers(part.path, family, parts)
+
+    def _add_layers(self, path: str, family: FamilyImporter, parts: FamilyParts | None) -> None:
+        """Adds what a family has read; None where something is wrong with it."""
+        self._close()
+        self.families.append(family)
         if parts is None:
             return
         alone = sum(len(layer.layer_names) for layer in parts.layers) == 1
 
         def own_name(name: str) -> str:
-            return self._name(part.path if alone else f"{part.path}.{name}")
+            return self._name(path if alone else f"{path}.{name}")
 
         for place, layer in enumerate(parts.layers):
             own = layer.renamed(own_name)
             self.layers.append(self._adapted(own) if place == 0 else own)
         if parts.readout is not None:
-            name = self._name(f"{part.path}.{parts.readout_name}")
+            name = self._name(f"{path}.{parts.readout_name}")
             self._open = Linear(name, parts.readout.weight, parts.readout.bias)
             self._mapped = parts.mapped
 

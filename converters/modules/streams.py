@@ -24,11 +24,13 @@ class Step:
     """What happens to the features of each sample.
 
     Attributes:
-        kind: "part" (as `path` says), "activation", "affine" (features * factor + offset), "map"
-            (weight features + offset), "select" (the features `indices`), "host" (a function that
-            a network has only after its end) or "refused".
+        kind: "part" (as `path` says), "layers" (what a family has read already), "activation",
+            "affine" (features * factor + offset), "map" (weight features + offset), "select" (the
+            features `indices`), "host" (a function that a network has only after its end) or
+            "refused".
         name: of the activation or of the function; of anything else what a layer would be called.
-        path: of a part.
+        path: of a part, or where layers stand among the parts; of an activation what its layer is
+            called, if not as the function is.
         factor, offset: one for each feature.
         weight: float64 (outputs, features), as bytes.
         indices: of features.

@@ -32,6 +32,8 @@ from lnn2loihi.converters.recurrent.asked import asked, package_of
 from lnn2loihi.converters.recurrent.family import FamilyImporter, FamilyParts
 from lnn2loihi.converters.recurrent.known import live_modules, unknown_module
 from lnn2loihi.converters.recurrent.proposals import candidates
+from lnn2loihi.converters.recurrent.stages import STAGE, StagesDescription, stages_of
+from lnn2loihi.converters.recurrent.whole import network_of_stages
 from lnn2loihi.converters.trace.held import hooks_within
 from lnn2loihi.errors import ImportNetworkError, NetworkError, Problems
 from lnn2loihi.family import importer_of, importers
@@ -143,22 +145,26 @@ class FamiliesImporter:
         try:
             path, importer, described = self._described(path, toml, state)
             found, subject = read_checkpoint(path, state or described.state), str(path)
+            name = name or described.name or path.stem
+            origin = {"file": path.name, **found.notes}
+            if isinstance(described, StagesDescription):
+                return network_of_stages(subject, found.tensors, described, timespan, name, origin)
+            assert importer is not None
             tensors, before = unwrapped(found.tensors, described.prefix)
+            origin |= {"inside of": before} if before else {}
             parts, refused = asked(subject, importer, importer.read, tensors, described)
         except OSError as error:
             raise ImportNetworkError(
                 str(error.filename or path), f"it cannot be read ({error.strerror or error})"
             ) from error
-        name = name or described.name or path.stem
-        origin = {"file": path.name, **found.notes}
-        if before:
-            origin["inside of"] = before
         return _network(importer, parts, described, refused, subject, name, timespan, origin)
 
     def _described(
         self, path: Path, toml: Path | None, state: str | None
-    ) -> tuple[Path, FamilyImporter, Description]:
-        """The checkpoint, its family, and its description, from the path of either file."""
+    ) -> tuple[Path, FamilyImporter | None, Description]:
+        """The checkpoint, its family (None where its description has stages), and its description,
+        from the path of either file.
+        """
         if path.suffix.lower() != ".toml":
             if toml is None and not (toml := description_beside(path)).is_file():
                 raise self._undescribed(path, toml, state)
@@ -178,16 +184,18 @@ class FamiliesImporter:
             )
         return described.checkpoint, importer, described
 
-    def _read(self, toml: Path) -> tuple[FamilyImporter, Description]:
-        """The family that a description names, and the description.
+    def _read(self, toml: Path) -> tuple[FamilyImporter | None, Description]:
+        """The family that a description names, None where it has stages; and the description.
 
         Raises:
             ImportNetworkError: nobody knows its module (what else there is depends on it), or what
-                `description_of` raises.
+                `description_of` or `stages_of` raises.
         """
         table = read_table(toml)
-        module = table.get("module")
         known = self._families()
+        if STAGE in table:
+            return None, stages_of(toml, table, known)
+        module = table.get("module")
         # Where no module is named, the first one says that it is missing.
         importer = known[0]
         if isinstance(module, str):
