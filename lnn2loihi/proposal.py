@@ -107,6 +107,7 @@ class DescriptionProposal(Shown):
             if one.left:
                 more = f" and {len(one.left) - 8} more" if len(one.left) > 8 else ""
                 lines.append(f"   keys that it leaves out: {', '.join(one.left[:8])}{more}")
+            if one.left and all(other.left for other in self.candidates):
                 lines.append(
                     "   for all of it, save the live module in Python: "
                     f'l2l.save(l2l.import_network(module), "{self.path.stem}{NETWORK_SUFFIX}")'

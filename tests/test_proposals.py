@@ -107,7 +107,9 @@ def test_what_is_guessed_is_said(tmp_path: Path) -> None:
 def test_all_candidates_are_listed(tmp_path: Path) -> None:
     parts = {"encoder": nn.GRU(3, 4), "decoder": nn.LSTM(4, 4), "embed": nn.Embedding(7, 9)}
     proposal = l2l.propose_description(saved(tmp_path, nn.ModuleDict(parts).state_dict()))
-    found = {(one.module, one.place) for one in proposal.candidates}
+    whole, *alone = proposal.candidates
+    assert whole.module == "2 stages, torch.nn.GRU -> torch.nn.LSTM"
+    found = {(one.module, one.place) for one in alone}
     assert found == {("torch.nn.GRU", "encoder."), ("torch.nn.LSTM", "decoder.")}
     assert all("embed.weight" in one.left for one in proposal.candidates)
     said = proposal.summary()
@@ -126,7 +128,8 @@ def test_a_map_that_another_hears_is_no_readout(tmp_path: Path) -> None:
         {"map": nn.Linear(4, 4), "rnn": nn.GRU(4, 4)},
     ):
         proposal = l2l.propose_description(saved(tmp_path, nn.ModuleDict(parts).state_dict()))
-        (one,) = proposal.candidates
+        whole, one = proposal.candidates
+        assert whole.left == () and len(whole.problems) == 1
         assert "readout" not in one.text and one.problems == ()
         assert {key.partition(".")[0] for key in one.left} == parts.keys() - {"rnn"}
 

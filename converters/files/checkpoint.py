@@ -86,7 +86,7 @@ def read_checkpoint(path: Path, state: str | None = None) -> Checkpoint:
         raise ImportNetworkError(str(path), "the file is empty; save the checkpoint again")
     suffix = path.suffix.lower()
     notes: dict[str, str] = {}
-    if suffix == ".safetensors" or (suffix in TORCH_SUFFIXES and _is_safetensors(path)):
+    if suffix == ".safetensors" or (suffix in TORCH_SUFFIXES and is_safetensors(path)):
         if state is not None:
             raise ImportNetworkError(
                 str(path), f"state = {state!r:.80} goes with files of torch.save; leave it out"
@@ -105,7 +105,7 @@ def read_checkpoint(path: Path, state: str | None = None) -> Checkpoint:
     return Checkpoint(tensors, notes | said)
 
 
-def _is_safetensors(path: Path) -> bool:
+def is_safetensors(path: Path) -> bool:
     """Whether a file of another suffix is one, by its first bytes."""
     with path.open("rb") as file:
         head = file.read(9)

@@ -2,7 +2,9 @@
 
 A family tells by keys and shapes whether a state_dict is that of its modules, and which lines of a
 description follow (`FamilyImporter.suggestion`). Here it is asked about all that stands under each
-beginning of keys, so that a layer is found wherever it sits, and what it proposes is tried.
+beginning of keys, so that a layer is found wherever it sits, and what it proposes is tried. Where
+there is more in a file than one layer, the first candidate is that of the whole, which
+`proposed_stages` puts together.
 """
 
 from __future__ import annotations
@@ -11,10 +13,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from lnn2loihi.converters.files.checkpoint import is_safetensors
 from lnn2loihi.converters.files.description import description_of
 from lnn2loihi.converters.files.tensor import Tensor
 from lnn2loihi.converters.recurrent.asked import asked, fits
 from lnn2loihi.converters.recurrent.family import FamilyImporter, FamilyParts
+from lnn2loihi.converters.recurrent.proposed_stages import Layer, whole_candidate
 from lnn2loihi.errors import ImportNetworkError, Lnn2LoihiError
 from lnn2loihi.files import parse_toml
 from lnn2loihi.proposal import DescriptionCandidate
@@ -35,12 +39,37 @@ def candidates(
         known: the families that are asked.
         state: which of several states in the file they are, if it has to be said.
     """
+    places = [(importer, place) for importer in known for place in _places(tensors, importer)]
     found = [
         _candidate(path, tensors, importer, place, state)
-        for importer in known
-        for place in _places(tensors, importer)
-    ][:MOST_CANDIDATES]
-    return sorted(found, key=lambda one: (bool(one.problems), len(one.left)))
+        for importer, place in places[:MOST_CANDIDATES]
+    ]
+    found.sort(key=lambda one: (bool(one.problems), len(one.left)))
+    if not places or any(not one.left for one in found):
+        return found
+    # A layer alone is a part of what was trained: the whole goes first, though it asks questions.
+    layers = _layers(path, tensors, places)
+    by_name = is_safetensors(path)
+    whole = whole_candidate(path, tensors, layers, known, state, by_name)
+    return found if whole is None else [whole, *found]
+
+
+def _layers(
+    path: Path, tensors: Mapping[str, Tensor], places: Sequence[tuple[FamilyImporter, str]]
+) -> list[Layer]:
+    """The recurrent layers of a file, one for each place, as the first family that can reads it."""
+    found: dict[str, Layer] = {}
+    for importer, place in places:
+        if any(place.startswith(outer) and place != outer for _, outer in places):
+            continue
+        lines = _lines(importer, _under(tensors, place))
+        before = [f"prefix = {json.dumps(place)}"] if place else []
+        own = {key: tensor for key, tensor in tensors.items() if key.startswith(place)}
+        _, parts, problems = _tried(path, own, importer, [*lines, *before])
+        parts = None if problems else parts
+        if place not in found or found[place].parts is None:
+            found[place] = Layer(place, tuple(lines), parts)
+    return [*found.values()]
 
 
 def _places(tensors: Mapping[str, Tensor], importer: FamilyImporter) -> Iterator[str]:
