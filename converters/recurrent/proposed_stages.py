@@ -101,11 +101,13 @@ def whole_candidate(
     """
     blocks, pool = _blocks(tensors, layers)
     row, others = _row(blocks, sorted_keys)
-    if len(row) < 2 or not any(one.layer for one in row):
+    if not any(one.layer for one in row):
         return None
     in_order = [blocks.index(one) for one in row]
     notes = _order_notes(in_order == sorted(in_order), sorted_keys, others)
     row = _with_pairs(row, tensors, pool)
+    if len(row) < 2:
+        return None
     taken = {key for block in row for key in block.keys}
     left = [key for key in tensors if key not in taken]
     text = _text(path, row, left, state, notes)

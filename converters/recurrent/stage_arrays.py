@@ -110,8 +110,12 @@ def _read_batch_norm(made: ReadStage, own: Mapping[str, Tensor]) -> None:
 def _read_normalise(made: ReadStage, own: Mapping[str, Tensor]) -> None:
     said = made.stage.said
     mean = _vector(made, own, said.mean)
-    divisor = _vector(made, own, said.std or said.variance)
+    name = said.std or said.variance
+    divisor = _vector(made, own, name)
     if made.problems:
+        return
+    if len({len(mean), len(divisor)} - {1}) > 1:
+        made.problems.append(f"{said.mean} has {len(mean)} channels, and {name} {len(divisor)}")
         return
     if said.variance is not None:
         divisor = np.sqrt(np.maximum(divisor + said.epsilon, 0.0))

@@ -135,14 +135,15 @@ def read_stages(subject: str, tensors: Mapping[str, Tensor], said: StagesDescrip
         lost = [key for key in ignored if prefix and key.startswith(prefix)]
         if read.problems and lost:
             read.problems.append(f"ignore leaves out {listing(lost)}")
-        if _by_prefix(stage):
-            others = {taken[key].number: taken[key] for key in own if key in taken}
-            problems += [
-                f"{other} and {stage} take the same keys; what forward uses twice cannot be "
-                "described, so save the live module in Python: "
-                'l2l.save(l2l.import_network(module), "net.l2n")'
-                for other in others.values()
-            ]
+        others = {taken[key].number: taken[key] for key in own if key in taken}
+        problems += [
+            f"{other} and {stage} take the same keys; a layer that forward uses twice cannot be "
+            "described, so save the live module in Python: "
+            'l2l.save(l2l.import_network(module), "net.l2n")'
+            for other in others.values()
+            # Means and deviations may come again: what is normalised before is scaled back after.
+            if _by_prefix(stage) or _by_prefix(other)
+        ]
         taken |= dict.fromkeys(own, stage)
         stages.append(read)
     problems += [f"{one.stage}: {problem}" for one in stages for problem in one.problems]
@@ -173,10 +174,17 @@ def _own(stage: Stage, stages: Sequence[Stage], tensors: Mapping[str, Tensor]) -
     named = {key for other in stages for key in _named_keys(other)}
     prefixes = (other.said.prefix for other in stages if _by_prefix(other))
     deeper = tuple(one for one in prefixes if one != prefix and one.startswith(prefix))
+
+    def elsewhere(key: str) -> bool:
+        # A key beside the weights of a layer is its own, whoever names it too.
+        own = key[len(prefix) :]
+        beside = "." not in own and (prefix != "" or own in ("weight", "bias"))
+        return key.startswith(deeper) or (key in named and not beside)
+
     return {
         key: tensor
         for key, tensor in tensors.items()
-        if key.startswith(prefix) and key not in named and not key.startswith(deeper)
+        if key.startswith(prefix) and not elsewhere(key)
     }
 
 
