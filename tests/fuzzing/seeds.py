@@ -89,6 +89,16 @@ def main() -> None:
         'activation = "silu"\nbackbone_units = 4\nbackbone_layers = 1\nmixed_memory = false\n'
         'timespan = "irregular"\nprefix = "rnn."\nname = "net"\n'
     )
+    (CORPUS / "description" / "stages.toml").write_text(
+        '[network]\ncheckpoint = "absent.safetensors"\ntimespan = 1.0\nignore = ["critic."]\n'
+        '[[network.stage]]\nmodule = "normalise"\nmean = "mean"\nvariance = "var"\n'
+        'epsilon = 1e-8\n[[network.stage]]\nmodule = "torch.nn.Linear"\nprefix = "encoder."\n'
+        'activation = "leaky_relu(0.1)"\n[[network.stage]]\nmodule = "torch.nn.GRU"\n'
+        'prefix = "rnn."\nhidden_size = 4\n[[network.stage]]\nmodule = "torch.nn.BatchNorm1d"\n'
+        'prefix = "norm."\neps = 1e-5\n[[network.stage]]\nmodule = "activation"\n'
+        'activation = "relu"\nname = "act"\n[[network.stage]]\nmodule = "scale"\n'
+        'factor = [1.0, 2]\noffset = "shift"\n'
+    )
     (CORPUS / "samples_npz" / "both.npz").write_bytes(as_npz(x=x, timespans=x[..., 0] ** 2))
     profiles = Path(__file__).parents[2] / "hardware_profiles"
     for name in ("loihi2-oheo-gulch", "loihi2-kapoho-point", "cpu-generic-thread"):
