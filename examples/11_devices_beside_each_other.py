@@ -125,8 +125,11 @@ def draw(result: l2l.ProfileResult, path: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
-    figure = result.plot().figure
-    figure.savefig(path, dpi=120)
+    from matplotlib import pyplot
+
+    result.plot()
+    pyplot.savefig(path, dpi=120)
+    pyplot.close()
 
 
 def main() -> None:

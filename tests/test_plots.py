@@ -84,9 +84,14 @@ def test_what_a_core_takes_is_stacked(results: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_pairs_of_a_network_are_those_that_synapses_join(seed: int) -> None:
+    from matplotlib.collections import LineCollection
+
     network = random_network(seed)
-    drawn = sum(len(lines.get_segments()) for lines in network.plot().collections
-                if hasattr(lines, "get_segments"))  # fmt: skip
+    drawn = sum(
+        len(lines.get_segments())
+        for lines in network.plot().collections
+        if isinstance(lines, LineCollection)
+    )
     joined = 0
     for stage in network.stages:
         pairs = np.any([gate.weight != 0 for gate in stage.gates.values()], axis=0)
