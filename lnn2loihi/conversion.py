@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +247,14 @@ def _importer(source: object, format: str | None) -> Importer:
     if importer is not None:
         return importer
     what = str(source) if isinstance(source, Path) else f"a {type(source).__qualname__}"
+    if isinstance(source, Mapping):
+        raise ImportNetworkError(
+            what,
+            "no importer recognises it. A state_dict holds arrays by key, not what is computed "
+            "with them: load it into its module and give that (module.load_state_dict(...)), or "
+            "give the path of its file, which takes a description; lnn2loihi inspect FILE proposes "
+            "one",
+        )
     known = ", ".join(plugins.IMPORTERS.names())
     raise ImportNetworkError(
         what,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -452,3 +454,29 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     saved_network = l2l.load(tmp_path / "net.l2n")
     assert isinstance(saved_network, l2l.LiquidNetwork)
     assert without_source(saved_network) == right
+
+
+def test_a_state_dict_itself_is_told_from_its_file(tmp_path: Path) -> None:
+    _, path = plain(tmp_path)
+    for given_instead in (torch.load(path), {"model": torch.load(path), "epoch": 3}, {}):
+        with pytest.raises(l2l.ImportNetworkError, match="A state_dict holds arrays by key") as no:
+            l2l.import_network(given_instead)
+        assert "lnn2loihi inspect FILE proposes one" in str(no.value)
+
+
+def test_words_of_means_and_deviations(tmp_path: Path) -> None:
+    for mean, deviation, divisor in (
+        ("mean", "deviation", "std"), ("obs_mu", "obs_sigma", "std"), ("rms.mean", "rms.var", ""),
+    ):  # fmt: skip
+        state = {mean: torch.ones(3), deviation: torch.ones(3), **nn.GRU(3, 2).state_dict()}
+        state = {key if "_l0" not in key else f"rnn.{key}": one for key, one in state.items()}
+        torch.save(state, tmp_path / "net.pt")
+        proposal = l2l.propose_description(tmp_path / "net.pt")
+        assert f'{divisor or "variance"} = "{deviation}"' in proposal.text
+        assert proposal.candidates[0].problems == ()
+
+
+@pytest.mark.parametrize("room", ["modules.chain", "modules.calls", "recurrent.whole"])
+def test_rooms_that_need_each_other_may_be_imported_in_any_order(room: str) -> None:
+    command = [sys.executable, "-c", f"import lnn2loihi.converters.{room}"]
+    assert subprocess.run(command, capture_output=True, text=True).stderr == ""

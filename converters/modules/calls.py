@@ -20,8 +20,8 @@ from lnn2loihi.converters.modules.recurrences import (
     first_is_state,
     way,
 )
+from lnn2loihi.converters.recurrent.asked import asked
 from lnn2loihi.converters.recurrent.family import FamilyParts
-from lnn2loihi.converters.recurrent.importer import asked
 from lnn2loihi.converters.trace.axes import BATCH, FEATURES, TIME
 from lnn2loihi.converters.trace.graph import Node, Ref, refs
 from lnn2loihi.converters.trace.held import hooks_within

@@ -18,8 +18,8 @@ from lnn2loihi.converters.modules.classes import (
     is_linear,
 )
 from lnn2loihi.converters.modules.streams import Step
+from lnn2loihi.converters.recurrent.asked import asked
 from lnn2loihi.converters.recurrent.family import FamilyImporter, FamilyParts
-from lnn2loihi.converters.recurrent.importer import asked
 from lnn2loihi.converters.recurrent.known import is_recurrent, live_modules
 from lnn2loihi.converters.trace.held import hooks_within
 from lnn2loihi.errors import ImportNetworkError
