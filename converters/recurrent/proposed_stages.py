@@ -37,8 +37,10 @@ MOST_WAYS = 5_000
 MOST_BLOCKS = 64
 
 #: Words in keys of means, of deviations, and of squares of these.
-_MEANS = ("mean", "mu", "loc")
-_DEVIATIONS = ("std", "sigma", "scale", "stdev", "stddev")
+_MEANS = ("mean", "means", "avg", "average", "mu", "loc", "center", "centre")
+_DEVIATIONS = (
+    "std", "stds", "sigma", "scale", "stdev", "stddev", "sd", "deviation", "deviations", "dev",
+)  # fmt: skip
 _VARIANCES = ("var", "variance")
 _GUESS = "# a guess, from its name and its size"
 _RUNNING = {"running_mean", "running_var"}
