@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from lnn2loihi.precision import precision_of, worst_text
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantization.verb import network_hash
 from lnn2loihi.sequences import Sequences
-from lnn2loihi.showing import Brief, Said, Shown, Table
+from lnn2loihi.showing import Brief, Drawn, Said, Shown, Table
 from lnn2loihi.simulation import encode, simulate
 from lnn2loihi.simulation.inputs import decoded, given
 from lnn2loihi.simulation.result import (
@@ -29,9 +29,6 @@ from lnn2loihi.simulation.result import (
 )
 from lnn2loihi.tables import decibel
 from lnn2loihi.targets import Target, target_of
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 WORST = 5
 #: Steps that the summary prints; all of them are in `rms_by_step`.
@@ -89,7 +86,7 @@ class Deviation(Brief):
 
 
 @dataclass(frozen=True)
-class ComparisonResult(Shown):
+class ComparisonResult(Drawn, Shown):
     """What `compare` found.
 
     Attributes:
@@ -156,20 +153,6 @@ class ComparisonResult(Shown):
             "",
             Table(worst_headers, worst_rows),
         ]
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draws the difference of each stage over the steps of a sequence.
-
-        Args:
-            ax: axes of matplotlib to draw on; None for a figure of its own.
-
-        Raises:
-            BackendMissingError: matplotlib is not installed.
-            InputError: these are no axes, or there is nothing to draw.
-        """
-        from lnn2loihi.showing.plots import plot_comparison
-
-        return plot_comparison(self, ax)
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain values."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,17 +29,14 @@ from lnn2loihi.layers.stage import INPUT, Stage, StageSource
 from lnn2loihi.listening import Answer, Listening, answers_of, factors_of, stages_of
 from lnn2loihi.printable import is_line
 from lnn2loihi.sequences import LARGEST, sequences
-from lnn2loihi.showing import Said, Shown, Table
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from lnn2loihi.showing import Drawn, Said, Shown, Table
 
 __all__ = ["FloatArray", "FloatResult", "Layer", "Linear", "LiquidNetwork"]
 
 
 @checks_fields(NetworkError)
 @dataclass(frozen=True, eq=False)
-class LiquidNetwork(Shown, ArrayEquality):
+class LiquidNetwork(Drawn, Shown, ArrayEquality):
     """A trained liquid network.
 
     Attributes:
@@ -246,20 +243,6 @@ class LiquidNetwork(Shown, ArrayEquality):
     def synapses(self) -> int:
         """Number of non-zero weights, a constant time gate counted once (folded)."""
         return sum(stage.synapses for stage in self.stages)
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draws the wiring: a column for each stage, a line for each pair that a synapse joins.
-
-        Args:
-            ax: axes of matplotlib to draw on; None for a figure of its own.
-
-        Raises:
-            BackendMissingError: matplotlib is not installed.
-            InputError: these are no axes, or there is nothing to draw.
-        """
-        from lnn2loihi.showing.plots import plot_network
-
-        return plot_network(self, ax)
 
     def to_dict(self) -> dict[str, Any]:
         """Sizes and ranges as plain values."""

@@ -12,9 +12,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from lnn2loihi.building.steps import Step, plain
+from lnn2loihi.building.steps import Step
 from lnn2loihi.errors import InputError
 from lnn2loihi.files import write_atomically
+from lnn2loihi.json_values import json_value
 from lnn2loihi.measure.conditions import read_conditions
 from lnn2loihi.version import VERSION
 
@@ -127,7 +128,7 @@ class Manifest:
 
     def save(self) -> None:
         """Writes the manifest."""
-        steps = {name: plain(asdict(record)) for name, record in self.records.items()}
+        steps = {name: json_value(asdict(record)) for name, record in self.records.items()}
         document = {"schema": SCHEMA, "lnn2loihi": VERSION, "steps": steps}
         write_atomically(self._file, f"{json.dumps(document, indent=2)}\n".encode())
 
@@ -154,7 +155,7 @@ def _read(text: str) -> dict[str, Record]:
 
 def asked_of(step: Step) -> dict[str, Any]:
     """What a step was asked, by which version, and where it matters on which machine."""
-    said: dict[str, Any] = {"options": plain(step.options), "lnn2loihi": VERSION}
+    said: dict[str, Any] = {"options": json_value(step.options), "lnn2loihi": VERSION}
     if step.of_machine:
         said["packages"] = {name: _version(name) for name in PACKAGES}
         said["processor"] = read_conditions().processor

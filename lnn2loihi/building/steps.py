@@ -6,15 +6,12 @@ Each calls the function that the verb calls.
 from __future__ import annotations
 
 import json
-import math
 import os
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from lnn2loihi import artifact, network_file
 from lnn2loihi.building.plan import BuildPlan, texts
@@ -23,6 +20,7 @@ from lnn2loihi.conversion import import_network
 from lnn2loihi.defaults import ALL, DEFAULT_TARGET, PROFILE_SUFFIX
 from lnn2loihi.exporting import export_files
 from lnn2loihi.files import write_atomically
+from lnn2loihi.json_values import json_value
 from lnn2loihi.options import rate_of
 from lnn2loihi.placement.copying import place_copies
 from lnn2loihi.placement.verb import place
@@ -75,21 +73,6 @@ class Step:
     options: Mapping[str, Any]
     command: str
     of_machine: bool = field(default=False)
-
-
-def plain(value: Any) -> Any:
-    """What JSON can hold: numbers that it has no notation for become null."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(entry) for entry in value]
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if isinstance(value, (str, int, type(None))) else str(value)
 
 
 class Steps:
@@ -335,7 +318,7 @@ class Steps:
     def _said(self, name: str, result: Any, text: str) -> tuple[Path, ...]:
         """A result as text and as JSON, in files that are called as the step."""
         stem = name.replace(" ", ".").replace("/", "_")
-        document = json.dumps(plain(result), indent=2, allow_nan=False)
+        document = json.dumps(json_value(result), indent=2, allow_nan=False)
         return self._written(f"{stem}.txt", text), self._written(f"{stem}.json", document)
 
     def _written(self, name: str, text: str) -> Path:

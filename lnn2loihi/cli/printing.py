@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -63,7 +62,7 @@ def print_result(
         verb = called_verb()
         name = f"lnn2loihi.{verb}"
         more = {"replaced": [path for path, _ in replaced]} if replaced else {}
-        typer.echo(_document(name, VERSIONS.get(verb, 1), {**_plain(result), **more}))
+        typer.echo(_document(name, VERSIONS.get(verb, 1), {**_json_value(result), **more}))
         return
     lines = [text, *(f"replaced: {path}, which was {kind}" for path, kind in replaced)]
     shown = printable_lines("\n".join(lines))
@@ -95,19 +94,9 @@ def _document(name: str, version: int, content: Mapping[str, Any]) -> str:
     return json.dumps({"schema": schema, **content}, indent=2, allow_nan=False)
 
 
-def _plain(value: Any) -> Any:
-    """What JSON can hold: numbers that it has no notation for become null."""
+def _json_value(value: Any) -> Any:
+    """As `lnn2loihi.json_values.json_value`, which is imported when it is asked for."""
     with importing():
-        import numpy as np
+        from lnn2loihi.json_values import json_value
 
-    if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if isinstance(value, (str, int, type(None))) else str(value)
+    return json_value(value)

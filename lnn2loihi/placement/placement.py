@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +13,7 @@ from lnn2loihi.frozen import ArrayEquality
 from lnn2loihi.placement.draft import CORE_LIMITS, Axons
 from lnn2loihi.placement.summary import shown_placement
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.showing import Brief, Said, Shown
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from lnn2loihi.showing import Brief, Drawn, Said, Shown
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,7 @@ class Traffic:
 
 
 @dataclass(frozen=True, eq=False)
-class Placement(Shown, ArrayEquality):
+class Placement(Drawn, Shown, ArrayEquality):
     """A program on cores.
 
     Attributes:
@@ -151,20 +148,6 @@ class Placement(Shown, ArrayEquality):
     def _shown(self) -> list[Said]:
         """A table like a linker's map: what each core holds, and of which limit how much."""
         return shown_placement(self)
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draws the memory of each core, the limit, and which core sets the time of a step.
-
-        Args:
-            ax: axes of matplotlib to draw on; None for a figure of its own.
-
-        Raises:
-            BackendMissingError: matplotlib is not installed.
-            InputError: these are no axes, or there is nothing to draw.
-        """
-        from lnn2loihi.showing.plots import plot_placement
-
-        return plot_placement(self, ax)
 
     def to_dict(self) -> dict[str, Any]:
         """The placement as plain data for JSON, without the axons."""

@@ -7,16 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.rows import CHIP, ROW_KINDS
-from lnn2loihi.showing import Brief, Shown
+from lnn2loihi.showing import Brief, Drawn, Shown
 from lnn2loihi.tiers import ESTIMATED, TIERS
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 #: Most rates, numbers of copies and competitors of a frontier that is read.
 MOST = {"rates": 200, "rows": 24, "competitors": 400}
@@ -160,7 +156,7 @@ class FrontierRow(Brief):
 
 
 @dataclass(frozen=True)
-class Frontier(Shown):
+class Frontier(Drawn, Shown):
     """Where the winner changes.
 
     Attributes:
@@ -202,20 +198,6 @@ class Frontier(Shown):
         for row in self.rows:
             found.extend(f"{row.copies:,} copies: {text}" for text in _wrong(row, len(self.rates)))
         found.raise_if_any()
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draws the energy of a sample over the rate, with intervals.
-
-        Args:
-            ax: axes of matplotlib to draw on; None for a figure of its own.
-
-        Raises:
-            BackendMissingError: matplotlib is not installed.
-            InputError: these are no axes, or there is nothing to draw.
-        """
-        from lnn2loihi.showing.plots import plot_frontier
-
-        return plot_frontier(self, ax)
 
     @property
     def telling(self) -> FrontierRow:

@@ -23,15 +23,13 @@ from lnn2loihi.profiling.row_tables import row_table
 from lnn2loihi.profiling.rows import ProfileRow, placed_on
 from lnn2loihi.profiling.sides import HEADERS as SIDES_HEADERS
 from lnn2loihi.profiling.sides import Side
-from lnn2loihi.showing import Brief, Said, Shown, Table
+from lnn2loihi.showing import Brief, Drawn, Said, Shown, Table
 from lnn2loihi.simulation.result import clipped_text, saturation_text
 from lnn2loihi.tables import counted
 from lnn2loihi.targets.beside import claims_text
 from lnn2loihi.tiers import TIERS
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from lnn2loihi.profiling.answer import Answer
 
 #: How the problem of measurements begins that were not finished; why follows.
@@ -241,7 +239,7 @@ class Provenance(Brief):
 
 
 @dataclass(frozen=True)
-class ProfileResult(Shown):
+class ProfileResult(Drawn, Shown):
     """What a network costs, device by device.
 
     Attributes:
@@ -347,21 +345,6 @@ class ProfileResult(Shown):
         from lnn2loihi.profiling.storage import save_profile
 
         return save_profile(self, path)
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draws the energy of a sample, with intervals: over the rate where it was looked for who
-        wins, else of each row.
-
-        Args:
-            ax: axes of matplotlib to draw on; None for a figure of its own.
-
-        Raises:
-            BackendMissingError: matplotlib is not installed.
-            InputError: these are no axes, or there is nothing to draw.
-        """
-        from lnn2loihi.showing.plots import plot_profile
-
-        return plot_profile(self, ax)
 
     def to_dict(self) -> dict[str, Any]:
         """The profile as plain data for JSON."""

@@ -7,11 +7,12 @@ which are imported when they are asked for.
 
 from lnn2loihi.showing.brief import LONGEST_LINE, Brief, brief
 from lnn2loihi.showing.parts import Said, Table, Verbatim, as_text, headed, ranges
-from lnn2loihi.showing.shown import Shown
+from lnn2loihi.showing.shown import Drawn, Shown
 
 __all__ = [
     "LONGEST_LINE",
     "Brief",
+    "Drawn",
     "Said",
     "Shown",
     "Table",

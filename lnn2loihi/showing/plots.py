@@ -8,7 +8,7 @@ something is known by an interval, the interval is drawn.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -273,3 +273,13 @@ def _finished(axes: Axes) -> Axes:
     axes.grid(alpha=_GRID)
     axes.legend(fontsize=8)
     return axes
+
+
+#: What draws a result, by the name of its class.
+PLOTS: Mapping[str, Callable[[Any, Axes | None], Axes]] = {
+    "ComparisonResult": plot_comparison,
+    "Frontier": plot_frontier,
+    "LiquidNetwork": plot_network,
+    "Placement": plot_placement,
+    "ProfileResult": plot_profile,
+}

@@ -4,13 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lnn2loihi.showing.brief import Brief, brief, cut
 from lnn2loihi.showing.parts import Said, Table, as_text
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 #: Characters of a value in the table of a class that says nothing better.
 _CELL = 80
+
+
+class Drawn:
+    """Mixin of results that `lnn2loihi.showing.plots` has a picture of."""
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draws the result; `lnn2loihi.showing.plots` says what each picture shows.
+
+        Args:
+            ax: axes of matplotlib to draw on; None for a figure of its own.
+
+        Raises:
+            BackendMissingError: matplotlib is not installed.
+            InputError: these are no axes, or there is nothing to draw.
+        """
+        from lnn2loihi.showing.plots import PLOTS
+
+        names = (base.__name__ for base in type(self).__mro__)
+        return next(PLOTS[name] for name in names if name in PLOTS)(self, ax)
 
 
 class Shown(Brief):
