@@ -26,6 +26,7 @@ from lnn2loihi.plugins import (
     ProgramImporter,
     SeveralFormats,
 )
+from lnn2loihi.printable import kind_of_value
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.proposal import DescriptionProposal
 
@@ -218,7 +219,7 @@ def convert(module: object, /, *example_inputs: Any, **example_keywords: Any) ->
                     raise TypeError(f"an answer of type {type(made).__name__}, not ConvertedModule")
             return made
     raise ImportNetworkError(
-        f"a {type(module).__qualname__}",
+        kind_of_value(module),
         "it is no torch.nn.Module, and no method of one; give the module. Files are read by "
         "import_network",
     )
@@ -246,7 +247,7 @@ def _importer(source: object, format: str | None) -> Importer:
         )
     if importer is not None:
         return importer
-    what = str(source) if isinstance(source, Path) else f"a {type(source).__qualname__}"
+    what = str(source) if isinstance(source, Path) else kind_of_value(source)
     if isinstance(source, Mapping):
         raise ImportNetworkError(
             what,

@@ -176,24 +176,23 @@ class DoctorReport(Shown):
         return lost
 
     def _shown(self) -> list[Said]:
-        """The diagnosis as text: what is there, what it costs, how to mend it."""
-        rows = [(check.name, check.status, check.found, check.needed) for check in self.checks]
-        lines: list[Said] = [
+        """The diagnosis as text: what is missing, what it costs, how to mend it, what is there."""
+        there = [check for check in self.checks if check.status == "ok"]
+        rows = [(c.name, c.status, c.found, c.needed) for c in self.checks if c not in there]
+        lost = [(verb, "; ".join(what)) for verb, what in self.verbs.items() if what]
+        whole = ", ".join(verb for verb, what in self.verbs.items() if not what)
+        mends = [f"  {check.name}: {check.remedy}" for check in self.checks if check.remedy]
+        return [
             f"lnn2loihi {self.version}, Python {self.python}, {self.platform}",
             self.executable,
+            *(("", Table(("part", "status", "found", "needed"), rows)) if rows else ()),
+            *(("", Table(("verb", "does not work"), lost)) if lost else ()),
+            *(("", "To mend it:", *mends) if mends else ()),
             "",
-            Table(("part", "status", "found", "needed"), rows),
+            f"These verbs work as a whole: {whole or 'none'}.",
             "",
-            Table(("verb", "does not work"), [*self._verb_rows()]),
+            Table(("what is there", "found"), [(check.name, check.found) for check in there]),
         ]
-        mends = [(check.name, check.remedy) for check in self.checks if check.remedy]
-        if mends:
-            lines += ["", "To mend it:", *(f"  {name}: {remedy}" for name, remedy in mends)]
-        return lines
-
-    def _verb_rows(self) -> Iterator[tuple[str, str]]:
-        for verb, lost in self.verbs.items():
-            yield verb, "; ".join(lost) or "(all of it works)"
 
     def to_dict(self) -> dict[str, Any]:
         """The diagnosis as plain data for JSON."""

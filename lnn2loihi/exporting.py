@@ -23,6 +23,7 @@ from lnn2loihi.files import (
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.options import check_options, read_options, takes
 from lnn2loihi.plugins import Exporter, FolderExporter, SeveralFilesExporter
+from lnn2loihi.printable import kind_of_value
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.targets import Target, target_of
 
@@ -229,6 +230,6 @@ def _exporter(source: object, path: Path, name: str | None, target: Target) -> E
     known = [f"{key} ({kind})" for key, kind in kinds.items()]
     raise InputError(
         str(path) if name is None else f"format {name!r}",
-        f"does not fit a {type(source).__qualname__}; for it there are "
+        f"does not fit {kind_of_value(source)}; for it there are "
         f"{', '.join(known) or 'no exporters'}",
     )

@@ -39,6 +39,7 @@ from lnn2loihi.neurons.operations import (
 )
 from lnn2loihi.neurons.phase import PHASE, first_update
 from lnn2loihi.neurons.tracer import Tracer, Word
+from lnn2loihi.printable import kind_of_value
 from lnn2loihi.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def register(plugin: object, name: str | None = None) -> None:
     order = sorted(REGISTRIES, key=lambda registry: registry.kind == "executor")
     fits = [registry for registry in order if isinstance(plugin, registry.protocol)]
     if isclass(plugin) or not fits:
-        what = f"the class {plugin.__name__}" if isclass(plugin) else f"a {type(plugin).__name__}"
+        what = f"the class {plugin.__name__}" if isclass(plugin) else kind_of_value(plugin)
         kinds = ", ".join(registry.protocol.__name__ for registry in order)
         raise PluginError("register", f"plugin is {what}; give one of {kinds}, made")
     found = getattr(plugin, "name", None) if name is None else name

@@ -26,7 +26,7 @@ from lnn2loihi.layers.linear import FloatArray
 from lnn2loihi.layers.stage import Stage
 from lnn2loihi.lowering import Lowering, Measured, StageLowering
 from lnn2loihi.neurons.instructions import NeuronProgram
-from lnn2loihi.printable import is_line
+from lnn2loihi.printable import is_line, kind_of_value
 from lnn2loihi.recipe import Recipe
 from lnn2loihi.registry import Registry
 
@@ -245,7 +245,7 @@ def lowering_of(stage: Stage) -> StageLowering[Any]:
         known = ", ".join(FAMILIES.names()) or "none (is lnn2loihi installed? run pip install .)"
         raise QuantizationError(
             f"stage {stage.name!r}",
-            f"there is no neuron program for a {type(stage).__qualname__}: its family is not "
+            f"there is no neuron program for {kind_of_value(stage)}: its family is not "
             f"registered (entry point of the group lnn2loihi.families, or "
             f"lnn2loihi.extend.register); there are {known}",
         )
@@ -283,7 +283,7 @@ def override_of(
     try:
         made = getattr(family, table)()
         if not isinstance(made, Mapping):
-            raise TypeError(f"it gives a {type(made).__name__}; give a dict by classes of stages")
+            raise TypeError(f"it gives {kind_of_value(made)}; give a dict by classes of stages")
         strange = [one for one in made if one not in family.lowerings]
         strange += [one for one, function in made.items() if not callable(function)]
     except Exception as error:  # whatever a stranger's code raises

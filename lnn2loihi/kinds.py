@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 import numpy as np
 
+from lnn2loihi.printable import with_article
+
 #: What to give, by name of the kind: this module knows none of them.
 _WANTED = {
     "Connection": "a Connection: Connection.from_dense(...) makes one of a matrix",
@@ -207,7 +209,7 @@ def _instance(wanted: type) -> Kind:
     if getattr(wanted, "_is_protocol", False) and not getattr(wanted, "_is_runtime_protocol", 0):
         return _ANYTHING
     name = wanted.__name__
-    return Kind(lambda value: isinstance(value, wanted), _WANTED.get(name, f"a {name}"))
+    return Kind(lambda value: isinstance(value, wanted), _WANTED.get(name, with_article(name)))
 
 
 def _limited(base: Any, *limits: Any) -> Kind:

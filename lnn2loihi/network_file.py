@@ -25,6 +25,7 @@ from lnn2loihi.family import families, full_name
 from lnn2loihi.layers.linear import Linear
 from lnn2loihi.manifest_values import text
 from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.printable import kind_of_value
 from lnn2loihi.sealed import LARGEST_FILE, LARGEST_HEADER, NETWORKS, Arrays
 
 SCHEMA = 1
@@ -104,7 +105,7 @@ def from_bytes(content: bytes, name: str) -> LiquidNetwork:
             )
         made = _Reader(arrays, name).value(manifest["network"])
         if not isinstance(made, LiquidNetwork):
-            raise TypeError(f"it describes a {type(made).__name__}")
+            raise TypeError(f"it describes {kind_of_value(made)}")
         if arrays:
             raise ArtifactError(
                 name, f"holds arrays that its manifest does not name: {sorted(arrays)}"

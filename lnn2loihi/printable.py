@@ -30,5 +30,15 @@ def printable_lines(text: str) -> str:
     return "\n".join(map(printable, text.split("\n")))
 
 
+def with_article(noun: str) -> str:
+    """A noun with its indefinite article, by its first letter: an int, a str."""
+    return f"{'an' if noun[:1].lower() in ('a', 'e', 'i', 'o') else 'a'} {noun}"
+
+
+def kind_of_value(value: object) -> str:
+    """The class of a value with its article, for errors: an int, a str."""
+    return with_article(type(value).__qualname__)
+
+
 def _is_harmless(character: str) -> bool:
     return character.isprintable() or unicodedata.category(character) == _BLANK

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from lnn2loihi.errors import PluginError
 from lnn2loihi.faults import named, one_line
+from lnn2loihi.printable import kind_of_value
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -364,7 +365,7 @@ class Registry(Generic[T]):
         if not isinstance(made, self.protocol):
             wanted = [n for n in _members(self.protocol) if not hasattr(made, n)]
             lacks = f"; it lacks {', '.join(wanted)}" if wanted else ""
-            what = "a class" if isclass(made) else f"a {type(made).__qualname__}"
+            what = "a class" if isclass(made) else kind_of_value(made)
             raise PluginError(
                 subject, f"{where} is {what}, and no {self.protocol.__name__}{lacks}; {mend}"
             )

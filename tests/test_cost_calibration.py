@@ -245,7 +245,7 @@ class TestRefused:
         ]  # fmt: skip
         found = problems_of(logs)
         for line in (
-            "record 0 is a int, expected a table of fields",
+            "record 0 is an int, expected a table of fields",
             "record 1 ('empty'): measured holds nothing; give some of avg_time_per_step",
             "record 1 ('empty'): give either counts or a workload",
             "record 2 ('both'): give either counts or a workload",

@@ -380,7 +380,7 @@ class TestLeftOut:
         with pytest.raises(PluginError, match=f"rule 'fails' of {__name__}: fails with KeyError"):
             place(dense_program(4))
         add("failing", DevicePackage(rules={"loihi": (Rule(finds_numbers),)}))
-        with pytest.raises(PluginError, match="finds a int, which is no Violation; mend it"):
+        with pytest.raises(PluginError, match="finds an int, which is no Violation; mend it"):
             place(dense_program(4))
 
 

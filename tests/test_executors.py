@@ -428,7 +428,7 @@ class TestWrongAnswers:
 
 def test_a_class_is_no_executor(monkeypatch: pytest.MonkeyPatch) -> None:
     register(monkeypatch, {"a_class": Called, "nothing": object()})
-    for name, what in (("a_class", "is a class"), ("nothing", "is a object")):
+    for name, what in (("a_class", "is a class"), ("nothing", "is an object")):
         with pytest.raises(PluginError, match=f"{what}, and no Executor; it lacks run"):
             l2l.simulate(PLAIN, np.zeros((1, 2, 3)), name)
 

@@ -556,7 +556,7 @@ class TestRefusals:
             l2l.analyse_experiment(device, tmp_path / "empty")
         with pytest.raises(InputError, match="there is no file"):
             l2l.analyse_experiment(device, [])
-        with pytest.raises(InputError, match="a int is no path"):
+        with pytest.raises(InputError, match="an int is no path"):
             l2l.analyse_experiment(device, [3])  # type: ignore[list-item]
         with pytest.raises(InputError, match="expected a share below 1"):
             l2l.analyse_experiment(device, tmp_path / "empty", relative_error=1.5)

@@ -340,7 +340,7 @@ def test_all_errors_of_a_description_are_listed(tmp_path: Path) -> None:
         "ode_unfolds is 5000; at most 1024 are possible",
         "epsilon is -1.0; expected a number that is not negative",
         "input_mapping is 'quadratic'; there are affine, linear, none",
-        "mixed_memory is a int, expected true or false",
+        "mixed_memory is an int, expected true or false",
     ):
         assert part in found
 

@@ -109,7 +109,7 @@ class TestRefusals:
             (lambda m: m.update(schema=2), "schema version 2 is unknown"),
             (lambda m: m.update(schema=True), "schema version True"),
             (lambda m: m.update(format="x"), "format is 'x'"),
-            (lambda m: m.update(network=1), "describes a int"),
+            (lambda m: m.update(network=1), "describes an int"),
             (lambda m: m["network"].update({"class": "Linear"}), "a Linear with fields: "),
             (
                 lambda m: m["network"]["fields"]["layers"][0].update({"class": "mine:Layer"}),

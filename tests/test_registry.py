@@ -319,7 +319,7 @@ def test_whatever_a_package_can_bring_is_registered() -> None:
     ("plugin", "name", "reason"),
     [
         (Working, "a", "plugin is the class Working; give one of Family, "),
-        (5, "a", "plugin is a int; give one of Family, "),
+        (5, "a", "plugin is an int; give one of Family, "),
         (Working(), None, "the importer has no name; give name="),
         (Working(), "", "the importer has no name"),
         (Working(), "onnx", "importer 'onnx': the name is registered by lnn2loihi"),

@@ -333,7 +333,7 @@ def test_all_that_is_wrong_with_the_arrays_is_said_at_once(tmp_path: Path) -> No
         ('activation = "tanh"', "", "the key 'activation' is missing: write the function"),
         ('"torch.nn.Linear"', '"torch.nn.Dropout"', "leave the stage out"),
         ('"torch.nn.Linear"', '"torch.nn.Tanh"', 'A function alone is module = "activation"'),
-        ('"torch.nn.Linear"', "3", "module is a int, no string"),
+        ('"torch.nn.Linear"', "3", "module is an int, no string"),
         ('std = "std"', "", "give either std or variance"),
         ('std = "std"', 'std = "encoder.weight"', "encoder.weight has shape (3, 4), expected"),
         ('std = "std"', 'std = "encoder.bias"', "mean has 4 channels, and encoder.bias 3"),

@@ -206,6 +206,15 @@ class TestHelp:
         assert json.loads(run("explain", topic, "--json")[1])["text"].startswith("# ")
         assert "is no topic; there are recipe" in run("explain", f"{topic}s")[2]
 
+    def test_explains_a_recipe_and_a_file(self, run: Run) -> None:
+        out = run("explain", "w4a8")[1]
+        assert "weights of 4 bits, integers from -8 to 7" in " ".join(out.split())
+        assert "weights (w) of 9 bits; 2 to 8 are possible" in run("explain", "w9a8")[2]
+        for name, what in (("a/b.L2N", "a float network"), ("x.npy", "samples")):
+            code, out, err = run("explain", name)
+            assert (code, err) == (0, "") and f"{name} is {what}" in out
+        assert json.loads(run("explain", "net.keras", "--json")[1])["topic"] == "files"
+
 
 #: What is typed, and one of the words that complete it.
 COMPLETED = {

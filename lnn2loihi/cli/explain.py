@@ -1,9 +1,14 @@
-"""The verb explain: pages of the documentation, where their subject is asked for."""
+"""The verb explain: pages of the documentation, where their subject is asked for.
+
+A recipe and the name of a file lead to the page about them.
+"""
 
 from __future__ import annotations
 
 import io
+import re
 from importlib import resources
+from pathlib import PurePath
 from typing import Annotated, Optional
 
 import typer
@@ -23,29 +28,75 @@ TOPICS = {
     "exit-codes": "0, 1, 2, 3 and 130",
 }
 
+#: For suffixes of files what they are, the page about them, and what is done with one.
+FILES = {
+    (".l2l",): ("a program: quantized integers", "files", "inspect, simulate, compare, profile"),
+    (".l2n",): ("a float network", "files", "inspect, quantize"),
+    (".l2m",): ("a converted module: chip and host parts", "files", "inspect, simulate, profile"),
+    (".npy", ".npz", ".csv"): ("samples", "samples", "quantize -c, simulate -i, compare -i"),
+    (".toml",): ("a description of a checkpoint", "description", "inspect, quantize"),
+    (".pt", ".pth", ".ckpt", ".safetensors"): (
+        "a checkpoint", "description", "inspect, import, quantize"
+    ),
+    (".keras", ".h5", ".onnx"): ("a file of weights", "files", "inspect, import, quantize"),
+}  # fmt: skip
+
 
 @app.command()
 def explain(
     topic: Annotated[
         Optional[str],  # noqa: UP045
         typer.Argument(
-            help=f"One of {', '.join(TOPICS)}; a list without it.",
+            help=f"One of {', '.join(TOPICS)}, a recipe such as w8a12, or the name of a file; a "
+            "list of topics without it.",
             autocompletion=topics_that_begin,
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Explain recipes, files of samples, descriptions, exit codes and documents."""
+    """Explain recipes, files, samples, descriptions, targets, exit codes and documents."""
     if topic is None:
         lines = [f"{name:12}  {what}" for name, what in TOPICS.items()]
         print_result({"topics": TOPICS}, "\n".join(lines), as_json)
         return
+    about = ""
     if topic not in TOPICS:
-        raise l2l.InputError("explain", f"{topic!r:.60} is no topic; there are {', '.join(TOPICS)}")
+        about, topic = _about(topic)
     page = resources.files("lnn2loihi.cli").joinpath("topics").joinpath(f"{topic}.md")
     text = page.read_text(encoding="utf-8").rstrip()
+    text = f"{about}\n\n{text}" if about else text
     shown = text if as_json else _as_lines(text)
     print_result({"topic": topic, "text": text}, shown, as_json, folded=False)
+
+
+def _about(asked: str) -> tuple[str, str]:
+    """What a recipe or a name of a file means, and the topic that says more.
+
+    Raises:
+        RecipeError: it is a recipe, with a width that does not exist.
+        InputError: it is neither.
+    """
+    if re.fullmatch(r"w\d+a\d+.*", asked):
+        return _recipe_in_words(l2l.Recipe.parse(asked)), "recipe"
+    suffix = PurePath(asked).suffix.lower()
+    for suffixes, (what, topic, verbs) in FILES.items():
+        if suffix in suffixes:
+            return f"By its suffix, {asked} is {what}. Verbs that take one: {verbs}.", topic
+    raise l2l.InputError(
+        "explain",
+        f"{asked!r:.60} is no topic; there are {', '.join(TOPICS)}, recipes such as w8a12, and "
+        "names of files",
+    )
+
+
+def _recipe_in_words(recipe: l2l.Recipe) -> str:
+    """The widths that a recipe asks for."""
+    largest = 2 ** (recipe.weight_bits - 1)
+    return (
+        f"{recipe} asks for weights of {recipe.weight_bits} bits, integers from {-largest} to "
+        f"{largest - 1}; for states and messages of {recipe.message_bits} bits; for samples of "
+        f"{recipe.input_bits} bits; and for the form {recipe.activation} of tanh."
+    )
 
 
 def _as_lines(page: str) -> str:

@@ -72,7 +72,7 @@ ROAD: dict[str, dict[str, tuple[str, ...]]] = {
             "lnn2loihi build lnn2loihi.toml --dry-run",
         ),
         "doctor": ("lnn2loihi doctor",),
-        "explain": ("lnn2loihi explain", "lnn2loihi explain recipe"),
+        "explain": ("lnn2loihi explain", "lnn2loihi explain recipe", "lnn2loihi explain w4a8"),
     },
 }
 PANELS = {verb: panel for panel, verbs in ROAD.items() for verb in verbs}

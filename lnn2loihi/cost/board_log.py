@@ -15,7 +15,7 @@ from lnn2loihi.cost.logs import RELATIVE_ERROR, ProfilerLog
 from lnn2loihi.cost.workload import Workload
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.files import read_text
-from lnn2loihi.printable import is_line
+from lnn2loihi.printable import is_line, kind_of_value
 from lnn2loihi.showing import Shown
 
 #: Largest file in bytes.
@@ -111,7 +111,7 @@ def read_board_log(
     if not paths:
         problems.add("there is no file; give what run.py has printed on a board")
     problems.extend(
-        f"a {type(path).__name__} is no path of a file"
+        f"{kind_of_value(path)} is no path of a file"
         for path in paths
         if not isinstance(path, (str, os.PathLike))
     )

@@ -18,7 +18,7 @@ from lnn2loihi.devices.units import UNITS, dimension_of, to_base
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.files import read_text
 from lnn2loihi.frozen import read_only_mapping
-from lnn2loihi.printable import is_line
+from lnn2loihi.printable import is_line, kind_of_value
 
 #: What a record may have measured, and in which SI unit, by the names of Lava's profiler where it
 #: has one. Energies are of the whole run, `num_steps` chip steps; so is nothing else.
@@ -112,7 +112,7 @@ def _read_file(path: Path) -> list[Any]:
     except (ValueError, RecursionError) as error:
         raise InputError(str(path), f"is not valid JSON ({error})") from error
     if not isinstance(content, list):
-        raise InputError(str(path), f"holds a {type(content).__name__}, expected a list of records")
+        raise InputError(str(path), f"holds {kind_of_value(content)}, expected a list of records")
     return content
 
 
@@ -154,7 +154,7 @@ def _read_record(number: int, record: Any, problems: Problems) -> ProfilerLog | 
         problems.extend(f"{where} ({record.name!r:.60}): {p}" for p in _contradictions(record))
         return record
     if not isinstance(record, Mapping):
-        problems.add(f"{where} is a {type(record).__name__}, expected a table of fields")
+        problems.add(f"{where} is {kind_of_value(record)}, expected a table of fields")
         return None
     name = record.get("name", where)
     where = f"{where} ({name!r:.60})"
@@ -189,7 +189,7 @@ def _read_workload(name: str, record: Mapping[str, Any], found: list[str]) -> Wo
     if isinstance(content, Workload):
         return content
     if not isinstance(content, Mapping):
-        found.append(f"{given[0]} is a {type(content).__name__}, expected a table")
+        found.append(f"{given[0]} is {kind_of_value(content)}, expected a table")
         return None
     try:
         if given[0] == "counts":

@@ -11,7 +11,7 @@ from lnn2loihi.devices.device import Figure
 from lnn2loihi.devices.figures import GRADES, MICROCONTROLLER, Definition
 from lnn2loihi.devices.packages import DeviceTables
 from lnn2loihi.devices.units import DIMENSIONS, UNITS, dimension_of, to_base
-from lnn2loihi.printable import is_line
+from lnn2loihi.printable import is_line, kind_of_value
 
 #: What stands at the top of a profile, and of which type it is.
 TOP_LEVEL: Mapping[str, type] = {
@@ -193,7 +193,7 @@ def contradictions(figures: Mapping[str, Figure], tables: DeviceTables) -> Itera
 def _type(value: Any) -> str:
     if isinstance(value, bool):
         return "true or false"
-    return _TYPES.get(type(value), f"a {type(value).__name__}")
+    return _TYPES.get(type(value), f"{kind_of_value(value)}")
 
 
 def _shown(value: Any) -> str:

@@ -22,6 +22,7 @@ from lnn2loihi.errors import NetworkError, Problems
 from lnn2loihi.frozen import ArrayEquality, read_only
 from lnn2loihi.layers.linear import FloatArray, Linear
 from lnn2loihi.layers.stage import Stage, StageSource
+from lnn2loihi.printable import kind_of_value
 from lnn2loihi.showing import Shown
 
 #: For each stage its maps by gate, and its vectors by name.
@@ -204,7 +205,7 @@ class Layer(Shown, ArrayEquality, ABC):
                 problems.add(f"{name} holds NaN or infinite values")
         if not problems and not self.can_hear(found):
             problems.add(
-                f"a {type(self).__qualname__} cannot hear what such a matrix mixes; let a layer "
+                f"{kind_of_value(self)} cannot hear what such a matrix mixes; let a layer "
                 "of its own make it (DenseLayer)"
             )
         problems.raise_if_any()

@@ -18,6 +18,7 @@ from lnn2loihi.formats import MESSAGE_BITS, WEIGHT_BITS
 from lnn2loihi.graph.connection import LARGEST_DELAY
 from lnn2loihi.placement.draft import CORE_LIMITS, Draft
 from lnn2loihi.placement.line import INPUT
+from lnn2loihi.printable import kind_of_value
 from lnn2loihi.showing import Said, Shown
 from lnn2loihi.targets import PlacementRule
 
@@ -101,7 +102,7 @@ class Rule:
             wrong = [one for one in found if not isinstance(one, Violation)]
             if not wrong:
                 return found
-            reason = f"finds a {type(wrong[0]).__qualname__}, which is no Violation"
+            reason = f"finds {kind_of_value(wrong[0])}, which is no Violation"
         except Lnn2LoihiError:
             raise
         except Exception as error:  # a rule of a package

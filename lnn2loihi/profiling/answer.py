@@ -143,6 +143,8 @@ def _figures(chip: ProfileRow, result: ProfileResult) -> tuple[KeyFigure, ...]:
         where = fastest.name
         if fastest.latency_p99 is not None:
             where += f", p99 {with_prefix(fastest.latency_p99, 's')}"
+        if fastest.under_load:
+            where += ", measured under load"
         found.append(KeyFigure("Latency, competitor", fastest.latency, where, fastest.tier))
     return tuple(found)
 

@@ -13,6 +13,7 @@ from lnn2loihi.conversion import convert, import_network
 from lnn2loihi.converted.parts import ConvertedModule
 from lnn2loihi.errors import InputError, QuantizationError
 from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.printable import kind_of_value
 from lnn2loihi.qat.calls import calls_of
 from lnn2loihi.qat.module import TrainableNetwork
 from lnn2loihi.qat.whole import TrainableModule, prepare_module
@@ -118,7 +119,7 @@ def _check_example(source: Any, example: Sequence[Any]) -> None:
     """
     if isinstance(source, (ConvertedModule, LiquidNetwork, str, os.PathLike)):
         raise InputError(
-            "example", f"goes with a live module, which it converts; a {type(source).__qualname__} "
+            "example", f"goes with a live module, which it converts; {kind_of_value(source)} "
             "needs none"
         )  # fmt: skip
     if not isinstance(example, (tuple, list)):

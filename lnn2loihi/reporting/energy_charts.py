@@ -48,6 +48,8 @@ CAUSES = {
 }
 #: Distance below which two marks are seen as one.
 ON_EACH_OTHER = 3.0
+#: Least distance of a text on a line from points and their intervals.
+_APART = 14.0
 #: Rows that the scatter numbers.
 NUMBERED = 24
 
@@ -102,7 +104,7 @@ def energy_against_latency(rows: Sequence[ProfileRow]) -> Markup | None:
                     unit="J", label="total energy per sample")  # fmt: skip
     area = area_for(x, y)
     places = [area.at(p.latency.middle, p.energy.middle) for p in points]
-    products, taken = _equal_products(area, places)
+    products, taken = _equal_products(area, [*places, *_along_bars(area, points)])
     parts: list[object] = [products, frame(area), *(_dot(area, p) for p in points)]
     stacks = _stacks(points, places)
     numbers = [", ".join(str(p.number) for p in stack) for stack in stacks]
@@ -156,11 +158,23 @@ def _dot(area: Area, p: Dot) -> Markup:
     return joined(*parts, point(cx, cy, tier, kind))
 
 
+def _along_bars(area: Area, points: Sequence[Dot]) -> Iterator[tuple[float, float]]:
+    """Places on the intervals of points, so close that no text fits between them."""
+    for p in points:
+        bars = [
+            (p.energy, [area.at(p.latency.middle, v) for v in (p.energy.low, p.energy.high)]),
+            (p.latency, [area.at(v, p.energy.middle) for v in (p.latency.low, p.latency.high)]),
+        ]
+        for quantity, ((x1, y1), (x2, y2)) in bars:
+            for step in range(25) if quantity.has_interval else ():
+                yield x1 + (x2 - x1) * step / 24, y1 + (y2 - y1) * step / 24
+
+
 def _equal_products(
     area: Area, points: Sequence[tuple[float, float]]
 ) -> tuple[Markup, list[tuple[float, float]]]:
     """Lines on which energy times latency is the same, at powers of ten, and where their texts
-    stand: away from the points.
+    stand: away from the points, those of intervals included.
     """
     first = math.ceil(math.log10(area.x.low * area.y.low))
     last = math.floor(math.log10(area.x.high * area.y.high))
@@ -176,10 +190,14 @@ def _equal_products(
         if x2 - x1 < room + 12.0:
             continue
         parts.append(path([(x1, y1), (x2, y2)], "iso"))
-        choices = [(x1 + s * (x2 - x1), y1 + s * (y2 - y1)) for s in (0.04, 0.3, 0.5, 0.7)]
+        shares = (0.04, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+        choices = [(x1 + s * (x2 - x1), y1 + s * (y2 - y1)) for s in shares]
         choices = [(x, y) for x, y in choices if x + room < area.right and y < area.bottom - 12]
         if choices:
-            x, y = max(choices, key=lambda c: min(_distance(c, room, p) for p in points) > 24.0)
+            distances = [min(_distance(c, room, p) for p in points) for c in choices]
+            # The first that is far enough; else the farthest.
+            far = [place for place, distance in enumerate(distances) if distance > _APART]
+            x, y = choices[far[0] if far else distances.index(max(distances))]
             parts.append(text(x + 4, y + 3, words, class_="t iso-label halo"))
             taken += [(x + 10, y), (x + room / 2, y), (x + room - 6, y)]
     return joined(*parts), taken

@@ -184,7 +184,7 @@ def plot_placement(placement: Placement, ax: Axes | None = None) -> Axes:
         axes.plot([], [], " ", label=f"limit of a core, beyond: {limit.value / 1024:,.0f} KiB")
     slowest = placement.bottleneck
     axes.annotate(
-        "busiest", (slowest, below[slowest] / 1024), xytext=(0, 6), textcoords="offset points",
+        "slowest core", (slowest, below[slowest] / 1024), xytext=(0, 6), textcoords="offset points",
         ha="center", fontsize=8,
     )  # fmt: skip
     shown = places[:: -(-places.size // 16)]  # names that are more would overlap

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from lnn2loihi.errors import Lnn2LoihiError
 from lnn2loihi.formats import IntegerArray
+from lnn2loihi.printable import kind_of_value
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulation.result import (
     Counters,
@@ -44,7 +45,7 @@ def checked_trace(
         Lnn2LoihiError: made by `refusal`.
     """
     if not isinstance(made, (IntegerRun, EngineRun)):
-        raise refusal([f"returned a {type(made).__qualname__}; it must be an IntegerRun"])
+        raise refusal([f"returned {kind_of_value(made)}; it must be an IntegerRun"])
     wanted = _recorded(program, *shape[:2])
     _raise(refusal, [*_name_problems(made), *_word_problems("states", made.states, wanted, narrow)])
     assert made.states is not None
@@ -136,7 +137,7 @@ def _word_problems(what: str, found: Any, wanted: Words, narrow: bool) -> Iterat
     """Words that are missing, or of another kind or shape."""
     if not isinstance(found, Mapping):
         yield (
-            f"returned no {what}" if found is None else f"{what} are a {type(found).__qualname__}"
+            f"returned no {what}" if found is None else f"{what} are {kind_of_value(found)}"
         ) + "; give for each population its words"
         return
     for name, words in wanted.items():
@@ -159,7 +160,7 @@ def _word_problems(what: str, found: Any, wanted: Words, narrow: bool) -> Iterat
 def array_problems(what: str, values: Any, shape: tuple[int, ...], narrow: bool) -> Iterator[str]:
     """What is wrong with an array of integers; where `narrow`, they must fit 32 bits."""
     if not isinstance(values, np.ndarray):
-        yield f"{what} is a {type(values).__qualname__}; it must be an array of integers"
+        yield f"{what} is {kind_of_value(values)}; it must be an array of integers"
     elif values.dtype.kind not in "iu":
         yield f"{what} is {values.dtype}; it must be integers"
     elif values.shape != shape:
@@ -174,7 +175,7 @@ def _counter_problems(
     program: LoihiProgram, counters: Any, updates: int, step_totals: bool
 ) -> Iterator[str]:
     if not isinstance(counters, Counters):
-        yield f"counters are a {type(counters).__qualname__}; they must be Counters"
+        yield f"counters are {kind_of_value(counters)}; they must be Counters"
         return
     sizes = {program.input.name: program.input.size}
     sizes |= {p.name: p.size for p in program.populations}

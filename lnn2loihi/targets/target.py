@@ -17,6 +17,7 @@ from lnn2loihi.arguments import checks_fields, checks_kinds
 from lnn2loihi.defaults import DEFAULT_EXECUTORS
 from lnn2loihi.errors import InputError, Lnn2LoihiError, TargetError
 from lnn2loihi.faults import one_line
+from lnn2loihi.printable import kind_of_value
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.registry import Registry
 from lnn2loihi.showing import Shown
@@ -123,8 +124,7 @@ class Target(Shown):
         if not isinstance(made, LoihiProgram):
             raise TargetError(
                 subject,
-                f"returned a {type(made).__qualname__}; a pass returns the LoihiProgram that it "
-                "makes",
+                f"returned {kind_of_value(made)}; a pass returns the LoihiProgram that it makes",
             )
         problems = list(_changed(program, made))
         if problems:
@@ -206,7 +206,7 @@ def target_of(target: str | Target, argument: str = "target") -> Target:
         made: Any = found.worded(words)
         if not isinstance(made, Target):
             raise InputError(
-                argument, f"{target!r:.60}: {name!r} made a {type(made).__qualname__} of its "
+                argument, f"{target!r:.60}: {name!r} made {kind_of_value(made)} of its "
                 "words, and no Target",
             )  # fmt: skip
         found = made

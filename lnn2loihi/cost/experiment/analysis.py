@@ -21,6 +21,7 @@ from lnn2loihi.cost.interval import Z95, Interval
 from lnn2loihi.cost.logs import ProfilerLog
 from lnn2loihi.devices import Device, load_device, with_prefix
 from lnn2loihi.errors import InputError, Problems
+from lnn2loihi.printable import kind_of_value
 from lnn2loihi.showing import Said, Shown, Table
 
 #: Relative standard error of a value that the probes have measured.
@@ -214,7 +215,7 @@ def analyse_experiment(
 def _check_paths(paths: Sequence[object]) -> None:
     problems = Problems(InputError, "logs")
     problems.extend(
-        f"a {type(path).__name__} is no path of a file"
+        f"{kind_of_value(path)} is no path of a file"
         for path in paths
         if not isinstance(path, (str, os.PathLike))
     )

@@ -12,6 +12,7 @@ from lnn2loihi.converters.modules.activations import activation_of
 from lnn2loihi.converters.modules.classes import is_dropout, is_linear
 from lnn2loihi.families.cfc.description import BACKBONE_ACTIVATIONS, NCPS, CfCDescription
 from lnn2loihi.families.cfc.ncps import FUNCTIONS, MEMORY_PARTS, changed_parts, overridden
+from lnn2loihi.printable import kind_of_value
 
 
 def describe(source: Any) -> tuple[CfCDescription, list[str]]:
@@ -62,7 +63,7 @@ def _backbone_activation(backbone: Any) -> tuple[str, list[str]]:
             continue
         if name not in BACKBONE_ACTIVATIONS:
             found.append(
-                f"{where} is a {type(part).__name__}; a backbone consists of Linear, Dropout and "
+                f"{where} is {kind_of_value(part)}; a backbone consists of Linear, Dropout and "
                 "the activations LeCun, SiLU, ReLU, Tanh or GELU(approximate='none')"
             )
         elif not open_map:

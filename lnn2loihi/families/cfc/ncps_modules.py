@@ -23,6 +23,7 @@ from lnn2loihi.layers.activations import kind_of
 from lnn2loihi.layers.linear import FloatArray, Linear
 from lnn2loihi.measure.torch_blocks import Block, NoModuleError, StatelessBlock
 from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.printable import kind_of_value
 
 
 class _Function(nn.Module):
@@ -159,7 +160,7 @@ def _groups(network: LiquidNetwork) -> list[DenseLayer | WiredMemory | list[CfCL
             continue
         close()
         if not isinstance(layer, (CfCLayer, DenseLayer, WiredMemory)):
-            raise NoModuleError(f"{layer.name} is a {type(layer).__name__}")
+            raise NoModuleError(f"{layer.name} is {kind_of_value(layer)}")
         own = layer.activation if isinstance(layer, CfCLayer) and layer.backbone else ""
         if own and own not in BACKBONE_ACTIVATIONS:
             raise NoModuleError(f"{layer.name}: no backbone of ncps has {own}")

@@ -55,6 +55,7 @@ from lnn2loihi.families.cfc.ncps import MEMORY_PARTS, NcpsImporter, as_module, c
 from lnn2loihi.families.ltc.description import LTC, LTCDescription
 from lnn2loihi.families.ltc.keras import keras_parts
 from lnn2loihi.families.ltc.state import KEY, ltc_parts, suggested_lines
+from lnn2loihi.printable import kind_of_value
 
 
 class LTCImporter(NcpsImporter):
@@ -124,7 +125,7 @@ def _changed_parts(source: Any) -> list[str]:
             (c for c in type(owner).__mro__ if (c.__module__, c.__name__) == kind), None
         )
         if original is None:
-            found.append(f"rnn_cell is a {type(owner).__name__}; give a plain {LTC}")
+            found.append(f"rnn_cell is {kind_of_value(owner)}; give a plain {LTC}")
             return found
         own = type(owner)
         changed = [m for m, value in vars(original).items()
