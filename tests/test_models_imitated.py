@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import lnn2loihi as l2l
@@ -32,4 +33,4 @@ def test_training_writes_networks_that_load(
     x, _ = imitation.watched(task.plants(2, 0), 5)
     assert l2l.simulate(program, x).outputs.shape == (2, 5, task.outputs)
     policy = imitation.load_memoryless(tmp_path / "memoryless.safetensors")
-    assert policy(x[:, 0]).shape == (2, task.outputs)
+    assert policy(x[:, 0].astype(np.float64)).shape == (2, task.outputs)
