@@ -331,6 +331,7 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
         "network": None, "module": None, "timespans": None, "targets": None, "metric": None,
         "io": "none", "quick": True, "allow_estimated": False, "batches": None,
         "budget_seconds": None, "command": "", "progress": None, "count_instructions": False,
+        "frontier": False,
     },
     "program_metrics": lambda m: {
         "program": m.program, "counters": m.counters, "sequences": 2, "rate": None,

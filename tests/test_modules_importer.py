@@ -165,7 +165,7 @@ def probe(module: Any, width: int) -> int:
         return module(torch.zeros(1, 1, width))[0].shape[-1]
 
 
-@settings(nets.STEADY, max_examples=60)
+@settings(nets.STEADY, max_examples=25)
 @given(parts=stacks(), irregular=st.booleans())
 def test_random_stacks(parts: list[Any], irregular: bool) -> None:
     module = InOrder({f"part_{place}": part for place, part in enumerate(parts)})

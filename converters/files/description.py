@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 from lnn2loihi.errors import ImportNetworkError, Problems
 from lnn2loihi.files import parse_toml, read_text
 from lnn2loihi.network import elapsed_problem
+from lnn2loihi.printable import kind_of_value
 
 #: What stands for an elapsed time that comes with the samples.
 IRREGULAR: Literal["irregular"] = "irregular"
@@ -58,7 +59,7 @@ class Key:
         if (isinstance(value, bool) and bool not in self.types) or not isinstance(
             value, self.types
         ):
-            return [f"{key} is a {type(value).__name__}, expected {self.what}"]
+            return [f"{key} is {kind_of_value(value)}, expected {self.what}"]
         found = self.problem(key, value)
         return [found] if found else []
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lnn2loihi.errors import ImportNetworkError
+from lnn2loihi.printable import kind_of_value
 
 #: How deep a state_dict may lie in a checkpoint.
 DEEPEST = 4
@@ -172,7 +173,7 @@ def _checked(content: Any, path: Path) -> dict[str, Any]:
     if not isinstance(content, Mapping) or not all(isinstance(key, str) for key in content):
         raise ImportNetworkError(
             str(path),
-            f"it holds a {type(content).__name__}, not a state_dict; write it with "
+            f"it holds {kind_of_value(content)}, not a state_dict; write it with "
             "torch.save(module.state_dict(), path)",
         )
     return dict(content)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.errors import ImportNetworkError
+from lnn2loihi.printable import kind_of_value
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -57,7 +58,7 @@ def _torch_tensor(value: Any) -> Tensor:
         raise ImportNetworkError("checkpoint", "an entry without real numbers cannot be read")
 
     if not isinstance(value, torch.Tensor):
-        return Tensor(f"a {type(value).__name__}", (), "other", unreadable)
+        return Tensor(f"{kind_of_value(value)}", (), "other", unreadable)
     shape = tuple(value.shape)
     name = str(value.dtype).removeprefix("torch.")
     if value.layout is not torch.strided or value.is_meta or value.is_quantized:

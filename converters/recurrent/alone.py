@@ -15,6 +15,7 @@ from lnn2loihi.converters.modules.check import TOLERANCE
 from lnn2loihi.converters.trace.held import double_copy
 from lnn2loihi.converters.trace.record import CannotRunError, double_precision
 from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.printable import kind_of_value
 
 _BATCH, _STEPS = 2, 7
 
@@ -156,7 +157,7 @@ def _sequences(
         given = given[0] if isinstance(given, (tuple, list)) and given else given
         if not isinstance(given, torch.Tensor):
             raise CannotRunError(
-                f"its forward answers with a {type(given).__name__}; expected a tensor, or a tuple "
+                f"its forward answers with {kind_of_value(given)}; expected a tensor, or a tuple "
                 "that starts with one"
             )
         array = given.detach().double().numpy()

@@ -21,6 +21,7 @@ from lnn2loihi.converters.files.tensor import Tensor, module_tensors
 from lnn2loihi.converters.provenance import torch_version
 from lnn2loihi.layers.layer import Layer
 from lnn2loihi.layers.linear import FloatArray, Linear
+from lnn2loihi.printable import kind_of_value
 
 if TYPE_CHECKING:
     from lnn2loihi.converters.keras_read.layer import KerasLayer
@@ -134,7 +135,7 @@ class FamilyImporter(ABC):
         """
         known = self.class_of(source)
         if known is None:
-            return None, [f"it is a {type(source).__name__}, which {self.name} cannot describe"]
+            return None, [f"it is {kind_of_value(source)}, which {self.name} cannot describe"]
         named, own = self.classes[known], known.rpartition(".")[2]
         original: Any = next(kind for kind in type(source).__mro__ if _full(kind) == known)
         if type(source).forward is not original.forward:

@@ -71,6 +71,7 @@ from lnn2loihi.converters.recurrent.family import FamilyImporter
 from lnn2loihi.converters.recurrent.known import unknown_module
 from lnn2loihi.errors import ImportNetworkError, Problems
 from lnn2loihi.layers.activations import activation_problem
+from lnn2loihi.printable import kind_of_value
 
 #: Functions that stay on the host where they come last.
 HOST = ("softmax", "log_softmax", "sigmoid")
@@ -270,7 +271,7 @@ def _stage(path: Path, count: int, table: dict[str, Any], known: Sequence[Family
     """One stage, by what its module is."""
     module = table.get("module")
     if not isinstance(module, str):
-        has = "is missing" if module is None else f"is a {type(module).__name__}, no string"
+        has = "is missing" if module is None else f"is {kind_of_value(module)}, no string"
         raise ImportNetworkError(str(path), f"module {has}; {_modules()}")
     kind = STAGES.get(module)
     if kind is not None:

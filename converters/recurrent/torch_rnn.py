@@ -49,6 +49,7 @@ from lnn2loihi.converters.recurrent.family import (
 )
 from lnn2loihi.layers.gated import GatedLayer
 from lnn2loihi.layers.linear import Linear
+from lnn2loihi.printable import kind_of_value
 
 if TYPE_CHECKING:
     from lnn2loihi.converters.keras_read.layer import KerasLayer
@@ -112,7 +113,7 @@ class TorchRnnImporter(FamilyImporter):
         known = self.class_of(source)
         if known is None:
             return None, [
-                f"it is a {type(source).__name__}, which cannot be imported; train a GRU or an "
+                f"it is {kind_of_value(source)}, which cannot be imported; train a GRU or an "
                 "LSTM in its place"
             ]
         _, refused = super().describe(source)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from lnn2loihi.converters.trace.graph import Ref, is_users_dataclass, replaced
 from lnn2loihi.converters.trace.recorder import CannotFollowError
+from lnn2loihi.printable import kind_of_value
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +134,7 @@ def check_answer(answer: Any) -> None:
             check_answer(getattr(answer, one.name, None))
     elif found := _tensors_of(answer):
         raise CannotFollowError(
-            f"forward answers with a {type(answer).__name__} that holds tensors "
+            f"forward answers with {kind_of_value(answer)} that holds tensors "
             f"({', '.join(found[:8])}); answer with tensors, alone or in tuples, lists, dicts and "
             "dataclasses: write a method that gives these, and give that"
         )
@@ -154,7 +155,7 @@ def _check_opaque(value: Any, name: str) -> None:
     """Refuses objects that hold tensors: nobody would know that they are there."""
     if found := _tensors_of(value):
         raise CannotFollowError(
-            f"argument {name} is a {type(value).__name__} that holds tensors ({name}.{found[0]}); "
+            f"argument {name} is {kind_of_value(value)} that holds tensors ({name}.{found[0]}); "
             "what changes from call to call is given as tensors, alone or in tuples, lists and "
             "dicts: write a method that takes them, and give that"
         )

@@ -32,6 +32,7 @@ from lnn2loihi.converters.trace.recording import RecordedInput, Recording
 from lnn2loihi.converters.trace.replay import HostModule
 from lnn2loihi.converters.trace.runner import CannotCopyError, Runner
 from lnn2loihi.converters.trace.sizes import are_told_apart
+from lnn2loihi.printable import kind_of_value
 
 #: Classes around a module, and where they keep it.
 _WRAPPERS = {
@@ -93,7 +94,7 @@ def _unwrapped(module: Any) -> tuple[nn.Module, str]:
     module = unwrapped(module)
     if isinstance(module, torch.jit.ScriptModule):
         raise CannotCopyError(
-            f"it is a {type(module).__name__}, compiled code whose forward cannot be seen; give "
+            f"it is {kind_of_value(module)}, compiled code whose forward cannot be seen; give "
             "the module that it was made of"
         )
     if isinstance(module, nn.Module):
