@@ -75,6 +75,26 @@ def pages() -> Iterator[tuple[str, str]]:
     yield "large", page(example_result(PROGRAM, chips=(many,)), program, None)
 
 
+def converted_page(path: Path) -> None:
+    """Of a module that the host takes part in between each two of five parts on the chip."""
+    torch = pytest.importorskip("torch")
+
+    class Alternating(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cells = torch.nn.ModuleList(torch.nn.GRU(4, 4, batch_first=True) for _ in range(5))
+            self.norms = torch.nn.ModuleList(torch.nn.Softmax(-1) for _ in range(5))
+
+        def forward(self, x: Any) -> Any:
+            for cell, norm in zip(self.cells, self.norms, strict=True):
+                x = norm(cell(x)[0])
+            return x
+
+    x = torch.from_numpy(random_samples(3, 2, 5, 4)).float()
+    module = l2l.convert(Alternating(), x).quantize(calibrate=[(x,)])
+    module.report(path, x, options={"quick": True, "frontier": False})
+
+
 @pytest.fixture(scope="module")
 def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
@@ -91,6 +111,13 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("converted") / "module.html"
+    converted_page(path)
+    return path
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason=WHY_NOT)
 class TestLayout:
     @pytest.mark.parametrize("width", [390, 1280, 1920])
@@ -105,6 +132,17 @@ class TestLayout:
         tab.drawn()
         opened = tab.value(LOOK)
         assert opened["wrong"] == [] and opened["height"] > found["height"]
+
+    @pytest.mark.parametrize("width", [390, 1280, 1920])
+    def test_neither_is_anything_of_whole_modules(
+        self, tab: Browser, whole: Path, width: int
+    ) -> None:
+        tab.show(whole, width)
+        found = tab.value(LOOK)
+        assert found["wrong"] == [] and found["height"] < HIGHEST
+        tab.value(OPEN)
+        tab.drawn()
+        assert tab.value(LOOK)["wrong"] == []
 
     def test_paper_has_everything_and_no_dark(
         self, tab: Browser, documents: dict[str, Path]

@@ -21,7 +21,7 @@ from lnn2loihi.reporting.chart import CHARACTER, WIDTH, drawing, folded, path, r
 from lnn2loihi.reporting.markup import Markup, element, joined
 from lnn2loihi.reporting.page import SECTIONS, answer_of, document, headline, sections_of
 from lnn2loihi.reporting.tables import table
-from lnn2loihi.tables import decibel, percent
+from lnn2loihi.tables import counted, decibel, percent
 from lnn2loihi.version import VERSION
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 BOX, GAP = 46.0, 40.0
 #: Boxes that are drawn; a module of more parts has its table alone.
 DRAWN = 40
+#: Parts that are seen before a graph or a table is unfolded.
+SEEN = 8
 
 
 def write_page(
@@ -80,14 +82,15 @@ def converted_page(
     for number, (name, result) in enumerate(costs.parts.items()):
         own = sections_of(result, programs[name], None)
         inside = joined(
-            element("h3", headline(result)),
             answer_of(result, programs[name], f"chip-{number}"),
-            *(
-                folded(SECTIONS[key], content)
-                for key, content in own.items() if content
-            ),
-        )  # fmt: skip
-        blocks.append((f"chip-{number}", f"Chip part {name}", inside))
+            *(folded(SECTIONS[key], content) for key, content in own.items() if content),
+        )
+        if number:  # of one part everything is seen, of the others their first sentence
+            count = counted(len(result.warnings) + len(programs[name].warnings), "warning")
+            caption = f"Figures, sentences, sections and {count} of {name}"
+            inside = folded(caption, inside, class_="more")  # a card in a card has no room
+        seen = joined(element("h3", headline(result)), inside)
+        blocks.append((f"chip-{number}", f"Chip part {name}", seen))
     return document(
         f"{converted.name}: on the chip and on the host",
         _header(converted, costs),
@@ -129,14 +132,14 @@ def _parts(
     ]  # fmt: skip
     headers = ("part", "on", "consists of", "takes", "answers", "chip steps a sequence",
                "multiply-adds")  # fmt: skip
-    graph = _graph(converted, shapes) if len(converted.parts) <= DRAWN else None
-    return joined(
-        element("div", element("div", graph, class_="scroll"), class_="card wide")
-        if graph is not None
-        else None,
-        element("div", table(headers, rows, stacked=True), class_="card wide breakable",
-                style="margin-top:14px"),
-    )  # fmt: skip
+    graph: Markup | None = None
+    if len(converted.parts) <= DRAWN:
+        graph = element("div", _graph(converted, shapes), class_="scroll")
+        if len(converted.parts) <= SEEN:
+            graph = element("div", graph, class_="card wide")
+        else:
+            graph = folded("The parts as a graph", graph)
+    return joined(graph, folded("The parts one by one", table(headers, rows, stacked=True)))
 
 
 def _named(name: str, shapes: Mapping[str, tuple[int, ...]]) -> str:
@@ -203,10 +206,8 @@ def _difference(compared: ConvertedComparison | None) -> Markup:
         element("div", element("p", f"The answer in integers against the {compared.against}",
                                class_="caption"), answers,
                 class_="card wide breakable"),
-        element("div", element("p", "Part by part, integers against floats", class_="caption"),
-                table(headers, between, stacked=True),
-                element("p", "Host parts pass on what they are given.", class_="note"),
-                class_="card wide breakable", style="margin-top:14px"),
+        folded("Part by part, integers against floats", table(headers, between, stacked=True),
+               element("p", "Host parts pass on what they are given.", class_="note")),
         element("div", element("ul", *warnings, class_="small"),
                 class_="card wide warning breakable", style="margin-top:14px")
         if warnings else None,
@@ -226,9 +227,10 @@ def _host(costs: ConvertedProfile) -> Markup:
         for reason in h.reasons
     ]  # fmt: skip
     return joined(
-        element("div", table(headers, rows, stacked=True), class_="card wide breakable"),
-        element("div", element("p", "Why they are not on the chip", class_="caption"),
-                element("ul", *reasons, class_="small"), class_="card wide breakable",
-                style="margin-top:14px")
-        if reasons else None,
-    )  # fmt: skip
+        element("div", table(headers, rows, stacked=True), class_="card wide breakable")
+        if len(rows) <= SEEN
+        else folded(f"{len(rows)} parts", table(headers, rows, stacked=True)),
+        folded("Why they are not on the chip", element("ul", *reasons, class_="small"))
+        if reasons
+        else None,
+    )
