@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from lnn2loihi.families.cfc.wired import WiredMemory
     from lnn2loihi.families.dense.layer import DenseLayer
     from lnn2loihi.families.gru.layer import GRULayer
+    from lnn2loihi.families.layer_norm.layer import LayerNormLayer
     from lnn2loihi.families.lstm.layer import LSTMLayer
     from lnn2loihi.families.lstm.memory import Memory
     from lnn2loihi.families.ltc.layer import LTCLayer
@@ -146,6 +147,7 @@ _NAMES = {
     "families.cfc.wired": "WiredMemory",
     "families.dense.layer": "DenseLayer",
     "families.gru.layer": "GRULayer",
+    "families.layer_norm.layer": "LayerNormLayer",
     "families.lstm.layer": "LSTMLayer",
     "families.lstm.memory": "Memory",
     "families.ltc.layer": "LTCLayer",
@@ -220,6 +222,7 @@ __all__ = [
     "InputError",
     "InputPort",
     "LavaRunError",
+    "LayerNormLayer",
     "Linear",
     "LiquidNetwork",
     "LSTMLayer",

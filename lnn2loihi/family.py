@@ -332,6 +332,9 @@ class _Guarded(StageLowering[Any]):
 
         return replace(made, program=program)
 
+    def covered(self, stage: Any, largest_answer: float, sums: Any) -> float:
+        return self._asked(stage, (float, int), "covered", stage, largest_answer, sums)
+
     def message_format(self, stage: Any, largest_answer: float, recipe: Recipe) -> Any:
         kinds = (FixedPoint, type(None))
         return self._asked(stage, kinds, "message_format", stage, largest_answer, recipe)

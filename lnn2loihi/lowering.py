@@ -93,6 +93,10 @@ class Lowering:
             format's step.
         offset: what a message of 0 stands for, float64 (units,): rows sum up to what is above it,
             and what decodes messages adds it. None for 0.
+        sum_steps: for accumulators whose weights are whole multiples of it, the real value of one
+            unit of their sums, one number or (units,): mantissas are these multiples and exact,
+            where weights of any size use all bits of their width. Its product with the unit has to
+            be a power of two.
     """
 
     units: Mapping[str, float | FloatArray]
@@ -106,6 +110,12 @@ class Lowering:
     held: Mapping[str, int] = field(default_factory=dict)
     scale: FloatArray | None = None
     offset: FloatArray | None = None
+    sum_steps: Mapping[str, float | FloatArray] = field(default_factory=dict)
+
+    def steps_of(self, gate: str, units: int) -> FloatArray | None:
+        """What `sum_steps` has for a gate, (units,); None where it has nothing."""
+        found = self.sum_steps.get(gate)
+        return None if found is None else np.broadcast_to(np.asarray(found, np.float64), (units,))
 
 
 class StageLowering(ABC, Generic[S]):
@@ -123,6 +133,18 @@ class StageLowering(ABC, Generic[S]):
         Raises:
             QuantizationError: its arrays have no integer form, by neuron.
         """
+
+    def covered(
+        self, stage: S, largest_answer: float, sums: Callable[[str], FloatArray]
+    ) -> float:
+        """The magnitude that messages have to hold; what lies beyond saturates.
+
+        Args:
+            stage: the stage.
+            largest_answer: largest magnitude of its message on the calibration data.
+            sums: gives the largest magnitude of each unit's sums of a gate, (units,).
+        """
+        return largest_answer
 
     def message_format(self, stage: S, largest_answer: float, recipe: Recipe) -> FixedPoint | None:
         """Format of a stage's message; None for readouts, whose rows decide.

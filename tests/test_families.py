@@ -56,6 +56,8 @@ OURS: dict[str, tuple[Layer, bool]] = {
         )
     },
     "product": (v.product("product", 5, 3), False),
+    "layer norm": (v.layer_norm("norm", 4, 6), False),
+    "rms norm": (v.layer_norm("norm", 4, 3, centre=False), False),
     "ltc": (random_ltc(0).layers[0], False),
     "ltc timed": (random_ltc(1, timespan=None).layers[0], True),
 }

@@ -12,6 +12,7 @@ from lnn2loihi.families.cfc.layer import CfCLayer
 from lnn2loihi.families.cfc.wired import WiredMemory
 from lnn2loihi.families.dense.layer import DenseLayer
 from lnn2loihi.families.gru.layer import GRULayer
+from lnn2loihi.families.layer_norm.layer import LayerNormLayer
 from lnn2loihi.families.lstm.layer import LSTMLayer
 from lnn2loihi.families.lstm.memory import MEMORY_GATES, Memory
 from lnn2loihi.families.minimal.layer import MinGRULayer, MinLSTMLayer
@@ -90,6 +91,18 @@ def product(name: str, inputs: int, units: int, seed: int = 0) -> ProductLayer:
         for side in ("left", "right")
     )
     return ProductLayer(name, left, right)
+
+
+def layer_norm(
+    name: str, inputs: int, units: int, seed: int = 0, centre: bool = True
+) -> LayerNormLayer:
+    """LayerNorm of a random map, or RMSNorm."""
+    rng = np.random.default_rng(seed)
+    weight = rng.normal(0, 1 / np.sqrt(inputs), (units, inputs))
+    linear = Linear("linear", weight, rng.normal(0, 0.3, units))
+    gain, shift = rng.normal(size=(2, units))
+    made = LayerNormLayer.of if centre else LayerNormLayer
+    return made(name, linear, gain, shift, 1e-3)
 
 
 def network(variant: Variant) -> LiquidNetwork:

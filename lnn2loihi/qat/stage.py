@@ -73,6 +73,7 @@ class TrainableStage(nn.Module):
         self._sources, self._units, self._moments = sources, lowering.units, moments
         self.memory_steps = lowering.memory_steps
         self._held = frozenset(lowering.held)
+        self._sum_steps = {name: lowering.steps_of(name, stage.units) for name in stage.gates}
         self._offset = np.zeros(stage.units) if lowering.offset is None else lowering.offset
         self.register_buffer("hardening", torch.tensor(False))
         self.register_buffer("left_shifts", torch.tensor(exponents, dtype=torch.int64))
@@ -285,6 +286,7 @@ class TrainableStage(nn.Module):
                 "or clip gradients",
             )
         positive = name in self.stage.positive
+        step = self._sum_steps[name] if step is None else step
         gate = Gate(
             name, weight, bias - self._offset, self._units[name], positive, step,
             name in self._held,

@@ -118,6 +118,10 @@ class Plan:
         """
         if stage.selects:
             return self.calibration.bounds[stage.name]
+        found = self._largest_answer(stage)
+        return lowering_of(stage).covered(stage, found, partial(self._largest_sum, stage))
+
+    def _largest_answer(self, stage: Stage) -> float:
         values, bits = self.calibration.result.states, self.recipes.of(stage).message_bits
         heard = [stage.name, *([stage.starts_from] if stage.starts_from else [])]
         found = max(
@@ -195,7 +199,7 @@ class Plan:
         gates = [
             Gate(
                 name, gate.weight, gate.bias - offset, units.get(name, 1.0), name in stage.positive,
-                steps.get(name), name in lowering.held,
+                steps.get(name, lowering.steps_of(name, stage.units)), name in lowering.held,
             )
             for name, gate in stage.gates.items()
         ]  # fmt: skip

@@ -1,0 +1,1 @@
+"""Layers that are normalised by the statistics of each sample."""
