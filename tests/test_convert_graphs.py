@@ -42,13 +42,13 @@ CHIP: dict[str, Callable[..., Any]] = {
     "merged": lambda m, a, b: m.linear(a.reshape(-1, WIDTH)).view(a.shape),
     "larger": lambda m, a, b: torch.maximum(a, b),
     "linear": lambda m, a, b: m.other(a),
+    "norm": lambda m, a, b: m.other(m.norm(m.linear(a))),
     "gru": lambda m, a, b: m.gru(a)[0],
     "cfc": lambda m, a, b: m.cfc(a)[0],
     "steps": lambda m, a, b: _stepwise(m.cell, a),
 }
 #: What the host keeps.
 HOST: dict[str, Callable[..., Any]] = {
-    "norm": lambda m, a, b: m.norm(a),
     "softmax": lambda m, a, b: a.softmax(-1),
     "flip": lambda m, a, b: a.flip(1),
     "over time": lambda m, a, b: a - a.mean(1, keepdim=True),

@@ -56,7 +56,7 @@ class TwoLtc(nn.Module):
 
 
 class NormedHead(nn.Module):
-    """What normalises a sample stays behind the chip."""
+    """A norm and a map behind it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ KINDS: dict[str, tuple[type[nn.Module], tuple[int, ...], set[str]]] = {
     "front end": (FrontEnd, (2, 5, 6, 6), {"host", "chip"}),
     "heads": (Heads, (3, 5, 3), {"chip"}),
     "LTC after LTC": (TwoLtc, (3, 5, 3), {"chip"}),
-    "normed head": (NormedHead, (3, 5, 3), {"host", "chip"}),
+    "normed head": (NormedHead, (3, 5, 3), {"chip"}),
     "residual": (Residual, (3, 5, 3), {"chip"}),
 }
 

@@ -12,6 +12,7 @@ from test_bounds import assert_inside, execute
 
 import lnn2loihi as l2l
 from lnn2loihi.errors import NetworkError, QuantizationError
+from lnn2loihi.families.layer_norm.layer import SquareStage
 from lnn2loihi.families.layer_norm.lowering import SquareLowering
 from lnn2loihi.families.layer_norm.neuron import (
     LARGEST_REDUCTIONS,
@@ -20,6 +21,7 @@ from lnn2loihi.families.layer_norm.neuron import (
     root_program,
     square_program,
 )
+from lnn2loihi.formats import signed_range
 from lnn2loihi.layers.stage import INPUT, StageSource
 from lnn2loihi.neurons.bounds import IntegerInterval, prove
 from lnn2loihi.neurons.instructions import NeuronProgram
@@ -44,12 +46,13 @@ def alone(layer: Any) -> l2l.LiquidNetwork:
     return l2l.LiquidNetwork("n", (layer,))
 
 
-def run(program: NeuronProgram, ends: int, parameters: dict[str, Any], **sums: Any) -> Any:
-    """All words, each within its proved interval."""
+def run(program: NeuronProgram, bits: int, parameters: dict[str, Any], **sums: Any) -> Any:
+    """All words, each within its proved interval; a factor is never negative."""
     words = {**sums, **parameters}
     for gate in sums:
         words |= {f"{gate}.bias": np.array(0), f"{gate}.multiplier": np.array(1)}
-    known = {name: IntegerInterval.of(-ends, ends - 1) for name in sums}
+    ends = IntegerInterval.of(*signed_range(bits))
+    known = {name: IntegerInterval.of(0, 32767) if name == "factor" else ends for name in sums}
     given = {name: np.atleast_1d(words[name]) for name in program.parameter_names}
     proved = prove(program, known, given)
     assert not proved.problems
@@ -63,7 +66,7 @@ class TestPrograms:
     def test_the_reciprocal_root_of_every_sum(self, reductions: int) -> None:
         """Within a thousandth, and half a step of the message."""
         x = np.arange(-300, (1 << POWER_BITS) + 300)
-        made = run(root_program((0,), reductions), 1 << 22, {}, power=x)
+        made = run(root_program((0,), reductions), 23, {}, power=x)
         least = 1 << (POWER_BITS - 2 - 2 * reductions)
         held = np.clip(x, least, (1 << POWER_BITS) - 1)
         wanted = 2.0**15 * np.sqrt(least / held)
@@ -74,13 +77,11 @@ class TestPrograms:
     def test_squares_are_rounded_half_up(self, bits: int) -> None:
         x = np.arange(-(1 << 14), 1 << 14)
         shift = 29 - bits
-        made = run(square_program((0,), shift, bits), 1 << 14, {}, value=x)
+        made = run(square_program((0,), shift, bits), 15, {}, value=x)
         wanted = np.floor(x * x / 2.0**shift + 0.5)
         np.testing.assert_array_equal(made["message'"], np.minimum(wanted, (1 << (bits - 1)) - 1))
 
-    @given(
-        shift=st.integers(0, 16), bits=st.integers(2, 16), seed=st.integers(0, 1 << 30)
-    )
+    @given(shift=st.integers(0, 16), bits=st.integers(2, 16), seed=st.integers(0, 1 << 30))
     @settings(deadline=None, suppress_health_check=SUPPRESSED)
     def test_products_are_rounded_once(self, shift: int, bits: int, seed: int) -> None:
         rng = np.random.default_rng(seed)
@@ -91,7 +92,7 @@ class TestPrograms:
         half = (1 << finer) >> 1
         parameters = {"gain": gain, "shift": added + half}
         made = run(
-            normalised_program((0, 0), shift, bits), 1 << 15, parameters,
+            normalised_program((0, 0), shift, bits), 15, parameters,
             value=value, factor=factor,
         )  # fmt: skip
         wanted = value * ((factor * gain) >> 15) / 2.0**shift + added / 2.0**finer
@@ -162,7 +163,7 @@ class TestNetworks:
         program = l2l.quantize(alone(layer), x)
         result = l2l.simulate(program, x)
         np.testing.assert_allclose(
-            result.outputs[:, ::3], np.broadcast_to(layer.shift, (32, 6, 6)), atol=0.01
+            result.outputs[:, ::3], np.broadcast_to(layer.shift, (32, 6, 6)), atol=0.03
         )
         # They are as good as any, and the clamp that they meet is counted.
         assert result.saturated_words is not None
@@ -185,9 +186,7 @@ class TestNetworks:
         after = l2l.DenseLayer(
             "after", l2l.Linear("l", rng.normal(size=(3, 12)), np.zeros(3)), "identity"
         )
-        network = l2l.LiquidNetwork(
-            "n", (before, norm, after), hears={"after": ("before", "norm")}
-        )
+        network = l2l.LiquidNetwork("n", (before, norm, after), hears={"after": ("before", "norm")})
         x = samples(4, 0.2)
         program = l2l.quantize(network, x)
         assert l2l.verify(program, x[:4], ("reference", "blas")).bit_exact
@@ -222,9 +221,7 @@ class TestRefused:
 
     def test_more_units_than_an_accumulator_adds_up(self) -> None:
         units = (1 << 14) + 1
-        own = l2l.Linear("linear", np.ones((units, 1)), np.zeros(units))
-        (_, square, *_), _ = l2l.LayerNormLayer(
-            "norm", own, np.ones(units), np.zeros(units)
-        ).stages(StageSource(INPUT, 1), 1.0, 1.0)
+        gate = l2l.Linear("value", np.ones((units, 1)), np.zeros(units))
+        square = SquareStage("norm.squares", (StageSource(INPUT, 1),), {"value": gate})
         with pytest.raises(QuantizationError, match="16385 units are normalised together; the sum"):
             SquareLowering().message_format(square, 1.0, l2l.Recipe())

@@ -175,6 +175,13 @@ FOLLOWED: dict[str, Forward] = {
     "threshold at 0": lambda m, x: F.threshold(m.head(m.rnn(x)[0]), 0, 0),
     "normalisation": lambda m, x: m.head(m.rnn((x - m.mean) / m.std)[0]) * 10 + 5,
     "constants before": lambda m, x: (2 - m.head(m.rnn(-0.5 * x + 1)[0])) / m.gain.exp(),
+    "norm": lambda m, x: m.head(m.layer_norm(m.rnn(x)[0])),
+    "functional norm": lambda m, x: m.head(
+        F.layer_norm(m.rnn(x)[0], [4], bias=m.start[0], eps=1e-3).relu()
+    ),
+    "norms before and behind": lambda m, x: F.layer_norm(
+        m.head(m.second(m.layer_norm(m.rnn(F.layer_norm(x, (3,), m.std))[0]))[0]), (2,), eps=0.1
+    ),
     "host function": lambda m, x: F.softmax(m.head(m.rnn(x)[0]), -1),
     "host of the last step": lambda m, x: torch.log_softmax(m.head(m.rnn(x)[0][:, -1]), dim=1),
     "sigmoid": lambda m, x: torch.sigmoid(m.head(torch.sigmoid(m.rnn(x)[0]))),
@@ -212,6 +219,8 @@ FOLLOWED: dict[str, Forward] = {
     "in place": in_place,
     "shared in place": shared,
 }
+if hasattr(F, "rms_norm"):  # PyTorch from 2.4 on
+    FOLLOWED["root mean square"] = lambda m, x: m.head(F.rms_norm(m.rnn(x)[0], (4,), m.start[0]))
 
 
 @pytest.mark.parametrize("do", FOLLOWED.values(), ids=FOLLOWED)
@@ -318,9 +327,10 @@ REFUSED: dict[str, tuple[Forward, str]] = {
     "dict": (lambda m, x: {"y": m.rnn(x)[0]}, "answers with a dict"),
     "mean": (lambda m, x: m.head(m.rnn(x)[0].mean(1)), "mean combines the samples of a sequence"),
     "mean of features": (lambda m, x: m.rnn(x)[0].mean(-1), "mean combines features"),
-    "norm": (lambda m, x: m.head(m.layer_norm(m.rnn(x)[0])), "layer_norm (LayerNorm) cannot be"),
-    "functional norm": (lambda m, x: m.head(F.layer_norm(m.rnn(x)[0], (4,))),
-                        "layer_norm has statistics that depend on each sample"),
+    "norm over time": (lambda m, x: m.head(F.layer_norm(m.rnn(x)[0], (x.shape[1], 4))),
+                       "which are not the features of one sample"),
+    "norm of groups": (lambda m, x: m.head(F.group_norm(m.rnn(x)[0].mT, 2).mT),
+                       "group_norm has statistics that depend on each sample"),
     "flip": (lambda m, x: m.rnn(x.flip(1))[0], "flip reads samples that are still to come"),
     "backwards": (backwards, "stack joins several"),
     "softmax over time": (lambda m, x: m.time_softmax(m.head(m.rnn(x)[0])),

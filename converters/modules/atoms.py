@@ -1,5 +1,5 @@
-"""What sends messages on a chip, as far as forward tells: inputs, recurrent layers, activations and
-products.
+"""What sends messages on a chip, as far as forward tells: inputs, recurrent layers, activations,
+norms and products.
 
 Equal ones are one: each is known by a digest of how it was made, so that a loop over the steps of a
 sequence makes the same again and again, and is the layer that it is.
@@ -124,6 +124,35 @@ class Activated(Atom):
     def content(self) -> tuple[object, ...]:
         """The activation and the expression."""
         return self.text, self.inside.digest
+
+
+@dataclass(frozen=True, eq=False)
+class Normed(Atom):
+    """An expression, normalised by its mean square in each sample.
+
+    Attributes:
+        kind: "layer_norm" or "rms_norm".
+        inside: the expression.
+        gain, shift: float64 (width,).
+        epsilon: what is added to the mean of the squares.
+    """
+
+    kind: str = ""
+    inside: Affine = field(default=None)  # pyright: ignore[reportAssignmentType]
+    gain: FloatArray = field(default=None)  # pyright: ignore[reportAssignmentType]
+    shift: FloatArray = field(default=None)  # pyright: ignore[reportAssignmentType]
+    epsilon: float = 0.0
+
+    @property
+    def heard(self) -> tuple[Affine, ...]:
+        """The expression."""
+        return (self.inside,)
+
+    @property
+    def content(self) -> tuple[object, ...]:
+        """The norm and the expression."""
+        arrays = self.gain.tobytes(), self.shift.tobytes()
+        return self.kind, self.epsilon, *arrays, self.inside.digest
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,16 @@ from typing import TypeAlias
 import numpy as np
 
 from lnn2loihi.converters.modules.affine import Affine, joined
-from lnn2loihi.converters.modules.atoms import Activated, Atom, Call, Given, Product
+from lnn2loihi.converters.modules.atoms import (
+    Activated,
+    Atom,
+    Call,
+    Given,
+    Normed,
+    Product,
+)
 from lnn2loihi.converters.modules.cutting import Item
+from lnn2loihi.converters.modules.norms import norm_layer
 from lnn2loihi.errors import NetworkError
 from lnn2loihi.evaluation import heard_again
 from lnn2loihi.families.dense.layer import DenseLayer
@@ -175,9 +183,12 @@ class Builder:
             Linear(part, matrix, _offset(own, self.crossings))
             for part, matrix, own in zip(("left", "right"), matrices, heard_by(item), strict=False)
         ]
+        linear = Linear("linear", maps[0].weight, maps[0].bias)
         if isinstance(item, Activated):
-            linear = Linear("linear", maps[0].weight, maps[0].bias)
             self._add(DenseLayer(name, linear, item.text), names)
+        elif isinstance(item, Normed):
+            layer = norm_layer(name, item.kind, linear, item.gain, item.shift, item.epsilon)
+            self._add(layer, names)
         else:
             assert isinstance(item, Product)
             self._add(ProductLayer(name, *maps), names)

@@ -17,6 +17,7 @@ from lnn2loihi.converters.modules.classes import (
     is_dropout,
     is_linear,
 )
+from lnn2loihi.converters.modules.norms import norm_layer
 from lnn2loihi.converters.modules.streams import Step
 from lnn2loihi.converters.recurrent.asked import asked
 from lnn2loihi.converters.recurrent.family import FamilyImporter, FamilyParts
@@ -45,9 +46,9 @@ _ADVICE = {
     ("Conv", "MaxPool", "AvgPool", "AdaptiveAvgPool", "AdaptiveMaxPool", "Embedding", "Flatten"): (
         "compute it on the host, and import a module of what follows"
     ),
-    ("LayerNorm", "RMSNorm", "GroupNorm", "InstanceNorm", "LocalResponseNorm"): (
-        "its statistics depend on each sample; train with BatchNorm1d, or normalise with "
-        "lnn2loihi.converters.normalise.Normalise"
+    ("GroupNorm", "InstanceNorm", "LocalResponseNorm"): (
+        "its statistics depend on each sample; train with LayerNorm, RMSNorm or BatchNorm1d, or "
+        "normalise with lnn2loihi.converters.normalise.Normalise"
     ),
     ("BatchNorm", "SyncBatchNorm"): "features of sequences are normalised by BatchNorm1d",
     ("MultiheadAttention", "Transformer"): "attention reads several samples at once; train a "
@@ -59,7 +60,8 @@ _ADVICE = {
 def accepted() -> str:
     """What modules may consist of, for messages."""
     return (
-        f"accepted are {live_modules()}, Linear, {ACTIVATION_CLASSES}, Dropout, BatchNorm1d, "
+        f"accepted are {live_modules()}, Linear, {ACTIVATION_CLASSES}, Dropout, LayerNorm, "
+        "RMSNorm, BatchNorm1d, "
         "lnn2loihi.converters.normalise.Normalise, and at the end Softmax, LogSoftmax or Sigmoid"
     )
 
@@ -198,6 +200,8 @@ class Chain:
         elif step.kind == "map":
             weight = np.frombuffer(step.weight).reshape(len(step.offset), -1)
             self._map(step.name, weight, np.array(step.offset))
+        elif step.kind == "norm":
+            self._add_norm(step)
         elif step.kind == "select":
             self._select(step)
         elif step.kind == "activation":
@@ -349,6 +353,16 @@ class Chain:
         elif (width := self._width) is not None:
             linear = self._adapted(_identity("linear", width))
             self.layers.append(DenseLayer(self._name(path), linear, activation))
+
+    def _add_norm(self, step: Step) -> None:
+        width = self._width
+        assert width is not None  # reading the step says so
+        before = self._open or self._adapted(_identity("linear", width))
+        linear = Linear("linear", before.weight, before.bias)
+        name = before.name if self._open is not None else self._name(step.path or step.name)
+        gain, shift = np.array(step.factor), np.array(step.offset)
+        self.layers.append(norm_layer(name, step.name, linear, gain, shift, step.epsilon))
+        self._open, self._mapped = None, False
 
     def _close(self, activation: str = "identity") -> None:
         """Makes a layer of the map that waits, if there is one."""

@@ -19,6 +19,7 @@ from lnn2loihi.converters.modules.atoms import (
     Call,
     Given,
     Message,
+    Normed,
     Product,
 )
 from lnn2loihi.converters.modules.flows import Flow, Kept
@@ -43,6 +44,13 @@ _WITHOUT_WEIGHTS = (
 _OF_HOST = (
     "a product of what the host has, without weights between: the host computes it along, and one "
     "number crosses in place of two"
+)
+_LAST_NORM = (
+    "a norm that nothing on the chip hears, and no map follows: the host computes it of the chip's "
+    "outputs, which are finer than its messages"
+)
+_NORM_OF_HOST = (
+    "a norm of what the host has, without weights between: the host computes it along, exactly"
 )
 _ERROR = (
     "an error between what the chip answers and what the host has, which nothing on the chip "
@@ -193,6 +201,7 @@ class Cut:
             if not group.calls:
                 found |= dict.fromkeys((item.digest for item in group.items), _ALONE)
         heard = {atom for item in self._placed() for own in _heard(item) for atom in own.atoms}
+        mapped = self._mapped()
         for item in self._placed():
             if isinstance(item, Activated) and item.text == "sigmoid" and item not in heard:
                 found.setdefault(item.digest, _SIGMOID)
@@ -200,6 +209,10 @@ class Cut:
                 found.setdefault(item.digest, _WITHOUT_WEIGHTS)
             if isinstance(item, Product) and all(map(_is_of_host, item.heard)):
                 found.setdefault(item.digest, _OF_HOST)
+            if isinstance(item, Normed) and item not in heard and item not in mapped:
+                found.setdefault(item.digest, _LAST_NORM)
+            if isinstance(item, Normed) and _is_of_host(item.inside):
+                found.setdefault(item.digest, _NORM_OF_HOST)
             if isinstance(item, Activated) and item not in heard and _is_error(item):
                 found.setdefault(item.digest, _ERROR)
         for number in self.wanted:
@@ -207,6 +220,17 @@ class Cut:
             if isinstance(meaning, Kept) and meaning.at != meaning.call.base.time - 1:
                 found[meaning.call.digest] = _WITHIN
         return found
+
+    def _mapped(self) -> set[Atom]:
+        """What parts answer with after a map, and not as it is."""
+        flows = (self.reader.meanings.get(number) for number in self.wanted)
+        return {
+            atom
+            for flow in flows
+            if isinstance(flow, Flow)
+            for atom, block in flow.expression.blocks.items()
+            if not isinstance(block, Picks)
+        }
 
     def given(self, item: Item) -> Iterator[int]:
         """Values of the host that something on the chip needs."""

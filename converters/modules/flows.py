@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 
 from lnn2loihi.converters.modules.affine import Affine, Picks
-from lnn2loihi.converters.modules.atoms import Activated, Base, Call, Given
+from lnn2loihi.converters.modules.atoms import Activated, Base, Call, Given, Normed
 from lnn2loihi.converters.modules.streams import Step
 from lnn2loihi.converters.trace.axes import Axes, WithAxes
 from lnn2loihi.layers.linear import FloatArray
@@ -73,6 +73,8 @@ class Flow(WithAxes):
             return made.mapped(step, weight, np.array(step.offset))
         if step.kind == "activation":
             return made.activated(step)
+        if step.kind == "norm":
+            return made.normed(step)
         return Host()
 
     def moved(self, axes: Axes) -> Flow:
@@ -107,6 +109,16 @@ class Flow(WithAxes):
         inside = self.expression
         name = self.name or step.path or step.name
         atom = Activated(self.base, inside.rows, name, step.line, step.name, inside)
+        return replace(self, expression=Affine.of(atom), name="")
+
+    def normed(self, step: Step) -> Flow:
+        """The features, normalised by what they are in each sample."""
+        inside = self.expression
+        name = step.path or step.name
+        gain, shift = np.array(step.factor), np.array(step.offset)
+        atom = Normed(
+            self.base, inside.rows, name, step.line, step.name, inside, gain, shift, step.epsilon
+        )
         return replace(self, expression=Affine.of(atom), name="")
 
 

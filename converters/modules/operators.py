@@ -42,9 +42,9 @@ _REASONS = {
         ("pad", "unfold"), "makes windows of samples; give them to the network as input channels"
     ),
     **dict.fromkeys(
-        ("layer_norm", "rms_norm", "group_norm", "instance_norm", "normalize"),
-        "has statistics that depend on each sample; train with BatchNorm1d, or normalise with "
-        "lnn2loihi.converters.normalise.Normalise",
+        ("group_norm", "instance_norm", "normalize"),
+        "has statistics that depend on each sample; train with LayerNorm, RMSNorm or BatchNorm1d, "
+        "or normalise with lnn2loihi.converters.normalise.Normalise",
     ),
     **dict.fromkeys(
         ("scaled_dot_product_attention", "multi_head_attention_forward", "bmm", "einsum"),

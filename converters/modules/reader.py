@@ -9,6 +9,7 @@ from typing import Any
 from lnn2loihi.converters.modules.activations import activation_of
 from lnn2loihi.converters.modules.chain import Part, does_nothing, is_batch_norm, refusal
 from lnn2loihi.converters.modules.classes import is_dropout, is_linear
+from lnn2loihi.converters.modules.norms import NORMS, norm_of, read_norm
 from lnn2loihi.converters.modules.operators import (
     ARITHMETIC,
     HANDLERS,
@@ -118,7 +119,7 @@ class Reader:
         assert isinstance(stream, Stream)
         if node.path is not None:
             return self._part(node, stream, ref)
-        handler = HANDLERS.get(node.operator)
+        handler = read_norm if node.operator in NORMS else HANDLERS.get(node.operator)
         if handler is None or not leads(node, ref):
             return unknown(self, node, stream, ref)
         return handler(self, node, stream, ref)
@@ -129,6 +130,7 @@ class Reader:
             return []
         part = self.parts[node.path]
         known = is_recurrent(part) or is_linear(part) or activation_of(part) or does_nothing(part)
+        known = known or norm_of(part) is not None
         if known or is_batch_norm(part) or type(part).__name__ in ("Normalise", *HOST_CLASSES):
             return []
         return [refusal(Part(node.path, part))]
@@ -207,6 +209,8 @@ class Reader:
         step = Step("part", path=node.path or "", line=node.line)
         if activation is not None:
             return self.set(node.answer, stream.after(step))
+        if norm_of(part) is not None:
+            return read_norm(self, node, stream, ref)
         last = len(stream.axes) - 1
         wanted = min(1, last) if is_batch_norm(part) else last
         known = is_linear(part) or is_batch_norm(part) or type(part).__name__ == "Normalise"

@@ -20,6 +20,7 @@ from lnn2loihi.converters.modules.entering import entered, followed, labelled, l
 from lnn2loihi.converters.modules.flows import Flow, Host, Kept, Meaning, Several
 from lnn2loihi.converters.modules.joins import JOINS, read_average, read_change
 from lnn2loihi.converters.modules.moves import takes_an_end
+from lnn2loihi.converters.modules.norms import NORMS, norm_of, read_norm
 from lnn2loihi.converters.modules.operators import HANDLERS, NOTHING, unknown, with_features
 from lnn2loihi.converters.modules.reader import MOVING, Reader, as_operator, leads
 from lnn2loihi.converters.modules.stepping import StepKey, Steps
@@ -35,8 +36,8 @@ _ADVICE = re.compile(r"; (?=answer|compute|give|take|train|write|begin)|\. (?=[A
 #: Why modules and operators stay on the host, by the beginnings of their names in lower case.
 _KEPT = {
     ("conv",): "a convolution, of which there is no layer yet",
-    ("layernorm", "layer_norm", "rmsnorm", "rms_norm", "groupnorm", "group_norm", "instance"): (
-        "it normalises by the statistics of each sample; a BatchNorm1d would be folded"
+    ("groupnorm", "group_norm", "instance"): (
+        "it normalises by the statistics of groups of features; LayerNorm and RMSNorm are layers"
     ),
     ("batchnorm2d", "batchnorm3d"): "it normalises images; features would be folded",
     ("softmax", "log_softmax", "logsoftmax", "softmin"): "it is taken over all features at once",
@@ -278,7 +279,7 @@ class FlowReader(Reader):
             return self._part(node, flow, given[0])
         if (reason := self._kept_reason(node)) is not None:
             return self.refuse(node, None, None, reason)
-        handler = HANDLERS.get(node.operator)
+        handler = read_norm if node.operator in NORMS else HANDLERS.get(node.operator)
         if handler is None or not leads(node, given[0]):
             return unknown(self, node, flow, given[0])  # pyright: ignore[reportArgumentType]
         handler(self, node, flow, given[0])  # pyright: ignore[reportArgumentType]
@@ -344,6 +345,8 @@ class FlowReader(Reader):
         if (activation := activation_of(part)) is not None:
             step = Step("activation", activation, path, line=node.line)
             return self.set(node.answer, stream.after(step))
+        if norm_of(part) is not None:
+            return read_norm(self, node, stream, ref)
         step = _affine(path, part, node)
         axes = with_features(stream)
         wanted = min(1, len(axes) - 1) if is_batch_norm(part) else len(axes) - 1

@@ -25,7 +25,8 @@ class Step:
 
     Attributes:
         kind: "part" (as `path` says), "layers" (what a family has read already), "activation",
-            "affine" (features * factor + offset), "map" (weight features + offset), "select" (the
+            "affine" (features * factor + offset), "map" (weight features + offset), "norm" (what
+            `name`, layer_norm or rms_norm, makes of all features, * factor + offset), "select" (the
             features `indices`), "host" (a function that a network has only after its end) or
             "refused".
         name: of the activation or of the function; of anything else what a layer would be called.
@@ -33,6 +34,7 @@ class Step:
             called, if not as the function is.
         factor, offset: one for each feature.
         weight: float64 (outputs, features), as bytes.
+        epsilon: what a norm adds to the mean of the squares.
         indices: of features.
         elapsed: what forward gives a recurrent part as elapsed time: a number, None for nothing, or
             GIVEN.
@@ -46,6 +48,7 @@ class Step:
     factor: tuple[float, ...] = ()
     offset: tuple[float, ...] = ()
     weight: bytes = field(default=b"", repr=False)
+    epsilon: float = 0.0
     indices: tuple[int, ...] = ()
     elapsed: float | str | None = None
     text: str = field(default="", compare=False)

@@ -216,6 +216,8 @@ def chip_training(case: Case) -> Problems:
     module.train()
     module(x, timespans=elapsed).square().sum().backward()
     for name, parameter in module.named_parameters():
+        if not parameter.requires_grad:  # of a gate that is fixed
+            continue
         if parameter.grad is None or not torch.isfinite(parameter.grad).all():
             yield f"parameter {name} gets no finite gradient: nothing uses it, or divides by 0"
     module.eval()

@@ -32,14 +32,14 @@ EPSILON = 1e-5
 class CentreStage(DenseStage):
     """The map, with messages that are finer than those of the recipe: squares are made of them."""
 
-    family: ClassVar[str] = "layer norm, map"
+    family: ClassVar[str] = "norm map"
 
 
 @dataclass(frozen=True, eq=False)
 class SquareStage(Stage):
     """The square of each unit of the map."""
 
-    family: ClassVar[str] = "layer norm, squares"
+    family: ClassVar[str] = "norm squares"
     fixed: ClassVar[tuple[str, ...]] = (VALUE,)
 
     def answer(
@@ -57,7 +57,7 @@ class RootStage(Stage):
         least: what is added to the sum of squares, units times epsilon, so that it is never 0.
     """
 
-    family: ClassVar[str] = "layer norm, root"
+    family: ClassVar[str] = "norm root"
     fixed: ClassVar[tuple[str, ...]] = (POWER,)
     calibrated: ClassVar[tuple[str, ...]] = (POWER,)
 

@@ -47,7 +47,7 @@ def square_program(shifts: Sequence[Rescaling | int], shift: int, bits: int) -> 
         shift: right shift of the square.
         bits: width of the message.
     """
-    t = Tracer("layer norm squares")
+    t = Tracer("norm squares")
     value = preactivation(t, VALUE, shifts[0])
     square = t.multiply(value, value, shift - 1, "square")
     rounded = t.round_half_up(square, 1)
@@ -68,7 +68,7 @@ def root_program(shifts: Sequence[Rescaling | int], reductions: int) -> NeuronPr
         shifts: right shift of the pre-activation.
         reductions: by how many powers of 4 x may be smaller than a quarter of the largest.
     """
-    t = Tracer("layer norm root")
+    t = Tracer("norm root")
     free = preactivation(t, POWER, shifts[0])
     least = 1 << (POWER_BITS - 2 - 2 * reductions)
     x = root = t.maximum(t.minimum(free, (1 << POWER_BITS) - 1, "top"), least, "power")
@@ -102,7 +102,7 @@ def _reciprocal_root(t: Tracer, x: Word) -> Word:
 
 
 def normalised_program(shifts: Sequence[Rescaling | int], shift: int, bits: int) -> NeuronProgram:
-    """value * (factor * gain) + shift, in a message that saturates.
+    """The product value * (factor * gain) + shift, in a message that saturates.
 
     Args:
         shifts: right shifts of the pre-activations: value of CENTRE_BITS, factor of ROOT_BITS.
