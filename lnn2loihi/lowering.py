@@ -134,9 +134,7 @@ class StageLowering(ABC, Generic[S]):
             QuantizationError: its arrays have no integer form, by neuron.
         """
 
-    def covered(
-        self, stage: S, largest_answer: float, sums: Callable[[str], FloatArray]
-    ) -> float:
+    def covered(self, stage: S, largest_answer: float, sums: Callable[[str], FloatArray]) -> float:
         """The magnitude that messages have to hold; what lies beyond saturates.
 
         Args:

@@ -34,7 +34,7 @@ CHIP: dict[str, Callable[..., Any]] = {
     "sum": lambda m, a, b: a + b,
     "difference": lambda m, a, b: 2 * a - b / 3,
     "product": lambda m, a, b: a * torch.sigmoid(b),
-    "square": lambda m, a, b: (a - b) ** 2,
+    "square": lambda m, a, b: (a / 2) ** 2,
     "halves": lambda m, a, b: torch.cat([a[..., :2], b[..., 2:]], dim=-1),
     "turned": lambda m, a, b: a[..., [3, 0, 1, 1]] - 1.5,
     "stacked": lambda m, a, b: torch.stack([a[..., 0], b[..., 1], a[..., 2], b[..., 3]], -1),

@@ -122,13 +122,16 @@ class TestNetworks:
             wanted = module(torch.tensor(own(x))).numpy()
         np.testing.assert_allclose(alone(layer).evaluate(x).outputs, wanted, atol=1e-12)
 
-    @pytest.mark.parametrize(("units", "limit"), [(5, 0.01), (32, 0.01), (300, 0.02)])
-    def test_integers_follow_where_sizes_differ_by_eight(self, units: int, limit: float) -> None:
+    @pytest.mark.parametrize(
+        ("units", "spread", "limit"),
+        [(5, 0.3, 0.01), (32, 0.3, 0.01), (300, 0.3, 0.02), (32, 1.0, 0.04)],
+    )
+    def test_integers_follow(self, units: int, spread: float, limit: float) -> None:
         rng = np.random.default_rng(4)
         layer = l2l.LayerNormLayer.of(
             "norm", linear(units, 17), rng.normal(size=units), rng.normal(size=units)
         )
-        x = samples(17, 0.3)
+        x = samples(17, spread)
         program = l2l.quantize(alone(layer), x)
         heard = program.input.decode(program.input.encode(x)[0])
         wanted = alone(layer).evaluate(heard).outputs

@@ -220,7 +220,9 @@ FOLLOWED: dict[str, Forward] = {
     "shared in place": shared,
 }
 if hasattr(F, "rms_norm"):  # PyTorch from 2.4 on
-    FOLLOWED["root mean square"] = lambda m, x: m.head(F.rms_norm(m.rnn(x)[0], (4,), m.start[0]))
+    FOLLOWED["root mean square"] = lambda m, x: m.head(
+        F.rms_norm(m.rnn(x)[0], (4,), m.start[0], 1e-4)
+    )
 
 
 @pytest.mark.parametrize("do", FOLLOWED.values(), ids=FOLLOWED)

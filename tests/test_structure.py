@@ -93,10 +93,11 @@ def test_no_module_and_no_function_is_too_long() -> None:
 
 def test_nobody_names_the_classes_of_a_family() -> None:
     """But families themselves, the public names, and the layers that maps between others, and
-    products of them, become.
+    norms and products of them, become.
     """
     currency = {
         "lnn2loihi.families.dense.layer.DenseLayer",
+        "lnn2loihi.families.layer_norm.layer.LayerNormLayer",
         "lnn2loihi.families.product.layer.ProductLayer",
     }
     found: list[str] = []

@@ -20,8 +20,6 @@ Reader = Any
 
 #: For each function that such a module is, its class.
 NORMS = {"layer_norm": "LayerNorm", "rms_norm": "RMSNorm"}
-#: What PyTorch adds where an RMSNorm has no epsilon of its own: that of float32.
-_OWN_EPSILON = float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,12 @@ def read_norm(reader: Reader, node: Node, stream: Any, ref: Ref) -> None:
             "features of one sample; a layer is normalised over these"
         )  # fmt: skip
     arrays = [_values(reader, given) for given in (options.gain, options.shift)]
-    epsilon = _OWN_EPSILON if options.epsilon is None else options.epsilon
+    epsilon = options.epsilon
+    if epsilon is None:
+        return reader.refuse(
+            node, stream, ref, f"{node.where} has no epsilon of its own, and what PyTorch adds "
+            "then depends on the type of the numbers; give eps=1e-6, say"
+        )  # fmt: skip
     if any(array is False for array in arrays) or not isinstance(epsilon, float) or epsilon <= 0:
         return reader.refuse(
             node, stream, ref, f"{node.where} has weights that depend on the samples, or an "

@@ -72,7 +72,13 @@ def double_copy(module: Any) -> Any:
         values = tensor.detach().cpu().clone()
         return values.double() if torch.is_floating_point(values) else values
 
-    return _copied(module, kept).cpu().double().eval().requires_grad_(False)
+    made = _copied(module, kept)
+    for part in made.modules():
+        # An RMSNorm without an epsilon of its own takes that of its numbers' type.
+        weight = getattr(part, "weight", None)
+        if type(part).__name__ == "RMSNorm" and getattr(part, "eps", 0) is None:
+            part.eps = torch.finfo(torch.float32 if weight is None else weight.dtype).eps
+    return made.cpu().double().eval().requires_grad_(False)
 
 
 def snapshot(module: Any) -> Any:
