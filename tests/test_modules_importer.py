@@ -396,7 +396,7 @@ def test_recognises() -> None:
         (nn.GRU(3, 3, bidirectional=True), "b: it is bidirectional: half of its answer"),
         (nn.Conv1d(3, 3, 1), "b (Conv1d) cannot be imported: compute it on the host"),
         (nn.Embedding(3, 3), "b (Embedding) cannot be imported: compute it on the host"),
-        (nn.GroupNorm(1, 3), "b (GroupNorm) cannot be imported: its statistics depend on each sample"),
+        (nn.GroupNorm(1, 3), "b (GroupNorm) cannot be imported: its statistics depend on each"),
         (nn.BatchNorm2d(3), "b (BatchNorm2d) cannot be imported: features of sequences"),
         (nn.MultiheadAttention(3, 1), "b (MultiheadAttention) cannot be imported: attention"),
         (nn.TransformerEncoderLayer(4, 1), "b (TransformerEncoderLayer) cannot be imported: att"),

@@ -58,21 +58,21 @@ class CentreLowering(DenseLowering):
     """The map: messages of CENTRE_BITS in units that all share, whatever the recipe says."""
 
     def message_format(
-        self, stage: CentreStage, largest_answer: float, recipe: Recipe
+        self, stage: DenseStage, largest_answer: float, recipe: Recipe
     ) -> FixedPoint:
         """See `StageLowering`."""
         return super().message_format(stage, largest_answer, _fine(recipe))
 
     def unit_sizes(
         self,
-        stage: CentreStage,
+        stage: DenseStage,
         answers: Callable[[], FloatArray],
         sums: Callable[[str], FloatArray],
     ) -> tuple[FloatArray, ...]:
         """See `StageLowering`: squares of all units are added up."""
         return ()
 
-    def lower(self, stage: CentreStage, measured: Measured, recipe: Recipe) -> Lowering:
+    def lower(self, stage: DenseStage, measured: Measured, recipe: Recipe) -> Lowering:
         """See `StageLowering`."""
         return super().lower(stage, measured, _fine(recipe))
 
