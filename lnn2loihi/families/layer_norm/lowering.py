@@ -13,12 +13,12 @@ from dataclasses import replace
 import numpy as np
 
 from lnn2loihi.errors import QuantizationError
+from lnn2loihi.families.dense.layer import DenseStage
 from lnn2loihi.families.dense.lowering import DenseLowering
 from lnn2loihi.families.layer_norm.layer import (
     FACTOR,
     POWER,
     VALUE,
-    CentreStage,
     NormalisedStage,
     RootStage,
     SquareStage,
