@@ -114,6 +114,7 @@ if TYPE_CHECKING:
     from lnn2loihi.quantization.sensitivity import Sensitivity, sensitivity
     from lnn2loihi.quantization.verb import quantize
     from lnn2loihi.recipe import Recipe
+    from lnn2loihi.replacing import replacing_files
     from lnn2loihi.reporting import report
     from lnn2loihi.simulation import simulate
     from lnn2loihi.simulation.chunks import simulate_stream
@@ -175,6 +176,7 @@ _NAMES = {
     "quantization.verb": "quantize",
     "recipe": "Recipe",
     "quantization.sensitivity": "Sensitivity sensitivity",
+    "replacing": "replacing_files",
     "reporting": "report",
     "simulation": "simulate",
     "simulation.result": "Counters SimulationResult",
@@ -288,6 +290,7 @@ __all__ = [
     "quantize",
     "read_board_log",
     "ratio",
+    "replacing_files",
     "report",
     "run_lava",
     "save",

@@ -317,9 +317,15 @@ def look_at_target(path: str | os.PathLike[str]) -> tuple[Path, os.stat_result |
         # Not of the target: behind /dev/stdout stands a name that may be nobody's.
         old = os.stat(path)
     except FileNotFoundError:
-        return target, None
-    if not stat.S_ISCHR(old.st_mode):
+        old = None
+    if old is not None and stat.S_ISCHR(old.st_mode):
+        return target, old
+    if old is not None:
         _check_replaceable(path, target, old)
+    if target.parent.is_dir() and not os.access(target.parent, os.W_OK | os.X_OK):
+        raise OSError(
+            errno.EACCES, f"nothing can be written to the folder {target.parent}", str(path)
+        )
     return target, old
 
 
@@ -356,6 +362,8 @@ def _unfinished(target: Path, mode: int) -> tuple[int, Path]:
             handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, mode)
         except FileExistsError:
             continue
+        except OSError as error:  # nobody has asked for a file of that name
+            raise OSError(error.errno, error.strerror, str(target)) from error
         # Between its making and its lock another writer may have taken it for an abandoned one.
         if _locked(handle) is not False and _is_still(handle, temporary):
             return handle, temporary

@@ -1,7 +1,8 @@
 """What stands where a file should be written: its kind, as its content says.
 
-A command that writes over a file replaces what it, or one like it, has written before. A file of
-another kind was put there by somebody else, and is not lost without a word.
+What writes over a file replaces what it, or one like it, has written before. A file of another kind
+was put there by somebody else, and is not lost without a word: neither at the command line, where
+`--force` replaces it, nor in Python, where `replacing_files` does.
 """
 
 from __future__ import annotations
@@ -31,6 +32,13 @@ KNOWN = {PROGRAM, MODULE, PROFILE, NETWORK, SAMPLES, ARRAYS, ARRAY, WEIGHTS, PAG
 EXPECTED = {
     ".l2l": PROGRAM, ".l2m": MODULE, ".l2n": NETWORK, ".profile.json": PROFILE, ".npz": ARRAYS,
     ".npy": ARRAY, ".html": PAGE, ".htm": PAGE, ".onnx": ONNX, ".toml": DEVICE, ".c": OURS,
+}  # fmt: skip
+#: What others call so.
+FOREIGN = {
+    ".pt": "a checkpoint of PyTorch", ".pth": "a checkpoint of PyTorch", ".py": "a script",
+    ".ckpt": "a checkpoint of PyTorch", ".safetensors": WEIGHTS, ".keras": "a model of Keras",
+    ".h5": "a file of HDF5", ".hdf5": "a file of HDF5", ".csv": "samples in text",
+    ".json": "a document in JSON", ".txt": "a text", ".md": "a text", ".h": "a header of C",
 }  # fmt: skip
 #: Bytes of the beginning and of the end that are looked at.
 _LOOK = 1 << 16
@@ -73,6 +81,25 @@ def replacing_guarded() -> Iterator[Replacing]:
         _REPLACING.reset(token)
 
 
+@contextmanager
+def replacing_files() -> Iterator[None]:
+    """While it lasts, what is written replaces files of any kind.
+
+    ::
+
+        with lnn2loihi.replacing_files():
+            lnn2loihi.save(program, "net.l2l")  # whatever stands there
+
+    Without it a file of another kind than what is written is refused: a checkpoint, samples or a
+    text of yours under the name of a program.
+    """
+    token = _REPLACING.set(Replacing(forced=True))
+    try:
+        yield
+    finally:
+        _REPLACING.reset(token)
+
+
 def force_replacing(forced: bool) -> None:
     """Whether files of other kinds are replaced from here on."""
     if (guard := _REPLACING.get()) is not None:
@@ -89,7 +116,7 @@ def expect_kind(path: str | os.PathLike[str]) -> None:
     """Refuses, before the work, a target at which something stands that no verb writes there.
 
     Raises:
-        InputError: it is of another kind than the end of its name says, while guarded.
+        InputError: it is of another kind than the end of its name says.
     """
     name = os.fspath(path).lower()
     expected = next((kind for end, kind in EXPECTED.items() if name.endswith(end)), None)
@@ -105,34 +132,51 @@ def check_replacing(path: str | os.PathLike[str], content: bytes) -> None:
         content: what is written there.
 
     Raises:
-        InputError: what stands there is of another kind, while guarded.
+        InputError: what stands there is of another kind.
     """
     guard = _REPLACING.get()
-    if guard is None or (place := os.path.realpath(path)) in guard.written:
+    place = os.path.realpath(path)
+    if guard is not None and place in guard.written:
         return
     found = _check(path, kind_of_content(io.BytesIO(content)))
-    guard.written.add(place)
-    if found is not None:
-        guard.replaced.append((os.fspath(path), found))
+    if guard is not None:
+        guard.written.add(place)
+        if found is not None:
+            guard.replaced.append((os.fspath(path), found))
 
 
 def _check(path: str | os.PathLike[str], expected: str) -> str | None:
     """The kind of what stands there; None where there is no file, or none that can be read."""
-    guard = _REPLACING.get()
-    if guard is None or not os.path.isfile(path):
+    if not os.path.isfile(path):
         return None
+    guard = _REPLACING.get()
     try:
         with open(path, "rb") as file:
             found = kind_of_content(file)
     except OSError:  # whoever may not read it may not replace it either, and is told by the writer
         return None
-    if found in (expected, EMPTY) or guard.forced:
+    if found in (expected, EMPTY) or (guard is not None and guard.forced):
         return found
+    forced = "--force to replace it" if guard else "write within lnn2loihi.replacing_files()"
     raise InputError(
         os.fspath(path),
-        f"is {found}, and {expected} would be written over it; give another file, or --force to "
-        "replace it",
+        f"is {found}, and {expected} would be written over it; give another file, or {forced}",
     )
+
+
+def check_suffix(path: str | os.PathLike[str], kind: str) -> None:
+    """Refuses a name that says that the file is of another kind, ours or others'.
+
+    Raises:
+        InputError: its end belongs to another kind; says which end this one has.
+    """
+    name = os.fspath(path).lower()
+    for end, other in {**EXPECTED, **FOREIGN}.items():
+        if name.endswith(end) and other != kind:
+            own = next(end for end, one in EXPECTED.items() if one == kind)
+            raise InputError(
+                os.fspath(path), f"{end} is the end of the name of {other}; {kind} is a {own} file"
+            )
 
 
 def kind_of_content(file: BinaryIO) -> str:

@@ -14,6 +14,7 @@ from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.errors import InputError
 from lnn2loihi.kinds import kind_of
 from lnn2loihi.program import LoihiProgram
+from lnn2loihi.replacing import MODULE, NETWORK, PROGRAM, check_suffix
 from lnn2loihi.sealed import NETWORKS
 
 __all__ = ["is_module_file", "is_network_file", "load", "save"]
@@ -29,22 +30,26 @@ def save(program: Any, path: str | os.PathLike[str]) -> Path:
 
     Args:
         program: a LoihiProgram, a LiquidNetwork, or a ConvertedModule.
-        path: the file; its suffix is up to you.
+        path: the file. It may have any suffix but one that belongs to another kind of files.
 
     Raises:
         ArtifactError: the folder does not exist or cannot be written, or a network or a module
             holds what no file does.
-        InputError: an argument is of the wrong kind.
+        InputError: an argument is of the wrong kind, the suffix is that of another kind of files,
+            or a file of another kind stands there (`lnn2loihi.replacing_files` replaces it).
         BackendMissingError: host parts cannot be written as ONNX here.
     """
     if isinstance(program, LoihiProgram):
+        check_suffix(path, PROGRAM)
         return artifact.save(program, path)
     from lnn2loihi import network_file
     from lnn2loihi.converted.parts import ConvertedModule
 
     if isinstance(program, network_file.LiquidNetwork):
+        check_suffix(path, NETWORK)
         return network_file.save(program, path)
     if isinstance(program, ConvertedModule):
+        check_suffix(path, MODULE)
         return program.save(path)
     kind = kind_of(LoihiProgram | network_file.LiquidNetwork | ConvertedModule)
     raise InputError("save", kind.problem("program", program))

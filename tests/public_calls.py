@@ -356,6 +356,7 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
         "program": m.program, "x": m.x, "timespans": None, "initial_state": None,
         "return_states": False, "progress": None, "time_limit": None,
     },
+    "replacing_files": lambda m: {},
     "save": lambda m: {"program": m.program, "path": "b.l2l"},
     "save_device": lambda m: {"device": m.device, "path": "a.toml"},
     "sensitivity": lambda m: {
