@@ -22,7 +22,6 @@ from lnn2loihi.simulation.result import SaturationCounts
 
 FORMAT, SCHEMA = "lnn2loihi stream", 1
 #: How a file begins, by which it is known.
-_BEGIN = f'{{"format": "{FORMAT}"'.encode()
 #: Bytes that a number, or all of the rest, may have in a file: 20 digits and what parts them.
 _A_NUMBER, _THE_REST = 32, 1 << 16
 
@@ -59,7 +58,6 @@ def write_kept(program: LoihiProgram, kept: Kept, path: str | os.PathLike[str]) 
     Raises:
         InputError: there can be no file of that name, or what stands there is something else.
     """
-    _refuse_others(path)
     document = {
         "format": FORMAT, "schema": SCHEMA, "program": fingerprint(program),
         **{field.name: _plain(getattr(kept, field.name)) for field in fields(Kept)},
@@ -70,19 +68,6 @@ def write_kept(program: LoihiProgram, kept: Kept, path: str | os.PathLike[str]) 
         raise InputError(
             str(path), f"cannot be written: {error.strerror or error}; give another file"
         ) from error
-
-
-def _refuse_others(path: str | os.PathLike[str]) -> None:
-    """Samples and programs are not lost for a state that was saved under their name."""
-    try:
-        with open(path, "rb") as file:
-            begin = file.read(len(_BEGIN))
-    except (OSError, ValueError):  # nothing is there, or the writer says what is wrong
-        return
-    if begin and begin != _BEGIN and os.path.isfile(path):
-        raise InputError(
-            os.fspath(path), "is a file of another kind than states of streams; give another name"
-        )
 
 
 def _plain(value: Any) -> Any:
