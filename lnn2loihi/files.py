@@ -386,6 +386,31 @@ def _remove_abandoned(temporary: Path) -> None:
         os.close(handle)
 
 
+@contextmanager
+def folder_locked(folder: str | os.PathLike[str], who: str) -> Iterator[None]:
+    """Keeps others out of a folder that ask for its lock too; it ends with the process, whatever
+    ends that.
+
+    Args:
+        folder: it must exist.
+        who: what another one is, for the error, such as "build".
+
+    Raises:
+        InputError: another one has it.
+        OSError: the folder cannot be opened.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if _locked(handle) is False:
+            raise InputError(
+                os.fspath(folder),
+                f"another {who} is at work here: wait until it has ended, or give another folder",
+            )
+        yield
+    finally:
+        os.close(handle)
+
+
 def _locked(handle: int) -> bool | None:
     """Takes the lock of an open file: false where a writer has it, None where there are none."""
     try:

@@ -72,6 +72,7 @@ class TestTheRoad:
         assert len(repr(first)) < 200 and "6 steps: 6 done" in repr(first)
         again = l2l.build(file)
         assert states(again) == dict.fromkeys(STEPS, "kept") and again.files == first.files
+        assert again.summary().startswith("nothing to do: all 6 steps are done")
         forced = l2l.build(file, only="quantize", force=True)
         assert states(forced) == {"import": "kept", "quantize": "done"}
 
@@ -173,6 +174,17 @@ class TestFailures:
         again = l2l.build(file)
         assert again.exit_code == 0
         assert [s.why for s in again.steps if s.state == "done"] == ["its check failed"]
+
+    def test_a_second_build_at_the_same_time_is_refused(self, project: Project) -> None:
+        file, told = project(), []
+
+        def within(name: str, done: int, total: int) -> None:
+            told.append(name)
+            with pytest.raises(InputError, match="another build is at work here"):
+                l2l.build(file)
+
+        assert l2l.build(file, only="import", progress=within).exit_code == 0
+        assert told == ["import"]
 
     def test_folders_of_others(self, project: Project) -> None:
         file = project()

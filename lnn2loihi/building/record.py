@@ -17,6 +17,7 @@ from lnn2loihi.errors import InputError
 from lnn2loihi.files import write_atomically
 from lnn2loihi.json_values import json_value
 from lnn2loihi.measure.conditions import read_conditions
+from lnn2loihi.replacing import replacing_files
 from lnn2loihi.version import VERSION
 
 MANIFEST = "manifest.json"
@@ -130,7 +131,8 @@ class Manifest:
         """Writes the manifest."""
         steps = {name: json_value(asdict(record)) for name, record in self.records.items()}
         document = {"schema": SCHEMA, "lnn2loihi": VERSION, "steps": steps}
-        write_atomically(self._file, f"{json.dumps(document, indent=2)}\n".encode())
+        with replacing_files():  # a damaged one is no file of somebody else's: the folder is ours
+            write_atomically(self._file, f"{json.dumps(document, indent=2)}\n".encode())
 
     def _place(self, path: Path) -> str:
         return os.path.relpath(path, self._root)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from lnn2loihi.building.plan import BuildPlan, read_plan
 from lnn2loihi.building.record import Manifest
 from lnn2loihi.building.steps import OnStep, Step, Steps
 from lnn2loihi.errors import InputError, Lnn2LoihiError
-from lnn2loihi.files import inputs_kept
+from lnn2loihi.files import folder_locked, inputs_kept
 from lnn2loihi.showing import Said, Shown, Table
 
 #: What became of a step.
@@ -85,7 +86,10 @@ class BuildResult(Shown):
         """What was done, why, and where it lies."""
         rows = [(step.name, step.state, step.why) for step in self.steps]
         lines: list[Said] = [Table(("step", "state", "why"), rows), *self.notes]
-        lines += [f"{step.name}: {step.text}" for step in self.steps if step.text]
+        if self.steps and all(step.state == KEPT and not step.exit_code for step in self.steps):
+            lines = [f"nothing to do: all {len(self.steps)} steps are done", *self.notes]
+        else:
+            lines += [f"{step.name}: {step.text}" for step in self.steps if step.text]
         if self.files:
             names = ", ".join(file.name for file in self.files)
             lines.append(f"in {self.folder}: {names}, manifest.json")
@@ -122,7 +126,8 @@ def build(
         only: names of steps: these, and what they need that has to be done. All by default.
         force: whether the steps that are asked for are done again in any case.
         dry_run: whether to say only what would be done, and why.
-        progress: called with what is going on, how much of it is done, and how much there is.
+        progress: called with what is going on, how much of it is done, and how much there is: for
+            each step its name before it begins, of all steps, and whatever it says itself.
 
     Returns:
         What became of each step: errors of steps are in it, and `exit_code` says whether there are
@@ -130,22 +135,26 @@ def build(
 
     Raises:
         InputError: the build file, lists everything that is wrong in it; there is no step of that
-            name; or the folder of what is built holds other files.
+            name; the folder of what is built holds other files, or another build is at work there.
     """
     plan = read_plan(path)
     steps = Steps(plan).all()
     wanted = _wanted(steps, (only,) if isinstance(only, str) else tuple(only))
-    with inputs_kept():
+    with ExitStack() as stack:
+        stack.enter_context(inputs_kept())
+        if not dry_run and not (plan.folder.exists() and not plan.folder.is_dir()):
+            _take_folder(plan.folder, stack)
         manifest = Manifest(plan.root, plan.folder)
         if not dry_run:
-            _make_folder(plan.folder)
             manifest.forget_others(steps)
         return _built(plan, steps, wanted, manifest, force, dry_run, progress)
 
 
-def _make_folder(folder: Path) -> None:
+def _take_folder(folder: Path, stack: ExitStack) -> None:
+    """Makes the folder, and keeps other builds out of it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(folder_locked(folder, "build"))
     except OSError as error:
         raise InputError(str(folder), f"cannot be made: {error.strerror}") from error
 
@@ -183,7 +192,7 @@ def _built(
     progress: OnStep | None,
 ) -> BuildResult:
     found: dict[str, BuiltStep] = {}
-    for step in steps:
+    for number, step in enumerate(steps):
         if step.name not in wanted:
             continue
         before = [found[need] for need in step.needs]
@@ -204,6 +213,8 @@ def _built(
         elif dry_run:
             found[step.name] = BuiltStep(step.name, WOULD, why, command=step.command)
         else:
+            if progress is not None:
+                progress(step.name, number, len(steps))
             found[step.name] = _run(step, why, manifest, progress)
     notes = (manifest.note,) if manifest.note else ()
     return BuildResult(plan.folder, tuple(found.values()), notes)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -43,10 +46,29 @@ def build(
         raise l2l.InputError(
             str(file), f"there is no such file; lnn2loihi build {file} --template writes one"
         )
-    with progress_bars("") as on_step:
+    with _steps_or_bars() as on_step:
         done = l2l.build(file, only=only or (), force=force, dry_run=dry_run, progress=on_step)
     print_result(done.to_dict(), done.summary(), as_json)
     raise typer.Exit(done.exit_code)
+
+
+@contextmanager
+def _steps_or_bars() -> Iterator[Callable[[str, int, int], None]]:
+    """Bars on a terminal; elsewhere a line of standard error for each step that begins, because a
+    build may take minutes.
+    """
+    if sys.stderr.isatty():
+        with progress_bars("") as on_step:
+            yield on_step
+        return
+    begun: set[str] = set()
+
+    def said(name: str, done: int, total: int) -> None:
+        if name not in begun:
+            begun.add(name)
+            typer.echo(f"{name} ...", err=True)
+
+    yield said
 
 
 def _write_template(file: Path, as_json: bool) -> None:

@@ -21,7 +21,6 @@ from lnn2loihi.simulation.inputs import full_initial_state
 from lnn2loihi.simulation.result import SaturationCounts
 
 FORMAT, SCHEMA = "lnn2loihi stream", 1
-#: How a file begins, by which it is known.
 #: Bytes that a number, or all of the rest, may have in a file: 20 digits and what parts them.
 _A_NUMBER, _THE_REST = 32, 1 << 16
 
