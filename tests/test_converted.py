@@ -31,6 +31,7 @@ from lnn2loihi.converted.parts import (
     StatePort,
     ValueName,
 )
+from lnn2loihi.converted.running import ConvertedResult
 from lnn2loihi.converted.structure import given_arguments, places, with_tensors
 from lnn2loihi.quantization.state_words import encoded_states
 
@@ -94,10 +95,13 @@ class TestPredict:
         with pytest.raises(l2l.InputError, match="dt has 4 along time where x has 9"):
             module.predict(x, dt=dt[:, :4])
 
-    def test_a_module_that_nobody_has_quantized_is_quantized_once_and_says_so(self) -> None:
+    def test_a_module_that_nobody_has_quantized_is_quantized_once_and_says_so(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
         module, x = sandwich(), samples(4, 3, 12, 3)
         assert not module.is_quantized
         first = module.run(x)
+        assert "nobody has quantized it" in caplog.text
         assert "nobody has quantized it: this was done with recipe w8a12" in first.notes[-1]
         assert module.ready is module.ready and module.ready.is_quantized
         assert first.summary().endswith("takes typical inputs")
@@ -117,6 +121,23 @@ class TestPredict:
         start, lost = encoded_states(decoder.words, decoder.quantized(), states)
         assert lost == {"decoder": 4}
         assert start["decoder"]["sent"].tolist() == [[2047] * 4]
+
+    def test_predict_says_once_on_the_log_what_saturates(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        module = encoder_decoder().quantize()
+        module.predict(module.example["x"], module.example["z"])
+        assert caplog.text == ""
+        for _ in range(2):
+            module.predict(100.0 * module.example["x"], module.example["z"])
+        assert caplog.text.count("input values (100.00 %)") == 1
+
+    def test_initial_states_that_no_word_holds_are_warned_of(self) -> None:
+        found = ConvertedResult(None, {}, {"decode": {"decoder": 4}})
+        assert found.warnings == (
+            "decode: 4 values of the initial state decoder are beyond what its words hold, and "
+            "were clipped",
+        )
 
     def test_tensors_are_answered_with_tensors(self) -> None:
         torch = pytest.importorskip("torch", reason="PyTorch is not installed")

@@ -408,3 +408,12 @@ class TestRefusals:
     def test_every_gate_multiplier_is_named_as_documented(self) -> None:
         program = l2l.quantize(random_network(1), random_samples(1, 2, 5, 3))
         assert program.populations[0].program.accumulators == GATES
+
+
+def test_an_elapsed_time_that_never_varies_is_warned_of() -> None:
+    x = random_samples(1, 2, 6, 3)
+    network = random_network(1, timespan=None)
+    program = l2l.quantize(network, x, calibrate_timespans=np.full((2, 6), 0.5))
+    assert any("the elapsed time is 0.5 in all calibration data" in w for w in program.warnings)
+    varied = l2l.quantize(network, x, calibrate_timespans=np.linspace(0.5, 1.0, 12).reshape(2, 6))
+    assert not any("elapsed time is" in w for w in varied.warnings)

@@ -6,6 +6,7 @@ and before and after them, values are arrays as the module's own forward has the
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,6 +58,8 @@ from lnn2loihi.targets import Target
 if TYPE_CHECKING:
     from lnn2loihi.converted.costs import ConvertedProfile, ConvertedVerification
     from lnn2loihi.placement.placement import Placement
+
+_log = logging.getLogger("lnn2loihi")
 
 __all__ = [
     "BATCH", "FEATURES", "TIME", "AnyArray", "Axis", "ChipPart", "ChipPort", "ConvertedModule",
@@ -147,14 +150,24 @@ class ConvertedModule(Shown):
 
         Returns:
             What the module answers, in its own structure; arrays, or tensors where some were
-            given. See `run` for what was lost on the way.
+            given. See `run` for what was lost on the way; the first time that something is, a
+            warning on the log `lnn2loihi` says so.
 
         Raises:
             InputError: lists arguments that do not fit, by name; or there is no such executor.
             BackendMissingError: the executor cannot run a program here, or onnxruntime is missing.
             QuantizationError: nobody has quantized it, and the default recipe does not fit.
         """
-        return self.run(*args, executor=executor, **keywords).answer
+        result = self.run(*args, executor=executor, **keywords)
+        if result.warnings and not self._said:
+            self._said.append(True)
+            _log.warning("module %r: %s", self.name, "; ".join(result.warnings))
+        return result.answer
+
+    @cached_property
+    def _said(self) -> list[bool]:
+        """Whether `predict` has said that something was lost."""
+        return []
 
     @checks_kinds()
     def run(self, *args: Any, executor: str = "auto", **keywords: Any) -> ConvertedResult:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +90,8 @@ def by_default(converted: ConvertedModule) -> ConvertedModule:
         f"nobody has quantized it: this was done with recipe {DEFAULT_RECIPE} on the example "
         "alone; quantize(calibrate=...) takes typical inputs"
     )
+    # Whoever only predicts reads no notes.
+    logging.getLogger("lnn2loihi").warning("module %r: %s", converted.name, note)
     return dataclasses.replace(made, notes=(*made.notes, note))
 
 

@@ -44,9 +44,18 @@ class ConvertedResult(Shown):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Chip parts whose inputs left the range that they were calibrated for, a sentence each."""
+        """What chip parts were given that does not fit them: inputs outside the range that they
+        were calibrated for, and initial states that no word holds, a sentence each.
+        """
         clipped = {name: result.clipped_inputs for name, result in self.parts.items()}
-        return tuple(f"{name}: {text}" for name, text in clipped.items() if text)
+        found = [f"{name}: {text}" for name, text in clipped.items() if text]
+        found += [
+            f"{part}: {count:,} values of the initial state {name} are beyond what its words hold, "
+            "and were clipped"
+            for part, states in self.saturated_states.items()
+            for name, count in states.items()
+        ]
+        return tuple(found)
 
     def _headline(self) -> str:
         return f"parts {', '.join(self.parts)}; {self.saturated_inputs:,} inputs clipped"

@@ -303,6 +303,13 @@ def _input_warnings(program: LoihiProgram, calibration: CalibrationRun) -> list[
             f"input channels {units_text(constant)} are constant in the calibration data: any "
             "other value will saturate; calibrate with data that vary"
         )
+    ends = calibration.elapsed_range
+    if ends is not None and ends[0] == ends[1]:
+        found.append(
+            f"the elapsed time is {ends[0]:g} in all calibration data: every other one will be "
+            "told as this one; calibrate with elapsed times that vary, or give the network this "
+            "one as its timespan"
+        )
     if coarse.size:
         found.append(
             f"input channels {units_text(coarse)} span fewer than {COARSE_STEPS} steps of their "
