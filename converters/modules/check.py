@@ -15,6 +15,8 @@ from lnn2loihi.network import LiquidNetwork
 TOLERANCE = 1e-6
 #: Steps of the random sequences, and the deviations of the samples of each: near and wide.
 STEPS, REACHES = 300, (1.0, 30.0)
+#: Steps and number of sequences that are run at once.
+FEW, MANY = 4, 16
 #: What is small beside 1 is compared as if it had this size.
 SMALL = 1e-6
 
@@ -42,7 +44,7 @@ def compared(run: Run, network: LiquidNetwork, steps: tuple[Step, ...], last: bo
     answer = _each(run, x, spans)
     difference = _difference(answer, network, x, spans, last)
     if difference <= TOLERANCE:
-        return []
+        return [] if timed else _alone_or_together(run, x[:, :FEW])
     # A network that is chaotic answers otherwise to what differs by rounding alone.
     own = _size(answer, _each(run, x * (1.0 + 2.0**-50), spans))
     if difference <= TOLERANCE + CHAOS * own:
@@ -52,6 +54,19 @@ def compared(run: Run, network: LiquidNetwork, steps: tuple[Step, ...], last: bo
         "size from that of the network made of what its forward does with short ones (the limit is "
         f"{TOLERANCE:g}). If forward does the same with sequences of any length and any values, "
         "this is a fault of lnn2loihi; import the recurrent layer alone then"
+    ]
+
+
+def _alone_or_together(run: Run, x: FloatArray) -> list[str]:
+    """What is said of a forward that answers a sequence otherwise where there are more of them."""
+    count = MANY // len(x)
+    few, many = run(x, None), run(np.concatenate([x] * count), None)
+    expected = np.concatenate([few] * count)
+    if not np.isfinite(few).all() or _size(expected, many) <= TOLERANCE:
+        return []
+    return [
+        f"it answers {len(many)} sequences at once otherwise than {len(x)} of the same: its forward "
+        "depends on the size of the batch, and a network cannot"
     ]
 
 
