@@ -369,7 +369,7 @@ REFUSED: dict[str, tuple[Forward, str]] = {
     "last step read": (lambda m, x: m.second(m.rnn(x)[0][:, -1:])[0], "second begins anew"),
     "nothing": (lambda m, x: m.mean.expand(2, 3), "does not depend on x"),
     "size of the batch": (lambda m, x: m.head(m.rnn(x if len(x) < 5 else 2 * x)[0]),
-                          "its forward depends on the size of the batch"),
+                          "forward depends on the size of the batch"),
     "without a layer": (lambda m, x: m.after(x[..., :2]), "does not depend on a recurrent layer"),
 }  # fmt: skip
 

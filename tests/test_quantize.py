@@ -412,7 +412,7 @@ class TestRefusals:
 
 def test_an_elapsed_time_that_never_varies_is_warned_of() -> None:
     x = random_samples(1, 2, 6, 3)
-    network = random_network(1, timespan=None)
+    network = dataclasses.replace(random_network(1), timespan=None)
     program = l2l.quantize(network, x, calibrate_timespans=np.full((2, 6), 0.5))
     assert any("the elapsed time is 0.5 in all calibration data" in w for w in program.warnings)
     varied = l2l.quantize(network, x, calibrate_timespans=np.linspace(0.5, 1.0, 12).reshape(2, 6))

@@ -65,7 +65,7 @@ def _alone_or_together(run: Run, x: FloatArray) -> list[str]:
     if not np.isfinite(few).all() or _size(expected, many) <= TOLERANCE:
         return []
     return [
-        f"it answers {len(many)} sequences at once otherwise than {len(x)} of the same: its forward "
+        f"it answers {len(many)} sequences at once otherwise than {len(x)} of the same: forward "
         "depends on the size of the batch, and a network cannot"
     ]
 
