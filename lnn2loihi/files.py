@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
-import hashlib
 import os
 import re
 import shutil
@@ -18,6 +16,7 @@ from typing import Any
 
 from lnn2loihi.errors import InputError, Lnn2LoihiError
 from lnn2loihi.replacing import check_replacing
+from lnn2loihi.unfinished import UNFINISHED, unfinished_file
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -29,10 +28,6 @@ TEXT_LIMIT = 1 << 18
 #: Most entries of a TOML file that is parsed (equal signs, commas and brackets, wherever they
 #: stand): its parsers take some 20 us for each.
 TOML_LIMIT = 1 << 14
-#: End of the names of files that are not whole yet.
-UNFINISHED = ".lnn2loihi"
-#: Longest file name, in bytes, of which the names of unfinished files are made (systems take 255).
-_LONGEST_NAME = 220
 #: A dotted TOML key of more parts than any of ours; parsers take quadratic time over long ones.
 _LONG_KEY = re.compile(
     r"""(?<![A-Za-z0-9_-])(?:(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){32}"""
@@ -205,7 +200,7 @@ def _beside(target: Path, old: os.stat_result | None, content: bytes) -> Iterato
         old: what is known of that; None where there is none.
         content: the content.
     """
-    handle, temporary = _unfinished(target, 0o666 if old is None else old.st_mode & 0o600)
+    handle, temporary = unfinished_file(target, 0o666 if old is None else old.st_mode & 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -342,91 +337,6 @@ def _check_replaceable(path: str | os.PathLike[str], target: Path, old: os.stat_
         problem = errno.EACCES, f"it is read-only (mode {stat.S_IMODE(old.st_mode):04o})"
     if problem is not None:
         raise OSError(*problem, str(path))
-
-
-def _unfinished(target: Path, mode: int) -> tuple[int, Path]:
-    """A new file beside the target, locked, and its name.
-
-    Nothing that is there is ever written to: what a dead writer of this user has left is removed,
-    everything else left alone, and the next number taken.
-    """
-    name = target.name
-    if len(os.fsencode(name)) > _LONGEST_NAME:
-        name = hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
-    number = -1
-    while True:
-        number += 1
-        temporary = target.parent / f".{name}.{number}{UNFINISHED}"
-        _remove_abandoned(temporary)
-        try:
-            handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, mode)
-        except FileExistsError:
-            continue
-        except OSError as error:  # nobody has asked for a file of that name
-            raise OSError(error.errno, error.strerror, str(target)) from error
-        # Between its making and its lock another writer may have taken it for an abandoned one.
-        if _locked(handle) is not False and _is_still(handle, temporary):
-            return handle, temporary
-        os.close(handle)
-
-
-def _remove_abandoned(temporary: Path) -> None:
-    """Removes an unfinished file of this user whose writer has gone."""
-    try:
-        handle = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return
-    try:
-        found = os.fstat(handle)
-        ours = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid()
-        if ours and _locked(handle) and _is_still(handle, temporary):
-            with suppress(OSError):
-                temporary.unlink()
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def folder_locked(folder: str | os.PathLike[str], who: str) -> Iterator[None]:
-    """Keeps others out of a folder that ask for its lock too; it ends with the process, whatever
-    ends that.
-
-    Args:
-        folder: it must exist.
-        who: what another one is, for the error, such as "build".
-
-    Raises:
-        InputError: another one has it.
-        OSError: the folder cannot be opened.
-    """
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        if _locked(handle) is False:
-            raise InputError(
-                os.fspath(folder),
-                f"another {who} is at work here: wait until it has ended, or give another folder",
-            )
-        yield
-    finally:
-        os.close(handle)
-
-
-def _locked(handle: int) -> bool | None:
-    """Takes the lock of an open file: false where a writer has it, None where there are none."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks: what is abandoned there stays
-        return None
-    return True
-
-
-def _is_still(handle: int, temporary: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(handle), os.lstat(temporary))
-    except OSError:
-        return False
 
 
 def read_text(

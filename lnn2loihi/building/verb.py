@@ -15,8 +15,9 @@ from lnn2loihi.building.plan import BuildPlan, read_plan
 from lnn2loihi.building.record import Manifest
 from lnn2loihi.building.steps import OnStep, Step, Steps
 from lnn2loihi.errors import InputError, Lnn2LoihiError
-from lnn2loihi.files import folder_locked, inputs_kept
+from lnn2loihi.files import inputs_kept
 from lnn2loihi.showing import Said, Shown, Table
+from lnn2loihi.unfinished import folder_locked
 
 #: What became of a step.
 DONE, KEPT, FAILED, WAITING, WOULD = "done", "kept", "failed", "not done", "would run"
