@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lnn2loihi.families.lstm.input_memory import InputMemory
 from lnn2loihi.families.lstm.layer import LSTMLayer
 from lnn2loihi.families.lstm.lowering import MemoryLowering
 from lnn2loihi.families.lstm.memory import MemoryStage
@@ -9,7 +10,7 @@ from lnn2loihi.family import Family, lazily
 
 FAMILY = Family(
     "lstm",
-    (LSTMLayer,),
+    (LSTMLayer, InputMemory),
     {MemoryStage: MemoryLowering()},
     lazily("lnn2loihi.families.lstm.importer:LSTMImporter"),
     onnx_reader=lazily("lnn2loihi.families.lstm.onnx_reader:reader"),

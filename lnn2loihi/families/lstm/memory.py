@@ -54,6 +54,24 @@ class MemoryStage(Stage):
         return np.tanh(cell) * sigmoid(sums["output_gate"]), {"c": cell}
 
 
+@dataclass(frozen=True, eq=False)
+class HeldMemoryStage(MemoryStage):
+    """A mixed memory that takes one step for each sample, and holds its answer for all others.
+
+    Attributes:
+        unfolds: steps that the layer behind it takes for each sample.
+    """
+
+    once: ClassVar[bool] = True
+
+    unfolds: int
+
+    @property
+    def updates(self) -> int:
+        """See `MemoryStage`."""
+        return self.unfolds
+
+
 @checks_fields(NetworkError)
 @dataclass(frozen=True, eq=False)
 class Memory(Shown, ArrayEquality):

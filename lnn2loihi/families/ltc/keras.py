@@ -12,7 +12,9 @@ import numpy as np
 
 from lnn2loihi.converters.keras_read.layer import KerasLayer
 from lnn2loihi.converters.recurrent.family import FamilyParts
-from lnn2loihi.families.cfc.keras import built_wiring, cell_config, tensors
+from lnn2loihi.families.cfc.keras import tensors
+from lnn2loihi.families.cfc.keras_wiring import built_wiring
+from lnn2loihi.families.lstm.keras_memory import CELL, CELL_OF_MEMORY, behind_memory, cell_config
 from lnn2loihi.families.ltc.description import LTC, MAPPINGS, LTCDescription
 from lnn2loihi.families.ltc.state import ltc_parts
 
@@ -30,16 +32,12 @@ def keras_parts(layer: KerasLayer) -> tuple[FamilyParts | None, list[str]]:
         for part, mapping in mappings.items()
         if mapping not in MAPPINGS
     ]
-    if layer.config["mixed_memory"]:
-        problems.append(
-            f"{layer.name} has a mixed memory, which feeds the input of the cell in Keras; that "
-            "cannot be imported: train without it"
-        )
     if problems:
         return None, problems
     ends = {"affine": ("_w", "_b"), "linear": ("_w",), "none": ()}
     mapped = [f"{part}{end}" for part, mapping in mappings.items() for end in ends[mapping]]
-    arrays = layer.state((*_ARRAYS, *mapped), "cell/")
+    root = CELL_OF_MEMORY if layer.config["mixed_memory"] else CELL
+    arrays = layer.state((*_ARRAYS, *mapped), root)
     state = {name: arrays.take(name) for name in ("sigma", "mu", "w", "erev")}
     state |= {f"sensory_{name}": arrays.take(f"sensory_{name}") for name in state}
     state |= {name: arrays.take(name, None, 0) for name in ("gleak", "vleak", "cm", *mapped)}
@@ -61,4 +59,5 @@ def keras_parts(layer: KerasLayer) -> tuple[FamilyParts | None, list[str]]:
     parts, problems = ltc_parts(own, description)
     if parts is None:
         return None, [f"{layer.name}: {problem}" for problem in problems]
-    return replace(parts, layers=(parts.layers[0].renamed(lambda _: layer.name),)), []
+    layers = (parts.layers[0].renamed(lambda _: layer.name),)
+    return behind_memory(layer, replace(parts, layers=layers))

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from lnn2loihi.arguments import checks_fields
 from lnn2loihi.errors import NetworkError
-from lnn2loihi.families.lstm.memory import Memory, MemoryStage
+from lnn2loihi.families.lstm.memory import HeldMemoryStage, Memory
 from lnn2loihi.frozen import read_only
 from lnn2loihi.layers.functions import sigmoid
 from lnn2loihi.layers.layer import Gates, Layer, TrainedMap, Vectors
@@ -143,24 +143,6 @@ class MembraneStage(Stage):
             if live.any():
                 largest = max(largest, float(np.abs(numerator[live] / denominator[live]).max()))
         return largest
-
-
-@dataclass(frozen=True, eq=False)
-class HeldMemoryStage(MemoryStage):
-    """A mixed memory before an LTC: one step for each sample, held while the LTC unfolds.
-
-    Attributes:
-        unfolds: steps of the LTC for each sample.
-    """
-
-    once: ClassVar[bool] = True
-
-    unfolds: int
-
-    @property
-    def updates(self) -> int:
-        """See `MemoryStage`."""
-        return self.unfolds
 
 
 @checks_fields(NetworkError)
