@@ -15,6 +15,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -44,6 +45,10 @@ _DAMAGE = (
     RuntimeError, OverflowError, MemoryError, struct.error, zlib.error, zipfile.BadZipFile,
     tokenize.TokenError,
 )  # fmt: skip
+
+
+class _NoNumbersError(ValueError):
+    """An array holds something else."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,6 +176,29 @@ def read_named_arrays(path: str | os.PathLike[str]) -> dict[str, npt.NDArray[Any
     return found
 
 
+def read_archive(
+    path: str | os.PathLike[str], most: int
+) -> tuple[dict[str, npt.NDArray[Any]], tuple[str, ...]]:
+    """All arrays of numbers of an `.npz` file by name, and the names of what holds none.
+
+    Args:
+        path: the file.
+        most: bytes that all arrays together may have.
+
+    Raises:
+        InputError: as `read_sample_file`; or there are more than MOST_ARRAYS.
+    """
+    found: dict[str, npt.NDArray[Any]] = {}
+    others: list[str] = []
+    with _reading(path, "arrays") as stream:
+        for key, array in _members(stream, None, most):
+            if array is None:
+                others.append(key)
+            else:
+                found[key] = array
+    return found, tuple(others)
+
+
 def _check_numbers(path: str | os.PathLike[str], array: npt.NDArray[Any]) -> None:
     if array.dtype.kind not in REAL:
         raise InputError(str(path), f"holds {array.dtype} values, expected numbers")
@@ -186,12 +214,19 @@ def _arrays(
     suffix = file.suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError(str(path), f"{what} come as {', '.join(SUFFIXES)}")
+    with _reading(file, what) as stream:
+        if suffix == ".npz":
+            return {key: array for key, array in _members(stream, keys) if array is not None}
+        read = _read_text if suffix == ".csv" else _read_whole
+        return {keys[0] if keys else "": read(stream)}
+
+
+@contextmanager
+def _reading(path: str | os.PathLike[str], what: str) -> Iterator[BinaryIO]:
+    """An open file; whatever is wrong with it becomes an error of ours."""
     try:
-        with _opened(file) as stream:
-            if suffix == ".npz":
-                return dict(_members(stream, keys))
-            read = _read_text if suffix == ".csv" else _read_whole
-            return {keys[0] if keys else "": read(stream)}
+        with _opened(Path(path)) as stream:
+            yield stream
     except FileNotFoundError:
         raise InputError(str(path), "there is no such file") from None
     except _DAMAGE as error:
@@ -226,9 +261,16 @@ def _read_whole(stream: BinaryIO) -> npt.NDArray[Any]:
 
 
 def _members(
-    stream: BinaryIO, keys: tuple[str, ...] | None
-) -> Iterator[tuple[str, npt.NDArray[Any]]]:
-    """Arrays of an .npz file by name: the first name, and the others that are there; or all."""
+    stream: BinaryIO, keys: tuple[str, ...] | None, together: int | None = None
+) -> Iterator[tuple[str, npt.NDArray[Any] | None]]:
+    """Arrays of an .npz file by name: the first name, and the others that are there; or all.
+
+    Args:
+        stream: the file.
+        keys: the names, or None for all.
+        together: bytes that all of them may have; None for what is asked of each alone. With it
+            None stands for what holds no numbers, which is an error else.
+    """
     begin = stream.read(6)
     if begin == b"\x93NUMPY":
         raise ValueError("it is one array, not an archive of arrays: call it .npy")
@@ -243,11 +285,20 @@ def _members(
             if key not in held:
                 continue
             info = archive.getinfo(held[key])
-            most = max(EXPANSION * info.compress_size, ALWAYS)
+            most = min(max(EXPANSION * info.compress_size, ALWAYS), LARGEST_ARRAY)
+            most = most if together is None else min(most, together)
             with archive.open(info) as member:
-                if not held[key].endswith(".npy"):
-                    raise ValueError(f"{key} holds bytes values, expected numbers")
-                yield key, _read_array(member, info.file_size, min(most, LARGEST_ARRAY))
+                array = None
+                try:
+                    if not held[key].endswith(".npy"):
+                        raise _NoNumbersError(f"{key} holds bytes values, expected numbers")
+                    array = _read_array(member, info.file_size, most)
+                except _NoNumbersError:
+                    if together is None:
+                        raise
+                if together is not None and array is not None:
+                    together -= array.nbytes
+                yield key, array
 
 
 def _read_array(stream: Any, size: int, most: int) -> npt.NDArray[Any]:
@@ -267,7 +318,7 @@ def _read_array(stream: Any, size: int, most: int) -> npt.NDArray[Any]:
         stream
     )
     if dtype.kind not in REAL or not dtype.itemsize:
-        raise ValueError(f"it holds {dtype} values, expected numbers")
+        raise _NoNumbersError(f"it holds {dtype} values, expected numbers")
     if len(shape) > 32:
         raise ValueError(f"it has {len(shape)} axes")
     count = 1

@@ -1,9 +1,9 @@
 """Checkpoints as named arrays: nothing in a file is executed, data are read when asked for.
 
-Two formats: `.safetensors`, read here with NumPy alone (`safetensors.numpy` has no bfloat16), and
-what `torch.save` writes, under whatever suffix people give it (`torch_file`). Format of
-safetensors: an unsigned 64-bit little-endian length, a JSON header of that length, then the data
-(https://github.com/huggingface/safetensors#format).
+Three formats: `.safetensors`, read here with NumPy alone (`safetensors.numpy` has no bfloat16),
+what `torch.save` writes, under whatever suffix people give it (`torch_file`), and `.npz`, what
+`np.savez` and MLX write (`npz`). Format of safetensors: an unsigned 64-bit little-endian length, a
+JSON header of that length, then the data (https://github.com/huggingface/safetensors#format).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MOST_TENSORS = 1 << 13
 #: and that of archives (.pth.tar).
 TORCH_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".tar")
 #: Suffixes of checkpoints.
-CHECKPOINTS = (*TORCH_SUFFIXES, ".safetensors")
+CHECKPOINTS = (*TORCH_SUFFIXES, ".safetensors", ".npz")
 
 # NumPy types of the safetensors names; bfloat16 is handled apart.
 _NUMPY_TYPES = {
@@ -86,12 +86,18 @@ def read_checkpoint(path: Path, state: str | None = None) -> Checkpoint:
         raise ImportNetworkError(str(path), "the file is empty; save the checkpoint again")
     suffix = path.suffix.lower()
     notes: dict[str, str] = {}
-    if suffix == ".safetensors" or (suffix in TORCH_SUFFIXES and is_safetensors(path)):
+    plain = suffix == ".safetensors" or (suffix in TORCH_SUFFIXES and is_safetensors(path))
+    if plain or suffix == ".npz":
         if state is not None:
             raise ImportNetworkError(
                 str(path), f"state = {state!r:.80} goes with files of torch.save; leave it out"
             )
-        tensors = read_safetensors(path)
+        if suffix == ".npz":
+            from lnn2loihi.converters.files.npz import read_npz
+
+            tensors = read_npz(path)
+        else:
+            tensors = read_safetensors(path)
     elif suffix in TORCH_SUFFIXES:
         from lnn2loihi.converters.files.torch_file import read_torch
 
