@@ -304,8 +304,16 @@ def _takes_anything(importer: Importer, source: object) -> bool:
         return True
 
 
+def is_recognised(source: Path) -> bool:
+    """Whether an importer says that it reads a file or a folder, or why it does not."""
+    return _importer_of(source) is not None
+
+
 def _exists(path: Path) -> bool:
+    """Whether there is such a file or folder, or a checkpoint of TensorFlow, whose path is what the
+    names of its files begin with.
+    """
     try:
-        return path.exists()
+        return path.exists() or path.with_name(f"{path.name}.index").exists()
     except (OSError, ValueError):  # no name of a file: too long, or with characters that none has
         return False

@@ -95,7 +95,7 @@ def read_checkpoint(path: Path, state: str | None = None) -> Checkpoint:
         if suffix == ".npz":
             from lnn2loihi.converters.files.npz import read_npz
 
-            tensors = read_npz(path)
+            tensors, notes = read_npz(path)
         else:
             tensors = read_safetensors(path)
     elif suffix in TORCH_SUFFIXES:

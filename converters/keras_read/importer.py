@@ -50,6 +50,7 @@ from lnn2loihi.converters.keras_read.described import (
 )
 from lnn2loihi.converters.keras_read.file import KERAS_SUFFIXES, read_keras
 from lnn2loihi.converters.keras_read.model import ModelError, layers_of
+from lnn2loihi.converters.keras_read.refused import refusal
 from lnn2loihi.converters.provenance import with_source
 from lnn2loihi.errors import ImportNetworkError, NetworkError, Problems
 from lnn2loihi.network import LiquidNetwork
@@ -66,7 +67,11 @@ class KerasImporter:
     """Entry point `keras` of the group `lnn2loihi.importers`."""
 
     def recognises(self, source: object) -> bool:
-        """Whether it is the path of a file of Keras, or of a description that names one."""
+        """Whether it is the path of a file of Keras, or of a description that names one; or what
+        comes of Keras and is refused with the lines that make such a file.
+        """
+        if refusal(source):
+            return True
         if not isinstance(source, (str, os.PathLike)):
             return False
         path = Path(source)
@@ -100,10 +105,10 @@ class KerasImporter:
             ImportNetworkError: lists everything that is not supported, damaged or contradictory.
             BackendMissingError: a wiring of ncps is to be built, and ncps is not installed.
         """
+        if why := refusal(source):
+            raise ImportNetworkError(_named(source), why)
         if not isinstance(source, (str, os.PathLike)):
-            raise ImportNetworkError(
-                type(source).__name__, "a live model of Keras is not imported; save it first"
-            )
+            raise ImportNetworkError(_named(source), "it is no path; give that of a file of Keras")
         path, said = _described(Path(source), description)
         file = read_keras(path)
         if said is None and file.config is None:
@@ -132,6 +137,8 @@ class KerasImporter:
 
     def is_undescribed(self, path: Path) -> bool:
         """Whether a file of weights has neither a configuration nor a description."""
+        if refusal(path):
+            return False
         return _beside(path) is None and read_keras(path).config is None
 
     def propose(self, path: Path, state: str | None = None) -> DescriptionProposal:
@@ -142,12 +149,19 @@ class KerasImporter:
         """
         if state is not None:
             raise ImportNetworkError(str(path), "it holds one state; leave state out")
+        if why := refusal(path):
+            raise ImportNetworkError(str(path), why)
         file = read_keras(path)
         if file.config is not None:
             raise ImportNetworkError(
                 str(path), "it needs no description: it says itself which layers it has"
             )
         return proposed(path, file)
+
+
+def _named(source: object) -> str:
+    """What errors are about."""
+    return str(source) if isinstance(source, (str, os.PathLike)) else type(source).__name__
 
 
 def toml_beside(path: Path) -> Path:

@@ -263,9 +263,14 @@ def _full(kind: type) -> str:
 def _readout(
     state: Mapping[str, Tensor], prefix: str, units: int | None
 ) -> tuple[Linear, list[str]]:
-    """The Linear after the last layer, from keys that begin with `prefix`."""
+    """The Linear after the last layer, from keys that begin with `prefix`; or a Dense of Keras or
+    TensorFlow, whose kernel is (inputs, outputs).
+    """
     arrays = Arrays(state, prefix)
-    weight = arrays.take("weight", None, units)
+    if "kernel" in arrays.keys and "weight" not in arrays.keys:
+        weight = arrays.take("kernel", units, None).T
+    else:
+        weight = arrays.take("weight", None, units)
     bias = np.zeros(len(weight))
     if "bias" in arrays.keys:
         bias = arrays.take("bias", len(weight), 0)

@@ -163,9 +163,16 @@ def _after(
         for key in left
         if key.endswith(".weight") and len(tensors[key].shape) == 2
     }
+    # Of Keras and TensorFlow kernels are (inputs, outputs), and their names are sorted.
+    kernels = {
+        key.removesuffix("kernel"): tensors[key].shape[::-1]
+        for key in left
+        if key.endswith(".kernel") and len(tensors[key].shape) == 2
+    }
     order = list(tensors)
     end = max(number for number, key in enumerate(order) if key.startswith(place))
     behind = {o: shape for o, shape in shapes.items() if order.index(f"{o}weight") > end}
+    behind |= kernels
     found = [one for one, shape in behind.items() if shape[1] == outputs]
     if len(found) != 1:
         return found

@@ -18,7 +18,6 @@ from lnn2loihi.defaults import MODULE_SUFFIX, PROGRAM_SUFFIX
 from lnn2loihi.files import check_not_input, look_at_target, note_input
 from lnn2loihi.replacing import (
     ARRAY,
-    ARRAYS,
     KNOWN,
     NETWORK,
     PAGE,
@@ -302,10 +301,14 @@ def imported(
         texts: further options of the importer, as name=value.
     """
     if source.is_file():
-        wanted = tuple(KNOWN - {ARRAY, ARRAYS, SAMPLES, PAGE, PROGRAM, PROFILE})
+        wanted = tuple(KNOWN - {ARRAY, SAMPLES, PAGE, PROGRAM, PROFILE})
         check_kind(source, wanted, "give the float network: a checkpoint or its description")
     elif source.is_dir():
-        raise l2l.InputError(str(source), f"is a folder; give a file{_files_in(source)}")
+        with importing():
+            from lnn2loihi.conversion import is_recognised
+
+        if not is_recognised(source):
+            raise l2l.InputError(str(source), f"is a folder; give a file{_files_in(source)}")
     options: dict[str, Any] = {"description": description, "timespan": timespan}
     if timespan is not None and timespan != "irregular":
         try:
@@ -325,7 +328,8 @@ def imported(
 
 def _files_in(folder: Path) -> str:
     """Files of a folder that a network may come in, as the end of a sentence."""
-    ends = (".toml", ".pt", ".pth", ".ckpt", ".safetensors", ".keras", ".h5", ".onnx", ".l2n")
+    ends = (".toml", ".pt", ".pth", ".ckpt", ".safetensors", ".npz", ".keras", ".h5", ".onnx",
+            ".l2n")  # fmt: skip
     names = sorted(one.name for one in folder.iterdir() if one.suffix in ends)
     return f" of it, such as {', '.join(names[:4])}" if names else ", such as net.pt"
 

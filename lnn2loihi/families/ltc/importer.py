@@ -38,6 +38,11 @@ a sequence, which PyTorch then spreads over the units. What is imported here is 
 for each sequence on its own. At an elapsed time of 0 ncps divides by zero; here the state then
 stays as it is, which is the limit.
 
+Also accepted: the original LTC of github.com/raminmh/liquid_time_constant_networks (TensorFlow
+1), as a checkpoint that was made a `.npz` (`module = "ltc_model.LTCCell"`, with `prefix`, and
+`readout` of the Dense after it), see `lnn2loihi.families.ltc.original`, or as the folder of CSV
+files that its `export_weights` writes, see `lnn2loihi.families.ltc.folder`.
+
 Source: ncps 1.0.1 (Apache-2.0), torch/ltc.py and torch/ltc_cell.py.
 """
 
@@ -54,6 +59,13 @@ from lnn2loihi.converters.recurrent.family import FamilyParts
 from lnn2loihi.families.cfc.ncps import MEMORY_PARTS, NcpsImporter, as_module, changed_parts
 from lnn2loihi.families.ltc.description import LTC, LTCDescription
 from lnn2loihi.families.ltc.keras import keras_parts
+from lnn2loihi.families.ltc.original import (
+    ORIGINAL,
+    OriginalLTCDescription,
+    is_original,
+    original_lines,
+    original_parts,
+)
 from lnn2loihi.families.ltc.state import KEY, ltc_parts, suggested_lines
 from lnn2loihi.printable import kind_of_value
 
@@ -61,7 +73,7 @@ from lnn2loihi.printable import kind_of_value
 class LTCImporter(NcpsImporter):
     """The importer of the family."""
 
-    modules: ClassVar[tuple[str, ...]] = (LTC,)
+    modules: ClassVar[tuple[str, ...]] = (LTC, ORIGINAL)
     classes: ClassVar[Mapping[str, str]] = {
         "ncps.torch.ltc.LTC": LTC,
         "ncps.torch.ltc_cell.LTCCell": LTC,
@@ -69,18 +81,24 @@ class LTCImporter(NcpsImporter):
     description: ClassVar[type[Description]] = LTCDescription
     keras: ClassVar[tuple[str, ...]] = ("LTC",)
 
+    def description_for(self, module: str) -> type[Description]:
+        """The original implementation has little to say."""
+        return OriginalLTCDescription if module == ORIGINAL else LTCDescription
+
     def is_checkpoint(self, state: Mapping[str, Tensor]) -> bool:
         """Whether there is a key that only LTCs have."""
-        return any(key.endswith(KEY) for key in as_module(state))
+        return any(key.endswith(KEY) for key in as_module(state)) or is_original(state)
 
     def describe(self, source: Any) -> tuple[LTCDescription, list[str]]:
         """How a live LTC was built; and what in it is not as ncps builds it."""
         return _described(source), _changed_parts(source)
 
     def parts(
-        self, state: Mapping[str, Tensor], description: LTCDescription
+        self, state: Mapping[str, Tensor], description: LTCDescription | OriginalLTCDescription
     ) -> tuple[FamilyParts | None, list[str]]:
         """The layers, or None and everything that is wrong with the arrays."""
+        if isinstance(description, OriginalLTCDescription):
+            return original_parts(state, description)
         return ltc_parts(state, description)
 
     def from_keras(self, layer: KerasLayer) -> tuple[FamilyParts | None, list[str]]:
@@ -89,6 +107,8 @@ class LTCImporter(NcpsImporter):
 
     def suggestion(self, state: Mapping[str, Tensor]) -> list[str]:
         """Lines of a description, as far as the keys of a checkpoint tell."""
+        if is_original(state):
+            return original_lines(state)
         return suggested_lines(as_module(state))
 
     def timespan_problems(self, timespan: float | None) -> list[str]:
