@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lnn2loihi.converters.files.arrays import Arrays
+from lnn2loihi.converters.files.description import Timespan
 from lnn2loihi.converters.files.tensor import Tensor
 
 
@@ -23,6 +24,7 @@ class KerasLayer:
         arrays: its arrays, by their paths below the layer.
         place: what stands before their paths in the file, with a slash at its end.
         named: whether the last part of a path is a name (files of old), and no position.
+        timespan: the elapsed time that whoever imports it states, or None.
     """
 
     kind: str
@@ -32,6 +34,7 @@ class KerasLayer:
     arrays: Mapping[str, Tensor]
     place: str = ""
     named: bool = False
+    timespan: Timespan | None = None
 
     def state(self, names: Sequence[str], inside: str = "") -> Arrays:
         """Some of its arrays by their names, to be taken one by one.

@@ -2,46 +2,81 @@
 
 What differs: the heads have no tanh, the gate is sigmoid(-time_a * timespan + time_b), masks of
 wirings have signs and are not stored, and a mixed memory feeds the input of the cell and not its
-state (`InputMemory`).
+state (`InputMemory`). tf_cfc.py of raminmh/CfC is the same with LeCun's tanh in its heads.
 
-Source: ncps 1.0.1, keras/cfc.py, cfc_cell.py, wired_cfc_cell.py; the same in tf/.
+Source: ncps 1.0.1, keras/cfc.py, cfc_cell.py, wired_cfc_cell.py; the same in tf/; raminmh/CfC
+3ebaa03, tf_cfc.py.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from lnn2loihi.converters.files.arrays import Arrays
 from lnn2loihi.converters.files.tensor import FloatArray, Tensor
 from lnn2loihi.converters.keras_read.layer import KerasLayer
 from lnn2loihi.converters.recurrent.family import FamilyParts
 from lnn2loihi.families.cfc.description import BACKBONE_ACTIVATIONS, NCPS, CfCDescription
-from lnn2loihi.families.cfc.keras_wiring import built_wiring, signed_masks
+from lnn2loihi.families.cfc.keras_arrays import CfCArrays, cfc_arrays
+from lnn2loihi.families.cfc.keras_wiring import built_wiring, signed_masks, wiring_of
 from lnn2loihi.families.cfc.layer import MODES, CfCLayer
+from lnn2loihi.families.cfc.lecun_heads import lecun_parts
 from lnn2loihi.families.cfc.state import parts_from_state
-from lnn2loihi.families.lstm.keras_memory import (
-    CELL,
-    CELL_OF_MEMORY,
-    behind_memory,
-    cell_config,
-)
-
-#: Arrays of a cell in the order in which Keras makes them.
-HEADS = ("ff1_weight", "ff1_bias", "ff2_weight", "ff2_bias")
-PURE = ("ff1_weight", "ff1_bias", "w_tau", "A")
+from lnn2loihi.families.lstm.keras_memory import behind_memory, cell_config, keras_memory
+from lnn2loihi.families.lstm.memory import Memory
 
 
 def keras_parts(layer: KerasLayer) -> tuple[FamilyParts | None, list[str]]:
     """The layers of one CfC, or None and everything that is wrong with it."""
     layer = replace(layer, config=cell_config(layer))
-    mode, mixed = layer.word("mode", "default"), layer.config["mixed_memory"]
-    activation = layer.word("activation", "lecun_tanh")
+    mode = layer.word("mode", "default")
+    problems = _config_problems(layer, mode)
+    if problems:
+        return None, problems
+    found = cfc_arrays(layer, mode == "pure", layer.config["mixed_memory"])
+    problems = [f"{layer.name} holds {path}, which a CfC of mode {mode} has not"
+                for path in found.unknown[:8]]  # fmt: skip
+    if not found.cells:
+        return None, [*problems, f"{layer.name} holds no arrays of a cell, such as ff1_weight"]
+    memory: Memory | None = None
+    if layer.config["mixed_memory"]:
+        memory, more = keras_memory(layer, found.arrays_of(layer, found.memory))
+        problems += more
+        problems += _elapsed_problems(layer, found)
+    state: dict[str, FloatArray] = {}
+    problems += _cell_states(layer, found, mode, state)
+    if problems:
+        return None, problems
+    inputs, units = _sizes(state, len(found.cells))
+    description = CfCDescription(
+        origin=layer.name, module=NCPS, input_size=inputs, units=units, mode=mode,
+        activation=_activation(layer),
+    )  # fmt: skip
+    parts, problems = parts_from_state(tensors(state), description)
+    if parts is None:
+        return None, [f"{layer.name}: {problem}" for problem in problems]
+    several = len(parts.layers) > 1
+    heads = "tanh" if mode == "pure" or found.dense_heads else "linear"
+    layers = tuple(
+        replace(one, name=f"{layer.name}_{one.name}" if several else layer.name, heads=heads)
+        for one in parts.layers
+        if isinstance(one, CfCLayer)
+    )
+    if not found.dense_heads or mode == "pure":
+        return behind_memory(layer, replace(parts, layers=layers), memory)
+    return lecun_parts(layer, layers[0], memory)
+
+
+def _config_problems(layer: KerasLayer, mode: Any) -> list[str]:
+    """What its configuration says that cannot be imported."""
     problems: list[str] = []
     if mode not in MODES:
         problems.append(f"{layer.name}: mode is {mode!r:.60}; there are {', '.join(MODES)}")
+    activation = _activation(layer)
     if activation not in BACKBONE_ACTIVATIONS:
         problems.append(
             f"{layer.name}: the activation of its backbone is {activation!r:.60}; there are "
@@ -49,47 +84,58 @@ def keras_parts(layer: KerasLayer) -> tuple[FamilyParts | None, list[str]]:
         )
     if layer.config.get("sparsity_mask") is not None:
         problems.append(f"{layer.name}: its cell has a sparsity_mask; build it with a wiring")
-    problems += layer.differing({"fully_recurrent": True})
-    if layer.named:
-        problems.append(
-            f"{layer.name}: names of the arrays of a CfC in files of old are not read; save it as "
-            ".keras or .weights.h5"
-        )
-    if problems:
-        return None, problems
-    state: dict[str, FloatArray] = {}
-    root = CELL_OF_MEMORY if mixed else CELL
-    groups = _cells(layer, root)
-    if groups == [root]:
-        problems += _cell(layer, root, "rnn_cell.", mode, None, state)
-        problems += _backbone(layer, root, state)
-    else:
-        wiring, problems = built_wiring(layer, _inputs(layer, groups[0], mode))
-        if wiring is not None:
-            masks = signed_masks(wiring)
-            if len(masks) != len(groups):
-                problems.append(f"{layer.name}: its wiring has {len(masks)} layers, its arrays "
-                                f"{len(groups)}")  # fmt: skip
-            for number, (group, mask) in enumerate(zip(groups, masks, strict=False)):
-                problems += _cell(layer, group, f"rnn_cell.layer_{number}.", mode, mask, state)
-    if problems:
-        return None, problems
-    inputs, units = _sizes(state, len(groups))
-    description = CfCDescription(
-        origin=layer.name, module=NCPS, input_size=inputs, units=units, mode=mode,
-        activation=activation,
-    )  # fmt: skip
-    parts, problems = parts_from_state(tensors(state), description)
-    if parts is None:
-        return None, [f"{layer.name}: {problem}" for problem in problems]
-    heads = "tanh" if mode == "pure" else "linear"
-    several = len(parts.layers) > 1
-    layers = tuple(
-        replace(one, name=f"{layer.name}_{one.name}" if several else layer.name, heads=heads)
-        for one in parts.layers
-        if isinstance(one, CfCLayer)
-    )
-    return behind_memory(layer, replace(parts, layers=layers))
+    return problems + layer.differing({"fully_recurrent": True})
+
+
+def _activation(layer: KerasLayer) -> Any:
+    """The activation of a backbone; tf_cfc.py calls the first of them lecun."""
+    said = layer.word("activation", "lecun_tanh")
+    return "lecun_tanh" if said == "lecun" else said
+
+
+def _elapsed_problems(layer: KerasLayer, found: CfCArrays) -> list[str]:
+    """tf_cfc.py hands a cell behind a memory an elapsed time of 0 where none comes with the samples;
+    all others take 1.
+    """
+    if not found.dense_heads or layer.timespan is not None:
+        return []
+    return [
+        f"{layer.name} is a MixedCfcCell, whose cell takes an elapsed time of 0 where none comes "
+        'with the samples: say timespan = 0.0, or timespan = "irregular" where it did'
+    ]
+
+
+def _cell_states(
+    layer: KerasLayer, found: CfCArrays, mode: str, state: dict[str, FloatArray]
+) -> list[str]:
+    """Adds the arrays of all cells to a state_dict of ncps.torch; what is wrong with them."""
+    problems: list[str] = []
+    for number, one in enumerate(found.backbone):
+        arrays = found.arrays_of(layer, one, f"backbone {number} ")
+        state[f"rnn_cell.backbone.{2 * number}.weight"] = arrays.take("kernel").T
+        state[f"rnn_cell.backbone.{2 * number}.bias"] = arrays.take("bias", None, 0)
+        problems += arrays.problems
+    wired = len(found.cells) > 1 or any("/_cfc_layers/" in f"/{path}" for path in layer.arrays)
+    wired = wired or (wiring_of(layer)[0] is not None and not found.backbone)
+    if not wired:
+        arrays = found.arrays_of(layer, found.cells[0])
+        return problems + _cell(layer, arrays, "rnn_cell.", mode, None, state)
+    if found.backbone:
+        problems.append(f"{layer.name} has a wiring and a backbone, which no CfC has")
+    first = found.arrays_of(layer, found.cells[0])
+    columns, units = first.take("ff1_weight").shape
+    if first.problems:
+        return problems + first.problems
+    wiring, more = built_wiring(layer, columns - units)
+    problems += more
+    masks = [] if wiring is None else signed_masks(wiring)
+    if wiring is not None and len(masks) != len(found.cells):
+        problems.append(f"{layer.name}: its wiring has {len(masks)} layers, its arrays "
+                        f"{len(found.cells)}")  # fmt: skip
+    for number, (cell, mask) in enumerate(zip(found.cells, masks, strict=False)):
+        arrays = found.arrays_of(layer, cell, f"cell {number} " if len(masks) > 1 else "")
+        problems += _cell(layer, arrays, f"rnn_cell.layer_{number}.", mode, mask, state)
+    return problems
 
 
 def tensors(state: Mapping[str, FloatArray]) -> dict[str, Tensor]:
@@ -100,77 +146,38 @@ def tensors(state: Mapping[str, FloatArray]) -> dict[str, Tensor]:
     }
 
 
-def _cells(layer: KerasLayer, root: str) -> list[str]:
-    """Paths of the cells of a layer, in the order of its wiring."""
-    start = f"{root}_cfc_layers/"
-    names = {
-        path[len(start) :].partition("/")[0] for path in layer.arrays if path.startswith(start)
-    }
-    if not names:
-        return [root]
-    return [f"{start}{name}/" for name in sorted(names, key=_number)]
-
-
-def _number(name: str) -> int:
-    found = re.search(r"_([0-9]{1,6})$", name)
-    return int(found[1]) if found else 0
-
-
-def _inputs(layer: KerasLayer, group: str, mode: str) -> int:
-    arrays = layer.state(PURE if mode == "pure" else HEADS, group)
-    columns, units = arrays.take("ff1_weight").shape
-    return columns - units
-
-
 def _cell(
     layer: KerasLayer,
-    group: str,
+    arrays: Arrays,
     prefix: str,
     mode: str,
     mask: FloatArray | None,
     state: dict[str, FloatArray],
 ) -> list[str]:
     """Adds the arrays of one cell to a state_dict; what is wrong with them."""
-    arrays = layer.state(PURE if mode == "pure" else HEADS, group)
-    maps = ("ff1",) if mode == "pure" else ("ff1", "ff2")
-    for name in maps:
-        weight = arrays.take(f"{name}_weight")
+    for name in ("ff1",) if mode == "pure" else ("ff1", "ff2"):
+        dense = f"{name}.kernel" in arrays.keys
+        weight = arrays.take(f"{name}.kernel" if dense else f"{name}_weight")
         if mask is not None and weight.shape != mask.shape:
             return [
                 *arrays.problems,
-                f"{layer.name}: {group}{name} has shape {weight.shape}, its wiring {mask.shape}",
+                f"{layer.name}: {prefix[len('rnn_cell.') :]}{name} has shape {weight.shape}, its "
+                f"wiring {mask.shape}",
             ]
         # The sign of a mask belongs to the weight.
         state[f"{prefix}{name}.weight"] = (weight if mask is None else weight * mask).T
-        state[f"{prefix}{name}.bias"] = arrays.take(f"{name}_bias", weight.shape[1], 0)
-    problems = arrays.problems
+        bias = arrays.take(f"{name}.bias" if dense else f"{name}_bias", weight.shape[1], 0)
+        state[f"{prefix}{name}.bias"] = bias
     if mode == "pure":
         for name in ("w_tau", "A"):
             state[prefix + name] = arrays.take(name, 1, None)
     else:
         for name, sign in (("time_a", -1.0), ("time_b", 1.0)):
-            gate = layer.state(("kernel", "bias"), f"{group}{name}/")
-            state[f"{prefix}{name}.weight"] = sign * gate.take("kernel").T
-            state[f"{prefix}{name}.bias"] = sign * gate.take("bias", None, 0)
-            problems = problems + gate.problems
+            state[f"{prefix}{name}.weight"] = sign * arrays.take(f"{name}.kernel").T
+            state[f"{prefix}{name}.bias"] = sign * arrays.take(f"{name}.bias", None, 0)
     if mask is not None:
         state[f"{prefix}sparsity_mask"] = np.abs(mask).T
-    return problems
-
-
-def _backbone(layer: KerasLayer, root: str, state: dict[str, FloatArray]) -> list[str]:
-    """Adds the maps of a backbone, numbered with the activations between them; what is wrong."""
-    start = f"{root}backbone_fn/layers/"
-    names = {
-        path[len(start) :].partition("/")[0] for path in layer.arrays if path.startswith(start)
-    }
-    problems: list[str] = []
-    for number, name in enumerate(sorted((n for n in names if "dense" in n), key=_number)):
-        arrays = layer.state(("kernel", "bias"), f"{start}{name}/")
-        state[f"rnn_cell.backbone.{2 * number}.weight"] = arrays.take("kernel").T
-        state[f"rnn_cell.backbone.{2 * number}.bias"] = arrays.take("bias", None, 0)
-        problems += arrays.problems
-    return problems
+    return arrays.problems
 
 
 def _sizes(state: Mapping[str, FloatArray], cells: int) -> tuple[int, int]:

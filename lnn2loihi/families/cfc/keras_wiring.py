@@ -30,7 +30,7 @@ def built_wiring(layer: KerasLayer, inputs: int) -> tuple[Any, list[str]]:
     Raises:
         BackendMissingError: ncps is not installed.
     """
-    kind, numbers = _wiring_of(layer)
+    kind, numbers = wiring_of(layer)
     if kind is None:
         return None, [
             f"{layer.name} has a wiring, whose masks are not stored, and nothing says which; "
@@ -65,7 +65,7 @@ def built_wiring(layer: KerasLayer, inputs: int) -> tuple[Any, list[str]]:
     return wiring, []
 
 
-def _wiring_of(layer: KerasLayer) -> tuple[str | None, dict[str, Any]]:
+def wiring_of(layer: KerasLayer) -> tuple[str | None, dict[str, Any]]:
     """Class and numbers of a wiring, from one of the places in which ncps writes them."""
     for key in ("units", "wiring"):
         said = layer.config.get(key)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from lnn2loihi.converters.files.arrays import Arrays
 from lnn2loihi.converters.keras_read.layer import KerasLayer
 from lnn2loihi.converters.recurrent.family import FamilyParts
 from lnn2loihi.families.lstm.input_memory import InputMemory
@@ -38,13 +39,13 @@ def cell_config(layer: KerasLayer) -> dict[str, Any]:
     return found
 
 
-def keras_memory(layer: KerasLayer) -> tuple[Memory, list[str]]:
-    """The memory of a layer that has one, and everything that is wrong with it.
+def keras_memory(layer: KerasLayer, arrays: Arrays) -> tuple[Memory | None, list[str]]:
+    """The memory of a layer that has one, or None and everything that is wrong with it.
 
     Args:
         layer: with what `cell_config` says as its configuration.
+        arrays: those of the memory.
     """
-    arrays = layer.state(MEMORY_ARRAYS, CELL)
     recurrent = arrays.take("recurrent_kernel")
     units, columns = recurrent.shape
     given = arrays.take("input_kernel", None, columns)
@@ -59,7 +60,7 @@ def keras_memory(layer: KerasLayer) -> tuple[Memory, list[str]]:
     if isinstance(forget, bool) or not isinstance(forget, Real) or not np.isfinite(float(forget)):
         problems.append(f"{layer.name}: forget_gate_bias is {forget!r:.60}, expected a number")
     if problems:
-        return Memory(()), problems
+        return None, problems
     weights = np.split(np.concatenate([given, recurrent]).T, len(MEMORY_GATES))
     biases = dict(zip(MEMORY_GATES, np.split(bias, len(MEMORY_GATES)), strict=True))
     # The memory adds 1 to its forget gate, which another number here differs from.
@@ -69,13 +70,12 @@ def keras_memory(layer: KerasLayer) -> tuple[Memory, list[str]]:
     ), []
 
 
-def behind_memory(layer: KerasLayer, parts: FamilyParts) -> tuple[FamilyParts | None, list[str]]:
-    """The layers with the mixed memory before them, if there is one."""
-    if not layer.config["mixed_memory"]:
+def behind_memory(
+    layer: KerasLayer, parts: FamilyParts, memory: Memory | None
+) -> tuple[FamilyParts | None, list[str]]:
+    """The layers of a layer of Keras with its mixed memory before them, if there is one."""
+    if memory is None:
         return parts, []
-    memory, problems = keras_memory(layer)
-    if problems:
-        return None, problems
     made = InputMemory(f"{layer.name}.memory", parts.layers, memory)
     problems = made.problems()
     return (None, problems) if problems else (replace(parts, layers=(made,)), [])

@@ -14,7 +14,14 @@ from lnn2loihi.converters.keras_read.layer import KerasLayer
 from lnn2loihi.converters.recurrent.family import FamilyParts
 from lnn2loihi.families.cfc.keras import tensors
 from lnn2loihi.families.cfc.keras_wiring import built_wiring
-from lnn2loihi.families.lstm.keras_memory import CELL, CELL_OF_MEMORY, behind_memory, cell_config
+from lnn2loihi.families.lstm.keras_memory import (
+    CELL,
+    CELL_OF_MEMORY,
+    MEMORY_ARRAYS,
+    behind_memory,
+    cell_config,
+    keras_memory,
+)
 from lnn2loihi.families.ltc.description import LTC, MAPPINGS, LTCDescription
 from lnn2loihi.families.ltc.state import ltc_parts
 
@@ -60,4 +67,9 @@ def keras_parts(layer: KerasLayer) -> tuple[FamilyParts | None, list[str]]:
     if parts is None:
         return None, [f"{layer.name}: {problem}" for problem in problems]
     layers = (parts.layers[0].renamed(lambda _: layer.name),)
-    return behind_memory(layer, replace(parts, layers=layers))
+    memory = None
+    if layer.config["mixed_memory"]:
+        memory, problems = keras_memory(layer, layer.state(MEMORY_ARRAYS, CELL))
+        if memory is None:
+            return None, problems
+    return behind_memory(layer, replace(parts, layers=layers), memory)
