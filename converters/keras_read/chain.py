@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from lnn2loihi.converters.files.description import Timespan
 from lnn2loihi.converters.keras_read.layer import KerasLayer, snake_case
 from lnn2loihi.converters.recurrent.asked import asked
 from lnn2loihi.converters.recurrent.family import FamilyImporter
@@ -34,8 +36,15 @@ _REASONS = {
 }
 
 
+#: Cells by other names than the layers that are made of them.
+_CELLS = {"WiredCfCCell": "CfC", "CfcCell": "CfC", "MixedCfcCell": "CfC"}
+
+
 class KerasChain:
     """What has been made of the layers so far.
+
+    Args:
+        timespan: the elapsed time that whoever imports the model states, or None.
 
     Attributes:
         layers: of the network.
@@ -47,7 +56,8 @@ class KerasChain:
         problems: everything that is wrong.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, timespan: Timespan | None = None) -> None:
+        self._timespan = timespan
         self.layers: list[Layer] = []
         self.readout: Linear | None = None
         self.host: tuple[str, ...] = ()
@@ -89,11 +99,11 @@ class KerasChain:
         counts: dict[str, int] = {}
         for one in several:
             inner = str(one["class_name"]).rpartition(">")[2]
-            importer = known.get(inner.removesuffix("Cell"))
+            key, own_kind = snake_case(inner), _kind_of_cell(inner, one["config"], layer.arrays)
+            importer = known.get(own_kind)
             if importer is None:
                 self.problems.append(f"{layer.name} runs a {inner:.60}, which cannot be imported")
                 continue
-            key = snake_case(inner)
             number = counts[key] = counts.get(key, -1) + 1
             place = f"cell/cells/{key}{f'_{number}' if number else ''}/"
             arrays = layer.arrays
@@ -109,9 +119,7 @@ class KerasChain:
             named = f"{layer.name}_{one['config'].get('name')}" if len(several) > 1 else layer.name
             both = {**own, **one["config"]}
             package = str(one.get("module") or layer.package).partition(".")[0]
-            made = KerasLayer(
-                inner.removesuffix("Cell"), package, named, both, arrays, layer.place, layer.named
-            )
+            made = KerasLayer(own_kind, package, named, both, arrays, layer.place, layer.named)
             self._recurrent(importer, made)
 
     def _recurrent(self, importer: FamilyImporter, layer: KerasLayer) -> None:
@@ -127,6 +135,7 @@ class KerasChain:
             self.notes["answer"] = (
                 "of the last step in Keras; here of each step, the last among them"
             )
+        layer = replace(layer, timespan=self._timespan)
         parts, problems = asked(layer.name, importer, importer.from_keras, layer)
         self.problems += problems
         if parts is None:
@@ -136,7 +145,9 @@ class KerasChain:
         self._hear(first)
         self.layers += others
         if parts.readout is not None:
-            self._map(parts.readout.weight, parts.readout.bias, diagonal=False)
+            weight = parts.readout.weight
+            diagonal = parts.mapped and bool(np.array_equal(weight, np.diag(np.diagonal(weight))))
+            self._map(weight, parts.readout.bias, diagonal=diagonal)
 
     def _hear(self, layer: Layer) -> None:
         """Adds a layer that hears what waits."""
@@ -282,3 +293,17 @@ class KerasChain:
         waiting = self._waiting or Linear(SUM, np.eye(size or 1), np.zeros(size or 1))
         self._waiting, self._diagonal = None, True
         self.layers.append(DenseLayer(layer.name, Linear(SUM, waiting.weight, waiting.bias), known))
+
+
+def _kind_of_cell(cell: str, config: Mapping[str, Any], paths: Iterable[str]) -> str:
+    """The class of the layer that ncps or Keras makes of a cell. A memory does not say which cell
+    is in it: its configuration, or the number of its arrays, does.
+    """
+    if cell != "MixedMemoryRNN":
+        return _CELLS.get(cell, cell.removesuffix("Cell"))
+    inner = config.get("rnn_cell")
+    said = {*inner} if isinstance(inner, Mapping) else set()
+    held = {path.rpartition("/")[2].partition(":")[0] for path in paths}
+    large = any(path.startswith("cell/rnn_cell/vars/10") for path in paths)
+    ltc = large or "ode_unfolds" in said or "sensory_mu" in held
+    return "LTC" if ltc else "CfC"

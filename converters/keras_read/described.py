@@ -95,7 +95,10 @@ def described_config(said: KerasDescription | None, file: KerasFile) -> dict[str
             config = {"name": name, "layer": {
                 "class_name": "Dense", "module": "keras", "config": {**config, "name": f"{name}_d"},
             }}  # fmt: skip
-        if kind == "CfC" or kind == "LTC":
+        if kind == "RNN":
+            cell = str(config.pop("cell", "CfCCell"))
+            config = {"cell": {"class_name": cell, "config": dict(config)}, **config}
+        elif kind in _NCPS:
             config = {"cell": {"config": dict(config)}, **config}
         listed.append({"class_name": kind, "module": package, "config": config})
     return {"class_name": "Sequential", "config": {"layers": listed}}
@@ -195,6 +198,8 @@ def _orders(file: KerasFile) -> Iterator[list[str]]:
                 continue
             yield from follow([*order, one], gives)
 
+    if set(file.order) == set(groups):
+        yield list(file.order)
     # Where several orders fit, those are likelier that begin with a map or a recurrent layer.
     groups.sort(key=lambda one: (_LATE.get(_base(one), 0), _base(one), _index(one)))
     yield from follow([], None)

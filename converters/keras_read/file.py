@@ -1,4 +1,4 @@
-"""Opens what Keras has saved: `.keras`, `.weights.h5`, `.h5`."""
+"""Opens what Keras has saved: `.keras`, `.weights.h5`, `.h5`, and `.npz` of its variables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import Any
 
 from lnn2loihi.converters.files.checkpoint import MOST_TENSORS, too_many
 from lnn2loihi.converters.files.hdf5 import SIGNATURE, Hdf5Error, read_hdf5
+from lnn2loihi.converters.files.npz import read_npz
 from lnn2loihi.converters.files.tensor import Tensor
+from lnn2loihi.converters.keras_read.names import positioned
 from lnn2loihi.errors import ImportNetworkError
 from lnn2loihi.files import note_input, why_no_file
 
@@ -34,12 +36,14 @@ class KerasFile:
         config: the configuration of the model; None where the file has none.
         named: whether the paths end in names (files of old), and not in positions.
         names: names of layers, by the path of the group of their arrays.
+        order: these paths in the order of the model, where the file tells it; else empty.
     """
 
     arrays: Mapping[str, Tensor]
     config: Mapping[str, Any] | None
     named: bool
     names: Mapping[str, str]
+    order: tuple[str, ...] = ()
 
 
 def read_keras(path: Path) -> KerasFile:
@@ -57,6 +61,9 @@ def read_keras(path: Path) -> KerasFile:
         raise ImportNetworkError(
             str(path), f"it has {size} bytes, the limit of lnn2loihi is {LARGEST_FILE}"
         )
+    if path.suffix.lower() == ".npz":
+        tensors, _ = read_npz(path)
+        return _by_names(path, {key.replace(".", "/"): one for key, one in tensors.items()})
     with path.open("rb") as file:
         head = file.read(8)
     config: Any = None
@@ -80,6 +87,8 @@ def read_keras(path: Path) -> KerasFile:
         config = _parsed(found.texts["", "model_config"], path)
     legacy = "model_weights/"
     named = any(key.startswith(legacy) for key in found.arrays)
+    if not named and config is None and not any(key.startswith("layers/") for key in found.arrays):
+        return _by_names(path, found.arrays)
     begin = legacy if named else "layers/"
     return KerasFile(
         {k[len(begin) :]: tensor for k, tensor in found.arrays.items() if k.startswith(begin)},
@@ -91,6 +100,35 @@ def read_keras(path: Path) -> KerasFile:
             if key == "name" and place.startswith(begin) and place.endswith("/vars")
         },
     )
+
+
+def has_variables(path: Path) -> bool:
+    """Whether an `.npz` holds variables of layers of Keras, all of which are known."""
+    try:
+        return bool(read_keras(path).arrays)
+    except ImportNetworkError:
+        return False
+
+
+def _by_names(path: Path, arrays: Mapping[str, Tensor]) -> KerasFile:
+    """Weights that are known by the names of their variables alone.
+
+    Raises:
+        ImportNetworkError: nobody knows what some of them are.
+    """
+    found = positioned(arrays)
+    if not arrays:
+        raise ImportNetworkError(str(path), "it holds no arrays; save the model again")
+    if found.unknown or not found.arrays:
+        named = ", ".join(f"{name:.80}" for name in (found.unknown or tuple(arrays))[:8])
+        more = f" and {len(found.unknown) - 8} more" if len(found.unknown) > 8 else ""
+        raise ImportNetworkError(
+            str(path),
+            f"its arrays {named}{more} are of no layer of Keras that is known by the names of its "
+            "variables; save the model as .keras or .weights.h5, or name its module in a "
+            "description",
+        )
+    return KerasFile(found.arrays, None, False, found.names, found.order)
 
 
 def _members(path: Path) -> tuple[bytes, Any]:

@@ -48,7 +48,7 @@ from lnn2loihi.converters.keras_read.described import (
     proposed,
     unlisted,
 )
-from lnn2loihi.converters.keras_read.file import KERAS_SUFFIXES, read_keras
+from lnn2loihi.converters.keras_read.file import KERAS_SUFFIXES, has_variables, read_keras
 from lnn2loihi.converters.keras_read.model import ModelError, layers_of
 from lnn2loihi.converters.keras_read.refused import refusal
 from lnn2loihi.converters.provenance import with_source
@@ -56,7 +56,9 @@ from lnn2loihi.errors import ImportNetworkError, NetworkError, Problems
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.proposal import DescriptionProposal
 
-#: A description that names a file of Keras.
+#: A description of layers of Keras, one that names a file of Keras, and one that names an archive.
+_OF_KERAS = re.compile(rb"""^\s*module\s*=\s*["']keras\.""", re.M)
+_NAMES_NPZ = re.compile(rb"""^\s*checkpoint\s*=\s*["'][^"'\n]*\.npz["']""", re.M | re.I)
 _NAMES_KERAS = re.compile(
     rb"""^\s*checkpoint\s*=\s*["'][^"'\n]*\.(keras|h5|hdf5)["']""", re.M | re.I
 )
@@ -77,11 +79,12 @@ class KerasImporter:
         path = Path(source)
         if path.suffix.lower() in KERAS_SUFFIXES:
             return True
-        if path.suffix.lower() != ".toml" or not path.is_file():
-            return False
-        # It is parsed once, by whoever loads it.
-        with path.open("rb") as file:
-            return _NAMES_KERAS.search(file.read(SIZE_LIMIT)) is not None
+        if path.suffix.lower() == ".npz" and path.is_file():
+            beside = _beside(path)
+            return _says(beside, _OF_KERAS) if beside else has_variables(path)
+        return path.suffix.lower() == ".toml" and (
+            _says(path, _NAMES_KERAS) or (_says(path, _OF_KERAS) and _says(path, _NAMES_NPZ))
+        )
 
     @checks_kinds(ImportNetworkError)
     def load(
@@ -124,7 +127,8 @@ class KerasImporter:
                 str(path), "it says itself which layers it has; leave layers out of its description"
             )
         config = file.config or described_config(said, file)
-        chain = KerasChain()
+        stated = said.timespan if said is not None and timespan is None else timespan
+        chain = KerasChain(stated)
         try:
             chain.build(layers_of(file, config))
         except ModelError as error:
@@ -157,6 +161,14 @@ class KerasImporter:
                 str(path), "it needs no description: it says itself which layers it has"
             )
         return proposed(path, file)
+
+
+def _says(path: Path, what: re.Pattern[bytes]) -> bool:
+    """Whether a file says something; it is parsed once, by whoever loads it."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return what.search(file.read(SIZE_LIMIT)) is not None
 
 
 def _named(source: object) -> str:

@@ -215,6 +215,16 @@ class FamilyImporter(ABC):
         """
         return None, [f"{layer.name} is a {layer.kind}, which {self.name} does not read"]
 
+    def from_names(self, arrays: Mapping[str, Tensor]) -> tuple[str, dict[str, Tensor]] | None:
+        """The class, one of `keras`, of a layer whose arrays are known by the names of their
+        variables, and its arrays by the positions that files of Keras 3 have; None where it is
+        none of this family's.
+
+        Args:
+            arrays: by path below the layer, such as `cf_c_cell_3/ff1_weight:0`.
+        """
+        return None
+
     def suggestion(self, state: Mapping[str, Tensor]) -> list[str]:
         """Lines of a description, as far as the keys of a checkpoint tell."""
         return [f'module = "{self.modules[0]}"']

@@ -236,6 +236,17 @@ class TorchRnnImporter(FamilyImporter):
         ]
         return FamilyParts((self.layer(layer.name, *blocks),)), []
 
+    def from_names(self, arrays: Mapping[str, Tensor]) -> tuple[str, dict[str, Tensor]] | None:
+        """Its kernels, whose blocks tell the families apart."""
+        ends = {path.rpartition("/")[2].partition(":")[0]: one for path, one in arrays.items()}
+        own = [name for name in ("kernel", "recurrent_kernel", "bias") if name in ends]
+        if own[:2] != ["kernel", "recurrent_kernel"] or len(own) != len(arrays):
+            return None
+        shape = ends["recurrent_kernel"].shape
+        if len(shape) != 2 or shape[1] != self.rows * shape[0]:
+            return None
+        return self.kind, {f"cell/vars/{place}": ends[name] for place, name in enumerate(own)}
+
     def suggestion(self, state: Mapping[str, Tensor]) -> list[str]:
         """Lines of a description, as far as the keys of a checkpoint tell."""
         key = next(key for key in state if _KEY.fullmatch(key.rsplit(".", 1)[-1]))

@@ -71,6 +71,7 @@ from lnn2loihi.families.cfc.description import (
     TorchCfCDescription,
 )
 from lnn2loihi.families.cfc.keras import keras_parts
+from lnn2loihi.families.cfc.keras_arrays import cfc_positions
 from lnn2loihi.families.cfc.layout import suggested_lines
 from lnn2loihi.families.cfc.module import describe
 from lnn2loihi.families.cfc.ncps import NcpsImporter, as_module
@@ -110,6 +111,10 @@ class CfCImporter(NcpsImporter):
     def from_keras(self, layer: KerasLayer) -> tuple[FamilyParts | None, list[str]]:
         """The layers of one CfC of ncps.keras or ncps.tf."""
         return keras_parts(layer)
+
+    def from_names(self, arrays: Mapping[str, Tensor]) -> tuple[str, dict[str, Tensor]] | None:
+        """A CfC of ncps.keras, ncps.tf or tf_cfc.py."""
+        return cfc_positions(arrays)
 
     def suggestion(self, state: Mapping[str, Tensor]) -> list[str]:
         """Lines of a description, as far as the keys of a checkpoint tell."""

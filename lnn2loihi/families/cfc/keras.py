@@ -38,6 +38,8 @@ def keras_parts(layer: KerasLayer) -> tuple[FamilyParts | None, list[str]]:
     if problems:
         return None, problems
     found = cfc_arrays(layer, mode == "pure", layer.config["mixed_memory"])
+    if found.dense_heads and (problems := _unsaid(layer, found)):
+        return None, problems
     problems = [f"{layer.name} holds {path}, which a CfC of mode {mode} has not"
                 for path in found.unknown[:8]]  # fmt: skip
     if not found.cells:
@@ -46,7 +48,6 @@ def keras_parts(layer: KerasLayer) -> tuple[FamilyParts | None, list[str]]:
     if layer.config["mixed_memory"]:
         memory, more = keras_memory(layer, found.arrays_of(layer, found.memory))
         problems += more
-        problems += _elapsed_problems(layer, found)
     state: dict[str, FloatArray] = {}
     problems += _cell_states(layer, found, mode, state)
     if problems:
@@ -93,15 +94,27 @@ def _activation(layer: KerasLayer) -> Any:
     return "lecun_tanh" if said == "lecun" else said
 
 
-def _elapsed_problems(layer: KerasLayer, found: CfCArrays) -> list[str]:
-    """tf_cfc.py hands a cell behind a memory an elapsed time of 0 where none comes with the samples;
-    all others take 1.
+def _unsaid(layer: KerasLayer, found: CfCArrays) -> list[str]:
+    """What no file says of a cell of tf_cfc.py, which has no defaults. Behind a memory it takes an
+    elapsed time of 0 where none comes with the samples; all others take 1.
     """
-    if not found.dense_heads or layer.timespan is not None:
+    unsaid = {
+        'mode = "default", or "no_gate", which has the same arrays; "pure" where it was minimal': "mode"
+        not in layer.config,
+        'activation = "...", the backbone_activation of its hparams': "activation"
+        not in layer.config
+        and bool(found.backbone),
+        "timespan = 0.0, which a MixedCfcCell takes where no time comes with the samples, or "
+        'timespan = "irregular" where it did': layer.timespan is None
+        and layer.config["mixed_memory"],
+    }
+    missing = [say for say, absent in unsaid.items() if absent]
+    if not missing:
         return []
     return [
-        f"{layer.name} is a MixedCfcCell, whose cell takes an elapsed time of 0 where none comes "
-        'with the samples: say timespan = 0.0, or timespan = "irregular" where it did'
+        f"{layer.name} is a cell of tf_cfc.py, and its file does not say how it was built; save "
+        f'the weights (model.save_weights("net.weights.h5")) and say in their description: '
+        f"{'; '.join(missing)}"
     ]
 
 

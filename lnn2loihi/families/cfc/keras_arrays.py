@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from lnn2loihi.converters.files.arrays import Arrays
 from lnn2loihi.converters.files.tensor import Tensor
 from lnn2loihi.converters.keras_read.layer import KerasLayer
-from lnn2loihi.families.lstm.keras_memory import CELL, MEMORY_ARRAYS
+from lnn2loihi.families.lstm.keras_memory import CELL, CELL_OF_MEMORY, MEMORY_ARRAYS
 
 #: Arrays of a cell in the order in which Keras makes them; of one of tf_cfc.py, pure alone.
 HEADS = ("ff1_weight", "ff1_bias", "ff2_weight", "ff2_bias")
@@ -94,6 +94,38 @@ def cfc_arrays(layer: KerasLayer, pure: bool, mixed: bool) -> CfCArrays:
     return found
 
 
+def cfc_positions(arrays: Mapping[str, Tensor]) -> tuple[str, dict[str, Tensor]] | None:
+    """The arrays of a layer by position, of those by name; None where it is no CfC. What names do
+    not tell apart (Dense layers of tf_cfc.py) is told apart as `cfc_arrays` does.
+    """
+    ends = {path.partition(":")[0].rpartition("/")[2] for path in arrays}
+    pure = "w_tau" in ends
+    layer = KerasLayer("CfC", "ncps", "cfc", {}, arrays)
+    found = cfc_arrays(layer, pure, "input_kernel" in ends)
+    known = {"ff1_weight", "ff1.kernel"}
+    if found.unknown or not found.cells or not all(known & cell.keys() for cell in found.cells):
+        return None
+    root = CELL_OF_MEMORY if found.memory else CELL
+    placed = {
+        f"{CELL}vars/{place}": found.memory[name]
+        for place, name in enumerate(MEMORY_ARRAYS)
+        if name in found.memory
+    }
+    # A wiring of one layer has a cell of its own below it, too.
+    wired = len(found.cells) > 1 or any("wired" in path or "_cfc_layers" in path for path in arrays)
+    for number, cell in enumerate(found.cells):
+        inside = f"{root}_cfc_layers/cf_c_cell{f'_{number}' if number else ''}/" if wired else root
+        own = (PURE[2:] if found.dense_heads else PURE) if pure else HEADS
+        for name, tensor in cell.items():
+            holder, _, part = name.rpartition(".")
+            place = _DENSE.index(part) if holder else own.index(name)
+            placed[f"{inside}{f'{holder}/' if holder else ''}vars/{place}"] = tensor
+    for number, one in enumerate(found.backbone):
+        inside = f"{root}backbone_fn/layers/dense{f'_{number}' if number else ''}/"
+        placed |= {f"{inside}vars/{_DENSE.index(name)}": tensor for name, tensor in one.items()}
+    return "CfC", placed
+
+
 def _take_anonymous(found: CfCArrays, maps: Sequence[dict[str, Tensor]], pure: bool) -> None:
     """Dense layers that only counters tell apart: of tf_cfc.py, which makes the backbone first, and
     heads and gates after it; of others the backbone.
@@ -102,6 +134,9 @@ def _take_anonymous(found: CfCArrays, maps: Sequence[dict[str, Tensor]], pure: b
         found.backbone += maps
         return
     last = _DENSE_HEADS[:1] if pure else (*_DENSE_HEADS, *_GATES)
+    if len(maps) < len(last):
+        found.unknown += [f"a Dense with {name}" for one in maps for name in one]
+        return
     found.dense_heads = True
     found.backbone += maps[: -len(last)]
     own = found.cells[0] if found.cells else {}

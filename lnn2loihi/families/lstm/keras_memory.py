@@ -21,21 +21,29 @@ from lnn2loihi.layers.linear import Linear
 
 #: Where a cell stands in a layer, and where it stands within a mixed memory.
 CELL, CELL_OF_MEMORY = "cell/", "cell/rnn_cell/"
+#: The same, with that of tf_cfc.py.
+_CELLS_OF_MEMORY = (CELL_OF_MEMORY, "cell/cfc/")
 #: Arrays of a memory in the order in which Keras makes them.
 MEMORY_ARRAYS = ("input_kernel", "recurrent_kernel", "bias")
 
 
 def cell_config(layer: KerasLayer) -> dict[str, Any]:
-    """What the configuration of a layer of ncps says, and that of the cell in it."""
-    cell = layer.config.get("cell")
-    inner = cell.get("config") if isinstance(cell, Mapping) else None
-    inner = dict(inner) if isinstance(inner, Mapping) else {}
-    innermost = inner.pop("rnn_cell", None)
-    innermost = innermost if isinstance(innermost, Mapping) else {}
-    found = {**innermost, **inner, **layer.config}
+    """What the configuration of a layer of ncps says, and that of the cell in it, or in the memory
+    in it.
+    """
+    found = dict(layer.config)
+    cell = found.get("cell")
     kind = str(cell.get("class_name")) if isinstance(cell, Mapping) else ""
-    stored = any(path.startswith(CELL_OF_MEMORY) for path in layer.arrays)
-    found["mixed_memory"] = bool(found.get("mixed_memory")) or "MixedMemory" in kind or stored
+    if isinstance(cell, Mapping) and isinstance(cell.get("config"), Mapping):
+        found = {**cell["config"], **found}
+    if isinstance(found.get("rnn_cell"), Mapping):
+        found = {**found["rnn_cell"], **found}
+    stored = any(
+        path.startswith(_CELLS_OF_MEMORY)
+        or path.rpartition("/")[2].partition(":")[0] == MEMORY_ARRAYS[0]
+        for path in layer.arrays
+    )
+    found["mixed_memory"] = bool(found.get("mixed_memory")) or "Mixed" in kind or stored
     return found
 
 

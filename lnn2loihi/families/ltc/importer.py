@@ -58,7 +58,7 @@ from lnn2loihi.converters.modules.classes import is_torch_module
 from lnn2loihi.converters.recurrent.family import FamilyParts
 from lnn2loihi.families.cfc.ncps import MEMORY_PARTS, NcpsImporter, as_module, changed_parts
 from lnn2loihi.families.ltc.description import LTC, LTCDescription
-from lnn2loihi.families.ltc.keras import keras_parts
+from lnn2loihi.families.ltc.keras import keras_parts, ltc_positions
 from lnn2loihi.families.ltc.original import (
     ORIGINAL,
     OriginalLTCDescription,
@@ -104,6 +104,10 @@ class LTCImporter(NcpsImporter):
     def from_keras(self, layer: KerasLayer) -> tuple[FamilyParts | None, list[str]]:
         """The layers of one LTC of ncps.keras or ncps.tf."""
         return keras_parts(layer)
+
+    def from_names(self, arrays: Mapping[str, Tensor]) -> tuple[str, dict[str, Tensor]] | None:
+        """An LTC of ncps.keras or ncps.tf."""
+        return ltc_positions(arrays)
 
     def suggestion(self, state: Mapping[str, Tensor]) -> list[str]:
         """Lines of a description, as far as the keys of a checkpoint tell."""

@@ -6,10 +6,12 @@ Source: ncps 1.0.1, keras/ltc.py and ltc_cell.py; the same in tf/.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
+from lnn2loihi.converters.files.tensor import Tensor
 from lnn2loihi.converters.keras_read.layer import KerasLayer
 from lnn2loihi.converters.recurrent.family import FamilyParts
 from lnn2loihi.families.cfc.keras import tensors
@@ -27,6 +29,21 @@ from lnn2loihi.families.ltc.state import ltc_parts
 
 _ARRAYS = ("gleak", "vleak", "cm", "sigma", "mu", "w", "erev",
            "sensory_sigma", "sensory_mu", "sensory_w", "sensory_erev")  # fmt: skip
+_MAPPED = ("input_w", "input_b", "output_w", "output_b")
+
+
+def ltc_positions(arrays: Mapping[str, Tensor]) -> tuple[str, dict[str, Tensor]] | None:
+    """The arrays of a layer by position, of those by name; None where it is no LTC."""
+    ends = {path.rpartition("/")[2].partition(":")[0]: one for path, one in arrays.items()}
+    if not {*_ARRAYS} <= ends.keys() or len(ends) != len(arrays):
+        return None
+    memory = [name for name in MEMORY_ARRAYS if name in ends]
+    root = CELL_OF_MEMORY if memory else CELL
+    own = [name for name in (*_ARRAYS, *_MAPPED) if name in ends]
+    if len(memory) + len(own) != len(ends):
+        return None
+    found = {f"{CELL}vars/{place}": ends[name] for place, name in enumerate(memory)}
+    return "LTC", found | {f"{root}vars/{place}": ends[name] for place, name in enumerate(own)}
 
 
 def keras_parts(layer: KerasLayer) -> tuple[FamilyParts | None, list[str]]:
