@@ -99,7 +99,7 @@ class KerasChain:
         counts: dict[str, int] = {}
         for one in several:
             inner = str(one["class_name"]).rpartition(">")[2]
-            key, own_kind = snake_case(inner), _kind_of_cell(inner, one["config"], layer.arrays)
+            key, own_kind = snake_case(inner), kind_of_cell(inner, one["config"], layer.arrays)
             importer = known.get(own_kind)
             if importer is None:
                 self.problems.append(f"{layer.name} runs a {inner:.60}, which cannot be imported")
@@ -295,7 +295,7 @@ class KerasChain:
         self.layers.append(DenseLayer(layer.name, Linear(SUM, waiting.weight, waiting.bias), known))
 
 
-def _kind_of_cell(cell: str, config: Mapping[str, Any], paths: Iterable[str]) -> str:
+def kind_of_cell(cell: str, config: Mapping[str, Any], paths: Iterable[str]) -> str:
     """The class of the layer that ncps or Keras makes of a cell. A memory does not say which cell
     is in it: its configuration, or the number of its arrays, does.
     """

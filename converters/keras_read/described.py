@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lnn2loihi.converters.files.description import IRREGULAR, Timespan
-from lnn2loihi.converters.keras_read.chain import NOTHING, KerasChain
+from lnn2loihi.converters.keras_read.chain import NOTHING, KerasChain, kind_of_cell
 from lnn2loihi.converters.keras_read.file import KerasFile
+from lnn2loihi.converters.keras_read.guesses import (
+    asks_for_time,
+    base_of,
+    guesses_of,
+    index_of,
+    kind_of,
+    size_of,
+)
 from lnn2loihi.converters.keras_read.layer import snake_case
 from lnn2loihi.converters.keras_read.model import ModelError, layers_of
 from lnn2loihi.errors import ImportNetworkError, Problems
-from lnn2loihi.family import importers
 from lnn2loihi.proposal import DescriptionCandidate, DescriptionProposal
 
 #: What `module` may be.
 MODULES = ("keras.Sequential", "keras.Model")
-#: Classes whose arrays are known by the beginning of their path.
-_STATELESS = ("Dense", "TimeDistributed", "BatchNormalization", "Normalization")
 #: Classes of ncps, as paths call them.
 _NCPS = ("CfC", "LTC")
 #: Classes that stand late in a model, rather than early.
 _LATE = {"batch_normalization": 1, "dense": 2}
 #: Most orders of layers that are tried.
 MOST_ORDERS = 1 << 12
-#: Most cells of a wired CfC.
-MOST_CELLS = 64
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def described_config(said: KerasDescription | None, file: KerasFile) -> dict[str
     listed: list[dict[str, Any]] = []
     counts: dict[str, int] = {}
     for one in said.layers if said else ():
-        kind = str(one["class"])
+        kind, one = _known_by_names(file, one)
         key = snake_case(kind)
         number = counts[key] = counts.get(key, -1) + 1
         place = f"{key}{f'_{number}' if number else ''}"
@@ -102,6 +104,19 @@ def described_config(said: KerasDescription | None, file: KerasFile) -> dict[str
             config = {"cell": {"config": dict(config)}, **config}
         listed.append({"class_name": kind, "module": package, "config": config})
     return {"class_name": "Sequential", "config": {"layers": listed}}
+
+
+def _known_by_names(file: KerasFile, one: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """The class of a layer, and what else its table says. Where arrays are known by names, a layer
+    is called by the cell that `RNN` runs.
+    """
+    kind = str(one["class"])
+    if kind != "RNN" or any(base_of(key.partition("/")[0]) == "rnn" for key in file.arrays):
+        return kind, one
+    cell = str(one.get("cell", "CfCCell"))
+    mixed = {"mixed_memory": True} if "Mixed" in cell else {}
+    rest = {key: value for key, value in one.items() if key not in ("class", "cell")}
+    return kind_of_cell(cell, {}, file.arrays), {**rest, **mixed}
 
 
 def proposed(path: Path, file: KerasFile) -> DescriptionProposal:
@@ -125,18 +140,23 @@ def _candidate(path: Path, file: KerasFile, order: Sequence[str]) -> Description
         "# beside their arrays: activations, wirings, layers without arrays (leave Dropout out).",
         "layers = [",
     ]  # fmt: skip
-    kinds = _kinds()
     layers: list[dict[str, Any]] = []
     for group in order:
-        kind = kinds[_base(group)]
-        guesses = _guesses(file, group, kind)
+        kind, guesses = kind_of(file, group), guesses_of(file, group)
         said = "".join(f", {key} = {_toml(value)}" for key, value in guesses.items())
         lines.append(f'    {{ class = "{kind}"{said} }},')
         layers.append({"class": kind, **guesses})
     lines.append("]")
     if silent := unlisted(file, layers):
         lines.append(f"# The model has layers without arrays, too: {', '.join(silent)}"[:200])
-    if any(one["class"] in _NCPS for one in layers):
+    if any(one.get("mode") == "default" for one in layers):
+        lines.append('# mode = "no_gate" has the same arrays as "default".')
+    if any(asks_for_time(file, group) for group in order):
+        lines.append(
+            'timespan = "?"  # 0.0 where no elapsed time came with the samples (tf_cfc.py takes 0 '
+            'behind a memory), or "irregular"'
+        )
+    elif any(one["class"] in (*_NCPS, "RNN") for one in layers):
         lines.append('timespan = 1.0  # a guess; "irregular" if it came with the samples')
     chain = KerasChain()
     problems: list[str] = []
@@ -164,25 +184,15 @@ def unlisted(file: KerasFile, layers: Sequence[Mapping[str, Any]]) -> list[str]:
         number = counts[key] = counts.get(key, -1) + 1
         listed.add(f"{key}{f'_{number}' if number else ''}")
     nothing = {snake_case(kind) for kind in NOTHING}
-    groups = [place for place in file.names if "/" not in place and _base(place) not in nothing]
+    groups = [place for place in file.names if "/" not in place and base_of(place) not in nothing]
     return [place for place in groups if place not in listed]
-
-
-def _kinds() -> dict[str, str]:
-    names = (*_STATELESS, *(kind for _, one in importers() for kind in one.keras))
-    return {snake_case(name): name for name in names}
-
-
-def _base(group: str) -> str:
-    return re.sub(r"_[0-9]+$", "", group)
 
 
 def _orders(file: KerasFile) -> Iterator[list[str]]:
     """Orders of the layers in which each hears as many numbers as the one before answers."""
-    kinds = _kinds()
     groups = list(dict.fromkeys(key.partition("/")[0] for key in file.arrays))
-    groups = [one for one in groups if _base(one) in kinds]
-    sizes = {one: _size(file, one) for one in groups}
+    groups = [one for one in groups if kind_of(file, one)]
+    sizes = {one: size_of(file, one) for one in groups}
     tried = 0
 
     def follow(order: list[str], answers: int | None) -> Iterator[list[str]]:
@@ -193,7 +203,8 @@ def _orders(file: KerasFile) -> Iterator[list[str]]:
         for one in groups if tried < MOST_ORDERS else ():
             hears, gives = sizes[one]
             # Of layers of one class the first was made first.
-            earlier = [g for g in groups if _base(g) == _base(one) and _index(g) < _index(one)]
+            alike = [other for other in groups if base_of(other) == base_of(one)]
+            earlier = [other for other in alike if index_of(other) < index_of(one)]
             if one in order or not set(earlier) <= set(order) or answers not in (None, hears):
                 continue
             yield from follow([*order, one], gives)
@@ -201,69 +212,8 @@ def _orders(file: KerasFile) -> Iterator[list[str]]:
     if set(file.order) == set(groups):
         yield list(file.order)
     # Where several orders fit, those are likelier that begin with a map or a recurrent layer.
-    groups.sort(key=lambda one: (_LATE.get(_base(one), 0), _base(one), _index(one)))
+    groups.sort(key=lambda one: (_LATE.get(base_of(one), 0), base_of(one), index_of(one)))
     yield from follow([], None)
-
-
-def _index(group: str) -> int:
-    found = re.search(r"_([0-9]+)$", group)
-    return int(found[1]) if found else 0
-
-
-def _shape(file: KerasFile, path: str) -> tuple[int, ...]:
-    found = file.arrays.get(path)
-    return () if found is None else found.shape
-
-
-def _cells(file: KerasFile, group: str) -> list[str]:
-    """Paths of the cells of a recurrent layer, several in a wired CfC."""
-    wired = [
-        f"{group}/cell/_cfc_layers/cf_c_cell{f'_{n}' if n else ''}/vars/" for n in range(MOST_CELLS)
-    ]
-    return [one for one in wired if _shape(file, f"{one}0")] or [f"{group}/cell/vars/"]
-
-
-def _size(file: KerasFile, group: str) -> tuple[int, int]:
-    """How many numbers a layer hears and answers, by the shapes of its arrays; -1 where unknown."""
-    base, cells = _base(group), _cells(file, group)
-    first, last = _shape(file, f"{cells[0]}0"), _shape(file, f"{cells[-1]}0")
-    if base == "cf_c" and len(first) == len(last) == 2:
-        columns = _shape(file, f"{group}/cell/backbone_fn/layers/dense/vars/0") or first
-        return columns[0] - first[1], last[1]
-    if base == "ltc" and len(sensory := _shape(file, f"{cells[0]}9")) == 2:
-        return sensory[0], (_shape(file, f"{cells[0]}13") or sensory[1:])[0]
-    own = _shape(file, f"{cells[0]}1")
-    if base in ("lstm", "gru") and len(first) == len(own) == 2:
-        return first[0], own[0]
-    plain = _shape(file, f"{group}/vars/0") or _shape(file, f"{group}/layer/vars/0")
-    if base in ("batch_normalization", "normalization") and plain:
-        return plain[0], plain[0]
-    return (plain[0], plain[1]) if len(plain) == 2 else (-1, -1)
-
-
-def _guesses(file: KerasFile, group: str, kind: str) -> dict[str, Any]:
-    """What else the table of a layer says."""
-    cells = _cells(file, group)
-    wired = "_cfc_layers" in cells[0]
-    found: dict[str, Any] = {}
-    biased = {"LSTM": "cell/vars/2", "GRU": "cell/vars/2", "Dense": "vars/1",
-              "TimeDistributed": "layer/vars/1"}  # fmt: skip
-    if kind in biased and not _shape(file, f"{group}/{biased[kind]}"):
-        found["use_bias"] = False
-    if kind in ("Dense", "TimeDistributed"):
-        found["activation"] = "linear"
-    if kind == "CfC":
-        gated = _shape(file, f"{cells[0].removesuffix('vars/')}time_a/vars/0")
-        found["mode"] = "default" if gated else "pure"
-        if any(path.startswith(f"{group}/cell/backbone_fn/") for path in file.arrays):
-            found["activation"] = "lecun_tanh"
-    if kind == "LTC" or wired:
-        vector = "1" if wired else "0"
-        units = sum(sum(_shape(file, f"{cell}{vector}")) for cell in cells)
-        found["wiring"] = {"class": "AutoNCP", "units": units,
-                           "output_size": _size(file, group)[1],
-                           "sparsity_level": 0.5, "seed": 22222}  # fmt: skip
-    return found
 
 
 def _toml(value: Any) -> str:

@@ -10,6 +10,15 @@ from pathlib import Path
 _DATA = re.compile(r"\.data-[0-9]{5}-of-[0-9]{5}$")
 #: First parts of the modules of classes of Keras, and of MLX.
 _KERAS, _MLX = ("keras", "tf_keras", "tensorflow"), "mlx"
+#: What makes an archive of a checkpoint, and of a SavedModel, where TensorFlow is.
+_LINES = """
+    import numpy as np, tensorflow as tf
+    r = tf.train.load_checkpoint({})
+    np.savez("net.npz", **{{k: r.get_tensor(k) for k in r.get_variable_to_shape_map()}})"""
+_LINES_OF_FOLDER = """
+    import numpy as np, tensorflow as tf
+    m = tf.saved_model.load({})
+    np.savez("net.npz", **{{v.name: v.numpy() for v in m.variables}})"""
 #: A folder that TensorFlow or Keras has saved as a whole holds this.
 _SAVED_MODEL = "saved_model.pb"
 
@@ -19,8 +28,12 @@ def refusal(source: object) -> str:
     that make a file of it that is; "" for all else.
     """
     if isinstance(source, (str, os.PathLike)):
-        beginning = _checkpoint(Path(source))
-        return "" if beginning is None else _converting(beginning)
+        path = Path(source)
+        if (folder := _saved_model(path)) is not None:
+            return _converting("a SavedModel", _LINES_OF_FOLDER.format(repr(str(folder))))
+        if (beginning := _checkpoint(path)) is not None:
+            return _converting("a checkpoint", _LINES.format(repr(str(beginning))))
+        return ""
     # What a class of theirs is derived from counts: models of users are.
     packages = {kind.__module__.partition(".")[0] for kind in type(source).__mro__}
     if packages & set(_KERAS):
@@ -39,6 +52,16 @@ def refusal(source: object) -> str:
     return ""
 
 
+def _saved_model(path: Path) -> Path | None:
+    """The folder of a SavedModel, of its path or of its file; None where it is none."""
+    try:
+        if path.name == _SAVED_MODEL and path.is_file():
+            return path.parent
+        return path if (path / _SAVED_MODEL).is_file() else None
+    except (OSError, ValueError):  # no name of a file
+        return None
+
+
 def _checkpoint(path: Path) -> Path | None:
     """What the files of a checkpoint of TensorFlow begin with; None where it is none.
 
@@ -50,11 +73,7 @@ def _checkpoint(path: Path) -> Path | None:
             return path.with_suffix("")
         if _DATA.search(path.name) and path.is_file():
             return path.with_name(_DATA.sub("", path.name))
-        if path.name == _SAVED_MODEL and path.is_file():
-            return path.parent / "variables" / "variables"
         if path.is_dir():
-            if (path / _SAVED_MODEL).is_file():
-                return path / "variables" / "variables"
             found = sorted(one for one in path.iterdir() if one.suffix == ".index")
             return found[-1].with_suffix("") if found else None
         beside = path.with_name(f"{path.name}.index")
@@ -63,12 +82,9 @@ def _checkpoint(path: Path) -> Path | None:
         return None
 
 
-def _converting(beginning: Path) -> str:
+def _converting(what: str, lines: str) -> str:
     return (
-        "it is a checkpoint of TensorFlow, which TensorFlow alone reads. Where that is installed, "
-        "these three lines make a file of it; describe that one (lnn2loihi inspect net.npz "
-        "--write), or save the model itself as .keras or .weights.h5:\n\n"
-        "    import numpy as np, tensorflow as tf\n"
-        f"    r = tf.train.load_checkpoint({str(beginning)!r})\n"
-        '    np.savez("net.npz", **{k: r.get_tensor(k) for k in r.get_variable_to_shape_map()})'
+        f"it is {what} of TensorFlow, which TensorFlow alone reads. Where that is installed, these "
+        "three lines make a file of it; describe that one (lnn2loihi inspect net.npz --write), or "
+        f"save the model itself as .keras or .weights.h5:\n{lines}"
     )

@@ -29,6 +29,9 @@ from lnn2loihi.families.cfc.state import parts_from_state
 from lnn2loihi.families.lstm.keras_memory import behind_memory, cell_config, keras_memory
 from lnn2loihi.families.lstm.memory import Memory
 
+#: Activations of a backbone; tf_cfc.py has the last one, too.
+_ACTIVATIONS = (*BACKBONE_ACTIVATIONS, "softplus")
+
 
 def keras_parts(layer: KerasLayer) -> tuple[FamilyParts | None, list[str]]:
     """The layers of one CfC, or None and everything that is wrong with it."""
@@ -78,10 +81,10 @@ def _config_problems(layer: KerasLayer, mode: Any) -> list[str]:
     if mode not in MODES:
         problems.append(f"{layer.name}: mode is {mode!r:.60}; there are {', '.join(MODES)}")
     activation = _activation(layer)
-    if activation not in BACKBONE_ACTIVATIONS:
+    if activation not in _ACTIVATIONS:
         problems.append(
             f"{layer.name}: the activation of its backbone is {activation!r:.60}; there are "
-            f"{', '.join(BACKBONE_ACTIVATIONS)}"
+            f"{', '.join(_ACTIVATIONS)}"
         )
     if layer.config.get("sparsity_mask") is not None:
         problems.append(f"{layer.name}: its cell has a sparsity_mask; build it with a wiring")
@@ -99,14 +102,16 @@ def _unsaid(layer: KerasLayer, found: CfCArrays) -> list[str]:
     elapsed time of 0 where none comes with the samples; all others take 1.
     """
     unsaid = {
-        'mode = "default", or "no_gate", which has the same arrays; "pure" where it was minimal': "mode"
-        not in layer.config,
-        'activation = "...", the backbone_activation of its hparams': "activation"
-        not in layer.config
-        and bool(found.backbone),
+        'mode = "default" or "no_gate", which have the same arrays, or "pure" for a minimal one': (
+            "mode" not in layer.config
+        ),
+        'activation = "...", the backbone_activation of its hparams': (
+            "activation" not in layer.config and bool(found.backbone)
+        ),
         "timespan = 0.0, which a MixedCfcCell takes where no time comes with the samples, or "
-        'timespan = "irregular" where it did': layer.timespan is None
-        and layer.config["mixed_memory"],
+        'timespan = "irregular" where it did': (
+            layer.timespan is None and layer.config["mixed_memory"]
+        ),
     }
     missing = [say for say, absent in unsaid.items() if absent]
     if not missing:
