@@ -40,6 +40,9 @@ arrays, and what ncps takes by default stands where they are absent. With `modul
 own `minimal`, `no_gate` and `use_mixed` may stand for `mode` and `mixed_memory`. `net.toml` beside
 `net.pt` is found by itself.
 
+Weights of ncps-mlx (`.npz`, `.safetensors`) have the same keys and are another function, that of
+ncps.keras: say `module = "ncps_mlx.CfC"`; see `lnn2loihi.families.cfc.mlx`.
+
 Timespans of a batch are wrong in ncps 1.0.1 (issues 81 to 83): `CfC.forward` squeezes them to one
 value a sequence, which PyTorch then spreads over the units. With as many sequences as units this
 gives other numbers without a word, with any other batch above 1 it raises. What is imported here
@@ -73,6 +76,7 @@ from lnn2loihi.families.cfc.description import (
 from lnn2loihi.families.cfc.keras import keras_parts
 from lnn2loihi.families.cfc.keras_arrays import cfc_positions
 from lnn2loihi.families.cfc.layout import suggested_lines
+from lnn2loihi.families.cfc.mlx import MLX, MlxCfCDescription, is_mlx, mlx_parts
 from lnn2loihi.families.cfc.module import describe
 from lnn2loihi.families.cfc.ncps import NcpsImporter, as_module
 from lnn2loihi.families.cfc.state import parts_from_state
@@ -81,7 +85,7 @@ from lnn2loihi.families.cfc.state import parts_from_state
 class CfCImporter(NcpsImporter):
     """The importer of the family."""
 
-    modules: ClassVar[tuple[str, ...]] = (NCPS, TORCH_CFC)
+    modules: ClassVar[tuple[str, ...]] = (NCPS, TORCH_CFC, MLX)
     classes: ClassVar[Mapping[str, str]] = {
         "ncps.torch.cfc.CfC": NCPS,
         "ncps.torch.cfc_cell.CfCCell": NCPS,
@@ -92,7 +96,11 @@ class CfCImporter(NcpsImporter):
 
     def description_for(self, module: str) -> type[Description]:
         """The original implementation has words of its own."""
-        return TorchCfCDescription if module == TORCH_CFC else CfCDescription
+        kinds: Mapping[str, type[Description]] = {
+            TORCH_CFC: TorchCfCDescription,
+            MLX: MlxCfCDescription,
+        }
+        return kinds.get(module, CfCDescription)
 
     def is_checkpoint(self, state: Mapping[str, Tensor]) -> bool:
         """Whether there are keys such as rnn_cell.ff1.weight or rnn_cell.layer_0.ff1.weight."""
@@ -106,6 +114,8 @@ class CfCImporter(NcpsImporter):
         self, state: Mapping[str, Tensor], description: CfCDescription
     ) -> tuple[FamilyParts | None, list[str]]:
         """The layers, or None and everything that is wrong with the arrays."""
+        if isinstance(description, MlxCfCDescription):
+            return mlx_parts(state, description)
         return parts_from_state(state, description)
 
     def from_keras(self, layer: KerasLayer) -> tuple[FamilyParts | None, list[str]]:
@@ -118,7 +128,12 @@ class CfCImporter(NcpsImporter):
 
     def suggestion(self, state: Mapping[str, Tensor]) -> list[str]:
         """Lines of a description, as far as the keys of a checkpoint tell."""
-        return suggested_lines(as_module(state))
+        own = as_module(state)
+        if not is_mlx(own):
+            return suggested_lines(own)
+        plain = {key.replace(".backbone.layers.", ".backbone."): own[key] for key in own}
+        lines = [line for line in suggested_lines(plain) if TORCH_CFC not in line]
+        return [line.replace(NCPS, MLX) for line in lines]
 
     def refusal(self, source: object) -> str:
         """The original implementation is imported from its weights alone."""

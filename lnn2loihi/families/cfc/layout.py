@@ -137,6 +137,8 @@ def suggested_lines(state: Mapping[str, Tensor]) -> list[str]:
         lines.append(f"backbone_layers = {len(layout.backbone)}")
     if layout.mode == "pure":
         lines.append('mode = "pure"')
+    if not layout.backbone and not any(cell.mask for cell in layout.cells):
+        lines.append('# module = "ncps_mlx.CfC" above if MLX saved it: its heads have no tanh.')
     return lines + _not_in_the_arrays(layout)
 
 
