@@ -86,6 +86,11 @@ FAMILIES: dict[str, Callable[[int], Made]] = {
     "CfC with backbones": of_variant(Variant(backbone=(7, 5), activation="silu")),
     "CfC with mixed memory": of_variant(Variant(memory=True, irregular=True)),
     "CfC with a shared memory": of_variant(Variant(shared_memory=True, layers=3)),
+    "CfC with linear heads": of_variant(Variant(heads="linear", backbone=(7,))),
+    "CfC with linear heads (irregular time)": of_variant(
+        Variant(heads="linear", irregular=True, layers=2)
+    ),
+    "CfC behind a memory": of_variant(Variant(input_memory=True, heads="linear", layers=2)),
     "dense layers around a CfC": of_variant(Variant(before="relu", after="gelu")),
     **{family: of_variant(Variant(family=family, layers=2)) for family in GATED},
     "LTC": of_ltc(0.7),

@@ -32,6 +32,8 @@ KINDS = (
     Variant(memory=True, backbone=(6,), activation="relu"),
     Variant(memory=True, irregular=True, before="tanh", after="sigmoid", readout=False),
     Variant(shared_memory=True, layers=3, units=3),
+    Variant(input_memory=True, heads="linear", backbone=(6,)),
+    Variant(input_memory=True, layers=2, irregular=True, heads="linear"),
     Variant(shared_memory=True, layers=2, mode="pure", irregular=True, before="lecun_tanh"),
     Variant(family="gru", layers=2),
     Variant(family="lstm", mixed=True, irregular=True, after="tanh"),
@@ -101,6 +103,8 @@ class TestSchedule:
             (Variant(memory=True), 2, 3),
             (Variant(memory=True, backbone=(3,), layers=2, readout=False), 3, 6),
             (Variant(shared_memory=True, layers=3), 4, 5),
+            (Variant(input_memory=True), 2, 3),
+            (Variant(input_memory=True, backbone=(3,), layers=2), 5, 6),
         ],
     )
     def test_a_loop_sets_the_initiation_interval(

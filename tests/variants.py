@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
+from networks import random_ltc
 
 from lnn2loihi.families.cfc.layer import CfCLayer
 from lnn2loihi.families.cfc.wired import WiredMemory
 from lnn2loihi.families.dense.layer import DenseLayer
 from lnn2loihi.families.gru.layer import GRULayer
 from lnn2loihi.families.layer_norm.layer import LayerNormLayer
+from lnn2loihi.families.lstm.input_memory import InputMemory
 from lnn2loihi.families.lstm.layer import LSTMLayer
 from lnn2loihi.families.lstm.memory import MEMORY_GATES, Memory
 from lnn2loihi.families.minimal.layer import MinGRULayer, MinLSTMLayer
@@ -36,8 +38,9 @@ GATED: dict[str, tuple[type[GatedLayer], dict[str, str]]] = {
 class Variant:
     """What a random network is like.
 
-    A shared memory is one over all layers, which then differ in size and have no backbone. Layers
-    of a family of GATED follow each other, or the CfC if `mixed`.
+    A shared memory is one over all layers, which then differ in size and have no backbone; one that
+    feeds their input is before them all. Layers of a family of GATED follow each other, or the CfC
+    if `mixed`.
     """
 
     family: str = "cfc"
@@ -47,6 +50,8 @@ class Variant:
     activation: str = "lecun_tanh"
     memory: bool = False
     shared_memory: bool = False
+    input_memory: bool = False
+    heads: str = "tanh"
     irregular: bool = False
     layers: int = 1
     before: str = ""
@@ -72,6 +77,8 @@ def variants() -> st.SearchStrategy[Variant]:
         activation=st.sampled_from(ACTIVATIONS),
         memory=st.booleans(),
         shared_memory=st.sampled_from([False, False, True]),
+        input_memory=st.sampled_from([False, False, True]),
+        heads=st.sampled_from(["tanh", "linear"]),
         irregular=st.booleans(),
         layers=st.integers(1, 2),
         before=dense,
@@ -121,10 +128,11 @@ def network(variant: Variant) -> LiquidNetwork:
         layers.append(DenseLayer("before", linear("linear", 6, width), variant.before))
         width = 6
     if variant.family == "cfc" or variant.mixed:
-        if variant.shared_memory:
-            layers.append(_with_shared_memory(variant, width, rng, linear))
+        together = variant.shared_memory or variant.input_memory
+        if together:
+            layers.append(_with_one_memory(variant, width, rng, linear))
             width = layers[-1].units
-        for number in range(0 if variant.shared_memory else variant.layers):
+        for number in range(0 if together else variant.layers):
             layers.append(_layer(f"layer_{number}", variant, width, rng, linear))
             width = variant.units
     for number in range(0 if variant.family == "cfc" else variant.layers):
@@ -141,15 +149,31 @@ def network(variant: Variant) -> LiquidNetwork:
     return LiquidNetwork("variant", tuple(layers), readout, timespan)
 
 
-def _with_shared_memory(variant: Variant, inputs: int, rng: Any, linear: Any) -> WiredMemory:
-    layers, width = [], inputs
-    for number in range(variant.layers):
-        own = replace(variant, backbone=(), memory=False, units=variant.units + number)
+def _with_one_memory(
+    variant: Variant, inputs: int, rng: Any, linear: Any
+) -> WiredMemory | InputMemory:
+    sizes = [variant.units + number for number in range(variant.layers)]
+    total = sum(sizes)
+    layers, width = [], inputs if variant.shared_memory else total
+    for number, units in enumerate(sizes):
+        own = replace(variant, memory=False, units=units)
+        own = replace(own, backbone=()) if variant.shared_memory else own
         layers.append(_layer(f"layer_{number}", own, width, rng, linear))
-        width = own.units
-    total = sum(layer.units for layer in layers)
-    gates = tuple(linear(gate, total, inputs + total) for gate in MEMORY_GATES)
-    return WiredMemory("memory", tuple(layers), Memory(gates))
+        width = units
+    memory = Memory(tuple(linear(gate, total, inputs + total) for gate in MEMORY_GATES))
+    kind = WiredMemory if variant.shared_memory else InputMemory
+    return kind("memory", tuple(layers), memory)
+
+
+def ltc_behind_memory(seed: int, timespan: float | None = 0.7) -> InputMemory:
+    """An LTC of three unfolds that hears a memory."""
+    layer = random_ltc(seed, inputs=5, units=5, unfolds=3, timespan=timespan).layers[0]
+    rng = np.random.default_rng(seed)
+    gates = (
+        Linear(gate, rng.normal(0.0, 0.4, (5, 3 + 5)), rng.normal(0.0, 0.3, 5))
+        for gate in MEMORY_GATES
+    )
+    return InputMemory("memory", (layer,), Memory(tuple(gates)))
 
 
 def gated_layer(name: str, family: str, inputs: int, units: int, linear: Any) -> GatedLayer:
@@ -186,6 +210,7 @@ def _layer(name: str, variant: Variant, inputs: int, rng: Any, linear: Any) -> C
         backbone=tuple(backbone),
         activation=variant.activation,
         memory=memory,
+        heads=variant.heads,
         w_tau=rng.uniform(-1, 1, units) if pure else None,
         amplitude=rng.normal(0, 1, units) if pure else None,
     )

@@ -83,6 +83,12 @@ class OnnxFloatExporter:
         return made.SerializeToString()
 
 
+def _held(stages: Sequence[Stage]) -> list[str]:
+    """Stages that take one step for each sample and are heard in all others, too."""
+    heard = {source.name for stage in stages for source in stage.sources if not source.previous}
+    return [stage.name for stage in stages if stage.once and stage.name in heard]
+
+
 class _Export:
     """A model in the making."""
 
@@ -96,8 +102,11 @@ class _Export:
         self.after = [stage for group in groups[last:] for stage in group]
         heard = heard_again(self.first)
         self.states: dict[str, int] = {}
+        #: By stage the state that its message is kept in.
+        self.kept = {name: name for name in heard}
+        self.kept |= {name: f"{name}.h" for name in _held(self.first) if name not in heard}
         for stage in self.first:
-            names = [stage.name] if stage.name in heard else []
+            names = [self.kept[stage.name]] if stage.name in self.kept else []
             for name in (*names, *map(stage.state_name, stage.memory)):
                 self.states[name] = stage.units
         self.main = Graph()
@@ -180,7 +189,8 @@ class _Export:
         held = {
             name: Traced(places, places.step.name(f"{name}.held"), True) for name in self.states
         }
-        now = {**messages, **{s.name: held[s.name] for s in self.first if s.name in held}}
+        own = {name: held[kept] for name, kept in self.kept.items()}
+        now = {**messages, **own}
         memory: dict[str, Mapping[str, Traced]] = {
             s.name: {word: held[s.state_name(word)] for word in s.memory} for s in self.first
         }
@@ -191,9 +201,10 @@ class _Export:
             return stage_nodes(stage, beside(heard), kept, self._elapsed(stage))
 
         step(self.first, now, memory, answer, self._at_first)
-        state = {name: now.get(name, value) for name, value in held.items()}
+        state = {kept: now[name] for name, kept in self.kept.items()}
         for stage in self.first:
             state |= {stage.state_name(word): v for word, v in memory[stage.name].items()}
+        state = {name: state[name] for name in self.states}
         wanted = {source.name for stage in self.after for source in stage.sources}
         wanted |= {self.network.stages[-1].name}
         shown = {s.name: now[s.name] for s in self.first if s.name in wanted and now[s.name].inside}

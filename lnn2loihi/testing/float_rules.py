@@ -311,7 +311,8 @@ def counted_parameters(case: Case) -> Problems:
     """Every trained number is counted once."""
     arrays, readout = case.layer.arrays().values(), case.network.readout
     assert readout is not None
-    settings = [getattr(case.layer, field.name) for field in dataclasses.fields(case.layer)]
+    parts = {id(part): part for part in (case.layer, *case.layer.parts)}.values()
+    settings = [getattr(one, field.name) for one in parts for field in dataclasses.fields(one)]
     numbers = sum(isinstance(value, (int, float)) for value in settings)
     most = sum(values.size for values in arrays)
     least = sum(int(np.count_nonzero(values)) for values in arrays) - numbers
