@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from lnn2loihi.families.dense.layer import DenseLayer
     from lnn2loihi.families.gru.layer import GRULayer
     from lnn2loihi.families.layer_norm.layer import LayerNormLayer
+    from lnn2loihi.families.lstm.input_memory import InputMemory
     from lnn2loihi.families.lstm.layer import LSTMLayer
     from lnn2loihi.families.lstm.memory import Memory
     from lnn2loihi.families.ltc.layer import LTCLayer
@@ -149,6 +150,7 @@ _NAMES = {
     "families.dense.layer": "DenseLayer",
     "families.gru.layer": "GRULayer",
     "families.layer_norm.layer": "LayerNormLayer",
+    "families.lstm.input_memory": "InputMemory",
     "families.lstm.layer": "LSTMLayer",
     "families.lstm.memory": "Memory",
     "families.ltc.layer": "LTCLayer",
@@ -222,6 +224,7 @@ __all__ = [
     "FloatResult",
     "ImportNetworkError",
     "InputError",
+    "InputMemory",
     "InputPort",
     "LavaRunError",
     "LayerNormLayer",

@@ -604,6 +604,15 @@ def test_every_name_of_extend_is_there() -> None:
         getattr(x, "nonsense")  # noqa: B009
 
 
+def test_the_importer_of_linear_heads() -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    from lnn2loihi.models.linear_cfc.module import LinearCfC
+
+    module = LinearCfC(3, 4, proj_size=2, backbone_units=5, backbone_layers=1)
+    report = check_importer(module, SAMPLES[..., :3])
+    assert len(report.checked) == 5
+
+
 @pytest.mark.parametrize(
     ("kind", "layers"), [("GRU", 1), ("LSTM", 2)], ids=["gru", "two layers of lstm"]
 )

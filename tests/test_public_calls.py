@@ -177,6 +177,7 @@ USES: dict[str, Callable[[Made, Any], object]] = {
     "LTCLayer": lambda m, made: _network(made),
     "MinGRULayer": lambda m, made: _network(made),
     "MinLSTMLayer": lambda m, made: _network(made),
+    "InputMemory": lambda m, made: _network(made),
     "WiredMemory": lambda m, made: _network(made),
     "Memory": lambda m, made: _network(replace(m.network.layers[0], memory=made)),
     "Linear": lambda m, made: _network(replace(m.network.layers[0], ff1=made)),

@@ -41,7 +41,8 @@ own `minimal`, `no_gate` and `use_mixed` may stand for `mode` and `mixed_memory`
 `net.pt` is found by itself.
 
 Weights of ncps-mlx (`.npz`, `.safetensors`) have the same keys and are another function, that of
-ncps.keras: say `module = "ncps_mlx.CfC"`; see `lnn2loihi.families.cfc.mlx`.
+ncps.keras: say `module = "ncps_mlx.CfC"`. `lnn2loihi.models.linear_cfc.module.LinearCfC` is that
+function as a module to train; see `lnn2loihi.families.cfc.linear_modules`.
 
 Timespans of a batch are wrong in ncps 1.0.1 (issues 81 to 83): `CfC.forward` squeezes them to one
 value a sequence, which PyTorch then spreads over the units. With as many sequences as units this
@@ -76,7 +77,16 @@ from lnn2loihi.families.cfc.description import (
 from lnn2loihi.families.cfc.keras import keras_parts
 from lnn2loihi.families.cfc.keras_arrays import cfc_positions
 from lnn2loihi.families.cfc.layout import suggested_lines
-from lnn2loihi.families.cfc.mlx import MLX, MlxCfCDescription, is_mlx, mlx_parts
+from lnn2loihi.families.cfc.linear_modules import (
+    LINEAR,
+    LINEAR_CLASS,
+    MLX,
+    LinearCfCDescription,
+    describe_linear,
+    linear_parts,
+    module_of,
+    plain_keys,
+)
 from lnn2loihi.families.cfc.module import describe
 from lnn2loihi.families.cfc.ncps import NcpsImporter, as_module
 from lnn2loihi.families.cfc.state import parts_from_state
@@ -85,12 +95,14 @@ from lnn2loihi.families.cfc.state import parts_from_state
 class CfCImporter(NcpsImporter):
     """The importer of the family."""
 
-    modules: ClassVar[tuple[str, ...]] = (NCPS, TORCH_CFC, MLX)
+    modules: ClassVar[tuple[str, ...]] = (NCPS, TORCH_CFC, MLX, LINEAR)
     classes: ClassVar[Mapping[str, str]] = {
         "ncps.torch.cfc.CfC": NCPS,
         "ncps.torch.cfc_cell.CfCCell": NCPS,
         "ncps.torch.wired_cfc_cell.WiredCfCCell": NCPS,
+        LINEAR_CLASS: LINEAR,
     }
+    aliases: ClassVar[Mapping[str, str]] = {LINEAR_CLASS: LINEAR}
     description: ClassVar[type[Description]] = CfCDescription
     keras: ClassVar[tuple[str, ...]] = ("CfC",)
 
@@ -98,24 +110,27 @@ class CfCImporter(NcpsImporter):
         """The original implementation has words of its own."""
         kinds: Mapping[str, type[Description]] = {
             TORCH_CFC: TorchCfCDescription,
-            MLX: MlxCfCDescription,
+            MLX: LinearCfCDescription,
+            LINEAR: LinearCfCDescription,
         }
         return kinds.get(module, CfCDescription)
 
     def is_checkpoint(self, state: Mapping[str, Tensor]) -> bool:
         """Whether there are keys such as rnn_cell.ff1.weight or rnn_cell.layer_0.ff1.weight."""
-        return any("rnn_cell." in key and ".ff1." in key for key in as_module(state))
+        return any("rnn_cell." in key and ".ff1." in key for key in as_module(plain_keys(state)))
 
     def describe(self, source: Any) -> tuple[CfCDescription, list[str]]:
         """How a live CfC was built; and what in it is not as ncps builds it."""
+        if self.classes.get(self.class_of(source) or "") == LINEAR:
+            return describe_linear(source)
         return describe(source)
 
     def parts(
         self, state: Mapping[str, Tensor], description: CfCDescription
     ) -> tuple[FamilyParts | None, list[str]]:
         """The layers, or None and everything that is wrong with the arrays."""
-        if isinstance(description, MlxCfCDescription):
-            return mlx_parts(state, description)
+        if isinstance(description, LinearCfCDescription):
+            return linear_parts(state, description)
         return parts_from_state(state, description)
 
     def from_keras(self, layer: KerasLayer) -> tuple[FamilyParts | None, list[str]]:
@@ -128,12 +143,12 @@ class CfCImporter(NcpsImporter):
 
     def suggestion(self, state: Mapping[str, Tensor]) -> list[str]:
         """Lines of a description, as far as the keys of a checkpoint tell."""
-        own = as_module(state)
-        if not is_mlx(own):
+        own = as_module(plain_keys(state))
+        module = module_of(state)
+        if module is None:
             return suggested_lines(own)
-        plain = {key.replace(".backbone.layers.", ".backbone."): own[key] for key in own}
-        lines = [line for line in suggested_lines(plain) if TORCH_CFC not in line]
-        return [line.replace(NCPS, MLX) for line in lines]
+        lines = [line for line in suggested_lines(own) if TORCH_CFC not in line and MLX not in line]
+        return [line.replace(NCPS, module) for line in lines]
 
     def refusal(self, source: object) -> str:
         """The original implementation is imported from its weights alone."""
