@@ -32,7 +32,6 @@ OURS: dict[str, tuple[Layer, bool]] = {
         for timed in (False, True)
     },
     "cfc memory": (v.network(v.Variant(backbone=(4, 3), memory=True)).layers[0], False),
-    "cfc linear": (v.network(v.Variant(heads="linear", backbone=(6,))).layers[0], False),
     "cfc linear no_gate timed": (
         v.network(v.Variant(heads="linear", mode="no_gate", irregular=True)).layers[0],
         True,
@@ -41,7 +40,6 @@ OURS: dict[str, tuple[Layer, bool]] = {
         v.network(v.Variant(input_memory=True, heads="linear", backbone=(4,))).layers[0],
         False,
     ),
-    "cfc wired input memory": (v.network(v.Variant(input_memory=True, layers=2)).layers[0], False),
     "ltc input memory": (v.ltc_behind_memory(3), False),
     "cfc wired": (v.network(v.Variant(shared_memory=True, layers=2)).layers[0], False),
     **{

@@ -51,6 +51,10 @@ class Reader:
         return [path.read_bytes() for path in sorted((CORPUS / self.name).iterdir())]
 
 
+_KERAS = (
+    '[network]\nmodule = "keras.Sequential"\n'
+    'layers = [{ class = "CfC" }, { class = "Dense" }]\n'
+)
 _CFC = '[network]\nmodule = "ncps.torch.CfC"\ninput_size = 2\nunits = 8\nproj_size = 1\n'
 
 
@@ -184,6 +188,10 @@ READERS = {
             "keras", ".keras", _keras, (zip_changed, zip_changed, bytes_changed), needs=("h5py",)
         ),
         Reader("keras_weights", ".h5", _keras, (bytes_changed,), needs=("h5py",)),
+        Reader(
+            "weights_npz", ".npz", _network, (zip_changed, zip_changed, bytes_changed),
+            beside={"file.toml": _KERAS},
+        ),
         Reader(
             "lavadl", ".net", _lavadl, (hdf5_changed, bytes_changed),
             needs=("h5py",),

@@ -88,12 +88,13 @@ class LTCFolderImporter:
             problems.add(f"timespan is {timespan}, but the original LTC takes no elapsed time")
         held = {one.stem for one in folder.iterdir() if one.suffix == ".csv"}
         state: dict[str, Tensor] = {}
+        unread: list[str] = []
         for stem in sorted(held & {*_CELL, *_BESIDE}):
             try:
                 state[stem] = _read(folder / f"{stem}.csv", stem)
             except ValueError as error:
+                unread.append(f"the key {stem} is missing")
                 problems.add(f"{stem}.csv cannot be read as numbers ({error!s:.160})")
-        problems.raise_if_any()
         arrays = Arrays(state, "")
         cell = taken(arrays, {})
         inputs, units = cell["sensory_w"].shape
@@ -109,6 +110,7 @@ class LTCFolderImporter:
         problems.extend(
             one.replace("the key ", "the file ").replace(" is missing", ".csv is missing")
             for one in arrays.problems
+            if one not in unread
         )
         problems.raise_if_any()
         passed = sorted(held - {*_CELL, *_BESIDE})
