@@ -55,11 +55,13 @@ class LinearCfCCell(nn.Module):
             columns = backbone_units
         self.backbone = nn.Sequential(*parts)
         self.backbone_layers = backbone_layers
-        for name in ("ff1",) if mode == "pure" else ("ff1", "ff2", "time_a", "time_b"):
-            self.add_module(name, nn.Linear(columns, units))
+        self.ff1 = nn.Linear(columns, units)
         if mode == "pure":
             self.w_tau = nn.Parameter(torch.zeros(1, units))
             self.A = nn.Parameter(torch.ones(1, units))
+        else:
+            self.ff2 = nn.Linear(columns, units)
+            self.time_a, self.time_b = (nn.Linear(columns, units) for _ in range(2))
         for part in self.modules():
             if isinstance(part, nn.Linear):  # as Keras begins
                 nn.init.xavier_uniform_(part.weight)

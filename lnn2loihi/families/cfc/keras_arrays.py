@@ -155,10 +155,9 @@ def _is_dense_head(parts: Path) -> bool:
 
 def _named(parts: Path, pure: bool, mixed: bool, dense_heads: bool) -> tuple[Path, str]:
     """What holds an array, and its name; a position is what stands there."""
-    if len(parts) < 2 or parts[-2] != "vars" or not parts[-1].isdecimal():
+    if parts[-2:-1] != ("vars",) or not parts[-1].isdecimal():
         return parts[:-1], parts[-1]
-    holder = parts[:-2]
-    own = _base(holder[-1]) if holder else ""
+    holder, own = parts[:-2], _base("".join(parts[-3:-2]))
     names: Sequence[str] = PURE if pure else HEADS
     if own in (*_GATES, *_DENSE_HEADS) or any(part.startswith("backbone") for part in holder):
         names = _DENSE

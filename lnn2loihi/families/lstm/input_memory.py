@@ -76,7 +76,8 @@ class InputMemory(Layer):
         memory: Stage = self.memory.stage(self.name, before, states, scale)
         if self.unfolds > 1:
             memory = HeldMemoryStage(self.name, memory.sources, memory.gates, self.unfolds)
-        made, heard = [memory], StageSource(self.name, self.memory_units)
+        made: list[Stage] = [memory]
+        heard = StageSource(self.name, self.memory_units)
         for layer in self.layers:
             # The answer of a layer with a state is not scaled: the memory hears it, too.
             own, _ = layer.stages(heard, timespan, 1.0)

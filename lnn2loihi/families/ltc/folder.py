@@ -92,7 +92,7 @@ class LTCFolderImporter:
         for stem in sorted(held & {*_CELL, *_BESIDE}):
             try:
                 state[stem] = _read(folder / f"{stem}.csv", stem)
-            except ValueError as error:
+            except (ValueError, OSError) as error:
                 unread.append(f"the key {stem} is missing")
                 problems.add(f"{stem}.csv cannot be read as numbers ({error!s:.160})")
         arrays = Arrays(state, "")
@@ -154,6 +154,8 @@ def _read(path: Path, stem: str) -> Tensor:
     Raises:
         ValueError: they are none, or too many.
     """
+    if not path.is_file():
+        raise ValueError("it is no regular file")
     note_input(path)
     size = path.stat().st_size
     if size > LARGEST_FILE:
