@@ -95,14 +95,14 @@ def train_for_the_chip(
     def distance() -> float:
         prepared.eval()
         with torch.no_grad():
-            answers = prepared(held_out)[0].numpy()
+            answers = prepared(held_out).numpy()
         prepared.train()
         return float(np.mean((answers - wanted) ** 2))
 
     fit_best(
         prepared,
         shuffled_batches(cheetah.x_train, targets, BATCH, seed),
-        lambda inputs, target: ((prepared(inputs)[0] - target) ** 2).mean(),
+        lambda inputs, target: ((prepared(inputs) - target) ** 2).mean(),
         distance,
         epochs=epochs,
         learning_rate=CHIP_RATE,
