@@ -267,6 +267,9 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     },
     "TrainableNetwork.harden": lambda m: {"self": m.module, "share": 0.0},
     "TrainableNetwork.prune": lambda m: {"self": m.module, "share": 0.0},
+    "InputMemory": lambda m: {
+        "name": "memory", "layers": m.network.layers, "memory": m.memory(),
+    },
     "WiredMemory": lambda m: {
         "name": "memory", "layers": m.network.layers, "memory": m.memory(),
     },
