@@ -10,6 +10,7 @@ check themselves again.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -135,12 +136,12 @@ class _Classes:
 
 
 def _reached(kinds: tuple[type, ...]) -> Iterator[type]:
-    """Classes, and the dataclasses that fields of theirs hold."""
+    """Classes, and the dataclasses that fields of theirs hold, but for those that nothing is of."""
     seen: list[type] = []
     waiting = [*kinds]
     while waiting:
         kind = waiting.pop(0)
-        if kind in seen or not dataclasses.is_dataclass(kind):
+        if kind in seen or not dataclasses.is_dataclass(kind) or inspect.isabstract(kind):
             continue
         seen.append(kind)
         for hint in _hints(kind).values():
