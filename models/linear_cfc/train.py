@@ -31,7 +31,7 @@ from lnn2loihi.quantization.verb import quantize
 from lnn2loihi.simulation import encode, simulate
 
 UNITS, BATCH = 32, 32
-EPOCHS, LEARNING_RATE = 30, 0.01
+EPOCHS, LEARNING_RATE = 12, 0.01
 #: Training for the chip, towards the float network's answers.
 CHIP_RECIPE, CHIP_EPOCHS, CHIP_RATE, CHIP_DECAY = "w4a8x12", 6, 0.002, 0.7
 DESCRIPTION = f"""\
@@ -115,9 +115,7 @@ def train_for_the_chip(
 def figures(
     network: LiquidNetwork, program: LoihiProgram, cheetah: data.HalfCheetah
 ) -> dict[str, float]:
-    """Mean squared errors on the test sequences in original units; the programs' are what all
-    executors answer.
-    """
+    """Mean squared errors in original units; the programs' are what all executors answer."""
     x, y = cheetah.x_test, cheetah.y_test
     answers = network.evaluate(x).outputs
     plain = quantize(network, cheetah.x_train, "w8a12")
@@ -125,7 +123,11 @@ def figures(
     heard = network.evaluate(plain.input.decode(encode(plain, x)[0])).outputs
     rms = np.sqrt(np.mean((on_chip - heard) ** 2) / np.mean(heard**2))
     four = simulate(program, x).outputs
+    held_out, right = cheetah.x_validation, cheetah.y_validation
+    validated = network.evaluate(held_out).outputs
     return {
+        "validation MSE, float": cheetah.squared_error(validated, right),
+        "validation MSE, w8a12": cheetah.squared_error(simulate(plain, held_out).outputs, right),
         "test MSE, float": cheetah.squared_error(answers, y),
         "test MSE, float on the inputs of w8a12": cheetah.squared_error(heard, y),
         "test MSE, w8a12": cheetah.squared_error(on_chip, y),
