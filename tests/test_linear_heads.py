@@ -57,6 +57,19 @@ def test_linear_heads_that_run_away_are_counted() -> None:
     assert sum(int(np.sum(count)) for count in counted.values()) > 0
 
 
+def test_the_shipped_network() -> None:
+    from lnn2loihi.models import linear_cfc
+
+    network, program = linear_cfc.load(), linear_cfc.program()
+    assert (network.input_size, network.output_size) == (17, 17)
+    assert program.provenance["source.sha256"] == network.source["sha256"]
+    x = np.random.default_rng(0).normal(size=(4, 20, 17))
+    plain = l2l.quantize(network, x, "w8a12")
+    assert [p.program.instruction_count for p in plain.populations] == [44, 6]
+    assert plain.schedule.period == 1
+    assert l2l.verify(program, x[:2, :4], "reference,blas").bit_exact
+
+
 def test_unknown_heads_are_refused() -> None:
     layer = linear_network("default", False).layers[0]
     assert isinstance(layer, CfCLayer)
