@@ -249,6 +249,13 @@ def edited(folder: Path, file: str, **changes: Any) -> Path:
             "its wiring",
         ),
         ("stack.keras", {"layer": {"class_name": "Conv1D", "config": {}}}, "is a Conv1D"),
+        ("stackcell.keras", {"cell": None}, "its configuration is damaged (TypeError"),
+        ("stackcell.keras", {"cell": {"class_name": "LSTMCell"}}, "is damaged (KeyError: 'config'"),
+        (
+            "n3_mixedwired.keras",
+            {"cell": {"config": {"forget_gate_bias": "much"}}},
+            "forget_gate_bias is 'much', expected a number",
+        ),
     ],
 )
 def test_configurations_that_differ(
@@ -279,6 +286,8 @@ def test_archives_that_claim_more_than_they_hold(tmp_path: Path) -> None:
     assert "neither an archive of Keras nor an HDF5 file" in problems_of(path)
 
 
+CONFIGURED = ["stack.keras", "func.keras", "k3_ltc.keras", "stackcell.keras", "nt_lecun.keras",
+              "n3_mixedwired.keras", "n3_ltcmixed.keras", "k3_cfc.keras"]  # fmt: skip
 PLAIN = st.one_of(st.none(), st.integers(-2, 9), st.text(max_size=3), st.booleans(), st.just([]))
 
 
@@ -290,7 +299,7 @@ PLAIN = st.one_of(st.none(), st.integers(-2, 9), st.text(max_size=3), st.boolean
 def test_configurations_of_all_kinds_are_taken_or_refused(
     tmp_path: Path, data: st.DataObject
 ) -> None:
-    file = data.draw(st.sampled_from(["stack.keras", "func.keras", "k3_ltc.keras"]))
+    file = data.draw(st.sampled_from(CONFIGURED))
     path = put(tmp_path, file)
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}

@@ -76,17 +76,27 @@ class KerasChain:
         known = {kind: one for _, one in importers() for kind in one.keras}
         for number, layer in enumerate(layers):
             last = all(one.kind in NOTHING for one in layers[number + 1 :])
-            if layer.kind in known:
-                self._recurrent(known[layer.kind], layer)
-            elif layer.kind == "RNN":
-                self._cells(known, layer)
-            elif not self._stateless(layer, last) and layer.kind not in NOTHING:
-                why = _REASONS.get(layer.kind, "this class cannot be imported")
-                self.problems.append(f"{layer.name} is a {layer.kind:.60}: {why}")
+            try:
+                self._add(known, layer, last)
+            except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
+                self.problems.append(
+                    f"{layer.name:.80}: its configuration is damaged "
+                    f"({type(error).__name__}: {error!s:.120})"
+                )
         if not self.importers and not self.problems:
             self.problems.append("it holds no recurrent layer that can be imported")
         if self._waiting is not None:
             self.readout = Linear("readout", self._waiting.weight, self._waiting.bias)
+
+    def _add(self, known: Mapping[str, FamilyImporter], layer: KerasLayer, last: bool) -> None:
+        """Adds one layer; where its configuration is no such thing, whatever Python says."""
+        if layer.kind in known:
+            self._recurrent(known[layer.kind], layer)
+        elif layer.kind == "RNN":
+            self._cells(known, layer)
+        elif not self._stateless(layer, last) and layer.kind not in NOTHING:
+            why = _REASONS.get(layer.kind, "this class cannot be imported")
+            self.problems.append(f"{layer.name} is a {layer.kind:.60}: {why}")
 
     # ------------------------------------------------------------ recurrent layers
 

@@ -108,6 +108,5 @@ def _order(group: str) -> tuple[str, int]:
     """Layers by their places, or those of a class by their counters."""
     if placed := _PLACED.fullmatch(group):
         return "", int(placed[1])
-    found = re.fullmatch(r"(.*?)_?([0-9]{1,6})?", group)
-    assert found is not None
-    return found[1], int(found[2] or 0)
+    found = re.search(r"_?([0-9]{1,6})\Z", group)
+    return (group[: found.start()], int(found[1])) if found else (group, 0)
