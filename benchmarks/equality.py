@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from engines import random_start
 from networks import random_ltc
-from variants import ACTIVATIONS, GATED, Variant, network, samples
+from variants import ACTIVATIONS, GATED, Variant, ltc_behind_memory, network, samples
 
 from lnn2loihi.files import write_atomically
 from lnn2loihi.network import LiquidNetwork
@@ -60,11 +60,13 @@ def of_variant(variant: Variant) -> Callable[[int], Made]:
     return make
 
 
-def of_ltc(timespan: float | None) -> Callable[[int], Made]:
-    """LTCs."""
+def of_ltc(timespan: float | None, memory: bool = False) -> Callable[[int], Made]:
+    """LTCs, perhaps behind a memory."""
 
     def make(seed: int) -> Made:
         net = random_ltc(seed, units=4 + seed % 5, unfolds=2 + seed % 3, timespan=timespan)
+        if memory:
+            net = LiquidNetwork("ltc", (ltc_behind_memory(seed, timespan),), timespan=timespan)
 
         def drawn(batch: int, steps: int, number: int) -> tuple[Any, Any]:
             rng = np.random.default_rng((seed, number))
@@ -94,6 +96,7 @@ FAMILIES: dict[str, Callable[[int], Made]] = {
     "dense layers around a CfC": of_variant(Variant(before="relu", after="gelu")),
     **{family: of_variant(Variant(family=family, layers=2)) for family in GATED},
     "LTC": of_ltc(0.7),
+    "LTC behind a memory (irregular time)": of_ltc(None, memory=True),
     "LTC (irregular time)": of_ltc(None),
 }
 
