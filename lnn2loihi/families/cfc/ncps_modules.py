@@ -203,7 +203,7 @@ def _cfc(group: WiredMemory | list[CfCLayer], readout: Linear | None) -> Any:
     else:
         options["backbone_layers"] = 0
         units = first.units
-    if any(layer.heads != "tanh" for layer in layers):
+    if any(layer.heads != "tanh" and layer.mode != "pure" for layer in layers):
         raise NoModuleError(f"{first.name} has heads without tanh, which ncps.torch has not")
     module = CfC(inputs, units, **options).double()
     cells = getattr(module.rnn_cell, "_layers", [module.rnn_cell])
