@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -146,13 +147,16 @@ def evaluate_stages(
     initial_state: Mapping[str, npt.ArrayLike],
     substeps: int = 1,
     ends: npt.NDArray[np.int64] | None = None,
+    masks: Mapping[str, FloatArray] | None = None,
 ) -> FloatResult:
     """Runs stages on normalised inputs (batch, time, channels); see `LiquidNetwork.evaluate`.
 
     Inputs are what `LiquidNetwork.held` makes of samples: `substeps` steps for each. Sequences
     have `ends` steps each, (batch,), all of them by default; beyond stand numbers that can be run,
-    and answers of zero.
+    and answers of zero. Messages of stages that `masks` names are multiplied with what it has for
+    them, (batch, units), as dropout does.
     """
+    masks = {} if masks is None else masks
     live = None if ends is None else (np.arange(inputs.shape[1]) < ends[:, None])[..., None]
     messages = {INPUT: inputs}
     answers: dict[str, FloatArray | Heard] = {}
@@ -160,7 +164,7 @@ def evaluate_stages(
     kept: dict[str, dict[str, FloatArray]] = {}
     for group in loops(stages):
         if any(stage.recurrent or stage.memory for stage in group):
-            loop = _Loop(group, messages, initial_state, live)
+            loop = _Loop(group, messages, initial_state, live, masks)
             for t in range(inputs.shape[1]):
                 since = None if elapsed is None else elapsed[:, t, None]
                 loop.step(t, since, t % substeps == 0)
@@ -174,7 +178,8 @@ def evaluate_stages(
             since = elapsed[..., None] if stage.timed and elapsed is not None else None
             message, kept_words = answered(stage, heard, {}, since)
             _check_shapes(stage, heard.shape[:-1], message, kept_words)
-            answers[stage.name] = message
+            own = masks.get(stage.name)
+            answers[stage.name] = message if own is None else message * own[:, None]
         # A wired stage is heard inside its loop alone.
         messages |= {
             s.name: found for s in group if not isinstance(found := answers[s.name], Heard)
@@ -203,6 +208,7 @@ class _Loop:
         initial_state: see `LiquidNetwork.evaluate`.
         live: what is before the end of its sequence, (batch, steps, 1); states stay as they were
             at the end. None for all of it.
+        masks: see `evaluate_stages`.
 
     Attributes:
         kept: for each stage with a memory its words after each step so far, (batch, time, units).
@@ -214,8 +220,9 @@ class _Loop:
         messages: Mapping[str, FloatArray],
         initial_state: Mapping[str, npt.ArrayLike],
         live: npt.NDArray[np.bool_] | None = None,
+        masks: Mapping[str, FloatArray] = MappingProxyType({}),
     ) -> None:
-        self._live = live
+        self._live, self._masks = live, masks
         batch, time, _ = messages[INPUT].shape
 
         def begin(name: str, units: int) -> FloatArray:
@@ -262,6 +269,8 @@ class _Loop:
             message, new = answered(stage, z, kept, passed)
             if t == 0:  # once for each run: they depend on nothing else
                 _check_shapes(stage, z.shape[:-1], message, new)
+            if stage.name in self._masks:
+                message = message * self._masks[stage.name]
             if self._live is not None:  # a sequence that has ended stays as it is
                 lives, before = self._live[:, t], self._memory[stage.name]
                 message = np.where(lives, message, self._now[stage.name])

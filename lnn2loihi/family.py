@@ -323,6 +323,7 @@ class _Guarded(StageLowering[Any]):
     def __init__(self, family: Family, own: StageLowering[Any]) -> None:
         self._family, self._own = family, own
         self.bounded = own.bounded  # pyright: ignore[reportAttributeAccessIssue]
+        self.repeats = own.repeats  # pyright: ignore[reportAttributeAccessIssue]
 
     def lower(self, stage: Any, measured: Measured, recipe: Recipe) -> Lowering:
         made = self._asked(stage, Lowering, "lower", stage, measured, recipe)

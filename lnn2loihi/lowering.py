@@ -76,7 +76,8 @@ class Lowering:
     Attributes:
         units: for each accumulator the pre-activation steps per 1.0, one number for all units or
             float64 (units,).
-        message: format of the message; None where the rows decide (readouts).
+        message: format of the message; None where the rows decide (readouts), or the source does
+            (`StageLowering.repeats`).
         fraction_bits: fraction bits of the message where the rows decide.
         program: makes the neuron program from what rescales the pre-activations, gate by gate.
         states: state words, which start at 0.
@@ -125,6 +126,9 @@ class StageLowering(ABC, Generic[S]):
     #: the format of all numbers within (-1, 1). Else it is the finest that covers what was
     #: calibrated.
     bounded: ClassVar[bool] = False
+    #: Whether it sends on the integers of its one source: its messages then have the format, the
+    #: units and the ends of what it hears, and `Lowering.message` is None.
+    repeats: ClassVar[bool] = False
 
     @abstractmethod
     def lower(self, stage: S, measured: Measured, recipe: Recipe) -> Lowering:

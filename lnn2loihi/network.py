@@ -57,6 +57,9 @@ class LiquidNetwork(Drawn, Shown, ArrayEquality):
             (`Layer.parts`). What is not named here hears the layer before it, the first layer the
             input; what says just that is left out. Slices, sums, differences, constant factors and
             skips are thereby synapses, and take no population (see `Layer.hearing`).
+        dropout: rates at which training has dropped what others hear, by name of a layer, `input`
+            or a stage within a layer. In evaluation nothing is dropped; `quantize(dropout=True)`
+            and `monte_carlo` drop at these rates.
 
     Raises:
         NetworkError: lists everything that contradicts itself, when made.
@@ -71,6 +74,7 @@ class LiquidNetwork(Drawn, Shown, ArrayEquality):
     input_scale: FloatArray = None  # pyright: ignore[reportAssignmentType]
     host: tuple[str, ...] = ()
     hears: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    dropout: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
@@ -78,6 +82,7 @@ class LiquidNetwork(Drawn, Shown, ArrayEquality):
         object.__setattr__(self, "source", read_only_mapping(self.source))
         heard = {name: tuple(own) for name, own in self.hears.items()}
         object.__setattr__(self, "hears", read_only_mapping(heard))
+        object.__setattr__(self, "dropout", read_only_mapping(self.dropout))
         if self.timespan is not None:
             object.__setattr__(self, "timespan", float(self.timespan))
         problems = Problems(NetworkError, f"network {self.name!r}")
@@ -104,6 +109,7 @@ class LiquidNetwork(Drawn, Shown, ArrayEquality):
                 problems.extend(self._name_problems() or self._size_problems())
         if not problems:
             problems.extend(self._normalisation_problems())
+            problems.extend(self._dropout_problems())
         problems.raise_if_any()
         object.__setattr__(self, "hears", read_only_mapping(self.listening.unusual))
 
@@ -139,6 +145,19 @@ class LiquidNetwork(Drawn, Shown, ArrayEquality):
                 if before in self.listening.heard_through(name)
             ]
         return found
+
+    def _dropout_problems(self) -> list[str]:
+        known = {INPUT, *(stage.name for stage in self.stages)}
+        found = [
+            f"dropout names {name!r:.60}, which is no stage; there are {', '.join(sorted(known))}"
+            for name in self.dropout
+            if name not in known
+        ]
+        return found + [
+            f"dropout of {name!r:.60} is {rate!r:.60}; a rate is from 0 up to, but not, 1"
+            for name, rate in self.dropout.items()
+            if not 0.0 <= rate < 1.0
+        ]
 
     def _normalisation_problems(self) -> list[str]:
         found: list[str] = []

@@ -87,6 +87,10 @@ def interval_of(opcode: str, operands: list[IntegerInterval], shift: int | None)
         return IntegerInterval.of(np.minimum(a.low, b.low), np.maximum(a.high, b.high))
     if opcode == "AND" and (positive := [one.high for one in operands if (one.low >= 0).all()]):
         return IntegerInterval.of(0 * (high := np.minimum(positive[0], positive[-1])), high)
+    if opcode == "AND":
+        for mask, word in (operands, operands[::-1]):
+            if (mask.low >= -1).all() and (mask.high <= 0).all():  # all bits of the word, or none
+                return IntegerInterval.of(np.minimum(word.low, 0), np.maximum(word.high, 0))
     if opcode in ("AND", "OR"):
         low, high = signed_range(max(operand.bits for operand in operands))
         return IntegerInterval.of(low, high)

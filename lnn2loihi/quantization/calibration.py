@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from lnn2loihi.stepping import heard
 RANGES = ("range", "percentile", "mse")
 #: Share of the values that `percentile` keeps.
 PERCENTILE = 99.9
+#: Of the masks that calibration draws where there is dropout.
+MASKS_SEED = 0
 #: Fractions of the largest magnitude that `mse` tries.
 CLIPPED = tuple(0.5**n for n in range(5))
 
@@ -47,6 +50,8 @@ class CalibrationRun:
             ends of the others, here and in everything that was measured.
         initial: states that the sequences began with, by name, float64 (batch, units); zeros for
             all others.
+        keeps: for each stage whose message masks drop the probability that a unit is kept.
+        unmasked: number of the first sequences, which were run without masks.
     """
 
     x: FloatArray
@@ -62,6 +67,17 @@ class CalibrationRun:
     bounds: Mapping[str, float]
     outliers: tuple[Outliers, ...] = ()
     initial: Mapping[str, FloatArray] = field(default_factory=dict)
+    keeps: Mapping[str, float] = field(default_factory=dict)
+    unmasked: int = 0
+
+    def messages(self, name: str) -> FloatArray:
+        """What a stage sent, (batch, steps, units): as large as it is, not as it is heard where
+        masks drop some of it.
+        """
+        values, keep = self.result.states[name], self.keeps.get(name)
+        if keep is None:
+            return values
+        return np.concatenate([values[: self.unmasked], keep * values[self.unmasked :]])
 
     def largest(self, values: FloatArray, bits: int) -> float:
         """The magnitude that a format of `bits` bits for such values has to hold."""
@@ -144,6 +160,7 @@ def run_calibration(
     ranges: str = "range",
     lengths: IntegerArray | None = None,
     initial: Mapping[str, FloatArray] | None = None,
+    keeps: Mapping[str, float] = MappingProxyType({}),
 ) -> CalibrationRun:
     """Runs the float network on calibration data.
 
@@ -156,6 +173,8 @@ def run_calibration(
             beyond is run too, and counts nowhere.
         initial: states that the sequences begin with, by name, float64 (batch, units). What errors
             of weights cost is weighed as if the first step began with zeros.
+        keeps: for each stage whose message is masked the probability that a unit is kept. All
+            sequences are then run twice, the second time with a mask each.
 
     Raises:
         QuantizationError: a stage answers with NaN.
@@ -163,9 +182,16 @@ def run_calibration(
     outliers = find_all(x, timespans, _inside(x.shape[1], x.shape[1], lengths))
     if ranges != "range":
         x, timespans = without(x, timespans, outliers)
+    plain = len(x)
+    if keeps:  # the same ranges and moments have to do for both
+        x, timespans, lengths = (None if a is None else np.concatenate([a, a])
+                                 for a in (x, timespans, lengths))  # fmt: skip
+        initial = {n: np.concatenate([state, state]) for n, state in (initial or {}).items()}
+    assert x is not None
     inputs, times = network.held((x - network.input_offset) / network.input_scale, timespans)
     initial = initial or {}
-    result = evaluate_stages(network.stages, inputs, times, initial, network.substeps)
+    masks = _masks(network, keeps, len(x), plain)
+    result = evaluate_stages(network.stages, inputs, times, initial, network.substeps, masks=masks)
     inside = _inside(x.shape[1], inputs.shape[1], lengths)
     _check_finite(network, result, inside)
     moments = {
@@ -191,7 +217,25 @@ def run_calibration(
         bounds,
         outliers,
         initial,
+        dict(keeps),
+        plain,
     )
+
+
+def _masks(
+    network: LiquidNetwork, keeps: Mapping[str, float], batch: int, plain: int
+) -> dict[str, FloatArray]:
+    """What the messages of stages are multiplied with, (batch, units): a mask of its own for each
+    sequence but the first ones.
+    """
+    generator = np.random.Generator(np.random.PCG64(MASKS_SEED))
+    found: dict[str, FloatArray] = {}
+    for stage in network.stages:
+        if stage.name in keeps:
+            keep = keeps[stage.name]
+            found[stage.name] = (generator.random((batch, stage.units)) < keep) / keep
+            found[stage.name][:plain] = 1.0
+    return found
 
 
 def _check_finite(

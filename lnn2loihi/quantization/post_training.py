@@ -4,35 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
 from lnn2loihi.errors import (
-    FamilyError,
     MalformedProgramError,
     Problems,
     ProgramError,
     QuantizationError,
 )
-from lnn2loihi.family import lowering_of, owner
-from lnn2loihi.faults import mend
-from lnn2loihi.formats import MESSAGE_BITS, FixedPoint, bits_needed
+from lnn2loihi.family import lowering_of
+from lnn2loihi.formats import FixedPoint
 from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.graph.schedule import derive_schedule, matched_delays
 from lnn2loihi.layers.stage import INPUT, Stage
 from lnn2loihi.lowering import (
-    LARGEST_WORD,
     Lowering,
     Measured,
     message_steps,
 )
 from lnn2loihi.network import FloatArray, LiquidNetwork
-from lnn2loihi.neurons.instructions import LARGEST_OPERAND, NeuronProgram
-from lnn2loihi.neurons.operations import Rescaling
+from lnn2loihi.neurons.dropping import share_of
 from lnn2loihi.program import Connection, LoihiProgram, Population
 from lnn2loihi.quantization.calibration import CalibrationRun, entering
+from lnn2loihi.quantization.populations import made_population, no_program
 from lnn2loihi.quantization.rounding import Gate, Sender, column_scales
 from lnn2loihi.quantization.rows import QuantizedGate, quantize_rows, selecting_gate
 from lnn2loihi.quantization.senders import (
@@ -92,18 +89,37 @@ class Plan:
         self.steps: dict[str, FloatArray] = {}
         self._lowerings: dict[str, Lowering] = {}
         for stage in network.stages:
-            largest = self._largest(stage)
-            form = lowering_of(stage).message_format(stage, largest, recipes.of(stage))
+            heard = self._settled(stage)
+            if heard is not None:
+                self.senders.sources[stage.name] = heard
+
+    def _settled(self, stage: Stage) -> Sender | None:
+        """What others hear of a stage, whose format is settled; None for a readout."""
+        lowering, recipe = lowering_of(stage), self.recipes.of(stage)
+        if lowering.repeats:
+            (source,) = stage.sources
+            heard = self.senders.sources[source.name]
+            self.formats[stage.name] = self.formats.get(source.name) or self.port.format
+            self.steps[stage.name] = heard.step
+        else:
+            form = lowering.message_format(stage, self._largest(stage), recipe)
             self.formats[stage.name] = form
-            if form is not None:
-                self.steps[stage.name] = self._message_steps(stage, form)
-                self.senders.sources[stage.name] = every_message(
-                    stage, form, self.steps[stage.name]
-                )
+            if form is None:
+                return None
+            self.steps[stage.name] = self._message_steps(stage, form)
+            heard = every_message(stage, form, self.steps[stage.name])
+        # Where a mask drops some, what is left is worth more, in training as on the chip.
+        share = self.share(stage)
+        return heard if share is None else replace(heard, step=heard.step / share)
+
+    def share(self, stage: Stage) -> float | None:
+        """The share of a stage's message that is sent in evaluation; None without dropout."""
+        keep, form = self.calibration.keeps.get(stage.name), self.formats[stage.name]
+        return None if keep is None or form is None else share_of(keep, form.bits)
 
     def _message_steps(self, stage: Stage, form: FixedPoint) -> FloatArray:
         """Real value of one unit of each unit's message."""
-        values = self.calibration.result.states[stage.name]
+        values = self.calibration.messages(stage.name)
 
         def answers() -> FloatArray:
             return self.calibration.largest_of_units(self.calibration.live(values), form.bits)
@@ -122,10 +138,11 @@ class Plan:
         return lowering_of(stage).covered(stage, found, partial(self._largest_sum, stage))
 
     def _largest_answer(self, stage: Stage) -> float:
-        values, bits = self.calibration.result.states, self.recipes.of(stage).message_bits
+        bits = self.recipes.of(stage).message_bits
         heard = [stage.name, *([stage.starts_from] if stage.starts_from else [])]
         found = max(
-            self.calibration.largest(self.calibration.live(values[name]), bits) for name in heard
+            self.calibration.largest(self.calibration.live(self.calibration.messages(name)), bits)
+            for name in heard
         )
         bound = self.calibration.bounds[stage.name]
         return min((1.0 + HEADROOM) * found, bound) if np.isfinite(bound) else found
@@ -275,7 +292,12 @@ class Plan:
             )
             lowering = self.lowering(stage)
             with _named(stage):
-                populations.append(self._population(stage, lowering, rows, fed))
+                populations.append(
+                    made_population(
+                        stage, lowering, rows, fed, self.sources(stage),
+                        self.formats[stage.name], self.share(stage),
+                    )
+                )  # fmt: skip
             connections += fed
         problems.raise_if_any()
         names = [p.name for p in populations]
@@ -315,102 +337,6 @@ class Plan:
             )
         return "weights are too large for the chip's words; retrain with smaller ones"
 
-    def _population(
-        self,
-        stage: Stage,
-        lowering: Lowering,
-        rows: Sequence[QuantizedGate],
-        connections: Sequence[Connection],
-    ) -> Population:
-        parameters: dict[str, np.ndarray] = dict(lowering.parameters)
-        for name, row in zip(stage.gates, rows, strict=True):
-            if not stage.selects:
-                parameters[f"{name}.bias"] = row.bias
-                parameters[f"{name}.multiplier"] = row.multiplier
-        rescalings: list[Rescaling] = []
-        for name, row in zip(stage.gates, rows, strict=True):
-            how, limit = Rescaling(row.shift), lowering.held.get(name)
-            if limit is not None and row.reach.max() >= limit:
-                how = Rescaling(row.shift, "sum")
-                steps = limit << row.shift if row.shift >= 0 else limit >> -row.shift
-                largest = steps // row.multiplier
-                parameters[f"{name}.limit"] = np.minimum(largest, LARGEST_WORD)
-            elif name in lowering.operands and row.reach.max() >= LARGEST_OPERAND:
-                how = Rescaling(row.shift, "operand")
-            rescalings.append(how)
-        message, bound = lowering.message, 0
-        if message is None:
-            bound = _message_bound(connections, self.sources(stage), rows[0])
-            bits = min(bits_needed(-bound, bound), MESSAGE_BITS)
-            message = FixedPoint(bits, lowering.fraction_bits)
-        program = lowering.program(rescalings)
-        _check_words(stage, program, parameters, lowering.states)
-        return Population(
-            name=stage.name,
-            program=program,
-            parameters=parameters,
-            initial_state={word: np.zeros(stage.units, np.int32) for word in lowering.states},
-            message=message,
-            message_low=-bound if bound else lowering_of(stage).message_low(stage, message),
-            message_high=bound if bound else message.high,
-            size=stage.units,
-            scale=np.full(stage.units, message.step) if lowering.scale is None else lowering.scale,
-            offset=np.zeros(stage.units) if lowering.offset is None else lowering.offset,
-        )
-
-
-def _check_words(
-    stage: Stage,
-    program: NeuronProgram,
-    parameters: Mapping[str, np.ndarray],
-    states: Sequence[str],
-) -> None:
-    """Refuses words that a lowering has and its neuron program does not, or the other way round.
-
-    Raises:
-        FamilyError: lists them.
-    """
-    found = [
-        f"its {what} are {sorted(given)}, its neuron program declares {sorted(declared)}"
-        for what, given, declared in (
-            ("parameters", parameters, program.parameter_names),
-            ("states", states, program.state_names),
-        )
-        if sorted(given) != sorted(declared)
-    ]
-    unheard = sorted({*stage.gates}.difference(program.accumulators))
-    if unheard:
-        found.append(f"its neuron program reads no sum of {', '.join(unheard)}")
-    found += [
-        f"parameter {name!r} has shape {np.shape(values)}, expected ({stage.units},)"
-        for name, values in parameters.items()
-        if np.shape(values) != (stage.units,)
-    ]
-    if found:
-        raise _no_program(stage, found)
-
-
-def _no_program(stage: Stage, problems: Sequence[str], subject: str = "") -> FamilyError:
-    """The error for a lowering of a stage whose neuron program is none, or another's."""
-    whose, package = owner(type(stage))
-    said = [f"{problem}; {mend(package)}" for problem in problems]
-    return FamilyError(f"{whose}, stage {stage.name!r}{subject}", said)
-
-
-def _message_bound(
-    connections: Sequence[Connection], sources: Sequence[Sender], rows: QuantizedGate
-) -> int:
-    """The largest message of a stage with one gate whose rows decide the format, from what each of
-    its sources can send; connections of other accumulators come after those of the sources.
-    """
-    low, high = rows.bias.copy(), rows.bias.copy()
-    for connection, source in zip(connections, sources, strict=False):
-        silent = 0, connection.source_size - source.low.size  # the elapsed time, beside inputs
-        interval = connection.interval(np.pad(source.low, silent), np.pad(source.high, silent))
-        low, high = low + interval.low, high + interval.high
-    worst = np.maximum(np.abs(low), np.abs(high))
-    return int((worst * rows.multiplier).max() >> rows.shift) + 1
-
 
 def _collect(stage: str, rows: Sequence[QuantizedGate], problems: Problems) -> None:
     found = [f"{stage}: {problem}" for row in rows for problem in row.problems]
@@ -425,7 +351,7 @@ def _named(stage: Stage) -> Iterator[None]:
     try:
         yield
     except MalformedProgramError as error:
-        raise _no_program(stage, error.problems, f": {error.subject}") from error
+        raise no_program(stage, error.problems, f": {error.subject}") from error
     except ProgramError as error:
         raise ProgramError(f"{stage.name}: {error.subject}", error.problems) from error
 

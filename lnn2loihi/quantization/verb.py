@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.arguments import checks_kinds
+from lnn2loihi.dropping import Rates, dropped, without_relays
 from lnn2loihi.errors import FamilyError, Lnn2LoihiError, Problems, QuantizationError
 from lnn2loihi.graph.connection import LARGEST_DELAY
 from lnn2loihi.graph.schedule import delays_of
@@ -66,6 +67,7 @@ def quantize(
     layers: LayerRecipes | None = None,
     ranges: str = "range",
     correction: str = "full",
+    dropout: Rates | None = None,
 ) -> LoihiProgram:
     """Quantizes a trained network, and proves the result free of overflow.
 
@@ -86,6 +88,11 @@ def quantize(
         correction: how rounding the weights is made up for: "none", "bias" (its average, by the
             biases) or "full" (as far as the other weights and the bias can on the calibration
             data).
+        dropout: rates at which passes of Monte-Carlo dropout drop messages: by name of a layer
+            (others hear it with a mask), `input`, `<layer>.recurrent` (the layer hears itself with
+            a mask, too) or a stage within a layer; one number for all layers that others hear; True
+            for those of `network.dropout`. The program answers as ever until masks are drawn
+            (`lnn2loihi.monte_carlo`). None for a program without masks.
 
     Returns:
         The integer program, with a table of what was measured on the calibration data.
@@ -94,14 +101,17 @@ def quantize(
         QuantizationError: lists what is wrong with the recipes and the calibration data, or
             every row that does not fit and the recipe that would; or says how much memory would
             be needed.
+        InputError: lists rates and names that dropout cannot have.
     """
     if correction not in CORRECTIONS:
         raise QuantizationError(
             "correction", f"{correction!r} does not exist; there are {', '.join(CORRECTIONS)}"
         )
-    setting = prepared(network, calibrate, recipe, calibrate_timespans, layers, ranges, lengths)
+    setting = prepared(
+        network, calibrate, recipe, calibrate_timespans, layers, ranges, lengths, dropout=dropout
+    )
     with memory_that_ends(network):
-        return setting.convert(network, correction=correction)
+        return setting.convert(setting.network, correction=correction)
 
 
 @dataclass(frozen=True)
@@ -135,7 +145,7 @@ class PreparedQuantization:
         """
         ranges = self.calibration.ranges
         provenance = {
-            "network": network_hash(network),
+            "network": network_hash(without_relays(network)),
             "lnn2loihi": VERSION,
             "numpy": np.__version__,
             "python": platform.python_version(),
@@ -164,7 +174,7 @@ class PreparedQuantization:
                 )
             named = [f"{o}; {LEAVE_OUT}" for o in self.calibration.outliers]
             raise QuantizationError(error.subject, [*named, *error.problems, advice]) from None
-        compared = self.calibration.first(SEQUENCES_COMPARED)
+        compared = self.calibration.first(min(SEQUENCES_COMPARED, self.calibration.unmasked))
         if network is not self.network:
             compared = run_calibration(
                 network, compared.x, compared.timespans, ranges, compared.lengths, compared.initial
@@ -189,11 +199,14 @@ def prepared(
     ranges: str = "range",
     lengths: npt.ArrayLike | None = None,
     initial_state: Mapping[str, npt.ArrayLike] | None = None,
+    dropout: Rates | None = None,
 ) -> PreparedQuantization:
     """Checks and measures what `quantize` is given; see there.
 
     `initial_state` is what the sequences begin with, as `LiquidNetwork.evaluate` takes it.
     """
+    with_masks = dropped(network, dropout)
+    network = with_masks.network
     problems = Problems(QuantizationError, f"quantize network {network.name!r}")
     recipes = _recipes(network, recipe, layers, problems)
     data = _calibration_data(calibrate, calibrate_timespans, lengths, network, problems)
@@ -207,7 +220,7 @@ def prepared(
         problems.raise_if_any()
         initial = network.initial(initial_state, len(data.x))
         measured = run_calibration(
-            network, data.x, data.timespans, ranges, data.given_lengths, initial
+            network, data.x, data.timespans, ranges, data.given_lengths, initial, with_masks.keeps
         )
     return PreparedQuantization(network, measured, recipes)
 

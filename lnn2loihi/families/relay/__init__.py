@@ -1,0 +1,1 @@
+"""Relays: populations that send on what they hear, as it is."""
