@@ -124,6 +124,11 @@ if TYPE_CHECKING:
     from lnn2loihi.simulation.streams import Stream, open_stream
     from lnn2loihi.storage import load, save
     from lnn2loihi.targets import Target, stock_target
+    from lnn2loihi.uncertainty.fitting import fit_noise
+    from lnn2loihi.uncertainty.noise import FittedNoise
+    from lnn2loihi.uncertainty.result import Interval, MonteCarloResult
+    from lnn2loihi.uncertainty.scores import ClassScores, NumberScores
+    from lnn2loihi.uncertainty.verb import monte_carlo
     from lnn2loihi.verification.verb import Mismatch, VerificationResult, verify
 
 #: Where public names come from: for each module those that are imported when they are asked for.
@@ -187,6 +192,11 @@ _NAMES = {
     "simulation.streams": "Stream open_stream",
     "storage": "load save",
     "targets": "Target stock_target",
+    "uncertainty.fitting": "fit_noise",
+    "uncertainty.noise": "FittedNoise",
+    "uncertainty.result": "Interval MonteCarloResult",
+    "uncertainty.scores": "ClassScores NumberScores",
+    "uncertainty.verb": "monte_carlo",
     "verification.verb": "Mismatch VerificationResult verify",
 }
 _PLACES = {name: module for module, names in _NAMES.items() for name in names.split()}
@@ -199,6 +209,7 @@ __all__ = [
     "BuiltStep",
     "Calibration",
     "CfCLayer",
+    "ClassScores",
     "ComparisonResult",
     "CompiledRunError",
     "Connection",
@@ -219,6 +230,7 @@ __all__ = [
     "DoctorReport",
     "ExperimentResult",
     "Figure",
+    "FittedNoise",
     "Footprint",
     "GRULayer",
     "FloatResult",
@@ -226,6 +238,7 @@ __all__ = [
     "InputError",
     "InputMemory",
     "InputPort",
+    "Interval",
     "LavaRunError",
     "LayerNormLayer",
     "Linear",
@@ -239,8 +252,10 @@ __all__ = [
     "MinGRULayer",
     "MinLSTMLayer",
     "Mismatch",
+    "MonteCarloResult",
     "NetworkError",
     "NeuroBenchMetrics",
+    "NumberScores",
     "OutOfMemoryError",
     "Placement",
     "PlacementError",
@@ -276,6 +291,7 @@ __all__ = [
     "estimate_microcontroller",
     "examine",
     "export",
+    "fit_noise",
     "footprint",
     "import_network",
     "import_program",
@@ -283,6 +299,7 @@ __all__ = [
     "load",
     "load_device",
     "load_profile",
+    "monte_carlo",
     "network_metrics",
     "open_stream",
     "place",

@@ -319,6 +319,7 @@ class LiquidNetwork(Drawn, Shown, ArrayEquality):
         *,
         lengths: npt.ArrayLike | None = None,
         timespans: npt.ArrayLike | None = None,
+        masks: Mapping[str, npt.ArrayLike] | None = None,
     ) -> FloatResult:
         """Runs the network in float64.
 
@@ -330,6 +331,8 @@ class LiquidNetwork(Drawn, Shown, ArrayEquality):
             lengths: samples of each sequence, (batch,); all of them by default. What stands beyond
                 is ignored, and answered with zeros.
             timespans: elapsed time before each sample, (batch, time), where time is irregular.
+            masks: for stages by name what their messages are multiplied with, (batch, units), as
+                dropout does in training; `lnn2loihi.monte_carlo` draws them.
 
         Raises:
             InputError: a shape or a length is wrong, x holds NaN or infinite values, or timespans
@@ -343,13 +346,15 @@ class LiquidNetwork(Drawn, Shown, ArrayEquality):
         samples, times = self.held((data.x - self.input_offset) / self.input_scale, data.timespans)
         start = self.initial(initial_state, len(samples))
         ends = data.lengths * self.substeps if data.padded else None
-        result = evaluate_stages(self.stages, samples, times, start, self.substeps, ends)
+        factors = None if masks is None else self.initial(masks, len(samples), "masks")
+        result = evaluate_stages(self.stages, samples, times, start, self.substeps, ends, factors)
         return result.every(self.substeps)
 
     def initial(
-        self, given: Mapping[str, npt.ArrayLike] | None, batch: int
+        self, given: Mapping[str, npt.ArrayLike] | None, batch: int, what: str = "initial_state"
     ) -> dict[str, FloatArray]:
-        """Initial states as arrays that fit, float64 (batch, units).
+        """Initial states, or numbers of each unit that are something else, as arrays that fit,
+        float64 (batch, units).
 
         Raises:
             InputError: lists names that are none, wrong shapes, and what is no number.
@@ -357,13 +362,13 @@ class LiquidNetwork(Drawn, Shown, ArrayEquality):
         if given is None:
             return {}
         sizes = self.state_sizes
-        problems = Problems(InputError, "initial_state")
+        problems = Problems(InputError, what)
         found: dict[str, FloatArray] = {}
         for name, values in given.items():
             if name not in sizes:
                 problems.add(f"{name!r} is no state; there are {', '.join(sizes) or 'none'}")
                 continue
-            array = as_array(values, "initial_state", str(name)).astype(np.float64)
+            array = as_array(values, what, str(name)).astype(np.float64)
             shapes = ((), (sizes[name],), (1, sizes[name]), (batch, sizes[name]))
             if array.shape not in shapes:
                 problems.add(f"{name} has shape {array.shape}, expected {(batch, sizes[name])}")

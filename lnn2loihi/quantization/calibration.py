@@ -184,10 +184,10 @@ def run_calibration(
         x, timespans = without(x, timespans, outliers)
     plain = len(x)
     if keeps:  # the same ranges and moments have to do for both
-        x, timespans, lengths = (None if a is None else np.concatenate([a, a])
-                                 for a in (x, timespans, lengths))  # fmt: skip
-        initial = {n: np.concatenate([state, state]) for n, state in (initial or {}).items()}
-    assert x is not None
+        x = np.concatenate([x, x])
+        timespans = None if timespans is None else np.concatenate([timespans, timespans])
+        lengths = None if lengths is None else np.concatenate([lengths, lengths])
+        initial = {name: np.concatenate([own, own]) for name, own in (initial or {}).items()}
     inputs, times = network.held((x - network.input_offset) / network.input_scale, timespans)
     initial = initial or {}
     masks = _masks(network, keeps, len(x), plain)

@@ -100,7 +100,7 @@ class Plan:
             (source,) = stage.sources
             heard = self.senders.sources[source.name]
             self.formats[stage.name] = self.formats.get(source.name) or self.port.format
-            self.steps[stage.name] = heard.step
+            self.steps[stage.name] = np.broadcast_to(heard.step, (stage.units,))
         else:
             form = lowering.message_format(stage, self._largest(stage), recipe)
             self.formats[stage.name] = form
