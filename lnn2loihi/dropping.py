@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.families.relay.layer import RelayLayer
+from lnn2loihi.layers.layer import Layer
 from lnn2loihi.layers.stage import INPUT, Stage
 from lnn2loihi.network import LiquidNetwork
 
@@ -131,8 +132,8 @@ def _rates(network: LiquidNetwork, dropout: Rates | None, problems: Problems) ->
             )
         return dict(network.dropout)
     if not isinstance(dropout, Mapping):
-        heard = {other for own in network.listening.heard.values() for other in own} - {INPUT}
-        dropout = dict.fromkeys((n for n in network.listening.widths if n in heard), dropout)
+        heard = _heard_by_others(network) - {INPUT}
+        dropout = dict.fromkeys((s.name for s in network.stages if s.name in heard), dropout)
         if not dropout:
             problems.add(f"nothing hears a layer of network {network.name!r}: its answer is none")
     found: dict[str, float] = {}
@@ -158,7 +159,7 @@ def _site(network: LiquidNetwork, name: str) -> tuple[bool, str] | str:
         return f"there is no layer {name!r:.60}; there are {', '.join(names)}"
     within = [s for s in network.stages if _hears_within(s, stage.name)]
     if recurrent and not within:
-        return f"{stage.name} does not hear itself, so {name!r} is what {stage.name!r} says"
+        return f"{stage.name} is not heard by its own layer a step later; leave {RECURRENT!r} out"
     if stage.selects:
         return f"units of {stage.name} are synapses; masks drop units of layers"
     if any(s.starts_from == stage.name for s in network.stages):
@@ -166,10 +167,26 @@ def _site(network: LiquidNetwork, name: str) -> tuple[bool, str] | str:
             f"the memory of another stage starts from {stage.name}, which no mask drops; name the "
             "layer that hears it"
         )
-    answers = stage.name in network.listening.widths
     if stage is network.stages[-1]:
         return f"{stage.name} is the answer, of which nothing is dropped"
-    return answers and bool(within) and not recurrent, stage.name
+    if not within or recurrent:
+        return False, stage.name
+    if stage.name not in _heard_by_others(network):
+        return f"only its own layer hears {stage.name}; name {stage.name + RECURRENT!r}"
+    return True, stage.name
+
+
+def _answering(network: LiquidNetwork) -> dict[str, str]:
+    """For each name that can be heard the stage that says it."""
+    parts = {part.name: part.name for part in network.single_layers}
+    whole = {layer.name: layer.parts[-1].name for layer in network.layers}
+    return {INPUT: INPUT} | parts | whole
+
+
+def _heard_by_others(network: LiquidNetwork) -> set[str]:
+    """Stages, and the input, that a layer which they are no part of hears, or the readout."""
+    says = _answering(network)
+    return {says[other] for own in network.listening.heard.values() for other in own}
 
 
 def _hears_within(stage: Stage, name: str) -> bool:
@@ -182,15 +199,17 @@ def _hears_within(stage: Stage, name: str) -> bool:
 
 def _with_relays(network: LiquidNetwork, names: Sequence[str]) -> LiquidNetwork:
     """The network in which whatever hears one of these hears a relay of it instead."""
-    heard = network.listening.heard
+    heard, says = network.listening.heard, _answering(network)
     relays = {name: f"{name}{RELAY}" for name in names}
-    hears = {name: tuple(relays.get(other, other) for other in own) for name, own in heard.items()}
+    hears = {
+        name: tuple(relays.get(says[other], other) for other in own) for name, own in heard.items()
+    }
     hears |= {relays[name]: (name,) for name in names}
-    layers = [RelayLayer(relays[INPUT], network.input_size)] if INPUT in relays else []
+    layers: list[Layer] = []
+    if INPUT in relays:
+        layers.append(RelayLayer(relays[INPUT], network.input_size))
     for layer in network.layers:
         layers.append(layer)
-        own = dict.fromkeys((layer.name, *(part.name for part in layer.parts)))
-        layers += [
-            RelayLayer(relays[one], network.listening.widths[one]) for one in own if one in relays
-        ]
+        relayed = (part for part in layer.parts if part.name in relays)
+        layers += [RelayLayer(relays[part.name], part.units) for part in relayed]
     return replace(network, layers=tuple(layers), hears=hears)

@@ -23,8 +23,8 @@ from lnn2loihi.stepping import heard
 RANGES = ("range", "percentile", "mse")
 #: Share of the values that `percentile` keeps.
 PERCENTILE = 99.9
-#: Of the masks that calibration draws where there is dropout.
-MASKS_SEED = 0
+#: Where there is dropout, calibration draws so many masks at least, and with this seed.
+FEWEST_MASKS, MASKS_SEED = 32, 0
 #: Fractions of the largest magnitude that `mse` tries.
 CLIPPED = tuple(0.5**n for n in range(5))
 
@@ -174,7 +174,7 @@ def run_calibration(
         initial: states that the sequences begin with, by name, float64 (batch, units). What errors
             of weights cost is weighed as if the first step began with zeros.
         keeps: for each stage whose message is masked the probability that a unit is kept. All
-            sequences are then run twice, the second time with a mask each.
+            sequences are then run again with a mask each, until there were FEWEST_MASKS.
 
     Raises:
         QuantizationError: a stage answers with NaN.
@@ -184,10 +184,11 @@ def run_calibration(
         x, timespans = without(x, timespans, outliers)
     plain = len(x)
     if keeps:  # the same ranges and moments have to do for both
-        x = np.concatenate([x, x])
-        timespans = None if timespans is None else np.concatenate([timespans, timespans])
-        lengths = None if lengths is None else np.concatenate([lengths, lengths])
-        initial = {name: np.concatenate([own, own]) for name, own in (initial or {}).items()}
+        times = 1 + max(-(-FEWEST_MASKS // plain), 1)
+        x = np.concatenate([x] * times)
+        timespans = None if timespans is None else np.concatenate([timespans] * times)
+        lengths = None if lengths is None else np.concatenate([lengths] * times)
+        initial = {name: np.concatenate([own] * times) for name, own in (initial or {}).items()}
     inputs, times = network.held((x - network.input_offset) / network.input_scale, timespans)
     initial = initial or {}
     masks = _masks(network, keeps, len(x), plain)
