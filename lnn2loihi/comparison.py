@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.defaults import DEFAULT_TARGET
+from lnn2loihi.dropping import relayed_as
 from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.frozen import ContentEquality
 from lnn2loihi.network import FloatArray, FloatResult, LiquidNetwork
@@ -202,6 +203,7 @@ def compare(
         InputError: x does not fit, or the program was not made of this network.
         TargetError: the target cannot prepare the program.
     """
+    network = relayed_as(network, [p.name for p in program.populations])
     if not _was_prepared(network, program):
         check_pair(network, program)
     program = target_of(target).prepare(program)
@@ -285,6 +287,7 @@ def check_pair(network: LiquidNetwork, program: LoihiProgram) -> None:
         InputError: lists what does not fit.
     """
     problems = Problems(InputError, f"program {program.name!r} and network {network.name!r}")
+    network = relayed_as(network, [p.name for p in program.populations])
     expected = {stage.name: stage.units for stage in network.stages}
     found = {p.name: p.size for p in program.populations}
     if expected != found:

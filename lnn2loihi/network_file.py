@@ -214,6 +214,8 @@ class _Writer:
             )
             return None
         parts = {part: getattr(value, part) for part in _fields(type(value))}
+        if isinstance(value, LiquidNetwork) and not value.dropout:
+            del parts["dropout"]  # files without are written as they always were
         plain = {part: self.plain(held, f"{place}.{part}") for part, held in parts.items()}
         return {"class": name, "fields": plain}
 

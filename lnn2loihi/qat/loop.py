@@ -45,7 +45,7 @@ def run_loop(
         sums = _by_gate(stage, outside[stage.name])
         since = elapsed[..., None] if stage.timed and elapsed is not None else None
         message = equations(stage, sums, {}, since, stages[stage.name].clipped)[0]
-        return {stage.name: stages[stage.name].sent(message)}
+        return {stage.name: stages[stage.name].heard(message)}
     # What is kept more finely than it is sent is heard as it would have been sent.
     now = {name: stages[name].sent(state[name]) for name in names if name in state}
     memory: dict[str, Mapping[str, Tensor]] = {
@@ -75,7 +75,7 @@ def run_loop(
             passed = since if stage.timed else None
             sums = _by_gate(stage, total)
             value, new = equations(stage, sums, kept, passed, stages[stage.name].clipped)
-            return stages[stage.name].sent(value), new
+            return stages[stage.name].heard(value), new
 
         step(group, now, memory, answer, t % substeps == 0)
         for name in names:

@@ -39,7 +39,9 @@ class TrainableNetwork(nn.Module):
 
     In training mode it computes in floats with the rounded weights, messages and inputs of the
     chip, and gradients pass through the rounding. In evaluation mode it answers the integers of
-    `export()`, decoded: bit for bit what the chip answers.
+    `export()`, decoded: bit for bit what the chip answers. With dropout, training drops messages
+    as passes of Monte-Carlo dropout do, with a mask for each sequence (PyTorch's generator draws
+    them), and evaluation answers as the program does until masks are drawn.
 
     Args:
         network: the float network.
@@ -69,6 +71,7 @@ class TrainableNetwork(nn.Module):
                 setting.recipes.of(stage),
                 plan.formats[stage.name],
                 plan.steps.get(stage.name),
+                setting.calibration.keeps.get(stage.name),
             )
             for stage in network.stages
         )
@@ -277,6 +280,8 @@ class TrainableNetwork(nn.Module):
         if substeps > 1:
             messages[INPUT] = messages[INPUT].repeat_interleave(substeps, dim=1)
             elapsed = None if elapsed is None else elapsed.repeat_interleave(substeps, dim=1)
+        for own in self.stages.values():
+            own.draw(x)
         final: dict[str, Tensor] = {}
         for group in loops(self.network_before.stages):
             messages |= run_loop(group, self.stages, substeps, messages, elapsed, state, final)

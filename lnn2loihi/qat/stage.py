@@ -46,6 +46,7 @@ class TrainableStage(nn.Module):
         moments: second moments of what it hears, None where its gates only pick columns; see
             `quantize_rows`.
         recipe: the width of the mantissas, and the form of tanh that training hears.
+        keep: probability that a unit's message is kept in training; None without dropout.
         form: format of its message; None for a readout, which is not rounded.
         message_steps: real value of one unit of each unit's message, (units,); None for a readout.
     """
@@ -60,8 +61,12 @@ class TrainableStage(nn.Module):
         recipe: Recipe,
         form: FixedPoint | None,
         message_steps: np.ndarray | None,
+        keep: float | None = None,
     ) -> None:
         super().__init__()
+        self.keep = keep
+        #: What a mask leaves of the messages of each sequence, (batch, units).
+        self._mask: Tensor | None = None
         self.stage, self.form, self.weight_bits = stage, form, recipe.weight_bits
         #: Whether the chip has clipped lines in place of tanh and the logistic function.
         self.clipped = bool(ACTIVATIONS[recipe.activation].knot)
@@ -301,13 +306,28 @@ class TrainableStage(nn.Module):
         return rows.mantissas * rows.values, rows.bias * rows.unit + self._offset
 
     def sent(self, value: Tensor) -> Tensor:
-        """The message as others hear it."""
+        """The message as it is sent."""
         if self.form is None:
             return value
         step = self._shared_step
         if step is None:
             step = self.get_buffer("message_steps").to(value)
         return message(value, step, self.form.low, self.form.high)
+
+    def draw(self, like: Tensor) -> None:
+        """Draws the masks of so many sequences as `like` has, if there is dropout: each holds from
+        the first sample to the last one.
+        """
+        if self.keep is not None:
+            chances = torch.full((len(like), self.stage.units), self.keep, device=like.device)
+            self._mask = torch.bernoulli(chances).to(like) / self.keep
+
+    def heard(self, value: Tensor) -> Tensor:
+        """The message, (batch, units) or (batch, steps, units), as others hear it in training."""
+        sent, mask = self.sent(value), self._mask
+        if mask is None:
+            return sent
+        return sent * (mask if sent.dim() == 2 else mask[:, None])
 
     def crowding(self) -> Tensor:
         """How far the 24-bit accumulator is from holding rows with all bits of their mantissas.

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.conversion import convert, import_network
 from lnn2loihi.converted.parts import ConvertedModule
+from lnn2loihi.dropping import Rates
 from lnn2loihi.errors import InputError, QuantizationError
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.printable import kind_of_value
@@ -50,6 +51,7 @@ def prepare(
     lengths: npt.ArrayLike | None = ...,
     layers: LayerRecipes | None = ...,
     mask_time_gates: bool = ...,
+    dropout: Rates | None = ...,
     example: None = ...,
     **options: Any,
 ) -> TrainableNetwork: ...
@@ -63,6 +65,7 @@ def prepare(
     lengths: npt.ArrayLike | None = None,
     layers: LayerRecipes | None = None,
     mask_time_gates: bool = False,
+    dropout: Rates | None = None,
     example: Sequence[Any] | None = None,
     **options: Any,
 ) -> TrainableNetwork | TrainableModule:
@@ -79,6 +82,8 @@ def prepare(
         layers: as for `quantize`.
         mask_time_gates: gives the time gates the masks of ff1, which ncps leaves dense: a truly
             sparse network, whose accuracy training has to win back.
+        dropout: as for `quantize`: training drops messages, and `export` makes a program whose
+            passes do (`lnn2loihi.monte_carlo`). Not for modules that are converted as a whole.
         example: positional arguments of a live module, a tuple or a list, with which it is
             converted as a whole first (see `lnn2loihi.convert`): for modules that
             `import_network` does not take.
@@ -94,7 +99,8 @@ def prepare(
         _check_example(source, example)
         source = convert(source, *example)
     if isinstance(source, ConvertedModule):
-        beside = {"calibrate_timespans": calibrate_timespans, "lengths": lengths, **options}
+        beside = {"calibrate_timespans": calibrate_timespans, "lengths": lengths,
+                  "dropout": dropout, **options}  # fmt: skip
         if given := [name for name, value in beside.items() if value is not None]:
             raise InputError(", ".join(given), "go with networks; calibrate has whole calls")
         return prepare_module(source, recipe, calibrate, layers, mask_time_gates)
@@ -104,8 +110,10 @@ def prepare(
         network = source
     else:
         network = import_network(source, **options)
-    setting = prepared(network, calibrate, recipe, calibrate_timespans, layers, lengths=lengths)
-    module = TrainableNetwork(network, setting, calls_of(source, network))
+    setting = prepared(
+        network, calibrate, recipe, calibrate_timespans, layers, lengths=lengths, dropout=dropout
+    )
+    module = TrainableNetwork(setting.network, setting, calls_of(source, network))
     if mask_time_gates:
         module.mask_time_gates()
     return module

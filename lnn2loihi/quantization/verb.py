@@ -145,7 +145,7 @@ class PreparedQuantization:
         """
         ranges = self.calibration.ranges
         provenance = {
-            "network": network_hash(without_relays(network)),
+            "network": network_hash(network),
             "lnn2loihi": VERSION,
             "numpy": np.__version__,
             "python": platform.python_version(),
@@ -349,7 +349,10 @@ def _recipe_that_helps(
 
 
 def network_hash(network: LiquidNetwork) -> str:
-    """SHA-256 over the stages with their effective float64 weights, as hexadecimal text."""
+    """SHA-256 over the stages with their effective float64 weights, as hexadecimal text; relays,
+    which say nothing of their own, count nothing.
+    """
+    network = without_relays(network)
     digest = hashlib.sha256()
     for stage in network.stages:
         for field in dataclasses.fields(stage):
