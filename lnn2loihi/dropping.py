@@ -80,11 +80,11 @@ def dropped(network: LiquidNetwork, dropout: Rates | None) -> Dropped:
 
 
 def without_relays(network: LiquidNetwork) -> LiquidNetwork:
-    """The network that relays were put into; itself where there are none."""
+    """The network that `dropped` put relays into; itself where there are none."""
     relays = {
         layer.name: network.listening.heard[layer.name][0]
         for layer in network.layers
-        if isinstance(layer, RelayLayer)
+        if isinstance(layer, RelayLayer) and layer.name.endswith(RELAY)
     }
     if not relays:
         return network

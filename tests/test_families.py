@@ -15,6 +15,7 @@ from networks import random_ltc
 
 from lnn2loihi import extend as x
 from lnn2loihi.errors import InputError
+from lnn2loihi.families.relay.layer import RelayLayer
 from lnn2loihi.family import FAMILIES
 from lnn2loihi.layers.layer import Layer
 from lnn2loihi.testing import RULES, ContractError, check_family, check_importer
@@ -67,6 +68,7 @@ OURS: dict[str, tuple[Layer, bool]] = {
     "product": (v.product("product", 5, 3), False),
     "layer norm": (v.layer_norm("norm", 4, 6), False),
     "rms norm": (v.layer_norm("norm", 4, 3, centre=False), False),
+    "relay": (RelayLayer("relay", 5), False),
     "ltc": (random_ltc(0).layers[0], False),
     "ltc timed": (random_ltc(1, timespan=None).layers[0], True),
 }

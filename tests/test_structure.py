@@ -99,6 +99,7 @@ def test_nobody_names_the_classes_of_a_family() -> None:
         "lnn2loihi.families.dense.layer.DenseLayer",
         "lnn2loihi.families.layer_norm.layer.LayerNormLayer",
         "lnn2loihi.families.product.layer.ProductLayer",
+        "lnn2loihi.families.relay.layer.RelayLayer",
     }
     found: list[str] = []
     for path, tree in modules():

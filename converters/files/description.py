@@ -122,6 +122,15 @@ def number(*, default: float | None = None, required: bool = False) -> Any:
     return _field(Key((int, float), "a number", problem, required), default)
 
 
+def rate() -> Any:
+    """A key whose value is a rate of dropout."""
+
+    def problem(key: str, value: float) -> str:
+        return "" if 0 <= value < 1 else f"{key} is {value}; a rate is from 0 up to, but not, 1"
+
+    return _field(Key((int, float), "a number", problem, False), 0.0)
+
+
 def _infinite(key: str, value: float) -> str:
     # False for NaN and infinity, and for whole numbers beyond the range of a float64.
     return "" if abs(value) <= sys.float_info.max else f"{key} is not a finite number"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,7 @@ from lnn2loihi.families.dense.layer import DenseLayer
 from lnn2loihi.family import importer_of, importers
 from lnn2loihi.layers.layer import Layer
 from lnn2loihi.layers.linear import Linear
+from lnn2loihi.layers.stage import INPUT
 
 _CONTAINER = "torch.nn.modules.container"
 _CONTAINERS = {(_CONTAINER, name) for name in ("Sequential", "ModuleList", "ModuleDict")}
@@ -152,6 +154,7 @@ class Chain:
         problems: everything that is wrong so far.
         families: the importers of its recurrent layers.
         normalisation: `input_offset` and `input_scale` of the network, if there are any.
+        dropout: rates of dropout by name of what it drops.
     """
 
     inputs: int | None = None
@@ -160,6 +163,7 @@ class Chain:
     problems: list[str] = field(default_factory=list)
     families: list[FamilyImporter] = field(default_factory=list)
     normalisation: dict[str, Any] = field(default_factory=dict)
+    dropout: dict[str, float] = field(default_factory=dict)
     # A map that waits for its activation, and factors and offsets that wait for the next weights.
     _open: Linear | None = None
     # Whether it only picks units.
@@ -167,23 +171,50 @@ class Chain:
     _waiting: tuple[FloatArray, FloatArray] | None = None
     readout: Linear | None = None
 
-    def build(self, steps: Sequence[Step], parts: Mapping[str, Any]) -> None:
+    def build(
+        self,
+        steps: Sequence[Step],
+        parts: Mapping[str, Any],
+        dropouts: Sequence[tuple[int, float]] = (),
+    ) -> None:
         """Puts all steps together.
 
         Args:
             steps: from the samples to the answer.
             parts: the modules that they name; of "layers" the importer and what it has read.
+            dropouts: rates of dropout, each with the number of steps before it.
         """
         working = [
             step for step in steps if step.kind != "part" or not does_nothing(parts[step.path])
         ]
         self.problems += _goes_on(working, parts)
-        for step in working:
-            self._add(step, parts.get(step.path), last=step is working[-1])
+        for number, step in enumerate(steps):
+            self._drop([rate for before, rate in dropouts if before == number])
+            if any(step is one for one in working):
+                self._add(step, parts.get(step.path), last=step is working[-1])
+        self._drop([rate for before, rate in dropouts if before == len(steps)])
         if self._waiting is not None and self.layers and not self.problems:
             self._open = self._adapted(_identity("readout", self.layers[-1].units))
         if self._open is not None:
             self.readout = Linear("readout", self._open.weight, self._open.bias)
+        said = {part.name for layer in self.layers for part in layer.parts} | {INPUT}
+        last = self.layers[-1].parts[-1].name if self.layers and self.readout is None else ""
+        for name in [*self.dropout]:
+            # What nothing hears is the answer, of which a mask would drop some.
+            if name == last or name.partition(".")[0] not in said:
+                del self.dropout[name]
+
+    def _drop(self, rates: Sequence[float]) -> None:
+        """Training drops what is there by now: each rate of what the others have left."""
+        if not rates:
+            return
+        name = self.layers[-1].parts[-1].name if self.layers else INPUT
+        # A map that only picks units goes into the next one: those that it picks are dropped.
+        if self._open is not None and not self._mapped:
+            name = self._open.name
+        rates = [*rates, *([self.dropout[name]] if name in self.dropout else [])]
+        several = 1.0 - math.prod(1.0 - rate for rate in rates)
+        self.dropout[name] = rates[0] if len(rates) == 1 else several
 
     def _add(self, step: Step, module: Any, last: bool) -> None:
         part = Part(step.path, module)
@@ -283,6 +314,10 @@ class Chain:
 
         for place, layer in enumerate(parts.layers):
             own = layer.renamed(own_name)
+            for name, rate in parts.dropout.items():
+                stem, dot, rest = name.partition(".")
+                if stem in (layer.name, *(part.name for part in layer.parts)):
+                    self.dropout[f"{own_name(stem)}{dot}{rest}"] = rate
             self.layers.append(self._adapted(own) if place == 0 else own)
         if parts.readout is not None:
             name = self._name(f"{path}.{parts.readout_name}")

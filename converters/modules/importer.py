@@ -140,7 +140,7 @@ def _load(source: Any, subject: str, timespan: float | None, name: str | None) -
     reading = followed.reading
     chain = Chain(followed.inputs)
     parts = dict(source.named_modules())
-    chain.build(reading.steps, parts)
+    chain.build(reading.steps, parts, reading.dropouts)
     problems = Problems(ImportNetworkError, subject)
     found = list(dict.fromkeys((*reading.problems, *chain.problems)))
     if reading.problems:
@@ -163,6 +163,7 @@ def _load(source: Any, subject: str, timespan: float | None, name: str | None) -
             chain.readout,
             timespan,
             host=tuple(chain.host),
+            dropout=chain.dropout,
             **chain.normalisation,
         )
     except NetworkError as error:

@@ -100,6 +100,7 @@ def _dropout(reader: Reader, node: Node, stream: Stream, ref: Ref) -> None:
             "F.dropout(x, p, training=self.training), or use torch.nn.Dropout"
         )
         return reader.refuse(node, stream, ref, reason)
+    reader.dropped(stream, _argument(node, 1, "p", 0.5))
     reader.set(node.answer, stream)
 
 

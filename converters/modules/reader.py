@@ -49,6 +49,7 @@ class Reader:
     def __init__(self, graph: Graph, parts: Mapping[str, Any], axes: Axes) -> None:
         self.graph, self.parts = graph, parts
         self.meanings: dict[int, Meaning] = {}
+        self._dropouts: list[tuple[tuple[Step, ...], float]] = []
         shape = graph.values[0].shape
         self.sizes = {str(axis): size for axis, size in zip(axes, shape, strict=True)}
         self.sizes.setdefault(BATCH, 1)
@@ -67,7 +68,18 @@ class Reader:
                 for ref in refs(node.answer):
                     if self._depends(ref) and ref.number not in self.meanings:
                         self.meanings[ref.number] = Lost((f"{node.where} cannot be followed",))
-        return read_answer(self.graph, self.meanings, self.sizes[TIME])
+        found = read_answer(self.graph, self.meanings, self.sizes[TIME])
+        on_the_way = dict.fromkeys(
+            (len(before), rate)
+            for before, rate in self._dropouts
+            if found.steps[: len(before)] == before
+        )
+        return replace(found, dropouts=tuple(on_the_way))
+
+    def dropped(self, stream: Stream, rate: Any) -> None:
+        """Notes that training drops some of a stream."""
+        if isinstance(rate, (int, float)) and 0.0 < rate < 1.0:
+            self._dropouts.append((stream.steps, float(rate)))
 
     def value(self, ref: Ref) -> Value:
         """A tensor of the run."""
@@ -198,6 +210,8 @@ class Reader:
     def _part(self, node: Node, stream: Stream, ref: Ref) -> None:
         part = self.parts[node.path or ""]
         found = Part(node.path or "", part)
+        if is_dropout(part):
+            self.dropped(stream, part.p)
         if is_dropout(part) or activation_of(part) == "identity":
             return self.set(node.answer, stream)
         if type(part).__name__ in MOVING:

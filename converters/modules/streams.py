@@ -125,6 +125,7 @@ class Reading:
         problems: everything for which no network can be made.
         axes: what the axes of the answer mean.
         constants: places in the answer of what does not depend on the samples.
+        dropouts: rates of dropout on the way, each with the number of steps before it.
     """
 
     steps: tuple[Step, ...]
@@ -132,6 +133,7 @@ class Reading:
     problems: tuple[str, ...]
     axes: Axes = ()
     constants: tuple[int, ...] = ()
+    dropouts: tuple[tuple[int, float], ...] = ()
 
 
 _NOTHING_OF_X = (

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -64,6 +64,8 @@ class FamilyParts:
         bias: whether the module has biases; None where they are not looked at.
         projections: for each layer the matrix that makes the state that the module hands out of
             what the layer says; empty where these are the same.
+        dropout: rates of its dropout, as `LiquidNetwork.dropout` has them by name of its layers
+            and their stages.
     """
 
     layers: tuple[Layer, ...]
@@ -72,6 +74,7 @@ class FamilyParts:
     mapped: bool = False
     bias: bool | None = None
     projections: tuple[FloatArray, ...] = ()
+    dropout: Mapping[str, float] = field(default_factory=dict)
 
 
 class FamilyImporter(ABC):

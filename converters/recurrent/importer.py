@@ -353,7 +353,7 @@ def _network(
         source = {"class": description.module}
     notes = {"no part in inference": "; ".join(description.notes)} if description.notes else {}
     try:
-        network = LiquidNetwork(name, parts.layers, parts.readout, elapsed)
+        network = LiquidNetwork(name, parts.layers, parts.readout, elapsed, dropout=parts.dropout)
     except NetworkError as error:
         raise ImportNetworkError(subject, error.problems) from error
     return with_source(

@@ -4,7 +4,8 @@ What is accepted: every `torch.nn.GRU` and `torch.nn.LSTM` in one direction, wit
 layers, with or without biases and projections (`proj_size`), and `GRUCell` and `LSTMCell`; as live
 modules or as checkpoints of their state_dict in `.pt`, `.pth` or `.safetensors`. `batch_first`
 makes no difference to the weights: samples are (batch, time, inputs) here in any case. Dropout
-between the layers does nothing at inference, and the network's source says that it was there.
+between the layers does nothing at inference; the network's source and `LiquidNetwork.dropout` say
+that it was there.
 Modules that hold such layers among others: `lnn2loihi.converters.modules.importer`.
 
 Refused: `bidirectional=True`, since half of its answer to a sample depends on all samples that are
@@ -19,6 +20,7 @@ A checkpoint goes with a short TOML file::
     hidden_size = 32
     num_layers = 2
     bias = true
+    dropout = 0.2                    # between the layers; for quantize(dropout=True)
     prefix = "rnn."                  # where it sits in a larger state_dict
     readout = "fc."                  # where a Linear after the last layer sits in it
     name = "my net"
@@ -34,12 +36,14 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from lnn2loihi.converters.files.arrays import Arrays
 from lnn2loihi.converters.files.checkpoint import FloatArray, Tensor
+from lnn2loihi.converters.files.description import Description, rate
 from lnn2loihi.converters.modules.classes import class_names
 from lnn2loihi.converters.recurrent.family import (
     FamilyImporter,
@@ -63,6 +67,17 @@ _KEY = re.compile(r"(?:weight|bias)_(?:ih|hh|hr)(_l[0-9]{1,4})?")
 Blocks = list[FloatArray]
 
 
+@dataclass(frozen=True, kw_only=True)
+class TorchRnnDescription(RecurrentDescription):
+    """How a GRU or an LSTM of PyTorch was built.
+
+    Attributes:
+        dropout: the rate at which training has dropped what a layer hears of the one before.
+    """
+
+    dropout: float = rate()
+
+
 class TorchRnnImporter(FamilyImporter):
     """An importer of one kind of these modules.
 
@@ -71,6 +86,7 @@ class TorchRnnImporter(FamilyImporter):
     """
 
     name: ClassVar[str] = "torch_rnn"
+    description: ClassVar[type[Description]] = TorchRnnDescription
     #: Name of the class in PyTorch, and how many blocks of rows its arrays have.
     kind: ClassVar[str]
     rows: ClassVar[int]
@@ -126,12 +142,13 @@ class TorchRnnImporter(FamilyImporter):
         if refused:
             return None, refused
         dropout = getattr(source, "dropout", 0.0)
-        return RecurrentDescription(
+        return TorchRnnDescription(
             origin="the module",
             module=self.classes[known],
             bias=source.bias,
             num_layers=getattr(source, "num_layers", 1),
             notes=(f"dropout={dropout} between layers",) if dropout else (),
+            dropout=float(dropout),
         ), []
 
     def parts(
@@ -153,14 +170,17 @@ class TorchRnnImporter(FamilyImporter):
                 projections.append(arrays.take(f"weight_hr{end}", None, layers[-1].units))
         arrays.refuse_others(description.module, description.readout)
         bias = any(key.startswith("bias_") for key in arrays.keys)
+        between = getattr(description, "dropout", 0.0)
+        dropout = {layer.name: between for layer in layers[:-1]} if between else {}
         if projections:
             last = projections[-1]
             readout = Linear("projection", last, np.zeros(len(last)))
             found = FamilyParts(
-                tuple(layers), readout, "projection", bias=bias, projections=tuple(projections)
-            )
+                tuple(layers), readout, "projection", bias=bias, projections=tuple(projections),
+                dropout=dropout,
+            )  # fmt: skip
         else:
-            found = FamilyParts(tuple(layers), bias=bias)
+            found = FamilyParts(tuple(layers), bias=bias, dropout=dropout)
         return (None if arrays.problems else found), arrays.problems
 
     def _layer(

@@ -6,7 +6,8 @@ the activation of the backbone nor the elapsed time of training is in it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from lnn2loihi.converters.files.description import (
@@ -41,6 +42,8 @@ class CfCDescription(Description):
         backbone_layers: layers of the backbone, or None where not stated.
         mixed_memory: whether it has a mixed memory, or None where not stated.
         readout: what stands before the keys of a Linear after it, ending in a dot, or None.
+        dropout: for layers of the backbone, by number, rates of the dropout behind them; of a live
+            module alone.
     """
 
     input_size: int = whole(required=True)
@@ -54,6 +57,7 @@ class CfCDescription(Description):
     mixed_memory: bool | None = flag()
     timespan: Timespan | None = times()
     readout: str | None = text(dotted=True)
+    dropout: Mapping[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,6 +37,7 @@ def describe(source: Any) -> tuple[CfCDescription, list[str]]:
         activation=activation,
         backbone_layers=getattr(source.rnn_cell, "backbone_layers", 0),
         mixed_memory=bool(source.use_mixed),
+        dropout=_backbone_dropout(backbone),
     )
     return description, problems
 
@@ -77,6 +78,18 @@ def _backbone_activation(backbone: Any) -> tuple[str, list[str]]:
         found.append(f"rnn_cell.backbone has different activations: {', '.join(names)}; train "
                      "with one")  # fmt: skip
     return (names[0] if names else "lecun_tanh"), found
+
+
+def _backbone_dropout(backbone: Any) -> dict[int, float]:
+    """Rates of the dropout behind each layer of a backbone, by number of the layer."""
+    found: dict[int, float] = {}
+    layers = 0
+    for part in () if backbone is None else backbone.children():
+        layers += is_linear(part)
+        rate = float(part.p) if is_dropout(part) else 0.0
+        if layers and 0.0 < rate < 1.0:
+            found[layers - 1] = rate
+    return found
 
 
 def _changed_parts(source: Any, cells: list[Any]) -> list[str]:

@@ -48,11 +48,13 @@ def parts_from_state(
         return None, problems
     readout = _map("readout", READOUT, arrays) if layout.readout else None
     layers = tuple(_layer(cell, layout, description, arrays) for cell in layout.cells)
+    dropout = {f"{layers[0].name}.backbone_{n}": rate for n, rate in description.dropout.items()}
     if not layout.memory:
-        return FamilyParts(layers, readout, READOUT), []
+        return FamilyParts(layers, readout, READOUT, dropout=dropout), []
     memory = memory_of(arrays)
     if len(layers) == 1:
-        return FamilyParts((replace(layers[0], memory=memory),), readout, READOUT), []
+        layers = (replace(layers[0], memory=memory),)
+        return FamilyParts(layers, readout, READOUT, dropout=dropout), []
     return FamilyParts((WiredMemory(SHARED_MEMORY, layers, memory),), readout, READOUT), []
 
 

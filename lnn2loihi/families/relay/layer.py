@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from lnn2loihi.arguments import checks_fields
 from lnn2loihi.errors import NetworkError
+from lnn2loihi.families.dense.layer import DenseLayer
 from lnn2loihi.layers.layer import Gates, Layer, TrainedMap, Vectors
 from lnn2loihi.layers.linear import SUM, FloatArray, Linear
 from lnn2loihi.layers.stage import Stage, StageSource, State
@@ -68,8 +69,17 @@ class RelayLayer(Layer):
         return (RelayStage(self.name, (before,), {SUM: same}),), scale
 
     def can_hear(self, matrix: FloatArray) -> bool:
-        """See `Layer.can_hear`: nothing but what it is made for."""
-        return matrix.shape == (self.size,) * 2 and bool((matrix == np.eye(self.size)).all())
+        """See `Layer.can_hear`."""
+        return True
+
+    def with_inputs(self, factor: FloatArray, offset: FloatArray) -> Any:
+        """See `Layer.with_inputs`; a map, which a relay has none of."""
+        return self.hearing(np.diag(factor), offset)
+
+    def hearing(self, matrix: FloatArray, offset: FloatArray) -> Any:
+        """See `Layer.hearing`; a map, which a relay has none of."""
+        matrix, offset = self.checked_hearing(matrix, offset)
+        return DenseLayer(self.name, Linear("linear", matrix, offset), "identity")
 
     def with_gates(
         self, gates: Gates, vectors: Vectors, timespan: float | None = 1.0
