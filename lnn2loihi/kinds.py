@@ -26,6 +26,7 @@ _WANTED = {
     "Device": "a Device: load_device(name) makes one, device_names() lists the names",
     "LiquidNetwork": "a LiquidNetwork: import_network(module_or_checkpoint) makes one",
     "LoihiProgram": "a LoihiProgram: quantize(network, x) makes one, load(path) reads one",
+    "MonteCarloResult": "the result of passes: monte_carlo(program, x) makes one",
     "Placement": "a Placement: place(program) makes one",
     "PlacementRule": "a lnn2loihi.placement.Rule",
     "ProfileResult": "a ProfileResult: profile(program, x) makes one, load_profile(path) reads one",

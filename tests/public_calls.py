@@ -24,11 +24,12 @@ from lnn2loihi.cost import workload_of_totals
 
 #: Records of what functions found: the library makes them, and their fields are not looked at.
 RESULTS = {
-    "BoardLog", "BuildResult", "BuiltStep", "Calibration", "ComparisonResult",
+    "BoardLog", "BuildResult", "BuiltStep", "Calibration", "ClassScores", "ComparisonResult",
     "ConvertedComparison", "ConvertedModule", "ConvertedResult", "Footprint",
     "ConvertedStream", "ConvertedTrace", "CopiesPlacement", "CostEstimate", "DescriptionCandidate",
-    "DescriptionProposal", "DoctorReport", "ExperimentResult", "FloatResult", "Mismatch",
-    "MicrocontrollerEstimate", "NeuroBenchMetrics", "Placement", "ProfileResult", "ProfileRow",
+    "DescriptionProposal", "DoctorReport", "ExperimentResult", "FittedNoise", "FloatResult",
+    "Interval", "Mismatch", "MicrocontrollerEstimate", "MonteCarloResult", "NeuroBenchMetrics",
+    "NumberScores", "Placement", "ProfileResult", "ProfileRow",
     "Sensitivity", "SimulationResult", "TrainableModule", "TrainableNetwork", "VerificationResult",
     "Violation",
 }  # fmt: skip
@@ -105,6 +106,9 @@ class Made:
         self.x = random_samples(1, 2, 3, 2)
         self.program = l2l.quantize(self.network, self.x)
         self.result = l2l.simulate(self.program, self.x)
+        self.masked = l2l.quantize(self.network, self.x, dropout=0.5)
+        self.passes = l2l.monte_carlo(self.masked, self.x, 2)
+        self.noise = l2l.fit_noise(self.passes, self.passes.mean + 0.1)
         follower = random_network(2, inputs=1, layers=(2,), outputs=1)
         self.follower = l2l.quantize(follower, self.result.outputs)
         self.counters = self.result.counters
@@ -297,6 +301,7 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
         "seed": 0, "counted": None,
     },
     "examine": lambda m: {"environment": None},
+    "fit_noise": lambda m: {"result": m.passes, "y": m.passes.mean},
     "footprint": lambda m: {
         "program": m.program, "part": "cortex-m4", "goal": "size", "device": "mcu-stm32u385",
         "flash": None, "ram": None, "samples": 1, "seed": 0,
@@ -360,6 +365,17 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
         "return_states": False, "progress": None, "time_limit": None,
     },
     "replacing_files": lambda m: {},
+    "monte_carlo": lambda m: {
+        "source": m.masked, "x": m.x, "samples": 2, "seed": 1, "keep": 0.5, "noise": 0.1,
+        "dropout": None, "masks": None, "engine": "c", "lengths": None, "timespans": None,
+        "threads": None, "progress": None,
+    },
+    "FittedNoise.coverage": lambda m: {"self": m.noise, "level": 0.5},
+    "MonteCarloResult.initial_state": lambda m: {"self": m.passes, "number": 1},
+    "MonteCarloResult.interval": lambda m: {"self": m.passes, "level": 0.5},
+    "MonteCarloResult.quantile": lambda m: {"self": m.passes, "p": 0.5},
+    "MonteCarloResult.scores": lambda m: {"self": m.passes, "y": m.passes.mean},
+    "MonteCarloResult.with_noise": lambda m: {"self": m.passes, "noise": m.noise},
     "save": lambda m: {"program": m.program, "path": "b.l2l"},
     "save_device": lambda m: {"device": m.device, "path": "a.toml"},
     "sensitivity": lambda m: {

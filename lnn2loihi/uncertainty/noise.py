@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.arrays import as_array
 from lnn2loihi.errors import InputError
 from lnn2loihi.frozen import ContentEquality
+from lnn2loihi.kinds import Share
 from lnn2loihi.layers.linear import FloatArray
 from lnn2loihi.showing import Said, Shown, Table
 from lnn2loihi.tables import percent
@@ -46,8 +48,18 @@ class FittedNoise(Shown, ContentEquality):
         """Validation values that it was fitted to."""
         return self.away.size
 
-    def coverage(self, level: float) -> float:
-        """The share of the validation values within the central interval of a level, 0 to 1."""
+    @checks_kinds()
+    def coverage(self, level: Share) -> float:
+        """The share of the validation values within the central interval of a level, 0 to 1.
+
+        Args:
+            level: the share that the interval is meant to cover, below 1.
+
+        Raises:
+            InputError: the level is out of range.
+        """
+        if level >= 1.0:
+            raise InputError("level", "is 1; no interval of a Gaussian covers everything")
         return float(np.searchsorted(self.away, reach_of(level), side="right") / self.away.size)
 
     def to_dict(self) -> dict[str, Any]:
