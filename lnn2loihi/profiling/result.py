@@ -18,6 +18,7 @@ from lnn2loihi.frozen import read_only_mapping
 from lnn2loihi.metrics import NeuroBenchMetrics
 from lnn2loihi.printable import printable_lines
 from lnn2loihi.profiling.frontier import Frontier
+from lnn2loihi.profiling.passes import PassesCost, passes_shown
 from lnn2loihi.profiling.quantity import Quantity
 from lnn2loihi.profiling.row_tables import row_table
 from lnn2loihi.profiling.rows import ProfileRow, placed_on
@@ -267,6 +268,7 @@ class ProfileResult(Drawn, Shown):
             that costs.
         frontier: where the chip needs least energy, by rate and number of copies; None where
             nobody has looked, or the chip has no room.
+        passes: of Monte-Carlo dropout that make an answer: all rows are of one, `of_passes` of all.
     """
 
     subject: Subject
@@ -290,6 +292,7 @@ class ProfileResult(Drawn, Shown):
     problems: tuple[str, ...] = ()
     sides: tuple[Side, ...] = ()
     frontier: Frontier | None = None
+    passes: int = 1
 
     def __post_init__(self) -> None:
         for name in ("versions", "conditions", "notes"):
@@ -353,6 +356,11 @@ class ProfileResult(Drawn, Shown):
         return plain(self)
 
     @property
+    def of_passes(self) -> tuple[PassesCost, ...]:
+        """What an answer of all passes costs, row by row."""
+        return tuple(PassesCost.of(row, self.passes) for row in self.rows)
+
+    @property
     def answer(self) -> Answer:
         """The answer in words: what the chip costs, against what stands beside it."""
         from lnn2loihi.profiling.answer import answer
@@ -381,6 +389,7 @@ class ProfileResult(Drawn, Shown):
         if self.rows:
             lines += ["", row_table(self.rows), ""]
         lines += [*_sides_shown(self.sides), ""] if self.sides else []
+        lines += [*passes_shown(self.of_passes, self.passes), ""] if self.passes > 1 else []
         used = {tier for row in self.rows for tier in (row.tier, row.energy_tier) if tier}
         lines += [f"{tier}: {meaning}" for tier, meaning in TIERS.items() if tier in used]
         lines += ["", *(f"{who}: {text}" for who, text in self.remarks())]

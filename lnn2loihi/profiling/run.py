@@ -38,6 +38,7 @@ from lnn2loihi.profiling.contest import Contest
 from lnn2loihi.profiling.frontier import Frontier
 from lnn2loihi.profiling.measured import measured_rows, row_provenance
 from lnn2loihi.profiling.microcontrollers import known_controllers, microcontroller_rows
+from lnn2loihi.profiling.passes import masked_start
 from lnn2loihi.profiling.request import ChipRequest
 from lnn2loihi.profiling.result import ENDED_EARLY, ProfileResult, Subject
 from lnn2loihi.profiling.rows import ProfileRow
@@ -46,7 +47,7 @@ from lnn2loihi.program import LoihiProgram
 from lnn2loihi.sequences import Sequences
 from lnn2loihi.showing.bars import OnPhase, progress_or_bars
 from lnn2loihi.simulation import simulate
-from lnn2loihi.simulation.inputs import decoded, given
+from lnn2loihi.simulation.inputs import State, decoded, given
 from lnn2loihi.simulation.result import SimulationResult
 from lnn2loihi.targets import Target, target_of
 from lnn2loihi.targets.beside import names_of, not_proved
@@ -79,6 +80,7 @@ def profile(
     closed_loop: bool = False,
     io: Annotated[str, OneOf(IO)] = NO_IO,
     copies: Count = 1,
+    passes: Count = 1,
     frontier: bool = True,
     quick: bool = False,
     allow_estimated: bool = False,
@@ -113,6 +115,9 @@ def profile(
             of a sample of one copy.
         network: the float network, for onnxruntime, PyTorch, agreement and NeuroBench's metrics.
         module: the live PyTorch module, in place of the network.
+        passes: passes of Monte-Carlo dropout that make an answer, of a program with masks. Rows are
+            of one pass, with messages that masks drop left out; `rate` is that of answers, so that
+            rows run at `passes` times it; `ProfileResult.of_passes` has what an answer costs.
         lengths: samples of each sequence, (batch,). Only what is measured runs on whole arrays.
         timespans: elapsed times (batch, time), where time is irregular.
         encoded: whether x (and timespans) holds encoded messages, as for `simulate`.
@@ -143,7 +148,9 @@ def profile(
     data = decoded(program, asked).floats(f"program {program.name!r}")
     network = _network(program, network, module)
     backends = runners(program, network, module, names) if (names := _names(against)) else []
-    run, problems = _simulated(program, prepared, aim, asked, encoded)
+    start = masked_start(prepared, len(asked.x), passes)
+    rate = None if rate is None else rate * passes
+    run, problems = _simulated(program, prepared, aim, asked, encoded, start)
     judge = judge_for(run.outputs.shape, data, targets, metric, network)
     accuracy = None if judge is None else judged(judge(run.outputs))
     request = ChipRequest(prepared, aim, run.counters, rate, io, accuracy, *how)
@@ -162,7 +169,7 @@ def profile(
         frontier=_frontier(program, request, (chips, controllers), answers, rows, wins),
         **_tables(rows, answers, (*chips, *controllers)), **circumstances(measured, data),
         **{name: getattr(request, name) for name in _TOLD},
-        quick=quick, allow_estimated=allow_estimated, command=command,
+        quick=quick, allow_estimated=allow_estimated, command=command, passes=passes,
     )  # fmt: skip
 
 
@@ -276,13 +283,19 @@ def _network(
 
 
 def _simulated(
-    program: LoihiProgram, prepared: LoihiProgram, target: Target, data: Sequences, encoded: bool
+    program: LoihiProgram,
+    prepared: LoihiProgram,
+    target: Target,
+    data: Sequences,
+    encoded: bool,
+    start: State | None = None,
 ) -> tuple[SimulationResult, tuple[str, ...]]:
-    """The run of the prepared program, and what is wrong with it: where the target is exact, it
-    answers as its source does.
+    """The run of the prepared program, from an initial state, and what is wrong with it: where the
+    target is exact, it answers as its source does.
     """
     options: dict[str, Any] = {
-        "lengths": data.given_lengths, "timespans": data.timespans, "encoded": encoded
+        "lengths": data.given_lengths, "timespans": data.timespans, "encoded": encoded,
+        "initial_state": start,
     }  # fmt: skip
     run = simulate(prepared, data.x, **options)
     if prepared is program or not target.exact:
