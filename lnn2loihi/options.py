@@ -161,3 +161,27 @@ def rate_of(text: str, what: str) -> float:
     if not RATES.holds(value):
         raise InputError(what, f"{text[:40]!r} is {value:g} Hz; give {RATE_TEXT}")
     return value
+
+
+def rates_of(text: str, what: str) -> dict[str, float] | float | bool:
+    """Rates of dropout of a text: 0.2 for all layers, layer_0=0.2,input=0.1, or trained.
+
+    Args:
+        text: the text.
+        what: name of the option, for errors.
+
+    Raises:
+        InputError: it is none of these. Whether rates and names fit is seen where they are used.
+    """
+    if text.strip() == "trained":
+        return True
+    try:
+        if "=" not in text:
+            return float(text)
+        pairs = [part.rpartition("=") for part in text.split(",")]
+        return {name.strip(): float(rate) for name, _, rate in pairs}
+    except ValueError:
+        raise InputError(
+            what, f"{text[:40]!r} is no rate; give 0.2, rates by name (layer_0=0.2,input=0.1), or "
+            "trained"
+        ) from None  # fmt: skip

@@ -35,6 +35,7 @@ with importing():
         place,
         profile,
         run,
+        uncertainty,
         whole,
     )
     from lnn2loihi.cli.application import app, called_verb, forget_verb
@@ -62,6 +63,7 @@ __all__ = [
     "place",
     "profile",
     "run",
+    "uncertainty",
     "whole",
 ]
 

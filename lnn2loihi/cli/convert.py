@@ -203,16 +203,27 @@ def quantize(
     description: Description = None,
     timespan: Timespan = None,
     option: ImportOptions = None,
+    dropout: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="Masks for monte-carlo: a rate for all layers (0.2), rates by name "
+            "(layer_0=0.2,input=0.1), or trained for those of the training."
+        ),
+    ] = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Turn a trained network into integers, proved free of overflow."""
+    with importing():
+        from lnn2loihi.options import rates_of
+
     _check_output(output, force, source, description, calibrate)
     network = imported(source, description, timespan, option)
     given = read_sequences(calibrate, network.irregular)
     program = l2l.quantize(
         network, calibrate=given["x"], recipe=recipe, lengths=given["lengths"],
         calibrate_timespans=given["timespans"],
+        dropout=None if dropout is None else rates_of(dropout, "--dropout"),
     )  # fmt: skip
     written = l2l.save(program, output)
     result = {

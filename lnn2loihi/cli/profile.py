@@ -102,6 +102,9 @@ InputOutput = Annotated[
 Copies = Annotated[
     int, typer.Option(help="Independent copies of the network that share each device.")
 ]
+Passes = Annotated[
+    int, typer.Option(help="Passes of an answer, of a program that was quantized with --dropout.")
+]
 DeviceNames = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option(
@@ -146,6 +149,7 @@ def profile(
     closed_loop: ClosedLoop = False,
     io: InputOutput = IO[0],
     copies: Copies = 1,
+    passes: Passes = 1,
     quick: Annotated[
         bool, typer.Option("--quick", help="Shorter measurements, not for quoting.")
     ] = False,
@@ -213,6 +217,7 @@ def profile(
             loaded,
             **given,
             **options,
+            passes=passes,
             network=source,
             board_log=l2l.read_board_log(board_log) if board_log else None,
             targets=None if targets is None else read_array(targets, "targets"),

@@ -17,6 +17,7 @@ ROAD: dict[str, dict[str, tuple[str, ...]]] = {
         "quantize": (
             "lnn2loihi quantize net.pt -c x.npy -o net.l2l",
             "lnn2loihi quantize net.pt -c x.npy -r w4a8x12 -o small.l2l",
+            "lnn2loihi quantize net.pt -c x.npy --dropout 0.2 -o unsure.l2l",
         ),
         "import": (
             "lnn2loihi import net.pt -o net.l2n",
@@ -35,6 +36,10 @@ ROAD: dict[str, dict[str, tuple[str, ...]]] = {
         ),
         "run": ("lnn2loihi run net.l2m -o answers.npz",),
         "compare": ("lnn2loihi compare net.pt net.l2l -i x.npy",),
+        "monte-carlo": (
+            "lnn2loihi monte-carlo unsure.l2l -i x.npy -o answers.npz",
+            "lnn2loihi monte-carlo unsure.l2l -i x.npy --validation known.npz",
+        ),
     },
     "What do they cost?": {
         "place": (
