@@ -155,7 +155,7 @@ def _site(network: LiquidNetwork, name: str) -> tuple[bool, str] | str:
     if name == INPUT:
         return True, INPUT
     if stage is None:
-        names = (INPUT, *(s.name for s in network.stages if not s.selects))
+        names = (INPUT, *(s.name for s in network.stages[:-1] if not s.selects))
         return f"there is no layer {name!r:.60}; there are {', '.join(names)}"
     within = [s for s in network.stages if _hears_within(s, stage.name)]
     if recurrent and not within:

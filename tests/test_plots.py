@@ -42,10 +42,11 @@ def results() -> dict[str, Any]:
         "costs": costs,
         "rows": rows,
         "frontier": costs.frontier,
+        "passes": l2l.monte_carlo(network, x, 4, dropout=0.2),
     }
 
 
-NAMES = ("network", "comparison", "placement", "costs", "rows", "frontier")
+NAMES = ("network", "comparison", "placement", "costs", "rows", "frontier", "passes")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -26,11 +26,14 @@ if TYPE_CHECKING:
     from lnn2loihi.profiling.frontier import Frontier
     from lnn2loihi.profiling.quantity import Quantity
     from lnn2loihi.profiling.result import ProfileResult
+    from lnn2loihi.uncertainty.result import MonteCarloResult
 
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 _GRID = 0.25
 #: Most rows whose energies are drawn: below each other, with a line of text each.
 _MOST_ROWS = 40
+#: Most passes that are drawn beside their mean.
+_MOST_PASSES = 20
 #: How far beside a column of units what they send to one another ends.
 _ASIDE = 0.18
 #: Limits that are so many times what the fullest core takes are named in place of a line.
@@ -258,6 +261,38 @@ def plot_network(network: LiquidNetwork, ax: Axes | None = None) -> Axes:
     return axes
 
 
+def plot_monte_carlo(result: MonteCarloResult, ax: Axes | None = None) -> Axes:
+    """The first output of the first sequence: its mean, what covers 50 and 95 %, and some passes.
+
+    Args:
+        result: the passes.
+        ax: axes to draw on.
+
+    Raises:
+        BackendMissingError, InputError: as `axes_for`; or the first sequence has no sample.
+    """
+    axes = axes_for(ax)
+    length = int(result.lengths[0])
+    if not length:
+        raise InputError("plot", "the first sequence has no sample")
+    steps, first = np.arange(length), np.s_[0, :length, 0]
+    for sample in result.samples[:_MOST_PASSES]:
+        axes.plot(steps, sample[first], color="0.6", lw=0.5, alpha=0.6)
+    for level, alpha in ((0.95, 0.2), (0.5, 0.35)):
+        interval = result.interval(level)
+        covered = "coverage unknown" if interval.coverage is None else (
+            f"covered {interval.coverage:.0%} of {interval.values:,} validation values"
+        )  # fmt: skip
+        axes.fill_between(
+            steps, interval.low[first], interval.high[first], color=COLOURS[1], alpha=alpha, lw=0,
+            label=f"{level:.0%} interval, {covered}",
+        )  # fmt: skip
+    axes.plot(steps, result.mean[first], color=COLOURS[0], lw=1.5, label="mean of the passes")
+    axes.set(xlabel="sample", ylabel="output 0 (in the unit of the targets)")
+    axes.set_title(f"{len(result.samples)} passes of Monte-Carlo dropout")
+    return _finished(axes)
+
+
 def _height(place: int, count: int) -> float:
     """Where a unit stands in its column, from 1 at the top to -1."""
     return 0.0 if count == 1 else 1.0 - 2.0 * place / (count - 1)
@@ -280,6 +315,7 @@ PLOTS: Mapping[str, Callable[[Any, Axes | None], Axes]] = {
     "ComparisonResult": plot_comparison,
     "Frontier": plot_frontier,
     "LiquidNetwork": plot_network,
+    "MonteCarloResult": plot_monte_carlo,
     "Placement": plot_placement,
     "ProfileResult": plot_profile,
 }
