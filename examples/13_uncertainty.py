@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--passes", type=positive, default=30, help="passes of an answer")
     given = parser.parse_args()
     count, passes = (16, min(given.passes, 8)) if given.quick else (256, given.passes)
+    engine = "blas" if given.quick else "auto"  # which compiles nothing
 
     network, program = noisy_waves.load(), noisy_waves.program()
     masked = [p for p in program.populations if p.name.endswith(".dropout")]
@@ -42,18 +43,20 @@ def main() -> None:
     x_fast, y_fast = noisy_waves.example(count, FASTER_SEED, faster=True)
     x_known, y_known = noisy_waves.example(count, VALIDATION_SEED)
 
-    known = l2l.monte_carlo(program, x_known, passes)
+    known = l2l.monte_carlo(program, x_known, passes, engine=engine)
     noise = l2l.fit_noise(known, y_known)
     say(f"\n{noise.summary()}")
     found = {
-        "waves like those of the training": (l2l.monte_carlo(program, x, passes), y),
-        "faster waves": (l2l.monte_carlo(program, x_fast, passes), y_fast),
+        "waves like those of the training": (l2l.monte_carlo(program, x, passes, engine=engine), y),
+        "faster waves": (l2l.monte_carlo(program, x_fast, passes, engine=engine), y_fast),
     }
     for name, (result, came) in found.items():
         say(f"\n{name}, {passes} passes; dropout alone:\n{result.scores(came)}")
         say(f"and with the noise of the validation set:\n{result.with_noise(noise).scores(came)}")
 
-    checked = l2l.verify(program, x[:2], ("reference", "c"), initial_state=known.initial_state(0))
+    checked = l2l.verify(
+        program, x[:2], ("reference", "blas"), initial_state=known.initial_state(0)
+    )
     say(f"\nThe first pass on two executors: {checked.summary().splitlines()[0]}")
     floats = l2l.monte_carlo(network, x, passes)
     chip = found["waves like those of the training"][0]
@@ -65,9 +68,7 @@ def main() -> None:
     for name, own in spread.items():
         say(f"{name}: {np.mean(own > limit):.1%} have more spread than 95 % of the validation set.")
 
-    costs = l2l.profile(
-        program, x[:8], against=(), passes=passes, frontier=False, progress=False
-    )
+    costs = l2l.profile(program, x[:8], against=(), passes=passes, frontier=False, progress=False)
     say("\nWhat an answer costs, estimated:")
     for one in costs.of_passes:
         say(f"  {one.label}: {one.total_energy}, an answer every {one.time}")

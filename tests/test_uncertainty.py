@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from functools import cache
@@ -10,13 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 import variants as v
+from conftest import Run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from networks import random_ltc
+from run_examples import run_example
 
 import lnn2loihi as l2l
 from lnn2loihi.dropping import dropped, relayed_as, without_relays
 from lnn2loihi.errors import InputError, NetworkError, ProgramError
+from lnn2loihi.models import noisy_waves
 from lnn2loihi.neurons.dropping import (
     DRAWN,
     MASK,
@@ -37,6 +41,7 @@ from lnn2loihi.uncertainty.scores import (
     softmax,
 )
 
+EXAMPLE = "13_uncertainty.py"
 RNG = np.random.default_rng(3)
 FAST = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
@@ -535,3 +540,99 @@ def test_masks_as_words() -> None:
     words = mask_words(np.array([True, False]))
     assert words[MASK].tolist() == [-1, 0]
     assert words[DRAWN].tolist() == [-1, -1]
+
+
+class TestExample:
+    def test_help_says_what_it_does_and_how_it_is_run(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run_example(monkeypatch, EXAMPLE, "--help") == 0
+        printed = capsys.readouterr().out
+        assert f"python examples/{EXAMPLE}" in printed
+        assert "--quick" in printed
+        assert "--out" in printed
+
+    def test_it_says_what_intervals_cover(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Any
+    ) -> None:
+        assert run_example(monkeypatch, EXAMPLE, "--quick", "--out", tmp_path) == 0
+        printed = capsys.readouterr().out
+        assert "BIT EXACT" in printed
+        assert "faster waves, 8 passes; dropout alone:" in printed
+        assert "What an answer costs, estimated:" in printed
+
+    def test_the_network_is_the_one_of_the_card(self) -> None:
+        network = noisy_waves.load()
+        assert network.dropout == {"rnn": 0.2}
+        x, y = noisy_waves.example(64, 5_200_000)
+        error = float(((network.evaluate(x).outputs - y) ** 2).mean())
+        assert error == pytest.approx(0.0183, abs=0.002)
+
+
+class TestCost:
+    def test_an_answer_costs_its_passes(self) -> None:
+        x, program, _, _ = passes("cfc")
+        found = l2l.profile(program, x, against=(), passes=5, frontier=False, progress=False)
+        for row, cost in zip(found.rows, found.of_passes, strict=True):
+            assert cost.label == row.label
+            if row.total_energy is not None:
+                assert cost.total_energy == row.total_energy.times(5)
+            if row.throughput is not None and row.throughput.value is not None:
+                assert cost.time is not None
+                assert cost.time.value == pytest.approx(5 / row.throughput.value)
+        assert "An answer of 5 passes" in found.summary()
+        plain = l2l.profile(program, x, against=(), frontier=False, progress=False)
+        assert plain.passes == 1
+        assert "An answer of" not in plain.summary()
+
+    def test_a_rate_is_that_of_answers(self) -> None:
+        x, program, _, _ = passes("cfc")
+        found = l2l.profile(
+            program, x, against=(), passes=5, rate=100.0, frontier=False, progress=False
+        )
+        assert {row.rate for row in found.rows if row.rate is not None} == {500.0}
+
+    def test_passes_of_a_program_without_dropout_are_refused(self) -> None:
+        network, _ = sites()["cfc"]
+        x = RNG.normal(size=(2, 4, 3))
+        with pytest.raises(InputError, match="has no population with dropout"):
+            l2l.profile(l2l.quantize(network, x), x, against=(), passes=5)
+
+
+class TestCommandLine:
+    def test_from_a_network_to_scores(self, run: Run, tmp_path: Any) -> None:
+        network = replace(sites()["cfc"][0], dropout={"layer_0": 0.25})
+        x = RNG.normal(size=(4, 10, 3))
+        y = network.evaluate(x).outputs + 0.1
+        l2l.save(network, tmp_path / "net.l2n")
+        np.savez(tmp_path / "known.npz", x=x, targets=y)
+        net, known, program = (str(tmp_path / n) for n in ("net.l2n", "known.npz", "net.l2l"))
+        for rates, populations in (
+            ("trained", ["layer_0.dropout"]),
+            ("0.2", ["layer_0.dropout", "layer_1.dropout"]),
+            ("input=0.1,layer_1.recurrent=0.2", ["input.dropout"]),
+        ):
+            call = ["quantize", net, "-c", known, "--dropout", rates, "-o", program, "--force"]
+            assert run(*call)[0] == 0
+            names = [p.name for p in l2l.load(program).populations]  # type: ignore[union-attr]
+            assert [name for name in names if name.endswith(".dropout")] == populations
+        options = ["-n", "4", "--validation", known, "--targets", known, "--executor", "blas"]
+        out = str(tmp_path / "out.npz")
+        code, printed, _ = run("monte-carlo", program, "-i", known, *options, "-o", out, "--json")
+        assert code == 0
+        found = json.loads(printed)
+        assert found["passes"] == 4
+        assert found["intervals"][2]["validation_values"] == y.size
+        assert found["scores"]["values"] == y.size
+        with np.load(out) as arrays:
+            assert arrays["samples"].shape == (4, *y.shape)
+            assert arrays["masks.input.dropout"].shape == (4, 3)
+
+    @pytest.mark.parametrize("rates", ["abc", "layer_0=x", "nobody=0.2", "1.0"])
+    def test_rates_that_are_none_are_refused(self, run: Run, rates: str, tmp_path: Any) -> None:
+        l2l.save(sites()["cfc"][0], tmp_path / "net.l2n")
+        np.save(tmp_path / "x.npy", np.ones((1, 4, 3)))
+        net, x, out = (str(tmp_path / n) for n in ("net.l2n", "x.npy", "net.l2l"))
+        code, _, said = run("quantize", net, "-c", x, "--dropout", rates, "-o", out)
+        assert code == 1
+        assert "dropout" in said
