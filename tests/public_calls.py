@@ -372,7 +372,6 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     },
     "FittedNoise.coverage": lambda m: {"self": m.noise, "level": 0.5},
     "MonteCarloResult.initial_state": lambda m: {"self": m.passes, "number": 1},
-    "MonteCarloResult.interval": lambda m: {"self": m.passes, "level": 0.5},
     "MonteCarloResult.quantile": lambda m: {"self": m.passes, "p": 0.5},
     "MonteCarloResult.scores": lambda m: {"self": m.passes, "y": m.passes.mean},
     "MonteCarloResult.with_noise": lambda m: {"self": m.passes, "noise": m.noise},

@@ -121,13 +121,13 @@ class TestEveryFamily:
 
 
 def test_a_program_with_masks_is_compared_with_its_network() -> None:
-    network, _ = sites()["gru"]
-    x, program, _, _ = passes("gru")
+    network, _ = sites()["cfc"]
+    x, program, _, _ = passes("cfc")
     result = l2l.compare(network, program, x)
     assert not result.incomparable
-    assert [stage.stage for stage in result.stages][1:3] == ["input.dropout", "gated_0"]
+    assert [stage.stage for stage in result.stages][1:3] == ["layer_0", "layer_0.dropout"]
     assert result.output.signal_to_noise_db is not None
-    assert result.output.signal_to_noise_db > 40.0
+    assert result.output.signal_to_noise_db > 35.0
 
 
 def test_every_executor_here_gives_the_same_integers() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.arguments import checks_kinds
+from lnn2loihi.arrays import as_array
 from lnn2loihi.uncertainty.noise import FittedNoise, fitted_deviation
 from lnn2loihi.uncertainty.result import MonteCarloResult
 
@@ -22,9 +23,11 @@ def fit_noise(result: MonteCarloResult, y: npt.ArrayLike) -> FittedNoise:
         InputError: shapes or numbers do not fit.
     """
     plain = result.with_noise(None)
-    plain.scores(np.asarray(y, np.float64))  # the same checks
+    given = as_array(y, "fit_noise", "y")
+    given = given.astype(np.float64) if given.dtype.kind in "iub" else given
+    plain.scores(given)  # the same checks
     inside = np.arange(plain.samples.shape[2]) < plain.lengths[:, None]
-    right = np.asarray(y, np.float64).reshape(plain.mean.shape)[inside]
+    right = given.astype(np.float64).reshape(plain.mean.shape)[inside]
     left, spread = right - plain.mean[inside], plain.spread[inside]
     deviation = np.array([
         fitted_deviation(own, beside) for own, beside in zip(left.T, spread.T, strict=True)
