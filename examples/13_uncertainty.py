@@ -73,9 +73,12 @@ def main() -> None:
     for one in costs.of_passes:
         say(f"  {one.label}: {one.total_energy}, an answer every {one.time}")
     if importlib.util.find_spec("matplotlib") is not None:
+        from matplotlib import pyplot
+
         given.out.mkdir(parents=True, exist_ok=True)
         path = given.out / "passes.png"
-        chip.with_noise(noise).plot().figure.savefig(path, dpi=120)
+        chip.with_noise(noise).plot()
+        pyplot.savefig(path, dpi=120)
         say(f"\nwritten: {path}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +17,7 @@ from lnn2loihi.converters.modules.classes import (
     is_dropout,
     is_linear,
 )
+from lnn2loihi.converters.modules.dropouts import add_rates, kept_rates, renamed_rates
 from lnn2loihi.converters.modules.norms import norm_layer
 from lnn2loihi.converters.modules.streams import Step
 from lnn2loihi.converters.recurrent.asked import asked
@@ -197,24 +197,14 @@ class Chain:
             self._open = self._adapted(_identity("readout", self.layers[-1].units))
         if self._open is not None:
             self.readout = Linear("readout", self._open.weight, self._open.bias)
-        said = {part.name for layer in self.layers for part in layer.parts} | {INPUT}
-        last = self.layers[-1].parts[-1].name if self.layers and self.readout is None else ""
-        for name in [*self.dropout]:
-            # What nothing hears is the answer, of which a mask would drop some.
-            if name == last or name.partition(".")[0] not in said:
-                del self.dropout[name]
+        self.dropout = kept_rates(self.dropout, self.layers, self.readout is None)
 
     def _drop(self, rates: Sequence[float]) -> None:
-        """Training drops what is there by now: each rate of what the others have left."""
-        if not rates:
-            return
+        """Training drops what is there by now; of a map that only picks units, what it picks."""
         name = self.layers[-1].parts[-1].name if self.layers else INPUT
-        # A map that only picks units goes into the next one: those that it picks are dropped.
         if self._open is not None and not self._mapped:
             name = self._open.name
-        rates = [*rates, *([self.dropout[name]] if name in self.dropout else [])]
-        several = 1.0 - math.prod(1.0 - rate for rate in rates)
-        self.dropout[name] = rates[0] if len(rates) == 1 else several
+        add_rates(self.dropout, name, rates)
 
     def _add(self, step: Step, module: Any, last: bool) -> None:
         part = Part(step.path, module)
@@ -314,10 +304,7 @@ class Chain:
 
         for place, layer in enumerate(parts.layers):
             own = layer.renamed(own_name)
-            for name, rate in parts.dropout.items():
-                stem, dot, rest = name.partition(".")
-                if stem in (layer.name, *(part.name for part in layer.parts)):
-                    self.dropout[f"{own_name(stem)}{dot}{rest}"] = rate
+            self.dropout |= renamed_rates(parts.dropout, layer, own_name)
             self.layers.append(self._adapted(own) if place == 0 else own)
         if parts.readout is not None:
             name = self._name(f"{path}.{parts.readout_name}")
