@@ -100,6 +100,19 @@ FAMILIES: dict[str, Callable[[int], Made]] = {
     "LTC (irregular time)": of_ltc(None),
 }
 
+#: What stands behind the name of a family whose programs have masks of dropout.
+MASKS = " with masks"
+FAMILIES |= {
+    f"{name}{MASKS}": FAMILIES[name]
+    for name in ("CfC", "CfC with mixed memory", "dense layers around a CfC", *GATED, "LTC")
+}
+
+
+def rates(net: LiquidNetwork) -> dict[str, float]:
+    """Dropout of the input, of what layers hear of themselves, and of what the readout hears."""
+    found = {f"{stage.name}.recurrent": 0.2 for stage in net.stages if stage.hears_itself}
+    return found | {"input": 0.1, net.layers[-1].parts[-1].name: 0.3}
+
 
 @dataclass
 class Count:
@@ -123,12 +136,19 @@ class Count:
 
 
 def round_of(
-    make: Callable[[int], Made], seed: int, values: int, executors: Sequence[str] | str = ALL
+    make: Callable[[int], Made],
+    seed: int,
+    values: int,
+    executors: Sequence[str] | str = ALL,
+    masks: bool = False,
 ) -> VerificationResult:
-    """Compares one random program on executors."""
+    """Compares one random program on executors; masks are random as all states are."""
     net, drawn = make(seed)
     x, elapsed = drawn(*CALIBRATION, 0)
-    program = quantize(net, x, RECIPES[seed % len(RECIPES)], calibrate_timespans=elapsed)
+    program = quantize(
+        net, x, RECIPES[seed % len(RECIPES)], calibrate_timespans=elapsed,
+        dropout=rates(net) if masks else None,
+    )  # fmt: skip
     batch = -(-values // (words(program) * STEPS * program.substeps))
     x, elapsed = drawn(batch, STEPS, 1)
     ends = (program.input.decode(end) for end in (program.input.low, program.input.high))
@@ -149,7 +169,8 @@ def count(name: str, values: int, log: Callable[[str], None]) -> Count:
     total = Count(name, 0, Counter(), 0, {}, 0.0)
     begin = time.perf_counter()
     while max(total.compared.values(), default=0) < values:
-        result = round_of(FAMILIES[name], total.rounds, min(ROUND, values))
+        masks = name.endswith(MASKS)
+        result = round_of(FAMILIES[name], total.rounds, min(ROUND, values), masks=masks)
         total.rounds += 1
         total.mismatches += result.mismatch_count
         total.missing |= result.missing

@@ -167,6 +167,9 @@ def _site(network: LiquidNetwork, name: str) -> tuple[bool, str] | str:
             f"the memory of another stage starts from {stage.name}, which no mask drops; name the "
             "layer that hears it"
         )
+    exact = _hears_exactly(network, stage.name)
+    if exact:
+        return f"{exact} hears {stage.name} by weights that have to be exact; name another stage"
     if stage is network.stages[-1]:
         return f"{stage.name} is the answer, of which nothing is dropped"
     if not within or recurrent:
@@ -174,6 +177,17 @@ def _site(network: LiquidNetwork, name: str) -> tuple[bool, str] | str:
     if stage.name not in _heard_by_others(network):
         return f"only its own layer hears {stage.name}; name {stage.name + RECURRENT!r}"
     return True, stage.name
+
+
+def _hears_exactly(network: LiquidNetwork, name: str) -> str:
+    """Name of a stage of the same layer that hears one by weights that no training changes, such as
+    an identity, and so by mantissas that are exact; empty for none.
+    """
+    for _, own in network.stages_by_layer:
+        if name in {stage.name for stage in own}:
+            hearing = (s for s in own if s.fixed and name in {one.name for one in s.sources})
+            return next((stage.name for stage in hearing), "")
+    return ""
 
 
 def _answering(network: LiquidNetwork) -> dict[str, str]:

@@ -53,6 +53,13 @@ def relative(found: Any, wanted: Any) -> float:
     return float(np.sqrt(np.mean((found - wanted) ** 2) / np.mean(wanted**2)))
 
 
+def normed() -> l2l.LiquidNetwork:
+    """A CfC with a LayerNorm behind it."""
+    network = v.network(v.Variant())
+    layers = (*network.layers, v.layer_norm("norm", 5, 5))
+    return replace(network, layers=layers)
+
+
 @cache
 def sites() -> dict[str, tuple[l2l.LiquidNetwork, dict[str, float]]]:
     """A network of each family with masks on all that can be masked in it."""
@@ -70,6 +77,7 @@ def sites() -> dict[str, tuple[l2l.LiquidNetwork, dict[str, float]]]:
         ),
         "dense": (v.network(v.Variant(before="relu", after="silu")), {"before": 0.2, "after": 0.2}),
         "product": (v.network(v.Variant(after="product")), {"after": 0.2, "input": 0.1}),
+        "layer norm": (normed(), {"layer_0": 0.2, "norm": 0.2}),
         "ltc": (random_ltc(0), {"ltc": 0.2, "ltc.recurrent": 0.1, "input": 0.2}),
     }
     for family in v.GATED:
@@ -251,6 +259,7 @@ class TestSites:
             ("ltc", "ltc.synapses", "units of ltc.synapses are synapses"),
             ("wired", "layer_0", "only its own layer hears layer_0; name 'layer_0.recurrent'"),
             ("mingru", "gated_0.recurrent", "is not heard by its own layer a step later"),
+            ("layer norm", "norm.map", "norm.squares hears norm.map by weights that have to be"),
         ):
             with pytest.raises(InputError, match=said):
                 dropped(sites()[name][0], {site: 0.2})
