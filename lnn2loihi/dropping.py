@@ -58,7 +58,7 @@ def dropped(network: LiquidNetwork, dropout: Rates | None) -> Dropped:
             put on.
     """
     problems = Problems(InputError, "dropout")
-    rates = _rates(network, dropout, problems)
+    rates = rates_by_name(network, dropout, problems)
     problems.raise_if_any()
     direct: dict[str, float] = {}
     relayed: dict[str, float] = {}
@@ -120,7 +120,9 @@ def rate_problem(rate: Any) -> str:
     return ""
 
 
-def _rates(network: LiquidNetwork, dropout: Rates | None, problems: Problems) -> dict[str, float]:
+def rates_by_name(
+    network: LiquidNetwork, dropout: Rates | None, problems: Problems
+) -> dict[str, float]:
     """Rates above 0 by name."""
     if dropout is None or dropout is False:
         return {}
@@ -132,7 +134,7 @@ def _rates(network: LiquidNetwork, dropout: Rates | None, problems: Problems) ->
             )
         return dict(network.dropout)
     if not isinstance(dropout, Mapping):
-        heard = _heard_by_others(network) - {INPUT}
+        heard = heard_by_others(network) - {INPUT}
         dropout = dict.fromkeys((s.name for s in network.stages if s.name in heard), dropout)
         if not dropout:
             problems.add(f"nothing hears a layer of network {network.name!r}: its answer is none")
@@ -174,7 +176,7 @@ def _site(network: LiquidNetwork, name: str) -> tuple[bool, str] | str:
         return f"{stage.name} is the answer, of which nothing is dropped"
     if not within or recurrent:
         return False, stage.name
-    if stage.name not in _heard_by_others(network):
+    if stage.name not in heard_by_others(network):
         return f"only its own layer hears {stage.name}; name {stage.name + RECURRENT!r}"
     return True, stage.name
 
@@ -190,16 +192,16 @@ def _hears_exactly(network: LiquidNetwork, name: str) -> str:
     return ""
 
 
-def _answering(network: LiquidNetwork) -> dict[str, str]:
+def answering(network: LiquidNetwork) -> dict[str, str]:
     """For each name that can be heard the stage that says it."""
     parts = {part.name: part.name for part in network.single_layers}
     whole = {layer.name: layer.parts[-1].name for layer in network.layers}
     return {INPUT: INPUT} | parts | whole
 
 
-def _heard_by_others(network: LiquidNetwork) -> set[str]:
+def heard_by_others(network: LiquidNetwork) -> set[str]:
     """Stages, and the input, that a layer which they are no part of hears, or the readout."""
-    says = _answering(network)
+    says = answering(network)
     return {says[other] for own in network.listening.heard.values() for other in own}
 
 
@@ -213,7 +215,7 @@ def _hears_within(stage: Stage, name: str) -> bool:
 
 def _with_relays(network: LiquidNetwork, names: Sequence[str]) -> LiquidNetwork:
     """The network in which whatever hears one of these hears a relay of it instead."""
-    heard, says = network.listening.heard, _answering(network)
+    heard, says = network.listening.heard, answering(network)
     relays = {name: f"{name}{RELAY}" for name in names}
     hears = {
         name: tuple(relays.get(says[other], other) for other in own) for name, own in heard.items()

@@ -367,8 +367,8 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     "replacing_files": lambda m: {},
     "monte_carlo": lambda m: {
         "source": m.masked, "x": m.x, "samples": 2, "seed": 1, "keep": 0.5, "noise": 0.1,
-        "dropout": None, "masks": None, "engine": "c", "lengths": None, "timespans": None,
-        "threads": None, "progress": None,
+        "dropout": None, "per_step": False, "masks": None, "engine": "c", "lengths": None,
+        "timespans": None, "threads": None, "progress": None,
     },
     "FittedNoise.coverage": lambda m: {"self": m.noise, "level": 0.5},
     "MonteCarloResult.initial_state": lambda m: {"self": m.passes, "number": 1},

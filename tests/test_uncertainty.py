@@ -31,6 +31,7 @@ from lnn2loihi.neurons.dropping import (
 )
 from lnn2loihi.neurons.instructions import Instruction, NeuronProgram
 from lnn2loihi.neurons.intervals import IntegerInterval, interval_of
+from lnn2loihi.step_masks import PROVENANCE, SOURCE, channels_in, widened, with_step_masks
 from lnn2loihi.uncertainty.noise import fitted_deviation
 from lnn2loihi.uncertainty.scores import (
     entropy,
@@ -401,6 +402,58 @@ class TestPasses:
         assert f"of {fitted.values:,} validation values" in said
         assert "not calibrated" not in with_noise.summary()
         assert found.with_noise(0.3).interval().coverage is None
+
+
+class TestMasksOfEverySample:
+    @pytest.mark.parametrize("name", ["cfc", "gru", "wired", "ltc", "dense"])
+    def test_in_integers_they_are_those_in_floats(self, name: str) -> None:
+        network, _ = sites()[name]
+        x = np.random.default_rng(1).normal(size=(4, 9, network.input_size))
+        last = network.layers[-1].parts[-1].name
+        rates = {"input": 0.2, last: 0.3}
+        program = l2l.quantize(network, x, dropout=rates, per_step=True)
+        found = l2l.monte_carlo(program, x, 4, engine="blas")
+        wanted = l2l.monte_carlo(network, x, 4, dropout=rates, per_step=True)
+        for mask, kept in found.masks.items():
+            assert kept.shape[:2] == (4, 9)
+            assert (kept == wanted.masks[mask]).all()
+        assert relative(found.samples, wanted.samples) < 0.015
+        again = l2l.monte_carlo(program, x, masks=found.masks, engine="blas")
+        assert (again.samples == found.samples).all()
+        open_masks = widened(x, channels_in(program.provenance, PROVENANCE))
+        outputs = l2l.simulate(program, open_masks, "blas").outputs
+        assert relative(outputs, network.evaluate(x).outputs) < 0.015
+        with pytest.raises(InputError, match="no state has them"):
+            found.initial_state(0)
+
+    def test_a_network_with_channels_answers_as_before_where_they_are_open(self) -> None:
+        for name in ("cfc", "wired", "ltc"):
+            network, _ = sites()[name]
+            x = RNG.normal(size=(2, 5, network.input_size))
+            made = with_step_masks(network, {"input": 0.25, network.layers[-1].parts[-1].name: 0.5})
+            assert made.input_size > network.input_size
+            outputs = made.evaluate(widened(x, channels_in(made.source, SOURCE))).outputs
+            assert np.allclose(outputs, network.evaluate(x).outputs, rtol=0, atol=1e-12)
+
+    def test_what_makes_no_sense_is_refused(self) -> None:
+        network, _ = sites()["cfc"]
+        x = np.ones((2, 4, 3))
+        for rates, said in (
+            ({"layer_0.recurrent": 0.2}, "is no layer that others hear"),
+            ({"readout": 0.2}, "is no layer that others hear"),
+            ({}, "nothing is dropped"),
+        ):
+            with pytest.raises(InputError, match=said):
+                l2l.quantize(network, x, dropout=rates, per_step=True)
+
+    @FAST
+    @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30))
+    def test_what_a_file_says_of_channels_is_read_or_refused(self, text: str) -> None:
+        try:
+            found = channels_in({PROVENANCE: text}, PROVENANCE)
+        except InputError:
+            return
+        assert all(one.units > 0 and 0.0 < one.keep <= 1.0 for one in found)
 
 
 class TestQuantiles:

@@ -210,6 +210,9 @@ def quantize(
             "(layer_0=0.2,input=0.1), or trained for those of the training."
         ),
     ] = None,
+    per_step: Annotated[
+        bool, typer.Option("--per-step", help="Masks of their own for every sample, as channels.")
+    ] = False,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -223,7 +226,7 @@ def quantize(
     program = l2l.quantize(
         network, calibrate=given["x"], recipe=recipe, lengths=given["lengths"],
         calibrate_timespans=given["timespans"],
-        dropout=None if dropout is None else rates_of(dropout, "--dropout"),
+        dropout=None if dropout is None else rates_of(dropout, "--dropout"), per_step=per_step,
     )  # fmt: skip
     written = l2l.save(program, output)
     result = {

@@ -20,9 +20,14 @@ from lnn2loihi.errors import FamilyError, Lnn2LoihiError, Problems, Quantization
 from lnn2loihi.graph.connection import LARGEST_DELAY
 from lnn2loihi.graph.schedule import delays_of
 from lnn2loihi.layers.stage import INPUT
-from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.network import FloatArray, LiquidNetwork
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.quantization.calibration import RANGES, CalibrationRun, run_calibration
+from lnn2loihi.quantization.calibration import (
+    MASKS_SEED,
+    RANGES,
+    CalibrationRun,
+    run_calibration,
+)
 from lnn2loihi.quantization.measurements import measured_rows, measured_run
 from lnn2loihi.quantization.post_training import Plan, Scales
 from lnn2loihi.quantization.rounding import CORRECTIONS
@@ -44,6 +49,7 @@ from lnn2loihi.recipe import (
     Recipes,
 )
 from lnn2loihi.sequences import Sequences, sequences
+from lnn2loihi.step_masks import SOURCE, channels_in, widened, with_step_masks
 from lnn2loihi.version import VERSION
 
 #: Sequences of the calibration data on which integers and floats are compared.
@@ -68,6 +74,7 @@ def quantize(
     ranges: str = "range",
     correction: str = "full",
     dropout: Rates | None = None,
+    per_step: bool = False,
 ) -> LoihiProgram:
     """Quantizes a trained network, and proves the result free of overflow.
 
@@ -93,6 +100,9 @@ def quantize(
             a mask, too) or a stage within a layer; one number for all layers that others hear; True
             for those of `network.dropout`. The program answers as ever until masks are drawn
             (`lnn2loihi.monte_carlo`). None for a program without masks.
+        per_step: whether every sample has masks of its own. They come in as channels behind those
+            of x, one for each unit that can be dropped, which `monte_carlo` adds; whoever runs the
+            program otherwise gives 1 there. Of layers that others hear and of `input` alone.
 
     Returns:
         The integer program, with a table of what was measured on the calibration data.
@@ -107,11 +117,43 @@ def quantize(
         raise QuantizationError(
             "correction", f"{correction!r} does not exist; there are {', '.join(CORRECTIONS)}"
         )
+    if per_step:
+        network, calibrate, lengths, calibrate_timespans = _with_step_masks(
+            network, calibrate, lengths, calibrate_timespans, dropout
+        )
+        dropout = None
     setting = prepared(
         network, calibrate, recipe, calibrate_timespans, layers, ranges, lengths, dropout=dropout
     )
     with memory_that_ends(network):
         return setting.convert(setting.network, correction=correction)
+
+
+def _with_step_masks(
+    network: LiquidNetwork,
+    calibrate: Any,
+    lengths: npt.ArrayLike | None,
+    timespans: npt.ArrayLike | None,
+    dropout: Rates | None,
+) -> tuple[LiquidNetwork, FloatArray, npt.NDArray[Any], npt.NDArray[Any] | None]:
+    """The network with channels for masks, and the calibration data with open ones and with masks.
+
+    Raises:
+        QuantizationError: lists what is wrong with the calibration data.
+    """
+    made = with_step_masks(network, True if dropout is None else dropout)
+    problems = Problems(QuantizationError, f"quantize network {network.name!r}")
+    data = _calibration_data(calibrate, timespans, lengths, network, problems)
+    problems.raise_if_any()
+    assert data is not None
+    channels = channels_in(made.source, SOURCE)
+    generator = np.random.Generator(np.random.PCG64(MASKS_SEED))
+    kept = {
+        one.name: generator.random((*data.x.shape[:2], one.units)) < one.keep for one in channels
+    }
+    x = np.concatenate([widened(data.x, channels), widened(data.x, channels, kept)])
+    spans = None if data.timespans is None else np.concatenate([data.timespans] * 2)
+    return made, x, np.tile(data.lengths, 2), spans
 
 
 @dataclass(frozen=True)

@@ -81,13 +81,14 @@ class Interval(Shown, ContentEquality):
 class MonteCarloResult(Drawn, Shown, ContentEquality):
     """Answers of passes that each heard with a mask of their own.
 
-    The masks of a pass are those of all sequences, from the first step to the last one.
+    The masks of a pass are those of all sequences, from the first step to the last one where
+    samples have no masks of their own.
 
     Attributes:
         samples: answers of each pass, float64 (passes, batch, time, outputs); 0 beyond the end of a
             sequence.
         masks: for each population (of a float network, each stage) with dropout which units were
-            kept, bool (passes, units).
+            kept, bool (passes, units); (passes, time, units) where samples have masks of their own.
         keep: for each of them the probability that a unit is kept.
         lengths: samples of each sequence, int64 (batch,).
         seed: of the masks; None where they were given.
@@ -256,6 +257,8 @@ class MonteCarloResult(Drawn, Shown, ContentEquality):
         """
         if number >= len(self.samples):
             raise InputError("number", f"is {number}; there are {len(self.samples)} passes, from 0")
+        if any(kept.ndim > 2 for kept in self.masks.values()):
+            raise InputError("number", "masks of every sample come in with them; no state has them")
         return {name: dict(mask_words(kept[number])) for name, kept in self.masks.items()}
 
     @checks_kinds()
@@ -337,7 +340,7 @@ class MonteCarloResult(Drawn, Shown, ContentEquality):
         """What was run, the intervals with their coverage, and the spread of each output."""
         passes, batch, time, outputs = self.samples.shape
         where = ", ".join(
-            f"{name} (keeps {keep:.4g} of {self.masks[name].shape[1]})"
+            f"{name} (keeps {keep:.4g} of {self.masks[name].shape[-1]})"
             for name, keep in self.keep.items()
         )
         drawn = "given" if self.seed is None else f"seed {self.seed}"

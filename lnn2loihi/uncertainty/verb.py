@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -21,8 +21,15 @@ from lnn2loihi.neurons.dropping import dropout_share, mask_words
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.sequences import Sequences, sequences
 from lnn2loihi.simulation import simulate
-from lnn2loihi.simulation.inputs import given
-from lnn2loihi.simulation.result import Counters, OnStep
+from lnn2loihi.simulation.result import Counters, OnStep, SimulationResult
+from lnn2loihi.step_masks import (
+    PROVENANCE,
+    SOURCE,
+    MaskChannels,
+    channels_in,
+    widened,
+    with_step_masks,
+)
 from lnn2loihi.uncertainty.noise import checked_noise
 from lnn2loihi.uncertainty.result import MonteCarloResult
 
@@ -48,6 +55,7 @@ def monte_carlo(
     noise: Any = None,
     *,
     dropout: Rates | None = None,
+    per_step: bool = False,
     masks: Masks | None = None,
     engine: str = "auto",
     lengths: npt.ArrayLike | None = None,
@@ -74,6 +82,9 @@ def monte_carlo(
         noise: standard deviation of the observations' noise: a number, one for each output, or what
             `fit_noise` returns, with which intervals say what they have covered.
         dropout: of a float network its rates, as for `quantize`; those of its training by default.
+        per_step: of a float network whether every sample has masks of its own; programs know it
+            (`quantize(per_step=True)`). Masks are then bool (passes, time, units), those of a pass
+            for all sequences.
         masks: masks of an earlier result, to be used again: bool (passes, units) by name of a
             population; `samples` and `seed` then count nothing.
         engine: as for `simulate`.
@@ -92,14 +103,15 @@ def monte_carlo(
         if encoded or keep is not None:
             word = "encoded" if encoded else "keep"
             raise InputError(word, "goes with programs; of a float network give dropout=")
-        runs = _of_network(source, dropout, x, lengths, timespans)
+        made = _of_steps if per_step else _of_network
+        runs = made(source, dropout, x, lengths, timespans)
     else:
-        if dropout is not None:
+        if dropout is not None or per_step:
+            word = "dropout" if dropout is not None else "per_step"
             raise InputError(
-                "dropout", "goes with networks; quantize(dropout=) made the masks of a program"
+                word, f"goes with networks; quantize({word}=) made the masks of a program"
             )
-        data = given(source, x, lengths, timespans, encoded)
-        runs = _of_program(source, data, encoded, engine, threads)
+        runs = _of_program(source, (x, lengths, timespans), encoded, engine, threads)
     drawn, chances, warnings = _masks(runs, samples, seed, keep, masks)
     count = len(next(iter(drawn.values())))
     answers, rest = _run(runs, drawn, count, progress)
@@ -119,7 +131,9 @@ class _Passes:
         data: the sequences.
         sizes: units of each population with dropout.
         keep: the probability that each of its units is kept.
-        run: runs sequences, several passes behind each other, with masks (sequences, units).
+        run: runs sequences, several passes behind each other, with masks (sequences, units), or
+            (sequences, time, units).
+        steps: samples of a sequence, which have masks of their own; 0 where they do not.
     """
 
     subject: str
@@ -127,6 +141,11 @@ class _Passes:
     sizes: Mapping[str, int]
     keep: Mapping[str, float]
     run: Callable[[Sequences, Mapping[str, npt.NDArray[np.bool_]], OnStep | None], Any]
+    steps: int = 0
+
+    def shape(self, size: int) -> tuple[int, ...]:
+        """Of the masks of so many units in a pass."""
+        return (self.steps, size) if self.steps else (size,)
 
 
 @dataclass(frozen=True)
@@ -147,8 +166,37 @@ def masked_populations(program: LoihiProgram) -> dict[str, float]:
 
 
 def _of_program(
-    program: LoihiProgram, data: Sequences, encoded: bool, engine: str, threads: int | None
-) -> _Passes:
+    program: LoihiProgram, samples: tuple[Any, Any, Any], encoded: bool, engine: str,
+    threads: int | None,
+) -> _Passes:  # fmt: skip
+    x, lengths, timespans = samples
+    channels = channels_in(program.provenance, PROVENANCE)
+    own = sum(one.units for one in channels)
+    subject = f"program {program.name!r}"
+    if own >= program.channels:
+        raise InputError(
+            subject,
+            f"it says that {own} of its {program.channels} channels are masks; quantize again",
+        )
+    if channels and encoded:
+        raise InputError("encoded", "masks of every sample come in as numbers; give samples")
+    data = sequences(
+        x, program.channels - own, subject, lengths=lengths, timespans=timespans,
+        irregular=program.timed, encoded=encoded,
+    )  # fmt: skip
+
+    def run_steps(
+        part: Sequences, masks: Mapping[str, npt.NDArray[np.bool_]], progress: OnStep | None
+    ) -> _Part:
+        result = simulate(
+            program, widened(part.x, channels, masks), engine, lengths=part.lengths,
+            timespans=part.timespans, threads=threads, progress=progress,
+        )  # fmt: skip
+        return _part_of(result)
+
+    if channels:
+        return _with_steps(subject, data, channels, run_steps)
+
     def run(
         part: Sequences, masks: Mapping[str, npt.NDArray[np.bool_]], progress: OnStep | None
     ) -> _Part:
@@ -157,13 +205,51 @@ def _of_program(
             program, part.x, engine, lengths=part.lengths, timespans=part.timespans,
             encoded=encoded, initial_state=start, threads=threads, progress=progress,
         )  # fmt: skip
-        return _Part(
-            result.outputs, result.executor, result.saturated, result.saturations, result.counters
-        )
+        return _part_of(result)
 
     keep = masked_populations(program)
     sizes = {p.name: p.size for p in program.populations if p.name in keep}
-    return _Passes(f"program {program.name!r}", data, sizes, keep, run)
+    return _Passes(subject, data, sizes, keep, run)
+
+
+def _of_steps(
+    network: LiquidNetwork,
+    dropout: Rates | None,
+    x: npt.ArrayLike,
+    lengths: npt.ArrayLike | None,
+    timespans: npt.ArrayLike | None,
+) -> _Passes:
+    made = with_step_masks(network, True if dropout is None else dropout)
+    channels, subject = channels_in(made.source, SOURCE), f"network {network.name!r}"
+    data = sequences(
+        x, network.input_size, subject,
+        lengths=lengths, timespans=timespans, irregular=network.irregular,
+    )  # fmt: skip
+
+    def run(
+        part: Sequences, masks: Mapping[str, npt.NDArray[np.bool_]], progress: OnStep | None
+    ) -> _Part:
+        found = made.evaluate(
+            widened(part.x, channels, masks), lengths=part.lengths, timespans=part.timespans
+        )
+        return _Part(found.outputs, "float64")
+
+    return _with_steps(subject, data, channels, run)
+
+
+def _with_steps(
+    subject: str, data: Sequences, channels: Sequence[MaskChannels], run: Callable[..., _Part]
+) -> _Passes:
+    """What runs passes in which every sample has masks of its own."""
+    sizes = {one.name: one.units for one in channels}
+    keep = {one.name: one.keep for one in channels}
+    return _Passes(subject, data, sizes, keep, run, data.x.shape[1])
+
+
+def _part_of(result: SimulationResult) -> _Part:
+    return _Part(
+        result.outputs, result.executor, result.saturated, result.saturations, result.counters
+    )
 
 
 def _of_network(
@@ -222,9 +308,9 @@ def _masks(
         if abs(own - runs.keep[name]) > _SAME
     ]
     generator = np.random.Generator(np.random.PCG64(seed))
-    drawn = generator.random((samples, sum(runs.sizes.values())))
+    drawn = generator.random((samples, *runs.shape(sum(runs.sizes.values()))))
     ends = np.cumsum([*runs.sizes.values()])
-    parts = zip(runs.sizes, np.split(drawn, ends[:-1], axis=1), strict=True)
+    parts = zip(runs.sizes, np.split(drawn, ends[:-1], axis=-1), strict=True)
     return {name: part < chances[name] for name, part in parts}, chances, warnings
 
 
@@ -253,10 +339,11 @@ def _given_masks(runs: _Passes, masks: Masks) -> dict[str, npt.NDArray[np.bool_]
         problems.raise_if_any()
     for name, size in runs.sizes.items():
         kept = as_array(masks[name], "masks", name)
-        if kept.dtype != np.bool_ or kept.ndim != 2 or kept.shape[1] != size or len(kept) < 2:
+        wanted = runs.shape(size)
+        if kept.dtype != np.bool_ or kept.shape[1:] != wanted or len(kept) < 2:
             problems.add(
-                f"{name} is {kept.dtype} {kept.shape}; give truth values (passes, {size}) of 2 "
-                "passes or more"
+                f"{name} is {kept.dtype} {kept.shape}; give truth values "
+                f"(passes, {', '.join(map(str, wanted))}) of 2 passes or more"
             )
         found[name] = kept
     if not problems and len({len(kept) for kept in found.values()}) > 1:
