@@ -47,7 +47,7 @@ from lnn2loihi.program import LoihiProgram
 from lnn2loihi.sequences import Sequences
 from lnn2loihi.showing.bars import OnPhase, progress_or_bars
 from lnn2loihi.simulation import simulate
-from lnn2loihi.simulation.inputs import State, decoded, given
+from lnn2loihi.simulation.inputs import decoded, given
 from lnn2loihi.simulation.result import SimulationResult
 from lnn2loihi.targets import Target, target_of
 from lnn2loihi.targets.beside import names_of, not_proved
@@ -107,17 +107,13 @@ def profile(
         rate: samples per second of each copy that the task asks for; None for full speed alone.
         target: what it is prepared for, to be placed; what is measured here runs it as it is.
         beside: names of targets to stand beside it on the first device, or `all` for every one.
-        placement: `packed` (the fewest cores), `fast` (the least product of energy and time), or
-            `auto`: with a rate the cheapest whose interval meets it, without one both.
+        placement: `packed` (fewest cores), `fast` (least energy x time), or `auto`, by the rate.
         closed_loop: whether the next sample waits for the answer to this one: nothing is pipelined.
         io: where samples come from, as for `estimate`.
-        copies: independent copies that share the chips, or take turns on a processor; figures are
-            of a sample of one copy.
+        copies: independent copies that share a device; figures are of a sample of one copy.
         network: the float network, for onnxruntime, PyTorch, agreement and NeuroBench's metrics.
         module: the live PyTorch module, in place of the network.
-        passes: passes of Monte-Carlo dropout that make an answer, of a program with masks. Rows are
-            of one pass, with messages that masks drop left out; `rate` is that of answers, so that
-            rows run at `passes` times it; `ProfileResult.of_passes` has what an answer costs.
+        passes: of Monte-Carlo dropout, of an answer; rows are of one, `rate` is that of answers.
         lengths: samples of each sequence, (batch,). Only what is measured runs on whole arrays.
         timespans: elapsed times (batch, time), where time is irregular.
         encoded: whether x (and timespans) holds encoded messages, as for `simulate`.
@@ -148,12 +144,10 @@ def profile(
     data = decoded(program, asked).floats(f"program {program.name!r}")
     network = _network(program, network, module)
     backends = runners(program, network, module, names) if (names := _names(against)) else []
-    start = masked_start(prepared, len(asked.x), passes)
-    rate = None if rate is None else rate * passes
-    run, problems = _simulated(program, prepared, aim, asked, encoded, start)
+    run, problems = _simulated(program, prepared, aim, asked, encoded, passes)
     judge = judge_for(run.outputs.shape, data, targets, metric, network)
     accuracy = None if judge is None else judged(judge(run.outputs))
-    request = ChipRequest(prepared, aim, run.counters, rate, io, accuracy, *how)
+    request = ChipRequest(prepared, aim, run.counters, rate and rate * passes, io, accuracy, *how)
     told = {"quick": quick, "batches": batches, "score": judge, "budget_seconds": budget_seconds}
     with progress_or_bars(progress) as on_phase:
         answers = _estimated(chips, request, on_phase)
@@ -163,7 +157,7 @@ def profile(
     data_of_sides, wins = (asked, data, judge, encoded), allow_estimated if frontier else None
     return ProfileResult(
         subject=_subject(program, request, run, data),
-        metrics=_metrics(prepared, run, network, data, rate),
+        metrics=_metrics(prepared, run, network, data, request.rate),
         problems=(*problems, *_ended(measured)),
         sides=_sides(program, (aim, *others), chips[0], request, answers[0], *data_of_sides),
         frontier=_frontier(program, request, (chips, controllers), answers, rows, wins),
@@ -288,14 +282,14 @@ def _simulated(
     target: Target,
     data: Sequences,
     encoded: bool,
-    start: State | None = None,
+    passes: int,
 ) -> tuple[SimulationResult, tuple[str, ...]]:
-    """The run of the prepared program, from an initial state, and what is wrong with it: where the
-    target is exact, it answers as its source does.
+    """The run of the prepared program, of several passes with masks, and what is wrong with it:
+    where the target is exact, it answers as its source does.
     """
     options: dict[str, Any] = {
         "lengths": data.given_lengths, "timespans": data.timespans, "encoded": encoded,
-        "initial_state": start,
+        "initial_state": masked_start(prepared, len(data.x), passes),
     }  # fmt: skip
     run = simulate(prepared, data.x, **options)
     if prepared is program or not target.exact:
