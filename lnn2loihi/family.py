@@ -205,6 +205,20 @@ def importer_of(module: object, only: str | None = None) -> Any | None:
     return None
 
 
+def network_importer_of(module: object, only: str | None = None) -> Any | None:
+    """The importer of the family whose layers a live module is a whole network of; None for all
+    others, and for layers.
+    """
+    for family, importer in importers(only):
+        asks = getattr(importer, "is_network", None)
+        try:
+            if asks is not None and asks(module):
+                return importer
+        except Exception as error:  # a stranger's importer, asked about what is not its
+            left_out(family.name, f"its importer was asked about a module: {described(error)}")
+    return None
+
+
 def _anything() -> Iterator[object]:
     """What is a module of no family."""
     yield object()

@@ -178,7 +178,7 @@ def hippo(states: int) -> tuple[Tensor, Tensor, Tensor]:
     """HiPPO-LegS as a normal matrix less one of rank 1: w, P and B, one of each pair."""
     q = torch.arange(states, dtype=torch.float64)
     r = 2 * q + 1
-    M = -(torch.where(q[:, None] >= q[None], r[:, None], 0.0) - torch.diag(q))
+    M = -(torch.where(q[:, None] >= q[None], r[None], 0.0) - torch.diag(q))
     T = torch.sqrt(torch.diag(r))
     A = T @ M @ torch.linalg.inv(T)
     B = torch.diag(T).clone()

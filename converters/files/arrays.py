@@ -93,8 +93,11 @@ class Arrays:
             rows: its rows, or its elements.
             columns: its columns; 0 for an array of one axis.
         """
+        return self.take_shaped(key, *((rows,) if columns == 0 else (rows, columns)))
+
+    def take_shaped(self, key: str, *wanted: int | None) -> FloatArray:
+        """The same of an array of any number of axes, the size of each being given."""
         self._taken.add(key)
-        wanted = (rows,) if columns == 0 else (rows, columns)
         blank = np.zeros([1 if n is None else n for n in wanted])
         if key not in self._own:
             self.problems.append(f"the key {self._prefix + key} is missing")
@@ -112,6 +115,32 @@ class Arrays:
         found = array_problems(self._prefix + key, tensor, False, self._found)
         self.problems += found
         return blank if found else self._found[self._prefix + key]
+
+    def shape(self, key: str) -> tuple[int, ...] | None:
+        """The shape of an array, which is not read; None where there is no such key."""
+        return self._own[key].shape if key in self._own else None
+
+    def skip(self, key: str) -> None:
+        """Takes a key whose array means nothing, and is not read."""
+        self._taken.add(key)
+
+    def take_whole(self, key: str) -> int:
+        """A whole number from 0 on, stored alone; 0 where something is wrong with it."""
+        self._taken.add(key)
+        tensor = self._own.get(key)
+        if tensor is None:
+            self.problems.append(f"the key {self._prefix + key} is missing")
+            return 0
+        if tensor.kind != "integer" or tensor.shape not in ((), (1,)):
+            self.problems.append(
+                f"{self._prefix + key} is {tensor.dtype} of shape {tensor.shape}, expected one "
+                "whole number"
+            )
+            return 0
+        value = int(tensor.read().ravel()[0])
+        if value < 0:
+            self.problems.append(f"{self._prefix + key} is {value}, expected a number from 0 on")
+        return max(value, 0)
 
     def refuse_others(self, module: str, readout: str | None = None) -> None:
         """Notes keys that were not asked for and do not begin with `readout`."""

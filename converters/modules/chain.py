@@ -297,6 +297,12 @@ class Chain:
         self.families.append(family)
         if parts is None:
             return
+        if parts.is_network:
+            self.problems.append(
+                f"{path} is a whole network, whose layers do not follow each other in a row; "
+                "import it alone"
+            )
+            return
         alone = sum(len(layer.layer_names) for layer in parts.layers) == 1
 
         def own_name(name: str) -> str:

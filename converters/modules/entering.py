@@ -81,6 +81,8 @@ def demanded(part: Any, rank: int) -> Axes | None:
     if calls.get("one_step"):
         return {1: (FEATURES,), 2: (BATCH, FEATURES)}.get(rank)
     time_first = bool(calls.get("time_first", not getattr(part, "batch_first", True)))
+    if calls.get("features_first"):
+        return {2: (FEATURES, TIME), 3: (BATCH, FEATURES, TIME)}.get(rank)
     whole = (TIME, BATCH, FEATURES) if time_first else (BATCH, TIME, FEATURES)
     return {2: (TIME, FEATURES), 3: whole}.get(rank)
 

@@ -90,12 +90,16 @@ def way(part: Any, axes: Axes, at: int | None) -> tuple[bool, str]:
     calls = calls_of(part)
     time_first = bool(calls.get("time_first", not getattr(part, "batch_first", True)))
     rows = (BATCH, FEATURES)
+    turned = bool(calls.get("features_first"))
     if at is not None:
         sequence = (None, *rows) if time_first else (BATCH, None, FEATURES)
+        sequence = (*rows, None) if turned else sequence
         fits = axes == (rows if calls.get("one_step") else sequence)
         return True, "" if fits else f"one step of a sequence with the axes {said(axes)}"
     expected = (TIME, *rows) if time_first else (BATCH, TIME, FEATURES)
-    if calls.get("one_step") or axes not in (expected, (TIME, FEATURES)):
+    expected = (*rows, TIME) if turned else expected
+    alone = (FEATURES, TIME) if turned else (TIME, FEATURES)
+    if calls.get("one_step") or axes not in (expected, alone):
         wanted = "one step of a sequence" if calls.get("one_step") else f"{said(expected)}"
         return False, f"{said(axes)} and takes {wanted}"
     return False, ""

@@ -66,6 +66,8 @@ class FamilyParts:
             what the layer says; empty where these are the same.
         dropout: rates of its dropout, as `LiquidNetwork.dropout` has them by name of its layers
             and their stages.
+        hears: of layers that hear something else than the one before, see `LiquidNetwork.hears`.
+        host: what follows on the host, see `LiquidNetwork.host`.
     """
 
     layers: tuple[Layer, ...]
@@ -75,6 +77,13 @@ class FamilyParts:
     bias: bool | None = None
     projections: tuple[FloatArray, ...] = ()
     dropout: Mapping[str, float] = field(default_factory=dict)
+    hears: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    host: tuple[str, ...] = ()
+
+    @property
+    def is_network(self) -> bool:
+        """Whether these parts are no chain of layers, and so no part of a larger module."""
+        return bool(self.hears or self.host)
 
 
 class FamilyImporter(ABC):
@@ -130,6 +139,12 @@ class FamilyImporter(ABC):
     def is_module(self, source: object) -> bool:
         """Whether a live object is a module of this family."""
         return self.class_of(source) is not None
+
+    def is_network(self, source: object) -> bool:
+        """Whether a live object is a whole network of the family's layers: it is imported alone,
+        and its layers are looked for in it where it stands in a larger module, or is converted.
+        """
+        return False
 
     def describe(self, source: Any) -> tuple[Description | None, list[str]]:
         """How a live module was built, or None; and what in it cannot be imported.

@@ -36,7 +36,7 @@ from lnn2loihi.converters.recurrent.stages import STAGE, StagesDescription, stag
 from lnn2loihi.converters.recurrent.whole import network_of_stages
 from lnn2loihi.converters.trace.held import hooks_within
 from lnn2loihi.errors import ImportNetworkError, NetworkError, Problems
-from lnn2loihi.family import importer_of, importers
+from lnn2loihi.family import importer_of, importers, network_importer_of
 from lnn2loihi.faults import mend
 from lnn2loihi.files import why_no_file
 from lnn2loihi.network import LiquidNetwork
@@ -73,7 +73,7 @@ class FamiliesImporter:
         if isinstance(source, (str, os.PathLike)):
             return True
         module = unwrapped_module(source)
-        known = importer_of(module, self.only)
+        known = self._importer_of(module)
         return known is not None and class_name(module) not in known.classes
 
     def recognises(self, source: object) -> bool:
@@ -82,7 +82,12 @@ class FamiliesImporter:
         """
         if isinstance(source, (str, os.PathLike)):
             return Path(source).suffix.lower() in (*CHECKPOINTS, ".toml")
-        return importer_of(unwrapped_module(source), self.only) is not None
+        return self._importer_of(unwrapped_module(source)) is not None
+
+    def _importer_of(self, module: object) -> FamilyImporter | None:
+        """The importer of a layer, or of a whole network of layers."""
+        found = importer_of(module, self.only)
+        return network_importer_of(module, self.only) if found is None else found
 
     @checks_kinds(ImportNetworkError)
     def load(
@@ -121,7 +126,7 @@ class FamiliesImporter:
             raise ImportNetworkError(subject, "a live module has no other state; leave it out")
         if description is not None:
             raise ImportNetworkError(subject, "a live module needs no description; leave it out")
-        importer = importer_of(source, self.only)
+        importer = self._importer_of(source)
         if importer is None:
             raise ImportNetworkError(subject, self._refusal(source))
         described, parts, refused = asked(subject, importer, importer.read_module, source)
@@ -354,6 +359,9 @@ def _network(
     notes = {"no part in inference": "; ".join(description.notes)} if description.notes else {}
     try:
         network = LiquidNetwork(name, parts.layers, parts.readout, elapsed, dropout=parts.dropout)
+        network = LiquidNetwork(
+            name, parts.layers, parts.readout, elapsed, host=parts.host, hears=parts.hears
+        )
     except NetworkError as error:
         raise ImportNetworkError(subject, error.problems) from error
     return with_source(

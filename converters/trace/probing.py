@@ -110,6 +110,8 @@ def sizes_of_call(calls: Mapping[str, bool], shape: Sequence[int]) -> tuple[int,
     """Batch and time of what a recurrent part is given; no time for one step."""
     if calls.get("one_step"):
         return (shape[0] if len(shape) > 1 else 1), None
+    if calls.get("features_first"):
+        return (shape[0] if len(shape) > 2 else 1), shape[-1] if shape else 1
     if len(shape) < 3:
         return 1, shape[0] if shape else 1
     first, second = shape[0], shape[1]

@@ -38,6 +38,7 @@ class Calls:
         returns_state: whether it returns (output, state), or the output alone.
         sequences: whether it returns the outputs of all steps, or of the last one.
         time_first: whether samples and outputs are (time, batch, channels).
+        features_first: whether they are (batch, channels, time).
         one_step: whether it is a cell: it takes one sample, (batch, inputs), and returns its output
             and the new state, or the new state alone.
         by_layer: whether states are (layers, batch, units) as in torch.nn.GRU, or those of all
@@ -48,6 +49,7 @@ class Calls:
     returns_state: bool = True
     sequences: bool = True
     time_first: bool = False
+    features_first: bool = False
     one_step: bool = False
     by_layer: bool = False
     host: nn.Module | None = None
@@ -64,8 +66,11 @@ class Calls:
         if input.dim() not in axes:
             form = "(time, batch, inputs)" if self.time_first else "(batch, time, inputs)"
             form = "(batch, inputs) or (inputs,)" if self.one_step else f"{form} or (time, inputs)"
+            if self.features_first:
+                form = "(batch, inputs, time) or (inputs, time)"
             raise InputError("input", f"has shape {tuple(input.shape)}; give {form}")
         batched = input.dim() == axes[1]
+        input = input.transpose(-1, -2) if self.features_first else input
         x = input if batched else input[None]
         x = x[:, None] if self.one_step else x
         swapped = batched and self.time_first
@@ -90,6 +95,7 @@ class Calls:
         elif self.time_first and batched:
             outputs = outputs.transpose(0, 1)
         outputs = outputs if batched else outputs[0]
+        outputs = outputs.transpose(-1, -2) if self.features_first else outputs
         outputs = outputs if self.host is None else self.host(outputs)
         return (outputs, hidden) if self.returns_state else outputs
 

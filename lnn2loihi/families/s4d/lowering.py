@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from lnn2loihi.families.s4d.layer import DRIVE, IMAGINARY, REAL, LiquidModesStage, ModesStage
@@ -19,7 +17,7 @@ from lnn2loihi.families.s4d.neuron import (
 )
 from lnn2loihi.formats import IntegerArray, signed_range
 from lnn2loihi.layers.linear import FloatArray
-from lnn2loihi.lowering import ROUNDING_ROOM, Lowering, Measured, StageLowering
+from lnn2loihi.lowering import LARGEST_WORD, ROUNDING_ROOM, Lowering, Measured, StageLowering
 from lnn2loihi.neurons.instructions import LARGEST_OPERAND, LARGEST_SHIFT
 from lnn2loihi.recipe import Recipe
 
@@ -33,16 +31,11 @@ EVEN_MULTIPLIER = 64
 
 
 class ModesLowering(StageLowering[ModesStage]):
-    """A complex mode, liquid or not."""
+    """A complex mode, liquid or not.
 
-    def unit_sizes(
-        self,
-        stage: ModesStage,
-        answers: Callable[[], FloatArray],
-        sums: Callable[[str], FloatArray],
-    ) -> tuple[FloatArray, ...]:
-        """A mode is linear in what it answers with."""
-        return (answers(),)
+    All modes have one scale: those of a channel are added up with weights of 1, which few bits hold
+    exactly then.
+    """
 
     def lower(self, stage: ModesStage, measured: Measured, recipe: Recipe) -> Lowering:
         """See `StageLowering`; a state counts in units of its own mode's range."""
@@ -54,8 +47,9 @@ class ModesLowering(StageLowering[ModesStage]):
         heard = _heard(stage, measured, recipe, reach, liquid is not None)
         step = span * 2.0 ** -(STATE_BITS - 1)
         push, push_shift = _scaled((1.0 - kept) / (heard * step))
-        weighed = span * 2.0 ** (1 + MESSAGE_GUARD_BITS - COARSE_FRACTION_BITS)
-        weighed = weighed / measured.message_steps
+        weighed = 2.0 * span / measured.message_steps
+        guard = _guard_bits(weighed * (np.abs(stage.real) + np.abs(stage.imaginary)))
+        weighed = weighed * 2.0 ** (guard - COARSE_FRACTION_BITS)
         answer, answer_shift = _scaled(np.stack([weighed * stage.real, -weighed * stage.imaginary]))
         parameters = {"push": push, "real": answer[0], "minus_imaginary": answer[1]}
         moved = kept * np.exp(1j * stage.angle) - 1.0
@@ -74,7 +68,7 @@ class ModesLowering(StageLowering[ModesStage]):
             finer = 2.0 ** (TURN_FRACTION_BITS - HEARD_FRACTION_BITS)
             tilts, liquid_shift = _scaled(finer * np.stack([tilt.real, tilt.imag]))
             parameters[f"liquid_{REAL}"], parameters[f"liquid_{IMAGINARY}"] = tilts
-        formats = ModesFormats(message.bits, push_shift, answer_shift, liquid_shift)
+        formats = ModesFormats(message.bits, guard, push_shift, answer_shift, liquid_shift)
         return Lowering(
             {DRIVE: heard},
             message,
@@ -132,6 +126,16 @@ def _even(units: FloatArray, weight: FloatArray, largest: int) -> FloatArray:
     # The last digits of the quotient must not make the next multiplier of it.
     share = np.where(whole > 0.0, whole * least / np.where(whole > 0.0, multiplier, 1.0), 1.0)
     return units * share * (1.0 - 1e-9)
+
+
+def _guard_bits(largest: FloatArray) -> int:
+    """Bits of a message below its last one, of which its rounding is made: as many as words have.
+
+    Args:
+        largest: what the state can make of each message, in its steps, (units,).
+    """
+    room = np.floor(np.log2(LARGEST_WORD / (ROUNDING_ROOM * max(float(largest.max()), 1.0))))
+    return int(np.clip(room, 0, MESSAGE_GUARD_BITS))
 
 
 def _gain(largest: FloatArray) -> FloatArray:

@@ -17,7 +17,7 @@ STATE_BITS, GUARD_BITS = 21, 6
 #: of two that scales the move.
 COARSE_FRACTION_BITS = STATE_BITS - 1 - GUARD_BITS
 TURN_FRACTION_BITS, GAIN_FRACTION_BITS = 15, 13
-#: Bits of a message below its last one, of which its rounding is made.
+#: Most bits of a message below its last one, of which its rounding is made.
 MESSAGE_GUARD_BITS = 4
 #: Fraction bits of what a liquid mode hears, within -1 and 1.
 HEARD_FRACTION_BITS = 14
@@ -31,12 +31,14 @@ class ModesFormats:
 
     Attributes:
         message_bits: width of the message.
+        guard_bits: bits below its last one that it is rounded from.
         push_shift: right shift of what is heard times its parameter.
         answer_shift: that of the state times the weights of the message.
         liquid_shift: that of what is heard times the liquid term; None for a mode without one.
     """
 
     message_bits: int
+    guard_bits: int
     push_shift: int
     answer_shift: int
     liquid_shift: int | None = None
@@ -91,7 +93,7 @@ def modes_program(rescaling: Rescaling | int, formats: ModesFormats) -> NeuronPr
         "answer",
     )  # fmt: skip
     t.spike(
-        saturated(t, t.round_half_up(answer, MESSAGE_GUARD_BITS), formats.message_bits, "message")
+        saturated(t, t.round_half_up(answer, formats.guard_bits), formats.message_bits, "message")
     )
     return t.program()
 
