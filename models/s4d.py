@@ -10,6 +10,7 @@ hears.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -133,3 +134,61 @@ class LiquidS4D(S4D):
             z = (lam + beta * now) * z + now
             said.append(2.0 * (weight * z).sum(-1).real)
         return heard.transpose(-1, -2), torch.stack(said, dim=-1)
+
+
+class S4Model(nn.Module):
+    """Residual blocks of state spaces between two linear maps, and the mean over time: example.py
+    of github.com/state-spaces/s4, where blocks may be liquid and need no norm.
+
+    Args:
+        d_input: inputs of a sample.
+        d_output: outputs.
+        d_model: channels.
+        n_layers: blocks.
+        d_state: states of each channel.
+        dropout: of training.
+        prenorm: whether blocks normalise what they hear, or what they answer.
+        liquid: whether blocks are `LiquidS4D`.
+        norm: makes the norm of so many channels, which takes (batch, channels, time); none where
+            absent.
+        least_step, largest_step: see `S4DKernel`.
+    """
+
+    def __init__(
+        self,
+        d_input: int,
+        d_output: int,
+        d_model: int = 64,
+        n_layers: int = 4,
+        d_state: int = 64,
+        dropout: float = 0.0,
+        prenorm: bool = False,
+        liquid: bool = False,
+        norm: Callable[[int], nn.Module] | None = None,
+        least_step: float = 0.001,
+        largest_step: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.prenorm = prenorm
+        kind = LiquidS4D if liquid else S4D
+        self.encoder = nn.Linear(d_input, d_model)
+        self.s4_layers = nn.ModuleList(
+            kind(d_model, d_state, dropout, True, least_step, largest_step) for _ in range(n_layers)
+        )
+        self.norms = nn.ModuleList(
+            nn.Identity() if norm is None else norm(d_model) for _ in range(n_layers)
+        )
+        self.decoder = nn.Linear(d_model, d_output)
+
+    def steps(self, x: Tensor) -> Tensor:
+        """The outputs of every step, (batch, time, outputs), of samples (batch, time, inputs)."""
+        x = self.encoder(x).transpose(-1, -2)
+        for block, norm in zip(self.s4_layers, self.norms, strict=True):
+            heard = norm(x) if self.prenorm else x
+            x = x + block(heard)[0]
+            x = x if self.prenorm else norm(x)
+        return self.decoder(x.transpose(-1, -2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Their mean over time, (batch, outputs)."""
+        return self.steps(x).mean(dim=1)

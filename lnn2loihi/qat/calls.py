@@ -22,11 +22,22 @@ Hidden = Tensor | tuple[Tensor, Tensor]
 STEPS_TRIED = 3
 #: Largest difference between the module's answers to it and the network's.
 TOLERANCE = 1e-3
+
+
+class MeanOverTime(nn.Module):
+    """The mean of the outputs of all steps, (batch, outputs) or (outputs,)."""
+
+    def forward(self, outputs: Tensor) -> Tensor:
+        """Outputs (batch, time, outputs) or (time, outputs)."""
+        return outputs.mean(dim=-2)
+
+
 #: What may stand behind a network and stays on the host, by the names in `LiquidNetwork.host`.
 HOST_FUNCTIONS: dict[str, Callable[[], nn.Module]] = {
     "softmax": lambda: nn.Softmax(dim=-1),
     "log_softmax": lambda: nn.LogSoftmax(dim=-1),
     "sigmoid": nn.Sigmoid,
+    "mean over time": MeanOverTime,
 }
 
 
