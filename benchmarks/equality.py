@@ -25,6 +25,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
+import state_spaces
 from engines import random_start
 from networks import random_ltc
 from variants import ACTIVATIONS, GATED, Variant, ltc_behind_memory, network, samples
@@ -79,6 +80,23 @@ def of_ltc(timespan: float | None, memory: bool = False) -> Callable[[int], Made
     return make
 
 
+def of_state_space(liquid: bool) -> Callable[[int], Made]:
+    """Blocks of complex modes with gated units."""
+
+    def make(seed: int) -> Made:
+        net = state_spaces.network(
+            seed, inputs=1 + seed % 3, channels=3 + seed % 4, modes=2 + seed % 3, liquid=liquid
+        )
+
+        def drawn(batch: int, steps: int, number: int) -> tuple[Any, Any]:
+            rng = np.random.default_rng((seed, number))
+            return rng.normal(size=(batch, steps, net.input_size)), None
+
+        return net, drawn
+
+    return make
+
+
 FAMILIES: dict[str, Callable[[int], Made]] = {
     "CfC": of_variant(Variant(layers=2)),
     "CfC no_gate": of_variant(Variant(mode="no_gate", layers=2)),
@@ -98,6 +116,8 @@ FAMILIES: dict[str, Callable[[int], Made]] = {
     "LTC": of_ltc(0.7),
     "LTC behind a memory (irregular time)": of_ltc(None, memory=True),
     "LTC (irregular time)": of_ltc(None),
+    "S4D": of_state_space(liquid=False),
+    "liquid S4D": of_state_space(liquid=True),
 }
 
 #: What stands behind the name of a family whose programs have masks of dropout.

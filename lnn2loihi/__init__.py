@@ -84,6 +84,8 @@ if TYPE_CHECKING:
     from lnn2loihi.families.ltc.layer import LTCLayer
     from lnn2loihi.families.minimal.layer import MinGRULayer, MinLSTMLayer
     from lnn2loihi.families.product.layer import ProductLayer
+    from lnn2loihi.families.s4d.glu import GLULayer
+    from lnn2loihi.families.s4d.layer import LiquidS4DLayer, S4DLayer
     from lnn2loihi.joining.verb import join
     from lnn2loihi.lava import run_lava
     from lnn2loihi.metrics import NeuroBenchMetrics, network_metrics, program_metrics
@@ -161,6 +163,8 @@ _NAMES = {
     "families.ltc.layer": "LTCLayer",
     "families.minimal.layer": "MinGRULayer MinLSTMLayer",
     "families.product.layer": "ProductLayer",
+    "families.s4d.glu": "GLULayer",
+    "families.s4d.layer": "LiquidS4DLayer S4DLayer",
     "metrics": "NeuroBenchMetrics network_metrics program_metrics",
     "micro.footprint": "Footprint footprint",
     "network": "FloatResult Linear LiquidNetwork",
@@ -232,6 +236,7 @@ __all__ = [
     "Figure",
     "FittedNoise",
     "Footprint",
+    "GLULayer",
     "GRULayer",
     "FloatResult",
     "ImportNetworkError",
@@ -243,6 +248,7 @@ __all__ = [
     "LayerNormLayer",
     "Linear",
     "LiquidNetwork",
+    "LiquidS4DLayer",
     "LSTMLayer",
     "LTCLayer",
     "Lnn2LoihiError",
@@ -268,6 +274,7 @@ __all__ = [
     "RateError",
     "Recipe",
     "RecipeError",
+    "S4DLayer",
     "Schedule",
     "Sensitivity",
     "SimulationResult",

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from converted_modules import encoder_decoder, sandwich
 from networks import random_ltc, random_network, random_samples
+from state_spaces import state_space
 
 import lnn2loihi as l2l
 from lnn2loihi import qat
@@ -199,6 +200,9 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     "Device.get": lambda m: {"self": m.device, "name": "chips"},
     "Device.value": lambda m: {"self": m.device, "name": "chips"},
     "Figure": lambda m: _fields(m.device.figure("chips")),
+    "GLULayer": lambda m: {
+        "name": "glu", "value": m.linear, "gate": m.linear, "skip": m.linear,
+    },
     "GRULayer": lambda m: {"name": "gru", "gates": m.gates(l2l.GRULayer)},
     "InputPort": lambda m: _fields(m.program.input),
     "InputPort.decode": lambda m: {"self": m.program.input, "integers": [[[1, 2]]]},
@@ -230,6 +234,8 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     "ProfileResult.save": lambda m: {"self": m.profile, "path": "a.profile.json"},
     "Recipe": lambda m: _fields(l2l.Recipe()),
     "Recipe.parse": lambda m: {"text": "w8a12"},
+    "S4DLayer": lambda m: _fields(state_space("space", 2, 2)),
+    "LiquidS4DLayer": lambda m: _fields(state_space("space", 2, 2, liquid=True)),
     "Schedule": lambda m: _fields(m.program.schedule),
     "Schedule.steps": lambda m: {"self": m.program.schedule, "samples": 3},
     "ConvertedStream.load_states": lambda m: {"self": m.called, "states": m.called.states},

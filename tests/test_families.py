@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import variants as v
 from networks import random_ltc
+from state_spaces import gated, state_space
 
 from lnn2loihi import extend as x
 from lnn2loihi.errors import InputError
@@ -69,6 +70,11 @@ OURS: dict[str, tuple[Layer, bool]] = {
     "layer norm": (v.layer_norm("norm", 4, 6), False),
     "rms norm": (v.layer_norm("norm", 4, 3, centre=False), False),
     "relay": (RelayLayer("relay", 5), False),
+    "s4d": (state_space("s4d"), False),
+    "s4d, dense maps": (state_space("s4d", inputs=5, activation="lecun_tanh"), False),
+    "s4d, liquid": (state_space("s4d", liquid=True), False),
+    "glu": (gated("glu"), False),
+    "glu without a skip": (gated("glu", skip=False), False),
     "ltc": (random_ltc(0).layers[0], False),
     "ltc timed": (random_ltc(1, timespan=None).layers[0], True),
 }

@@ -21,7 +21,7 @@ STANDALONE, DIAGONAL, LOW_RANK = (
     "kernel.kernel.inv_A_real",
     "kernel.kernel.w_imag",
 )
-LATER = ("kernel.inv_dt", "kernel.A_real", "layer.kernel.inv_dt")
+LATER = ("kernel.inv_dt", "kernel.A_real")
 #: Key of the liquid term of our own module.
 LIQUID = "kernel.liquid"
 #: The map behind the modes; a convolution of one sample in s4d.py.
@@ -49,6 +49,11 @@ def is_kernel(key: str) -> str | None:
         if key == end or key.endswith(f".{end}"):
             return key[: -len(end)]
     return None
+
+
+def is_later(key: str) -> bool:
+    """Whether a key is one of the kernels of later versions of state-spaces/s4."""
+    return any(key == end or key.endswith(f".{end}") for end in LATER)
 
 
 def space(arrays: Arrays, start: str, said: Said, name: str) -> tuple[Layer, ...]:

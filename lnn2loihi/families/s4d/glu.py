@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from lnn2loihi.arguments import checks_fields
-from lnn2loihi.errors import NetworkError
+from lnn2loihi.errors import NetworkError, QuantizationError
 from lnn2loihi.formats import WORD_BITS
 from lnn2loihi.layers.functions import sigmoid
 from lnn2loihi.layers.layer import Layer
@@ -164,7 +164,16 @@ class GLULowering(StageLowering[GLUStage]):
         most = np.where(most > 0.0, most, allowed)
         most = np.where(most > 0.0, most, 1.0)
         # Twice the value in steps of the message, times 2**finer, is the word.
-        finer = int(np.floor(np.log2(2.0 * LARGEST_OPERAND * measured.message_steps / most).min()))
+        room = np.log2(2.0 * LARGEST_OPERAND * measured.message_steps / most)
+        finer = int(np.floor(room.min()))
+        if finer < message.bits - WORD_BITS:
+            unit = int(room.argmin())
+            raise QuantizationError(
+                f"layer {stage.name!r}",
+                f"its gates let through at most {measured.largest_answer:.3g}, of values up to "
+                f"{most[unit]:.3g} (unit {unit}), which values of 16 bits do not resolve; "
+                "calibrate with data on which gates open",
+            )
         # A skip that is as large as the message has to leave room for the value.
         finer = min(finer, WORD_BITS - 2 - message.bits)
         whole = 2.0**finer / measured.message_steps

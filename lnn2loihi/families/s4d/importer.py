@@ -40,7 +40,15 @@ from lnn2loihi.converters.recurrent.family import (
     RecurrentDescription,
     suggested_prefix,
 )
-from lnn2loihi.families.s4d.blocks import DIAGONAL, LIQUID, LOW_RANK, Said, is_kernel, space
+from lnn2loihi.families.s4d.blocks import (
+    DIAGONAL,
+    LIQUID,
+    LOW_RANK,
+    Said,
+    is_kernel,
+    is_later,
+    space,
+)
 from lnn2loihi.families.s4d.kernels import DISCRETIZATIONS
 from lnn2loihi.families.s4d.networks import BLOCKS, network_parts
 from lnn2loihi.layers.activations import activation_problem
@@ -125,7 +133,7 @@ class S4DImporter(FamilyImporter):
 
     def is_checkpoint(self, state: Mapping[str, Tensor]) -> bool:
         """Whether there are keys of a kernel."""
-        return any(is_kernel(key) is not None for key in state)
+        return any(is_kernel(key) is not None or is_later(key) for key in state)
 
     def is_module(self, source: object) -> bool:
         """Whether it is a layer of ours, or one that is called as theirs and has their parts."""
@@ -171,6 +179,9 @@ class S4DImporter(FamilyImporter):
         arrays = Arrays(state, description.prefix)
         said = Said(description.discretization, description.activation)
         module = description.module
+        if any(map(is_later, arrays.keys)):
+            arrays.closed = True
+            return None, [_LATER]
         if module in NETWORKS:
             if module == LIQUID_S4_NAME:
                 _log.warning("%s: %s", description.origin, LIQUID_S4)
@@ -209,6 +220,8 @@ class S4DImporter(FamilyImporter):
                     lines[0] += f'  # or "{LIQUID_S4_NAME}", whose liquid term is in no file'
                     lines.append(_DISCRETIZATION)
                 return lines + suggested_prefix(found[0].group(1))
+        if not starts:
+            return [f'module = "{S4}"  # {_LATER}']
         liquid = any(key.endswith(LIQUID) for key in state)
         lines = [f'module = "{LIQUID_S4D if liquid else S4 if framework else S4D}"']
         lines += [_DISCRETIZATION] if framework else []
@@ -224,6 +237,13 @@ class S4DImporter(FamilyImporter):
 
 _DISCRETIZATION = (
     f'discretization = "{DISCRETIZATIONS[0]}"  # or "{DISCRETIZATIONS[1]}", of mode diag'
+)
+
+
+_LATER = (
+    "keys such as kernel.inv_dt are those of version 4 of state-spaces/s4, whose kernels are "
+    "stored otherwise and were not compared with what is made here; save the modes in the layout "
+    "of src/models/s4/s4d.py (C, log_dt, log_A_real, A_imag)"
 )
 
 

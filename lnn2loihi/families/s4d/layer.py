@@ -189,13 +189,13 @@ class S4DLayer(Layer):
         """The modes are units beside its own."""
         return self.modes, 0
 
-    def vectors(self) -> dict[str, FloatArray]:
+    def _vectors(self) -> dict[str, FloatArray]:
         """What the modes have beside their drive, by name, (modes,) each."""
         return {name: getattr(self, name) for name in VECTORS}
 
-    def modes_stage(self, sources: tuple[StageSource, ...], drive: Linear) -> ModesStage:
+    def _modes_stage(self, sources: tuple[StageSource, ...], drive: Linear) -> ModesStage:
         """The stage of the modes."""
-        own: Any = self.vectors()
+        own: Any = self._vectors()
         return ModesStage(self.modes_name, sources, {DRIVE: drive}, **own)
 
     def stages(
@@ -205,7 +205,7 @@ class S4DLayer(Layer):
         factors = np.ones(self.input_size + self.modes)
         factors[: self.input_size] = scale
         drive = self.drive.with_columns(DRIVE, factors[: self.input_size])
-        modes = self.modes_stage((before,), drive)
+        modes = self._modes_stage((before,), drive)
         mix, function, factor = folded(self.mix.with_columns(SUM, factors), self.activation)
         heard = before, StageSource(self.modes_name, self.modes)
         return (modes, DenseStage(self.name, heard, {SUM: mix}, activation=function)), factor
@@ -232,7 +232,7 @@ class S4DLayer(Layer):
                 f"{self.name}: mix has {self.mix.input_size} columns, expected those of "
                 f"{self.input_size} inputs and {self.modes} modes, {self.input_size + self.modes}"
             )
-        for name, vector in self.vectors().items():
+        for name, vector in self._vectors().items():
             if vector.shape != (self.modes,) or not np.isfinite(vector).all():
                 found.append(
                     f"{self.name}.{name} has shape {vector.shape}, expected ({self.modes},) finite"
@@ -264,13 +264,13 @@ class LiquidS4DLayer(S4DLayer):
     share: FloatArray = field(kw_only=True)
     direction: FloatArray = field(kw_only=True)
 
-    def vectors(self) -> dict[str, FloatArray]:
-        """See `S4DLayer.vectors`."""
-        return super().vectors() | {name: getattr(self, name) for name in LIQUID_VECTORS}
+    def _vectors(self) -> dict[str, FloatArray]:
+        """See `S4DLayer`."""
+        return super()._vectors() | {name: getattr(self, name) for name in LIQUID_VECTORS}
 
-    def modes_stage(self, sources: tuple[StageSource, ...], drive: Linear) -> ModesStage:
+    def _modes_stage(self, sources: tuple[StageSource, ...], drive: Linear) -> ModesStage:
         """The stage of the modes."""
-        own: Any = self.vectors()
+        own: Any = self._vectors()
         return LiquidModesStage(self.modes_name, sources, {DRIVE: drive}, **own)
 
     def _range_problems(self) -> list[str]:
