@@ -120,13 +120,14 @@ class LiquidS4D(S4D):
         super().__init__(d_model, d_state, dropout, transposed, least_step, largest_step)
         self.input_linear = nn.Linear(d_model, d_model)
         begin = math.log(share / (LARGEST_SHARE - share))
-        self.kernel.liquid = nn.Parameter(torch.full((d_model, d_state // 2), begin))
+        liquid = nn.Parameter(torch.full((d_model, d_state // 2), begin))
+        self.kernel.register_parameter("liquid", liquid)
 
     def spoken(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """See `S4D.spoken`."""
         heard = torch.tanh(self.input_linear(u.transpose(-1, -2)))
         lam, weight, entering = self.kernel.discrete()
-        share = LARGEST_SHARE * torch.sigmoid(self.kernel.liquid)
+        share = LARGEST_SHARE * torch.sigmoid(self.kernel.get_parameter("liquid"))
         beta = share * (1.0 - lam.abs()) * torch.sgn(entering)
         z = torch.zeros(*heard[:, 0].shape, lam.shape[-1], dtype=lam.dtype, device=lam.device)
         said = []

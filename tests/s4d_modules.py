@@ -6,6 +6,7 @@ layer of src/models/sequence/ss with the kernels of kernel.py, and `SequenceMode
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -136,7 +137,9 @@ class DiagonalKernel(nn.Module):
 
 
 class LowRankKernel(nn.Module):
-    """SSKernelNPLR by its recurrence: D (E x - P Q x + 2 B u), and C that is stored for L."""
+    """SSKernelNPLR by its matrices, and C that is stored for L samples."""
+
+    L: Any
 
     def __init__(self, channels: int, states: int, length: int = 0) -> None:
         super().__init__()
@@ -245,8 +248,12 @@ class _Block(nn.Module):
 class SequenceModel(nn.Module):
     """encoder, blocks and decoder with the keys of a Lightning checkpoint of the framework."""
 
+    model: Any
+    encoder: Any
+    decoder: Any
+
     def __init__(
-        self, inputs: int, outputs: int, channels: int, layers: list[nn.Module],
+        self, inputs: int, outputs: int, channels: int, layers: Sequence[nn.Module],
         norm: type | None = nn.BatchNorm1d, prenorm: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()

@@ -33,7 +33,7 @@ def state_space(
     else:
         drive = linear(rng, "drive", count, inputs)
         mix = np.hstack([rng.normal(size=(channels, inputs)), spread.T])
-    dt = np.repeat(np.exp(rng.uniform(*np.log(steps), channels)), modes)
+    dt = np.repeat(np.exp(rng.uniform(np.log(steps[0]), np.log(steps[1]), channels)), modes)
     turns = np.tile(np.pi * np.arange(modes), channels) * dt
     more: dict[str, Any] = {}
     if liquid:

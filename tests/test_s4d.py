@@ -214,7 +214,7 @@ class TestLiquidS4:
         class S4(theirs.FrameworkS4):
             """The liquid term reads the last two samples first, as allcombs = False has it."""
 
-            def forward(self, u: torch.Tensor) -> torch.Tensor:
+            def forward(self, u: Any) -> Any:
                 y = super().forward(u)
                 late = u.flip(-1)[..., :-1] * u.flip(-1)[..., 1:]
                 return y + nn.functional.pad(0.05 * late, (0, 1))
@@ -324,7 +324,7 @@ _Another.__name__ = "S4D"
 def test_a_class_that_is_only_called_so_is_refused() -> None:
     said = problems_of(_Another(4, 8).double().eval())
     assert "S4D answers otherwise than its parts say, by" in said
-    wrong = theirs.S4D(4, 8)
+    wrong: Any = theirs.S4D(4, 8)
     wrong.activation = nn.Mish()
     assert "its activation, a Mish, has no integers here" in problems_of(wrong)
 
@@ -406,12 +406,13 @@ def test_slow_modes_keep_their_pace(recipe: str) -> None:
     """
     layer = state_space("a", 1, 1, steps=(0.001, 0.001))
     layer = _changed(layer, real=np.ones(1), imaginary=np.zeros(1), activation="identity")
-    layer = _changed(layer, mix=Linear(SUM, [[0.0, 1.0]], [0.0]))
+    layer = _changed(layer, mix=Linear(SUM, np.array([[0.0, 1.0]]), np.zeros(1)))
     net = l2l.LiquidNetwork("slow", (layer,))
     x = np.zeros((1, 2600, 1))
     x[:, :1000] = 1.0
     program = l2l.quantize(net, x, recipe)
     states = l2l.simulate(program, x, return_states=True).states
+    assert states is not None
     held = states["a.modes"]["re"][0, :, 0].astype(float)
     found = np.log(held[2500] / held[1200]) / np.log(np.exp(-np.exp(layer.log_decay[0]) * 1300))
     assert found == pytest.approx(1.0, abs=2e-3)
@@ -431,7 +432,7 @@ def test_no_input_makes_a_liquid_mode_grow(
 
 
 def test_the_worst_input_leaves_a_liquid_state_within_its_bound() -> None:
-    layer = state_space("a", 2, 3, liquid=True, seed=4)
+    layer: Any = state_space("a", 2, 3, liquid=True, seed=4)
     net = l2l.LiquidNetwork("worst", (layer,))
     rng = np.random.default_rng(0)
     x = rng.choice([-50.0, 50.0], (6, 1)).repeat(1500, 1)[..., None].repeat(2, -1)
@@ -450,7 +451,9 @@ def test_what_leaves_the_calibrated_range_is_counted() -> None:
     result = l2l.simulate(program, 40 * x)
     assert result.saturations  # inputs, where all else was told of their ends
     program = l2l.quantize(wide, 0.02 * x)
-    words = l2l.simulate(program, np.full((1, 4000, 2), 0.02 * x.max())).saturated_words["a.modes"]
+    found = l2l.simulate(program, np.full((1, 4000, 2), 0.02 * x.max())).saturated_words
+    assert found is not None
+    words = found["a.modes"]
     assert set(words) >= {"re", "im", "message"} and sum(w.sum() for w in words.values()) > 0
 
 

@@ -9,7 +9,13 @@ import numpy as np
 from lnn2loihi.converters.files.arrays import Arrays
 from lnn2loihi.families.dense.layer import DenseLayer
 from lnn2loihi.families.s4d.glu import GLULayer
-from lnn2loihi.families.s4d.kernels import DISCRETIZATIONS, Modes, of_diagonal, of_low_rank
+from lnn2loihi.families.s4d.kernels import (
+    DISCRETIZATIONS,
+    ComplexArray,
+    Modes,
+    of_diagonal,
+    of_low_rank,
+)
 from lnn2loihi.families.s4d.layer import LARGEST_SHARE, LiquidS4DLayer, S4DLayer
 from lnn2loihi.layers.layer import Layer
 from lnn2loihi.layers.linear import SUM, FloatArray, Linear
@@ -133,7 +139,7 @@ def _kernel(arrays: Arrays, start: str, said: Said) -> tuple[Modes, int]:
     stored = _stored(arrays, start, channels, pairs)
     shared = channels // spaces
 
-    def spread(values: FloatArray) -> FloatArray:
+    def spread(values: ComplexArray) -> ComplexArray:
         return np.tile(values, (shared, 1))  # (v t) n
 
     rates = spread(-np.exp(_held(decay)) + 1j * turn)
@@ -164,7 +170,7 @@ def _held(logarithm: FloatArray) -> FloatArray:
     return np.clip(logarithm, -300.0, 300.0)
 
 
-def _stored(arrays: Arrays, start: str, channels: int, pairs: int) -> FloatArray:
+def _stored(arrays: Arrays, start: str, channels: int, pairs: int) -> ComplexArray:
     """C, of one side: two sides are those of a bidirectional layer."""
     key = f"{start}kernel.kernel.C"
     shape = arrays.shape(key)
@@ -185,10 +191,11 @@ def _stored(arrays: Arrays, start: str, channels: int, pairs: int) -> FloatArray
     return _complex(arrays, key, 1, channels, pairs)[0]
 
 
-def _complex(arrays: Arrays, key: str, *shape: int | None) -> FloatArray:
+def _complex(arrays: Arrays, key: str, *shape: int | None) -> ComplexArray:
     """Complex numbers, whose parts stand side by side in the last axis."""
     parts = arrays.take_shaped(key, *shape, 2)
-    return parts[..., 0] + 1j * parts[..., 1]
+    found: ComplexArray = parts[..., 0] + 1j * parts[..., 1]
+    return found
 
 
 def _feedthrough(arrays: Arrays, key: str, channels: int) -> FloatArray:

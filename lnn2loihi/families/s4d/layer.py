@@ -74,7 +74,7 @@ class ModesStage(Stage):
 
     def turned(self, u: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """What the state is multiplied with in a sample, real and imaginary part, and what u is."""
-        kept = np.exp(-np.exp(self.log_decay))
+        kept: FloatArray = np.exp(-np.exp(self.log_decay))
         return kept * np.cos(self.angle), kept * np.sin(self.angle), 1.0 - kept
 
     def answer(

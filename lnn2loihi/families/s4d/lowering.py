@@ -56,7 +56,8 @@ class ModesLowering(StageLowering[ModesStage]):
         beta = np.zeros_like(moved)
         if liquid is not None:
             beta = liquid.share * (1.0 - kept) * np.exp(1j * liquid.direction)
-        gain = _gain(np.abs(moved) + np.abs(beta))
+        size: FloatArray = np.hypot(moved.real, moved.imag) + np.hypot(beta.real, beta.imag)
+        gain = _gain(size)
         turn, tilt = moved / gain, beta / gain
         parameters["gain"] = _whole(gain, GAIN_FRACTION_BITS)
         parameters["turn_re"] = _whole(turn.real, TURN_FRACTION_BITS)
