@@ -108,7 +108,7 @@ def test_ours_answer_as_theirs() -> None:
     np.testing.assert_allclose(answer(mine, samples()), answer(module, samples()), atol=1e-12)
 
 
-@pytest.mark.parametrize("norm", [nn.BatchNorm1d, nn.Identity])
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d, nn.LayerNorm, nn.Identity])
 @pytest.mark.parametrize("prenorm", [True, False])
 @pytest.mark.parametrize("kind", ["S4Model", "SequenceModel"])
 def test_whole_networks(kind: str, prenorm: bool, norm: Any, tmp_path: Path) -> None:
@@ -258,7 +258,8 @@ class TestLiquidS4:
     [
         ({"encoder.0.bias": None}, "so it is an Embedding and no Linear; look up tokens"),
         ({"encoder.0.weight": None}, "0 keys are the encoder's weight, expected one"),
-        ({"model.layers.0.norm.norm.running_mean": None}, "model.layers.0.norm.norm is a Layer"),
+        ({"model.layers.0.norm.norm.running_mean": None}, "keys that a SequenceModel does not"),
+        ({"model.norm.norm.m": np.ones(1)}, "the key model.norm.norm.s is missing"),
         ({"model.layers.0.layer.kernel.kernel.inv_dt": np.ones(4)}, "keys such as kernel.inv_dt"),
         ({"model.layers.0.layer.gate.weight": np.ones(4)}, "keys that a SequenceModel does not"),
         ({"model.layers.0.layer.D": np.ones((1, 5))}, "layer.D has shape (1, 5), expected (1, 4)"),

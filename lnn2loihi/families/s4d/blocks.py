@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -236,59 +236,3 @@ def _liquid(
     rates = -np.exp(_held(decay)) + 1j * turn
     lam = modes.lam.reshape(decay.shape) if modes.lam.size == decay.size else np.zeros(decay.shape)
     return share, np.angle((lam - 1.0) / rates)
-
-
-@dataclass
-class Stream:
-    """What a network of blocks is put together of, block by block.
-
-    Attributes:
-        layers: so far.
-        hears: of layers that hear something else than the one before.
-        factor, offset: the stream is factor * what the last layer says + offset, (channels,):
-            normalisations by fixed statistics that wait for those that hear it.
-    """
-
-    layers: list[Layer]
-    hears: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    factor: FloatArray = field(default_factory=lambda: np.ones(1))
-    offset: FloatArray = field(default_factory=lambda: np.zeros(1))
-
-    def scaled(self, factor: FloatArray, offset: FloatArray) -> None:
-        """What comes is normalised: x * factor + offset."""
-        self.factor, self.offset = self.factor * factor, self.offset * factor + offset
-
-    def block(self, own: tuple[Layer, ...], scale: tuple[FloatArray, FloatArray]) -> None:
-        """Adds a state space with its residual connection.
-
-        Args:
-            own: its layers.
-            scale: factor and offset between the stream and the state space.
-        """
-        before = self.layers[-1]
-        size = before.units
-        ones, factor, offset = (
-            np.ones(size),
-            self.factor * np.ones(size),
-            self.offset * np.ones(size),
-        )
-        first, *middle, last = own
-        inside, added = scale
-        self.layers.append(first.with_inputs(factor * inside * ones, offset * inside + added))
-        self.layers += middle
-        skip = np.hstack([np.zeros((size, size)), np.diag(factor)])
-        wide = np.zeros((size, size))
-        if isinstance(last, GLULayer):
-            value, gate = (
-                Linear(one.name, np.hstack([one.weight, wide]), one.bias)
-                for one in (last.value, last.gate)
-            )
-            joined: Layer = GLULayer(last.name, value, gate, Linear("skip", skip, offset))
-        else:
-            assert isinstance(last, DenseLayer)
-            weight = np.hstack([last.linear.weight, wide]) + skip
-            linear = Linear(SUM, weight, last.linear.bias + offset)
-            joined = DenseLayer(last.name, linear, last.activation)
-        self.hears[joined.name] = (self.layers[-1].name, before.name)
-        self.layers.append(joined)
-        self.factor, self.offset = np.ones(size), np.zeros(size)

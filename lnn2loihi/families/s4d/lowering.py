@@ -52,23 +52,22 @@ class ModesLowering(StageLowering[ModesStage]):
         weighed = weighed * 2.0 ** (guard - COARSE_FRACTION_BITS)
         answer, answer_shift = _scaled(np.stack([weighed * stage.real, -weighed * stage.imaginary]))
         parameters = {"push": push, "real": answer[0], "minus_imaginary": answer[1]}
-        moved = kept * np.exp(1j * stage.angle) - 1.0
-        beta = np.zeros_like(moved)
+        moved = np.stack([kept * np.cos(stage.angle) - 1.0, kept * np.sin(stage.angle)])
+        tilted = np.zeros_like(moved)
         if liquid is not None:
-            beta = liquid.share * (1.0 - kept) * np.exp(1j * liquid.direction)
-        size: FloatArray = np.hypot(moved.real, moved.imag) + np.hypot(beta.real, beta.imag)
-        gain = _gain(size)
-        turn, tilt = moved / gain, beta / gain
+            turned = np.stack([np.cos(liquid.direction), np.sin(liquid.direction)])
+            tilted = liquid.share * (1.0 - kept) * turned
+        gain = _gain(np.hypot(*moved) + np.hypot(*tilted))
+        turn = _whole(moved / gain, TURN_FRACTION_BITS)
         parameters["gain"] = _whole(gain, GAIN_FRACTION_BITS)
-        parameters["turn_re"] = _whole(turn.real, TURN_FRACTION_BITS)
-        parameters["turn_im"] = _whole(turn.imag, TURN_FRACTION_BITS)
+        parameters["turn_re"], parameters["turn_im"] = turn
         liquid_shift = None
         if liquid is None:
-            parameters["minus_turn_im"] = -parameters["turn_im"]
+            parameters["minus_turn_im"] = -turn[1]
         else:
             finer = 2.0 ** (TURN_FRACTION_BITS - HEARD_FRACTION_BITS)
-            tilts, liquid_shift = _scaled(finer * np.stack([tilt.real, tilt.imag]))
-            parameters[f"liquid_{REAL}"], parameters[f"liquid_{IMAGINARY}"] = tilts
+            tilt, liquid_shift = _scaled(finer * tilted / gain)
+            parameters[f"liquid_{REAL}"], parameters[f"liquid_{IMAGINARY}"] = tilt
         formats = ModesFormats(message.bits, guard, push_shift, answer_shift, liquid_shift)
         return Lowering(
             {DRIVE: heard},

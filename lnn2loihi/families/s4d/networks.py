@@ -10,8 +10,9 @@ import numpy as np
 from lnn2loihi.converters.files.arrays import Arrays, listing
 from lnn2loihi.converters.recurrent.family import FamilyParts
 from lnn2loihi.families.dense.layer import DenseLayer
-from lnn2loihi.families.s4d.blocks import Said, Stream, is_kernel, space
-from lnn2loihi.layers.linear import SUM, FloatArray, Linear
+from lnn2loihi.families.s4d.blocks import Said, is_kernel, space
+from lnn2loihi.families.s4d.stream import Norm, Stream
+from lnn2loihi.layers.linear import SUM, Linear
 
 #: For each module what stands before the keys of a state space of it, in groups what stands before
 #: the whole and the block's number; and what stands before the keys of its norm.
@@ -22,8 +23,11 @@ BLOCKS = {
 #: The framework's name of the map into its blocks and out of them, wherever they are held.
 _ENCODER = r"encoder\.(?:[0-9]+\.)*"
 _DECODER = r"decoder\.(?:[0-9]+\.)*(?:output_transform\.)?"
-#: What is added to a variance by BatchNorm1d and LayerNorm.
-EPSILON = 1e-5
+#: What is added to a variance by BatchNorm1d and LayerNorm; the framework's norm of one scale adds
+#: nothing, which a division needs.
+EPSILON, LEAST = 1e-5, 1e-12
+#: Shift of such a norm that is as good as none.
+SHIFT = 1e-7
 #: What forward makes of the steps, and what the host has to do then.
 POOLS = {"mean": ("mean over time",), "last": (), "none": ()}
 
@@ -61,17 +65,13 @@ def network_parts(
             arrays.problems.append(
                 f"{start}kernel has {own[0].input_size} channels, and what it hears has {size}"
             )
-        scale = norms.take(key) if description.prenorm else (np.ones(size), np.zeros(size))
+        norm = norms.take(key)
+        sides = (norm, None) if description.prenorm else (None, norm)
         if not arrays.problems:
-            stream.block(own, scale)
-        if not description.prenorm:
-            after = norms.take(key)
-            if not arrays.problems:
-                stream.scaled(*after)
-    if norms.has("model.norm."):
-        last = norms.take("model.norm.")
-        if not arrays.problems:
-            stream.scaled(*last)
+            stream.block(f"block_{number}", own, *sides)
+    last = norms.take("model.norm.")
+    if not arrays.problems:
+        stream.norm("last", last)
     arrays.refuse_others(module)
     if arrays.problems:
         return None, arrays.problems
@@ -129,31 +129,34 @@ class _Norms:
         """Whether there is one."""
         return any(key.startswith(start) for key in self._arrays.keys)
 
-    def take(self, start: str) -> tuple[FloatArray, FloatArray]:
-        """Factor and offset of one by fixed statistics; ones and zeros where there is none."""
+    def take(self, start: str) -> Norm | None:
+        """One of them, or None where there is none."""
         arrays, size = self._arrays, self._size
-        ones, zeros = np.ones(size), np.zeros(size)
         if not self.has(start):
-            return ones, zeros
-        start = start if f"{start}norm.weight" not in arrays.keys else f"{start}norm."
+            return None
+        inner = f"{start}norm."
+        start = inner if any(key.startswith(inner) for key in arrays.keys) else start
+        if f"{start}m" in arrays.keys:
+            return self._of_one_scale(start)
+        weight, bias = (
+            arrays.take(start + key, size, 0) if start + key in arrays.keys else default
+            for key, default in (("weight", np.ones(size)), ("bias", np.zeros(size)))
+        )
         if f"{start}running_mean" not in arrays.keys:
-            arrays.problems.append(self._refusal(start))
-            for key in arrays.keys:
-                if key.startswith(start):
-                    arrays.skip(key)
-            return ones, zeros
+            return Norm(weight, bias, by_sample=True, epsilon=EPSILON)
         if f"{start}num_batches_tracked" in arrays.keys:
             arrays.skip(f"{start}num_batches_tracked")
         mean, variance = (arrays.take(f"{start}running_{x}", size, 0) for x in ("mean", "var"))
-        weight, bias = (
-            arrays.take(start + key, size, 0) if start + key in arrays.keys else default
-            for key, default in (("weight", ones), ("bias", zeros))
-        )
         factor = weight / np.sqrt(np.maximum(variance + EPSILON, EPSILON))
-        return factor, bias - mean * factor
+        return Norm(factor, bias - mean * factor)
 
-    def _refusal(self, start: str) -> str:
-        return (
-            f"{start[:-1]} is a LayerNorm, whose statistics depend on each sample; train with "
-            "norm = BatchNorm1d, which folds"
-        )
+    def _of_one_scale(self, start: str) -> Norm:
+        """(s / deviation) (x - mean + m), as the framework has it where layers are transposed."""
+        shift, scale = (self._arrays.take(start + key, 1, 0)[0] for key in ("m", "s"))
+        if abs(shift) > SHIFT:
+            self._arrays.problems.append(
+                f"{start}m is {shift:.3g}, so that m / deviation is added to each sample, which no "
+                "layer here does; train without it (m = 0), or with LayerNorm or BatchNorm1d"
+            )
+        ones = np.full(self._size, scale)
+        return Norm(ones, 0.0 * ones, by_sample=True, epsilon=LEAST)
