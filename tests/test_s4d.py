@@ -23,7 +23,9 @@ from safetensors.numpy import save_file  # noqa: E402
 from torch import nn  # noqa: E402
 
 from lnn2loihi.families.s4d import liquid  # noqa: E402
+from lnn2loihi.models import digits  # noqa: E402
 from lnn2loihi.models import s4d as ours  # noqa: E402
+from lnn2loihi.models.digits import data as digits_data  # noqa: E402
 from lnn2loihi.testing import check_importer  # noqa: E402
 
 STEADY = settings(
@@ -398,6 +400,37 @@ def test_integers_follow_the_floats() -> None:
         truth = net.evaluate(x).outputs
         found = l2l.simulate(l2l.quantize(net, x, "w8a12"), x).outputs
         assert np.sqrt(np.mean((found - truth) ** 2) / np.mean(truth**2)) < 0.02
+
+
+def test_integers_of_low_rank_kernels() -> None:
+    module = made("nplr 7", 0, channels=8)
+    x = samples(4, 200, 8)
+    net = l2l.import_network(module)
+    truth = net.evaluate(x).outputs
+    found = l2l.simulate(l2l.quantize(net, x), x).outputs
+    assert np.sqrt(np.mean((found - truth) ** 2) / np.mean(truth**2)) < 0.012
+
+
+def test_shipped_digits() -> None:
+    rng = np.random.default_rng(0)
+    for name in digits.NETWORKS:
+        net, program = digits.load(name), digits.program(name)
+        assert net.host == ("mean over time",) and net.output_size == 10
+        assert net.input_size == program.channels == 1
+        x = rng.uniform(-1, 1, (2, 64, 1))
+        assert l2l.verify(program, x, "reference,blas").bit_exact
+    with pytest.raises(InputError, match="network: is 'mamba'; there are s4d, liquid_s4d"):
+        digits.load("mamba")
+
+
+def test_files_that_are_no_digits(tmp_path: Path) -> None:
+    path = tmp_path / "digits.npz"
+    np.savez(path, x=np.zeros((3, 64, 1)), y=np.zeros(3))
+    with pytest.raises(InputError, match=r"x has shape \(3, 64, 1\) and y \(3,\); expected"):
+        digits_data.load(path)
+    np.savez(path, x=np.zeros((3, 64, 1)))
+    with pytest.raises(InputError, match="it cannot be read as digits"):
+        digits_data.load(path)
 
 
 @pytest.mark.parametrize("recipe", ["w8a12", "w4a8"])

@@ -13,24 +13,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
 from lnn2loihi.artifact import save
 from lnn2loihi.converters.recurrent.importer import FamiliesImporter
 from lnn2loihi.models.digits import NETWORKS, RECIPE, data
+from lnn2loihi.models.digits.figures import CALIBRATION, say
 from lnn2loihi.models.training import Epoch, complaints, fit_best, save_network, shuffled
-from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.quantization.verb import quantize
-from lnn2loihi.simulation import simulate
-from lnn2loihi.tables import percent
 
 CHANNELS, BLOCKS, STATES, STEPS = 24, 2, 16, (0.01, 0.2)
 BATCH, RATE = 64, 0.01
 EPOCHS = {"s4d": 40, "liquid_s4d": 30}
-#: Epochs and rate of training for the chip, and images that its formats are found with.
-CHIP_EPOCHS, CHIP_RATE, CALIBRATION = 5, 2e-3, 100
+#: Epochs and rate of training for the chip.
+CHIP_EPOCHS, CHIP_RATE = 5, 2e-3
 
 
 def train(digits: data.Digits, network: str, seed: int, epochs: int, console: Console) -> Any:
@@ -113,32 +109,6 @@ def _fit(
     model.eval()
 
 
-def figures(
-    network: LiquidNetwork, program: LoihiProgram, digits: data.Digits
-) -> dict[str, tuple[float, float, float]]:
-    """Accuracy on the test images, share of them with the float network's digit, and the mean
-    squared error of the logits over their mean square: of the float network, of its integers, and
-    of those that were trained for the chip.
-    """
-    x, y = digits.x_test, digits.y_test
-    truth = network.evaluate(x).outputs
-    logits = truth.mean(axis=1)
-    digit = logits.argmax(axis=-1)
-    made = {"float network": truth}
-    for recipe in ("w8a12", RECIPE):
-        own = quantize(network, digits.x_train[:CALIBRATION], recipe)
-        made[f"integers, {recipe}"] = simulate(own, x).outputs
-    made[f"integers, {RECIPE}, trained for the chip"] = simulate(program, x).outputs
-    return {
-        name: (
-            data.accuracy(outputs, y),
-            float((outputs.mean(axis=1).argmax(axis=-1) == digit).mean()),
-            float(np.mean((outputs.mean(axis=1) - logits) ** 2) / np.mean(logits**2)),
-        )
-        for name, outputs in made.items()
-    }
-
-
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Train the networks that read digits.")
@@ -160,12 +130,7 @@ def main() -> None:
             program = for_chip(model, digits, given.seed, given.chip_epochs, console)
             save(program, given.out / f"{name}_{RECIPE}.l2l")
             console.print(f"{name}: {network.units} units, {network.synapses} synapses")
-            for what, (right, same, error) in figures(network, program, digits).items():
-                console.print(
-                    f"{name}, {what}: accuracy {percent(right)}, agreement {percent(same)}, "
-                    f"squared error {percent(error)} of that of the logits",
-                    soft_wrap=True,
-                )
+            say(name, network, program, digits, console)
 
 
 if __name__ == "__main__":

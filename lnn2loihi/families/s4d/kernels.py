@@ -21,7 +21,7 @@ IntegerArray = npt.NDArray[np.int64]
 #: How a continuous kernel becomes one of samples.
 DISCRETIZATIONS = ("bilinear", "zoh")
 #: How often the parts of a kernel may be larger, added up, than the kernel itself. Those that are
-#: stored with a low-rank correction have 10 to 52 with 7 or 9 states, and 1e3 to 1e6 with most
+#: stored with a low-rank correction have 5 to 90 with 7 or 9 states, and 1e3 to 1e6 with most
 #: other numbers of states, where what 16 bits leave of the parts is larger than the kernel.
 LARGEST_CANCELLATION = 100.0
 #: Samples of a kernel that its size is known by, and a share of an eigenvalue that is rounding.
@@ -151,7 +151,7 @@ def of_low_rank(
             f"{channel} they are {most:.3g} times as large, added up, as the kernel that they "
             f"make, and can be {LARGEST_CANCELLATION:g} times at most, so that no diagonal form "
             f"of 16 bits has it. It has {2 * rates.shape[1]} states; HiPPO's matrix of 7 or 9 has "
-            '10 to 60 times; or train with mode = "diag" (S4D)'
+            '5 to 90 times; or train with mode = "diag" (S4D)'
         )
     if problems:
         return Modes(np.zeros(0, complex), np.zeros(0, complex), np.zeros(0, np.int64)), problems
