@@ -185,6 +185,18 @@ def test_a_lightning_file_with_objects_in_it(tmp_path: Path) -> None:
     assert not read.host and read.layers[1].input_size == 4
 
 
+def test_a_lightning_file_that_would_run_something(tmp_path: Path) -> None:
+    class Runs:
+        def __reduce__(self) -> Any:
+            return eval, ("1",)
+
+    path = tmp_path / "last.ckpt"
+    module = theirs.S4D(4, 4)
+    torch.save({"state_dict": module.state_dict(), "hyper_parameters": Runs()}, path)
+    path.with_suffix(".toml").write_text('[network]\nmodule = "S4D"\n')
+    assert 'torch.save(ckpt["state_dict"], path)' in problems_of(path)
+
+
 class _Settings:
     """What OmegaConf leaves in a file."""
 

@@ -308,7 +308,8 @@ def _torch_refusal(error: Exception) -> str:
         return (
             f"it is a pickle that refers to {name.group(1):.120}, not only to tensors; nothing of "
             "it was run. If it is a whole module, save its weights instead: "
-            "torch.save(module.state_dict(), path)"
+            "torch.save(module.state_dict(), path); if a trainer keeps its settings beside them: "
+            'torch.save(ckpt["state_dict"], path)'
         )
     unpickler = re.search(r"WeightsUnpickler error:\s*(.+)", text)
     lines = [unpickler.group(1)] if unpickler else text.strip().splitlines()

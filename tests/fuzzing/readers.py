@@ -56,6 +56,7 @@ _KERAS = (
     'layers = [{ class = "CfC" }, { class = "Dense" }]\n'
 )
 _CFC = '[network]\nmodule = "ncps.torch.CfC"\ninput_size = 2\nunits = 8\nproj_size = 1\n'
+_SPACES = '[network]\nmodule = "SequenceModel"\nprenorm = true\npool = "mean"\n'
 
 
 def _program(path: Path) -> Any:
@@ -175,6 +176,10 @@ READERS = {
         Reader(
             "safetensors", ".safetensors", _network, (safetensors_changed, bytes_changed),
             beside={"file.toml": _CFC},
+        ),
+        Reader(
+            "state_space", ".safetensors", _network, (safetensors_changed, bytes_changed),
+            beside={"file.toml": _SPACES},
         ),
         Reader(
             "checkpoint", ".pt", _network, (zip_changed, zip_changed, bytes_changed),

@@ -17,6 +17,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import lavadl_nets
+import s4d_modules
 from converted_modules import encoder_decoder, sandwich
 from graphs import graph
 
@@ -51,6 +52,12 @@ def main() -> None:
     shared = import_program(CORPUS / "lavadl" / "spiking_convolutions.net")
     save(shared, CORPUS / "program" / "kernels.l2l")
     x = np.random.default_rng(0).normal(size=(2, 6, 2))
+    kernels = s4d_modules.DiagonalKernel(4, 4), s4d_modules.LowRankKernel(4, 5, 32)
+    for name, kernel in zip(("diagonal", "low_rank"), kernels, strict=True):
+        block = s4d_modules.FrameworkS4(4, kernel)
+        spaces = s4d_modules.SequenceModel(2, 2, 4, [block]).float()
+        held = {key: value.contiguous() for key, value in spaces.state_dict().items()}
+        save_file(held, CORPUS / "state_space" / f"{name}.safetensors")
     encoder_decoder().save(CORPUS / "module" / "encoder_decoder.l2m")
     sandwich().save(CORPUS / "module" / "sandwich.l2m")
     modules: dict[str, Any] = {
