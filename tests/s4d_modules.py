@@ -218,12 +218,12 @@ class FrameworkS4(nn.Module):
             nn.Conv1d(channels, rows, 1), nn.GLU(dim=-2) if gated else nn.Identity()
         )
 
-    def forward(self, u: Tensor) -> Tensor:
+    def forward(self, u: Tensor) -> tuple[Tensor, None]:
         L = u.size(-1)
         k_f = torch.fft.rfft(self.kernel(L)[0], n=2 * L)
         y = torch.fft.irfft(torch.fft.rfft(u, n=2 * L) * k_f, n=2 * L)[..., :L]
         y = y + u * self.D[0].unsqueeze(-1)
-        return self.output_linear(self.activation(y))
+        return self.output_linear(self.activation(y)), None
 
 
 class _Norm(nn.Module):
@@ -273,7 +273,7 @@ class SequenceModel(nn.Module):
         for block in self.model.layers:
             norm = getattr(block, "norm", nn.Identity())
             z = norm(x) if self.prenorm else x
-            x = x + block.layer(z)
+            x = x + block.layer(z)[0]
             x = x if self.prenorm else norm(x)
         x = getattr(self.model, "norm", nn.Identity())(x)
         return self.decoder[0].output_transform(x.transpose(-1, -2))

@@ -167,6 +167,15 @@ def test_channels_first_trains_for_the_chip_as_it_is_called() -> None:
     )
 
 
+def test_a_layer_alone_converts_with_channels_before_the_time() -> None:
+    module = made("S4D", 2)
+    x = torch.from_numpy(samples()).transpose(1, 2)
+    converted = l2l.convert(module, x)
+    found = converted.quantize(calibrate=[(x,)]).predict(x)[0].numpy()
+    assert found.shape == (2, 4, 30)
+    assert np.abs(found - module(x)[0].detach().numpy()).max() < 0.05
+
+
 def test_blocks_of_a_live_module_are_one_part_on_the_chip() -> None:
     torch.manual_seed(0)
     module = ours.S4Model(3, 2, 4, 2, 4, norm=nn.BatchNorm1d, prenorm=True).double().eval()
@@ -229,9 +238,9 @@ class TestLiquidS4:
             """The liquid term reads the last two samples first, as allcombs = False has it."""
 
             def forward(self, u: Any) -> Any:
-                y = super().forward(u)
+                y, _ = super().forward(u)
                 late = u.flip(-1)[..., :-1] * u.flip(-1)[..., 1:]
-                return y + nn.functional.pad(0.05 * late, (0, 1))
+                return y + nn.functional.pad(0.05 * late, (0, 1)), None
 
         module = S4(4, theirs.DiagonalKernel(4, 8)).double().eval()
         held = module.kernel

@@ -228,11 +228,8 @@ class S4DImporter(FamilyImporter):
         return lines + suggested_prefix(starts[0])
 
     def calls(self, source: Any) -> Mapping[str, bool] | None:
-        """How a live module is called: channels come before the time where it is transposed."""
-        return {
-            "returns_state": self.class_of(source) is not None or _named(source) == S4D,
-            "features_first": bool(getattr(source, "transposed", False)),
-        }
+        """How a live layer is called: channels come before the time where it is transposed."""
+        return {"features_first": bool(getattr(source, "transposed", True))}
 
 
 _DISCRETIZATION = (

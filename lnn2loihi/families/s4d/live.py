@@ -89,7 +89,8 @@ def answered(source: Any, x: FloatArray) -> FloatArray:
     from lnn2loihi.converters.trace.held import double_copy
 
     module = double_copy(source)
-    turned = bool(getattr(source, "transposed", not hasattr(source, "encoder")))
+    whole = hasattr(source, "encoder")  # its samples are (batch, time, inputs)
+    turned = not whole and bool(getattr(source, "transposed", True))
     with torch.no_grad():
         given = torch.from_numpy(np.ascontiguousarray(x))
         answer = module(given.transpose(1, 2) if turned else given)
