@@ -73,8 +73,9 @@ OURS: dict[str, tuple[Layer, bool]] = {
     "s4d": (state_space("s4d"), False),
     "s4d, dense maps": (state_space("s4d", inputs=5, activation="lecun_tanh"), False),
     "s4d, liquid": (state_space("s4d", liquid=True), False),
+    "s4d, dense maps": (state_space("s4d", 2, 3, inputs=5, activation="lecun_tanh"), False),
+    "s4d, liquid": (state_space("s4d", 2, 3, liquid=True), False),
     "glu": (gated("glu"), False),
-    "glu without a skip": (gated("glu", skip=False), False),
     "ltc": (random_ltc(0).layers[0], False),
     "ltc timed": (random_ltc(1, timespan=None).layers[0], True),
 }
