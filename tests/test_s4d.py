@@ -323,6 +323,21 @@ def test_what_a_description_has_to_say(tmp_path: Path) -> None:
     assert not l2l.import_network(path).host
 
 
+def test_where_the_framework_normalises_follows_from_its_last_norm(tmp_path: Path) -> None:
+    for prenorm in (True, False):
+        torch.manual_seed(0)
+        module = theirs.SequenceModel(
+            3, 2, 4, [made("zoh", 1)], norm=nn.LayerNorm, prenorm=prenorm
+        ).double()
+        lines = 'module = "SequenceModel"', 'pool = "none"', 'discretization = "zoh"'
+        path = saved(tmp_path, state_of(module), *lines)
+        found = l2l.import_network(path).evaluate(samples(inputs=3)).outputs
+        expected = module.steps(torch.from_numpy(samples(inputs=3))).detach().numpy()
+        np.testing.assert_allclose(found, expected, atol=1e-9)
+        path = saved(tmp_path, state_of(module), *lines, f"prenorm = {str(not prenorm).lower()}")
+        assert f"has {'a' if prenorm else 'no'} last norm (model.norm.), which" in problems_of(path)
+
+
 def test_what_is_proposed_is_what_is_read(tmp_path: Path) -> None:
     for module, named in (
         (made("S4D", 0), "S4D"), (made("liquid", 0), "LiquidS4D"), (made("bilinear", 1), "S4"),

@@ -12,7 +12,7 @@ What is accepted:
     [network]
     module = "SequenceModel"      # or "S4D", "S4", "LiquidS4D", "S4Model", "Liquid-S4"
     checkpoint = "net.safetensors"
-    prenorm = true                # networks: whether blocks normalise what they hear
+    prenorm = true                # of S4Model, whether blocks normalise what they hear
     pool = "mean"                 # networks: what forward makes of the steps; "last", "none"
     discretization = "bilinear"   # kernels of the framework in mode diag; or "zoh"
     activation = "gelu"           # between the modes and the map behind them
@@ -97,7 +97,8 @@ class NetworkDescription(Description):
     """How a network of blocks was built.
 
     Attributes:
-        prenorm: whether blocks normalise what they hear, or what they answer.
+        prenorm: whether blocks normalise what they hear, or what they answer; that of the
+            framework's networks follows from their last norm.
         pool: what forward makes of the steps.
         discretization, activation: as of `SpaceDescription`.
     """
@@ -210,12 +211,13 @@ class S4DImporter(FamilyImporter):
             found = [match for start in starts if (match := re.fullmatch(pattern, start))]
             encoder = any(re.search(r"(^|\.)encoder\.", key) for key in state)
             if found and encoder:
-                lines = [
-                    f'module = "{module}"',
-                    "prenorm = ?  # true where blocks normalise what they hear, as "
-                    "prenorm=True builds them",
-                    'pool = "mean"  # or "last", "none": what forward makes of the steps',
-                ]
+                lines = [f'module = "{module}"']
+                if any(re.search(r"(^|\.)norms?\.", key) for key in state) and not framework:
+                    lines.append(
+                        "prenorm = false  # or true, where blocks normalise what they hear: a "
+                        "guess, since keys do not say it"
+                    )
+                lines.append('pool = "mean"  # or "last", "none": what forward makes of the steps')
                 if framework:
                     lines[0] += f'  # or "{LIQUID_S4_NAME}", whose liquid term is in no file'
                     lines.append(_DISCRETIZATION)

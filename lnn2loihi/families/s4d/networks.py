@@ -20,6 +20,8 @@ BLOCKS = {
     "S4Model": (r"(.*?)s4_layers\.([0-9]{1,4})\.", "norms.{number}."),
     "SequenceModel": (r"(.*?)model\.layers\.([0-9]{1,4})\.layer\.", "model.layers.{number}.norm."),
 }
+#: The norm behind all blocks of a SequenceModel.
+LAST_NORM = "model.norm."
 #: The framework's name of the map into its blocks and out of them, wherever they are held.
 _ENCODER = r"encoder\.(?:[0-9]+\.)*"
 _DECODER = r"decoder\.(?:[0-9]+\.)*(?:output_transform\.)?"
@@ -52,11 +54,8 @@ def network_parts(
     decoder = _linear(arrays, _DECODER, "decoder", encoder.output_size)
     stream = Stream([DenseLayer("encoder", Linear(SUM, encoder.weight, encoder.bias), "identity")])
     norms = _Norms(arrays, encoder.output_size)
-    if description.prenorm is None and any(norms.has(normed.format(number=n)) for n in found):
-        arrays.problems.append(
-            f"prenorm is not in {description.origin}, and its blocks have norms: say "
-            "prenorm = true where they normalise what they hear, false where what they answer"
-        )
+    normalised = any(norms.has(normed.format(number=number)) for number in found)
+    prenorm = _before(arrays, description, norms) if normalised else False
     for number, start in enumerate(starts):
         key = normed.format(number=number)
         size = encoder.output_size
@@ -66,10 +65,10 @@ def network_parts(
                 f"{start}kernel has {own[0].input_size} channels, and what it hears has {size}"
             )
         norm = norms.take(key)
-        sides = (norm, None) if description.prenorm else (None, norm)
+        sides = (norm, None) if prenorm else (None, norm)
         if not arrays.problems:
             stream.block(f"block_{number}", own, *sides)
-    last = norms.take("model.norm.")
+    last = norms.take(LAST_NORM)
     if not arrays.problems:
         stream.norm("last", last)
     arrays.refuse_others(module)
@@ -80,6 +79,26 @@ def network_parts(
     return FamilyParts(
         tuple(stream.layers), readout, hears=stream.hears, host=POOLS[description.pool]
     ), []
+
+
+def _before(arrays: Arrays, description: Any, norms: _Norms) -> bool:
+    """Whether blocks normalise what they hear. The framework has a last norm just where they do."""
+    said, origin = description.prenorm, description.origin
+    if description.module == "S4Model":
+        if said is None:
+            arrays.problems.append(
+                f"prenorm is not in {origin}, and its blocks have norms: say prenorm = true where "
+                "they normalise what they hear, false where what they answer"
+            )
+        return bool(said)
+    last = norms.has(LAST_NORM)
+    if said is not None and said != last:
+        arrays.problems.append(
+            f"prenorm is {str(said).lower()} in {origin}, and the checkpoint has "
+            f"{'a' if last else 'no'} last norm ({LAST_NORM}), which networks have whose blocks "
+            "normalise what they hear, and no others"
+        )
+    return last
 
 
 def _absent(arrays: Arrays, description: Any, before: list[str]) -> str:
