@@ -77,6 +77,8 @@ class ModesLowering(StageLowering[ModesStage]):
             memory_steps={REAL: step, IMAGINARY: step},
             parameters=parameters,
             operands=() if liquid is not None else (DRIVE,),
+            # What a liquid mode hears is held within -1 and 1.
+            held={} if liquid is None else {DRIVE: LARGEST_WORD},
             scale=measured.message_steps,
         )
 
