@@ -323,6 +323,33 @@ def test_what_a_description_has_to_say(tmp_path: Path) -> None:
     assert not l2l.import_network(path).host
 
 
+STAGES = """
+[[network.stage]]
+module = "torch.nn.Linear"
+prefix = "enc."
+activation = "tanh"
+
+[[network.stage]]
+module = "{}"
+prefix = "own."
+{}
+"""
+
+
+def test_layers_are_stages_of_a_larger_file_and_networks_are_not(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    parts = nn.ModuleDict({"enc": nn.Linear(3, 4), "own": made("ours", 0)}).double()
+    path = saved(tmp_path, state_of(parts), STAGES.format("S4D", ""))
+    x = samples(inputs=3)
+    with torch.no_grad():
+        heard = torch.tanh(parts["enc"](torch.from_numpy(x))).numpy()
+    found = l2l.import_network(path).evaluate(x).outputs
+    np.testing.assert_allclose(found, answer(parts["own"], heard), atol=1e-9)
+    parts["own"] = ours.S4Model(4, 2, 4, 1, 4).double()
+    path = saved(tmp_path, state_of(parts), STAGES.format("S4Model", 'pool = "mean"'))
+    assert "own is a whole network, whose layers do not follow each other" in problems_of(path)
+
+
 def test_where_the_framework_normalises_follows_from_its_last_norm(tmp_path: Path) -> None:
     for prenorm in (True, False):
         torch.manual_seed(0)
