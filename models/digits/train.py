@@ -2,8 +2,7 @@
 
 Needs PyTorch. Trains each in floats, then for the chip's 4-bit weights towards what the float
 network answers, and prints the figures of the model card. Writes `<network>.safetensors`,
-`<network>.toml` and `<network>_w4a8x12.l2l`. One core is used, so that the same versions on the
-same machine give the same files.
+`<network>.toml` and `<network>_w4a8x12.l2l`. One core is used, and all that is random has a seed.
 """
 
 from __future__ import annotations
