@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from lnn2loihi.families.dense.layer import DenseLayer
     from lnn2loihi.families.gru.layer import GRULayer
     from lnn2loihi.families.layer_norm.layer import LayerNormLayer
+    from lnn2loihi.families.lrc_ssm.layer import LrcSSMLayer
     from lnn2loihi.families.lstm.input_memory import InputMemory
     from lnn2loihi.families.lstm.layer import LSTMLayer
     from lnn2loihi.families.lstm.memory import Memory
@@ -158,6 +159,7 @@ _NAMES = {
     "families.gru.layer": "GRULayer",
     "families.layer_norm.layer": "LayerNormLayer",
     "families.lstm.input_memory": "InputMemory",
+    "families.lrc_ssm.layer": "LrcSSMLayer",
     "families.lstm.layer": "LSTMLayer",
     "families.lstm.memory": "Memory",
     "families.ltc.layer": "LTCLayer",
@@ -253,6 +255,7 @@ __all__ = [
     "LTCLayer",
     "Lnn2LoihiError",
     "LoihiProgram",
+    "LrcSSMLayer",
     "Memory",
     "MicrocontrollerEstimate",
     "MinGRULayer",

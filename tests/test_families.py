@@ -68,6 +68,7 @@ OURS: dict[str, tuple[Layer, bool]] = {
     },
     "product": (v.product("product", 5, 3), False),
     "layer norm": (v.layer_norm("norm", 4, 6), False),
+    "lrc ssm": (v.lrc_ssm("lrc", 3, 4), False),
     "rms norm": (v.layer_norm("norm", 4, 3, centre=False), False),
     "relay": (RelayLayer("relay", 5), False),
     "s4d": (state_space("s4d"), False),

@@ -14,6 +14,7 @@ from lnn2loihi.families.cfc.wired import WiredMemory
 from lnn2loihi.families.dense.layer import DenseLayer
 from lnn2loihi.families.gru.layer import GRULayer
 from lnn2loihi.families.layer_norm.layer import LayerNormLayer
+from lnn2loihi.families.lrc_ssm.layer import VECTORS, LrcSSMLayer
 from lnn2loihi.families.lstm.input_memory import InputMemory
 from lnn2loihi.families.lstm.layer import LSTMLayer
 from lnn2loihi.families.lstm.memory import MEMORY_GATES, Memory
@@ -110,6 +111,22 @@ def layer_norm(
     gain, shift = rng.normal(size=(2, units))
     made = LayerNormLayer.of if centre else LayerNormLayer
     return made(name, linear, gain, shift, 1e-3)
+
+
+def lrc_ssm(name: str, inputs: int, units: int, seed: int = 0) -> LrcSSMLayer:
+    """A layer of LrcSSM units with random weights, as they are after training."""
+    rng = np.random.default_rng(seed)
+    slope, middle = rng.normal(1.0, 0.5, inputs), rng.normal(0.0, 0.5, inputs)
+    leak = rng.normal(0.0, 0.5, units)
+    weights = rng.normal(0.0, 1.5 / np.sqrt(inputs), (2, units, inputs))
+    vectors = rng.normal(0.0, 1.0, (len(VECTORS), units))
+    return LrcSSMLayer(
+        name,
+        Linear("sensory", np.diag(slope), -slope * middle),
+        Linear("forget_gate", weights[0], leak),
+        Linear("update_gate", weights[1], leak),
+        *vectors,
+    )
 
 
 def network(variant: Variant) -> LiquidNetwork:

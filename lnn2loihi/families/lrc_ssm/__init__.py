@@ -1,0 +1,1 @@
+"""LrcSSM: liquid-resistance liquid-capacitance units that hear nobody but themselves."""
