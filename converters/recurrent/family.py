@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -86,6 +86,23 @@ class FamilyParts:
         return bool(self.hears or self.host)
 
 
+@dataclass(frozen=True)
+class NetworkParts:
+    """What a whole network consists of, whose layers hear several others.
+
+    Attributes:
+        layers: its layers in order.
+        hears: for each layer, and for "readout", what it hears; see `LiquidNetwork`.
+        readout: the map after them.
+        notes: for the network's source: what was left out, or taken for granted.
+    """
+
+    layers: tuple[Layer, ...]
+    hears: Mapping[str, tuple[str, ...]]
+    readout: Linear | None
+    notes: Mapping[str, str]
+
+
 class FamilyImporter(ABC):
     """Reads the modules of one family, alive or from a state_dict.
 
@@ -106,6 +123,8 @@ class FamilyImporter(ABC):
     takes_time: ClassVar[bool] = False
     #: Classes of Keras whose layers it reads, from files of Keras.
     keras: ClassVar[tuple[str, ...]] = ()
+    #: What a description of a file of equinox may say, where it reads such files.
+    equinox: ClassVar[type[Description] | None] = None
     #: What to do about modules that only look like its own, by the beginnings of class names.
     advice: ClassVar[Mapping[tuple[str, ...], str]] = {}
 
@@ -242,6 +261,19 @@ class FamilyImporter(ABC):
             arrays: by path below the layer, such as `cf_c_cell_3/ff1_weight:0`.
         """
         return None
+
+    def from_equinox(
+        self, leaves: Sequence[np.ndarray], description: Any, file: str
+    ) -> tuple[NetworkParts | None, list[str]]:
+        """The network of the arrays of a file of equinox, which have no names; None and no problem
+        where they are of another family, else everything that is wrong with them.
+
+        Args:
+            leaves: the arrays in their order.
+            description: of the class `equinox`.
+            file: name of the file, without its suffix.
+        """
+        return None, []
 
     def suggestion(self, state: Mapping[str, Tensor]) -> list[str]:
         """Lines of a description, as far as the keys of a checkpoint tell."""

@@ -24,21 +24,33 @@ trained nor saved there.
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from lnn2loihi.converters.files.arrays import Arrays
 from lnn2loihi.converters.files.checkpoint import Tensor
+from lnn2loihi.converters.files.description import Description
 from lnn2loihi.converters.recurrent.family import (
     FamilyImporter,
     FamilyParts,
+    NetworkParts,
     RecurrentDescription,
     suggested_prefix,
 )
 from lnn2loihi.families.lrc_ssm.layer import FORGET, SENSORY, UPDATE, LrcSSMLayer
+from lnn2loihi.families.lrc_ssm.leaves import (
+    COMPLEX_REFUSED,
+    LeavesDescription,
+    LeavesError,
+    is_cell,
+    is_network,
+    network_leaves,
+)
+from lnn2loihi.families.lrc_ssm.network import LrcSSMBuilder
 from lnn2loihi.layers.linear import FloatArray, Linear
 
 LRC_SSM = "LrcSSM"
@@ -62,13 +74,9 @@ CELL: dict[str, str] = {
 }
 #: The one that the source never uses, and what tells a cell from others.
 DEAD, OWN = "elastance_shift", "elastance_kernel"
-#: An array that the variant with complex states has alone, and why that is refused.
+_log = logging.getLogger("lnn2loihi")
+#: An array that the variant with complex states has alone.
 COMPLEX = "weight_muim"
-COMPLEX_REFUSED = (
-    "its states are complex (weight_muim), and the map that makes real numbers of them is drawn "
-    "anew with each model of the source, neither trained nor saved; train the real variant "
-    '(lrc_type "lrc")'
-)
 _KEY = re.compile(rf"(.*?)weight_{OWN}")
 
 
@@ -79,6 +87,7 @@ class LrcSSMImporter(FamilyImporter):
     modules: ClassVar[tuple[str, ...]] = (LRC_SSM,)
     aliases: ClassVar[Mapping[str, str]] = {_CLASS: LRC_SSM}
     classes: ClassVar[Mapping[str, str]] = {_CLASS: LRC_SSM}
+    equinox: ClassVar[type[Description] | None] = LeavesDescription
 
     def is_checkpoint(self, state: Mapping[str, Tensor]) -> bool:
         """Whether there are keys such as weight_elastance_kernel."""
@@ -113,6 +122,48 @@ class LrcSSMImporter(FamilyImporter):
                 layers.append(cell_layer(f"layer_{number}", found))
         arrays.refuse_others(description.module, description.readout)
         return (None if arrays.problems else FamilyParts(tuple(layers))), arrays.problems
+
+    def from_equinox(
+        self, leaves: Sequence[np.ndarray], description: LeavesDescription, file: str
+    ) -> tuple[NetworkParts | None, list[str]]:
+        """See `FamilyImporter`: a cell alone, or the network of the source."""
+        if is_cell(leaves):
+            arrays = dict(zip(CELL, (np.asarray(leaf, np.float64) for leaf in leaves), strict=True))
+            units, inputs = arrays["sensory_w"].shape
+            sizes = {"n": units, "I": inputs}
+            wrong = [
+                f"array {place} ({name}) has shape {arrays[name].shape}, expected {wanted}"
+                for place, (name, letters) in enumerate(CELL.items())
+                if arrays[name].shape != (wanted := tuple(sizes[letter] for letter in letters))
+            ]
+            if wrong:
+                return None, wrong
+            layer = cell_layer("cell", arrays)
+            return NetworkParts((layer,), {}, None, {"left out": f"weight_{DEAD}"}), []
+        if not is_network(leaves):
+            return None, []
+        try:
+            found = network_leaves(leaves, description, file)
+        except LeavesError as error:
+            return None, [str(error)]
+        cells = [
+            cell_layer(f"cell_{number}", dict(zip(CELL, cell, strict=True)))
+            for number, cell in enumerate(found.cells)
+        ]
+        builder = LrcSSMBuilder()
+        readout = builder.network(
+            found.encoder[0].input_size, found.encoder, cells, found.maps, found.classifier,
+            found.norm, found.activation,
+        )  # fmt: skip
+        notes = {
+            "left out": f"weight_{DEAD} and dropout, which the source never uses",
+            "answer": "the source answers with the mean of the outputs over the sequence",
+        }
+        if found.guessed:
+            said = f"{found.activation}, the source's default: neither the file nor its name says"
+            notes["activation of the maps"] = said
+            _log.warning("%s: the activation of the maps is taken for %s", file, said)
+        return NetworkParts(tuple(builder.layers), builder.hears, readout, notes), []
 
     def suggestion(self, state: Mapping[str, Tensor]) -> list[str]:
         """Lines of a description, as far as the keys of a checkpoint tell."""

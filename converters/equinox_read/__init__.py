@@ -1,0 +1,1 @@
+"""Reads files that equinox has written, without equinox or JAX."""
