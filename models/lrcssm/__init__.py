@@ -1,0 +1,55 @@
+"""Trained LrcSSM networks, plain and with norms, that predict a HalfCheetah.
+
+`card.md` says what they were trained on and how well they do; the data are those of
+`lnn2loihi.models.halfcheetah`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lnn2loihi.artifact import load as load_program
+from lnn2loihi.conversion import import_network
+from lnn2loihi.errors import InputError
+from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.program import LoihiProgram
+
+#: Folder with the shipped networks, the programs `<kind>_<recipe>.l2l`, and `card.md`.
+FOLDER = Path(__file__).parent
+#: What the networks are called, and their files.
+KINDS = {"plain": "plain.toml", "normed": "normed.l2n"}
+#: The recipe that they were trained for the chip with.
+QAT_RECIPE = "w4a8x12"
+
+
+def load(kind: str = "plain") -> LiquidNetwork:
+    """A shipped network: 17 inputs and outputs, two layers of 32 units; needs no PyTorch.
+
+    Args:
+        kind: one of KINDS.
+
+    Raises:
+        InputError: there is no such network.
+        ImportNetworkError, ArtifactError: a file of the package is damaged.
+    """
+    _check(kind)
+    return import_network(FOLDER / KINDS[kind])
+
+
+def program(kind: str = "plain") -> LoihiProgram:
+    """The network after training for the chip with the recipe QAT_RECIPE.
+
+    Args:
+        kind: one of KINDS.
+
+    Raises:
+        InputError: there is no such network.
+        ArtifactError: the file of the package is damaged.
+    """
+    _check(kind)
+    return load_program(FOLDER / f"{kind}_{QAT_RECIPE}.l2l")
+
+
+def _check(kind: str) -> None:
+    if kind not in KINDS:
+        raise InputError("kind", f"is {kind!r:.60}; there are {', '.join(KINDS)}")
