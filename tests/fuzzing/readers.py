@@ -192,6 +192,7 @@ READERS = {
         Reader(
             "keras", ".keras", _keras, (zip_changed, zip_changed, bytes_changed), needs=("h5py",)
         ),
+        Reader("equinox", ".eqx", _network, (text_changed, text_changed, bytes_changed)),
         Reader("keras_weights", ".h5", _keras, (bytes_changed,), needs=("h5py",)),
         Reader(
             "weights_npz", ".npz", _network, (zip_changed, zip_changed, bytes_changed),

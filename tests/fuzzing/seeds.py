@@ -85,6 +85,9 @@ def main() -> None:
             (CORPUS / "profiler_logs" / "one.json").write_bytes(plain([record]))
         export_onnx(name, module)
     export_onnx("ltc", LTC(2, AutoNCP(5, 1), ode_unfolds=2).eval())
+    with zipfile.ZipFile(CORPUS.parents[1] / "equinox_saved.zip") as saved:
+        for name, file in (("cell", "cell"), ("norm", "norm"), ("plain", "otherplain")):
+            (CORPUS / "equinox" / f"{name}.eqx").write_bytes(saved.read(f"{file}.pkl"))
     state = {k: v.contiguous() for k, v in modules["wired"].state_dict().items()}
     save_file(state, CORPUS / "safetensors" / "wired.safetensors")
     torch.save(state, CORPUS / "checkpoint" / "wired.pt")

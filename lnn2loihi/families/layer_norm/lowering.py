@@ -169,8 +169,8 @@ class NormalisedLowering(StageLowering[NormalisedStage]):
         answers: Callable[[], FloatArray],
         sums: Callable[[str], FloatArray],
     ) -> tuple[FloatArray, ...]:
-        """See `StageLowering`: what a gain makes small, the parameter may make finer."""
-        return answers(), np.abs(stage.gain)
+        """See `StageLowering`: what a gain makes small, its parameter makes finer."""
+        return (answers(),)
 
     def lower(self, stage: NormalisedStage, measured: Measured, recipe: Recipe) -> Lowering:
         """See `StageLowering`."""

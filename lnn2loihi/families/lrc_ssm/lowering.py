@@ -28,9 +28,11 @@ from lnn2loihi.neurons.instructions import LARGEST_OPERAND, LARGEST_SHIFT
 from lnn2loihi.neurons.operations import LARGEST_GROWN
 from lnn2loihi.recipe import Recipe
 
-#: Room of a state beyond what calibration saw, and of the drive beyond what it was, which training
-#: may change.
-STATE_HEADROOM, DRIVE_HEADROOM = 1.25, 1.125
+#: Room of a state beyond what calibration saw.
+STATE_HEADROOM = 1.25
+#: By how many bits a unit may be driven to more than its largest state: it keeps as many fewer of
+#: what moves it.
+MOST_BEYOND = 6
 
 
 class LrcSSMLowering(StageLowering[LrcSSMStage]):
@@ -39,9 +41,8 @@ class LrcSSMLowering(StageLowering[LrcSSMStage]):
     def covered(
         self, stage: LrcSSMStage, largest_answer: float, sums: Callable[[str], FloatArray]
     ) -> float:
-        """See `StageLowering`: a unit's drive is a share of its largest state too."""
-        drive = DRIVE_HEADROOM * float(np.abs(stage.drive).max())
-        return max(STATE_HEADROOM * largest_answer, drive)
+        """See `StageLowering`. What is trained does not count here, so that formats stay."""
+        return STATE_HEADROOM * largest_answer
 
     def unit_sizes(
         self,
@@ -50,8 +51,7 @@ class LrcSSMLowering(StageLowering[LrcSSMStage]):
         sums: Callable[[str], FloatArray],
     ) -> tuple[FloatArray, ...]:
         """See `StageLowering`."""
-        drive = DRIVE_HEADROOM * np.abs(stage.drive)
-        return (np.maximum(STATE_HEADROOM * answers(), drive),)
+        return (answers(),)
 
     def lower(self, stage: LrcSSMStage, measured: Measured, recipe: Recipe) -> Lowering:
         """See `StageLowering`."""
@@ -72,19 +72,23 @@ class LrcSSMLowering(StageLowering[LrcSSMStage]):
             name: _offsets(stage, name, getattr(stage, name) * unit / 2)
             for name in ("opening_offset", "elastance_offset")
         }
-        drive = np.floor(stage.drive / scale * 2.0 ** (FACTOR_BITS - 1) + 0.5)
-        if (beyond := np.flatnonzero(np.abs(drive) > LARGEST_OPERAND)).size:
+        share = stage.drive / scale
+        largest = max(float(np.abs(share).max()), 2.0**-MOST_BEYOND)
+        beyond = max(int(np.ceil(np.log2(largest * 2.0**15 / LARGEST_OPERAND))), 0)
+        if beyond > MOST_BEYOND:
+            unit = int(np.abs(share).argmax())
             raise QuantizationError(
                 f"layer {stage.name!r}",
-                f"units {', '.join(map(str, beyond[:5]))} are driven to more than the largest "
-                "state that their format holds, since training has changed them; prepare anew "
-                "with the trained network (module.network()), whose states are measured again",
+                f"unit {unit} is driven to {stage.drive[unit]:.3g}, and is never larger than "
+                f"{scale[unit] / STATE_HEADROOM:.3g} on the calibration data; calibrate with data "
+                "on which it moves, or train with a weight decay on the drives",
             )
+        drive = np.floor(share * 2.0 ** (FACTOR_BITS - 1 - beyond) + 0.5)
         shifts = {name: shift for name, (_, shift) in factors.items()}
         return Lowering(
             {FORGET: unit / 2, UPDATE: unit},
             self.message(stage, measured.largest_answer, recipe),
-            lambda rescalings: lrc_ssm_program(rescalings, bits, recipe.activation, shifts),
+            lambda rescalings: lrc_ssm_program(rescalings, bits, recipe.activation, shifts, beyond),
             states=("h",),
             memory_steps={"h": scale * 2.0 ** -(STATE_BITS - 1)},
             parameters={

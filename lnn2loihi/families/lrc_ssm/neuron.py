@@ -8,7 +8,7 @@ from lnn2loihi.families.lrc_ssm.layer import FORGET, UPDATE
 from lnn2loihi.formats import WORD_BITS, signed_range
 from lnn2loihi.neurons.activations import ACTIVATIONS, FRACTION_BITS
 from lnn2loihi.neurons.instructions import NeuronProgram
-from lnn2loihi.neurons.operations import Rescaling, preactivation, saturated
+from lnn2loihi.neurons.operations import Rescaling, clamped, preactivation, within
 from lnn2loihi.neurons.tracer import Tracer, Word
 
 #: Width of the state, of which this many bits are below those that enter a product.
@@ -24,6 +24,7 @@ def lrc_ssm_program(
     bits: int,
     activation: str,
     factor_shifts: Mapping[str, int],
+    beyond: int = 0,
 ) -> NeuronProgram:
     """A unit: h' = h + e (drive g - h f), see `LrcSSMLayer`.
 
@@ -35,6 +36,7 @@ def lrc_ssm_program(
         bits: width of the message.
         activation: key of ACTIVATIONS.
         factor_shifts: right shifts of the products with FACTORS.
+        beyond: by how many bits a unit may be driven to more than its largest state.
     """
     t = Tracer("lrc ssm")
     tanh = ACTIVATIONS[activation].tanh
@@ -60,13 +62,19 @@ def lrc_ssm_program(
     forget = gate(FORGET, shifts[0], "forget_own")
     update = gate(UPDATE, shifts[1], "update_own")
     held = t.add(coarse, t.multiply(coarse, forget, FRACTION_BITS), "held")
-    driven = t.multiply(t.parameter("drive", FACTOR_BITS), update, FRACTION_BITS, "driven")
-    # Both are below 2, so that half of their difference fits an operand.
-    pull = t.shift_right(t.subtract(driven, held, "twice_pull"), 1, "pull")
+    drive = t.parameter("drive", FACTOR_BITS)
+    driven = t.multiply(drive, update, FRACTION_BITS - beyond, "driven")
+    # Both are below 2, or 2**(beyond + 1), so that half of their difference fits an operand.
+    pull = t.shift_right(t.subtract(driven, held, "twice_pull"), 1 + beyond, "pull")
     step = t.multiply(pull, elastance, FRACTION_BITS + 1 - GUARD_BITS, "step")
-    new = saturated(t, t.add(kept, step, "new_state"), STATE_BITS, "h", hint="kept")
+    if beyond:
+        # What this cuts takes any state out of its range, where it is counted.
+        step = t.shift_left(within(t, step, STATE_BITS + 1 - beyond, "within"), beyond, "step")
+    moved = t.add(kept, step, "new_state")
+    low, high = signed_range(STATE_BITS)
+    # Up to the last one that is rounded to the largest message.
+    new = clamped(t, moved, low, high - (1 << (STATE_BITS - bits - 1)), "kept")
+    t.saturates(moved, new, "h")
     t.write(kept, new)
-    rounded = t.round_half_up(new, STATE_BITS - bits)
-    # Not counted: the state is counted before, and its largest value is rounded.
-    t.spike(t.minimum(rounded, signed_range(bits)[1], "message"))
+    t.spike(t.round_half_up(new, STATE_BITS - bits, "message"))
     return t.program()
