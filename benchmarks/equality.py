@@ -28,10 +28,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 import state_spaces
 from engines import random_start
 from networks import random_ltc
-from variants import ACTIVATIONS, GATED, Variant, ltc_behind_memory, network, samples
+from variants import (
+    ACTIVATIONS,
+    GATED,
+    Variant,
+    layer_norm,
+    lrc_ssm,
+    ltc_behind_memory,
+    network,
+    samples,
+)
 
 from lnn2loihi.files import write_atomically
-from lnn2loihi.network import LiquidNetwork
+from lnn2loihi.layers.layer import Layer
+from lnn2loihi.network import Linear, LiquidNetwork
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantization.verb import quantize
 from lnn2loihi.simulation.result import recorded_words
@@ -94,6 +104,24 @@ def of_state_space(liquid: bool) -> Callable[[int], Made]:
 
         return net, drawn
 
+
+def of_layers(*kinds: Callable[[str, int, int, int], Layer]) -> Callable[[int], Made]:
+    """Layers that follow each other, each of its own maker, and a readout."""
+
+    def make(seed: int) -> Made:
+        rng = np.random.default_rng(seed)
+        inputs, units = 2 + seed % 3, 4 + seed % 5
+        layers = tuple(
+            kind(f"layer_{place}", units if place else inputs, units, seed + place)
+            for place, kind in enumerate(kinds)
+        )
+        readout = Linear("readout", rng.normal(size=(2, units)), np.zeros(2))
+
+        def drawn(batch: int, steps: int, number: int) -> tuple[Any, Any]:
+            return np.random.default_rng((seed, number)).normal(size=(batch, steps, inputs)), None
+
+        return LiquidNetwork(f"layers {seed}", layers, readout), drawn
+
     return make
 
 
@@ -113,6 +141,8 @@ FAMILIES: dict[str, Callable[[int], Made]] = {
     "CfC behind a memory": of_variant(Variant(input_memory=True, heads="linear", layers=2)),
     "dense layers around a CfC": of_variant(Variant(before="relu", after="gelu")),
     **{family: of_variant(Variant(family=family, layers=2)) for family in GATED},
+    "LrcSSM": of_layers(lrc_ssm, lrc_ssm),
+    "LayerNorm around an LrcSSM": of_layers(layer_norm, lrc_ssm, layer_norm),
     "LTC": of_ltc(0.7),
     "LTC behind a memory (irregular time)": of_ltc(None, memory=True),
     "LTC (irregular time)": of_ltc(None),
