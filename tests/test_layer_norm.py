@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -228,3 +229,45 @@ class TestRefused:
         square = SquareStage("norm.squares", (StageSource(INPUT, 1),), {"value": gate})
         with pytest.raises(QuantizationError, match="16385 units are normalised together; the sum"):
             SquareLowering().message_format(square, 1.0, l2l.Recipe())
+
+
+class TestDescribed:
+    @pytest.mark.parametrize("affine", [True, False])
+    def test_a_stage_of_a_description(self, affine: bool, tmp_path: Path) -> None:
+        torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+        safetensors = pytest.importorskip("safetensors.torch")
+
+        class Net(torch.nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                torch.manual_seed(0)
+                self.rnn = torch.nn.GRU(3, 5, batch_first=True)
+                self.norm = torch.nn.LayerNorm(5, eps=1e-3, elementwise_affine=affine)
+                self.out = torch.nn.Linear(5, 2)
+
+            def forward(self, x: Any) -> Any:
+                return self.out(self.norm(self.rnn(x)[0]))
+
+        module = Net().eval()
+        if affine:
+            torch.nn.init.normal_(module.norm.weight)
+            torch.nn.init.normal_(module.norm.bias)
+        safetensors.save_file(module.state_dict(), tmp_path / "net.safetensors")
+        prefix = 'prefix = "norm."\n' if affine else ""
+        stages = [
+            'module = "torch.nn.GRU"\nprefix = "rnn."\n',
+            f'module = "torch.nn.LayerNorm"\n{prefix}eps = 1e-3\n',
+            'module = "torch.nn.Linear"\nprefix = "out."\nactivation = "identity"\n',
+        ]
+        toml = tmp_path / "net.toml"
+        toml.write_text("[network]\n" + "".join(f"[[network.stage]]\n{one}" for one in stages))
+        network = l2l.import_network(tmp_path / "net.safetensors")
+        x = samples(3, 0.5)
+        wanted = l2l.import_network(module).evaluate(x).outputs
+        np.testing.assert_array_equal(network.evaluate(x).outputs, wanted)
+        toml.write_text(toml.read_text().replace("eps = 1e-3", "eps = 0"))
+        with pytest.raises(l2l.ImportNetworkError, match="eps is 0; expected a number above 0"):
+            l2l.import_network(tmp_path / "net.safetensors")
+        toml.write_text(toml.read_text().replace("LayerNorm", "RMSNorm").replace("eps = 0\n", ""))
+        with pytest.raises(l2l.ImportNetworkError, match="eps is missing: write what its module"):
+            l2l.import_network(tmp_path / "net.safetensors")

@@ -11,7 +11,15 @@ from lnn2loihi.converters.files.arrays import Arrays, array_problems
 from lnn2loihi.converters.files.tensor import FloatArray, Tensor
 from lnn2loihi.converters.recurrent.asked import asked
 from lnn2loihi.converters.recurrent.family import FamilyParts
-from lnn2loihi.converters.recurrent.stages import ACTIVATION, BATCH_NORM, LINEAR, NORMALISE, Stage
+from lnn2loihi.converters.recurrent.stages import (
+    ACTIVATION,
+    BATCH_NORM,
+    LAYER_NORM,
+    LINEAR,
+    NORMALISE,
+    RMS_NORM,
+    Stage,
+)
 from lnn2loihi.errors import Lnn2LoihiError
 
 #: What BatchNorm1d counts, which its answer does not need.
@@ -27,8 +35,9 @@ class ReadStage:
         inputs, outputs: channels, as far as its arrays say them; None for any number.
         parts: of a recurrent layer; None where it could not be read.
         weight: of a map.
-        factor, offset: of a map its bias as offset; of all that goes channel by channel both, with
-            one element for any number of channels.
+        factor, offset: of a map its bias as offset; of all that goes channel by channel, and of a
+            norm, both, with one element for any number of channels.
+        norm: which norm it is, "layer_norm" or "rms_norm"; None for all else.
         problems: everything that is wrong with it alone.
     """
 
@@ -39,6 +48,7 @@ class ReadStage:
     weight: FloatArray | None = None
     factor: FloatArray | None = None
     offset: FloatArray | None = None
+    norm: str | None = None
     problems: list[str] = field(default_factory=list)
 
 
@@ -57,6 +67,8 @@ def read_stage(subject: str, stage: Stage, own: Mapping[str, Tensor]) -> ReadSta
         _read_linear(made, own)
     elif stage.said.module == BATCH_NORM:
         _read_batch_norm(made, own)
+    elif stage.said.module in (LAYER_NORM, RMS_NORM):
+        _read_norm(made, own)
     elif stage.said.module == NORMALISE:
         _read_normalise(made, own)
     elif stage.said.module != ACTIVATION:
@@ -105,6 +117,26 @@ def _read_batch_norm(made: ReadStage, own: Mapping[str, Tensor]) -> None:
     if not made.problems:
         deviation = np.sqrt(np.maximum(variance + made.stage.said.eps, 0.0))
         _normalised(made, mean, deviation, weight, bias)
+
+
+def _read_norm(made: ReadStage, own: Mapping[str, Tensor]) -> None:
+    said = made.stage.said
+    arrays = Arrays(own, said.prefix)
+    gain, shift = np.ones(1), np.zeros(1)
+    if "weight" in arrays.keys:
+        gain = arrays.take("weight", None, 0)
+    if "bias" in arrays.keys and said.module == LAYER_NORM:
+        shift = arrays.take("bias", len(gain) if "weight" in arrays.keys else None, 0)
+    if said.prefix and not own:
+        arrays.problems.append(
+            f"no key begins with {said.prefix!r:.120}; leave prefix out where it has neither gain "
+            "nor shift"
+        )
+    arrays.refuse_others(said.module)
+    made.problems = arrays.problems
+    if not made.problems:
+        made.norm = "layer_norm" if said.module == LAYER_NORM else "rms_norm"
+        _channels(made, gain, shift)
 
 
 def _read_normalise(made: ReadStage, own: Mapping[str, Tensor]) -> None:

@@ -35,6 +35,11 @@ than one recurrent layer in a file, its description lists what there is in the o
     eps = 1e-5
 
     [[network.stage]]
+    module = "torch.nn.LayerNorm"    # over the channels of a sample; or "torch.nn.RMSNorm"
+    prefix = "layer_norm."           # absent where it has neither gain nor shift
+    eps = 1e-5
+
+    [[network.stage]]
     module = "torch.nn.Linear"
     prefix = "head."
     activation = "identity"          # softmax, log_softmax, sigmoid stay on the host at the end
@@ -83,6 +88,7 @@ MOST_STAGES = 256
 STAGE = "stage"
 
 LINEAR, BATCH_NORM = "torch.nn.Linear", "torch.nn.BatchNorm1d"
+LAYER_NORM, RMS_NORM = "torch.nn.LayerNorm", "torch.nn.RMSNorm"
 NORMALISE, SCALE, ACTIVATION = "normalise", "scale", "activation"
 
 #: Where keys belong that a description of a layer alone may have, and a stage may not.
@@ -134,6 +140,29 @@ class BatchNormStage(Description):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LayerNormStage(Description):
+    """A normalisation by the mean square of the channels of each sample.
+
+    Attributes:
+        eps: what PyTorch adds to the mean square; an RMSNorm has to say it, since its own default
+            depends on the type of the numbers.
+    """
+
+    eps: float | None = number()
+
+    @classmethod
+    def translated(cls, values: dict[str, Any]) -> list[str]:
+        """Puts the default in, where there is one."""
+        if "eps" not in values and values.get("module") == RMS_NORM:
+            return [
+                "eps is missing: write what its module has, or 1.1920928955078125e-07, which is "
+                "float32's own, where it has none"
+            ]
+        values.setdefault("eps", 1e-5)  # of torch.nn.LayerNorm
+        return [] if values["eps"] > 0.0 else ["eps is 0; expected a number above 0"]
+
+
+@dataclass(frozen=True, kw_only=True)
 class NormaliseStage(Description):
     """(x - mean) / (std + epsilon), or (x - mean) / sqrt(variance + epsilon).
 
@@ -177,6 +206,8 @@ class ScaleStage(Description):
 STAGES: Mapping[str, type[Description]] = {
     LINEAR: LinearStage,
     BATCH_NORM: BatchNormStage,
+    LAYER_NORM: LayerNormStage,
+    RMS_NORM: LayerNormStage,
     NORMALISE: NormaliseStage,
     SCALE: ScaleStage,
     ACTIVATION: ActivationStage,

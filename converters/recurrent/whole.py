@@ -23,7 +23,9 @@ from lnn2loihi.converters.recurrent.stage_arrays import ReadStage, read_stage
 from lnn2loihi.converters.recurrent.stages import (
     ACTIVATION,
     BATCH_NORM,
+    LAYER_NORM,
     LINEAR,
+    RMS_NORM,
     Stage,
     StagesDescription,
 )
@@ -195,12 +197,13 @@ def _covers(ignored: str, key: str) -> bool:
 
 def _by_prefix(stage: Stage) -> bool:
     """Whether a stage takes all keys behind its prefix."""
-    return stage.importer is not None or stage.said.module in (LINEAR, BATCH_NORM)
+    norms = (LAYER_NORM, RMS_NORM) if stage.said.prefix else ()
+    return stage.importer is not None or stage.said.module in (LINEAR, BATCH_NORM, *norms)
 
 
 def _named_keys(stage: Stage) -> Iterator[str]:
     """The keys that a stage names one by one."""
-    if not _by_prefix(stage) and stage.said.module != ACTIVATION:
+    if not _by_prefix(stage) and stage.said.module not in (ACTIVATION, LAYER_NORM, RMS_NORM):
         for name in ("mean", "std", "variance", "factor", "offset"):
             if isinstance(key := getattr(stage.said, name, None), str):
                 yield stage.said.prefix + key
@@ -275,7 +278,12 @@ def _chain(stages: Sequence[ReadStage]) -> Chain:
                 continue
             factor = tuple(np.broadcast_to(one.factor, (width,)).tolist())
             offset = tuple(np.broadcast_to(one.offset, (width,)).tolist())
-            steps.append(Step("affine", path, factor=factor, offset=offset))
+            if one.norm is None:
+                steps.append(Step("affine", path, factor=factor, offset=offset))
+            else:
+                steps.append(
+                    Step("norm", one.norm, path, factor=factor, offset=offset, epsilon=said.eps)
+                )
         if function not in (None, _IDENTITY):
             steps.append(Step("activation", function, path=getattr(said, "name", None) or ""))
     chain.build(steps, parts)
