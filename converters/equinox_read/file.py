@@ -50,7 +50,20 @@ def read_leaves(path: Path) -> tuple[npt.NDArray[Any], ...]:
         raise ImportNetworkError(
             str(path), f"it has {size} bytes, the limit of lnn2loihi is {LARGEST_FILE}"
         )
-    content = io.BytesIO(path.read_bytes())
+    return leaves_of(path.read_bytes(), path)
+
+
+def leaves_of(written: bytes, path: Path) -> tuple[npt.NDArray[Any], ...]:
+    """The arrays of what such a file holds.
+
+    Args:
+        written: its bytes.
+        path: what errors are about.
+
+    Raises:
+        ImportNetworkError: as of `read_leaves`.
+    """
+    content, size = io.BytesIO(written), len(written)
     leaves: list[npt.NDArray[Any]] = []
     while content.tell() < size:
         if len(leaves) == MOST_TENSORS:

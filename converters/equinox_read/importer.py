@@ -1,6 +1,7 @@
-"""Imports files that equinox has written (`equinox.tree_serialise_leaves`), without equinox or JAX.
+"""Imports modules of equinox, alive or from files that it has written
+(`equinox.tree_serialise_leaves`), which are read without equinox and JAX.
 
-Such a file holds arrays one after the other, and no names: what it is follows from their shapes.
+A file holds arrays one after the other, and no names: what it is follows from their shapes.
 Known are those of the families that read them: the cell and the network of
 github.com/MoniFarsang/LrcSSM. What the arrays do not say stands in a short TOML file beside it::
 
@@ -18,12 +19,15 @@ too, and are read where there is no such file.
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 from lnn2loihi.arguments import checks_kinds
-from lnn2loihi.converters.equinox_read.file import begins_as_leaves, read_leaves
+from lnn2loihi.converters.equinox_read.file import begins_as_leaves, leaves_of, read_leaves
 from lnn2loihi.converters.files.description import (
     SIZE_LIMIT,
     Description,
@@ -46,9 +50,11 @@ class EquinoxImporter:
     """Entry point `equinox` of the group `lnn2loihi.importers`."""
 
     def recognises(self, source: object) -> bool:
-        """Whether it is the path of such a file, or of a description that names one."""
+        """Whether it is a live module of equinox, the path of such a file, or of a description that
+        names one; imports neither.
+        """
         if not isinstance(source, (str, os.PathLike)):
-            return False
+            return _is_live(source)
         path = Path(source)
         if path.suffix.lower() == SUFFIX:
             return True
@@ -68,23 +74,23 @@ class EquinoxImporter:
         description: str | os.PathLike[str] | None = None,
         name: str | None = None,
     ) -> LiquidNetwork:
-        """Turns a file of equinox into a LiquidNetwork.
+        """Turns a file or a live module of equinox into a LiquidNetwork.
 
         Args:
-            source: its path, or that of a description that names it.
+            source: a module, the path of a file, or that of a description that names it.
             description: path of the TOML file.
             name: name of the network; else the description's, else the file's.
 
         Raises:
             ImportNetworkError: lists everything that is not supported, damaged or contradictory.
         """
-        if not isinstance(source, (str, os.PathLike)):
-            raise ImportNetworkError(
-                type(source).__name__,
-                "a live module of equinox is not imported; write it with "
-                "equinox.tree_serialise_leaves first",
-            )
-        path, toml = _paths(Path(source), description)
+        if isinstance(source, (str, os.PathLike)):
+            path, toml = _paths(Path(source), description)
+        elif _is_live(source):
+            path, toml = Path(type(source).__name__), None
+            path = path if description is None else _refused(path)
+        else:
+            raise ImportNetworkError(type(source).__name__, "it is no module of equinox")
         table = {} if toml is None else read_table(toml)
         readers = [one for _, one in importers() if one.equinox is not None]
         named = table.get("module")
@@ -97,7 +103,9 @@ class EquinoxImporter:
                 if toml is None
                 else description_of(toml, {**table, "module": reader.modules[0]}, kind, {})
             )
-            parts, problems = reader.from_equinox(read_leaves(path), said, path.stem)
+            leaves = leaves_of(_written(source), path) if _is_live(source) else read_leaves(path)
+            said = _of_module(source, said) if _is_live(source) else said
+            parts, problems = reader.from_equinox(leaves, said, path.stem)
             if problems:
                 raise ImportNetworkError(str(path), problems)
             if parts is None:
@@ -122,6 +130,32 @@ class EquinoxImporter:
             "its arrays are those of no network that is known (their count and shapes tell); "
             f"there are {known}",
         )
+
+
+def _is_live(source: object) -> bool:
+    """Whether it is a module of equinox, which whoever made it has imported."""
+    return any(kind.__module__.startswith("equinox.") for kind in type(source).__mro__)
+
+
+def _written(module: object) -> bytes:
+    """What equinox would write of a live module."""
+    content = io.BytesIO()
+    sys.modules["equinox"].tree_serialise_leaves(content, module)
+    return content.getvalue()
+
+
+def _of_module(module: object, said: Description) -> Description:
+    """What a live module says beside its arrays."""
+    activation = getattr(module, "activation", None)
+    if isinstance(activation, str) and hasattr(said, "activation"):
+        return replace(said, **{"activation": activation})
+    return said
+
+
+def _refused(path: Path) -> Path:
+    raise ImportNetworkError(
+        str(path), "a live module says itself what it is; leave description out"
+    )
 
 
 def _paths(path: Path, toml: str | os.PathLike[str] | None) -> tuple[Path, Path | None]:
