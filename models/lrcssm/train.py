@@ -28,7 +28,7 @@ from lnn2loihi.simulation import encode, simulate
 from lnn2loihi.storage import save
 
 UNITS, LAYERS, BATCH = 32, 2, 32
-EPOCHS, RATE = 40, 0.01
+EPOCHS, RATE = 20, 0.01
 QAT_EPOCHS, QAT_RATE = 4, 0.002
 #: How the first weights differ from those of the source, whose gates hardly move on such short
 #: sequences.
