@@ -72,8 +72,6 @@ OURS: dict[str, tuple[Layer, bool]] = {
     "rms norm": (v.layer_norm("norm", 4, 3, centre=False), False),
     "relay": (RelayLayer("relay", 5), False),
     "s4d": (state_space("s4d"), False),
-    "s4d, dense maps": (state_space("s4d", inputs=5, activation="lecun_tanh"), False),
-    "s4d, liquid": (state_space("s4d", liquid=True), False),
     "s4d, dense maps": (state_space("s4d", 2, 3, inputs=5, activation="lecun_tanh"), False),
     "s4d, liquid": (state_space("s4d", 2, 3, liquid=True), False),
     "glu": (gated("glu"), False),

@@ -1,9 +1,9 @@
 """Files that Keras has saved, read without Keras and compared with what Keras answered.
 
-`keras_saved.zip` holds files of Keras 3.15 (backends jax and, named `n3_`, torch), and of Keras 2.15
-(named `tf_` and `nt_`), with random weights; archives lie in it as folders. `.w.h5` are weights as
-Keras 2 saves them without a model, `.ck.npz` what the three lines make of a checkpoint of
-TensorFlow, `.st.npz` variables by their names, `lecun` cells of tf_cfc.py (raminmh/CfC).
+`keras_saved.zip` holds files of Keras 3.15 (backends jax and, named `n3_`, torch), and of Keras
+2.15 (named `tf_` and `nt_`), with random weights; archives lie in it as folders. `.w.h5` are
+weights as Keras 2 saves them without a model, `.ck.npz` what the three lines make of a checkpoint
+of TensorFlow, `.st.npz` variables by their names, `lecun` cells of tf_cfc.py (raminmh/CfC).
 `answers.npz` has the inputs, and what the models answered: `x`, `k3_x` and the like, and an array
 for each model.
 """
@@ -59,8 +59,9 @@ REFUSED = {
     "gru_before.keras": "reset_after is False, and can only be True",
     "bidir.keras": "is a Bidirectional: half of its answer",
     "branch.keras": "concatenate hears lstm_5 and gru_3",
-    "nt_lecun.keras": "is a cell of tf_cfc.py, and its file does not say how it was built; save the "
-    'weights (model.save_weights("net.weights.h5")) and say in their description: mode = "default"',
+    "nt_lecun.keras": "is a cell of tf_cfc.py, and its file does not say how it was built; save "
+    'the weights (model.save_weights("net.weights.h5")) and say in their description: mode = '
+    '"default"',
 }
 WEIGHTS = [f for f in FILES if f.partition(".")[2] in ("weights.h5", "w.h5", "ck.npz", "st.npz")]
 ANSWERED = [f for f in FILES if f not in (*WEIGHTS, *REFUSED)]

@@ -358,10 +358,10 @@ def _network(
         source = {"class": description.module}
     notes = {"no part in inference": "; ".join(description.notes)} if description.notes else {}
     try:
-        network = LiquidNetwork(name, parts.layers, parts.readout, elapsed, dropout=parts.dropout)
         network = LiquidNetwork(
-            name, parts.layers, parts.readout, elapsed, host=parts.host, hears=parts.hears
-        )
+            name, parts.layers, parts.readout, elapsed,
+            host=parts.host, hears=parts.hears, dropout=parts.dropout,
+        )  # fmt: skip
     except NetworkError as error:
         raise ImportNetworkError(subject, error.problems) from error
     return with_source(

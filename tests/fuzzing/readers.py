@@ -52,8 +52,7 @@ class Reader:
 
 
 _KERAS = (
-    '[network]\nmodule = "keras.Sequential"\n'
-    'layers = [{ class = "CfC" }, { class = "Dense" }]\n'
+    '[network]\nmodule = "keras.Sequential"\nlayers = [{ class = "CfC" }, { class = "Dense" }]\n'
 )
 _CFC = '[network]\nmodule = "ncps.torch.CfC"\ninput_size = 2\nunits = 8\nproj_size = 1\n'
 _SPACES = '[network]\nmodule = "SequenceModel"\nprenorm = true\npool = "mean"\n'
