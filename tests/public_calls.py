@@ -18,6 +18,7 @@ import torch
 from converted_modules import encoder_decoder, sandwich
 from networks import random_ltc, random_network, random_samples
 from state_spaces import state_space
+from variants import lrc_ssm
 
 import lnn2loihi as l2l
 from lnn2loihi import qat
@@ -229,6 +230,11 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     },
     "Population": lambda m: _fields(m.program.populations[0]),
     "Population.decode": lambda m: {"self": m.program.populations[0], "integers": [[1, 2]]},
+    "LayerNormLayer": lambda m: _fields(l2l.LayerNormLayer.of("norm", m.linear)),
+    "LayerNormLayer.of": lambda m: {
+        "name": "norm", "linear": m.linear, "gain": None, "shift": None, "epsilon": 1e-5,
+    },
+    "LrcSSMLayer": lambda m: _fields(lrc_ssm("lrc", 2, 3)),
     "ProductLayer": lambda m: {"name": "product", "left": m.linear, "right": m.linear},
     "ProfileResult.row": lambda m: {"self": m.profile, "device": "loihi2-oheo-gulch"},
     "ProfileResult.save": lambda m: {"self": m.profile, "path": "a.profile.json"},

@@ -633,6 +633,14 @@ def test_importers_of_ours(kind: str, layers: int) -> None:
     assert next(module.parameters()).dtype == torch.float32
 
 
+def test_the_importer_of_lrc_ssm() -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    from lnn2loihi.models.lrc_ssm import LrcSSM
+
+    report = check_importer(LrcSSM(3, 4, spread=4.0, opened=1.0), SAMPLES[..., :3])
+    assert not report.skipped
+
+
 def test_importers_that_break_it() -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 

@@ -88,7 +88,8 @@ def made(kind: str) -> Any:
         return Plain()
     module = LrcSSMNetwork(data.CHANNELS, UNITS, UNITS, LAYERS, data.CHANNELS)
     with torch.no_grad():
-        for cell in module.cells:
+        cells: Any = module.cells
+        for cell in cells:
             cell.weight_vleak.mul_(SPREAD)
             cell.weight_sensory_sigma.add_(OPENED)
     return module
@@ -131,8 +132,10 @@ def written(kind: str, module: Any, folder: Path) -> LiquidNetwork:
     import torch
 
     (part,) = convert(module, torch.zeros(2, 8, data.CHANNELS)).chip_parts
-    save(part.network, folder / KINDS[kind])
-    return part.network
+    path = folder / KINDS[kind]
+    assert part.network is not None  # a module that was made here holds it
+    save(part.network, path)
+    return import_network(path)
 
 
 def _files(kind: str) -> tuple[str, str]:
