@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn2loihi.arguments import checks_fields, checks_kinds
+from lnn2loihi.arrays import as_array
 from lnn2loihi.errors import NetworkError
 from lnn2loihi.families.dense.layer import DenseStage
 from lnn2loihi.layers.layer import Gates, Layer, Vectors
@@ -151,11 +152,15 @@ class LayerNormLayer(Layer):
             gain: float64 (units,); ones where absent.
             shift: float64 (units,); zeros where absent.
             epsilon: what is added to the variance, above 0.
+
+        Raises:
+            InputError: gain or shift is no array of numbers.
         """
         units = linear.output_size
-        ones: npt.ArrayLike = np.ones(units) if gain is None else gain
-        zeros: npt.ArrayLike = np.zeros(units) if shift is None else shift
-        return cls(name, centred(linear), np.asarray(ones), np.asarray(zeros), epsilon)
+        subject = f"layer {name!r:.60}"
+        own = np.ones(units) if gain is None else as_array(gain, subject, "gain")
+        added = np.zeros(units) if shift is None else as_array(shift, subject, "shift")
+        return cls(name, centred(linear), own, added, epsilon)
 
     @property
     def input_size(self) -> int:
