@@ -353,3 +353,19 @@ def test_arrays_that_do_not_fit() -> None:
         l2l.LiquidNetwork("n", (l2l.LrcSSMLayer(**fields),))
     assert "lrc: drive has shape (3,), expected (4,)" in str(found.value)
     assert "lrc: update_own holds NaN or infinite values" in str(found.value)
+
+
+@pytest.mark.parametrize(("kind", "layers"), [("plain", 3), ("normed", 9)])
+def test_shipped_networks(kind: str, layers: int) -> None:
+    """They load, answer, and their programs are of one step a sample, with weights of 4 bits."""
+    from lnn2loihi.models import lrcssm
+
+    network, program = lrcssm.load(kind), lrcssm.program(kind)
+    assert (network.input_size, network.output_size) == (17, 17)
+    assert len(network.layers) == layers
+    x = np.random.default_rng(0).normal(size=(4, 16, 17))
+    wanted, found = network.evaluate(x).outputs, l2l.simulate(program, x).outputs
+    assert np.sqrt(np.mean((found - wanted) ** 2) / np.mean(wanted**2)) < 0.4
+    assert program.schedule.period == 1 and program.recipe.startswith("w4a8x12")
+    with pytest.raises(l2l.InputError, match="there are plain, normed"):
+        lrcssm.load("other")
