@@ -355,7 +355,7 @@ def test_arrays_that_do_not_fit() -> None:
     assert "lrc: update_own holds NaN or infinite values" in str(found.value)
 
 
-@pytest.mark.parametrize(("kind", "layers"), [("plain", 3), ("normed", 9)])
+@pytest.mark.parametrize(("kind", "layers"), [("plain", 3), ("normed", 10)])
 def test_shipped_networks(kind: str, layers: int) -> None:
     """They load, answer, and their programs are of one step a sample, with weights of 4 bits."""
     from lnn2loihi.models import lrcssm
