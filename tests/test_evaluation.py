@@ -11,7 +11,8 @@ from test_network import network as cfc_network
 import lnn2loihi as l2l
 from lnn2loihi.evaluation import evaluate_stages
 from lnn2loihi.families.lstm.memory import MEMORY_GATES, Memory
-from lnn2loihi.families.ltc.layer import CONDUCTANCE, CURRENT, LTCLayer, SynapseStage
+from lnn2loihi.families.ltc.layer import CONDUCTANCE, CURRENT, LTCLayer
+from lnn2loihi.families.ltc.synapses import SynapseStage
 from lnn2loihi.layers.functions import sigmoid
 from lnn2loihi.layers.linear import Linear
 from lnn2loihi.quantization import calibration

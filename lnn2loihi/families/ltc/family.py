@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from lnn2loihi.families.ltc.layer import LTCLayer, MembraneStage, SynapseStage
+from lnn2loihi.families.ltc.layer import LTCLayer, MembraneStage
 from lnn2loihi.families.ltc.lowering import MembraneLowering, SynapseLowering
+from lnn2loihi.families.ltc.synapses import SynapseStage
 from lnn2loihi.family import Family, lazily
 
 FAMILY = Family(

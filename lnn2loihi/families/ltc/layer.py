@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
-from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,71 +17,18 @@ import numpy.typing as npt
 from lnn2loihi.arguments import checks_fields
 from lnn2loihi.errors import NetworkError
 from lnn2loihi.families.lstm.memory import HeldMemoryStage, Memory
+from lnn2loihi.families.ltc.synapses import Synapses
 from lnn2loihi.frozen import read_only
-from lnn2loihi.layers.functions import sigmoid
 from lnn2loihi.layers.layer import Gates, Layer, TrainedMap, Vectors
 from lnn2loihi.layers.linear import FloatArray, Linear
 from lnn2loihi.layers.stage import Stage, StageSource, State
 
-#: The one gate of a synapse, and the two sums of a membrane.
-SOURCE = "source"
+#: The two sums of a membrane.
 CURRENT, CONDUCTANCE = "current", "conductance"
 #: Most unfolds of a layer: a program updates so often for each sample.
 MOST_UNFOLDS = 1 << 10
 #: What a membrane keeps.
 POTENTIAL = "v"
-
-
-@dataclass(frozen=True, eq=False)
-class SynapseStage(Stage):
-    """One unit for each synapse: the logistic function of slope * z + offset.
-
-    Each unit reads one column, through a weight of one that is no parameter.
-
-    Attributes:
-        slope, offset: float64 (units,); sigma and -sigma mu of the literature.
-        unfolds: steps of the LTC for each sample.
-    """
-
-    family: ClassVar[str] = "ltc synapse"
-    vectors: ClassVar[tuple[str, ...]] = ("slope", "offset")
-    selects: ClassVar[bool] = True
-    logistic: ClassVar[tuple[str, ...]] = ("opening",)
-
-    slope: FloatArray
-    offset: FloatArray
-    unfolds: int
-
-    @property
-    def largest_weight(self) -> float:
-        """Largest slope."""
-        return float(np.abs(self.slope).max())
-
-    @property
-    def bound(self) -> float:
-        """The logistic function's."""
-        return 1.0
-
-    def sums(self, z: FloatArray) -> dict[str, FloatArray]:
-        """The column that each unit reads."""
-        return {SOURCE: z[..., self.read]}
-
-    @cached_property
-    def read(self) -> npt.NDArray[np.int64]:
-        """The column that each unit reads, (units,)."""
-        return self.gates[SOURCE].weight.argmax(axis=1)
-
-    def logistic_arguments(
-        self, sums: Mapping[str, FloatArray], elapsed: FloatArray | None
-    ) -> dict[str, FloatArray]:
-        """What the synapses open by."""
-        return {"opening": self.slope * sums[SOURCE] + self.offset}
-
-    def answer(
-        self, sums: Mapping[str, FloatArray], state: State, elapsed: FloatArray | None
-    ) -> tuple[FloatArray, dict[str, FloatArray]]:
-        """How far each synapse is open, 0 to 1."""
-        return sigmoid(self.logistic_arguments(sums, elapsed)["opening"]), {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,6 +146,10 @@ class LTCLayer(Layer):
         return self.conductance.input_size - self.units
 
     @property
+    def _synapses(self) -> Synapses:
+        return Synapses(self.slope, self.offset, self.wiring)
+
+    @property
     def synapse_stage(self) -> str:
         """Name of the stage of its synapses."""
         return f"{self.name}.synapses"
@@ -208,38 +158,23 @@ class LTCLayer(Layer):
         self, before: StageSource, timespan: float | None, scale: float
     ) -> tuple[tuple[Stage, ...], float]:
         """See `Layer.stages`; all stages are run `unfolds` times for each sample."""
-        after, column = np.nonzero(self.wiring)
-        units, count = np.arange(after.size), after.size
-        factors = np.ones(self.conductance.input_size)
-        factors[: self.input_size] = scale
-        reading = np.zeros((count, factors.size))
-        reading[units, column] = 1.0
         made: list[Stage] = []
         mixed = ""
         if self.memory is not None:
             mixed = f"{self.name}.memory"
             last = StageSource(self.name, self.units, previous=True)
-            own = self.memory.stage(mixed, before, (last,), scale)
-            made.append(HeldMemoryStage(mixed, own.sources, own.gates, self.unfolds))
+            memory = self.memory.stage(mixed, before, (last,), scale)
+            made.append(HeldMemoryStage(mixed, memory.sources, memory.gates, self.unfolds))
         hidden = StageSource(self.name, self.units, previous=True, first=mixed)
         if mixed and self.unfolds == 1:
             hidden = StageSource(mixed, self.units)
-        synapses = SynapseStage(
-            self.synapse_stage,
-            (before, hidden),
-            {SOURCE: Linear(SOURCE, reading, np.zeros(count))},
-            (self.slope * factors)[after, column],
-            self.offset[after, column],
-            self.unfolds,
-        )
-        gates: dict[str, Linear] = {}
-        for gate, linear in ((CURRENT, self.current), (CONDUCTANCE, self.conductance)):
-            weight = np.zeros((self.units, count))
-            weight[after, units] = linear.weight[after, column]
-            gates[gate] = Linear(gate, weight, linear.bias)
+        own = self._synapses
+        synapses = own.stage(self.synapse_stage, before, hidden, scale, self.unfolds)
+        maps = {CURRENT: self.current, CONDUCTANCE: self.conductance}
+        gates = {name: own.onto_units(name, linear) for name, linear in maps.items()}
         membranes = MembraneStage(
             self.name,
-            (StageSource(synapses.name, count),),
+            (StageSource(synapses.name, own.count),),
             gates,
             self.capacitance,
             self.unfolds,
@@ -257,60 +192,31 @@ class LTCLayer(Layer):
 
     def with_inputs(self, factor: FloatArray, offset: FloatArray) -> LTCLayer:
         """See `Layer.with_inputs`: only how far synapses open depends on what they hear."""
-        inputs, slope, moved = len(factor), self.slope.copy(), self.offset.copy()
-        moved[:, :inputs] += slope[:, :inputs] * offset
-        slope[:, :inputs] *= factor
+        heard = self._synapses.with_inputs(factor, offset)
         return replace(
             self,
-            slope=slope,
-            offset=moved,
+            slope=heard.slope,
+            offset=heard.offset,
             memory=self._memory_with(lambda linear: linear.with_inputs(factor, offset)),
         )
 
     def can_hear(self, matrix: FloatArray) -> bool:
-        """See `Layer.can_hear`: a synapse hears one column, and a unit each column by one synapse.
-
-        So no two columns may enter a synapse, nor two synapses of a unit end at one column, and
-        one synapse has to be left. What no synapse hears does not count.
-        """
-        heard = self.wiring[:, : self.input_size]
-        live = matrix != 0.0
-        if (live.sum(axis=1)[heard.any(axis=0)] > 1).any():
-            return False
-        ends = heard.astype(np.int64) @ live.astype(np.int64)
-        return bool((ends <= 1).all() and (ends.any() or self.wiring[:, self.input_size :].any()))
+        """See `Layer.can_hear`; what synapses can hear."""
+        return self._synapses.can_hear(matrix)
 
     def hearing(self, matrix: FloatArray, offset: FloatArray) -> LTCLayer:
         """See `Layer.hearing`: only how far synapses open depends on what they hear. Those that
         hear a constant are open by a constant, which the leak takes over.
         """
         matrix, offset = self.checked_hearing(matrix, offset)
-        inputs, columns = self.input_size, matrix.shape[1]
-        live = matrix != 0.0
-        after, column = np.nonzero(self.wiring[:, :inputs] & live.any(axis=1))
-        end = live.argmax(axis=1)[column]
-
-        def moved(array: npt.NDArray[Any], values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-            made = np.zeros((self.units, columns), array.dtype)
-            made[after, end] = values
-            return np.hstack([made, array[:, inputs:]])
-
-        shifted = self.offset[:, :inputs] + self.slope[:, :inputs] * offset
-        still = np.where(self.wiring[:, :inputs] & ~live.any(axis=1), sigmoid(shifted), 0.0)
-
-        def summed(linear: Linear) -> Linear:
-            constant = np.sum(still * linear.weight[:, :inputs], axis=1)
-            weight = moved(linear.weight, linear.weight[after, column])
-            return Linear(linear.name, weight, linear.bias + constant)
-
-        slope = self.slope[after, column] * matrix[column, end]
+        heard, summed = self._synapses.hearing(matrix, offset)
         return replace(
             self,
-            slope=moved(self.slope, slope),
-            offset=moved(self.offset, shifted[after, column]),
+            slope=heard.slope,
+            offset=heard.offset,
             conductance=summed(self.conductance),
             current=summed(self.current),
-            wiring=moved(self.wiring, np.ones(after.size, np.bool_)),
+            wiring=heard.wiring,
             memory=self._memory_with(lambda linear: linear.hearing(matrix, offset)),
         )
 
@@ -319,29 +225,18 @@ class LTCLayer(Layer):
 
     def with_gates(self, gates: Gates, vectors: Vectors, timespan: float | None = 1.0) -> LTCLayer:
         """See `Layer.with_gates`."""
-        synapses = vectors.get(self.synapse_stage, {})
-        after, column = np.nonzero(self.wiring)
-        units = np.arange(after.size)
-        parts: dict[str, FloatArray] = {}
-        for part in ("slope", "offset"):
-            parts[part] = np.array(getattr(self, part))
-            if part in synapses:
-                parts[part][after, column] = synapses[part]
-        maps: list[Linear] = []
+        synapses = self._synapses.with_vectors(vectors.get(self.synapse_stage, {}))
         own = gates[self.name]
-        for gate in (CONDUCTANCE, CURRENT):
-            weight = np.zeros_like(self.conductance.weight)
-            weight[after, column] = own[gate].weight[after, units]
-            maps.append(Linear(gate, weight, own[gate].bias))
         capacitance = vectors.get(self.name, {}).get("capacitance", self.capacitance)
         memory = None
         if self.memory is not None:
             memory = Memory.of_stage(gates[f"{self.name}.memory"])
         return replace(
             self,
-            **parts,
-            conductance=maps[0],
-            current=maps[1],
+            slope=synapses.slope,
+            offset=synapses.offset,
+            conductance=synapses.of_columns(CONDUCTANCE, own[CONDUCTANCE]),
+            current=synapses.of_columns(CURRENT, own[CURRENT]),
             capacitance=capacitance,
             memory=memory,
         )
@@ -355,21 +250,10 @@ class LTCLayer(Layer):
         return found | {f"{self.name}.unfolds": np.array([self.unfolds], np.float64)}
 
     def trained_maps(self, stages: Sequence[Stage]) -> Iterator[TrainedMap]:
-        """See `Layer.trained_maps`: three numbers of each synapse (slope, conductance, current) are
-        multiplied, those of inputs once for each sample, the others in each unfold; how far a
-        synapse is open is never zero.
-        """
+        """See `Layer.trained_maps`: three numbers of each synapse (slope, conductance, current)."""
         yield from super().trained_maps(stages[:-2])  # a mixed memory
-        columns = np.arange(self.input_size + self.units)
-        for part in (slice(0, self.input_size), slice(self.input_size, None)):
-            own, again = columns[part], part.start > 0
-            slope = np.where(self.wiring, self.slope, 0.0)[:, own]
-            # An offset for each slope.
-            yield TrainedMap(slope, slope.size, self.synapse_stage, own, again)
-            for linear in (self.conductance, self.current):
-                biases = 0 if again else linear.bias.size
-                weight = linear.weight[:, own]
-                yield TrainedMap(weight, biases, self.synapse_stage, own, again, never_zero=True)
+        maps = (self.conductance, self.current)
+        yield from self._synapses.trained_maps(self.synapse_stage, maps)
 
     def other_parameters(self, stages: Sequence[Stage]) -> int:
         """The capacitances."""

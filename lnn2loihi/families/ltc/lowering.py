@@ -16,9 +16,7 @@ from lnn2loihi.families.ltc.layer import (
     CONDUCTANCE,
     CURRENT,
     POTENTIAL,
-    SOURCE,
     MembraneStage,
-    SynapseStage,
 )
 from lnn2loihi.families.ltc.neuron import (
     POTENTIAL_BITS,
@@ -26,6 +24,7 @@ from lnn2loihi.families.ltc.neuron import (
     membrane_program,
     synapse_program,
 )
+from lnn2loihi.families.ltc.synapses import SOURCE, SynapseStage
 from lnn2loihi.formats import FixedPoint, IntegerArray, signed_range
 from lnn2loihi.layers.linear import FloatArray
 from lnn2loihi.lowering import Lowering, Measured, StageLowering

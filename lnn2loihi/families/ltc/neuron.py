@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lnn2loihi.families.ltc.layer import CONDUCTANCE, CURRENT, POTENTIAL, SOURCE
+from lnn2loihi.families.ltc.layer import CONDUCTANCE, CURRENT, POTENTIAL
+from lnn2loihi.families.ltc.synapses import SOURCE
 from lnn2loihi.layers.stage import FIRST, RESTART
 from lnn2loihi.neurons.activations import ACTIVATIONS, FRACTION_BITS
 from lnn2loihi.neurons.instructions import NeuronProgram
