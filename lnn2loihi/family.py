@@ -16,6 +16,8 @@ from importlib import import_module
 from inspect import isabstract
 from typing import Any, Literal
 
+import numpy as np
+
 from lnn2loihi.arguments import checks_fields
 from lnn2loihi.errors import FamilyError, PluginError, Problems, QuantizationError
 from lnn2loihi.faults import described, mend, named
@@ -362,6 +364,13 @@ class _Guarded(StageLowering[Any]):
 
     def unit_sizes(self, stage: Any, answers: Any, sums: Any) -> tuple[FloatArray, ...]:
         return self._asked(stage, tuple, "unit_sizes", stage, answers, sums)
+
+    def unit_ranges(self, stage: Any, answers: Any, longest: float) -> FloatArray | None:
+        kinds = (np.ndarray, type(None))
+        return self._asked(stage, kinds, "unit_ranges", stage, answers, longest)
+
+    def cautions(self, stage: Any, largest: FloatArray, longest: float) -> list[str]:
+        return self._asked(stage, list, "cautions", stage, largest, longest)
 
     def _asked(self, stage: Stage, kinds: Any, method: str, *given: Any) -> Any:
         return self._run(stage, kinds, method, getattr(self._own, method), *given)

@@ -194,6 +194,35 @@ class StageLowering(ABC, Generic[S]):
         """
         return ()
 
+    def unit_ranges(
+        self, stage: S, answers: Callable[[], FloatArray], longest: float
+    ) -> FloatArray | None:
+        """The range that each unit's message has, of which a `message_format` of all numbers within
+        (-1, 1) says the share; None where the format says numbers.
+
+        It goes before `unit_sizes`. A neuron program then keeps shares, and `memory_steps` of its
+        lowering are the ranges times those of a share (`Measured.message_steps` has the ranges).
+
+        Args:
+            stage: the stage.
+            answers: gives the largest magnitude of each unit's answer on the calibration data.
+            longest: the longest elapsed time of a timed stage; 0 for others.
+
+        Returns:
+            float64 (units,), above 0.
+        """
+        return None
+
+    def cautions(self, stage: S, largest: FloatArray, longest: float) -> list[str]:
+        """Sentences about what is not proved of a stage, for the warnings of a program.
+
+        Args:
+            stage: the stage.
+            largest: largest magnitude of each unit's answer on the calibration data, (units,).
+            longest: as of `unit_ranges`.
+        """
+        return []
+
 
 def message_steps(
     lowering: StageLowering[Any],
@@ -201,10 +230,15 @@ def message_steps(
     form: FixedPoint,
     answers: Callable[[], FloatArray],
     sums: Callable[[str], FloatArray],
+    longest: float = 0.0,
 ) -> FloatArray:
-    """Real value of one unit of each unit's message, (units,): the format's step, or for units that
-    are smaller than the largest by more than OWN_FACTOR a power of two of it.
+    """Real value of one unit of each unit's message, (units,): the format's step, of the range that
+    the family says, or for units that are smaller than the largest by more than OWN_FACTOR a power
+    of two of it.
     """
+    ranges = lowering.unit_ranges(stage, answers, longest)
+    if ranges is not None:
+        return form.step * ranges
     finer = np.full(stage.units, MOST_FINER)
     sizes = lowering.unit_sizes(stage, answers, sums)
     for size in sizes:

@@ -124,8 +124,8 @@ class Plan:
         def answers() -> FloatArray:
             return self.calibration.largest_of_units(self.calibration.live(values), form.bits)
 
-        own = lowering_of(stage)
-        return message_steps(own, stage, form, answers, partial(self._largest_sum, stage))
+        own, longest = lowering_of(stage), self.senders.longest if stage.timed else 0.0
+        return message_steps(own, stage, form, answers, partial(self._largest_sum, stage), longest)
 
     def _largest(self, stage: Stage) -> float:
         """The magnitude that the format of a stage's message covers; where there is a bound,

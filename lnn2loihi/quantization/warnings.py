@@ -226,6 +226,9 @@ def unit_warnings(judged: Judged) -> list[str]:
                 f"more than {100 * CLIPPED_SHARE:g} % of the samples; calibrate with "
                 "ranges='range', or give the layer more bits"
             )
+        elapsed = judged.calibration.elapsed_range if stage.timed else None
+        longest = 0.0 if elapsed is None else elapsed[1]
+        found += lowering_of(stage).cautions(stage, np.abs(floats).max(axis=0), longest)
         found += _gate_warnings(stage, judged.calibration, judged.network.substeps)
     return found
 

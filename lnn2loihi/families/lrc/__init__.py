@@ -1,0 +1,1 @@
+"""Liquid-resistance liquid-capacitance units: LRC, LRCU and STC."""

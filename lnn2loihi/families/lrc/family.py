@@ -1,0 +1,10 @@
+"""The family of liquid-resistance liquid-capacitance units."""
+
+from __future__ import annotations
+
+from lnn2loihi.families.lrc.layer import LRCLayer
+from lnn2loihi.families.lrc.lowering import LRCLowering
+from lnn2loihi.families.lrc.stage import LRCStage
+from lnn2loihi.family import Family
+
+FAMILY = Family("lrc", (LRCLayer,), {LRCStage: LRCLowering()})
