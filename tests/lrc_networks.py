@@ -64,9 +64,9 @@ def random_lrc(
         slope,
         -slope * rng.uniform(0.3, 0.8, shape),
         wiring,
-        Linear("update", weights(-1.0, 1.0), gleak),
+        Linear("update_gate", weights(-1.0, 1.0), gleak),
         rng.uniform(-0.6, 0.6, units),
-        forget=Linear("forget", weights(0.001, 1.0), gleak) if forget else None,
+        forget_gate=Linear("forget_gate", weights(0.001, 1.0), gleak) if forget else None,
         elastance=None
         if elastance == "none"
         else Linear("elastance", rng.uniform(-bound, bound, shape), rng.normal(0, 0.3, units)),

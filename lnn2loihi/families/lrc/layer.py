@@ -39,14 +39,15 @@ class LRCLayer(Layer):
     unfold of a sample, t = elapsed / unfolds being the time that it takes::
 
         open_ji = sigmoid(slope_ji z_i + offset_ji)
-        f_j = sum_i forget_ji open_ji + its bias      u_j = sum_i update_ji open_ji + its bias
+        u_j = sum_i update_gate_ji open_ji + its bias
+        f_j = sum_i forget_gate_ji open_ji + its bias
         e_j = sigmoid(elastance_j z)                  s_j = sigmoid(f_j), or tau_j
         v_j' = v_j + t e_j (vleak_j tanh(u_j) - s_j v_j)                        (explicit)
         v_j' = (v_j + t e_j vleak_j tanh(u_j)) / (1 + t e_j s_j)                (hybrid)
 
     With a shift the elastance is symmetric, sigmoid(y + shift_j) - sigmoid(y - shift_j) of its sum
     y; without a map of its own it is 1 (a saturated LTC, STC). In the words of the original: slope
-    is sigma (times the input mapping), offset -sigma mu, forget w and update h, both with the bias
+    is sigma (times the input mapping), offset -sigma mu, the gates w and h, both with the bias
     gleak, the elastance's map elastance_mapping (times the input mapping), shift distr_shift. The
     answer is the potentials; the output mapping belongs to the readout.
 
@@ -54,9 +55,9 @@ class LRCLayer(Layer):
         name: name in messages and tables.
         slope, offset: float64 (units, inputs + units).
         wiring: bool (units, inputs + units): the synapses that exist.
-        update: Linear map, weight (units, inputs + units).
+        update_gate: Linear map, weight (units, inputs + units).
         vleak: float64 (units,).
-        forget: Linear map, weight (units, inputs + units); None where there is a tau.
+        forget_gate: Linear map, weight (units, inputs + units); None where there is a tau.
         elastance: Linear map, weight (units, inputs + units); None where the elastance is 1.
         shift: float64 (units,), of a symmetric elastance; None for others.
         tau: float64 (units,), in place of the forget gate; None where there is one.
@@ -68,10 +69,10 @@ class LRCLayer(Layer):
     slope: FloatArray
     offset: FloatArray
     wiring: npt.NDArray[np.bool_]
-    update: Linear
+    update_gate: Linear
     vleak: FloatArray
     _: KW_ONLY
-    forget: Linear | None = None
+    forget_gate: Linear | None = None
     elastance: Linear | None = None
     shift: FloatArray | None = None
     tau: FloatArray | None = None
@@ -92,12 +93,12 @@ class LRCLayer(Layer):
     @property
     def units(self) -> int:
         """Number of units."""
-        return self.update.output_size
+        return self.update_gate.output_size
 
     @property
     def input_size(self) -> int:
         """Number of inputs from outside the layer."""
-        return self.update.input_size - self.units
+        return self.update_gate.input_size - self.units
 
     @property
     def synapse_stage(self) -> str:
@@ -111,8 +112,8 @@ class LRCLayer(Layer):
     @property
     def _sums(self) -> dict[str, Linear]:
         """The maps of what synapses say."""
-        found = {} if self.forget is None else {FORGET: self.forget}
-        return found | {UPDATE: self.update}
+        found = {} if self.forget_gate is None else {FORGET: self.forget_gate}
+        return found | {UPDATE: self.update_gate}
 
     def stages(
         self, before: StageSource, timespan: float | None, scale: float
@@ -180,8 +181,8 @@ class LRCLayer(Layer):
             slope=heard.slope,
             offset=heard.offset,
             wiring=heard.wiring,
-            update=summed(self.update),
-            forget=None if self.forget is None else summed(self.forget),
+            update_gate=summed(self.update_gate),
+            forget_gate=None if self.forget_gate is None else summed(self.forget_gate),
             elastance=elastance,
         )
 
@@ -216,7 +217,7 @@ class LRCLayer(Layer):
         return found | {f"{self.name}.hybrid": np.array([self.solver == HYBRID], np.float64)}
 
     def trained_maps(self, stages: Sequence[Stage]) -> Iterator[TrainedMap]:
-        """See `Layer.trained_maps`: numbers of each synapse (slope, update, forget), and the
+        """See `Layer.trained_maps`: numbers of each synapse (slope and gates), and the
         elastance's map of what comes in and of the potentials.
         """
         yield from self._synapses.trained_maps(self.synapse_stage, (*self._sums.values(),))
@@ -242,7 +243,7 @@ class LRCLayer(Layer):
             found.append(
                 f"{self.name}: the solver is {self.solver!r:.60}; there are {', '.join(SOLVERS)}"
             )
-        if (self.forget is None) == (self.tau is None):
+        if (self.forget_gate is None) == (self.tau is None):
             both = "both a forget gate and a tau" if self.tau is not None else "neither"
             found.append(f"{self.name} has {both}; a forget gate or a tau says how it leaks")
         if self.shift is not None and self.elastance is None:
@@ -256,7 +257,7 @@ class LRCLayer(Layer):
 
     def _shape_problems(self, maps: Mapping[str, Linear]) -> list[str]:
         found: list[str] = []
-        shape = self.update.weight.shape
+        shape = self.update_gate.weight.shape
         arrays: dict[str, npt.NDArray[np.generic]] = {
             f"{name}.weight": linear.weight for name, linear in maps.items()
         }

@@ -42,6 +42,9 @@ HEADROOM = 0.25
 #: No unit has a range that is smaller than the largest by more than this: training for the chip
 #: may let it grow.
 SMALLEST_RANGE = 2.0**-4
+#: Significant bits of a range: with those of the state word they fit a float32, so that a state
+#: that is handed out and back is the same one.
+RANGE_BITS = 24 - (STATE_BITS - 1)
 #: Largest ratio of vleak to the range of its unit, as a power of two.
 MOST_DRIVE_BITS = 7
 #: Rates are below 2**MOST_LIFT; where they are small, they are computed more finely down to
@@ -94,7 +97,9 @@ class LRCLowering(StageLowering[LRCStage]):
             farthest = np.where(np.isfinite(resting), np.maximum(resting, seen), seen)
             ranges = np.where(sound, proved, np.minimum(proved, farthest))
         largest = float(ranges.max())
-        return np.maximum(ranges, SMALLEST_RANGE * largest) if largest else np.ones(stage.units)
+        if not largest:
+            return np.ones(stage.units)
+        return _rounded_up(np.maximum(ranges, SMALLEST_RANGE * largest))
 
     def cautions(self, stage: LRCStage, largest: FloatArray, longest: float) -> list[str]:
         """See `StageLowering`: explicit steps that may overshoot."""
@@ -181,6 +186,12 @@ def _exponent(value: float) -> int:
         return 0
     share, exponent = math.frexp(value)
     return exponent - (share == 0.5)
+
+
+def _rounded_up(values: FloatArray) -> FloatArray:
+    """Numbers of RANGE_BITS that are not below these."""
+    share, exponent = np.frexp(values)
+    return np.ldexp(np.ceil(share * 2.0**RANGE_BITS), exponent - RANGE_BITS)
 
 
 def _fraction(values: FloatArray, bits: int) -> IntegerArray:

@@ -17,7 +17,7 @@ from lnn2loihi.layers.linear import FloatArray
 from lnn2loihi.layers.stage import Stage, State
 
 #: The sums of a membrane.
-FORGET, UPDATE, ELASTANCE = "forget", "update", "elastance"
+FORGET, UPDATE, ELASTANCE = "forget_gate", "update_gate", "elastance"
 #: What a membrane keeps.
 POTENTIAL = "v"
 #: Steps of the solver, by their names in the original.
@@ -31,16 +31,16 @@ ELASTANCES = (ASYMMETRIC, SYMMETRIC, NONE)
 
 @dataclass(frozen=True, eq=False)
 class LRCStage(Stage):
-    """The membranes: one step of v' = e (vleak tanh(update) - s v).
+    """The membranes: one step of v' = e (vleak tanh(update_gate) - s v).
 
-    Gates: update, forget (where there is no tau) and elastance (where it is not 1).
+    Gates: update_gate, forget_gate (where there is no tau) and elastance (where it is not 1).
 
     Attributes:
-        vleak: float64 (units,); what tanh(update) is multiplied by.
+        vleak: float64 (units,); what tanh(update_gate) is multiplied by.
         unfolds: steps in which a sample's elapsed time is passed.
         timespan: the constant elapsed time of a sample; None if timed.
         shift: of a symmetric elastance, float64 (units,); None for others.
-        tau: the constant conductance s, float64 (units,); None where s = sigmoid(forget).
+        tau: the constant conductance s, float64 (units,); None where s = sigmoid(forget_gate).
         hybrid: whether the leak is taken at the end of a step, so that none overshoots, and not at
             its beginning.
     """
