@@ -53,6 +53,8 @@ class KerasChain:
         input_offset, input_scale: of the network; None where inputs are not normalised.
         importers: of the families whose layers are in it.
         notes: for the network's source.
+        timespan: the constant elapsed time that layers have where nobody says another; None for
+            1.0.
         problems: everything that is wrong.
     """
 
@@ -65,6 +67,7 @@ class KerasChain:
         self.input_scale: Any = None
         self.importers: list[FamilyImporter] = []
         self.notes: dict[str, str] = {}
+        self.timespan: float | None = None
         self.problems: list[str] = []
         #: A map that the next layer hears, and whether it only scales and shifts each column.
         self._waiting: Linear | None = None
@@ -151,6 +154,14 @@ class KerasChain:
         if parts is None:
             return
         self.importers.append(importer)
+        self.notes |= {f"{layer.name}, {key}": text for key, text in parts.notes.items()}
+        if parts.timespan is not None:
+            if self.timespan not in (None, parts.timespan):
+                self.problems.append(
+                    f"{layer.name} takes an elapsed time of {parts.timespan:g}, a layer before "
+                    f"{self.timespan:g}; a network has one"
+                )
+            self.timespan = parts.timespan
         first, *others = parts.layers
         self._hear(first)
         self.layers += others
@@ -310,7 +321,7 @@ def kind_of_cell(cell: str, config: Mapping[str, Any], paths: Iterable[str]) -> 
     is in it: its configuration, or the number of its arrays, does.
     """
     if cell != "MixedMemoryRNN":
-        return _CELLS.get(cell, cell.removesuffix("Cell"))
+        return _CELLS.get(cell, cell.removesuffix("Cell").removesuffix("_"))
     inner = config.get("rnn_cell")
     said = {*inner} if isinstance(inner, Mapping) else set()
     held = {path.rpartition("/")[2].partition(":")[0] for path in paths}

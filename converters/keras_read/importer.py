@@ -217,6 +217,7 @@ def _network(
     problems = Problems(ImportNetworkError, str(path))
     problems.extend(list(dict.fromkeys(chain.problems)))
     described = None if said is None else said.timespan
+    described = chain.timespan if described is None else described
     elapsed = checked_timespan(str(path), described if timespan is None else timespan)
     if not any(one.takes_time for one in chain.importers) and elapsed != 1.0:
         problems.add("its layers take no elapsed time; leave timespan out")

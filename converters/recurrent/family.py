@@ -68,6 +68,8 @@ class FamilyParts:
             and their stages.
         hears: of layers that hear something else than the one before, see `LiquidNetwork.hears`.
         host: what follows on the host, see `LiquidNetwork.host`.
+        notes: what else there is to say of it, for the network's source.
+        timespan: the constant elapsed time that a layer of Keras has where nobody says another.
     """
 
     layers: tuple[Layer, ...]
@@ -101,6 +103,8 @@ class NetworkParts:
     hears: Mapping[str, tuple[str, ...]]
     readout: Linear | None
     notes: Mapping[str, str]
+    notes: Mapping[str, str] = field(default_factory=dict)
+    timespan: float | None = None
 
 
 class FamilyImporter(ABC):

@@ -357,6 +357,7 @@ def _network(
     if not source:
         source = {"class": description.module}
     notes = {"no part in inference": "; ".join(description.notes)} if description.notes else {}
+    notes |= parts.notes
     try:
         network = LiquidNetwork(
             name, parts.layers, parts.readout, elapsed,

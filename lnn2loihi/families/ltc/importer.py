@@ -87,7 +87,10 @@ class LTCImporter(NcpsImporter):
 
     def is_checkpoint(self, state: Mapping[str, Tensor]) -> bool:
         """Whether there is a key that only LTCs have."""
-        return any(key.endswith(KEY) for key in as_module(state)) or is_original(state)
+        own = as_module(state)
+        # An LRC has a gleak, too, and no capacitance.
+        known = any(key.endswith(KEY) and key[: -len("gleak")] + "cm" in own for key in own)
+        return known or is_original(state)
 
     def describe(self, source: Any) -> tuple[LTCDescription, list[str]]:
         """How a live LTC was built; and what in it is not as ncps builds it."""
