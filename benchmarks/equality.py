@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 import state_spaces
 from engines import random_start
+from lrc_networks import KINDS, random_lrc
 from networks import random_ltc
 from variants import (
     ACTIVATIONS,
@@ -79,11 +80,35 @@ def of_ltc(timespan: float | None, memory: bool = False) -> Callable[[int], Made
         if memory:
             net = LiquidNetwork("ltc", (ltc_behind_memory(seed, timespan),), timespan=timespan)
 
+
+def of_ltc(timespan: float | None) -> Callable[[int], Made]:
+    """LTCs."""
+    return _timed(
+        lambda seed: random_ltc(seed, units=4 + seed % 5, unfolds=2 + seed % 3, timespan=timespan)
+    )
+
+
+def of_lrc(*kinds: str, timespan: float | None = 1.0) -> Callable[[int], Made]:
+    """LRCs of some kinds, which take turns."""
+    return _timed(
+        lambda seed: random_lrc(
+            seed, units=4 + seed % 5, unfolds=1 + seed % 3, timespan=timespan, density=0.8,
+            **KINDS[kinds[seed % len(kinds)]],
+        )
+    )  # fmt: skip
+
+
+def _timed(made: Callable[[int], LiquidNetwork]) -> Callable[[int], Made]:
+    """Networks with elapsed times, where they take them; 0 is among them."""
+
+    def make(seed: int) -> Made:
+        net = made(seed)
+
         def drawn(batch: int, steps: int, number: int) -> tuple[Any, Any]:
             rng = np.random.default_rng((seed, number))
             x = rng.normal(size=(batch, steps, net.input_size))
             elapsed = rng.choice([0.0, 0.5, 1.0, 2.0], (batch, steps))
-            return x, elapsed if timespan is None else None
+            return x, elapsed if net.irregular else None
 
         return net, drawn
 
@@ -148,6 +173,10 @@ FAMILIES: dict[str, Callable[[int], Made]] = {
     "LTC (irregular time)": of_ltc(None),
     "S4D": of_state_space(liquid=False),
     "liquid S4D": of_state_space(liquid=True),
+    "LRC": of_lrc("asymmetric", "symmetric", "tau"),
+    "LRC (irregular time)": of_lrc("symmetric", "asymmetric", "stc tau", timespan=None),
+    "LRC (hybrid solver)": of_lrc("hybrid", "hybrid stc", timespan=None),
+    "STC": of_lrc("stc", "stc tau"),
 }
 
 #: What stands behind the name of a family whose programs have masks of dropout.

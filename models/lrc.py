@@ -1,7 +1,7 @@
 """Liquid-resistance liquid-capacitance units as modules of PyTorch, for training. Needs PyTorch.
 
-Equations and initial values: MoniFarsang/LRC (MIT), classification/lrc_cell.py; Farsang et al. 2024,
-arXiv:2403.08791. The parameters have the names and the orientation (source, target) of the
+Equations and initial values: MoniFarsang/LRC (MIT), classification/lrc_cell.py; Farsang et al.
+2024, arXiv:2403.08791. The parameters have the names and the orientation (source, target) of the
 original, but for `elastance_mapping`, which is a torch.nn.Linear.
 """
 
@@ -45,7 +45,7 @@ class LRC(nn.Module):
     Args:
         input_size: number of inputs.
         units: number of units.
-        elastance_type: "asymmetric", "symmetric" or "none"; with "none" it is a saturated LTC (STC).
+        elastance_type: "asymmetric", "symmetric" or "none", with which it is a saturated LTC (STC).
         forget_gate: whether sigmoid(f) is what leaks; else the parameter tau.
         ode_solver: "explicit", or "hybrid", which takes the leak at the end of each step.
         ode_unfolds: steps for each sample.
@@ -141,7 +141,7 @@ class LRC(nn.Module):
         return torch.stack(answers, dim=1), v
 
     def _summed(self, before: str, z: Tensor) -> Tensor:
-        """What synapses add to u, and to f where there is one, side by side, (..., 1 or 2 units)."""
+        """What synapses add to u, and to f where there is one, side by side, (..., units)."""
         sigma, mu, h = (getattr(self, before + name) for name in ("sigma", "mu", "h"))
         opened = torch.sigmoid(torch.addcmul(-sigma * mu, sigma, z[..., None]))
         weights = [h, getattr(self, f"{before}w")] if self.forget_gate else [h]

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import variants as v
+from lrc_networks import KINDS, random_lrc
 from networks import random_ltc
 from state_spaces import gated, state_space
 
@@ -77,6 +78,21 @@ OURS: dict[str, tuple[Layer, bool]] = {
     "glu": (gated("glu"), False),
     "ltc": (random_ltc(0).layers[0], False),
     "ltc timed": (random_ltc(1, timespan=None).layers[0], True),
+    **{
+        f"lrc {name}{' timed' * timed}": (
+            random_lrc(
+                3, density=0.8, unfolds=unfolds, timespan=None if timed else 1.0, **KINDS[name]
+            ).layers[0],
+            timed,
+        )
+        for name, timed, unfolds in (
+            ("asymmetric", False, 1),
+            ("symmetric", True, 2),
+            ("stc", False, 1),
+            ("hybrid", True, 1),
+            ("tau", False, 1),
+        )
+    },
 }
 
 
