@@ -28,7 +28,7 @@ from lnn2loihi.models.training import (
 )
 from lnn2loihi.network import LiquidNetwork
 from lnn2loihi.program import LoihiProgram
-from lnn2loihi.quantization import quantize
+from lnn2loihi.quantization.verb import quantize
 from lnn2loihi.simulation import encode, simulate
 
 UNITS, BATCH = 32, 32

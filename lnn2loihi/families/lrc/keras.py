@@ -80,7 +80,8 @@ def _said(layer: KerasLayer) -> tuple[dict[str, Any], list[str]]:
     }
     unfolds, time = said["ode_unfolds"], said["dt"]
     problems: list[str] = []
-    if "units" not in layer.config:
+    if "units" not in layer.config and "dtype" in layer.config:
+        # No description says a dtype, and each configuration does.
         problems.append(
             "its configuration does not say how the cell was built (units, ode_unfolds, "
             "ode_solver): save its weights (.weights.h5), and describe them"
