@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from lnn2loihi.families.layer_norm.layer import LayerNormLayer
     from lnn2loihi.families.lrc_ssm.layer import LrcSSMLayer
     from lnn2loihi.families.lstm.input_memory import InputMemory
+    from lnn2loihi.families.lrc.layer import LRCLayer
     from lnn2loihi.families.lstm.layer import LSTMLayer
     from lnn2loihi.families.lstm.memory import Memory
     from lnn2loihi.families.ltc.layer import LTCLayer
@@ -162,6 +163,7 @@ _NAMES = {
     "families.lrc_ssm.layer": "LrcSSMLayer",
     "families.lstm.layer": "LSTMLayer",
     "families.lstm.memory": "Memory",
+    "families.lrc.layer": "LRCLayer",
     "families.ltc.layer": "LTCLayer",
     "families.minimal.layer": "MinGRULayer MinLSTMLayer",
     "families.product.layer": "ProductLayer",
@@ -252,6 +254,7 @@ __all__ = [
     "LiquidNetwork",
     "LiquidS4DLayer",
     "LSTMLayer",
+    "LRCLayer",
     "LTCLayer",
     "Lnn2LoihiError",
     "LoihiProgram",

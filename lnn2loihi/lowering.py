@@ -209,7 +209,8 @@ class StageLowering(ABC, Generic[S]):
             longest: the longest elapsed time of a timed stage; 0 for others.
 
         Returns:
-            float64 (units,), above 0.
+            float64 (units,), above 0; of so few significant bits that states, which are given and
+            answered as numbers, keep all of theirs (`families/lrc/lowering.py` takes three).
         """
         return None
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from converted_modules import encoder_decoder, sandwich
+from lrc_networks import random_lrc
 from networks import random_ltc, random_network, random_samples
 from state_spaces import state_space
 from variants import lrc_ssm
@@ -120,6 +121,7 @@ class Made:
         self.profile = l2l.profile(self.program, self.x, against=())
         self.linear = self.network.layers[0].ff1  # type: ignore[union-attr]
         self.ltc = random_ltc(1, inputs=2, units=2).layers[0]
+        self.lrc = random_lrc(1, inputs=2, units=2, elastance="symmetric").layers[0]
         self.module = qat.prepare(self.network, calibrate=self.x)
         self.module.eval()
         one = l2l.DescriptionCandidate("GRU", "", "", "[network]\n")
@@ -209,6 +211,7 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
     "InputPort.decode": lambda m: {"self": m.program.input, "integers": [[[1, 2]]]},
     "LSTMLayer": lambda m: {"name": "lstm", "gates": m.gates(l2l.LSTMLayer)},
     "LTCLayer": lambda m: _fields(m.ltc),
+    "LRCLayer": lambda m: _fields(m.lrc),
     "Linear": lambda m: _fields(m.linear),
     "Linear.scaled": lambda m: {"self": m.linear, "name": "a", "inputs": 2.0, "outputs": 2.0},
     "LiquidNetwork": lambda m: _fields(m.network),

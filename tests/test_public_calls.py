@@ -177,6 +177,7 @@ USES: dict[str, Callable[[Made, Any], object]] = {
     "LTCLayer": lambda m, made: _network(made),
     "GLULayer": lambda m, made: _network(made),
     "LiquidS4DLayer": lambda m, made: _network(made),
+    "LRCLayer": lambda m, made: _network(made),
     "MinGRULayer": lambda m, made: _network(made),
     "MinLSTMLayer": lambda m, made: _network(made),
     "InputMemory": lambda m, made: _network(made),
