@@ -54,6 +54,15 @@ class LRC(nn.Module):
         InputError: lists arguments that are out of range, or do not go together.
     """
 
+    gleak: nn.Parameter
+    vleak: nn.Parameter
+    tau: nn.Parameter
+    distr_shift: nn.Parameter
+    input_w: nn.Parameter
+    input_b: nn.Parameter
+    output_w: nn.Parameter
+    output_b: nn.Parameter
+
     def __init__(
         self,
         input_size: int,

@@ -160,7 +160,8 @@ def test_what_nothing_bounds_is_said() -> None:
     # What swings farther than it did in calibration leaves the format, and is counted.
     far = random_lrc(1, inputs=4, units=8, elastance="none", timespan=2.4)
     program = l2l.quantize(far, X[:, :2], "w8a12")
-    assert l2l.simulate(program, X).saturations["lrc.v"] > 0
+    counted = l2l.simulate(program, X).saturations
+    assert counted is not None and counted["lrc.v"] > 0
 
 
 # ---------------------------------------------------------------- integers

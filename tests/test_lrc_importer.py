@@ -96,13 +96,11 @@ def test_all_ways_in(kind: str, timed: bool) -> None:
 
 def test_training_for_the_chip_learns() -> None:
     torch.manual_seed(0)
-    made = nn.Sequential()
-    made.rnn, made.out = LRCU(3, 6), nn.Linear(6, 1)
 
     class Whole(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.rnn, self.out = made.rnn, made.out
+            self.rnn, self.out = LRCU(3, 6), nn.Linear(6, 1)
 
         def forward(self, x: Any) -> Any:
             return self.out(self.rnn(x)[0])
