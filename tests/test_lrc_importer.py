@@ -1,9 +1,16 @@
-"""LRCs as modules of PyTorch, checkpoints, and cells in files of Keras."""
+"""LRCs as modules of PyTorch, checkpoints, and cells in files of Keras.
+
+`lrc_keras.zip` holds what Keras 3 has saved (backend torch) of models around a cell that was
+written as the original's, with keras.ops in place of TensorFlow: `lrc_hybrid` has dt = 0.5, `lrc_asym`
+two unfolds, `lrc_interp` nothing but units. `answers.npz` has the samples `x`, and what they answered.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import io
 import logging
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +23,7 @@ from test_lrc import ANSWERS, CELL, VARIANTS, arrays_of, network_of, samples
 
 import lnn2loihi as l2l
 from lnn2loihi.converters.files.tensor import Tensor
+from lnn2loihi.converters.keras_read.importer import KerasImporter
 from lnn2loihi.converters.keras_read.layer import KerasLayer
 from lnn2loihi.errors import ImportNetworkError, InputError
 from lnn2loihi.families.lrc.keras import keras_parts
@@ -29,6 +37,11 @@ from lnn2loihi import qat  # noqa: E402
 from lnn2loihi.models.lrc import LRC, LRCU, STC  # noqa: E402
 from lnn2loihi.testing import check_importer  # noqa: E402
 
+SAVED = zipfile.ZipFile(Path(__file__).parent / "lrc_keras.zip")
+#: Those that say themselves what they hold.
+SAVED_FILES = [
+    name for name in sorted(SAVED.namelist()) if not name.endswith((".npz", ".weights.h5"))
+]
 X = np.random.default_rng(0).normal(size=(2, 10, 3))
 TIMES = np.random.default_rng(1).uniform(0.1, 1.0, X.shape[:2])
 MODULES = {
@@ -271,6 +284,22 @@ def test_cells_of_keras(variant: str, named: bool) -> None:
     # Configurations may not say what the arrays do.
     bare = keras_layer(variant, named=named, elastance_type=None, forget_gate=None)
     assert (keras_parts(bare)[0] or parts).layers == parts.layers
+
+
+@pytest.mark.parametrize("file", SAVED_FILES)
+def test_what_keras_saved(file: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("h5py", reason="h5py is not installed")
+    (tmp_path / file).write_bytes(SAVED.read(file))
+    answers = dict(np.load(io.BytesIO(SAVED.read("answers.npz"))))
+    network = KerasImporter().load(tmp_path / file)
+    kind = file.partition(".")[0].removeprefix("lrc_")
+    found = network.evaluate(answers["x"].astype(np.float64)).outputs
+    np.testing.assert_allclose(found, answers[kind], rtol=0, atol=1e-6)
+    assert network.timespan == (0.5 if kind == "hybrid" else 1.0)
+    said = [text for key, text in network.source.items() if key.endswith(", elastance")]
+    assert bool(said) == ("saturated LTC (STC), not an LRC" in caplog.text) == (kind == "interp")
+    if kind == "hybrid":  # whoever imports it may say another
+        assert KerasImporter().load(tmp_path / file, timespan=2.0).timespan == 2.0
 
 
 def test_keras_says_how_time_passes() -> None:
