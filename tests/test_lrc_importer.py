@@ -1,8 +1,9 @@
 """LRCs as modules of PyTorch, checkpoints, and cells in files of Keras.
 
 `lrc_keras.zip` holds what Keras 3 has saved (backend torch) of models around a cell that was
-written as the original's, with keras.ops in place of TensorFlow: `lrc_hybrid` has dt = 0.5, `lrc_asym`
-two unfolds, `lrc_interp` nothing but units. `answers.npz` has the samples `x`, and what they answered.
+written as the original's, with keras.ops in place of TensorFlow: `lrc_hybrid` has dt = 0.5,
+`lrc_asym` two unfolds, `lrc_interp` nothing but units. `answers.npz` has the samples `x`, and what
+they answered.
 """
 
 from __future__ import annotations
