@@ -42,7 +42,7 @@ from lnn2loihi.converters.files.description import Description
 from lnn2loihi.converters.keras_read.layer import KerasLayer
 from lnn2loihi.converters.recurrent.family import FamilyImporter, FamilyParts
 from lnn2loihi.families.lrc.description import INTERP, LRC, LRCDescription
-from lnn2loihi.families.lrc.keras import keras_parts
+from lnn2loihi.families.lrc.keras import keras_parts, keras_positions
 from lnn2loihi.families.lrc.state import SATURATED, lrc_parts, places, suggested_lines
 
 _log = logging.getLogger("lnn2loihi")
@@ -92,6 +92,10 @@ class LRCImporter(FamilyImporter):
     def from_keras(self, layer: KerasLayer) -> tuple[FamilyParts | None, list[str]]:
         """The layer of an RNN of an LRC_Cell."""
         return keras_parts(layer)
+
+    def from_names(self, arrays: Mapping[str, Tensor]) -> tuple[str, dict[str, Tensor]] | None:
+        """An RNN of an LRC_Cell."""
+        return keras_positions(arrays)
 
     def suggestion(self, state: Mapping[str, Tensor]) -> list[str]:
         """Lines of a description, as far as the keys of a checkpoint tell."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from lnn2loihi.converters.files.tensor import FloatArray
+from lnn2loihi.converters.files.tensor import FloatArray, Tensor
 from lnn2loihi.converters.keras_read.layer import KerasLayer
 from lnn2loihi.converters.recurrent.family import FamilyParts
 from lnn2loihi.families.lrc.description import UNFOLDS_LIMIT
@@ -27,6 +27,7 @@ from lnn2loihi.families.lrc.state import (
     AUTONOMOUS,
     SATURATED,
     elastance_of,
+    mapping_of,
     names_of,
     parts_of,
     taken_names,
@@ -36,6 +37,8 @@ from lnn2loihi.families.ltc.description import MAPPINGS
 _log = logging.getLogger("lnn2loihi")
 #: Where the arrays of the cell stand, and its map of the elastance.
 _CELL, _MAPPING = "cell/", "cell/elastance_mapping/"
+#: The arrays of that map.
+_MAP = ("kernel", "bias")
 
 
 def keras_parts(layer: KerasLayer) -> tuple[FamilyParts | None, list[str]]:
@@ -53,7 +56,7 @@ def keras_parts(layer: KerasLayer) -> tuple[FamilyParts | None, list[str]]:
     inputs, units = found["sensory_h"].shape
     problems = arrays.problems
     if mapped:
-        others = layer.state(("kernel", "bias"), _MAPPING)
+        others = layer.state(_MAP, _MAPPING)
         found["elastance_mapping.kernel"] = others.take("kernel", inputs + units, units)
         found["elastance_mapping.bias"] = others.take("bias", units, 0)
         problems += others.problems
@@ -65,6 +68,27 @@ def keras_parts(layer: KerasLayer) -> tuple[FamilyParts | None, list[str]]:
     named = made.renamed(lambda _: layer.name)
     time = None if said["dt"] == 1.0 else float(said["dt"])
     return replace(parts, layers=(named,), timespan=time), []
+
+
+def keras_positions(arrays: Mapping[str, Tensor]) -> tuple[str, dict[str, Tensor]] | None:
+    """The class of the layer, and its arrays by position; None where they are none of an LRC_Cell.
+
+    Args:
+        arrays: by path below the layer, whose last parts are the names of variables.
+    """
+    ends = {path.rpartition("/")[2].partition(":")[0]: one for path, one in arrays.items()}
+    if not {"gleak", "vleak", "h", "sensory_h"} <= {*ends} or len(ends) < len(arrays):
+        return None
+    names = names_of(
+        forgets="tau" not in ends,
+        shifted="distr_shift" in ends,
+        mappings={part: mapping_of(ends, part) for part in ("input", "output")},
+    )
+    if {*ends} - {*names, *_MAP}:
+        return None
+    placed = {f"{_CELL}vars/{place}": ends[n] for place, n in enumerate(names) if n in ends}
+    placed |= {f"{_MAPPING}vars/{place}": ends[n] for place, n in enumerate(_MAP) if n in ends}
+    return "LRC", placed
 
 
 def _said(layer: KerasLayer) -> tuple[dict[str, Any], list[str]]:
@@ -140,7 +164,7 @@ def _contradictions(
             found.append(
                 f"elastance_type is {elastance!r:.60}, but its arrays are those of {there!r}"
             )
-        elif wanted == NONE:
+        elif wanted == NONE and elastance != NONE:
             _log.warning("%s: elastance_type is %r: the elastance is %s", layer.name, elastance,
                          SATURATED)  # fmt: skip
     if forgets is not None and bool(forgets) != ("w" in arrays):

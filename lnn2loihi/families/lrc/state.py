@@ -164,7 +164,7 @@ def taken_names(arrays: Arrays, names: Sequence[str]) -> dict[str, FloatArray]:
 
 def _taken(arrays: Arrays, keys: Collection[str]) -> dict[str, FloatArray]:
     """All arrays of an LRC, by the names of the original."""
-    mappings = {part: _mapping(keys, part) for part in ("input", "output")}
+    mappings = {part: mapping_of(keys, part) for part in ("input", "output")}
     names = names_of(forgets="tau" not in keys, shifted="distr_shift" in keys, mappings=mappings)
     found = taken_names(arrays, names)
     inputs, units = found["sensory_h"].shape
@@ -178,7 +178,7 @@ def _taken(arrays: Arrays, keys: Collection[str]) -> dict[str, FloatArray]:
     return found
 
 
-def _mapping(keys: Collection[str], part: str) -> str:
+def mapping_of(keys: Collection[str], part: str) -> str:
     """The mapping that the keys show."""
     if f"{part}_b" in keys:
         return "affine"
@@ -203,8 +203,8 @@ def _contradictions(
         "units": (description.units, units),
         "elastance_type": (NONE if said == INTERP else said, elastance_of(arrays)),
         "forget_gate": (description.forget_gate, "tau" not in keys),
-        "input_mapping": (description.input_mapping, _mapping(keys, "input")),
-        "output_mapping": (description.output_mapping, _mapping(keys, "output")),
+        "input_mapping": (description.input_mapping, mapping_of(keys, "input")),
+        "output_mapping": (description.output_mapping, mapping_of(keys, "output")),
     }
     found = [
         f"{key} is {stated!r} in {description.origin}, but its arrays are those of {there!r}"
