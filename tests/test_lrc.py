@@ -35,7 +35,7 @@ VARIANTS = {
 }  # fmt: skip
 CELL, DENSE = "rnn/lrc__cell/", "time_distributed/"
 RNG = np.random.default_rng(0)
-X = RNG.normal(size=(8, 24, 4))
+X = RNG.normal(size=(4, 14, 4))
 
 
 def arrays_of(variant: str) -> dict[str, np.ndarray]:
@@ -124,7 +124,7 @@ def arrays_at_random(seed: int, **kind: Any) -> LiquidNetwork:
     kind=st.sampled_from(sorted(KINDS)), seed=st.integers(0, 999), timespan=st.floats(0.05, 2.5),
     unfolds=st.integers(1, 3), negative=st.booleans(),
 )  # fmt: skip
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_potential_leaves_its_bound(
     kind: str, seed: int, timespan: float, unfolds: int, negative: bool
 ) -> None:
@@ -149,16 +149,16 @@ def test_no_potential_leaves_its_bound(
 
 
 def test_what_nothing_bounds_is_said() -> None:
-    network = random_lrc(1, inputs=4, units=8, elastance="none", timespan=3.0)
+    network = random_lrc(1, inputs=4, units=3, elastance="none", timespan=3.0)
     program = l2l.quantize(network, X, "w8a12")
     (said,) = [text for text in program.warnings if "overshoot" in text]
     assert "elapsed time is up to 3 (in 1 unfolds)" in said
     assert "what leaves them saturates, which is counted" in said
     assert "hybrid solver" in said
-    sound = random_lrc(1, inputs=4, units=8, timespan=1.0)
+    sound = random_lrc(1, inputs=4, units=4, timespan=1.0)
     assert not [w for w in l2l.quantize(sound, X, "w8a12").warnings if "overshoot" in w]
     # What swings farther than it did in calibration leaves the format, and is counted.
-    far = random_lrc(1, inputs=4, units=8, elastance="none", timespan=2.4)
+    far = random_lrc(1, inputs=4, units=4, elastance="none", timespan=2.4)
     program = l2l.quantize(far, X[:, :2], "w8a12")
     counted = l2l.simulate(program, X).saturations
     assert counted is not None and counted["lrc.v"] > 0
@@ -180,27 +180,26 @@ def test_instructions_and_steps(kind: str) -> None:
     assert membranes.program.instruction_count <= COUNTS[kind]
 
 
-@pytest.mark.parametrize("timespan", [1.0, 0.3, 2.0, None])
+@pytest.mark.parametrize(("timespan", "unfolds"), [(1.0, 1), (0.3, 3), (2.0, 1), (None, 3)])
 @pytest.mark.parametrize("kind", KINDS)
-def test_integers_answer_as_floats(kind: str, timespan: float | None) -> None:
+def test_integers_answer_as_floats(kind: str, timespan: float | None, unfolds: int) -> None:
     """With rates below and above 1, constant and irregular, unfolded and not."""
-    for unfolds in (1, 3):
-        network = random_lrc(
-            2, inputs=4, units=8, **KINDS[kind], timespan=timespan, unfolds=unfolds,
-            leak=0.9 if timespan == 2.0 else 1.4,
-        )  # fmt: skip
-        times = None if timespan else RNG.uniform(0.1, 1.0, X.shape[:2])
-        program = l2l.quantize(network, X, "w8a12", calibrate_timespans=times)
-        assert program.steps_per_sample == 2 * unfolds
-        assert difference(program, network, X, times) < 0.015
-        assert l2l.verify(program, X[:2], "reference,c", timespans=None if times is None else
-                          times[:2]).bit_exact  # fmt: skip
+    network = random_lrc(
+        2, inputs=4, units=6, **KINDS[kind], timespan=timespan, unfolds=unfolds,
+        leak=0.9 if timespan == 2.0 else 1.4,
+    )  # fmt: skip
+    times = None if timespan else RNG.uniform(0.1, 1.0, X.shape[:2])
+    program = l2l.quantize(network, X, "w8a12", calibrate_timespans=times)
+    assert program.steps_per_sample == 2 * unfolds
+    assert difference(program, network, X, times) < 0.015
+    spans = None if times is None else times[:2, :6]
+    assert l2l.verify(program, X[:2, :6], "reference,c", timespans=spans).bit_exact
 
 
 def test_slow_units_do_not_stand_still() -> None:
     """A potential that moves by less than a unit of its message in a step arrives nevertheless."""
     network = random_lrc(3, inputs=4, units=6, timespan=0.002)
-    x = np.repeat(RNG.normal(size=(2, 1, 4)), 400, axis=1)
+    x = np.repeat(RNG.normal(size=(1, 1, 4)), 400, axis=1)
     floats = network.evaluate(x).states["lrc"]
     program = l2l.quantize(network, x, "w8a8x12")
     step = program.population("lrc").scale

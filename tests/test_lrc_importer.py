@@ -103,7 +103,7 @@ def test_live_modules(kind: str) -> None:
     assert ("elastance" in network.source) == (kind == "stc")
 
 
-@pytest.mark.parametrize(("kind", "timed"), [("lrcu", True), ("stc", False), ("tau", False)])
+@pytest.mark.parametrize(("kind", "timed"), [("lrcu", True), ("stc", False)])
 def test_all_ways_in(kind: str, timed: bool) -> None:
     check_importer(module(kind), X, timespans=TIMES if timed else None)
 
@@ -122,9 +122,9 @@ def test_training_for_the_chip_learns() -> None:
     x = torch.tensor(X, dtype=torch.float32)
     target = torch.tanh(x.cumsum(1)[..., :1])
     trained = qat.prepare(Whole(), "w4a8", calibrate=X).train()
-    optimizer = torch.optim.Adam(trained.parameters(), lr=0.02)
+    optimizer = torch.optim.Adam(trained.parameters(), lr=0.03)
     losses = []
-    for _ in range(25):
+    for _ in range(15):
         optimizer.zero_grad()
         loss = (trained(x) - target).square().mean()
         loss.backward()
