@@ -366,8 +366,16 @@ class _Guarded(StageLowering[Any]):
         return self._asked(stage, tuple, "unit_sizes", stage, answers, sums)
 
     def unit_ranges(self, stage: Any, answers: Any, longest: float) -> FloatArray | None:
+        def ranges(*given: Any) -> FloatArray | None:
+            found = self._own.unit_ranges(*given)
+            if isinstance(found, np.ndarray) and not (
+                found.shape == (stage.units,) and bool(np.all((found > 0) & (found < np.inf)))
+            ):
+                raise ValueError(f"it gives {found!r:.60}; give {stage.units} numbers above 0")
+            return found
+
         kinds = (np.ndarray, type(None))
-        return self._asked(stage, kinds, "unit_ranges", stage, answers, longest)
+        return self._run(stage, kinds, "unit_ranges", ranges, stage, answers, longest)
 
     def cautions(self, stage: Any, largest: FloatArray, longest: float) -> list[str]:
         return self._asked(stage, list, "cautions", stage, largest, longest)

@@ -254,7 +254,7 @@ def failing(method: str, answer: Any = boom) -> Failing:
 
 
 @pytest.mark.parametrize("method", ["lower", "message_format", "message_low", "may_clip",
-                                    "unit_sizes"])  # fmt: skip
+                                    "unit_sizes", "unit_ranges", "cautions"])  # fmt: skip
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [(boom, "RuntimeError: boom at"), (lambda *_: "?", "answer of type str")],
@@ -280,6 +280,16 @@ def test_lowerings_that_fail_are_named(
         "; mend it or remove pull",
     ):
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "ranges", [np.ones(3), np.zeros(4), np.full(4, np.nan), np.ones((4, 1)), -np.ones(4)]
+)
+def test_ranges_of_units_that_are_none(ranges: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    lowering = failing("unit_ranges", lambda *_: ranges)
+    install(monkeypatch, replace(FAMILY, lowerings={PullStage: lowering}))
+    with pytest.raises(QuantizationError, match="give 4 numbers above 0"):
+        l2l.quantize(l2l.import_network(pull()), X)
 
 
 def test_programs_that_fail_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
