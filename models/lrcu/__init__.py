@@ -1,4 +1,4 @@
-"""Trained LRC units, asymmetric and symmetric, and a saturated LTC, that predict a HalfCheetah.
+"""Trained LRC units with asymmetric elastance that predict a HalfCheetah.
 
 `card.md` says what they were trained on and how well they do; the data are those of
 `lnn2loihi.models.halfcheetah`.
@@ -17,8 +17,10 @@ from lnn2loihi.program import LoihiProgram
 #: Folder with the shipped `<kind>.toml` and `.safetensors`, the programs `<kind>_<recipe>.l2l`, and
 #: `card.md`.
 FOLDER = Path(__file__).parent
-#: What the networks are called, and their elastances.
+#: What can be trained, and its elastance.
 KINDS = {"asymmetric": "asymmetric", "symmetric": "symmetric", "stc": "none"}
+#: Those of them whose weights are here.
+SHIPPED = ("asymmetric",)
 #: The recipe that they were trained for the chip with.
 QAT_RECIPE = "w4a8x12"
 
@@ -27,7 +29,7 @@ def load(kind: str = "asymmetric") -> LiquidNetwork:
     """A shipped network: 17 inputs and outputs, 32 units; needs no PyTorch.
 
     Args:
-        kind: one of KINDS.
+        kind: one of SHIPPED.
 
     Raises:
         InputError: there is no such network.
@@ -40,7 +42,7 @@ def program(kind: str = "asymmetric") -> LoihiProgram:
     """The network after training for the chip with the recipe QAT_RECIPE.
 
     Args:
-        kind: one of KINDS.
+        kind: one of SHIPPED.
 
     Raises:
         InputError: there is no such network.
@@ -50,6 +52,6 @@ def program(kind: str = "asymmetric") -> LoihiProgram:
 
 
 def _shipped(kind: str, ending: str) -> Path:
-    if kind not in KINDS:
-        raise InputError("kind", f"is {kind!r:.60}; there are {', '.join(KINDS)}")
+    if kind not in SHIPPED:
+        raise InputError("kind", f"is {kind!r:.60}; there are {', '.join(SHIPPED)}")
     return FOLDER / f"{kind}{ending}"
