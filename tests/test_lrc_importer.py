@@ -303,6 +303,44 @@ def test_what_keras_saved(file: str, tmp_path: Path, caplog: pytest.LogCaptureFi
         assert KerasImporter().load(tmp_path / file, timespan=2.0).timespan == 2.0
 
 
+@pytest.mark.parametrize("kind", ["asym", "hybrid"])
+def test_weights_that_keras_saved(kind: str, tmp_path: Path) -> None:
+    """With the description that is proposed, but for what no array says."""
+    pytest.importorskip("h5py", reason="h5py is not installed")
+    path = tmp_path / f"lrc_{kind}.weights.h5"
+    path.write_bytes(SAVED.read(path.name))
+    answers = dict(np.load(io.BytesIO(SAVED.read("answers.npz"))))
+    with pytest.raises(ImportNetworkError, match="a file of weights does not say") as caught:
+        KerasImporter().load(path)
+    lines = str(caught.value).partition("[network]")[2]
+    assert 'class = "RNN", cell = "LRC_Cell", elastance_type = ' in lines
+    if kind == "asym":
+        lines = lines.replace("ode_unfolds = 1", "ode_unfolds = 2")
+    else:
+        lines = lines.replace('"explicit"', '"hybrid"').replace("timespan = 1.0", "timespan = 0.5")
+    path.with_suffix(".toml").write_text(f"[network]{lines}")
+    found = KerasImporter().load(path).evaluate(answers["x"].astype(np.float64)).outputs
+    np.testing.assert_allclose(found, answers[kind], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("variant", ["symmetric", "noforget"])
+def test_archives_of_variables(variant: str, tmp_path: Path) -> None:
+    """`store_weights` of the original, with the description that is proposed, and with ours."""
+    before = f"{variant}/w/"
+    np.savez(
+        tmp_path / "net.npz",
+        **{key[len(before) :]: a for key, a in ANSWERS.items() if key.startswith(before)},
+    )
+    lines = problems_of(tmp_path / "net.npz").partition("[network]")[2]
+    assert 'class = "LRC", elastance_type = "symmetric"' in lines
+    x, t = samples()
+    for text in (lines.partition("timespan")[0], LINES):
+        (tmp_path / "net.toml").write_text(f"[network]\n{text}")
+        network = l2l.import_network(tmp_path / "net.npz", timespan="irregular")
+        answers = network.evaluate(x, timespans=t[..., 0]).outputs
+        np.testing.assert_allclose(answers, ANSWERS[f"{variant}/out"], rtol=0, atol=1e-6)
+
+
 def test_keras_says_how_time_passes() -> None:
     parts, _ = keras_parts(keras_layer("symmetric", dt=0.25))
     assert parts is not None and parts.timespan == 0.25

@@ -156,7 +156,7 @@ def _candidate(path: Path, file: KerasFile, order: Sequence[str]) -> Description
             'timespan = "?"  # 0.0 where no elapsed time came with the samples (tf_cfc.py takes 0 '
             'behind a memory), or "irregular"'
         )
-    elif any(one["class"] in (*_NCPS, "RNN") for one in layers):
+    elif any(one["class"] in (*_NCPS, "LRC", "RNN") for one in layers):
         lines.append('timespan = 1.0  # a guess; "irregular" if it came with the samples')
     chain = KerasChain()
     problems: list[str] = []

@@ -17,6 +17,8 @@ MOST_CELLS = 64
 _ROOTS = ("cell/rnn_cell/", "cell/cfc/", "cell/")
 #: Arrays of an LTC before its mappings.
 _OF_LTC = 11
+#: Arrays of an LRC with both mappings, without a symmetric elastance.
+_OF_LRC = 14
 #: What a description has to say before it is read.
 ASKED = "?"
 
@@ -51,6 +53,9 @@ def size_of(file: KerasFile, group: str) -> tuple[int, int]:
     if kind == "CfC" and len(first) == len(last) == 2:
         columns = _backbone(file, root) or first
         return memory[0] if memory else columns[0] - first[1], last[1]
+    # Behind gleak, vleak, sigma, mu, w and sensory_w (or tau), and h.
+    if kind == "LRC" and len(sensory := _shape(file, f"{cells[0]}7")) == 2:
+        return sensory[0], sensory[1]
     if kind == "LTC" and len(sensory := _shape(file, f"{cells[0]}9")) == 2:
         outputs = (_shape(file, f"{cells[0]}{_OF_LTC + 2}") or sensory[1:])[0]
         return (memory or sensory)[0], outputs
@@ -82,6 +87,8 @@ def guesses_of(file: KerasFile, group: str) -> dict[str, Any]:
         found["mode"] = "pure" if not gated else ASKED if asked else "default"
         if _backbone(file, root):
             found["activation"] = ASKED if asked else "lecun_tanh"
+    if kind == "LRC":
+        found |= _of_lrc(file, cells[0])
     if kind == "LTC":
         mapped = sum(path.startswith(cells[0]) for path in file.arrays) - _OF_LTC
         if mapped < 4:
@@ -98,6 +105,17 @@ def guesses_of(file: KerasFile, group: str) -> dict[str, Any]:
     return found
 
 
+def _of_lrc(file: KerasFile, cell: str) -> dict[str, Any]:
+    """What the table of an LRC says: its elastance, as far as the number of its arrays tells; the
+    steps of its solver are guesses.
+    """
+    mapped = f"{cell.removesuffix('vars/')}elastance_mapping/vars/0"
+    held = sum(path.startswith(cell) for path in file.arrays)
+    plain = _OF_LRC - (len(_shape(file, f"{cell}4")) == 1)
+    kind = "none" if not _shape(file, mapped) else "symmetric" if held > plain else "asymmetric"
+    return {"elastance_type": kind, "ode_unfolds": 1, "ode_solver": "explicit"}
+
+
 def asks_for_time(file: KerasFile, group: str) -> bool:
     """Whether no default of the elapsed time holds: behind a memory of tf_cfc.py."""
     dense = _shape(file, f"{_root(file, group)}ff1/vars/0")
@@ -111,7 +129,7 @@ def _recurrent(file: KerasFile, group: str) -> str | None:
     cell = _cell(file, group) or ""
     if cell == "MixedMemoryRNN":
         return "LTC" if _shape(file, f"{_root(file, group)}vars/{_OF_LTC - 1}") else "CfC"
-    return "CfC" if cell.lower().endswith("cfccell") else cell.removesuffix("Cell")
+    return "CfC" if cell.lower().endswith("cfccell") else cell.removesuffix("Cell").rstrip("_")
 
 
 def _cell(file: KerasFile, group: str) -> str | None:
@@ -123,6 +141,8 @@ def _cell(file: KerasFile, group: str) -> str | None:
         return "MixedMemoryRNN"
     if "_cfc_layers" in cells[0]:
         return "WiredCfCCell"
+    if len(_shape(file, f"{root}vars/0")) == 1 and len(_shape(file, f"{root}vars/2")) == 2:
+        return "LRC_Cell"  # sigma, where an LTC has cm
     if _shape(file, f"{root}vars/{_OF_LTC - 1}"):
         return "LTCCell"
     if _shape(file, f"{root}time_a/vars/0") or _shape(file, f"{root}vars/3"):
