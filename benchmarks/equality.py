@@ -73,10 +73,9 @@ def of_variant(variant: Variant) -> Callable[[int], Made]:
 
 
 def of_ltc(timespan: float | None, memory: bool = False) -> Callable[[int], Made]:
-    """LTCs, perhaps behind a memory."""
+    """LTCs, alone or behind a memory that feeds their input."""
 
-    def make(seed: int) -> Made:
-        net = random_ltc(seed, units=4 + seed % 5, unfolds=2 + seed % 3, timespan=timespan)
+    def made(seed: int) -> LiquidNetwork:
         if memory:
             net = LiquidNetwork("ltc", (ltc_behind_memory(seed, timespan),), timespan=timespan)
 
@@ -86,6 +85,11 @@ def of_ltc(timespan: float | None) -> Callable[[int], Made]:
     return _timed(
         lambda seed: random_ltc(seed, units=4 + seed % 5, unfolds=2 + seed % 3, timespan=timespan)
     )
+            layer = ltc_behind_memory(seed, timespan)
+            return LiquidNetwork("ltc", (layer,), timespan=timespan)
+        return random_ltc(seed, units=4 + seed % 5, unfolds=2 + seed % 3, timespan=timespan)
+
+    return _timed(made)
 
 
 def of_lrc(*kinds: str, timespan: float | None = 1.0) -> Callable[[int], Made]:

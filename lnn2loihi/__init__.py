@@ -78,9 +78,9 @@ if TYPE_CHECKING:
     from lnn2loihi.families.dense.layer import DenseLayer
     from lnn2loihi.families.gru.layer import GRULayer
     from lnn2loihi.families.layer_norm.layer import LayerNormLayer
+    from lnn2loihi.families.lrc.layer import LRCLayer
     from lnn2loihi.families.lrc_ssm.layer import LrcSSMLayer
     from lnn2loihi.families.lstm.input_memory import InputMemory
-    from lnn2loihi.families.lrc.layer import LRCLayer
     from lnn2loihi.families.lstm.layer import LSTMLayer
     from lnn2loihi.families.lstm.memory import Memory
     from lnn2loihi.families.ltc.layer import LTCLayer
