@@ -77,14 +77,6 @@ def of_ltc(timespan: float | None, memory: bool = False) -> Callable[[int], Made
 
     def made(seed: int) -> LiquidNetwork:
         if memory:
-            net = LiquidNetwork("ltc", (ltc_behind_memory(seed, timespan),), timespan=timespan)
-
-
-def of_ltc(timespan: float | None) -> Callable[[int], Made]:
-    """LTCs."""
-    return _timed(
-        lambda seed: random_ltc(seed, units=4 + seed % 5, unfolds=2 + seed % 3, timespan=timespan)
-    )
             layer = ltc_behind_memory(seed, timespan)
             return LiquidNetwork("ltc", (layer,), timespan=timespan)
         return random_ltc(seed, units=4 + seed % 5, unfolds=2 + seed % 3, timespan=timespan)
@@ -132,6 +124,8 @@ def of_state_space(liquid: bool) -> Callable[[int], Made]:
             return rng.normal(size=(batch, steps, net.input_size)), None
 
         return net, drawn
+
+    return make
 
 
 def of_layers(*kinds: Callable[[str, int, int, int], Layer]) -> Callable[[int], Made]:
