@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.defaults import NETWORK_SUFFIX
 from lnn2loihi.errors import InputError
 from lnn2loihi.files import write_atomically
+from lnn2loihi.replacing import replacing_files
 from lnn2loihi.showing import Said, Shown, Verbatim
 
 
@@ -86,7 +88,8 @@ class DescriptionProposal(Shown):
                 "replace=True, --replace",
             )
         try:
-            return write_atomically(target, self.text.encode())
+            with replacing_files() if replace else nullcontext():
+                return write_atomically(target, self.text.encode())
         except OSError as error:
             raise InputError(str(target), f"cannot be written: {error.strerror}") from error
 

@@ -93,11 +93,14 @@ def replacing_files() -> Iterator[None]:
     Without it a file of another kind than what is written is refused: a checkpoint, samples or a
     text of yours under the name of a program.
     """
-    token = _REPLACING.set(Replacing(forced=True))
+    guard = _REPLACING.get() or Replacing()
+    before, guard.forced = guard.forced, True
+    token = _REPLACING.set(guard)
     try:
         yield
     finally:
         _REPLACING.reset(token)
+        guard.forced = before
 
 
 def force_replacing(forced: bool) -> None:

@@ -129,7 +129,8 @@ class TestWriting:
     def test_an_interrupted_write_leaves_the_old_file_and_no_other(
         self, path: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException
     ) -> None:
-        path.write_bytes(b"the old one")
+        save(random_program(2, SMALL), path)
+        old = path.read_bytes()
 
         def interrupted(*_: object) -> None:
             raise error
@@ -138,7 +139,7 @@ class TestWriting:
         expected = ArtifactError if isinstance(error, OSError) else KeyboardInterrupt
         with pytest.raises(expected):
             save(small(), path)
-        assert path.read_bytes() == b"the old one"
+        assert path.read_bytes() == old
         assert os.listdir(path.parent) == [path.name]
 
     def test_a_missing_folder_is_named(self, tmp_path: Path) -> None:

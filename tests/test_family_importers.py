@@ -229,7 +229,7 @@ def test_a_strangers_family_stands_among_those_that_are_known(tmp_path: Path) ->
     path.with_suffix(".toml").write_text('[network]\nmodule = "Pull"\n')
     assert "which another importer reads" in problems_of(path, format="gru")
     listed = problems_of(path, format="nobody")
-    assert "registered are: families" in listed and "ncps, cfc, " in listed
+    assert "registered are: equinox, families, " in listed and "ncps, cfc, " in listed
     assert "pull_torch, pull" in listed
 
 

@@ -67,6 +67,7 @@ SAID: dict[str, tuple[str, ...]] = {
     "substeps": ("updates for each sample",), "source": ("no importer",),
     "module": ("no importer",), "interleave": ("take turns",), "period": ("shape",),
     "core_names": ("core", "shape"), "populations": ("unknown source or target",),
+    "per_step": ("of no dropout in its training",),
     "interactive": ("compiler for WebAssembly",),
     "connections": ("no input",), "calibrate": ("calibration data",), "chunks": ("x ", "chunk"),
 }  # fmt: skip

@@ -43,8 +43,10 @@ from typing import TYPE_CHECKING, Any
 
 from lnn2loihi.arguments import checks_kinds
 from lnn2loihi.converters.files.description import Timespan, checked_timespan
-from lnn2loihi.converters.modules.chain import (
-    Chain,
+from lnn2loihi.converters.modules.chain import Chain
+from lnn2loihi.converters.modules.check import compared
+from lnn2loihi.converters.modules.classes import class_name, is_torch_module
+from lnn2loihi.converters.modules.registered import (
     Part,
     accepted,
     does_nothing,
@@ -52,8 +54,6 @@ from lnn2loihi.converters.modules.chain import (
     is_container,
     parts_of,
 )
-from lnn2loihi.converters.modules.check import compared
-from lnn2loihi.converters.modules.classes import class_name, is_torch_module
 from lnn2loihi.converters.modules.streams import GIVEN, Step
 from lnn2loihi.converters.modules.wrapped import unwrapped_module
 from lnn2loihi.converters.provenance import with_source

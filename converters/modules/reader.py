@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from lnn2loihi.converters.modules.activations import activation_of
-from lnn2loihi.converters.modules.chain import Part, does_nothing, is_batch_norm, refusal
 from lnn2loihi.converters.modules.classes import is_dropout, is_linear
 from lnn2loihi.converters.modules.norms import NORMS, norm_of, read_norm
 from lnn2loihi.converters.modules.operators import (
@@ -20,6 +19,7 @@ from lnn2loihi.converters.modules.operators import (
     with_features,
 )
 from lnn2loihi.converters.modules.recurrences import read_recurrent
+from lnn2loihi.converters.modules.registered import Part, does_nothing, is_batch_norm, refusal
 from lnn2loihi.converters.modules.streams import (
     SAMPLES,
     Lost,

@@ -14,7 +14,6 @@ from lnn2loihi.converters.modules.activations import activation_of
 from lnn2loihi.converters.modules.affine import Affine
 from lnn2loihi.converters.modules.atoms import Call, Given
 from lnn2loihi.converters.modules.calls import read_call, read_parts, read_state
-from lnn2loihi.converters.modules.chain import does_nothing, is_batch_norm
 from lnn2loihi.converters.modules.classes import is_linear
 from lnn2loihi.converters.modules.entering import entered, followed, labelled, lengths
 from lnn2loihi.converters.modules.flows import Flow, Host, Kept, Meaning, Several
@@ -23,6 +22,7 @@ from lnn2loihi.converters.modules.moves import takes_an_end
 from lnn2loihi.converters.modules.norms import NORMS, norm_of, read_norm
 from lnn2loihi.converters.modules.operators import HANDLERS, NOTHING, unknown, with_features
 from lnn2loihi.converters.modules.reader import MOVING, Reader, as_operator, leads
+from lnn2loihi.converters.modules.registered import does_nothing, is_batch_norm
 from lnn2loihi.converters.modules.stepping import StepKey, Steps
 from lnn2loihi.converters.modules.streams import Step
 from lnn2loihi.converters.recurrent.family import FamilyParts

@@ -81,6 +81,8 @@ class FamilyParts:
     dropout: Mapping[str, float] = field(default_factory=dict)
     hears: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     host: tuple[str, ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
+    timespan: float | None = None
 
     @property
     def is_network(self) -> bool:
@@ -103,8 +105,6 @@ class NetworkParts:
     hears: Mapping[str, tuple[str, ...]]
     readout: Linear | None
     notes: Mapping[str, str]
-    notes: Mapping[str, str] = field(default_factory=dict)
-    timespan: float | None = None
 
 
 class FamilyImporter(ABC):

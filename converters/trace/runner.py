@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lnn2loihi.converters.modules.chain import Part, does_nothing, is_batch_norm, parts_of
+from lnn2loihi.converters.modules.registered import Part, does_nothing, is_batch_norm, parts_of
 from lnn2loihi.converters.recurrent.known import is_recurrent
 from lnn2loihi.converters.trace.graph import Graph
 from lnn2loihi.converters.trace.held import attribute_tensors, double_copy
