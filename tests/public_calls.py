@@ -379,7 +379,6 @@ ARGUMENTS: dict[str, Callable[[Made], dict[str, Any]]] = {
         "program": m.program, "x": m.x, "timespans": None, "initial_state": None,
         "return_states": False, "progress": None, "time_limit": None,
     },
-    "replacing_files": lambda m: {},
     "monte_carlo": lambda m: {
         "source": m.masked, "x": m.x, "samples": 2, "seed": 1, "keep": 0.5, "noise": 0.1,
         "dropout": None, "per_step": False, "masks": None, "engine": "c", "lengths": None,

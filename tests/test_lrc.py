@@ -199,7 +199,7 @@ def test_integers_answer_as_floats(kind: str, timespan: float | None, unfolds: i
 def test_slow_units_do_not_stand_still() -> None:
     """A potential that moves by less than a unit of its message in a step arrives nevertheless."""
     network = random_lrc(3, inputs=4, units=6, timespan=0.002)
-    x = np.repeat(RNG.normal(size=(1, 1, 4)), 400, axis=1)
+    x = np.repeat(np.random.default_rng(8).normal(size=(1, 1, 4)), 400, axis=1)
     floats = network.evaluate(x).states["lrc"]
     program = l2l.quantize(network, x, "w8a8x12")
     step = program.population("lrc").scale
