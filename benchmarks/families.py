@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,26 +29,22 @@ from typing import Any
 import numpy as np
 from accuracy import trained_for_the_chip
 from accuracy_tasks import BRIEFLY, Task, task_named
+from families_chip import Heard, chip_table, chips, cpu_times
 from families_plots import plot_sine, plot_tasks
 from families_sine import FAMILIES as SINE_FAMILIES
 from families_sine import memory_before_training, sine_rows, sine_tables
-from families_tables import NAMES, compared, mean_and_range, ranged, three
+from families_tables import NAMES, mean_and_range
 from rich.console import Console
 
 from lnn2loihi.artifact import load as load_program
 from lnn2loihi.artifact import save
 from lnn2loihi.conversion import import_network
-from lnn2loihi.cost import CostEstimate, estimate
-from lnn2loihi.cost.basis import ratio_of
 from lnn2loihi.files import write_atomically
-from lnn2loihi.measure import Settings, measure, runners
 from lnn2loihi.models.families import FAMILIES, FOLDER, QAT_RECIPE, TASKS
 from lnn2loihi.models.families.modules import build, parameter_count
 from lnn2loihi.models.families.train import UNITS, load_sequences, train
 from lnn2loihi.models.training import save_network
 from lnn2loihi.network import LiquidNetwork
-from lnn2loihi.placement.verb import place
-from lnn2loihi.placement.workload import workload
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantization.verb import quantize
 from lnn2loihi.simulation import encode, simulate
@@ -59,15 +55,10 @@ PTQ, QAT = "w8a12", QAT_RECIPE
 #: calibration, which for data with outliers is no loss.
 HEARD = "float, inputs of w8a12"
 CALIBRATION = 2048
-#: Sequences whose messages set the activity of the estimate, and of the measurement of time.
-ACTIVITY, TIMED = 64, 256
-#: All families take turns in each round, so that what else the machine does falls on all alike.
-TURNS = Settings(warm_up=0.1, rounds=15, slice=0.05)
+#: Sequences of the measurement of time.
+TIMED = 256
 #: What is shipped.
 SHIPPED_SEED = 1
-DEVICE = "loihi2-oheo-gulch"
-#: Time and energy are compared at full speed: placed for it, a new sample every period.
-OBJECTIVE, MODE = "fast", "pipelined"
 
 
 @dataclass(frozen=True)
@@ -85,42 +76,6 @@ class Accuracy:
     seed: int
     parameters: int
     figures: dict[str, dict[str, float]]
-
-
-@dataclass(frozen=True)
-class Chip:
-    """The program of PTQ of one family, seed 1.
-
-    Attributes:
-        family: which.
-        synapses, neurons: of the program.
-        instructions: in one update of a neuron of the recurrent layer, in the mean over neurons.
-        instructions_per_sample: of all neurons in all their updates.
-        steps: chip steps from one sample to the next.
-        latency_steps: chip steps from a sample to its answer.
-        cores: cores of the placement.
-        latency_us, energy_uj: nominal, low, high; estimates. Energy is that of one sample, all in
-            all, at full speed.
-        beside: the family of the first program, with which the next two compare.
-        latency_ratio, energy_ratio: over those of the family beside it, draw by draw: nominal, low,
-            high.
-        cpu_us: median time of a step of one sequence in the C engine on one thread, measured.
-    """
-
-    family: str
-    synapses: int
-    neurons: int
-    instructions: float
-    instructions_per_sample: int
-    steps: int
-    latency_steps: int
-    cores: int
-    latency_us: tuple[float, float, float]
-    energy_uj: tuple[float, float, float]
-    beside: str
-    latency_ratio: tuple[float, float, float]
-    energy_ratio: tuple[float, float, float]
-    cpu_us: float
 
 
 def options() -> argparse.Namespace:
@@ -220,45 +175,6 @@ def accuracy_of(
     return Accuracy(family, seed, parameters, figures), program
 
 
-def cpu_times(programs: Sequence[LoihiProgram], x: Any) -> list[float]:
-    """Microseconds of a step of one sequence in the C engine on one thread; all take turns."""
-    everyone = [r for p in programs for r in runners(p, against=("cpu:engine",), threads=(1,))]
-    found = measure(everyone, x, modes=("streaming",), energy=False, settings=TURNS)
-    return [1e6 * (row.latency_p50 or float("nan")) for row in found]
-
-
-def costs(task: Task, program: LoihiProgram) -> CostEstimate:
-    """Time and energy of a sample on the chip, from messages of test sequences."""
-    counters = simulate(program, task.test.x[:ACTIVITY]).counters
-    placement = place(program, DEVICE, objective=OBJECTIVE, counters=counters)
-    return estimate(workload(placement, counters), DEVICE, mode=MODE)
-
-
-def chips(task: Task, programs: Mapping[str, LoihiProgram], cpu_us: Sequence[float]) -> list[Chip]:
-    """Sizes and costs of programs, and how these compare with those of the first one."""
-    found = {family: costs(task, program) for family, program in programs.items()}
-    beside = next(iter(found))
-    rows = []
-    for (family, program), measured in zip(programs.items(), cpu_us, strict=True):
-        cost, other = found[family], found[beside]
-        recurrent = [p for p in program.populations if p.name != program.output]
-        per_update = sum(p.size * p.program.instruction_count for p in recurrent)
-        every = sum(p.size * p.program.instruction_count for p in program.populations)
-        slower, dearer = (
-            three(ratio_of(cost.basis, other.basis, n)) for n in ("latency", "total_full_chip")
-        )
-        rows.append(
-            Chip(
-                family, program.synapses, program.neurons,
-                per_update / sum(p.size for p in recurrent), every * program.substeps,
-                program.steps_per_sample, program.latency_steps, cost.cores,
-                three(cost.latency, 1e6), three(cost.energy["total_full_chip"], 1e6),
-                beside, slower, dearer, measured,
-            )
-        )  # fmt: skip
-    return rows
-
-
 def accuracy_table(rows: Sequence[Accuracy]) -> str:
     """Figures of all recipes, mean and range over seeds."""
     keys = list(rows[0].figures["float"])
@@ -285,28 +201,6 @@ def accuracy_table(rows: Sequence[Accuracy]) -> str:
     return markdown_table(headers, lines)
 
 
-def chip_table(rows: Sequence[Chip]) -> str:
-    """Sizes and costs of the programs of the recipe PTQ."""
-    beside = NAMES[rows[0].beside]
-    headers = (
-        "family", "synapses", "neurons", "instructions a neuron", "instructions a sample",
-        "steps a sample", "steps to the answer", f"cores, `{OBJECTIVE}`",
-        f"latency [us], {MODE}, estimated", f"energy a sample [uJ], {MODE}, estimated",
-        f"latency over that of {beside}", f"energy over that of {beside}",
-        "CPU, a step [us], measured",
-    )  # fmt: skip
-    lines = [
-        (
-            NAMES[row.family], row.synapses, row.neurons, f"{row.instructions:.0f}",
-            row.instructions_per_sample, row.steps, row.latency_steps, row.cores,
-            ranged(row.latency_us), ranged(row.energy_uj),
-            compared(row.latency_ratio), compared(row.energy_ratio), f"{row.cpu_us:.1f}",
-        )
-        for row in rows
-    ]  # fmt: skip
-    return markdown_table(headers, lines)
-
-
 def run_tasks(given: argparse.Namespace, console: Console) -> dict[str, Any]:
     """All families on all tasks that were asked for."""
     results: dict[str, Any] = {}
@@ -321,8 +215,8 @@ def run_tasks(given: argparse.Namespace, console: Console) -> dict[str, Any]:
                 row, program = accuracy_of(task, family, seed, given)
                 rows.append(row)
                 shipped.setdefault(family, program)
-        times = cpu_times(list(shipped.values()), task.test.x[:TIMED])
-        found = chips(task, shipped, times)
+        times = cpu_times(list(shipped.values()), Heard(task.test.x[:TIMED]))
+        found = chips(shipped, dict.fromkeys(shipped, Heard(task.test.x)), times)
         print(f"\n== {name}, {UNITS} units; beside it: {task.beside}\n")
         print(accuracy_table(rows))
         print(f"\nthe {PTQ} programs of seed 1\n\n{chip_table(found)}")

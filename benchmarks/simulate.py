@@ -26,9 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from cases import NETWORKS, Case, case
-from peak import load_microkernels, peaks
-from rivals import LavaRun, Runner, lava, lava_widths, ncps_eager, onnx_scan, our_engines
-from studies import (
+from engine_studies import (
     SIZES,
     counting,
     dense_layers,
@@ -37,6 +35,8 @@ from studies import (
     saturation_counts,
     two_threads,
 )
+from peak import load_microkernels, peaks
+from rivals import LavaRun, Runner, lava, lava_widths, ncps_eager, onnx_scan, our_engines
 from targets import targets
 from timing import Cell, load, measure, planned
 
