@@ -212,7 +212,7 @@ class HalfCheetah(_Prediction):
     """The LTC paper's protocol."""
 
     name = "halfcheetah"
-    description = "test MSE in the original units, AutoNCP CfC"
+    description = "test MSE in the original units, dense CfC without backbone"
     recipes = (
         ("w8a12", None), ("w8a8x12", None), ("w8a12", BRIEFLY), ("w4a8x12", None),
         ("w4a8x12", BRIEFLY), ("w8a12-hard", None), ("w8a12-hard", CLIPPED_CHOSEN),
@@ -233,12 +233,11 @@ class HalfCheetah(_Prediction):
 
     def eager(self) -> Any:
         from ncps.torch import CfC
-        from ncps.wirings import AutoNCP
 
         from lnn2loihi.models.halfcheetah import train
 
-        wiring = AutoNCP(train.UNITS, train.MOTOR_UNITS)
-        return CfC(halfcheetah.CHANNELS, wiring, proj_size=halfcheetah.CHANNELS)
+        channels = halfcheetah.CHANNELS
+        return CfC(channels, train.UNITS, proj_size=channels, backbone_layers=0)
 
 
 class Walker2d(_Prediction):

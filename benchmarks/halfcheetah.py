@@ -1,9 +1,9 @@
-"""Trains an NCP on HalfCheetah, converts it, and evaluates float and integers side by side.
+"""Trains a CfC on HalfCheetah, converts it, and evaluates float and integers side by side.
 
     python benchmarks/halfcheetah.py --data FOLDER/halfcheetah.npz --out out/halfcheetah
 
 Next-state prediction, protocol in lnn2loihi/models/halfcheetah/data.py. The trivial baseline
-copies the last state. Needs PyTorch and ncps for training, Lava for the verification.
+copies the last state. Needs PyTorch for training, Lava for the verification.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from lnn2loihi.tables import percent, text_table
 
 def main() -> None:
     """Trains, converts, evaluates."""
-    arguments = parser(__doc__ or "", "halfcheetah.npz", epochs=60).parse_args()
-    cheetah = data.load(arguments.data)
+    arguments = parser(__doc__ or "", "halfcheetah.npz", epochs=train.EPOCHS).parse_args()
+    cheetah = data.load(arguments.data, train.TRAINING_STRIDE)
     model = train.train(cheetah, arguments.seed, arguments.epochs, console)
     checkpoint = save_checkpoint(model, arguments.out, train.DESCRIPTION)
     calibrate = np.concatenate([cheetah.x_train, cheetah.x_validation])

@@ -271,7 +271,7 @@ class Ward(Patients):
     """Generated stays of 48 hours (studies_patients.py), death by what is known at their end."""
 
     name = "ward"
-    parameters, epochs, batch = 3000, 15, 32
+    parameters, epochs, batch = 5000, 15, 32
     known, at_the_end = 12, True
     count = 1500
 
@@ -285,7 +285,7 @@ class Trial(Patients):
     """
 
     name = "trial"
-    parameters, epochs, batch = 1500, 40, 16
+    parameters, epochs, batch = 2500, 40, 16
     known, at_the_end = 3, False
 
     def __init__(self, folder: Path, seed: int) -> None:

@@ -75,6 +75,7 @@ def fit(
     steps_per_epoch: int,
     learning_rate: float,
     console: Console,
+    weight_decay: float = 0.0,
 ) -> None:
     """Trains with Adam; the rate rises for a tenth of the steps and falls as a half cosine.
 
@@ -86,11 +87,15 @@ def fit(
         steps_per_epoch: number of batches of an epoch.
         learning_rate: the highest one.
         console: where progress is shown, if it is a terminal.
+        weight_decay: share of all weights that is taken from them in each step, times the rate.
     """
     import torch
 
     trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(trained)
+    if weight_decay:
+        optimizer = torch.optim.AdamW(trained, weight_decay=weight_decay)
+    else:
+        optimizer = torch.optim.Adam(trained)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=learning_rate, total_steps=epochs * steps_per_epoch, pct_start=0.1
     )

@@ -48,7 +48,7 @@ def small(tasks: ModuleType) -> Any:
     """A ward of few patients, whose networks are trained for an epoch."""
     task = tasks.Patients.__new__(type("Small", (tasks.Ward,), {"known": 4}))
     tasks.Patients.__init__(task, tasks.ward(60, 3), (0.5, 0.2), 0)
-    task.name, task.parameters, task.epochs, task.ahead = "small", 700, 1, (1, 2)
+    task.name, task.parameters, task.epochs, task.ahead = "small", 3200, 1, (1, 2)
     return task
 
 
@@ -162,7 +162,7 @@ class TestRound:
         again, _ = studies.row_of(small, how, (1.0,) * len(RATES), tmp_path)
         assert again == row, "what was trained is taken from the folder"
         assert program.timed is (family == "cfc")
-        assert 0.85 * 700 < parameters_of(small, family) < 1.15 * 700
+        assert 0.9 * 3200 < parameters_of(small, family) < 1.1 * 3200
         # Integers are near the float network, and nearer to what it answers to what they hear.
         key = "next visit, MSE"
         exact, heard, chip = (row.figures[n][key] for n in ("float", studies.HEARD, "w8a12"))

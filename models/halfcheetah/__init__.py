@@ -1,4 +1,4 @@
-"""A trained NCP that predicts the next state of a HalfCheetah, in the protocol of the LTC paper.
+"""A trained CfC that predicts the next state of a HalfCheetah, in the protocol of the LTC paper.
 
 `card.md` says what it was trained on and how well it does; `data.py` reads the data, which is not
 part of the package.
@@ -20,7 +20,7 @@ RECIPES = ("w4a8x12", "w8a12-hard")
 
 
 def load() -> LiquidNetwork:
-    """The shipped network: 17 inputs and outputs, three layers of CfC units; needs no PyTorch.
+    """The shipped network: 17 inputs and outputs, one layer of 32 CfC units; needs no PyTorch.
 
     Raises:
         ImportNetworkError: a file of the package is damaged.

@@ -45,8 +45,13 @@ class HalfCheetah:
         return float(np.mean(((predictions - targets) * self.deviation) ** 2))
 
 
-def load(path: str | os.PathLike[str]) -> HalfCheetah:
+def load(path: str | os.PathLike[str], training_stride: int = STRIDE) -> HalfCheetah:
     """Reads `halfcheetah.npz`.
+
+    Args:
+        path: the file.
+        training_stride: samples from the beginning of a training sequence to that of the next one;
+            those of the paper by default. Validation and test are always those of the paper.
 
     Raises:
         InputError: the file is not there or does not hold x (31, 1000, 17).
@@ -60,12 +65,13 @@ def load(path: str | os.PathLike[str]) -> HalfCheetah:
         raise InputError(str(path), f"x has shape {traces.shape}, expected (31, 1000, {CHANNELS})")
     mean, deviation = traces[TRAIN].mean(axis=(0, 1)), traces[TRAIN].std(axis=(0, 1))
     scaled = (traces - mean) / deviation
-    train, held_out, test = (_windows(scaled[part]) for part in (TRAIN, VALIDATION, TEST))
+    train = _windows(scaled[TRAIN], training_stride)
+    held_out, test = (_windows(scaled[part], STRIDE) for part in (VALIDATION, TEST))
     return HalfCheetah(*train, *held_out, *test, mean, deviation)
 
 
-def _windows(traces: Array) -> tuple[Array, Array]:
-    starts = range(0, traces.shape[1] - TIME - 1, STRIDE)
+def _windows(traces: Array, stride: int) -> tuple[Array, Array]:
+    starts = range(0, traces.shape[1] - TIME - 1, stride)
     x = [trace[s : s + TIME] for trace in traces for s in starts]
     y = [trace[s + 1 : s + 1 + TIME] for trace in traces for s in starts]
     return np.stack(x), np.stack(y)
