@@ -20,10 +20,12 @@ from lnn2loihi.files import write_atomically
 
 Batches = Iterable[tuple[Any, ...]]
 
-#: Files of weights and of their description, by the form of tanh that they were trained with.
+#: Files of weights and of their description, by the form of tanh that they were trained with, or
+#: for a network with a memory beside its state.
 FILES = {
     "tanh": ("weights.safetensors", "network.toml"),
     "hard": ("hard.safetensors", "hard.toml"),
+    "memory": ("memory.safetensors", "memory.toml"),
 }
 
 
@@ -121,6 +123,7 @@ def fit_best(
     decay: float | None,
     console: Console,
     constant: float = 0.0,
+    rising: float = 0.0,
     report: Callable[[Epoch], None] = lambda epoch: None,
     before_step: Callable[[float], None] = lambda passed: None,
 ) -> list[Epoch]:
@@ -137,6 +140,7 @@ def fit_best(
             step as half a cosine, to zero at the end.
         console: where progress is shown, if it is a terminal.
         constant: without `decay` the share of all steps before the rate begins to fall.
+        rising: without `decay` the share of all steps in which it rises evenly, before all that.
         report: is called after each epoch, with the weights of that epoch in `model`.
         before_step: is called before each step of the optimizer with the share of steps done.
 
@@ -162,8 +166,10 @@ def fit_best(
                 passed = (number + place / len(of_epoch)) / epochs
                 before_step(passed)
                 if decay is None:
-                    falling = max(0.0, passed - constant) / (1.0 - constant)
+                    begins = max(constant, rising)
+                    falling = max(0.0, passed - begins) / (1.0 - begins)
                     share = 0.5 * (1.0 + math.cos(math.pi * falling))
+                    share *= min(passed / rising, 1.0) if rising else 1.0
                 else:
                     share = decay**number
                 for group in optimizer.param_groups:

@@ -297,6 +297,45 @@ def test_equals_the_cell_of_ncps_step_by_step(
     assert (found - whole).abs().max() < 1e-6 and (last - state).abs().max() < 1e-6
 
 
+@pytest.mark.parametrize(("activation", "layers"), [("lecun_tanh", 1), ("silu", 2)])
+def test_with_a_memory_it_equals_ncps_step_by_step(
+    torch: ModuleType, activation: str, layers: int
+) -> None:
+    from ncps.torch import CfC
+
+    from lnn2loihi.models.memory_cfc import MemoryCfC
+
+    sizes = {"activation": activation, "backbone_units": 11, "backbone_layers": layers}
+    modules = []
+    for kind in (MemoryCfC, CfC):
+        torch.manual_seed(layers)
+        more = {} if kind is MemoryCfC else {"mixed_memory": True}
+        modules.append(kind(3, 7, proj_size=2, **sizes, **more))
+    fast, slow = modules
+    assert all(torch.equal(a, slow.state_dict()[key]) for key, a in fast.state_dict().items())
+    x, timespans = 2 * torch.randn(5, 12, 3), torch.randint(1, 6, (5, 12)) * 0.7
+    state = memory = torch.zeros(5, 7)
+    outputs = []
+    for t in range(12):
+        state, memory = slow.lstm(x[:, t], (state, memory))
+        out, state = slow.rnn_cell(x[:, t], state, timespans[:, t : t + 1])
+        outputs.append(slow.fc(out))
+    expected = torch.stack(outputs, 1)
+    found, last = fast(x, None, timespans)
+    for a, b in ((found, expected), (last[0], state), (last[1], memory), (fast(x)[0], slow(x)[0])):
+        assert (a - b).abs().max() < 1e-6
+    continued = fast(x[:, 7:], fast(x[:, :7], None, timespans[:, :7])[1], timespans[:, 7:])[0]
+    assert (continued - found[:, 7:]).abs().max() < 1e-6
+    gradients = [
+        torch.autograd.grad(out.square().sum(), list(module.parameters()))
+        for module, out in ((fast, found), (slow, expected))
+    ]
+    for a, b in zip(*gradients, strict=True):
+        assert (a - b).abs().max() < 1e-5 * (1 + b.abs().max())
+    with pytest.raises(InputError, match="takes a backbone with one of lecun_tanh, tanh, silu"):
+        MemoryCfC(3, 7, 2, backbone_layers=0)
+
+
 def test_has_the_first_weights_of_ncps(torch: ModuleType) -> None:
     from ncps.torch import CfC
 

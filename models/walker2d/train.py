@@ -5,7 +5,9 @@ far by validation, and prints the figures of the model card at the end. One core
 the same versions on the same machine give the same weights.
 
 With `--form hard` it trains for the chip's clipped lines in place of tanh, from the weights in the
-folder of `--start` on, and writes `hard.safetensors` and `hard.toml`.
+folder of `--start` on, and writes `hard.safetensors` and `hard.toml`. With `--form memory` it
+trains a network whose state passes an LSTM in every step (mixed memory), needs ncps for it, and
+writes `memory.safetensors` and `memory.toml`.
 """
 
 from __future__ import annotations
@@ -33,6 +35,9 @@ from lnn2loihi.models.walker2d import data
 
 if TYPE_CHECKING:
     from lnn2loihi.models.fast_cfc import FastCfC
+    from lnn2loihi.models.memory_cfc import MemoryCfC
+
+    Network = FastCfC | MemoryCfC
 
 UNITS = 64
 #: What is said above the description of weights of the form `hard`, which has no word for it.
@@ -56,7 +61,8 @@ class Settings:
         learning_rate: that of the first epoch.
         decay: factor of it from epoch to epoch; None for half a cosine, down to zero.
         batch: sequences of a batch.
-        form: of tanh and the logistic function, see `FastCfC`.
+        form: of tanh and the logistic function, see `FastCfC`; or "memory" for a `MemoryCfC`.
+        rising: share of the training in which the rate rises, without `decay`.
     """
 
     seed: int = 1
@@ -67,12 +73,16 @@ class Settings:
     decay: float | None = 0.95
     batch: int = 128
     form: str = "tanh"
+    rising: float = 0.0
 
 
 #: What a run chooses where the command line does not say it, by form.
 DEFAULTS = {
     "tanh": Settings(),
     "hard": Settings(form="hard", epochs=60, decay=None),
+    "memory": Settings(
+        form="memory", epochs=48, decay=None, backbone_units=160, learning_rate=0.008, rising=0.05
+    ),
 }
 
 
@@ -81,8 +91,8 @@ def train(
     settings: Settings,
     console: Console,
     start: Path | None = None,
-    report: Callable[[FastCfC, Epoch], None] = lambda model, epoch: None,
-) -> tuple[FastCfC, list[Epoch]]:
+    report: Callable[[Network, Epoch], None] = lambda model, epoch: None,
+) -> tuple[Network, list[Epoch]]:
     """Trains a dense CfC and keeps the epoch with the lowest validation error.
 
     Args:
@@ -119,16 +129,27 @@ def train(
         epochs=settings.epochs,
         learning_rate=settings.learning_rate,
         decay=settings.decay,
+        rising=settings.rising,
         console=console,
         report=lambda epoch: report(model, epoch),
     )
     return model, epochs
 
 
-def fresh(settings: Settings) -> FastCfC:
+def fresh(settings: Settings) -> Network:
     """The network before it is trained."""
     from lnn2loihi.models.fast_cfc import FastCfC
 
+    if settings.form == "memory":
+        from lnn2loihi.models.memory_cfc import MemoryCfC
+
+        return MemoryCfC(
+            data.CHANNELS,
+            UNITS,
+            data.CHANNELS,
+            activation=settings.activation,
+            backbone_units=settings.backbone_units,
+        )
     return FastCfC(
         data.CHANNELS,
         UNITS,
@@ -139,7 +160,7 @@ def fresh(settings: Settings) -> FastCfC:
     )
 
 
-def load_weights(model: FastCfC, path: Path) -> None:
+def load_weights(model: Network, path: Path) -> None:
     """Loads a file of weights into the model, those of any form.
 
     Raises:
@@ -155,7 +176,7 @@ def load_weights(model: FastCfC, path: Path) -> None:
         raise InputError(str(path), f"does not fit this network: {error}") from error
 
 
-def predict(model: FastCfC, sequences: data.Sequences) -> data.Array:
+def predict(model: Network, sequences: data.Sequences) -> data.Array:
     """Predictions in float32, shape as `sequences.y`."""
     import torch
 
@@ -170,7 +191,7 @@ def squared_error(predictions: data.Array, sequences: data.Sequences) -> float:
     return float(np.mean((predictions.astype(np.float64) - sequences.y) ** 2))
 
 
-def figures(model: FastCfC, walker: data.Walker2d) -> dict[str, float]:
+def figures(model: Network, walker: data.Walker2d) -> dict[str, float]:
     """Mean squared errors of the model, of the model without timespans, and of a baseline."""
     found = {}
     for name, part in (("validation", walker.validation), ("test", walker.test)):
@@ -184,12 +205,13 @@ def figures(model: FastCfC, walker: data.Walker2d) -> dict[str, float]:
 def description(settings: Settings) -> str:
     """The TOML that goes with the weights."""
     weights, _ = FILES[settings.form]
-    clipped = settings.form == "hard"
+    name = "walker2d" if settings.form == "tanh" else f"walker2d_{settings.form}"
+    memory = "mixed_memory = true\n" if settings.form == "memory" else ""
     return f"""\
-{HARD_NOTE if clipped else ""}[network]
+{HARD_NOTE if settings.form == "hard" else ""}[network]
 module = "ncps.torch.CfC"
 checkpoint = "{weights}"
-name = "walker2d{"_hard" if clipped else ""}"
+name = "{name}"
 input_size = {data.CHANNELS}
 units = {UNITS}
 proj_size = {data.CHANNELS}
@@ -198,7 +220,7 @@ activation = "{settings.activation}"
 backbone_units = {settings.backbone_units}
 backbone_layers = 1
 timespan = "irregular"
-"""
+{memory}"""
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
@@ -215,18 +237,21 @@ def _parser() -> argparse.ArgumentParser:
         "--form",
         choices=DEFAULTS,
         default="tanh",
-        help="hard: clipped lines in place of tanh, for recipes such as w8a12-hard",
+        help="hard: clipped lines in place of tanh, for recipes such as w8a12-hard; memory: "
+        "with an LSTM in the loop",
     )
     parser.add_argument(
         "--start", type=Path, metavar="FOLDER", help="begins with the weights.safetensors there"
     )
-    usual, hard = DEFAULTS["tanh"], DEFAULTS["hard"]
+    usual, *further = DEFAULTS.values()
     for name in ("seed", "epochs", "activation", "backbone_units", "learning_rate", "batch"):
-        value, other = getattr(usual, name), getattr(hard, name)
+        value = getattr(usual, name)
+        others = {other.form: getattr(other, name) for other in further}
         parser.add_argument(
             f"--{name.replace('_', '-')}",
             type=type(value),
-            help=f"default: {value}" + (f", hard: {other}" if other != value else ""),
+            help=f"default: {value}"
+            + "".join(f", {form}: {other}" for form, other in others.items() if other != value),
         )
     return parser
 
@@ -237,7 +262,7 @@ def main() -> None:
     settings = _settings(arguments)
     console = Console()
 
-    def report(model: FastCfC, epoch: Epoch) -> None:
+    def report(model: Network, epoch: Epoch) -> None:
         if epoch.is_best:
             save_checkpoint(model, arguments.out, description(settings), FILES[settings.form])
         console.print(
