@@ -8,8 +8,8 @@
     python benchmarks/studies.py --study ltc --out OUT
         [--families cfc,gru,...] [--seeds 3] [--json FILE]
 
-All but the last train every family with about as many parameters, each with the learning rate of
-three that is the best on validation with seed 1, and print accuracy, errors several samples ahead
+All but the last train every family with about as many parameters, each with the learning rate
+that is the best on validation with seed 1, and print accuracy, errors several samples ahead
 where answers are heard as samples, errors with worse sensors, sizes, and times. `walker2d` is the
 trajectory of a robot, `ward` a generated ward of intensive care, `trial` the Mayo trial of liver
 disease, `xor` the parity of bits that come as events, `digits` those of scikit-learn pixel by

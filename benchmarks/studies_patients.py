@@ -15,6 +15,7 @@ import csv
 import functools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -74,10 +75,16 @@ class Records:
     lengths: npt.NDArray[np.int64]
     death: Array
 
-    def of(self, patients: npt.NDArray[np.int64]) -> Records:
-        """Some of the patients."""
-        parts = (self.values, self.extras, self.elapsed, self.lengths, self.death)
-        return Records(self.names, *(part[patients] for part in parts))
+    def of(self, patients: npt.NDArray[Any]) -> Records:
+        """Some of the patients, by their numbers or by a mask."""
+        return Records(
+            self.names,
+            self.values[patients],
+            self.extras[patients],
+            self.elapsed[patients],
+            self.lengths[patients],
+            self.death[patients],
+        )
 
 
 @functools.cache
@@ -160,7 +167,7 @@ def trial(path: Path) -> Records:
         records = [_patient(visits, most) for visits in patients.values()]
     except (OSError, KeyError, ValueError, csv.Error) as error:
         raise InputError(str(path), f"is not pbc2.csv of the package JM ({error!r})") from error
-    lengths = np.array([len(visits) for visits in patients.values()])
+    lengths = np.array([len(visits) for visits in patients.values()], np.int64)
     values, extras, elapsed, death = (np.stack(parts) for parts in zip(*records, strict=True))
     return Records(tuple(TRIAL), values, extras, elapsed, lengths, death)
 

@@ -93,10 +93,10 @@ class Walker2d(StudyTask):
     """
 
     name = "walker2d"
-    parameters, epochs, batch = 5000, 8, 64
+    parameters, epochs, batch = 3500, 8, 32
     main = "MSE"
-    #: One in so many windows of the training rollouts, which overlap four times.
-    every = 4
+    #: One in so many windows of the training rollouts, whose windows overlap four times.
+    every = 8
     #: Samples that are known before answers are heard, and steps ahead.
     known, ahead = 48, (1, 2, 4, 8, 16)
 
@@ -244,15 +244,8 @@ class Patients(StudyTask):
 
     def several_steps(self, predict: Predict) -> dict[int, float]:
         """From the first `known` visits on, answers are heard as measured; the times are given."""
-        records = self._records[2]
-        long = records.lengths >= self.known + max(self.ahead)
-        records = Records(
-            records.names, *(
-                part[long] for part in (
-                    records.values, records.extras, records.elapsed, records.lengths, records.death
-                )
-            )
-        )  # fmt: skip
+        every = self._records[2]
+        records = every.of(every.lengths >= self.known + max(self.ahead))
         truth = self._scaled(records)
         heard = truth.copy()
         found = {}
@@ -271,9 +264,9 @@ class Ward(Patients):
     """Generated stays of 48 hours (studies_patients.py), death by what is known at their end."""
 
     name = "ward"
-    parameters, epochs, batch = 5000, 15, 32
+    parameters, epochs, batch = 5000, 10, 32
     known, at_the_end = 12, True
-    count = 1500
+    count = 1200
 
     def __init__(self, folder: Path, seed: int) -> None:
         super().__init__(ward(self.count, 0), (0.6, 0.15), 0)
@@ -285,7 +278,7 @@ class Trial(Patients):
     """
 
     name = "trial"
-    parameters, epochs, batch = 2500, 40, 16
+    parameters, epochs, batch = 2500, 25, 16
     known, at_the_end = 3, False
 
     def __init__(self, folder: Path, seed: int) -> None:

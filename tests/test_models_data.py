@@ -125,6 +125,7 @@ def test_occupancy_is_as_good_as_its_card_says() -> None:
         ("walker2d", (), 8),
         ("walker2d", ("w4a8x12",), 4),
         ("walker2d", ("w8a12-hard",), 8),
+        ("walker2d", ("memory-w8a12",), 8),
     ],
 )
 def test_the_programs_that_were_trained_for_the_chip_run(
@@ -142,12 +143,12 @@ def test_programs_and_weights_that_are_not_shipped() -> None:
     with pytest.raises(InputError, match="recipe: 'w8a12' is not shipped; there are w4a8x12, w8a"):
         import_module("lnn2loihi.models.halfcheetah").program("w8a12")
     module = import_module("lnn2loihi.models.walker2d")
-    with pytest.raises(InputError, match="form: 'soft' is not shipped; there are tanh, hard"):
+    with pytest.raises(InputError, match="form: 'soft' is not shipped; there are tanh, hard, memory"):
         module.load("soft")
     assert module.load("hard").name == "walker2d_hard"
 
 
-@pytest.mark.parametrize("form", ["tanh", "hard"])
+@pytest.mark.parametrize("form", ["tanh", "hard", "memory"])
 def test_walker2d_is_as_good_as_its_card_says(torch: ModuleType, form: str) -> None:
     walker = walker2d.load(measured("walker2d.npz"))
     folder = shipped(walker2d_train)
@@ -309,7 +310,7 @@ def test_with_a_memory_it_equals_ncps_step_by_step(
     modules = []
     for kind in (MemoryCfC, CfC):
         torch.manual_seed(layers)
-        more = {} if kind is MemoryCfC else {"mixed_memory": True}
+        more: dict[str, Any] = {} if kind is MemoryCfC else {"mixed_memory": True}
         modules.append(kind(3, 7, proj_size=2, **sizes, **more))
     fast, slow = modules
     assert all(torch.equal(a, slow.state_dict()[key]) for key, a in fast.state_dict().items())

@@ -17,17 +17,17 @@ from lnn2loihi.program import LoihiProgram
 #: Folder with the shipped descriptions (`*.toml`), weights (`*.safetensors`), programs (`*.l2l`)
 #: and `card.md`.
 FOLDER = Path(__file__).parent
-#: Recipes that it was trained for the chip with.
-RECIPES = ("w8a12", "w4a8x12", "w8a12-hard")
-#: Descriptions, by the form of tanh that the weights were trained with.
-FORMS = {"tanh": "network.toml", "hard": "hard.toml"}
+#: Recipes that it was trained for the chip with, and the program of the network with a memory.
+RECIPES = ("w8a12", "w4a8x12", "w8a12-hard", "memory-w8a12")
+#: Descriptions, by the form of tanh that the weights were trained with; `memory` is another network.
+FORMS = {"tanh": "network.toml", "hard": "hard.toml", "memory": "memory.toml"}
 
 
 def load(form: str = "tanh") -> LiquidNetwork:
     """The shipped network: 17 inputs and outputs, 64 units, irregular timespans; without PyTorch.
 
     Args:
-        form: key of FORMS. Weights of the form `hard` are for recipes of that form, which compute
+        form: key of FORMS. The state of `memory` passes an LSTM in every step. Weights of the form `hard` are for recipes of that form, which compute
             clipped lines in place of tanh; `evaluate` of this network, which has tanh, answers
             otherwise.
 
