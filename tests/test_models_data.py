@@ -6,6 +6,7 @@ The data are not part of the repository: without ../shared/data the tests of pro
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -143,7 +144,9 @@ def test_programs_and_weights_that_are_not_shipped() -> None:
     with pytest.raises(InputError, match="recipe: 'w8a12' is not shipped; there are w4a8x12, w8a"):
         import_module("lnn2loihi.models.halfcheetah").program("w8a12")
     module = import_module("lnn2loihi.models.walker2d")
-    with pytest.raises(InputError, match="form: 'soft' is not shipped; there are tanh, hard, memory"):
+    with pytest.raises(
+        InputError, match="form: 'soft' is not shipped; there are tanh, hard, memory"
+    ):
         module.load("soft")
     assert module.load("hard").name == "walker2d_hard"
 
@@ -198,6 +201,19 @@ class TestTrainingOfWalker2d:
             for run in capsys.readouterr().out.split("best epoch")[1:]
         )
         assert first != second
+
+    def test_with_a_memory(
+        self, torch: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.train(monkeypatch, tmp_path, "--form", "memory", "--backbone-units", "4")
+        network = FamiliesImporter().load(tmp_path / "memory.toml")
+        assert network.name == "walker2d_memory" and network.irregular
+        model = walker2d_train.fresh(replace(walker2d_train.DEFAULTS["memory"], backbone_units=4))
+        walker2d_train.load_weights(model, tmp_path / "memory.safetensors")
+        walker = walker2d.load(tmp_path / "walker2d.npz").validation
+        some = walker2d.Sequences(walker.x[:3], walker.timespans[:3], walker.y[:3])
+        found = network.evaluate(some.x, timespans=some.timespans).outputs
+        assert np.abs(found - walker2d_train.predict(model, some)).max() < 1e-5
 
     @pytest.mark.parametrize(
         ("weights", "expected"),
