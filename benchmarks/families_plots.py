@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 #: Colours that stay apart for most eyes (Okabe and Ito 2008).
 COLOURS = {
     "cfc": "#0072B2",
+    "cfcb": "#003A66",
+    "cfcm": "#7FB8DD",
     "ncp": "#56B4E9",
     "ltc": "#CC79A7",
     "ltc2": "#8A2BE2",

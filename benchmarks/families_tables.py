@@ -10,6 +10,8 @@ from lnn2loihi.cost.interval import Interval
 #: The families' names.
 NAMES = {
     "cfc": "CfC",
+    "cfcb": "CfC, backbone",
+    "cfcm": "CfC, mixed memory",
     "ncp": "CfC, NCP wiring",
     "ltc": "LTC",
     "ltc2": "LTC, 2 unfolds",

@@ -53,7 +53,7 @@ from lnn2loihi.tables import markdown_table
 TASKS: dict[str, Callable[[Path, int], StudyTask]] = {
     task.name: task for task in (Walker2d, Ward, Trial, EventXor, Digits)
 }
-FAMILIES = ("cfc", "gru", "lstm", "mingru2", "ltc")
+FAMILIES = ("cfc", "cfcb", "cfcm", "gru", "lstm", "mingru2", "ltc")
 RECIPES = ("w8a12", "w4a8x12")
 FLOAT, HEARD = "float", "float on the chip's inputs"
 CALIBRATION = 1024
@@ -230,7 +230,7 @@ def size_table(task: StudyTask, programs: Mapping[str, LoihiProgram]) -> str:
     lines = [
         [
             NAMES.get(family, family), count, 4 * count, memory_on_cores(program),
-            f"{times[family][0]:.2f}", f"{1e6 * times[family][1]:.0f}",
+            f"{times[family][0]:#.3g}", f"{1e6 * times[family][1]:.0f}",
         ]
         for family, program in programs.items()
         for count in [parameters_of(task, family)]
@@ -268,6 +268,10 @@ def _told(task: StudyTask, figures: dict[str, float]) -> dict[str, float]:
     return figures if len(figures) == 1 else {k: v for k, v in figures.items() if k != task.main}
 
 
+def _listed(figures: Mapping[Any, float]) -> str:
+    return ", ".join(f"{key}: {value:#.4g}" for key, value in figures.items())
+
+
 def _shown(name: str) -> str:
     return f"`{name}`" if name in RECIPES else name
 
@@ -277,9 +281,11 @@ def report(given: argparse.Namespace, console: Console) -> dict[str, Any]:
     rows, programs = rows_of(given, console)
     task = TASKS[given.study](given.data, 1)
     print(f"\n== {given.study}\n\n{accuracy_table(task, rows)}\n")
-    print(f"without a network: {task.trivial()}")
+    still = _told(task, task.figures(task.trivial(task.test), task.test))
+    print(f"without a network: {_listed(still)}")
     if rows[0].ahead[FLOAT]:
         print(f"\n== several samples ahead\n\n{further_table(rows, 'ahead', '{} ahead')}")
+        print(f"without a network: {_listed(task.several_steps(task.trivial))}")
     if rows[0].disturbed[FLOAT]:
         print(f"\n== worse sensors\n\n{further_table(rows, 'disturbed', '{}')}")
     print(f"\n== on validation by learning rate, seed 1\n\n{search_table(task, rows)}")

@@ -26,9 +26,9 @@ from lnn2loihi.models.training import fit_best, save_network, shuffled
 from lnn2loihi.network import LiquidNetwork
 
 #: Families whose modules here take elapsed times (batch, time) as `timespans`.
-TIMED = ("cfc", "ltc", "ltc2")
+TIMED = ("cfc", "cfcb", "cfcm", "ltc", "ltc2")
 #: Highest learning rates that are tried.
-RATES = (0.005, 0.02)
+RATES = (0.003, 0.01, 0.03)
 #: Sequences that are answered at once.
 CHUNK = 512
 

@@ -50,7 +50,9 @@ class TestModules:
         pytest.importorskip("torch", reason="needs torch and ncps: pip install torch ncps")
         pytest.importorskip("ncps", reason="needs torch and ncps: pip install torch ncps")
 
-    @pytest.mark.parametrize("family", [*families.FAMILIES, "ltc2", "mingru2", "minlstm2"])
+    @pytest.mark.parametrize(
+        "family", [*families.FAMILIES, "cfcb", "cfcm", "ltc2", "mingru2", "minlstm2"]
+    )
     def test_what_is_saved_is_the_module(self, family: str, tmp_path: Path) -> None:
         import torch
 

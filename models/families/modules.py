@@ -10,7 +10,9 @@ from ncps.torch import CfC
 from ncps.wirings import AutoNCP, FullyConnected
 from torch import Tensor, nn
 
+from lnn2loihi.models.fast_cfc import FastCfC
 from lnn2loihi.models.fast_ltc import FastLTC
+from lnn2loihi.models.memory_cfc import MemoryCfC
 from lnn2loihi.models.minimal_rnn import MinGRU, MinLSTM
 
 #: The share of the units of a wiring that are its motor neurons, where a readout follows.
@@ -67,6 +69,24 @@ def _cfc(inputs: int, units: int, outputs: int, seed: int) -> tuple[nn.Module, d
     return module, {"module": "ncps.torch.CfC", "units": units, "proj_size": outputs}
 
 
+def _cfc_with_backbone(
+    inputs: int, units: int, outputs: int, seed: int
+) -> tuple[nn.Module, dict[str, Any]]:
+    """One layer of as many units as the state; ncps has one of 128 where nothing is said."""
+    module = FastCfC(inputs, units, outputs, backbone_units=units)
+    said = {"units": units, "proj_size": outputs, "activation": "lecun_tanh"}
+    return module, {"module": "ncps.torch.CfC", **said}
+
+
+def _cfc_with_memory(
+    inputs: int, units: int, outputs: int, seed: int
+) -> tuple[nn.Module, dict[str, Any]]:
+    """The same, and its state passes an LSTM in every step."""
+    module = MemoryCfC(inputs, units, outputs, backbone_units=units)
+    said = {"units": units, "proj_size": outputs, "activation": "lecun_tanh"}
+    return module, {"module": "ncps.torch.CfC", **said, "mixed_memory": True}
+
+
 def _ncp(inputs: int, units: int, outputs: int, seed: int) -> tuple[nn.Module, dict[str, Any]]:
     wiring = AutoNCP(units, max(units // MOTOR_SHARE, 1), seed=seed)
     module = CfC(inputs, wiring, proj_size=outputs)
@@ -99,6 +119,8 @@ def _with_readout(name: str, layer: Callable[[int, int], nn.Module]) -> Builder:
 #: An LTC of fewer unfolds is as much cheaper.
 BUILDERS: dict[str, Builder] = {
     "cfc": _cfc,
+    "cfcb": _cfc_with_backbone,
+    "cfcm": _cfc_with_memory,
     "ncp": _ncp,
     "ltc": _ltc(UNFOLDS),
     "ltc2": _ltc(2),

@@ -19,7 +19,8 @@ from lnn2loihi.program import LoihiProgram
 FOLDER = Path(__file__).parent
 #: Recipes that it was trained for the chip with, and the program of the network with a memory.
 RECIPES = ("w8a12", "w4a8x12", "w8a12-hard", "memory-w8a12")
-#: Descriptions, by the form of tanh that the weights were trained with; `memory` is another network.
+#: Descriptions, by the form of tanh that the weights were trained with; `memory` is another
+#: network.
 FORMS = {"tanh": "network.toml", "hard": "hard.toml", "memory": "memory.toml"}
 
 
@@ -27,9 +28,9 @@ def load(form: str = "tanh") -> LiquidNetwork:
     """The shipped network: 17 inputs and outputs, 64 units, irregular timespans; without PyTorch.
 
     Args:
-        form: key of FORMS. The state of `memory` passes an LSTM in every step. Weights of the form `hard` are for recipes of that form, which compute
-            clipped lines in place of tanh; `evaluate` of this network, which has tanh, answers
-            otherwise.
+        form: key of FORMS. The state of `memory` passes an LSTM in every step. Weights of the form
+            `hard` are for recipes of that form, which compute clipped lines in place of tanh;
+            `evaluate` of this network, which has tanh, answers otherwise.
 
     Raises:
         InputError: there are no weights of this form.
