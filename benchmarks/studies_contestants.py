@@ -28,7 +28,7 @@ from lnn2loihi.network import LiquidNetwork
 #: Families whose modules here take elapsed times (batch, time) as `timespans`.
 TIMED = ("cfc", "cfcb", "cfcm", "ltc", "ltc2")
 #: Highest learning rates that are tried.
-RATES = (0.003, 0.01, 0.03)
+RATES = (0.005, 0.02)
 #: Sequences that are answered at once.
 CHUNK = 512
 

@@ -265,7 +265,7 @@ class Ward(Patients):
     """Generated stays of 48 hours (studies_patients.py), death by what is known at their end."""
 
     name = "ward"
-    parameters, epochs, batch = 5000, 20, 32
+    parameters, epochs, batch = 5000, 10, 32
     known, at_the_end = 12, True
     count = 1200
 

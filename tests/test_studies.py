@@ -44,6 +44,15 @@ def tasks() -> ModuleType:
 
 
 @pytest.fixture(scope="module")
+def labels(tasks: ModuleType) -> ModuleType:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHMARKS))
+        import studies_labels
+
+        return studies_labels
+
+
+@pytest.fixture(scope="module")
 def small(tasks: ModuleType) -> Any:
     """A ward of few patients, whose networks are trained for an epoch."""
     task = tasks.Patients.__new__(type("Small", (tasks.Ward,), {"known": 4}))
@@ -121,7 +130,7 @@ class TestPatients:
         assert counts == [30, 12, 18]
 
     def test_a_change_of_nothing_is_the_last_value(self, small: Any) -> None:
-        zeros = small.figures(np.zeros_like(small.test.y), small.test)
+        zeros = small.figures(np.zeros(small.test.y.shape), small.test)
         trivial = small.figures(small.trivial(small.test), small.test)
         assert zeros["next visit, MSE"] == trivial["next visit, MSE"]
         ahead = small.several_steps(small.trivial)
@@ -146,6 +155,37 @@ class TestPatients:
         assert tasks.area_under_curve(said, truth) == pytest.approx(np.mean(pairs))
 
 
+class TestLabels:
+    def test_events_say_the_parity(self, labels: ModuleType) -> None:
+        task = labels.EventXor(Path(), 1, (60, 10, 30))
+        assert [len(part.x) for part in (task.train, task.validation, task.test)] == [60, 10, 30]
+        for part in (task.train, task.test):
+            for bits, times, y, weight in zip(
+                part.x[..., 0], part.elapsed * 32, part.y[..., 0], part.weight[..., 0], strict=True
+            ):
+                (last,) = np.flatnonzero(weight)
+                ones, before = 0.0, 0.0
+                for at in range(last + 1):
+                    # What passed was the bit before; a bit that is told twice is the end.
+                    changed = at == 0 or bits[at] != before
+                    ones += (times[at] - changed) * before + changed * bits[at]
+                    before = bits[at]
+                assert ones % 2 == y[0] and 2 <= times[: last + 1].sum() <= 31
+                assert not times[last + 1 :].any()
+        found = task.figures(task.trivial(task.test), task.test)
+        assert 30 < found["accuracy [%]"] < 70 and found["NLL"] > 0.6
+
+    def test_digits(self, labels: ModuleType) -> None:
+        pytest.importorskip("sklearn", reason="needs scikit-learn")
+        task = labels.Digits(Path(), 1)
+        assert [len(part.x) for part in (task.train, task.validation, task.test)] == [
+            1200,
+            200,
+            397,
+        ]
+        assert task.figures(10 * task.test.y, task.test)["accuracy [%]"] == 100.0
+
+
 class TestRound:
     """One family trained for an epoch, in floats and in integers."""
 
@@ -160,8 +200,10 @@ class TestRound:
 
         how = Training(family, 0.01, 1)
         row, program = studies.row_of(small, how, (1.0,) * len(RATES), tmp_path)
-        again, _ = studies.row_of(small, how, (1.0,) * len(RATES), tmp_path)
-        assert again == row, "what was trained is taken from the folder"
+        before = sorted(path.stat().st_mtime_ns for path in tmp_path.iterdir())
+        network, error = how.network(small, tmp_path)
+        assert sorted(path.stat().st_mtime_ns for path in tmp_path.iterdir()) == before
+        assert network.irregular is program.timed and 0 < error < 5
         assert program.timed is (family == "cfc")
         assert 0.9 * 3200 < parameters_of(small, family) < 1.1 * 3200
         # Integers are near the float network, and nearer to what it answers to what they hear.
@@ -184,7 +226,10 @@ class TestRound:
 
         made = Variation(middles=(-0.5, 0.5), gain=3.0, all_units=True).module(1)
         own = made.rnn.rnn_cell._params
-        assert own["mu"].min() < 0 < own["mu"].max() <= 0.5 and float(own["input_w"].max()) == 3.0
+        assert (
+            own["mu"].min() < 0 < own["mu"].max() <= 0.5
+            and float(own["input_w"].detach().max()) == 3.0
+        )
         assert 1200 <= parameter_count(made) < 1400
         usual = Variation().module(1)
         assert usual.rnn_cell._params["mu"].min() >= 0.3
