@@ -19,6 +19,9 @@ AUTO, FAST, PACKED = "auto", "fast", "packed"
 PLACEMENTS = (AUTO, FAST, PACKED)
 #: What is compared where nobody has named anything, and in place of names: all that there are.
 DEFAULT_EXECUTORS = ("reference", "lava")
+#: What is compared with the reference where the second of these is not installed: our own engines,
+#: and the one of them that others wrote.
+STAND_INS = ("c", "blas", "onnxruntime")
 ALL = "all"
 #: Where samples come from and answers go to: nowhere off the chip; the board that it sits on; a
 #: host with which each sample makes a round trip.

@@ -1,26 +1,32 @@
 """What is installed, what is missing, which verbs that costs, and the command that mends it.
 
-Nothing that is examined is imported: versions come from package metadata. `ncps.__version__`
-would not even be true (ncps 1.0.1 says 0.0.2).
+Nothing that is examined is imported (see `lnn2loihi.environment`).
 """
 
 from __future__ import annotations
 
-import platform
 import re
 import shlex
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Literal
 
 from lnn2loihi.arguments import checks_kinds
+from lnn2loihi.environment import Environment, read_environment
 from lnn2loihi.micro.checks import tool_checks
-from lnn2loihi.plugins import plugin_reports
-from lnn2loihi.registry import PluginReport
+from lnn2loihi.requirements import (
+    CORE,
+    CORE_BEFORE_311,
+    HDF5,
+    LAVA_NEEDS,
+    LAVA_VERSION,
+    NVML,
+    ONNX,
+    TORCH,
+    ZEUS,
+    lava_numpy,
+    lava_remedy,
+)
 from lnn2loihi.showing import Brief, Said, Shown, Table
 from lnn2loihi.version import VERSION
 
@@ -33,84 +39,33 @@ VERBS: tuple[str, ...] = (
 )  # fmt: skip
 #: First and last version of Python that are supported.
 PYTHONS = ((3, 10), (3, 13))
-#: Packages without which nothing works, and the versions that they need.
-CORE = {"numpy": ">=1.24.4", "safetensors": ">=0.4.3", "typer": ">=0.16", "rich": ">=13"}
-#: Core packages of Python 3.10 only (tomllib came with 3.11).
-CORE_BEFORE_311 = {"tomli": ">=2"}
-#: Packages for live PyTorch modules and .pt checkpoints.
-TORCH = {"torch": ">=2.3", "ncps": ">=1.0.1"}
-#: The last release of Lava, and what it needs where its own pins are overridden.
-LAVA_VERSION = "0.10.0"
-LAVA_NEEDS = {"asteval": ">=0.9.31", "networkx": ">=2.8.7", "scipy": ">=1.10.1"}
-
 #: What a complete installation of this package has registered at least, by kind and name.
 OWN_PLUGINS = (("family", "cfc"), ("importer", "families"), ("exporter", "lava"),
                ("executor", "blas"), ("target", "fused"), ("model", "damped_sine"))  # fmt: skip
 
 _LAVA_COSTS = {
-    "verify": "the executor lava, which is one of the default two",
+    "verify": "the executor lava; what is here is compared without it",
     "demo": "the run in Lava and its comparison with the reference",
 }
-_TORCH_COSTS = {
-    verb: ".pt checkpoints (.safetensors works)" for verb in ("inspect", "quantize", "compare")
-} | {"profile": "ncps and PyTorch as backends"}
-#: Packages for ONNX files, and for running them; what reads files of Keras.
-ONNX, HDF5 = {"onnx": ">=1.22", "onnxruntime": ">=1.19"}, {"h5py": ">=3.11"}
+#: The verbs that read float networks.
+_READERS = ("inspect", "quantize", "import", "compare")
+_TORCH_COSTS = dict.fromkeys(_READERS, ".pt checkpoints (.safetensors works)") | {
+    "profile": "ncps and PyTorch as backends"
+}
 _PACKAGE_COSTS: Mapping[str, Mapping[str, str]] = {
     "torch": _TORCH_COSTS,
-    "onnx": {
+    "onnx": dict.fromkeys(_READERS, "networks in ONNX")
+    | {
         "export": "files in ONNX",
-        "verify": "the executors onnxruntime and onnx-reference, which none of the defaults is",
+        "verify": "the executors onnxruntime and onnx-reference",
         "profile": "onnxruntime as a backend",
     },
     "onnxruntime": {
-        "verify": "the executor onnxruntime, which none of the defaults is",
+        "verify": "the executor onnxruntime",
         "profile": "onnxruntime as a backend",
     },
-    "h5py": dict.fromkeys(("inspect", "quantize", "compare"), "files of Keras"),
+    "h5py": dict.fromkeys(_READERS, "files of Keras"),
 }
-#: What reads energy counters: Zeus, and directly NVIDIA's library.
-ZEUS, NVML = {"zeus": ">=0.16"}, {"nvidia-ml-py": ">=12"}
-
-
-@dataclass(frozen=True)
-class Environment:
-    """The facts that the diagnosis is drawn from.
-
-    Attributes:
-        python: version of Python.
-        executable: path of the interpreter.
-        platform: name of the system, for the report.
-        versions: installed distributions that matter, name to version.
-        importable: those of them whose module is found.
-        torch_build: `CPU` or `CUDA 13.0`; None where torch is absent or does not say.
-        compiler: path of a C compiler.
-        plugins: everything that packages have registered, with its state.
-        checkout: the repository that the library runs from, if it does.
-        rapl: the CPU's energy counters that can be read.
-        no_rapl: why there are none; empty where there are.
-        nvidia_driver: whether NVIDIA's driver runs.
-        tools: for each tool of C on other machines where it is; empty text where it is not.
-    """
-
-    python: tuple[int, int, int]
-    executable: str
-    platform: str
-    versions: Mapping[str, str]
-    importable: frozenset[str]
-    torch_build: str | None = None
-    compiler: str | None = None
-    plugins: tuple[PluginReport, ...] = ()
-    checkout: str | None = None
-    rapl: tuple[str, ...] = ()
-    no_rapl: str = ""
-    nvidia_driver: bool = False
-    tools: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def pip_install(self) -> str:
-        """The command that installs into this environment."""
-        return f"{shlex.quote(self.executable)} -m pip install"
 
 
 @dataclass(frozen=True)
@@ -323,28 +278,6 @@ def _lava_needed(here: Environment) -> str:
     return f"=={LAVA_VERSION}, its pin on Python 3.10 overridden{below}"
 
 
-def lava_numpy(python: tuple[int, ...]) -> str:
-    """The numpy that Lava works with on a version of Python."""
-    if python < (3, 11):
-        return "numpy>=1.24.4,<2"
-    return "numpy>=1.26,<2" if python < (3, 13) else "numpy>=1.26"
-
-
-def lava_remedy(python: tuple[int, ...], executable: str) -> str:
-    """The command that installs Lava for a version of Python.
-
-    Args:
-        python: version of Python.
-        executable: path of the interpreter.
-    """
-    pip, lava = f"{shlex.quote(executable)} -m pip install", f"lava-nc=={LAVA_VERSION}"
-    numpy = shlex.quote(lava_numpy(python))
-    if python < (3, 11):
-        return f"{pip} {lava} {numpy}"
-    needs = " ".join(shlex.quote(name + bound) for name, bound in LAVA_NEEDS.items())
-    return f"{pip} {numpy} {needs} && {pip} --no-deps --ignore-requires-python {lava}"
-
-
 def _check_compiler(here: Environment) -> Check:
     needed = "cc, gcc or clang, for the C engine; without it simulations use BLAS"
     if here.compiler:
@@ -396,54 +329,3 @@ def _numbers(text: str) -> tuple[int, ...]:
     """The numbers of a version or a bound: `>=2.3` and `2.3.0+cpu` give (2, 3) and (2, 3, 0)."""
     found = re.search(r"\d+(?:\.\d+)*", text)
     return tuple(int(part) for part in found.group().split(".")) if found else ()
-
-
-def read_environment() -> Environment:
-    """Collects the facts about the environment that this runs in."""
-    # Light, but not needed to import the library.
-    from lnn2loihi.measure.meter import TimeOnly
-    from lnn2loihi.measure.powercap import powercap_meter
-    from lnn2loihi.micro.tools import compiler_here, tools_here
-
-    names = (*CORE, *CORE_BEFORE_311, *TORCH, *ONNX, *HDF5, *LAVA_NEEDS, "lava-nc", *ZEUS, *NVML)
-    versions = {name: found for name in names if (found := _installed(name)) is not None}
-    modules = {name: name.removesuffix("-nc") for name in names} | {"nvidia-ml-py": "pynvml"}
-    rapl = powercap_meter()
-    root = Path(__file__).resolve().parent.parent
-    return Environment(
-        python=(sys.version_info.major, sys.version_info.minor, sys.version_info.micro),
-        executable=sys.executable,
-        platform=platform.platform(),
-        versions=versions,
-        importable=frozenset(m for m in modules.values() if find_spec(m) is not None),
-        torch_build=_torch_build(),
-        compiler=compiler_here(),
-        plugins=tuple(plugin_reports()),
-        checkout=str(root) if (root / "pyproject.toml").is_file() else None,
-        rapl=() if isinstance(rapl, TimeOnly) else rapl.domains,
-        no_rapl=rapl.reason if isinstance(rapl, TimeOnly) else "",
-        nvidia_driver=Path("/proc/driver/nvidia/version").is_file(),
-        tools=tools_here(),
-    )
-
-
-def _installed(distribution: str) -> str | None:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None
-
-
-def _torch_build() -> str | None:
-    """Whether torch was built for CUDA, from the text of its torch/version.py."""
-    spec = find_spec("torch")
-    if spec is None or spec.origin is None:
-        return None
-    try:
-        text = Path(spec.origin).with_name("version.py").read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return None
-    found = re.search(r"^cuda\b[^=]*=\s*(?:None|'([^']*)')", text, re.MULTILINE)
-    if found is None:
-        return None
-    return f"CUDA {found.group(1)}" if found.group(1) else "CPU"

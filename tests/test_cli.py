@@ -322,8 +322,12 @@ class TestErrors:
             raise l2l.BackendMissingError("Lava", "pip install lava-nc==0.10.0")
 
         monkeypatch.setattr("lnn2loihi.lava.runner.require_lava", missing)
-        code, _, err = run("verify", program, "-i", samples)
+        code, _, err = run("verify", program, "-i", samples, "--executors", "reference,lava")
         assert code == 3 and "pip install lava-nc==0.10.0" in err
+        code, out, err = run("verify", program, "-i", samples)  # nobody has named Lava
+        assert (code, err) == (0, "") and out.startswith("BIT EXACT")
+        assert "lava did not run: " in out and "pip install lava-nc==0.10.0" in out
+        assert "executors: reference, c " in out or "executors: reference, blas" in out
 
     def test_a_closed_pipe_is_no_traceback(self, program: Path) -> None:
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}

@@ -16,6 +16,9 @@ from patience import PATIENCE
 
 from lnn2loihi import doctor
 from lnn2loihi.doctor import Check, DoctorReport, Environment, examine, read_environment
+from lnn2loihi.errors import BackendMissingError
+from lnn2loihi.micro import tools
+from lnn2loihi.micro.parts import PARTS
 from lnn2loihi.registry import PluginReport
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -200,15 +203,54 @@ def test_no_compiler_costs_what_compiles_for_this_machine() -> None:
     assert "executor c99" in lost["verify"] and "row cpu:c99" in lost["profile"]
 
 
-def test_no_zig_costs_pages_that_run() -> None:
-    report = examine(dataclasses.replace(COMPLETE, tools={**COMPLETE.tools, "zig": ""}))
-    assert "--interactive" in str(report.verbs["report"]) and report.core_works
-    assert all("zig" in str(report.verbs[verb]) for verb in ("verify", "profile", "footprint"))
+ARM_GCC, RISCV_GCC = "arm-none-eabi-gcc", "riscv32-unknown-elf-gcc"
+
+
+def with_tools(**tools: str) -> DoctorReport:
+    """The diagnosis where these tools differ from a complete environment; _ stands for -."""
+    changed = {name.replace("_", "-"): place for name, place in tools.items()}
+    return examine(dataclasses.replace(COMPLETE, tools={**COMPLETE.tools, **changed}))
+
+
+def test_no_compiler_for_parts() -> None:
+    report = with_tools(zig="")
+    lost = {verb: "; ".join(texts) for verb, texts in report.verbs.items() if texts}
+    assert "--interactive" in lost["report"] and report.core_works
+    assert "c99:cortex-m@qemu, c99:rv32@qemu and c99:wasm" in lost["verify"]
+    assert "parts of Arm and RISC-V" in lost["profile"] and "parts of Arm" in lost["footprint"]
+
+
+@pytest.mark.parametrize(("gcc", "kind", "other"), [(ARM_GCC, "Arm", "RISC-V"),
+                                                    (RISCV_GCC, "RISC-V", "Arm")])  # fmt: skip
+def test_a_cross_compiler_stands_for_zig(gcc: str, kind: str, other: str) -> None:
+    report = with_tools(zig="", **{gcc: "/opt/gcc"})
+    assert check_of(report, gcc).found == "/opt/gcc" and kind in check_of(report, gcc).needed
+    lost = {verb: "; ".join(texts) for verb, texts in report.verbs.items() if texts}
+    assert lost["footprint"] == f"parts of {other} (zig: missing)"
+    assert lost["profile"] == f"counted instructions of parts of {other} (zig: missing)"
+    assert ("c99:cortex-m@qemu" in lost["verify"]) == (other == "Arm")
+    both = with_tools(zig="", **{ARM_GCC: "/opt/gcc", RISCV_GCC: "/opt/gcc"})
+    assert {verb for verb, texts in both.verbs.items() if texts} == {"verify", "report"}
+    assert both.verbs["verify"] == ["the executor c99:wasm (zig: missing)"]
+
+
+def test_what_is_here_is_what_compiles_here() -> None:
+    """doctor loses parts exactly where nothing compiles or runs their code."""
+    lost = " ".join(examine().verbs["footprint"])
+    for part, kind in (("cortex-m4", "Arm"), ("rv32imc", "RISC-V")):
+        works = True
+        try:
+            tools.cross_compiler(PARTS[part])
+            tools.emulator(PARTS[part].emulator)
+        except BackendMissingError:
+            works = False
+        assert works == (kind not in lost)
 
 
 def test_onnx_costs_export_and_two_executors() -> None:
     report = examine(without("onnx", "onnxruntime"))
     assert report.exit_code == 0 and "files in ONNX" in report.verbs["export"][0]
+    assert "networks in ONNX" in report.verbs["import"][0]
     assert check_of(report, "onnx").remedy == "'/some where/python' -m pip install 'onnx>=1.22'"
     assert len(report.verbs["verify"]) == 2
 

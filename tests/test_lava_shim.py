@@ -19,6 +19,7 @@ from lnn2loihi.converters.lava import LavaExporter
 from lnn2loihi.errors import BackendMissingError, InputError, LavaRunError
 from lnn2loihi.lava import import_lava, lava_is_installed, require_lava, shim
 from lnn2loihi.plugins import Exporter
+from lnn2loihi.requirements import lava_remedy
 from lnn2loihi.simulation import full_initial_state
 from lnn2loihi.simulation.reference import run_reference
 
@@ -53,36 +54,23 @@ def test_importing_the_package_does_not_import_lava() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("python", "command"),
-    [
-        ((3, 10), "pip install lava-nc==0.10.0"),
-        (
-            (3, 12),
-            "pip install --no-deps --ignore-requires-python lava-nc==0.10.0 "
-            '&& pip install "numpy<2" scipy networkx asteval',
-        ),
-        (
-            (3, 13),
-            "pip install --no-deps --ignore-requires-python lava-nc==0.10.0 "
-            "&& pip install numpy scipy networkx asteval",
-        ),
-    ],
-)
-def test_where_lava_is_missing(
-    monkeypatch: pytest.MonkeyPatch, python: tuple[int, int], command: str
-) -> None:
+@pytest.mark.parametrize("python", [(3, 10), (3, 12), (3, 13)])
+def test_where_lava_is_missing(monkeypatch: pytest.MonkeyPatch, python: tuple[int, int]) -> None:
+    """The command is the one that doctor gives."""
+
     def missing(name: str) -> str:
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr(shim, "version", missing)
-    monkeypatch.setattr(shim, "sys", SimpleNamespace(version_info=(*python, 0)))
+    running = SimpleNamespace(version_info=(*python, 0), executable="/a b/python")
+    monkeypatch.setattr(shim, "sys", running)
     assert not lava_is_installed()
     with pytest.raises(BackendMissingError) as info:
         require_lava()
     assert info.value.exit_code == 3
-    running = ".".join(map(str, python))
-    assert str(info.value).endswith(f"lava-nc is not installed. On Python {running}: {command}")
+    command = lava_remedy(python, "/a b/python")
+    said = f"lava-nc is not installed. On Python {'.'.join(map(str, python))}: {command}"
+    assert str(info.value).endswith(said) and "'/a b/python' -m pip install" in command
     with pytest.raises(BackendMissingError):
         LavaExporter().export(random_program(0))
 

@@ -115,7 +115,8 @@ def verify(
         Optional[str],  # noqa: UP045
         typer.Option(
             help=f"Executors to compare, {','.join(DEFAULT_EXECUTORS)} by default, and the "
-            "target's own for another one; the first is the standard. There are {executors}.",
+            "target's own for another one; where that is not installed, those that are. The first "
+            "is the standard. There are {executors}.",
             autocompletion=executors_that_begin,
         ),
     ] = None,

@@ -22,11 +22,12 @@ from importlib.util import find_spec
 from typing import Any
 
 from lnn2loihi.errors import BackendMissingError, LavaRunError
+from lnn2loihi.requirements import LAVA_NEEDS, LAVA_VERSION, lava_remedy
 
 DISTRIBUTION = "lava-nc"
 #: The release whose inner workings `lnn2loihi.lava.processes.runtime` relies on.
-SUPPORTED_VERSION = "0.10.0"
-_DEPENDENCIES = ("numpy", "scipy", "networkx", "asteval")
+SUPPORTED_VERSION = LAVA_VERSION
+_DEPENDENCIES = ("numpy", *LAVA_NEEDS)
 _BROKEN_MODULE = "lava.magma.compiler.var_model"
 _BROKEN_CLASS = "ByteEncoder"
 _START_METHOD_MODULE = "lava.magma.runtime.message_infrastructure.multiprocessing"
@@ -46,17 +47,6 @@ def lava_is_installed() -> bool:
     return not _missing()
 
 
-def install_command() -> str:
-    """The commands that install lava-nc for the running Python."""
-    if sys.version_info < (3, 11):
-        return f"pip install {DISTRIBUTION}=={SUPPORTED_VERSION}"
-    numpy = '"numpy<2"' if sys.version_info < (3, 13) else "numpy"
-    return (
-        f"pip install --no-deps --ignore-requires-python {DISTRIBUTION}=={SUPPORTED_VERSION} "
-        f"&& pip install {numpy} scipy networkx asteval"
-    )
-
-
 def require_lava() -> None:
     """Checks, without importing it, that Lava can be used.
 
@@ -67,9 +57,8 @@ def require_lava() -> None:
     missing = _missing()
     if missing:
         running = ".".join(map(str, sys.version_info[:2]))
-        raise BackendMissingError(
-            "Lava", f"{'; '.join(missing)}. On Python {running}: {install_command()}"
-        )
+        remedy = lava_remedy(tuple(sys.version_info[:2]), sys.executable)
+        raise BackendMissingError("Lava", f"{'; '.join(missing)}. On Python {running}: {remedy}")
 
 
 def import_lava() -> None:

@@ -69,6 +69,13 @@ PARTS: Mapping[str, Part] = {
         (1.4, 1.0, 2.5),
     ),
 }  # fmt: skip
+#: For each emulator the cross compilers of GCC's for the parts that it runs.
+COMPILERS: Mapping[str, tuple[str, ...]] = {
+    emulator: tuple(
+        dict.fromkeys(c for p in PARTS.values() if p.emulator == emulator for c in p.compilers)
+    )
+    for emulator in (ARM, RISCV)
+}
 
 #: Beginnings of names of cores, and the emulator that runs their code: kinds of cores, of which a
 #: profile may name one without saying which ("riscv32"), or one that is not in PARTS.

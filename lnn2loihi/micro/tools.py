@@ -11,7 +11,7 @@ import sys
 from importlib.util import find_spec
 
 from lnn2loihi.errors import BackendMissingError
-from lnn2loihi.micro.parts import ARM, RISCV, Part
+from lnn2loihi.micro.parts import ARM, COMPILERS, RISCV, Part
 from lnn2loihi.simulation.native.library import command_of, compiler
 
 #: Environment variable with the command of zig, where neither this Python nor the PATH has it.
@@ -122,8 +122,10 @@ def compiler_here() -> str | None:
 
 
 def tools_here() -> dict[str, str]:
-    """For each tool of this room where it is, or "" and why; for `doctor`."""
-    found: dict[str, str] = {}
+    """For each tool of this room, and each cross compiler of GCC's, where it is; empty where it is
+    not; for `doctor`.
+    """
+    found = {name: shutil.which(name) or "" for names in COMPILERS.values() for name in names}
     for name, ask in (
         ("zig", lambda: shlex.join(zig() or ())),
         (ARM, lambda: emulator(ARM)[0]),

@@ -9,8 +9,14 @@ from typing import Any
 import numpy.typing as npt
 
 from lnn2loihi.arguments import checks_kinds
-from lnn2loihi.defaults import ALL, DEFAULT_EXECUTORS, DEFAULT_TARGET
-from lnn2loihi.errors import BackendMissingError, InputError, Lnn2LoihiError, Problems
+from lnn2loihi.defaults import ALL, DEFAULT_EXECUTORS, DEFAULT_TARGET, STAND_INS
+from lnn2loihi.errors import (
+    BackendMissingError,
+    InputError,
+    Lnn2LoihiError,
+    Problems,
+    UnfitProgramError,
+)
 from lnn2loihi.formats import IntegerArray
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.simulation import State, full_initial_state, held
@@ -79,21 +85,23 @@ def verify(
     """
     aim = target_of(target)
     prepared = aim.prepare(program)
-    changed, everything = prepared is not program, executors == ALL
+    changed = prepared is not program
+    missing: dict[str, str] = {}
     if executors is None:
-        executors = (DEFAULT_EXECUTORS[0], aim.executor)
+        executors = _default_names(prepared, aim.executor, missing)
+    # Those that nobody named may fail; what is said of them is kept.
+    unnamed = executors == ALL or bool(missing)
     names = _checked_names(executors, least=1 if changed and aim.exact else 2)
     samples, counts = checked(program, x, lengths, timespans, encoded)
     longest = int(counts.max())
     if not longest:
         raise InputError("lengths", "all sequences have length 0; give at least one sample")
     samples = samples[:, :longest]
-    missing: dict[str, str] = {}
-    found = _chosen(prepared, names, missing if everything else None)
+    found = _chosen(prepared, names, missing if unnamed else None)
     state = full_initial_state(program, len(samples), initial_state)
     if not changed:
         data = _Data.of(program, samples, counts, state, found)
-        runs = _runs(data, found, missing if everything else None, progress)
+        runs = _runs(data, found, missing if unnamed else None, progress)
         independent = _independent(found, missing)
         # One that ran a share of it is compared with one that ran all.
         runs.sort(key=lambda run: -run.outputs(program).size)
@@ -106,7 +114,7 @@ def verify(
         prepared, len(samples), _held_by(prepared, aim.name, initial_state or {})
     )
     data = _Data.of(prepared, samples, counts, state, found)
-    runs = _runs(data, found, missing if everything else None, progress)
+    runs = _runs(data, found, missing if unnamed else None, progress)
     if aim.exact:
         result = compare_prepared(program, expected, aim.name, prepared, runs, missing, counts)
     else:
@@ -117,6 +125,27 @@ def verify(
             result, target=aim.name, distance=away, warnings=far_warnings(aim, away.poor)
         )
     return replace(result, independent=_independent(found, missing))
+
+
+def _default_names(program: LoihiProgram, usual: str, missing: dict[str, str]) -> list[str]:
+    """The reference, and the executor that is usually compared with it.
+
+    Args:
+        program: what they run.
+        usual: the executor of the target.
+        missing: where that is not installed, takes the reason; others stand in for it then.
+    """
+    standard = DEFAULT_EXECUTORS[0]
+    try:
+        chosen(program, usual)
+    except UnfitProgramError:  # nothing that is installed would help: the caller names others
+        pass
+    except BackendMissingError as error:
+        others = _chosen(program, [name for name in STAND_INS if name in EXECUTORS.names()], {})
+        if others:
+            missing[usual] = _reason(error)
+            return [standard, *(one.name for one in others)]
+    return [standard, usual]
 
 
 def _independent(executions: Sequence[Execution], missing: Mapping[str, str]) -> dict[str, str]:
