@@ -15,11 +15,12 @@ first asked for.
 
 from __future__ import annotations
 
+from lnn2loihi.startup import importing  # isort: skip  # takes Ctrl-C before anything else
+
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from lnn2loihi.startup import importing
 from lnn2loihi.version import VERSION as __version__
 
 if TYPE_CHECKING:

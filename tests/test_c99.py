@@ -494,6 +494,9 @@ class TestExport:
         ("name", "options", "said"),
         [
             ("int.c", {}, "prefix: 'int' is no name of C"),
+            ("i.c", {}, "prefix: 'i' is taken: the code that is written calls an argument"),
+            ("main.c", {}, "prefix: 'main' is taken: C calls its entry or a type of its own so"),
+            (f"{'a' * 41}.c", {}, "has 41 letters, the limit is 40"),
             ("2.c", {}, "prefix: '2' is no name of C"),
             ("2.c", {"prefix": "a-b"}, "prefix: 'a-b' is no name of C"),
             ("ä.c", {}, "no name that every compiler includes"),

@@ -13,6 +13,7 @@ import strategies_ncps as nets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import lnn2loihi as l2l
 from lnn2loihi.converters.modules.importer import ModulesImporter
 from lnn2loihi.converters.recurrent.importer import FamiliesImporter
 from lnn2loihi.errors import ImportNetworkError, InputError
@@ -565,6 +566,51 @@ def test_modules_that_cannot_be_copied() -> None:
     module = Answers(lambda y: y)
     object.__setattr__(module, "held", generator())
     assert "it cannot be copied to be compared (TypeError" in problems_of(module)
+
+
+class Unused(nn.Module):
+    """Holds what no network has, and does not use it; what it cannot be run for is another thing.
+
+    Args:
+        forward: of the recurrent layer and x.
+    """
+
+    def __init__(self, forward: Any, inputs: int = 3) -> None:
+        super().__init__()
+        self.cfc, self.conv = CfC(inputs, 8, proj_size=2), nn.Conv2d(1, 1, 1)
+        self.run = forward
+
+    def forward(self, x: Any) -> Any:
+        return self.run(self, x)
+
+
+class Asking(Unused):
+    def forward(self, x: Any, dt: Any) -> Any:
+        return self.cfc(x)[0]
+
+
+def test_parts_that_forward_does_not_reach_are_no_reason() -> None:
+    for module, said in (
+        (Asking(None), "missing 1 required positional argument: 'dt'"),
+        (Unused(lambda _, x: raising(x)), "RuntimeError: no luck"),
+        (Unused(lambda own, x: own.cfc(x[..., :3], timespans=x[..., 3])[0]), "out of bounds"),
+    ):
+        text = problems_of(module)
+        assert said in text and "Conv2d" not in text
+        assert "that it has 3 inputs is a guess from its parts" in text
+        assert "lnn2loihi.convert(module, x), with an example" in text
+    reached = Unused(lambda own, x: own.cfc(own.conv(x[:, 0, 0]))[0])
+    assert "conv (Conv2d) cannot be imported" in problems_of(reached)
+
+
+def test_times_of_several_sequences_are_a_limit_of_ncps() -> None:
+    module = Unused(lambda own, x: own.cfc(x, timespans=torch.ones(x.shape[:2]))[0])
+    assert "a limit of ncps, and not of your module" in problems_of(module)
+    assert "Give a module whose" not in problems_of(module)
+    x = torch.rand(4, 20, 3) + 0.1
+    with pytest.raises(ImportNetworkError, match="a limit of ncps.* example with a batch of 1$"):
+        l2l.convert(module, x)
+    assert l2l.convert(module, x[:1]).chip_parts
 
 
 def test_options() -> None:

@@ -52,6 +52,8 @@ VERB = ("simulate", "absent.l2l", "-i", "absent.npy")
 @pytest.mark.parametrize(
     ("module", "arguments"),
     [("typer", ("--version",)), ("lnn2loihi.cli.run", ("--version",)),
+     *((module, ("--version",)) for module in ("lnn2loihi.version", "lnn2loihi.errors",
+                                               "lnn2loihi.replacing", "lnn2loihi.cli")),
      *((module, VERB) for module in ("numpy", "lnn2loihi.samples", "lnn2loihi.artifact"))],
 )  # fmt: skip
 def test_an_interrupted_start_ends_with_one_line(

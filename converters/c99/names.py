@@ -7,18 +7,24 @@ from collections.abc import Iterable
 
 from lnn2loihi.errors import InputError
 
-#: Keywords of C99 and of C++ (headers are included there), types of stdint.h, and macros that
-#: compilers define in their own dialects.
-_KEPT = frozenset(
+#: Keywords of C99 and of C++ (headers are included there), and macros that compilers define in
+#: their own dialects.
+_KEYWORDS = frozenset(
     "auto break case char const continue default do double else enum extern float for goto if "
     "inline int long register restrict return short signed sizeof static struct switch typedef "
-    "union unsigned void volatile while _Bool _Complex _Imaginary int8_t int16_t int32_t int64_t "
-    "uint8_t uint16_t uint32_t uint64_t size_t main asm typeof linux unix i386 arm mips sun vax "
-    "near far huge bool true false catch class concept delete explicit export friend mutable "
-    "namespace new nullptr operator private protected public template this throw try typeid "
-    "typename using virtual wchar_t and or not xor bitand bitor compl alignas alignof constexpr "
-    "decltype noexcept thread_local signal interrupt input output net i j k".split()
+    "union unsigned void volatile while _Bool _Complex _Imaginary asm typeof linux unix i386 arm "
+    "mips sun vax near far huge bool true false catch class concept delete explicit export friend "
+    "mutable namespace new nullptr operator private protected public template this throw try "
+    "typeid typename using virtual wchar_t and or not xor bitand bitor compl alignas alignof "
+    "constexpr decltype noexcept thread_local signal interrupt".split()
 )
+#: Types of stdint.h, and the entry of every program in C.
+_STANDARD = frozenset(
+    "int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t size_t main".split()
+)
+#: Names of arguments and counters in the code that is written.
+_OWN = frozenset("input output net i j k".split())
+_KEPT = _KEYWORDS | _STANDARD | _OWN
 _OTHER = re.compile(r"[^A-Za-z0-9]+")
 _PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 #: Characters of a name, fewer than the 63 that compilers have to tell apart (C99, 5.2.4.1), since
@@ -65,12 +71,27 @@ def check_prefix(prefix: str) -> str:
     Raises:
         InputError: it is none that C and its file systems take.
     """
-    known = _KEPT - {"net"}  # it is kept for the argument of that name
-    if not _PREFIX.fullmatch(prefix) or len(prefix) > _LONGEST_PREFIX or prefix.lower() in known:
+    found = _problem_of(prefix)
+    if found:
         raise InputError(
             "prefix",
-            f"{prefix!r:.60} is no name of C: give the option prefix (otherwise it is the file's "
-            f"name) at most {_LONGEST_PREFIX} letters, digits and _, which begin with a letter and "
-            "are no keyword",
+            f"{prefix!r:.60} {found}. It is the file's name where nobody gives one: give another "
+            "(--option prefix=NAME, or prefix=... in Python), or write to another file",
         )
     return prefix
+
+
+def _problem_of(prefix: str) -> str:
+    """Why a prefix is not taken; empty where it is."""
+    if len(prefix) > _LONGEST_PREFIX:
+        return f"has {len(prefix)} letters, the limit is {_LONGEST_PREFIX}"
+    if not _PREFIX.fullmatch(prefix):
+        return "is no name of C: that has letters, digits and _ alone, and begins with a letter"
+    small = prefix.lower()
+    if small in _OWN - {"net"}:  # that is kept for the argument of that name
+        return "is taken: the code that is written calls an argument or a counter so"
+    if small in _STANDARD:
+        return "is taken: C calls its entry or a type of its own so"
+    if small in _KEYWORDS:
+        return "is no name of C: it is a keyword, or a macro of compilers"
+    return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -18,7 +18,12 @@ from lnn2loihi.converters.modules.streams import SAMPLES, TIMESPANS, Reading, St
 from lnn2loihi.converters.recurrent.known import is_recurrent
 from lnn2loihi.converters.trace.axes import BATCH, FEATURES, TIME, Axes, parts
 from lnn2loihi.converters.trace.graph import Graph
-from lnn2loihi.converters.trace.record import CannotRunError, Widened, double_precision
+from lnn2loihi.converters.trace.record import (
+    NCPS_TIMES,
+    CannotRunError,
+    Widened,
+    double_precision,
+)
 from lnn2loihi.converters.trace.recorder import CannotFollowError
 from lnn2loihi.converters.trace.runner import Runner
 from lnn2loihi.family import importer_of
@@ -189,11 +194,34 @@ class Follower:
 
     def _complaint(self, shape: tuple[int, ...], timed: bool, said: str) -> str:
         arguments = f"x, {TIMESPANS}=..." if timed else "x"
+        found = f"it could not be run on x of shape {shape}, as module({arguments}): {said}"
+        if NCPS_TIMES in said:
+            return found
         return (
-            f"it could not be run on x of shape {shape}, as module({arguments}): {said}."
-            f"{self._runner.advice()} "
-            "Give a module whose forward takes x, and timespans (batch, time) if it uses them"
+            f"{found}.{self._runner.advice()} "
+            "Give a module whose forward takes x, and timespans (batch, time) if it uses them; or "
+            f"lnn2loihi.convert(module, x), with an example of yours: that it has {shape[-1]} "
+            "inputs is a guess from its parts"
         )
+
+    def entered(self) -> set[str]:
+        """Names of the parts that run when it is called, until it fails."""
+        found: set[str] = set()
+        hooks = [
+            part.register_forward_pre_hook(lambda *_, path=path: found.add(path))
+            for path, part in self._copy.named_modules()
+            if path
+        ]
+        try:
+            for width in self._widths:
+                x = torch.zeros(2, 7, width, dtype=torch.float64)
+                with suppress(Exception), double_precision():  # whatever the user's code raises
+                    self._runner.call(x)
+        finally:
+            self._runner.restore()
+            for hook in hooks:
+                hook.remove()
+        return found
 
     def _kept(self, graph: Graph, layout: Axes, width: int) -> tuple[tuple[str, ...], list[str]]:
         """Attributes in which a call leaves what the next one reads; and arrays that it changes."""

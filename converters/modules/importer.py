@@ -195,14 +195,18 @@ def _followed(source: Any, subject: str, registered: list[Part]) -> tuple[Any, A
     try:
         follower = Follower(source)
     except CannotCopyError as error:
-        raise ImportNetworkError(subject, _part_problems(registered) or [str(error)]) from error
+        raise ImportNetworkError(subject, [str(error), *_part_problems(registered)]) from error
     try:
         return follower, follower.follow()
     except CannotFollowError as error:
         raise ImportNetworkError(subject, str(error)) from error
     except CannotRunError as error:
-        found = _part_problems(registered)
-        # What an earlier call left in it is as likely a reason as a part that is of no use here.
+        # A part that is of no use here is often why, if it was reached; what comes after it is then
+        # not reached, and named all the same.
+        entered = follower.entered()
+        reached = _part_problems([part for part in registered if part.path in entered])
+        found = _part_problems(registered) if reached else []
+        # What an earlier call left in it is as likely a reason.
         found = found if found and not follower.held() else [str(error), *found]
         raise ImportNetworkError(subject, found) from error
 

@@ -26,7 +26,7 @@ from lnn2loihi.converters.trace.graph import Graph, refs
 from lnn2loihi.converters.trace.likeness import resized
 from lnn2loihi.converters.trace.loops import around
 from lnn2loihi.converters.trace.probing import Axes, probed
-from lnn2loihi.converters.trace.record import CannotRunError, Widened, double_precision
+from lnn2loihi.converters.trace.record import NCPS_TIMES, CannotRunError, Widened, double_precision
 from lnn2loihi.converters.trace.recorder import CannotFollowError
 from lnn2loihi.converters.trace.recording import RecordedInput, Recording
 from lnn2loihi.converters.trace.replay import HostModule
@@ -172,10 +172,12 @@ class _Recorded:
         try:
             return self._record([t.clone() for t in self._tensors])
         except CannotRunError as error:
-            raise CannotRunError(
-                f"it could not be run on the example ({self._example.said()}): {error}."
-                f"{self._runner.advice()} Give what its forward takes, as it is called in use"
-            ) from error
+            found = f"it could not be run on the example ({self._example.said()}): {error}"
+            if NCPS_TIMES not in found:
+                found += (
+                    f".{self._runner.advice()} Give what its forward takes, as it is called in use"
+                )
+            raise CannotRunError(found) from error
 
     def _check_repeats(self, first: Graph) -> None:
         """Refuses what is random, by the first operator that is."""

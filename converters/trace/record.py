@@ -8,6 +8,7 @@ recorded. Hooks of parts run around that forward, so what they compute is record
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -71,7 +72,24 @@ def complaint(error: Exception, made_of: str = "") -> str:
     """What the user's code complained of, where, and what it was given there."""
     line = line_of(error)
     where = f" ({line})" if line else ""
-    return f"{type(error).__name__}: {error!s:.300}{where}{made_of}"
+    limit = f". {NCPS_TIMES}" if _fails_in_ncps(error) else ""
+    return f"{type(error).__name__}: {error!s:.300}{where}{made_of}{limit}"
+
+
+#: ncps 1.0.1, ncps/torch/cfc.py: `timespans[:, t].squeeze()` leaves no axis of units, over which
+#: the cell would spread it.
+NCPS_TIMES = (
+    "That is a limit of ncps, and not of your module: its CfC takes timespans of one sequence "
+    "alone, (1, time). Give lnn2loihi.convert(module, x) an example with a batch of 1"
+)
+
+
+def _fails_in_ncps(error: Exception) -> bool:
+    """Whether a cell of ncps stumbles over the elapsed times of several sequences."""
+    if not isinstance(error, RuntimeError) or "must match the size of" not in str(error):
+        return False
+    frames = traceback.extract_tb(error.__traceback__)
+    return any(f.filename.endswith("cfc_cell.py") and " ts" in (f.line or "") for f in frames)
 
 
 class Widened(TorchFunctionMode):

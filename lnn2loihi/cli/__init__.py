@@ -19,7 +19,7 @@ from lnn2loihi.errors import Lnn2LoihiError, out_of_memory
 from lnn2loihi.files import inputs_kept
 from lnn2loihi.printable import printable_lines
 from lnn2loihi.replacing import replacing_guarded
-from lnn2loihi.startup import COMMAND, INTERRUPTED, importing
+from lnn2loihi.startup import COMMAND, INTERRUPTED, importing, started
 
 with importing():
     import typer
@@ -94,6 +94,7 @@ def main() -> None:
     # Without a verb the help is what was asked for, and no error.
     arguments = sys.argv[1:] or ["--help"]
     try:
+        started()
         code = app(args=arguments, prog_name=COMMAND, standalone_mode=False)
         sys.stdout.flush()
         if code == INTERRUPTED and not results_printed():

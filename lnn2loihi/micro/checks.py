@@ -54,7 +54,7 @@ def _check(
     return name, "missing", "nothing", needed, False, costs, remedy
 
 
-def _costs_of_zig(uncompiled: list[str]) -> Mapping[str, str]:
+def _costs_of_zig(uncompiled: list[str]) -> dict[str, str]:
     """What is lost without zig.
 
     Args:
@@ -68,7 +68,7 @@ def _costs_of_zig(uncompiled: list[str]) -> Mapping[str, str]:
     return _costs_of_parts(uncompiled, named) | report
 
 
-def _costs_of_parts(kinds: list[str], executors: str) -> Mapping[str, str]:
+def _costs_of_parts(kinds: list[str], executors: str) -> dict[str, str]:
     """What is lost where code of some kinds of parts cannot be compiled, or not be run."""
     parts = f"parts of {_listed([_KINDS[kind][0] for kind in kinds])}"
     return {
