@@ -290,7 +290,10 @@ def _onnxruntime(subject: _Subject, kind: Kind) -> Iterator[Runner]:
 def _onnxruntime_missing(subject: _Subject, kind: Kind) -> str:
     """Why it cannot run; empty where it can."""
     if subject.network is None:
-        return "give the float network; a module was not there, or could not be imported"
+        return (
+            "give the float network; this runs it, and no module was given that could be imported "
+            "(--network net.l2n, network=... in Python)"
+        )
     package = "onnxruntime" if kind == "cpu" else "onnxruntime-gpu"
     absent = [p for p, name in (("onnx", "onnx"), (package, "onnxruntime")) if not find_spec(name)]
     if absent:
@@ -338,7 +341,7 @@ def _torch(subject: _Subject, kind: Kind) -> Iterator[Runner]:
 def _torch_missing(subject: _Subject, kind: Kind) -> str:
     """Why it cannot run; empty where it can."""
     if subject.network is None and subject.module is None:
-        return "give the float network, or the module"
+        return "give the float network (--network net.l2n, network=... in Python), or the module"
     if not find_spec("torch"):
         return "not installed: pip install 'lnn2loihi[torch]'"
     try:

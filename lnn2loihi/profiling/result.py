@@ -262,7 +262,7 @@ class ProfileResult(Drawn, Shown):
         conditions: of the machine on which it was measured.
         command: what makes this profile again.
         created: date and time, UTC.
-        absent: backends that are not on this machine, and what would bring them.
+        absent: backends that were not measured, why, and what would bring them.
         problems: what did not work beside the rows.
         sides: where targets were to stand side by side, what each makes of the program and what
             that costs.
@@ -419,7 +419,7 @@ class ProfileResult(Drawn, Shown):
         found += [("profile", text) for text in self.problems]
         if self.frontier is not None:
             found += [("where the chip wins", text) for text in self.frontier.left_out]
-        return found + [("not on this machine", text) for text in self.absent]
+        return found + [("not measured", text) for text in self.absent]
 
 
 def _sides_shown(sides: Sequence[Side]) -> list[Said]:

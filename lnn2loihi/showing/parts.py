@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lnn2loihi.tables import text_table
+from lnn2loihi.tables import text_table, wrapped
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -55,8 +55,15 @@ class Verbatim:
 Said = str | Table | Verbatim
 
 
-def as_text(parts: Iterable[Said]) -> str:
-    """The parts, one below the other."""
+def as_text(parts: Iterable[Said], *, folded: bool = False) -> str:
+    """The parts, one below the other.
+
+    Args:
+        parts: what is said.
+        folded: whether sentences that are wider than a table may be go on in the next line.
+    """
+    if folded:
+        parts = (wrapped(part) if isinstance(part, str) else part for part in parts)
     return "\n".join(map(str, parts))
 
 

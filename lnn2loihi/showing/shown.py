@@ -53,8 +53,9 @@ class Shown(Brief):
         return as_text(self._shown())
 
     def __str__(self) -> str:
-        """The summary."""
-        return self.summary()
+        """The summary, whose sentences are folded as its tables are; one line stays a line."""
+        parts = self._shown()
+        return self.summary() if len(parts) == 1 else as_text(parts, folded=True)
 
     def _repr_html_(self) -> str:
         """The same for a notebook: one piece of HTML without scripts, styles or links."""
