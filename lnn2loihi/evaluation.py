@@ -18,6 +18,7 @@ from lnn2loihi.layers.linear import FloatArray
 from lnn2loihi.layers.stage import INPUT, Stage
 from lnn2loihi.showing import Said, Shown, ranges
 from lnn2loihi.stepping import step
+from lnn2loihi.tables import counted
 
 #: Answers of wired stages that are computed together; what is in between takes several times that.
 VALUES_AT_ONCE = 1 << 22
@@ -105,7 +106,8 @@ class FloatResult(Shown, ContentEquality):
 
     def _headline(self) -> str:
         batch, time, outputs = self.outputs.shape
-        return f"{batch:,} sequences of {time:,} samples, {outputs} outputs, float64"
+        of = f"{counted(batch, 'sequence')} of {counted(time, 'sample')}"
+        return f"{of}, {counted(outputs, 'output')}, float64"
 
     def _shown(self) -> list[Said]:
         """Sizes, and the range of each output."""

@@ -84,12 +84,17 @@ class Recipe(Shown):
                 f"w8a12, w8a10, w4a8x12 or w8a12-lines16 (activations: {', '.join(ACTIVATIONS)})",
             )
         weights, messages, inputs, activation = match.groups()
-        return cls(
-            int(weights),
-            int(messages),
-            int(inputs) if inputs else max(DEFAULT_INPUT_BITS, int(messages)),
-            activation or next(iter(ACTIVATIONS)),
-        )
+        # As wide as messages are, if they can be: nothing is said of a width that nobody wrote.
+        usual = max(DEFAULT_INPUT_BITS, min(int(messages), MESSAGE_WIDTHS[1]))
+        try:
+            return cls(
+                int(weights),
+                int(messages),
+                int(inputs) if inputs else usual,
+                activation or next(iter(ACTIVATIONS)),
+            )
+        except RecipeError as error:
+            raise RecipeError(f"recipe {text.strip()!r}", error.problems) from None
 
     def _shown(self) -> list[Said]:
         """The recipe in full, as it is stored."""

@@ -378,7 +378,7 @@ def _wrong_line(text: io.TextIOWrapper) -> str:
             continue  # nothing, or a header
         if _foreign(line):
             kind = "semicolons" if ";" in line else "tabs"
-            return f"line {number} has {kind} between its numbers; give commas, and points in them"
+            return f"line {number} has {kind} between its columns; give commas, and decimal points"
         if wrong:
             place, cell = wrong[0]
             what = f"holds {cell.strip()!r:.40}, which is no number" if cell.strip() else "is empty"
@@ -398,7 +398,8 @@ def _wrong_line(text: io.TextIOWrapper) -> str:
 def _foreign(line: str) -> bool:
     """Whether its numbers stand between other signs than commas."""
     return any(
-        sign in line and all(_is_number(cell.replace(",", ".")) for cell in line.split(sign))
+        sign in line
+        and ("," not in line or all(_is_number(c.replace(",", ".")) for c in line.split(sign)))
         for sign in (";", "\t")
     )
 

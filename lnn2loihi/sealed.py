@@ -25,6 +25,7 @@ from safetensors.numpy import save as save_safetensors
 from lnn2loihi.defaults import NETWORK_SUFFIX, PROGRAM_SUFFIX
 from lnn2loihi.errors import ArtifactError, Lnn2LoihiError
 from lnn2loihi.files import note_input, why_no_file, write_atomically
+from lnn2loihi.replacing import EMPTY, OTHER, kind_of_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,7 +95,9 @@ class Sealed:
                 raise ArtifactError(str(path), why_no_file(path))
             note_input(path)
             with path.open("rb") as file:
-                self.check_sizes(size, file.read(8), path.name)
+                begin = file.read(8)
+                file.seek(0)
+                self.check_sizes(size, begin, path.name, kind_of_content(file))
                 file.seek(0)
                 return file.read()
         except FileNotFoundError:
@@ -104,14 +107,18 @@ class Sealed:
         except OSError as error:
             raise ArtifactError(str(path), f"cannot be read: {error.strerror}") from error
 
-    def check_sizes(self, size: int, begin: bytes, name: str) -> None:
-        """Refuses a file that is too large, or whose first bytes claim a header that it has not."""
+    def check_sizes(self, size: int, begin: bytes, name: str, kind: str = OTHER) -> None:
+        """Refuses a file that is too large, or whose first bytes claim a header that it has not: by
+        what it is, where that is known.
+        """
         if size > LARGEST_FILE:
             what = f"has {size} bytes; {self.noun}s have at most {LARGEST_FILE}"
             raise ArtifactError(name, what)
         claimed = int.from_bytes(begin, "little")
         if size < 8 or claimed > size - 8:
             what = f"it has {size} bytes and its header claims {claimed}"
+            if kind not in (OTHER, EMPTY, f"a {self.noun}"):
+                what = f"by its content it is {kind}"
             raise ArtifactError(name, f"is truncated or no {self.suffix} file: {what}")
         if claimed > LARGEST_HEADER:
             what = f"its header has {claimed} bytes; at most {LARGEST_HEADER} are read"

@@ -21,6 +21,8 @@ from lnn2loihi.errors import InputError, Problems
 from lnn2loihi.formats import IntegerArray
 
 FloatArray = npt.NDArray[np.float64]
+#: Name of the argument of a stream in place of timespans.
+ELAPSED = "elapsed"
 #: Largest sample and elapsed time: what float32 holds, so that squares stay far inside float64.
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -298,22 +300,25 @@ def checked_timespans(
         InputError: they are missing or superfluous, of wrong shape, negative, not finite or larger
             than LARGEST.
     """
+    axes, each = "(batch, time)", "each sample"
+    if name == ELAPSED:
+        axes, each = "(batch,)" if len(shape) and shape[0] > 1 else "(a number)", "the sample"
     if timespans is None:
         if irregular:
             raise InputError(
-                subject, "its time is irregular: give timespans (batch, time), the elapsed time "
-                "before each sample"
-            )  # fmt: skip
+                subject,
+                f"its time is irregular: give {name} {axes}, the elapsed time before {each}",
+            )
         return None
     if not irregular:
         raise InputError(
-            subject, "its time is constant and folded into the weights; leave timespans out, or "
+            subject, f"its time is constant and folded into the weights; leave {name} out, or "
             'import the network with timespan="irregular"'
         )  # fmt: skip
     problems = Problems(InputError, name)
     array = _numbers(as_array(timespans, name), encoded=False).astype(np.float64)
     if array.shape != tuple(shape):
-        problems.add(f"has shape {array.shape}, expected (batch, time) = {tuple(shape)}")
+        problems.add(f"has shape {array.shape}, expected {axes} = {tuple(shape)}")
     wrong = ~((array >= 0) & (array <= LARGEST))
     if inside is not None and wrong.shape == inside.shape:
         wrong &= inside

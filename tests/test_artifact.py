@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
 import struct
@@ -195,6 +196,10 @@ class TestDamage:
         content = small_bytes()
         assert "is truncated or no .l2l file: it has 0 bytes" in refused(path, b"")
         assert "is truncated or no .l2l file" in refused(path, content[:300])
+        array = io.BytesIO()
+        np.save(array, np.zeros(3))
+        said = refused(path, array.getvalue())
+        assert said.endswith("no .l2l file: by its content it is an array (.npy)")
         assert "is not a valid safetensors file" in refused(path, content[:-1])
         flipped = content[:-1] + bytes([content[-1] ^ 1])
         assert "its checksum does not match its content" in refused(path, flipped)

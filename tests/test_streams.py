@@ -114,6 +114,10 @@ class TestCopies:
             l2l.open_stream(TIMED).step(np.zeros(3), True)
         with pytest.raises(l2l.InputError, match="elapsed: is not an array of numbers"):
             l2l.open_stream(TIMED).step(np.zeros(3), "a")  # type: ignore[arg-type]
+        with pytest.raises(l2l.InputError, match=r"irregular: give elapsed \(a number\), the"):
+            l2l.open_stream(TIMED).step(np.zeros(3))
+        with pytest.raises(l2l.InputError, match="constant and .*; leave elapsed out, or"):
+            stream.step(np.zeros(3), 0.5)
         with pytest.raises(l2l.InputError, match="elapsed: is encoded, as x is: give a whole"):
             l2l.open_stream(TIMED, encoded=True).step(np.zeros(3, int), 0.5)
 

@@ -204,12 +204,17 @@ class TestHelp:
         assert (code, err) == (0, "") and len(out) > 500
         assert topic in run("explain")[1]
         assert json.loads(run("explain", topic, "--json")[1])["text"].startswith("# ")
-        assert "is no topic; there are recipe" in run("explain", f"{topic}s")[2]
+        assert "is no topic; there are recipe" in run("explain", f"{topic}x")[2]
+        for meant in (f"{topic.upper()} ", topic.removesuffix("s"), f"{topic.removesuffix('s')}s"):
+            assert run("explain", meant)[1] == out
+        assert run("explain", *topic.split("-"))[1] == out
 
     def test_explains_a_recipe_and_a_file(self, run: Run) -> None:
         out = run("explain", "w4a8")[1]
         assert "weights of 4 bits, integers from -8 to 7" in " ".join(out.split())
         assert "weights (w) of 9 bits; 2 to 8 are possible" in run("explain", "w9a8")[2]
+        refused = run("explain", "w9a99")[2]
+        assert "recipe 'w9a99': 2 problems" in refused and "x" not in refused
         for name, what in (("a/b.L2N", "a float network"), ("x.npy", "samples")):
             code, out, err = run("explain", name)
             assert (code, err) == (0, "") and f"{name} is {what}" in out
@@ -380,7 +385,7 @@ class TestMessages:
             ("quantize net.toml -c x.npy -o none/a.l2l", "there is no folder none: make it first"),
             ("quantize net.toml -c x.npy -o a.txt", "its name does not end with .l2l"),
             ("simulate net.l2l -i empty.npy", "empty.npy: is empty, its shape is (0, 12, 1)"),
-            ("simulate net.l2l -i semi.csv", "line 1 has semicolons between its numbers"),
+            ("simulate net.l2l -i semi.csv", "line 1 has semicolons between its columns"),
             ("simulate net.l2l -i ragged.csv", "line 3 has 1 columns, the one before has 2"),
             ("simulate net.l2l -i blank.csv", "line 4, column 2 is empty; fill or leave out"),
         ],

@@ -28,6 +28,12 @@ TOPICS = {
     "exit-codes": "0, 1, 2, 3 and 130",
 }
 
+#: Other words for topics, without the s of several.
+ALIASES = {
+    "document": "json", "exit": "exit-codes", "exit-code": "exit-codes", "code": "exit-codes",
+    "checkpoint": "description", "sample-file": "samples",
+}  # fmt: skip
+
 #: For suffixes of files what they are, the page about them, and what is done with one.
 FILES = {
     (".l2l",): ("a program: quantized integers", "files", "inspect, simulate, compare, profile"),
@@ -45,7 +51,7 @@ FILES = {
 @app.command()
 def explain(
     topic: Annotated[
-        Optional[str],  # noqa: UP045
+        Optional[list[str]],  # noqa: UP045
         typer.Argument(
             help=f"One of {', '.join(TOPICS)}, a recipe such as w8a12, or the name of a file; a "
             "list of topics without it.",
@@ -55,18 +61,26 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Explain recipes, files, samples, descriptions, targets, exit codes and documents."""
-    if topic is None:
+    if not topic:
         lines = [f"{name:12}  {what}" for name, what in TOPICS.items()]
         print_result({"topics": TOPICS}, "\n".join(lines), as_json)
         return
-    about = ""
-    if topic not in TOPICS:
-        about, topic = _about(topic)
-    page = resources.files("lnn2loihi.cli").joinpath("topics").joinpath(f"{topic}.md")
+    about, asked = "", " ".join(topic)
+    name = _topic(asked)
+    if name is None:
+        about, name = _about(asked)
+    page = resources.files("lnn2loihi.cli").joinpath("topics").joinpath(f"{name}.md")
     text = page.read_text(encoding="utf-8").rstrip()
     text = f"{about}\n\n{text}" if about else text
     shown = text if as_json else _as_lines(text)
-    print_result({"topic": topic, "text": text}, shown, as_json, folded=False)
+    print_result({"topic": name, "text": text}, shown, as_json, folded=False)
+
+
+def _topic(asked: str) -> str | None:
+    """The topic that is meant, in one number or the other, with a space or a hyphen."""
+    plain = "-".join(asked.lower().replace("_", " ").replace("-", " ").split())
+    plain = ALIASES.get(plain.removesuffix("s"), plain)
+    return next((t for t in TOPICS if t.removesuffix("s") == plain.removesuffix("s")), None)
 
 
 def _about(asked: str) -> tuple[str, str]:

@@ -31,6 +31,7 @@ from lnn2loihi.cli.completion import executors_that_begin
 from lnn2loihi.cli.whole import loaded_call, refuse
 from lnn2loihi.defaults import ALL, DEFAULT_EXECUTORS, DEFAULT_TARGET
 from lnn2loihi.startup import importing
+from lnn2loihi.tables import counted
 
 
 @app.command()
@@ -92,7 +93,8 @@ def simulate(
         "written": None if output is None else str(write_arrays(output, arrays)),
     }
     text = (
-        f"{count} sequences of {'up to ' if len(answers) < count * steps else ''}{steps} samples, "
+        f"{counted(count, 'sequence')} of {'up to ' if len(answers) < count * steps else ''}"
+        f"{counted(steps, 'sample')}, "
         "outputs between "
         f"{account['smallest']:g} and {account['largest']:g}; "
         f"{account['saturated_inputs']:,} of {result.input_values:,} input values outside the "

@@ -15,6 +15,7 @@ from lnn2loihi.errors import InputError, Lnn2LoihiError
 from lnn2loihi.faults import described
 from lnn2loihi.showing import Brief, Said, Shown
 from lnn2loihi.simulation.result import SimulationResult, saturation_text
+from lnn2loihi.tables import counted
 
 if TYPE_CHECKING:
     from lnn2loihi.converted.parts import ConvertedModule
@@ -68,7 +69,7 @@ class ConvertedResult(Shown):
             states = self.saturated_states.get(name, {})
             listed = "".join(f"; initial state {s}: {n:,} saturated" for s, n in states.items())
             lines.append(
-                f"{name}: {batch:,} sequences of {time:,} samples; "
+                f"{name}: {counted(batch, 'sequence')} of {counted(time, 'sample')}; "
                 f"{result.saturated_inputs:,} of {result.input_values:,} input values outside the "
                 "calibrated range; "
                 f"{saturation_text(result.saturations)}{listed}; {result.executor}"

@@ -93,7 +93,11 @@ class Footprint(Shown):
             ("flash", f"{self.flash:,} B", _there(self.flash_there)),
             ("RAM, state", f"{self.ram:,} B", _there(self.ram_there)),
             ("stack", f"{self.stack:,} B", "with the RAM"),
-            ("instructions", f"{median:,}{spread}", f"a sample, of {self.samples}"),
+            (
+                "instructions",
+                f"{median:,}{spread}",
+                f"a sample, median of {self.samples:,}",
+            ),
         ]
         on = f", {self.device}" if self.device else ""
         return [

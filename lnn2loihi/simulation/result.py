@@ -18,7 +18,7 @@ from lnn2loihi.kinds import Natural
 from lnn2loihi.neurons.instructions import NeuronProgram
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.showing import Said, Shown, ranges
-from lnn2loihi.tables import percent
+from lnn2loihi.tables import counted, percent
 
 #: Called with the chip steps done and the chip steps in all, for progress bars.
 OnStep = Callable[[int, int], None]
@@ -270,9 +270,9 @@ class SimulationResult(Shown, ContentEquality):
     def _headline(self) -> str:
         batch, time, outputs = self.integers.shape
         return (
-            f"{batch:,} sequences of {time:,} samples, {outputs} outputs, "
-            f"{self.saturated_inputs:,} inputs clipped, {saturation_text(self.saturations)}, "
-            f"{self.executor}"
+            f"{counted(batch, 'sequence')} of {counted(time, 'sample')}, "
+            f"{counted(outputs, 'output')}, {self.saturated_inputs:,} inputs clipped, "
+            f"{saturation_text(self.saturations)}, {self.executor}"
         )
 
     def _shown(self) -> list[Said]:
@@ -280,7 +280,8 @@ class SimulationResult(Shown, ContentEquality):
         batch, time, outputs = self.integers.shape
         states = "recorded" if self.states is not None else "not recorded"
         lines: list[Said] = [
-            f"{batch:,} sequences of {time:,} samples, {outputs} outputs; {self.executor}",
+            f"{counted(batch, 'sequence')} of {counted(time, 'sample')}, "
+            f"{counted(outputs, 'output')}; {self.executor}",
             f"input values outside the calibrated range: {self.saturated_inputs:,} of "
             f"{self.input_values:,}; {saturation_text(self.saturations)}; states {states}",
             *([f"warning: {self.clipped_inputs}"] if self.clipped_inputs else []),

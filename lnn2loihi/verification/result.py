@@ -15,7 +15,7 @@ from lnn2loihi.precision import poor_outputs_text, precision_of
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.showing import Brief, Said, Shown, Table
 from lnn2loihi.simulation.result import IntegerRun
-from lnn2loihi.tables import decibel
+from lnn2loihi.tables import counted, decibel
 
 #: Mismatches that a result lists; all are counted.
 LISTED = 20
@@ -172,14 +172,15 @@ class VerificationResult(Shown):
         up_to = "up to " if self.samples < self.sequences * self.steps else ""
         lines: list[Said] = [
             f"{verdict}: {self.mismatch_count:,} mismatches in {self.compared:,} values "
-            f"({self.sequences} sequences of {up_to}{self.steps} samples, every state of every "
-            "step)",
+            f"({counted(self.sequences, 'sequence')} of {up_to}{counted(self.steps, 'sample')}, "
+            "every state of every step)",
             *self._target_lines(),
             f"executors: {', '.join(self.executors)}",
             *(f"independent oracle {name}: {what}" for name, what in self.independent.items()),
             *self._matrix_lines(),
             *(
-                f"{name} ran the first {sequences} sequences, {steps} samples of each"
+                f"{name} ran the first {counted(sequences, 'sequence')}, "
+                f"{counted(steps, 'sample')} of each"
                 for name, (sequences, steps) in self.shares.items()
             ),
             *(f"{name} did not run: {reason}" for name, reason in self.missing.items()),
