@@ -584,14 +584,18 @@ class Unused(nn.Module):
         return self.run(self, x)
 
 
-class Asking(Unused):
+class Asking(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.cfc, self.conv = CfC(3, 8, proj_size=2), nn.Conv2d(1, 1, 1)
+
     def forward(self, x: Any, dt: Any) -> Any:
         return self.cfc(x)[0]
 
 
 def test_parts_that_forward_does_not_reach_are_no_reason() -> None:
     for module, said in (
-        (Asking(None), "missing 1 required positional argument: 'dt'"),
+        (Asking(), "missing 1 required positional argument: 'dt'"),
         (Unused(lambda _, x: raising(x)), "RuntimeError: no luck"),
         (Unused(lambda own, x: own.cfc(x[..., :3], timespans=x[..., 3])[0]), "out of bounds"),
     ):

@@ -417,3 +417,15 @@ def test_an_elapsed_time_that_never_varies_is_warned_of() -> None:
     assert any("the elapsed time is 0.5 in all calibration data" in w for w in program.warnings)
     varied = l2l.quantize(network, x, calibrate_timespans=np.linspace(0.5, 1.0, 12).reshape(2, 6))
     assert not any("elapsed time is" in w for w in varied.warnings)
+
+
+def test_the_reason_is_what_it_is() -> None:
+    """Inputs that are large are not weights, and rows of zeros lose no bits."""
+    network, x = random_network(1), random_samples(1, 2, 5, 3)
+    with pytest.raises(l2l.QuantizationError, match="or what they are multiplied with, are too"):
+        l2l.quantize(network, 1e30 * x)
+    readout = network.readout
+    assert readout is not None
+    zeros = l2l.Linear("readout", 0.0 * readout.weight, readout.bias)
+    program = l2l.quantize(dataclasses.replace(network, readout=zeros), x)
+    assert not [w for w in program.warnings if w.startswith("readout: the 24-bit accumulator")]

@@ -148,6 +148,13 @@ def _bits_used(connections: Sequence[AnyConnection]) -> float:
     return float(np.log2(np.maximum(largest, 1) + 1).mean() + 1)
 
 
+def live_bits_used(connections: Sequence[AnyConnection]) -> float | None:
+    """The same of rows that hold more than zeros, which need no bits; None where none does."""
+    largest = np.maximum.reduce([_largest_mantissas(c) for c in connections])
+    live = largest[largest > 0]
+    return float(np.log2(live + 1).mean() + 1) if live.size else None
+
+
 def _largest_mantissas(whole: AnyConnection) -> IntegerArray:
     connection = whole.unrolled()
     rows = np.repeat(np.arange(connection.rows), np.diff(connection.row_starts))

@@ -46,6 +46,8 @@ from lnn2loihi.recipe import Recipes
 PROBLEMS_LISTED = 10
 #: Weights and biases of a stage that fails although all are below this are not too large.
 LARGE = 2.0**7
+#: Inputs beyond this are named as what may be too large, in place of weights.
+LARGEST_USUAL_INPUT = 1e6
 
 
 @dataclass(frozen=True)
@@ -334,6 +336,12 @@ class Plan:
             return (
                 f"weights and biases of {sizes} are too small, or too far apart, for the chip's "
                 "words; train anew with larger ones, or set to zero what is as good as zero"
+            )
+        inputs = self.senders.largest_input
+        if inputs > LARGEST_USUAL_INPUT:
+            return (
+                f"inputs of up to {inputs:.3g} may be too large for the chip's words; give them in "
+                "a larger unit, or import the module with its normalisation"
             )
         return "weights are too large for the chip's words; retrain with smaller ones"
 

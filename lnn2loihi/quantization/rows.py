@@ -341,8 +341,8 @@ def _problems(gate: Gate, rows: _Limits, shift: int, coarse: FloatArray) -> tupl
     for neuron in np.flatnonzero(~strong & (wanted > LARGEST_MULTIPLIER)):
         found.append(
             f"neuron {neuron}, accumulator {gate.name}: a multiplier of {wanted[neuron]:.0f} "
-            f"would be needed, 8 bits hold {LARGEST_MULTIPLIER}; its weights are too large for "
-            "so few mantissa and message bits"
+            f"would be needed, 8 bits hold {LARGEST_MULTIPLIER}; its weights, or what they "
+            "are multiplied with, are too large for so few mantissa and message bits"
         )
     fits = ~strong & (wanted <= LARGEST_MULTIPLIER)
     for neuron in np.flatnonzero(fits & (worst > LARGEST_SUM)):

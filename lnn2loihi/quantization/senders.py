@@ -45,6 +45,13 @@ class Senders:
         """The longest elapsed time; 0 where it is constant."""
         return 0.0 if self.elapsed is None else float(self.port.high[-1]) * self.elapsed.step
 
+    @property
+    def largest_input(self) -> float:
+        """The largest magnitude of a sample that the port takes, without the elapsed time."""
+        count = len(self.port.gain) - (self.elapsed is not None)
+        ends = np.array([self.port.low, self.port.high]) / self.port.gain + self.port.offset
+        return float(np.abs(ends[:, :count]).max(initial=0.0))
+
 
 def input_port(
     network: LiquidNetwork, calibration: CalibrationRun, bits: int

@@ -17,7 +17,7 @@ from lnn2loihi.neurons.activations import ACTIVATIONS
 from lnn2loihi.precision import POOR_DB, Precision, poor_text, precision_of, units_text
 from lnn2loihi.program import LoihiProgram
 from lnn2loihi.quantization.calibration import CalibrationRun, entering
-from lnn2loihi.quantization.measurements import is_silent, weighted
+from lnn2loihi.quantization.measurements import is_silent, live_bits_used, weighted
 from lnn2loihi.quantization.moments import SMALL_PART
 from lnn2loihi.recipe import Recipe, Recipes
 from lnn2loihi.simulation.result import SimulationResult
@@ -112,7 +112,10 @@ def precision_warnings(judged: Judged, rows: Sequence[Mapping[str, Any]]) -> lis
         asked = max(c.mantissa_bits for c in connections)
         # What all exponents have in common the mantissas could have, with the same sums: that the
         # coarser ones made the smaller error is no bit that the accumulator takes.
-        left = min(row["weight_bits_used"] + min(c.exponent for c in connections), asked)
+        used = live_bits_used(connections)
+        if used is None:
+            continue
+        left = min(used + min(c.exponent for c in connections), asked)
         if asked - left > TAKEN_BITS:
             found.append(
                 f"{row['stage']}: the 24-bit accumulator leaves {left:.1f} of {asked} weight bits; "
