@@ -105,7 +105,8 @@ def energy_against_latency(rows: Sequence[ProfileRow]) -> Markup | None:
     area = area_for(x, y)
     places = [area.at(p.latency.middle, p.energy.middle) for p in points]
     products, taken = _equal_products(area, [*places, *_along_bars(area, points)])
-    parts: list[object] = [products, frame(area), *(_dot(area, p) for p in points)]
+    # Texts on lines of equal product lie above the grid, which would strike them through.
+    parts: list[object] = [frame(area), products, *(_dot(area, p) for p in points)]
     stacks = _stacks(points, places)
     numbers = [", ".join(str(p.number) for p in stack) for stack in stacks]
     anchors = [places[stack[0].number - 1] for stack in stacks]
