@@ -216,6 +216,8 @@ def _kind_of_zip(file: BinaryIO) -> str:
         arrays = {name.removesuffix(".npy") for name in names if name.endswith(".npy")}
         if arrays and len(arrays) == len(names):
             return SAMPLES if "x" in arrays and "outputs" not in arrays else ARRAYS
+        if any(name.endswith("/data.pkl") for name in names):
+            return "a checkpoint of PyTorch"
     return "an archive (zip)"
 
 
