@@ -67,7 +67,7 @@ class TestTheRoad:
         assert not (file.parent / "build").exists()
         first = l2l.build(file)
         assert states(first) == dict.fromkeys(STEPS, "done") and first.exit_code == 0
-        assert "BIT EXACT" in first.summary() and str(first) == first.summary()
+        assert "BIT EXACT" in first.summary() and str(first).split() == first.summary().split()
         assert all(one.is_file() for one in first.files)
         assert len(repr(first)) < 200 and "6 steps: 6 done" in repr(first)
         again = l2l.build(file)

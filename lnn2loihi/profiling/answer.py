@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from lnn2loihi.devices import with_prefix
 from lnn2loihi.profiling import rival_sentences, sentences
@@ -52,6 +52,8 @@ class Answer(Shown):
         sentences: what it rests on.
         figures: the numbers behind it.
     """
+
+    _folds: ClassVar[bool] = False
 
     title: str
     sentences: tuple[str, ...]

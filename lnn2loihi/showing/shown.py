@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lnn2loihi.showing.brief import Brief, brief, cut
 from lnn2loihi.showing.parts import Said, Table, as_text
@@ -42,6 +42,9 @@ class Shown(Brief):
     it shows its fields, with the range of each array.
     """
 
+    #: Whether sentences are folded where it is printed; not those of a text that others quote.
+    _folds: ClassVar[bool] = True
+
     def _shown(self) -> Sequence[Said]:
         """Lines and tables, the most important line first."""
         names = [f.name for f in dataclasses.fields(self) if f.repr]  # type: ignore[arg-type]
@@ -55,7 +58,7 @@ class Shown(Brief):
     def __str__(self) -> str:
         """The summary, whose sentences are folded as its tables are; one line stays a line."""
         parts = self._shown()
-        return self.summary() if len(parts) == 1 else as_text(parts, folded=True)
+        return as_text(parts, folded=self._folds and len(parts) > 1)
 
     def _repr_html_(self) -> str:
         """The same for a notebook: one piece of HTML without scripts, styles or links."""
