@@ -35,7 +35,7 @@ Status = Literal["ok", "warning", "missing", "broken"]
 #: The verbs of the command line that a missing part can cost.
 VERBS: tuple[str, ...] = (
     "inspect", "quantize", "import", "join", "verify", "simulate", "run", "compare", "place",
-    "profile", "report", "footprint", "devices", "prepare", "export", "demo",
+    "profile", "monte-carlo", "report", "footprint", "devices", "prepare", "export", "demo",
 )  # fmt: skip
 #: First and last version of Python that are supported.
 PYTHONS = ((3, 10), (3, 13))

@@ -390,6 +390,8 @@ class TestHostileSizes:
 
     def test_a_header_of_terabytes(self, path: Path) -> None:
         content = struct.pack("<Q", 1 << 42) + b"{}"
+        assert "by its content it is weights (safetensors)" in refused(path, content)
+        content = struct.pack("<Q", 1 << 42) + b"\x00\x01"
         assert "its header claims 4398046511104" in refused(path, content)
 
     def test_a_sparse_file_of_terabytes(self, path: Path) -> None:

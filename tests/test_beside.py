@@ -26,11 +26,18 @@ X = random_samples(1, 2, 12, 3)
 NETWORK = random_network(5, layers=(4, 4))
 PROGRAM = l2l.quantize(NETWORK, calibrate=X)
 MODELS = Path(__file__).parent.parent / "models"
-CFCS = [
+#: Programs that have no stock form: of a CfC with a memory, of other families, of linear heads.
+WITHOUT = {
+    "digits/s4d_w4a8x12", "digits/liquid_s4d_w4a8x12", "lrcssm/plain_w4a8x12",
+    "lrcssm/normed_w4a8x12", "lrcu/asymmetric_w4a8x12", "walker2d/memory-w8a12",
+    "linear_cfc/w4a8x12",  # its heads reach beyond its message, which a graph does not clip
+}  # fmt: skip
+SHIPPED = [
     file
     for file in sorted(MODELS.glob("*/*.l2l"))
     if file.parent.name != "families" or file.stem.split("_")[1] in ("cfc", "ncp")
 ]
+CFCS = [file for file in SHIPPED if f"{file.parent.name}/{file.stem}" not in WITHOUT]
 
 
 def all_refused(program: LoihiProgram) -> LoihiProgram:
@@ -46,6 +53,12 @@ class TestPrograms:
     @pytest.mark.parametrize("file", CFCS, ids=lambda file: f"{file.parent.name}-{file.stem}")
     def test_every_cfc_that_is_shipped_has_a_stock_form(self, file: Path) -> None:
         assert beside(l2l.load(file), ["stock"])[0].stock
+
+    @pytest.mark.parametrize("name", sorted(WITHOUT))
+    def test_others_say_why_they_have_none(self, name: str) -> None:
+        (found,) = beside(l2l.load(MODELS / f"{name}.l2l"), ["stock"])
+        reasons = ("has no form of Lava's own processes", "messages can reach")
+        assert not found.stock and any(reason in found.refusal for reason in reasons)
 
     def test_what_is_said_about_a_program_is_not_what_it_computes(self) -> None:
         program = PROGRAM.populations[0].program

@@ -128,7 +128,7 @@ class TestRoundTrip:
 
     def test_programs_are_saved_and_loaded_as_before(self, tmp_path: Path) -> None:
         program = SEQ2SEQ.chip_parts[0].quantized()
-        assert l2l.load(l2l.save(program, tmp_path / "a.l2m")) == program
+        assert l2l.load(l2l.save(program, tmp_path / "a.bin")) == program
         with pytest.raises(l2l.InputError, match="program is of type int; give a LoihiProgram"):
             l2l.save(3, tmp_path / "a")
 

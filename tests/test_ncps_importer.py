@@ -230,9 +230,12 @@ def test_recognises() -> None:
 def test_other_modules_are_refused_by_name() -> None:
     torch = need_torch()
     text = problems_of(lambda: load(torch.nn.GRU(2, 3)))
-    assert "torch.nn.modules.rnn.GRU" in text and "accepted are ncps.torch.CfC, ncps" in text
+    assert (
+        "torch.nn.modules.rnn.GRU" in text
+        and "accepted are ncps.torch.CfC, LinearCfC, ncps" in text
+    )
     text = problems_of(lambda: load(torch.nn.Linear(2, 3)))
-    assert "accepted are ncps.torch.CfC, ncps.torch.LTC, alone or in a module" in text
+    assert "accepted are ncps.torch.CfC, LinearCfC, ncps.torch.LTC, alone or in a mod" in text
     assert "this class cannot be imported" in problems_of(lambda: load(3))
 
 
@@ -480,7 +483,7 @@ def test_all_errors_of_a_description_are_listed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("named", "meant"),
     [
-        ("ncps.torch.LRC", "ncps.torch.LTC"),
+        ("ncps.torch.LTCs", "ncps.torch.LTC"),
         ("ncps.torch.WiredCfCCell", "ncps.torch.CfC"),
         ("torch.nn.gru", "torch.nn.GRU"),
         ("torch.nn.RNN", "torch.nn.GRU"),

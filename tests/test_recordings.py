@@ -381,7 +381,7 @@ def test_an_example_of_a_wrong_shape_is_refused_by_its_argument() -> None:
         def __init__(self) -> None:
             self.x = x()
 
-    with pytest.raises(CannotFollowError, match="is a Sample that holds tensors"):
+    with pytest.raises(CannotFollowError, match="Sample that holds tensors"):
         recorded(lambda m, s: m.rnn(s.x)[0], Sample())
 
 

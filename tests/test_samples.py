@@ -323,7 +323,8 @@ class TestWriting:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path = tmp_path / "y.npy"
-        path.write_bytes(b"old")
+        np.save(path, X)
+        old = path.read_bytes()
 
         def full(*_: object) -> None:
             raise OSError(28, "No space left on device")
@@ -331,4 +332,4 @@ class TestWriting:
         monkeypatch.setattr("os.replace", full)
         with pytest.raises(InputError, match="No space left on device"):
             write_arrays(path, {"outputs": X})
-        assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["y.npy"]
+        assert path.read_bytes() == old and os.listdir(tmp_path) == ["y.npy"]

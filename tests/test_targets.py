@@ -443,7 +443,7 @@ class TestExports:
         aim = replace(BEHIND, exporter="z_text")
         assert l2l.export(PLAIN, "z_text", target=aim) == "answer"
         assert l2l.export(PLAIN, tmp_path / "a.onnx", target=aim).read_bytes() == b"answer"
-        assert l2l.export(PLAIN, tmp_path / "a.onnx", target=BEHIND).read_bytes() != b"answer"
+        assert l2l.export(PLAIN, tmp_path / "b.onnx", target=BEHIND).read_bytes() != b"answer"
 
 
 def test_the_command_line(run: Run, tmp_path: Path) -> None:

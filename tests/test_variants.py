@@ -260,7 +260,7 @@ def test_streams_take_elapsed_times(engine: str) -> None:
     stream = l2l.open_stream(program, engine)
     answers = [stream.step(x[0, t], elapsed[0, t]).copy() for t in range(9)]
     assert np.array_equal(answers, whole[0])
-    with pytest.raises(l2l.InputError, match="time is irregular: give timespans"):
+    with pytest.raises(l2l.InputError, match="time is irregular: give elapsed"):
         stream.step(x[0, 0])
     chunks = l2l.simulate_stream(
         program, [x[:, :4], x[:, 4:]], engine, timespans=[elapsed[:, :4], elapsed[:, 4:]]

@@ -287,6 +287,9 @@ class FlowReader(Reader):
             return self._stays(node, given[0])
         return None
 
+    def dropped(self, stream: Any, rate: Any) -> None:
+        """Rates of dropout are those of networks, and of no part of a whole module."""
+
     def _takes_another_step(self, node: Node, before: Flow) -> bool:
         """Whether a node takes one step out of a sequence that is neither the first nor the last
         one of every length.

@@ -102,13 +102,18 @@ class _Export:
         self.after = [stage for group in groups[last:] for stage in group]
         heard = heard_again(self.first)
         self.states: dict[str, int] = {}
-        #: By stage the state that its message is kept in.
+        #: What the loop holds, by name: the state that it begins with ("" for zeros), and its size.
+        self.holds: dict[str, tuple[str, int]] = {}
+        #: By stage under which name its message is held.
         self.kept = {name: name for name in heard}
         self.kept |= {name: f"{name}.h" for name in _held(self.first) if name not in heard}
         for stage in self.first:
-            names = [self.kept[stage.name]] if stage.name in self.kept else []
+            names = [stage.name] if stage.name in heard else []
             for name in (*names, *map(stage.state_name, stage.memory)):
                 self.states[name] = stage.units
+                self.holds[name] = (name, stage.units)
+            if stage.name in self.kept and not names:  # said anew in each sample
+                self.holds[self.kept[stage.name]] = ("", stage.units)
         self.main = Graph()
         self.inputs, self.outputs = self._interface()
         self.places = Places(self.main, dtype)
@@ -186,9 +191,7 @@ class _Export:
     def _looped(self, messages: Mapping[str, Traced]) -> dict[str, Traced]:
         """Adds the stages that run step by step, and those before them; all messages as rows."""
         places = self.places
-        held = {
-            name: Traced(places, places.step.name(f"{name}.held"), True) for name in self.states
-        }
+        held = {name: Traced(places, places.step.name(f"{name}.held"), True) for name in self.holds}
         own = {name: held[kept] for name, kept in self.kept.items()}
         now = {**messages, **own}
         memory: dict[str, Mapping[str, Traced]] = {
@@ -204,7 +207,7 @@ class _Export:
         state = {kept: now[name] for name, kept in self.kept.items()}
         for stage in self.first:
             state |= {stage.state_name(word): v for word, v in memory[stage.name].items()}
-        state = {name: state[name] for name in self.states}
+        state = {name: state[name] for name in self.holds}
         wanted = {source.name for stage in self.after for source in stage.sources}
         wanted |= {self.network.stages[-1].name}
         shown = {s.name: now[s.name] for s in self.first if s.name in wanted and now[s.name].inside}
@@ -259,9 +262,10 @@ class _Export:
             # A graph answers with values of its own, and with none of them twice.
             again = name in leaving or name not in made
             leaving.append(step.add("Identity", name, name=f"{name}.again") if again else name)
-        units = [*self.states.values(), *(self._stage(name).units for name in shown)]
+        sizes = {name: size for name, (_, size) in self.holds.items()}
+        units = [*sizes.values(), *(self._stage(name).units for name in shown)]
         entered = self.places.entered
-        entering = [self._value(held[name].value, BATCH, n) for name, n in self.states.items()]
+        entering = [self._value(held[name].value, BATCH, n) for name, n in sizes.items()]
         entering += [self._value(name, BATCH, None) for name in entered.values()]
         body = step.finished(
             "step", entering,
@@ -270,8 +274,17 @@ class _Export:
         in_time = [graph.name(f"{name}.steps") for name in shown]
         graph.add_many(
             "Scan",
-            [*self.states, *map(self._step_by_step, entered)],
-            [*(f"{name}.final" for name in self.states), *in_time],
+            [
+                *(start or self._zeros(size) for start, size in self.holds.values()),
+                *map(self._step_by_step, entered),
+            ],
+            [
+                *(
+                    f"{n}.final" if n in self.states else graph.name(f"{n}.last")
+                    for n in self.holds
+                ),
+                *in_time,
+            ],
             body=body,
             num_scan_inputs=len(entered),
         )
@@ -279,6 +292,13 @@ class _Export:
             name: self._rows(last_of_each(graph, value, substeps), self._stage(name).units)
             for name, value in zip(shown, in_time, strict=True)
         }
+
+    def _zeros(self, size: int) -> str:
+        """Zeros for each sequence, (batch, size)."""
+        graph, axis = self.main, 1 if self.time_first else 0
+        batch = graph.add("Shape", "x", start=axis, end=axis + 1)
+        shape = graph.add("Concat", batch, graph.constant([size], np.int64), axis=0)
+        return graph.add("Expand", graph.constant(0.0, self.dtype), shape)
 
     def _stage(self, name: str) -> Stage:
         return next(stage for stage in self.network.stages if stage.name == name)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from lnn2loihi.families.cfc.linear_heads import HEAD_BITS, HeadFormats, linear_heads_program
 from lnn2loihi.families.cfc.neuron import GATES, TIMED_GATES, Growth, cfc_program
 from lnn2loihi.neurons.activations import ACTIVATIONS
-from lnn2loihi.neurons.instructions import LARGEST_OPERAND, NeuronProgram
+from lnn2loihi.neurons.instructions import LARGEST_OPERAND, LARGEST_SHIFT, NeuronProgram
 from lnn2loihi.neurons.operations import ELAPSED, Rescaling
 from lnn2loihi.program import Population
 from lnn2loihi.targets.stock.gates import Blend, announce_blend, blended
@@ -159,7 +159,8 @@ def _forms(
         yield Blend(bits - (1 if gated else 2), gated), None
         return
     fraction_bits = population.message.fraction_bits
-    for head_bits in range(-_FINEST, _FINEST):
+    finest = fraction_bits - 1 + LARGEST_SHIFT  # what a message is shifted by has to fit
+    for head_bits in range(max(-_FINEST, finest - 2 * LARGEST_SHIFT), min(_FINEST, finest)):
         heads = HeadFormats(bits, fraction_bits, head_bits, activation, mode)
         yield Blend(fraction_bits, gated, head_bits, HEAD_BITS - 1), heads
 
