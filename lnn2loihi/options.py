@@ -111,6 +111,7 @@ def _hints(method: Callable[..., Any]) -> dict[str, Any]:
 def _leaves(annotation: Any) -> list[Any]:
     """The types that a text may be read as, those with fewer texts first."""
     found = list(_parts(annotation))
+    # A name that is spelled out goes before what the same text would mean elsewhere.
     order = [*_READ]
     return sorted(found, key=lambda leaf: order.index(leaf) if leaf in _READ else -1)
 
@@ -179,9 +180,14 @@ def rates_of(text: str, what: str) -> dict[str, float] | float | bool:
         if "=" not in text:
             return float(text)
         pairs = [part.rpartition("=") for part in text.split(",")]
-        return {name.strip(): float(rate) for name, _, rate in pairs}
+        found = {name.strip(): float(rate) for name, _, rate in pairs}
     except ValueError:
         raise InputError(
             what, f"{text[:40]!r} is no rate; give 0.2, rates by name (layer_0=0.2,input=0.1), or "
             "trained"
         ) from None  # fmt: skip
+    if len(found) < len(pairs):
+        names = [name.strip() for name, _, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(what, f"{twice} is given twice")
+    return found

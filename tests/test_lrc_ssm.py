@@ -369,3 +369,9 @@ def test_shipped_networks(kind: str, layers: int) -> None:
     assert program.schedule.period == 1 and program.recipe.startswith("w4a8x12")
     with pytest.raises(l2l.InputError, match="there are plain, normed"):
         lrcssm.load("other")
+
+
+def test_the_command_line_reads_files_of_equinox(run: Any, tmp_path: Path) -> None:
+    SAVED.extract("norm.pkl", tmp_path)
+    code, out, _ = run("inspect", tmp_path / "norm.pkl")
+    assert code == 0 and out.startswith("norm: 3 inputs, 60 units, 4 outputs")

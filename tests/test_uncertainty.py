@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import variants as v
 from conftest import Run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from networks import random_ltc
+from networks import random_ltc, random_network
 from run_examples import run_example
 
 import lnn2loihi as l2l
@@ -698,3 +699,40 @@ class TestCommandLine:
         code, _, said = run("quantize", net, "-c", x, "--dropout", rates, "-o", out)
         assert code == 1
         assert "dropout" in said
+
+
+def test_rates_by_name_are_given_once() -> None:
+    from lnn2loihi.options import rates_of
+
+    with pytest.raises(l2l.InputError, match="--dropout: a is given twice"):
+        rates_of("a=0.2,b=0.1,a=0.3", "--dropout")
+
+
+def test_samples_alone_are_no_validation(run: Any, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((2, 3, 1)))
+    program = tmp_path / "net.l2l"
+    network = random_network(1, inputs=1, layers=(3,), outputs=1)
+    l2l.save(l2l.quantize(network, np.linspace(-1, 1, 12).reshape(2, 6, 1), dropout=0.2), program)
+    options = ("-i", tmp_path / "x.npy", "--validation", tmp_path / "x.npy", "-n", "3")
+    code, _, err = run("monte-carlo", program, *options)
+    assert code == 1 and "give an .npz file with samples as x and what is right as targets" in err
+
+
+def test_only_dropout_of_single_units_is_taken(caplog: pytest.LogCaptureFixture) -> None:
+    torch = pytest.importorskip("torch")
+    nn = torch.nn
+
+    class Net(nn.Module):
+        def __init__(self, drop: Any) -> None:
+            super().__init__()
+            self.enc, self.drop = nn.Linear(2, 3), drop
+            self.rnn, self.head = nn.GRU(3, 4, batch_first=True), nn.Linear(4, 1)
+
+        def forward(self, x: Any) -> Any:
+            return self.head(self.rnn(self.drop(torch.tanh(self.enc(x))))[0])
+
+    assert l2l.import_network(Net(nn.Dropout(0.3))).dropout == {"enc": 0.3}
+    for drop in (nn.AlphaDropout(0.3), nn.Dropout1d(0.3)):
+        caplog.clear()
+        assert l2l.import_network(Net(drop)).dropout == {}
+        assert "drops otherwise than unit by unit; its rate is not taken" in caplog.text

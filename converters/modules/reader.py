@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from lnn2loihi.converters.modules.activations import activation_of
-from lnn2loihi.converters.modules.classes import is_dropout, is_linear
+from lnn2loihi.converters.modules.classes import class_name, is_dropout, is_linear
 from lnn2loihi.converters.modules.norms import NORMS, norm_of, read_norm
 from lnn2loihi.converters.modules.operators import (
     ARITHMETIC,
@@ -35,6 +36,9 @@ from lnn2loihi.converters.modules.streams import (
 from lnn2loihi.converters.recurrent.known import is_recurrent
 from lnn2loihi.converters.trace.axes import BATCH, FEATURES, TIME, Axes, place
 from lnn2loihi.converters.trace.graph import LED, Graph, Node, Ref, Value, refs
+
+_log = logging.getLogger("lnn2loihi")
+_DROPOUT = "torch.nn.modules.dropout.Dropout"
 
 
 class Reader:
@@ -210,8 +214,13 @@ class Reader:
     def _part(self, node: Node, stream: Stream, ref: Ref) -> None:
         part = self.parts[node.path or ""]
         found = Part(node.path or "", part)
-        if is_dropout(part):
+        if class_name(part) == _DROPOUT:
             self.dropped(stream, part.p)
+        elif is_dropout(part):  # whole features or steps, or other numbers than zeros
+            _log.warning(
+                "%s: %s drops otherwise than unit by unit; its rate is not taken", found.path,
+                type(part).__name__,
+            )  # fmt: skip
         if is_dropout(part) or activation_of(part) == "identity":
             return self.set(node.answer, stream)
         if type(part).__name__ in MOVING:

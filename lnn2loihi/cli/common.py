@@ -65,6 +65,8 @@ Encoded = Annotated[
     bool,
     typer.Option("--encoded", help="The samples are encoded messages: integers, sent as they are."),
 ]
+#: Ends of files of equinox, which begin as arrays do.
+EQUINOX = (".eqx", ".pkl")
 #: The grammar in two lines; `lnn2loihi explain recipe` and docs/recipe.md have all of it.
 _RECIPE = (
     "Bits of weights (w, 2 to 8), messages (a, 2 to 16) and perhaps inputs (x, 2 to 24), and "
@@ -302,6 +304,8 @@ def imported(
     """
     if source.is_file():
         wanted = tuple(KNOWN - {ARRAY, SAMPLES, PAGE, PROGRAM, PROFILE})
+        if source.suffix.lower() in EQUINOX:  # arrays, one after the other
+            wanted = (*wanted, ARRAY)
         check_kind(source, wanted, "give the float network: a checkpoint or its description")
     elif source.is_dir():
         with importing():

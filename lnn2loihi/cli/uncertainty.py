@@ -81,6 +81,11 @@ def monte_carlo(
         fitted: Any = noise
         if validation is not None:
             known = read_sequences(validation, loaded.timed)
+            if validation.suffix.lower() != ".npz":
+                raise l2l.InputError(
+                    str(validation), "give an .npz file with samples as x and what is right as "
+                    "targets"
+                )  # fmt: skip
             right = read_array(validation, "targets")
             fitted = l2l.fit_noise(
                 l2l.monte_carlo(loaded, **known, **common, progress=partial(on_step, "validate")),

@@ -113,7 +113,7 @@ def precision_warnings(judged: Judged, rows: Sequence[Mapping[str, Any]]) -> lis
         # What all exponents have in common the mantissas could have, with the same sums: that the
         # coarser ones made the smaller error is no bit that the accumulator takes.
         used = live_bits_used(connections)
-        if used is None:
+        if used is None or _of_one_size(stage):
             continue
         left = min(used + min(c.exponent for c in connections), asked)
         if asked - left > TAKEN_BITS:
@@ -296,6 +296,14 @@ def _saturated_shares(
             at_ends[gate][0] += np.count_nonzero(argument[live] < -SATURATED_SUM, axis=0)
             at_ends[gate][1] += np.count_nonzero(argument[live] > SATURATED_SUM, axis=0)
     return {gate: (counts[0] / seen, counts[1] / seen) for gate, counts in at_ends.items()}
+
+
+def _of_one_size(stage: Stage) -> bool:
+    """Whether all weights are as large as each other, such as those of sums and differences: any
+    mantissa says them exactly.
+    """
+    sizes = [np.abs(gate.weight[gate.weight != 0.0]) for gate in stage.gates.values()]
+    return all(bool((own == own[0]).all()) for own in sizes if own.size)
 
 
 def _input_warnings(program: LoihiProgram, calibration: CalibrationRun) -> list[str]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -66,7 +66,7 @@ class LTCFolderImporter:
         *,
         timespan: float | None = None,
         name: str | None = None,
-        input_mapping: str | None = None,
+        input_mapping: Literal["none"] | None = None,
     ) -> LiquidNetwork:
         """Turns a folder into a LiquidNetwork.
 
