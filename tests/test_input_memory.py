@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ def test_an_ltc_hears_the_memory_in_every_unfold(timespan: float | None, tmp_pat
     net = l2l.LiquidNetwork("net", (layer,), timespan=timespan)
     rng = np.random.default_rng(0)
     x, elapsed = rng.normal(size=(3, 8, 3)), rng.choice([0.0, 0.5, 2.0], (3, 8))
-    given = {} if timespan else {"timespans": elapsed}
+    given: dict[str, Any] = {} if timespan else {"timespans": elapsed}
     v, cell, answers = np.zeros((3, 5)), np.zeros((3, 5)), []
     kept = ltc.capacitance * ltc.unfolds
     for number, step in enumerate(x.transpose(1, 0, 2)):

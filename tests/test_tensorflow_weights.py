@@ -123,7 +123,8 @@ def test_folders_that_are_wrong(name: str, content: str | None, said: str, tmp_p
     with pytest.raises(l2l.ImportNetworkError, match="takes no elapsed time"):
         LTCFolderImporter().load(folder, timespan=0.5)
     with pytest.raises(l2l.ImportNetworkError, match="input_mapping is 'linear'"):
-        LTCFolderImporter().load(folder, input_mapping="linear")
+        wrong: Any = "linear"
+        LTCFolderImporter().load(folder, input_mapping=wrong)
 
 
 @given(name=st.sampled_from(["w", "cm", "output_w", "input_b"]), content=st.binary(max_size=60))
