@@ -375,3 +375,11 @@ def test_the_command_line_reads_files_of_equinox(run: Any, tmp_path: Path) -> No
     SAVED.extract("norm.pkl", tmp_path)
     code, out, _ = run("inspect", tmp_path / "norm.pkl")
     assert code == 0 and out.startswith("norm: 3 inputs, 60 units, 4 outputs")
+
+
+def test_axes_of_less_than_nothing_are_refused(tmp_path: Path) -> None:
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (-3,), }".ljust(117) + b"\n"
+    path = tmp_path / "net.eqx"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + b"12345")
+    with pytest.raises(l2l.ImportNetworkError, match="has shape .-3,.; an axis has no fewer than"):
+        l2l.import_network(path)

@@ -102,6 +102,8 @@ def _leaf(content: io.BytesIO, size: int) -> npt.NDArray[Any]:
         raise _LeafError(f"is damaged, or no array of NumPy's format ({text:.120})") from error
     if dtype.kind not in _KINDS or dtype.itemsize > 8:
         raise _LeafError(f"holds {dtype.str:.40}; expected numbers of up to 64 bits")
+    if any(length < 0 for length in shape):
+        raise _LeafError(f"has shape {str(tuple(shape)):.80}; an axis has no fewer than 0 elements")
     elements = math.prod(shape)
     left = size - content.tell()
     if elements > ELEMENT_LIMIT or len(shape) > 2 or elements * dtype.itemsize > left:
